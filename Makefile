@@ -1,0 +1,41 @@
+# Two commands for a fresh machine with Python 3.10 or newer:
+#   make train   trains the default LSTM (ARGS="--model gru --epochs 3" for other options)
+#   make test    runs the whole test suite: the quick part, then the wide grids
+
+PYTHON ?= python3
+ARGS ?= --model lstm --epochs 10
+
+.PHONY: train test quick minimal clean
+
+train: .venv/.installed
+	.venv/bin/python npseq/train.py $(ARGS)
+
+test: .venv/.tested
+	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -m wide
+
+quick: .venv/.tested
+	.venv/bin/python -m pytest
+
+# The default suite with nothing but numpy, scipy, pytest and torch.
+minimal: .venv-minimal/.installed
+	.venv-minimal/bin/python -m pytest
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/bin/python setup.cfg pyproject.toml
+	.venv/bin/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/.tested: .venv/bin/python setup.cfg pyproject.toml
+	.venv/bin/python -m pip install --quiet --editable '.[test]'
+	touch $@ .venv/.installed
+
+.venv-minimal/.installed: setup.cfg
+	$(PYTHON) -m venv .venv-minimal
+	.venv-minimal/bin/python -m pip install --quiet numpy scipy pytest torch==2.13.0
+	touch $@
+
+clean:
+	rm -rf .venv .venv-minimal build *.egg-info .pytest_cache .hypothesis
