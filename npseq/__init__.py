@@ -1,0 +1,22 @@
+"""npseq: RNN, LSTM and GRU in NumPy, with backpropagation through time written by hand.
+
+Reading order: ``cells.py`` (one step and its derivative), ``bptt.py`` (carried through time), ``fused.py`` (the same,
+fast), ``recurrent.py`` and ``layers.py`` (torch-shaped layers), ``losses.py``, ``model.py``, ``optim.py``, ``fit.py``.
+
+Letters, everywhere:
+
+    T time steps    B sequences in the batch    I input features    H hidden units    P projection size
+    L layers        D directions (1 or 2)       G gate blocks: RNN 1, GRU 3 (r z n), LSTM 4 (i f g o)
+
+    x input    h hidden state    c cell state    y output    a pre-activation: a_x = W_x x + b_x, a_h = W_h h + b_h
+    d + name   the gradient of the loss with respect to that name, of the same shape
+    theta      all parameters as one flat vector
+
+Outside (layers, models) arrays have torch's shapes, x (T, B, I) or (B, T, I) and states (L·D, B, H); inside (cells,
+bptt, fused) there is one column per sequence: x_t (I, B), h_t (H, B). Names that end in ``_prev`` belong to the step
+before.
+"""
+
+from .layers import GRU, LSTM, RNN, Embedding, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
+
+__version__ = "0.1.0"
