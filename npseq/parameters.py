@@ -44,9 +44,13 @@ class Module:
 
     def astype(self, dtype):
         """A copy in another dtype, with a flat vector (and, where there is one, a generator in the same state) of its own."""
+        other = self._copy()
+        other._adopt(self.theta.astype(dtype))
+        return other
+
+    def _copy(self):
         other = copy.copy(self)
         other.rng = copy.deepcopy(getattr(self, "rng", None))
-        other._adopt(self.theta.astype(dtype))
         return other
 
     def new_gradients(self):

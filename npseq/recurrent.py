@@ -96,7 +96,8 @@ class Recurrent(Module):
         """Size of h in one direction: P with projection, else H."""
         return self.proj_size or self.hidden_size
 
-    def _state_sizes(self):
+    def state_sizes(self):
+        """Rows of each array of the state: P (or H) for h, H for c."""
         return [self.output_size] + [self.hidden_size] * (len(self.cell.state) - 1)
 
     def _suffixes(self):
@@ -113,7 +114,7 @@ class Recurrent(Module):
             if self.proj_size:
                 shapes["weight_hr" + suffix] = (P, H)
         if self.learn_initial_state:
-            for letter, size in zip(self.cell.state, self._state_sizes()):
+            for letter, size in zip(self.cell.state, self.state_sizes()):
                 shapes[letter + "_0"] = (self.num_layers * D, size)
         return shapes
 
@@ -276,7 +277,7 @@ class Recurrent(Module):
 
     def _columns(self, state, B, unbatched, learned, name="state"):
         """torch's state -> for each layer and direction a tuple of (H, B) arrays."""
-        letters, sizes, runs = self.cell.state, self._state_sizes(), self.num_layers * self.num_directions
+        letters, sizes, runs = self.cell.state, self.state_sizes(), self.num_layers * self.num_directions
         if learned:
             parts = [np.repeat(self.params[letter + "_0"][:, None, :], B, axis=1) for letter in letters]
         elif state is None:

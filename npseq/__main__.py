@@ -1,0 +1,7 @@
+"""``python -m npseq SUBCOMMAND``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

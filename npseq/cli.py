@@ -1,0 +1,39 @@
+"""``npseq SUBCOMMAND``: one table from the name to the module whose ``main(argv)`` runs it."""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "train": ("npseq.train", "train a model and keep its best weights"),
+    "gradcheck": ("npseq.gradcheck", "check every gradient against the complex step"),
+    "inspect": ("npseq.inspect_file", "show what a .pth file holds, without running anything in it"),
+    "explain": ("npseq.explain", "one model's equations with the numbers put in, forward and backward"),
+}
+
+
+def usage():
+    width = max(map(len, COMMANDS))
+    return "\n".join(["usage: npseq COMMAND [options]      (npseq COMMAND -h for its options)", ""]
+                     + [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+                     + ["", "example: npseq train --model lstm --epochs 10"])
+
+
+def main(argv=None):
+    """Run the named command; -> its exit status, or 2 for a name that is none."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv and argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    if argv and argv[0] == "--version":
+        from . import __version__
+        print(f"npseq {__version__}")
+        return 0
+    if not argv or argv[0] not in COMMANDS:
+        given = f"unknown command {argv[0]!r}" if argv else "no command given"
+        print(f"npseq: error: {given}; one of {', '.join(COMMANDS)} expected (npseq -h)", file=sys.stderr)
+        return 2
+    return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

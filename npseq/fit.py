@@ -1,0 +1,118 @@
+"""The training loop, to be read from top to bottom.
+
+Clipping, the learning-rate schedule and weight decay (in the optimiser) are steps of the loop, not hidden in a loss or
+a layer. A model needs ``theta``, ``loss_and_grad(batch)`` and ``loss_of(batch)``; a task (``tasks.py``) gives batches.
+"""
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import optim
+
+
+class Diverged(ArithmeticError):
+    """The loss is no longer finite; ``epoch`` says since when."""
+
+    def __init__(self, epoch, what):
+        super().__init__(f"the {what} is no longer finite in epoch {epoch}")
+        self.epoch = epoch
+
+
+@dataclass
+class Progress:
+    """Where a run stands: all that is not in the parameters, the optimiser, the schedule or the generator."""
+
+    epoch: int = 0  # epochs done
+    best_loss: float = math.inf  # smallest loss so far on the validation part
+    best_epoch: int = 0
+    best_theta: np.ndarray | None = None
+    history: list = field(default_factory=list)  # a dict for each epoch
+    interrupted: bool = False
+
+
+def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None, schedule=None, patience=None,
+        progress=None, on_step=None, on_epoch=None):
+    """Train ``model`` on ``task``; at the end ``model`` has the weights that were best on the validation part.
+
+    Args:
+        epochs: 10, as documented: enough for the shipped series.
+        batch_size: 32 sequences an update: small enough for many updates an epoch, large enough for the products.
+        clip: largest global norm of the gradient, so that one bad batch cannot throw the weights away (Pascanu et
+            al. 2013, arXiv 1211.5063v2); None for no clipping.
+        rng: generator that shuffles the training examples.
+        schedule: called with the number of the update, gives the learning rate; ``schedule.observe(loss)`` after each
+            epoch (``optim.make_schedule``). None leaves ``optimizer.lr`` alone.
+        patience: stop after so many epochs without a better validation loss; None never does.
+        progress: a ``Progress`` to go on from.
+        on_step: called with (epoch, updates done in it, updates in it) after each update.
+        on_epoch: called with (progress, is it the best so far) after each epoch: prints, writes files.
+
+    Returns:
+        ``Progress``. A KeyboardInterrupt ends the training early, with ``interrupted`` set.
+
+    Raises:
+        Diverged: when a loss is not finite; ``model`` then has the last good weights, if there are any.
+    """
+    rng = np.random.default_rng(rng)
+    progress = progress or Progress()
+    train, validation = task.parts["train"], task.parts["validation"]
+    steps = math.ceil(len(train) / batch_size)
+    try:
+        while progress.epoch < epochs:
+            epoch, started, total = progress.epoch + 1, time.perf_counter(), 0.0
+            order = rng.permutation(train)
+            for step in range(steps):
+                batch = task.batch(order[step * batch_size:(step + 1) * batch_size], model.dtype)
+                loss, grad = model.loss_and_grad(batch)
+                if not math.isfinite(loss):
+                    raise Diverged(epoch, "training loss")
+                if clip is not None:
+                    optim.clip_by_global_norm(grad, clip)
+                if schedule is not None:
+                    optimizer.lr = schedule(progress.epoch * steps + step)
+                optimizer.step(grad)
+                total += float(loss) * len(batch.target)
+                if on_step is not None:
+                    on_step(epoch, step + 1, steps)
+            validation_loss = mean_loss(model, task, validation)
+            if not math.isfinite(validation_loss):
+                raise Diverged(epoch, "validation loss")
+            if schedule is not None:
+                schedule.observe(validation_loss)
+
+            progress.epoch = epoch
+            improved = validation_loss < progress.best_loss
+            if improved:
+                progress.best_loss, progress.best_epoch = validation_loss, epoch
+                progress.best_theta = model.theta.copy()
+            progress.history.append({"epoch": epoch, "train_loss": total / len(train), "validation_loss": validation_loss,
+                                     "lr": optimizer.lr, "seconds": time.perf_counter() - started})
+            if on_epoch is not None:
+                on_epoch(progress, improved)
+            if patience is not None and epoch - progress.best_epoch >= patience:
+                break
+    except KeyboardInterrupt:
+        progress.interrupted = True
+    finally:
+        if progress.best_theta is not None:
+            model.theta[...] = progress.best_theta
+    return progress
+
+
+def mean_loss(model, task, rows, batch_size=512):
+    """The loss over the examples ``rows``, in batches that bound the memory."""
+    total = 0.0
+    for start in range(0, len(rows), batch_size):
+        batch = task.batch(rows[start:start + batch_size], model.dtype)
+        total += float(model.loss_of(batch)) * len(batch.target)
+    return total / len(rows)
+
+
+def predict(model, task, rows, batch_size=512):
+    """The model's outputs for the examples ``rows``, in the data's own units."""
+    outputs = [model.outputs(batch.x, batch.lengths) for batch in
+               (task.batch(rows[start:start + batch_size], model.dtype) for start in range(0, len(rows), batch_size))]
+    return task.to_units(np.concatenate(outputs))

@@ -1,0 +1,130 @@
+"""A model for a task: a recurrent encoder, and a linear head on its last hidden state.
+
+    h_T = encoder(x_1 … x_T),   y = W h_T + b
+
+h_T is the top layer's hidden state at each sequence's last step; with two directions, both directions' final states
+side by side. x is (B, T, I), one row a sequence. The parameters of both parts are one flat vector, ``theta``.
+"""
+
+import numpy as np
+
+from . import losses
+from .layers import GRU, LSTM, RNN, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
+from .parameters import Module
+
+# The names that --model takes.
+MODELS = {
+    "rnn": RNN,
+    "lstm": LSTM,
+    "gru": GRU,
+    "optimized_lstm": OptimizedLSTM,
+    "optimized_rnn": OptimizedRNN,
+    "optimized_gru": OptimizedGRU,
+}
+
+
+class Model(Module):
+    """Encoder and head.
+
+    Args:
+        kind: a name of ``MODELS``.
+        input_size, hidden_size, output_size: I, H and the number of outputs (values to forecast, or classes).
+        loss: ``"mse"``, ``"mae"``, ``"huber"`` (targets (B, O)) or ``"cross_entropy"`` (labels (B,)).
+        dtype, rng: of the parameters; generator (or seed) for the initial weights and dropout.
+        scaling: how data in their own units become inputs and how outputs become data again, a dict of the lists
+            ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale``; None for no change.
+        options: of the encoder: ``num_layers``, ``bidirectional``, ``dropout``, ``forget_bias``, … (``Recurrent``).
+
+    Raises:
+        ValueError: for a kind or loss that does not exist, and as ``Recurrent`` does.
+    """
+
+    def __init__(self, kind, input_size, hidden_size=32, output_size=1, *, loss="mse", dtype=np.float32, rng=None,
+                 scaling=None, **options):
+        if kind not in MODELS:
+            raise ValueError(f"unknown model {kind!r}; one of {', '.join(MODELS)} expected")
+        if loss not in losses.LOSSES:
+            raise ValueError(f"unknown loss {loss!r}; one of {', '.join(losses.LOSSES)} expected")
+        self.rng = np.random.default_rng(rng)
+        self.kind, self.loss, self.scaling = kind, loss, scaling
+        self.config = dict(kind=kind, input_size=input_size, hidden_size=hidden_size, output_size=output_size, loss=loss,
+                           **options)
+        self.rnn = MODELS[kind](input_size, hidden_size, batch_first=True, dtype=dtype, rng=self.rng, **options)
+        self.fc = Linear(self.rnn.output_size * self.rnn.num_directions, output_size, dtype=dtype, rng=self.rng)
+        super().__init__({f"{part}.{name}": shape for part in ("rnn", "fc")
+                          for name, shape in getattr(self, part).shapes.items()}, dtype)
+
+    def _adopt(self, theta):
+        """The encoder's parameters are the first part of θ, the head's the rest."""
+        middle = self.rnn.theta.size
+        self.rnn.bind(theta[:middle])
+        self.fc.bind(theta[middle:])
+        super()._adopt(theta)
+
+    def astype(self, dtype):
+        other = self._copy()
+        other.rnn, other.fc = self.rnn.astype(dtype), self.fc.astype(dtype)
+        other.rng = other.rnn.rng
+        other._adopt(np.empty_like(self.theta, dtype))
+        return other
+
+    def _to_torch(self, name, array):
+        part, _, rest = name.partition(".")
+        return getattr(self, part)._to_torch(rest, array)
+
+    def forward(self, x, lengths=None, training=False):
+        """x (B, T, I) standardised -> y (B, O), tape."""
+        _, state, tape = self.rnn.forward(x, None, lengths, training)
+        h = self._last_hidden(state)
+        y, head_tape = self.fc.forward(h)
+        return y, (tape, head_tape)
+
+    def backward(self, tape, dy):
+        """dy (B, O) -> the gradient as one flat vector."""
+        tape, head_tape = tape
+        dh, head_grads = self.fc.backward(head_tape, dy)
+        # the loss reads the top layer's final h alone: every other state's gradient is zero
+        D, (B, _) = self.rnn.num_directions, dh.shape
+        d_state = [np.zeros((self.rnn.num_layers * D, B, size), self.dtype) for size in self.rnn.state_sizes()]
+        d_state[0][-D:] = dh.reshape(B, D, -1).swapaxes(0, 1)
+        _, _, grads = self.rnn.backward(tape, None, d_state[0] if len(d_state) == 1 else d_state, need_dx=False)
+        return np.concatenate([grads.theta, head_grads.theta])
+
+    def _last_hidden(self, state):
+        h = state[0] if isinstance(state, tuple) else state
+        D = self.rnn.num_directions
+        return h[-D:].swapaxes(0, 1).reshape(h.shape[1], -1)
+
+    def loss_and_grad(self, batch, training=True):
+        """(x, target, lengths) -> the mean loss over the batch, and its gradient as one flat vector."""
+        x, target, lengths = batch
+        y, tape = self.forward(x, lengths, training)
+        loss, dy = losses.LOSSES[self.loss](y, target)
+        return loss, self.backward(tape, dy)
+
+    def loss_of(self, batch):
+        """The mean loss over the batch, without a tape and without dropout."""
+        return losses.LOSSES[self.loss](self.outputs(batch.x, batch.lengths), batch.target)[0]
+
+    def outputs(self, x, lengths=None):
+        """Inference: x (B, T, I) standardised -> y (B, O). No tape, no dropout."""
+        _, state = self.rnn(x, None, lengths)
+        return self.fc.forward(self._last_hidden(state))[0]
+
+    def predict(self, x, lengths=None):
+        """x (B, T, I) -> y (B, O), both in the data's own units (logits for a classifier).
+
+        A single window (T, I) gives (O,).
+        """
+        x = np.asarray(x, np.float64)
+        if x.ndim == 2:
+            return self.predict(x[None], lengths)[0]
+        if self.scaling is not None:
+            x = (x - self.scaling["input_mean"]) / self.scaling["input_scale"]
+        y = self.outputs(x.astype(self.dtype), lengths)
+        if self.scaling is not None:
+            y = y * np.asarray(self.scaling["output_scale"]) + self.scaling["output_mean"]
+        return y
+
+    def __repr__(self):
+        return f"Model({', '.join(f'{name}={value!r}' for name, value in self.config.items())}, dtype={self.dtype})"
