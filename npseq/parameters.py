@@ -57,6 +57,10 @@ class Module:
         """Room for the gradients of every parameter, to be assigned to, never added to: it starts from zeros."""
         return Gradients(self.shapes, np.zeros_like(self.theta))
 
+    def named(self, theta):
+        """name -> view into ``theta``, any flat vector of the parameters' size, such as a gradient."""
+        return _views(self.shapes, theta)
+
     def _to_torch(self, name, array):
         """One parameter in torch's sense. Its own inverse. Only the GRU differs."""
         return array

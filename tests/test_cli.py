@@ -1,0 +1,30 @@
+"""``npseq SUBCOMMAND``."""
+
+import importlib
+
+import pytest
+
+from npseq import cli
+
+
+def test_help_names_every_command(capsys):
+    assert cli.main(["-h"]) == 0
+    shown = capsys.readouterr().out
+    for name in cli.COMMANDS:
+        assert name in shown
+
+
+@pytest.mark.parametrize("argv", [[], ["trian"], ["--model", "lstm"]])
+def test_an_unknown_command_gives_one_line_and_status_2(argv, capsys):
+    assert cli.main(argv) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "train" in message and (not argv or argv[0] in message)
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_every_command_exists_and_shows_an_example_in_its_help(name, capsys):
+    main = importlib.import_module(cli.COMMANDS[name][0]).main
+    with pytest.raises(SystemExit) as end:
+        main(["-h"])
+    assert end.value.code == 0
+    assert "example" in capsys.readouterr().out
