@@ -9,7 +9,7 @@ A cell is a class with
 ``gates``, ``state``
     one letter for each gate block of a_x and a_h, in the order of the rows; one letter for each array of the state.
 ``forward(a_x, a_h, state) -> new state, cache``
-    a_x, a_h (G·H, B); a state is always a tuple of (H, B) arrays.
+    a_x, a_h (G·H, B); a state is always a tuple of (H, B) arrays; the cache starts with the gates' values, in order.
 ``backward(d_state, cache) -> da_x, da_h, d_state of the step before``
     the forward read from the bottom up; the last value leaves out the path through W_h, which ``bptt.py`` adds.
 
@@ -55,13 +55,13 @@ class ReLURNNCell:
     @staticmethod
     def forward(a_x, a_h, state):
         a = a_x + a_h
-        active = a.real > 0
-        return (np.where(active, a, 0),), (active,)
+        h = np.where(a.real > 0, a, 0)
+        return (h,), (h,)
 
     @staticmethod
     def backward(d_state, cache):
-        (dh,), (active,) = d_state, cache
-        da = np.where(active, dh, 0)  # the slope at a = 0 is taken as 0, as torch does
+        (dh,), (h,) = d_state, cache
+        da = np.where(h.real > 0, dh, 0)  # the slope at a = 0 is taken as 0, as torch does
         return da, da, (np.zeros_like(dh),)
 
 
