@@ -17,6 +17,7 @@ bptt, fused) there is one column per sequence: x_t (I, B), h_t (H, B). Names tha
 before.
 """
 
+from .checkpoint import load_model as load
 from .layers import GRU, LSTM, RNN, Embedding, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
 
 __version__ = "0.1.0"
