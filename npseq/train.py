@@ -58,7 +58,7 @@ def main(argv=None):
         options.check_folder(args.out_dir)
         if args.report:
             options.check_folder(os.path.dirname(args.report) or ".")
-        task = tasks.forecast(data.load(args.data), window=args.window, dtype=args.dtype)
+        task = tasks.Forecast(data.load(args.data), window=args.window)
     except (OSError, data.DataError) as error:
         p.error(str(error))
 
