@@ -5,9 +5,6 @@ import sys
 
 COMMANDS = {
     "train": ("npseq.train", "train a model and keep its best weights"),
-    "gradcheck": ("npseq.gradcheck", "check every gradient against the complex step"),
-    "inspect": ("npseq.inspect_file", "show what a .pth file holds, without running anything in it"),
-    "explain": ("npseq.explain", "one model's equations with the numbers put in, forward and backward"),
 }
 
 

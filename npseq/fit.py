@@ -66,7 +66,8 @@ def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None,
             order = rng.permutation(train)
             for step in range(steps):
                 batch = task.batch(order[step * batch_size:(step + 1) * batch_size], model.dtype)
-                loss, grad = model.loss_and_grad(batch)
+                with np.errstate(over="ignore", invalid="ignore"):  # divergence is met below, by name
+                    loss, grad = model.loss_and_grad(batch)
                 if not math.isfinite(loss):
                     raise Diverged(epoch, "training loss")
                 if clip is not None:
@@ -77,7 +78,8 @@ def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None,
                 total += float(loss) * len(batch.target)
                 if on_step is not None:
                     on_step(epoch, step + 1, steps)
-            validation_loss = mean_loss(model, task, validation)
+            with np.errstate(over="ignore", invalid="ignore"):
+                validation_loss = mean_loss(model, task, validation)
             if not math.isfinite(validation_loss):
                 raise Diverged(epoch, "validation loss")
             if schedule is not None:

@@ -171,13 +171,18 @@ class Adam(Optimizer):
         θ ← θ − lr · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)
 
     ``amsgrad`` takes the largest v so far in place of v (Reddi et al. 2018, arXiv 1904.09237v1). Weight decay is added to
-    the gradient; for decay of the weights themselves see ``AdamW``.
+    the gradient, or with ``decoupled_weight_decay`` taken off the weights themselves, as ``AdamW`` does.
 
     Example: ``Adam(model.theta, lr=0.001)``. Raises ValueError for an option out of range.
     """
 
-    def __init__(self, theta, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, *, maximize=False):
+    decay = 0.0
+
+    def __init__(self, theta, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, *, maximize=False,
+                 decoupled_weight_decay=False):
         super().__init__(theta, lr, weight_decay, maximize)
+        if decoupled_weight_decay:
+            self.weight_decay, self.decay = 0.0, weight_decay
         _check_not_negative(eps=eps)
         for beta in betas:
             if not 0 <= beta < 1:
@@ -191,6 +196,8 @@ class Adam(Optimizer):
         g, step, work = self._gradient(grad), self._step, self._work
         beta_1, beta_2 = self.betas
         self.count += 1
+        if self.decay:
+            self.theta *= 1 - self.lr * self.decay
         np.copyto(work, g)
         _running_mean(self.m, work, beta_1)
         _running_mean(self.v, np.multiply(g, g, out=work), beta_2)
@@ -212,13 +219,7 @@ class AdamW(Adam):
     """
 
     def __init__(self, theta, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False):
-        super().__init__(theta, lr, betas, eps, 0.0, amsgrad, maximize=maximize)
-        _check_not_negative(weight_decay=weight_decay)
-        self.decay = weight_decay
-
-    def step(self, grad):
-        self.theta *= 1 - self.lr * self.decay
-        super().step(grad)
+        super().__init__(theta, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)
 
 
 def _running_mean(mean, new, keep):
@@ -243,7 +244,8 @@ def clip_by_global_norm(grad, max_norm):
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm must be greater than 0; {max_norm!r} given")
-    square = float(np.dot(grad, grad))
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = float(np.dot(grad, grad))
     if not math.isfinite(square):  # the square may overflow where the norm does not
         square = float(np.dot(grad.astype(np.float64), grad.astype(np.float64)))
     norm = math.sqrt(square) if square >= 0 else math.nan

@@ -1,0 +1,360 @@
+"""Gradient checks so strict that a wrong gradient cannot pass.
+
+    check_layer(npseq.LSTM(3, 4)).assert_ok()       a layer
+    check_cell(MyCell).assert_ok()                  a cell of your own (the contract is in cells.py)
+    check(f, grad, {"x": x, "w": w}).assert_ok()    any function
+
+Complex step (Squire & Trapp, SIAM Review 40, 1998): for f analytic and real on the reals,
+
+    df/dx_j = Im f(x + i h e_j) / h + O(h²)
+
+Nothing is subtracted, so h may be 1e-30 and the derivative is exact to rounding: a right gradient agrees to 1e-15, and
+the default threshold is 1e-13. The textbook's central difference, (f(x + h) − f(x − h)) / 2h, is there as
+``method="central"``; it loses half the digits to cancellation.
+
+``python -m npseq.gradcheck`` checks every layer of npseq, and with ``--break NAME`` shows what a known bug looks like.
+"""
+
+import itertools
+import sys
+
+import numpy as np
+
+from . import bptt, options, planted
+from .bptt import Weights
+from .model import MODELS
+from .report import ALIKE, ArrayError, Result, compare, describe, describe_steps, largest, relative_error
+
+STEP = 1e-30  # of the complex step: any h with h² below the rounding of f will do
+THRESHOLD = {"complex": 1e-13, "central": 1e-6}
+
+
+def numerical_gradient(f, arrays, method="complex"):
+    """The gradient of ``f()`` with respect to each of ``arrays``, element by element.
+
+    Args:
+        f: takes nothing, reads the arrays, returns a number.
+        arrays: name -> array that f reads: complex128 for the complex step, float64 for central differences. Each
+            element is changed in place and put back.
+        method: ``"complex"`` or ``"central"``.
+
+    Returns:
+        name -> gradient, float64.
+    """
+    gradients = {}
+    for name, array in arrays.items():
+        gradients[name] = d = np.empty(array.shape)
+        for index in np.ndindex(array.shape):
+            value = array[index]
+            if method == "complex":
+                array[index] = value + 1j * STEP
+                d[index] = f().imag / STEP
+            else:
+                h = np.cbrt(np.finfo(float).eps) * max(1.0, abs(value))  # balances rounding against the h² term
+                array[index] = value + h
+                above = f()
+                array[index] = value - h
+                d[index] = (above - f()) / (2 * h)
+            array[index] = value
+    return gradients
+
+
+def check(f, grad, arrays, *, method="complex", threshold=None):
+    """Check a gradient of any function.
+
+    Args:
+        f: ``f(**arrays)`` -> a number. It is given complex128 arrays for the complex step, so on its way there must be
+            no ``abs``, no conjugate, no ``float``.
+        grad: ``grad(**arrays)`` -> name -> gradient, in float64. Every array needs one.
+        arrays: name -> array of real numbers.
+        method: ``"complex"``, or ``"central"`` for functions that cannot be given complex numbers.
+        threshold: the largest relative error that passes; 1e-13 for the complex step, 1e-6 for central differences.
+
+    Returns:
+        Result.
+
+    Raises:
+        ValueError: for another method, or a gradient missing or of the wrong shape.
+
+    Example:
+        >>> check(lambda x: (x * x).sum(), lambda x: {"x": 2 * x}, {"x": np.arange(3.0)}).ok
+        True
+    """
+    threshold = _threshold(method, threshold)
+    arrays = {name: np.asarray(array, np.float64) for name, array in arrays.items()}
+    given = grad(**{name: array.copy() for name, array in arrays.items()})
+    changed = {name: array.astype(_dtype(method)) for name, array in arrays.items()}
+    expected = numerical_gradient(lambda: f(**changed), changed, method)
+    missing = [name for name in arrays if name not in given]
+    if missing:
+        raise ValueError(f"grad returned no gradient for {', '.join(missing)}; it has {', '.join(given) or 'none'}")
+    return _result([{name: given[name] for name in arrays}], expected, threshold, method)
+
+
+def check_cell(cell, *, hidden_size=4, batch=3, method="complex", threshold=None, rng=0):
+    """Check one time step of a cell with the contract of ``cells.py``: forward, backward, gates, state.
+
+    The loss is Σ S ⊙ state with random S on every array of the new state; the gradients with respect to a_x, a_h and
+    the state before are checked, and that backward, called twice, gives the same twice.
+    """
+    threshold = _threshold(method, threshold)
+    rng = np.random.default_rng(rng)
+    shape = (hidden_size, batch)
+    rows = (len(cell.gates) * hidden_size, batch)
+    arrays = {"a_x": rng.standard_normal(rows), "a_h": rng.standard_normal(rows)}
+    arrays.update({letter: rng.standard_normal(shape) for letter in cell.state})
+    S = tuple(rng.standard_normal(shape) for _ in cell.state)
+
+    def forward(a_x, a_h, **state):
+        return cell.forward(a_x, a_h, tuple(state[letter] for letter in cell.state))
+
+    _, cache = forward(**arrays)
+    first, second = cell.backward(S, cache), cell.backward(S, cache)
+    given, again = (dict(zip(arrays, (da_x, da_h, *d_state))) for da_x, da_h, d_state in (first, second))
+    changed = {name: array.astype(_dtype(method)) for name, array in arrays.items()}
+    expected = numerical_gradient(lambda: sum((s * new).sum() for s, new in zip(S, forward(**changed)[0])), changed, method)
+    diagnosis = _blocks(given, expected, {"a_x": cell.gates, "a_h": cell.gates})
+    return _result([given, again], expected, threshold, method, faults=_twice(given, again), diagnosis=diagnosis)
+
+
+def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=False, method="complex", threshold=None, rng=0):
+    """Check a layer with the contract of ``Recurrent``, at its own weights, in float64.
+
+    The loss is Σ R ⊙ y + Σ S ⊙ state with random R on every step (in the padding too, where it must not count) and
+    random S on the final state. x and the initial state are random, and in the copy that is checked the biases (and a
+    learned initial state) are drawn anew, so that none of them is zero: a zero hides an error. Checked are all
+    parameters, x and the initial state, that backward called twice gives the same twice, and that it leaves the
+    parameters and its arguments as they were.
+
+    Args:
+        T, B, lengths: time steps, sequences, and the length of each (None: T).
+        with_state: False gives no initial state: zeros, or the learned one.
+        training: True for dropout, with the same masks in every pass.
+        method, threshold: as ``check``.
+        rng: generator or seed.
+
+    Returns:
+        Result, whose ``steps`` has an entry for each time step of x.
+    """
+    threshold = _threshold(method, threshold)
+    rng = np.random.default_rng(rng)
+    layer = layer.astype(np.float64)
+    for name, array in layer.params.items():
+        if name.startswith(("bias", "h_0", "c_0")):
+            array[...] = rng.uniform(-1, 1, array.shape)
+    x = rng.standard_normal((T, B, layer.input_size))
+    runs, letters = layer.num_layers * layer.num_directions, layer.cell.state
+    S = [rng.standard_normal((runs, B, size)) for size in layer.state_sizes()]
+    state = [rng.standard_normal(s.shape) for s in S] if with_state else []
+    R = rng.standard_normal((T, B, layer.num_directions * layer.output_size))
+    mask_seed = int(rng.integers(2**31))
+
+    def as_given(array):
+        return array.swapaxes(0, 1) if layer.batch_first else array
+
+    def joined(parts):
+        return None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
+
+    def forward(layer, x, state):
+        return layer.forward(as_given(x), joined(state), lengths, training=training, rng=np.random.default_rng(mask_seed))
+
+    def gradients(layer, tape):
+        dx, d_state, grads = layer.backward(tape, as_given(R), joined(S))
+        found = {name: grads[name] for name in layer.params}
+        found["x"] = as_given(dx)
+        if with_state:
+            found.update(zip(letters, d_state if len(letters) > 1 else (d_state,)))
+        return {name: np.array(d) for name, d in found.items()}
+
+    tape = forward(layer, x, state)[2]
+    read_only = [layer.theta, x, R, *S, *state]
+    before = [array.copy() for array in read_only]
+    given, again = gradients(layer, tape), gradients(layer, tape)
+    faults = _twice(given, again)
+    if not all(map(np.array_equal, read_only, before)):
+        faults.append("backward has changed the parameters or its arguments")
+
+    changed = layer.astype(_dtype(method))
+    arrays = dict(changed.params, x=x.astype(changed.dtype))
+    if with_state:
+        arrays.update(zip(letters, [s.astype(changed.dtype) for s in state]))
+
+    def loss():
+        y, end, _ = forward(changed, arrays["x"], [arrays[letter] for letter in letters] if with_state else [])
+        end = end if len(letters) > 1 else (end,)
+        return (as_given(R) * y).sum() + sum((s * e).sum() for s, e in zip(S, end))
+
+    expected = numerical_gradient(loss, arrays, method)
+    scale = largest(expected["x"])
+    steps = [compare(f"x[{t}]", given["x"][t], expected["x"][t], scale) for t in range(T)]
+    result = _result([given, again], expected, threshold, method, steps, faults)
+    if not result.ok:
+        padding = None if lengths is None else np.arange(T)[:, None] >= np.asarray(lengths)
+        result.diagnosis = describe_steps("x", given["x"], expected["x"], padding)
+        case = planted.Case(layer, T, B, lengths, with_state, training)
+        result.diagnosis += _known_bugs(case, given, expected, lambda layer: gradients(layer, forward(layer, x, state)[2]))
+        result.diagnosis += _blocks(given, expected, {name: layer.cell.gates for name in given
+                                                      if name.startswith(("weight_ih", "weight_hh", "bias"))})
+    return result
+
+
+def check_initialisation(layer):
+    """Two gates that start from one matrix stay alike in ways nobody wants, and no gradient shows it.
+
+    Returns:
+        a line for each pair of gate blocks of a weight matrix that are equal; empty when all is well.
+    """
+    lines = []
+    for name, array in layer.params.items():
+        if name.startswith(("weight_ih", "weight_hh")):
+            blocks = dict(zip(layer.cell.gates, np.split(array, len(layer.cell.gates))))
+            lines += [f"{name}: the gates {a} and {b} start from one matrix"
+                      for a, b in itertools.combinations(blocks, 2) if np.array_equal(blocks[a], blocks[b])]
+    return lines
+
+
+def hessian_vector_product(f_grad, params, v):
+    """H v = Im f_grad(params + i h v) / h: the complex step through the hand-written backward, exact to rounding.
+
+    Args:
+        f_grad: ``f_grad(params)`` -> the gradient, one flat vector; it is given complex128.
+        params: flat vector of real numbers.
+        v: a direction of the same size.
+
+    Returns:
+        H v, float64. It costs about what one gradient in complex numbers costs; H is never formed.
+
+    The sharpest direction of the loss, by SciPy's Lanczos iteration::
+
+        from scipy.sparse.linalg import LinearOperator, eigsh
+        n = params.size
+        H = LinearOperator((n, n), lambda v: hessian_vector_product(f_grad, params, v), dtype=float)
+        sharpness, direction = eigsh(H, k=1, which="LA")
+
+    Raises:
+        ValueError: if v has another shape than params.
+    """
+    params, v = np.asarray(params, np.float64), np.asarray(v, np.float64)
+    if v.shape != params.shape:
+        raise ValueError(f"v has the shape {v.shape}; that of params, {params.shape}, expected")
+    return np.imag(f_grad(params + 1j * STEP * v)) / STEP
+
+
+def _threshold(method, threshold):
+    if method not in THRESHOLD:
+        raise ValueError(f"method must be 'complex' or 'central'; {method!r} given")
+    return THRESHOLD[method] if threshold is None else threshold
+
+
+def _dtype(method):
+    return np.complex128 if method == "complex" else np.float64
+
+
+def _result(calls, expected, threshold, method, steps=(), faults=(), diagnosis=()):
+    """The worst of the gradients that backward gave, in one call or two."""
+    arrays = {name: max((compare(name, given[name], expected[name]) for given in calls), key=lambda found: found.error)
+              for name in expected}
+    result = Result(arrays, threshold, method, steps, faults, diagnosis)
+    if not result.ok and not diagnosis:
+        result.diagnosis = _blocks(calls[0], expected, {})
+    return result
+
+
+def _twice(given, again):
+    return [f"backward called twice gives two different gradients of {name}" for name in given
+            if not np.array_equal(given[name], again[name], equal_nan=True)]
+
+
+def _blocks(given, expected, gates):
+    return [line for name in expected if relative_error(given[name], expected[name]) > ALIKE
+            for line in describe(name, given[name], expected[name], gates.get(name, ""))]
+
+
+def _known_bugs(case, given, expected, gradients):
+    """Does npseq's own layer, with one of the planted bugs, give the very same wrong gradient?"""
+    reference = planted.plain(case.layer)
+    if reference is None:
+        return []
+    lines = []
+    for name, bug in planted.BUGS.items():
+        if bug.acts(case._replace(layer=reference)):
+            wrong = gradients(planted.plant(name, reference))
+            if (any(relative_error(wrong[array], expected[array]) > ALIKE for array in expected)
+                    and all(relative_error(given[array], wrong[array]) < ALIKE for array in expected)):
+                lines.append(f"equal to the gradient when {bug.what} ({name})")
+    return lines
+
+
+# ---- the command ----
+
+LENGTHS = [5, 0, 3, 1]  # the "mixed" ones: unsorted, with T = 5, 1 and 0
+T, B = max(LENGTHS), len(LENGTHS)
+
+
+def _parser():
+    parser = options.Parser(prog="npseq gradcheck", description="Check the hand-written gradients of npseq's layers to 1e-13.",
+                            epilog="example: npseq gradcheck --model gru --break z-swapped")
+    parser.add_argument("--model", type=options.name, nargs="+", choices=list(MODELS), metavar="NAME",
+                        help=f"any of {', '.join(MODELS)} (default: all six)")
+    parser.add_argument("--layers", type=options.positive_int, nargs="+", metavar="L", help="numbers of layers (default: 1 2)")
+    parser.add_argument("--directions", type=int, nargs="+", choices=[1, 2], help="1, 2 or both (default: 1 2)")
+    parser.add_argument("--lengths", nargs="+", choices=["equal", "mixed"],
+                        help=f"all sequences as long as the batch, or {LENGTHS} (default: both)")
+    parser.add_argument("--method", choices=list(THRESHOLD), default="complex",
+                        help="complex step, or the textbook's central differences (default: %(default)s)")
+    parser.add_argument("--seed", type=options.natural, default=0, help="of weights, data and masks (default: %(default)s)")
+    parser.add_argument("--break", dest="bug", choices=list(planted.BUGS), metavar="BUG",
+                        help="plant a bug, in configurations in which it acts, and see it caught (exit status 1)")
+    parser.add_argument("--list-bugs", action="store_true", help="the bugs that --break takes, one a line")
+    return parser
+
+
+def _cases(arguments):
+    """The configurations to check, as (description, Case)."""
+    defaults = ([1, 2], [1, 2], ["equal", "mixed"])
+    if arguments.bug:  # one configuration of each model is enough to see it
+        defaults = ([2], [2], ["mixed"])
+    layers, directions, lengths = (given or default for given, default in
+                                   zip((arguments.layers, arguments.directions, arguments.lengths), defaults))
+    for name in arguments.model or MODELS:
+        variants = {"rnn": [{}, {"nonlinearity": "relu"}], "lstm": [{}, {"proj_size": 2}]}.get(name.split("_")[-1], [{}])
+        for L, D, ends, variant in itertools.product(layers, directions, lengths, variants):
+            extra = dict(variant, dropout=0.3) if L > 1 else variant
+            layer = MODELS[name](2, 3, num_layers=L, bidirectional=D == 2, rng=arguments.seed, **extra)
+            text = f"{name} layers={L} directions={D} lengths={ends}" + "".join(f" {k}={v}" for k, v in extra.items())
+            yield text, planted.Case(layer, T, B, LENGTHS if ends == "mixed" else None, True, L > 1)
+
+
+def main(argv=None):
+    """Run the command; -> 0 if every gradient is right, 1 if one is wrong. Wrong usage raises SystemExit with status 2."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.list_bugs:
+        width = max(map(len, planted.BUGS))
+        for bug in planted.BUGS.values():
+            print(f"{bug.name:{width}}  {bug.what}")
+        return options.OK
+    bug = arguments.bug
+    cases = [(text, case) for text, case in _cases(arguments) if not bug or planted.BUGS[bug].acts(case)]
+    if not cases:
+        parser.error(f"{bug} acts in none of these configurations; leave out --model, --layers, --directions and --lengths")
+    width = max(len(text) for text, _ in cases)
+    worst, wrong = ArrayError("", -1.0, (), 0.0, 0.0), 0
+    for text, case in cases:
+        layer = planted.plant(bug, case.layer) if bug else case.layer
+        result = check_layer(layer, T=T, B=B, lengths=case.lengths, training=case.training, method=arguments.method,
+                             rng=arguments.seed)
+        initialisation = check_initialisation(layer)
+        fine = result.ok and not initialisation
+        wrong += not fine
+        worst = max(worst, result.worst, key=lambda found: found.error)
+        print(f"{text:{width}}  {'ok   ' if fine else 'WRONG'} {result.worst.error:.1e} in {result.worst.name}", flush=True)
+        for line in result.faults + result.diagnosis + initialisation:
+            print(f"    {line}")
+    print(f"worst of {len(cases)} configurations: {worst.error:.1e} in {worst.name} ({THRESHOLD[arguments.method]:.0e} allowed)"
+          + (f"; {wrong} wrong" if wrong else ""))
+    return options.UNEXPECTED if wrong else options.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

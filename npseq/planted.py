@@ -1,0 +1,293 @@
+"""Twenty bugs to plant in a layer: what a gradient checker has to catch.
+
+Most of them have stood in published code. Each is a small change to right code: to the cell's derivative, to the tape in
+front of backward, or to the gradient behind it. Those about z and about the reset are planted in backward only; in both
+directions they would be a right gradient of another function. Where a bug needs the inside of the loop, the layer that has it runs
+``bptt.py``, also when it is an optimized one.
+"""
+
+import copy
+import types
+from typing import Callable, NamedTuple
+
+import numpy as np
+
+from . import bptt
+from .cells import ReLURNNCell, RNNCell, gate_blocks, sigmoid
+from .layers import GRU, LSTM, RNN
+
+CLIP_NORM = 0.1  # bound of the planted clipping
+
+
+class Case(NamedTuple):
+    """A layer and what it will be run on."""
+
+    layer: object
+    T: int
+    B: int
+    lengths: object = None
+    with_state: bool = True
+    training: bool = False
+
+    @property
+    def longest(self):
+        return self.T if self.lengths is None else int(np.max(self.lengths))
+
+    @property
+    def gates(self):
+        return self.layer.cell.gates
+
+
+class Bug(NamedTuple):
+    name: str
+    what: str
+    plant: Callable  # (copy of a layer) -> None
+    acts: Callable  # Case -> does the bug change a gradient (or, for the initialisation, a parameter) there?
+
+
+def plant(name, layer):
+    """A copy of ``layer`` that has the bug ``name`` of ``BUGS``."""
+    layer = layer.astype(layer.dtype)
+    BUGS[name].plant(layer)
+    return layer
+
+
+def plain(layer):
+    """A copy of ``layer`` as npseq's own code runs it through ``bptt.py``; None if it is no RNN, LSTM or GRU of npseq."""
+    for kind in (RNN, LSTM, GRU):
+        if isinstance(layer, kind):
+            layer = layer.astype(layer.dtype)
+            layer.__class__ = kind
+            layer.through_time = bptt
+            layer.cell = {"tanh": RNNCell, "relu": ReLURNNCell}[layer.nonlinearity] if kind is RNN else kind.cell
+            return layer
+    return None
+
+
+# ---- three places to put a bug: the cell's derivative, the tape before backward, the gradient after it ----
+
+
+def in_cell(backward):
+    """``backward(cell, d_state, cache)`` in place of the cell's own."""
+    def plant(layer):
+        cell = layer.cell
+        layer.cell = types.SimpleNamespace(gates=cell.gates, state=cell.state, forward=cell.forward,
+                                           backward=lambda d_state, cache: backward(cell, d_state, cache))
+        layer.through_time = bptt
+    return plant
+
+
+def in_tape(change):
+    """``change(weights, tape) -> weights, tape``, the ones that backward is then given."""
+    def plant(layer):
+        def backward(cell, weights, tape, *args, **options):
+            return bptt.backward_through_time(cell, *change(weights, tape), *args, **options)
+        layer.through_time = types.SimpleNamespace(forward_through_time=bptt.forward_through_time,
+                                                   backward_through_time=backward)
+    return plant
+
+
+def in_gradient(change):
+    """``change(weights, tape, d_weights, d_x) -> d_weights, d_x`` after the layer's own backward, optimized or not."""
+    def plant(layer):
+        own = layer.through_time
+
+        def backward(cell, weights, tape, *args, **options):
+            d_weights, d_x, d_state = own.backward_through_time(cell, weights, tape, *args, **options)
+            return *change(weights, tape, d_weights, d_x), d_state
+        layer.through_time = types.SimpleNamespace(forward_through_time=own.forward_through_time,
+                                                   backward_through_time=backward)
+    return plant
+
+
+def _each(change):
+    """A gradient bug that treats every weight gradient alike: ``change(W, dW) -> dW``."""
+    return lambda weights, tape, d_weights, d_x: (
+        bptt.Weights(*(None if dW is None else change(W, dW) for W, dW in zip(weights, d_weights))), d_x)
+
+
+# ---- the bugs ----
+
+
+def _h_of_this_step(weights, tape):
+    segments = [segment._replace(slots=(np.roll(segment.slots[0], -1, axis=0), *segment.slots[1:]))
+                for segment in tape.segments]
+    return weights, tape._replace(segments=segments)
+
+
+def _first_step_skipped(weights, tape):
+    T, _, B = tape.x.shape
+    valid = np.ones((T, 1, B), bool) if tape.valid is None else tape.valid.copy()
+    valid[0] = False
+    return weights, tape._replace(valid=valid)
+
+
+def _scaled(gates, slope):
+    """The da of some gates times wrong slope / right slope; ``slope(value) -> wrong / right``."""
+    def backward(cell, d_state, cache):
+        da_x, da_h, d_before = cell.backward(d_state, cache)
+        da_x, da_h = da_x.copy(), da_h.copy()
+        for da in (da_x, da_h):
+            for gate, block, value in zip(cell.gates, gate_blocks(da, cell.gates), cache):
+                if gate in gates:
+                    block *= slope(value)
+        return da_x, da_h, d_before
+    return backward
+
+
+def _sigmoid_slope_of_value(s):
+    return sigmoid(s) * (1 - sigmoid(s)) / (s * (1 - s))
+
+
+def _tanh_slope_twice(n):
+    return (1 - np.tanh(n) ** 2) / (1 - n * n)
+
+
+def _c_of_this_step(cell, d_state, cache):
+    i, f, g, o, c_prev, tanh_c = cache
+    return cell.backward(d_state, (i, f, g, o, f * c_prev + i * g, tanh_c))
+
+
+def _dc_not_carried(cell, d_state, cache):
+    da_x, da_h, (dh, dc) = cell.backward(d_state, cache)
+    return da_x, da_h, (dh, np.zeros_like(dc))
+
+
+def _dh_overwritten(layer):
+    """Nothing of dh comes from the step after: neither the cell's own path nor the one through W_h."""
+    def backward(cell, d_state, cache):
+        da_x, da_h, d_before = cell.backward(d_state, cache)
+        return da_x, da_h, (np.zeros_like(d_before[0]), *d_before[1:])
+    in_cell(backward)(layer)
+    in_tape(lambda weights, tape: (weights._replace(W_h=np.zeros_like(weights.W_h)), tape))(layer)
+
+
+def _bias_of_another_gate(layer):
+    count = len(layer.cell.gates)
+
+    def change(weights, tape, d_weights, d_x):
+        b_x = d_weights.b_x.copy()
+        blocks = gate_blocks(b_x, range(count))
+        blocks[0] = blocks[1]
+        return d_weights._replace(b_x=b_x), d_x
+    in_gradient(change)(layer)
+
+
+def _cache_overwritten(cell, d_state, cache):
+    result = cell.backward(d_state, cache)
+    cache[0][...] = 0
+    return result
+
+
+def _reset_before(cell, d_state, cache):
+    """As if n = tanh(a_xn + W (r ⊙ h')): r would then not be on da_hn's way, and h' would stand where a_hn does."""
+    r, z, n, a_hn, h_prev = cache
+    da_x, da_h, d_before = cell.backward(d_state, (r, z, n, h_prev, h_prev))
+    H = len(r)
+    return da_x, np.concatenate([da_h[:2 * H], da_x[2 * H:]]), d_before
+
+
+def _z_swapped(cell, d_state, cache):
+    r, z, n, a_hn, h_prev = cache
+    da_x, da_h, d_before = cell.backward(d_state, (r, 1 - z, n, a_hn, h_prev))
+    H = len(r)
+    da_x[H:2 * H] *= -1
+    da_h[H:2 * H] *= -1
+    return da_x, da_h, d_before
+
+
+def _mask_drawn_again(layer):
+    class MaskDrawnAgain(type(layer)):
+        def backward(self, tape, *args, **options):
+            again = [mask if mask is None else self._another(mask) for mask in tape.dropout]
+            return super().backward(tape._replace(dropout=again), *args, **options)
+
+        def _another(self, mask):
+            drawn = mask
+            while np.array_equal(drawn, mask):
+                drawn = self._dropout_mask(self.dropout, mask.shape, True, self.rng)
+            return drawn
+    layer.__class__ = MaskDrawnAgain
+
+
+def _clipped(weights, tape, d_weights, d_x):
+    norm = np.sqrt(sum((d * d).sum() for d in d_weights if d is not None))
+    factor = CLIP_NORM / norm if norm > CLIP_NORM else 1
+    return bptt.Weights(*(None if d is None else d * factor for d in d_weights)), d_x
+
+
+def _mean_for_sum(weights, tape, d_weights, d_x):
+    T, _, B = d_x.shape
+    return bptt.Weights(*(None if d is None else d / (T * B) for d in d_weights)), d_x
+
+
+def _gate_not_stored(cell, d_state, cache):
+    da_x, da_h, d_before = cell.backward(d_state, cache)
+    H = len(da_x) // len(cell.gates)
+    return tuple(np.concatenate([da[:-H], np.zeros_like(da[-H:])]) for da in (da_x, da_h)) + (d_before,)
+
+
+def _gates_alike(layer):
+    for name, array in layer.params.items():
+        if name.startswith(("weight_ih", "weight_hh")):
+            blocks = gate_blocks(array, layer.cell.gates)
+            blocks[1:] = blocks[0]
+
+
+def _any_step(case):
+    return case.longest > 0
+
+
+def _carried(case):
+    return case.longest > 1 or case.with_state and case.longest > 0
+
+
+def _gated(case):
+    return _any_step(case) and len(case.gates) > 1
+
+
+def _lstm(case):
+    return case.gates == "ifgo"
+
+
+def _gru(case):
+    return case.gates == "rzn"
+
+
+BUGS = {bug.name: bug for bug in [
+    Bug("h-of-this-step", "dW_h is summed with h_t in place of h_{t-1}", in_tape(_h_of_this_step), _any_step),
+    Bug("first-step-skipped", "the loop going back stops before t = 0", in_tape(_first_step_skipped), _any_step),
+    Bug("sigmoid-slope-of-value", "σ' is taken at the gate's value in place of its pre-activation",
+        in_cell(_scaled("ifoorz", _sigmoid_slope_of_value)), _gated),
+    Bug("tanh-twice", "tanh' is taken at tanh(a) in place of a",
+        in_cell(_scaled("hgn", _tanh_slope_twice)), lambda case: _any_step(case) and case.layer.cell is not ReLURNNCell),
+    Bug("c-of-this-step", "df is taken with c_t in place of c_{t-1}", in_cell(_c_of_this_step),
+        lambda case: _any_step(case) and _lstm(case)),
+    Bug("dc-not-carried", "dc is not handed to the step before", in_cell(_dc_not_carried),
+        lambda case: _carried(case) and _lstm(case)),
+    Bug("dh-overwritten", "dh from the output overwrites dh from the step after, where the two add", _dh_overwritten, _carried),
+    Bug("bias-without-gradient", "b_h gets no gradient",
+        in_gradient(lambda weights, tape, d_weights, d_x: (d_weights._replace(b_h=0 * d_weights.b_h), d_x)),
+        lambda case: _any_step(case) and case.layer.bias),
+    Bug("bias-of-another-gate", "the bias gradient of one gate is a copy of another's", _bias_of_another_gate,
+        lambda case: _gated(case) and case.layer.bias),
+    Bug("reverse-not-turned-back", "dx of the reverse direction stays in reverse order",
+        in_gradient(lambda weights, tape, d_weights, d_x: (d_weights, d_x[::-1] if tape.reverse else d_x)),
+        lambda case: _any_step(case) and case.layer.bidirectional and case.T > 1),
+    Bug("padding-contributes", "steps past a sequence's end count in the gradient",
+        in_tape(lambda weights, tape: (weights, tape._replace(valid=None))),
+        lambda case: case.lengths is not None and np.min(case.lengths) < case.T),
+    Bug("mean-for-sum", "weight gradients are averaged over steps and sequences", in_gradient(_mean_for_sum),
+        lambda case: _any_step(case) and case.T * case.B > 1),
+    Bug("cache-overwritten", "backward overwrites an array that forward kept", in_cell(_cache_overwritten), _any_step),
+    Bug("reset-before", "backward takes the reset gate in front of the product, forward behind it", in_cell(_reset_before),
+        lambda case: _any_step(case) and _gru(case)),
+    Bug("mask-drawn-again", "backward draws the dropout mask again", _mask_drawn_again,
+        lambda case: _any_step(case) and case.training and case.layer.dropout > 0 and case.layer.num_layers > 1),
+    Bug("clipped-inside", "the gradient is clipped inside backward", in_gradient(_clipped), _any_step),
+    Bug("starts-from-weights", "the gradient's buffer starts from the weights", in_gradient(_each(lambda W, dW: W + dW)),
+        lambda case: True),
+    Bug("gate-not-stored", "the last gate's gradient is computed but not stored", in_cell(_gate_not_stored), _any_step),
+    Bug("gates-alike", "all gates start from one matrix", _gates_alike, lambda case: len(case.gates) > 1),
+    Bug("z-swapped", "backward takes z for 1 - z", in_cell(_z_swapped), lambda case: _any_step(case) and _gru(case)),
+]}
