@@ -202,14 +202,15 @@ def check_initialisation(layer):
     """Two gates that start from one matrix stay alike in ways nobody wants, and no gradient shows it.
 
     Returns:
-        a line for each pair of gate blocks of a weight matrix that are equal; empty when all is well.
+        a line for each weight matrix of which two gate blocks are equal; empty when all is well.
     """
     lines = []
     for name, array in layer.params.items():
         if name.startswith(("weight_ih", "weight_hh")):
             blocks = dict(zip(layer.cell.gates, np.split(array, len(layer.cell.gates))))
-            lines += [f"{name}: the gates {a} and {b} start from one matrix"
-                      for a, b in itertools.combinations(blocks, 2) if np.array_equal(blocks[a], blocks[b])]
+            alike = [f"{a} and {b}" for a, b in itertools.combinations(blocks, 2) if np.array_equal(blocks[a], blocks[b])]
+            if alike:
+                lines.append(f"{name}: gates start from one matrix: {', '.join(alike)}")
     return lines
 
 
@@ -261,8 +262,8 @@ def _result(calls, expected, threshold, method, steps=(), faults=(), diagnosis=(
 
 
 def _twice(given, again):
-    return [f"backward called twice gives two different gradients of {name}" for name in given
-            if not np.array_equal(given[name], again[name], equal_nan=True)]
+    differ = [name for name in given if not np.array_equal(given[name], again[name], equal_nan=True)]
+    return [f"backward called twice gives two different gradients of {', '.join(differ)}"] if differ else []
 
 
 def _blocks(given, expected, gates):
@@ -288,7 +289,6 @@ def _known_bugs(case, given, expected, gradients):
 # ---- the command ----
 
 LENGTHS = [5, 0, 3, 1]  # the "mixed" ones: unsorted, with T = 5, 1 and 0
-T, B = max(LENGTHS), len(LENGTHS)
 
 
 def _parser():
@@ -322,7 +322,7 @@ def _cases(arguments):
             extra = dict(variant, dropout=0.3) if L > 1 else variant
             layer = MODELS[name](2, 3, num_layers=L, bidirectional=D == 2, rng=arguments.seed, **extra)
             text = f"{name} layers={L} directions={D} lengths={ends}" + "".join(f" {k}={v}" for k, v in extra.items())
-            yield text, planted.Case(layer, T, B, LENGTHS if ends == "mixed" else None, True, L > 1)
+            yield text, planted.Case(layer, max(LENGTHS), len(LENGTHS), LENGTHS if ends == "mixed" else None, True, L > 1)
 
 
 def main(argv=None):
@@ -342,7 +342,7 @@ def main(argv=None):
     worst, wrong = ArrayError("", -1.0, (), 0.0, 0.0), 0
     for text, case in cases:
         layer = planted.plant(bug, case.layer) if bug else case.layer
-        result = check_layer(layer, T=T, B=B, lengths=case.lengths, training=case.training, method=arguments.method,
+        result = check_layer(layer, T=case.T, B=case.B, lengths=case.lengths, training=case.training, method=arguments.method,
                              rng=arguments.seed)
         initialisation = check_initialisation(layer)
         fine = result.ok and not initialisation
