@@ -10,7 +10,7 @@ import numpy as np
 from . import fused
 from .cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from .parameters import Module
-from .recurrent import Recurrent
+from .recurrent import Recurrent, truncated_bptt  # noqa: F401
 
 
 class RNN(Recurrent):

@@ -2,55 +2,62 @@
 
     loss, dy = mse(y, target)
 
-Formulas are torch's, with ``reduction="mean"``. They run in float32, float64 and complex128 (a complex y is what the
-complex-step check gives them), and dtype follows y.
+Formulas are torch's (2.13), with ``reduction="mean"``. They run in float32, float64 and complex128 (a complex y is what
+the complex-step check gives them); loss and dy have y's dtype, and dy has y's shape. Nothing is broadcast.
+
+Raises (all of them): TypeError for a y that is not of floats; ValueError for shapes that differ and for no elements.
 """
 
 import numpy as np
 
 
 def mse(y, target):
-    """Mean squared error over all elements: loss = mean((y − target)²), dy = 2 (y − target) / n.
+    """Mean squared error over all n elements; y and target of one shape.
 
-    y and target of one shape. Raises ValueError when they are not.
+        loss = Σ (y − target)² / n,   dy = 2 (y − target) / n
     """
-    difference = _difference(y, target)
-    return (difference * difference).mean(), difference * (2 / difference.size)
+    e = _difference(y, target)
+    return (e * e).mean(), e * (2 / e.size)
 
 
 def mae(y, target):
-    """Mean absolute error over all elements: loss = mean |y − target|, dy = sign(y − target) / n, 0 where they are equal.
+    """Mean absolute error over all n elements; y and target of one shape.
 
-    y and target of one shape. Raises ValueError when they are not.
+        loss = Σ |y − target| / n,   dy = sign(y − target) / n, which is 0 where they are equal
     """
-    difference = _difference(y, target)
-    sign = np.sign(difference.real).astype(difference.dtype)  # real parts, so that a complex step can be taken
-    return (sign * difference).mean(), sign / difference.size
+    e = _difference(y, target)
+    sign = _sign(e)
+    return (sign * e).mean(), sign / e.size
 
 
 def huber(y, target, delta=1.0):
-    """Huber's loss (Annals of Mathematical Statistics 35, 1964), with e = y − target and the mean over all elements:
+    """Huber's loss (Annals of Mathematical Statistics 35, 1964), mean over all n elements; y and target of one shape.
 
-        e²/2 where |e| ≤ δ, δ (|e| − δ/2) elsewhere;    de = e, or δ sign(e)
+        e = y − target,   m = min(|e|, δ)
+        loss = Σ m (|e| − m/2) / n,   that is e²/2 up to δ, δ (|e| − δ/2) beyond
+        dy = sign(e) m / n
 
-    y and target of one shape, δ > 0. Raises ValueError otherwise.
+    Raises:
+        ValueError: for a delta that is not greater than 0.
     """
     if not delta > 0:
         raise ValueError(f"delta must be greater than 0; {delta!r} given")
     e = _difference(y, target)
-    sign = np.sign(e.real).astype(e.dtype)
-    small = (sign * e).real <= delta
-    loss = np.where(small, 0.5 * e * e, delta * (sign * e - 0.5 * delta)).mean()
-    return loss, np.where(small, e, delta * sign) / e.size
+    sign = _sign(e)
+    size = sign * e  # |e|, by the sign of the real part
+    m = np.where(size.real <= delta, size, np.asarray(delta, e.dtype))
+    return (m * (size - m / 2)).mean(), sign * m / e.size
 
 
 def cross_entropy(logits, labels, ignore_index=-100, label_smoothing=0.0):
-    """Cross entropy between softmax(logits) and the labels, mean over the labels that are not ``ignore_index``.
+    """Cross entropy between softmax(logits) and the labels, mean over the N labels that are not ``ignore_index``.
 
-        log p = logits − log Σ exp(logits),   loss = −mean_n Σ_k q_nk log p_nk,   dlogits = (p − q) / N
+        log p = logits − log Σ_k exp(logits_k)
+        loss = −Σ_n Σ_k q_nk log p_nk / N,   dlogits = (p − q) / N
 
-    q is (1 − ε) at the label plus ε / K at each of the K classes, ε being ``label_smoothing`` (Szegedy et al. 2016, arXiv
-    1512.00567v3). The largest logit is taken off first, so that ±1e4 is safe.
+    q is 1 − ε at the label plus ε / K at each of the K classes, ε being ``label_smoothing`` (Szegedy et al. 2016, arXiv
+    1512.00567v3). The largest logit is taken off first, so that no exponential overflows; a logit of −inf rules a class
+    out (without smoothing).
 
     Args:
         logits: (…, K), classes on the last axis.
@@ -58,36 +65,47 @@ def cross_entropy(logits, labels, ignore_index=-100, label_smoothing=0.0):
             loss is then NaN).
 
     Raises:
-        ValueError: for shapes that do not fit, labels out of range, a smoothing outside [0, 1].
+        ValueError: for shapes that do not fit, labels that are no integers or out of range, a smoothing outside [0, 1].
     """
-    logits, labels = np.asarray(logits), np.asarray(labels)
-    K = logits.shape[-1] if logits.ndim else 0
-    if logits.shape[:-1] != labels.shape or labels.size == 0 or labels.dtype.kind not in "iu":
-        raise ValueError(f"logits of shape {logits.shape} need integer labels of shape {logits.shape[:-1]}, at least one; "
-                         f"{labels.dtype} of shape {labels.shape} given")
+    logits, labels = _floats(logits, "logits"), np.asarray(labels)
+    if logits.shape[:-1] != labels.shape or logits.size == 0 or labels.dtype.kind not in "iu":
+        raise ValueError(f"integer labels of shape (…) and logits of shape (…, K) expected, at least one; {labels.dtype} "
+                         f"labels of shape {labels.shape} and logits of shape {logits.shape} given")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be from 0 to 1; {label_smoothing!r} given")
-    used = labels != ignore_index
+    K, used = logits.shape[-1], labels != ignore_index
     if ((labels < 0) | (labels >= K))[used].any():
         raise ValueError(f"labels must be from 0 to {K - 1} (or {ignore_index}, ignored); "
                          f"{labels[used].min()} to {labels[used].max()} given")
-    count = max(int(used.sum()), 1)
     shifted = logits - logits.real.max(axis=-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    q = np.full(logits.shape, label_smoothing / K, logits.real.dtype)
-    np.put_along_axis(q, np.where(used, labels, 0)[..., None], 1 - label_smoothing + label_smoothing / K, axis=-1)
-    q *= used[..., None]
-    loss = -(q * log_p).sum() / count
-    return loss, (np.exp(log_p) * used[..., None] - q) / count
+    weight = (used / max(used.sum(), 1)).astype(logits.real.dtype)[..., None]  # 1 / N, or 0 where ignored
+    q = np.zeros(logits.shape, logits.real.dtype)
+    np.put_along_axis(q, np.where(used, labels, 0)[..., None], 1 - label_smoothing, axis=-1)
+    q = (q + np.asarray(label_smoothing / K, q.dtype)) * weight
+    loss = -(q * np.where(q > 0, log_p, 0)).sum()  # 0 · log 0 = 0
+    return loss, np.exp(log_p) * weight - q
 
 
 def _difference(y, target):
-    y, target = np.asarray(y), np.asarray(target)
+    y, target = _floats(y, "y"), np.asarray(target)
     if y.shape != target.shape:
         raise ValueError(f"the prediction has the shape {y.shape} and the target {target.shape}: they must be the same")
     if y.size == 0:
-        raise ValueError("the loss of no elements is not defined: y is empty")
+        raise ValueError(f"the loss of no elements is not defined: y has the shape {y.shape}")
     return y - target.astype(y.dtype, copy=False)
+
+
+def _floats(array, name):
+    array = np.asarray(array)
+    if array.dtype.kind not in "fc" or array.ndim == 0:
+        raise TypeError(f"{name} must be an array of floats; {array.dtype} of shape {array.shape} given")
+    return array
+
+
+def _sign(e):
+    """−1, 0 or 1 by the real part, in e's dtype."""
+    return np.sign(e.real).astype(e.dtype)
 
 
 # The names that --loss takes, and the classifier's.

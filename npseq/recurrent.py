@@ -303,6 +303,36 @@ class Recurrent(Module):
         return state if len(self.cell.state) > 1 else state[0]
 
 
+def truncated_bptt(layer, x, d_loss, chunk, state=None):
+    """Truncated backpropagation through time (Williams & Peng, Neural Computation 2, 1990): the sequence in chunks, the
+    state carried from one to the next, the gradient not.
+
+    A generator, so that the parameters may be updated between chunks and one chunk's tape at a time is in memory. With a
+    chunk as long as the sequence it is full backpropagation through time.
+
+    Args:
+        layer: a ``Recurrent``.
+        x: as for ``layer.forward``, with a batch.
+        d_loss: called with (y, steps) for each chunk, ``steps`` being its slice of the time axis -> dy, of y's shape.
+        chunk: steps in a chunk; the last may be shorter.
+        state: initial state, or None.
+
+    Yields:
+        (steps, y, dx, grads, state after the chunk).
+
+    Raises:
+        ValueError: for a chunk below 1.
+    """
+    if chunk < 1:
+        raise ValueError(f"chunk must be at least 1; {chunk!r} given")
+    T = x.shape[1] if layer.batch_first else x.shape[0]
+    for start in range(0, T, chunk):
+        steps = slice(start, min(start + chunk, T))
+        y, state, tape = layer.forward(x[:, steps] if layer.batch_first else x[steps], state)
+        dx, _, grads = layer.backward(tape, d_loss(y, steps))
+        yield steps, y, dx, grads, state
+
+
 def _check_dtype(name, array, dtype):
     """Same dtype, except that complex128 parameters also take float64: that is what a complex step needs."""
     if array.dtype != dtype and not (dtype == np.complex128 and array.dtype == np.float64):
