@@ -91,19 +91,6 @@ def check(f, grad, arrays, *, method="complex", threshold=None):
     return _result([{name: given[name] for name in arrays}], expected, threshold, method)
 
 
-def _check_z(result, layer):
-    """Is a gradient wrong by nothing but the sign of the z block?"""
-    if "z" not in layer.cell.gates:
-        return
-    k, H = layer.cell.gates.index("z"), layer.hidden_size
-    for name, (got, expected) in result.compared.items():
-        if name.startswith(("weight_ih", "weight_hh", "bias")) and relative_error(got, expected) > result.threshold:
-            flipped = got.copy()
-            flipped[k * H:(k + 1) * H] *= -1
-            if relative_error(flipped, expected) <= max(1e-9, 10 * result.threshold):
-                result.diagnosis.append(f"{name}: the sign of the z block is flipped: one z is the other's 1 − z")
-
-
 def check_cell(cell, *, hidden_size=4, batch=3, method="complex", threshold=None, rng=0):
     """Check one time step of a cell with the contract of ``cells.py``: forward, backward, gates, state.
 
