@@ -61,16 +61,16 @@ def cross_entropy(logits, labels, ignore_index=-100, label_smoothing=0.0):
 
     Args:
         logits: (…, K), classes on the last axis.
-        labels: (…) integers from 0 to K − 1, or ``ignore_index``. When all are ignored, loss and gradient are 0 (torch's
-            loss is then NaN).
+        labels: (…) integers from 0 to K − 1, or ``ignore_index``. When all are ignored, loss and gradient are 0 (in
+            torch the loss is then NaN).
 
     Raises:
         ValueError: for shapes that do not fit, labels that are no integers or out of range, a smoothing outside [0, 1].
     """
     logits, labels = _floats(logits, "logits"), np.asarray(labels)
     if logits.shape[:-1] != labels.shape or logits.size == 0 or labels.dtype.kind not in "iu":
-        raise ValueError(f"integer labels of shape (…) and logits of shape (…, K) expected, at least one; {labels.dtype} "
-                         f"labels of shape {labels.shape} and logits of shape {logits.shape} given")
+        raise ValueError("integer labels of shape (…) and logits of shape (…, K) expected, at least one; "
+                         f"{labels.dtype} labels of shape {labels.shape} and logits of shape {logits.shape} given")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be from 0 to 1; {label_smoothing!r} given")
     K, used = logits.shape[-1], labels != ignore_index

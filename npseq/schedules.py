@@ -8,8 +8,8 @@ The lr that is given is the largest one. With warm-up the rate first rises in eq
 
     lr_t = (t + 1) / (W + 1) · lr of the schedule's beginning,   t < W = warmup_steps,
 
-and the schedule begins at t = W, as torch's ``SequentialLR`` of ``LinearLR(start_factor=1 / (W + 1), total_iters=W)`` and
-the schedule does. Only the learning rate is scheduled, never the momentum.
+and the schedule begins at t = W, as it does in torch's ``SequentialLR`` after ``LinearLR(start_factor=1 / (W + 1),
+total_iters=W)``. Only the learning rate is scheduled, never the momentum.
 """
 
 import math
@@ -39,7 +39,8 @@ class Schedule:
         _check(0 <= lr < math.inf, "lr", lr, "a finite number from 0 up")
         _check(total_steps >= 1, "total_steps", total_steps, "1 or more")
         _check(steps_per_epoch >= 1, "steps_per_epoch", steps_per_epoch, "1 or more")
-        _check(0 <= warmup_steps < total_steps, "warmup_steps", warmup_steps, f"from 0 to total_steps − 1, {total_steps - 1}")
+        _check(0 <= warmup_steps < total_steps, "warmup_steps", warmup_steps,
+               f"from 0 to total_steps − 1, {total_steps - 1}")
         self.lr, self.steps_per_epoch, self.warmup_steps = float(lr), steps_per_epoch, warmup_steps
         self.steps = total_steps - warmup_steps  # without the warm-up
 
@@ -89,7 +90,9 @@ class Step(Schedule):
 
 
 class Cosine(Schedule):
-    """lr_t = η + (lr − η) (1 + cos(π t / T)) / 2, η = ``eta_min``, T the steps after the warm-up (torch's CosineAnnealingLR).
+    """lr_t = η + (lr − η) (1 + cos(π t / T)) / 2 (torch's CosineAnnealingLR).
+
+    η is ``eta_min``, T the number of steps after the warm-up.
 
     Source: Loshchilov & Hutter 2017, arXiv 1608.03983v5, equation 5, without restarts.
     """
@@ -109,8 +112,8 @@ class OneCycle(Schedule):
     """Up from lr / div_factor to lr in the first ``pct_start`` of the steps, then down to
     lr / div_factor / final_div_factor at the last one (torch's OneCycleLR, with two phases).
 
-    Each phase is half a cosine, or with ``anneal_strategy="linear"`` a line. torch's class also cycles the momentum unless
-    it is told not to; this one is its ``cycle_momentum=False``.
+    Each phase is half a cosine, or with ``anneal_strategy="linear"`` a line. torch's class also cycles the momentum
+    unless it is told not to; this one is its ``cycle_momentum=False``.
 
     Source: Smith & Topin, "Super-convergence", 2017, arXiv 1708.07120v3.
     """
@@ -138,10 +141,11 @@ class OneCycle(Schedule):
 
 
 class Plateau(Schedule):
-    """lr ← max(lr · factor, min_lr) when more than ``patience`` epochs in a row have not made the validation loss smaller
-    than the best so far by the relative (``threshold_mode="abs"``: absolute) ``threshold`` (torch's ReduceLROnPlateau).
+    """lr ← max(lr · factor, min_lr) when the validation loss does not get smaller (torch's ReduceLROnPlateau).
 
-    After a reduction ``cooldown`` epochs are not counted; a reduction by no more than ``eps`` is left out.
+    That is when more than ``patience`` epochs in a row have not made it smaller than the best so far by the relative
+    (``threshold_mode="abs"``: absolute) ``threshold``; torch's patience of 10 never acts in a run of 10 epochs. After a
+    reduction ``cooldown`` epochs are not counted; a reduction by no more than ``eps`` is left out.
     """
 
     state = ("current", "best", "bad_epochs", "cooldown_left")

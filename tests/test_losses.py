@@ -71,6 +71,37 @@ def test_float32_stays_float32(name):
     assert dy.dtype == np.float32 and np.asarray(loss).dtype == np.float32
 
 
+@pytest.mark.parametrize("loss", [mse, mae, huber])
+def test_errors_of_1e30_in_float32_overflow_only_where_the_loss_does(loss):
+    with np.errstate(over="ignore"):
+        value, dy = loss(np.float32([1e30, 0]), np.float32([0, 0]))
+    assert np.isfinite(dy).all() and np.isfinite(value) == (loss is not mse)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_a_class_ruled_out_by_minus_infinity_gets_no_probability_and_no_gradient(dtype):
+    logits = np.array([[0.5, -np.inf, 1.5], [2.0, 1.0, -np.inf]], dtype)
+    loss, dlogits = cross_entropy(logits, np.array([2, 0]))
+    assert np.isclose(loss.real, np.mean(np.log1p(np.exp([-1.0, -1.0]))))
+    assert dlogits[0, 1] == dlogits[1, 2] == 0 and np.isfinite(dlogits).all()
+
+
+def test_one_batch_axis_or_several_or_none_give_the_same():
+    flat, dflat = cross_entropy(LOGITS.reshape(-1, 5), LABELS.reshape(-1))
+    loss, dlogits = cross_entropy(LOGITS, LABELS)
+    assert loss == flat and np.array_equal(dlogits.reshape(-1, 5), dflat)
+    alone, dalone = cross_entropy(LOGITS[0, 0], LABELS[0, 0])
+    row, drow = cross_entropy(LOGITS[0, :1], LABELS[0, :1])
+    assert alone == row and np.array_equal(dalone, drow[0])
+
+
+def test_another_ignore_index_may_be_one_of_the_classes():
+    labels = np.where(LABELS == -100, 1, LABELS)
+    loss, dlogits = cross_entropy(LOGITS, labels, ignore_index=1)
+    expected, dexpected = cross_entropy(LOGITS, np.where(labels == 1, -100, labels))
+    assert loss == expected and np.array_equal(dlogits, dexpected)
+
+
 def test_all_labels_ignored_gives_zero():
     loss, dlogits = cross_entropy(LOGITS, np.full((2, 4), -100))
     assert loss == 0 and (dlogits == 0).all()
@@ -80,7 +111,7 @@ def test_all_labels_ignored_gives_zero():
 def test_shapes_are_not_broadcast(loss):
     with pytest.raises(ValueError, match=r"\(4, 1\).*\(4,\)"):
         loss(np.zeros((4, 1)), np.zeros(4))
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(ValueError, match="no elements"):
         loss(np.zeros((0, 1)), np.zeros((0, 1)))
 
 
@@ -88,6 +119,38 @@ def test_shapes_are_not_broadcast(loss):
 def test_labels_that_do_not_fit_are_refused(labels):
     with pytest.raises(ValueError, match="labels"):
         cross_entropy(np.zeros((2, 3)), labels)
+
+
+@pytest.mark.parametrize("label_smoothing", [-0.1, 1.1, float("nan")])
+def test_a_smoothing_outside_0_to_1_is_refused(label_smoothing):
+    with pytest.raises(ValueError, match="label_smoothing.*given"):
+        cross_entropy(LOGITS, LABELS, label_smoothing=label_smoothing)
+
+
+@pytest.mark.parametrize("delta", [0, -1.0, float("nan")])
+def test_a_delta_that_is_not_positive_is_refused(delta):
+    with pytest.raises(ValueError, match="delta.*given"):
+        huber(Y, TARGET, delta=delta)
+
+
+def test_no_classes_and_no_labels_are_refused():
+    for logits, labels in ((np.zeros((0, 3)), np.zeros(0, int)), (np.zeros((2, 0)), np.zeros(2, int))):
+        with pytest.raises(ValueError, match="at least one"):
+            cross_entropy(logits, labels)
+
+
+@pytest.mark.parametrize("call", [lambda: mse(np.array([1, 2]), np.array([1.5, 2.5])),
+                                  lambda: cross_entropy(np.array([[1, 2]]), np.array([0]))])
+def test_a_prediction_that_is_not_of_floats_is_refused(call):
+    with pytest.raises(TypeError, match="floats.*int64"):
+        call()
+
+
+def test_the_arguments_are_not_written():
+    for name in CASES:
+        before = argument(name).copy()
+        CASES[name](argument(name))
+        assert np.array_equal(argument(name), before)
 
 
 def test_every_loss_that_the_command_takes_is_tested_here():

@@ -16,7 +16,8 @@ CLOSED_FORM = [  # name, options of ours, torch's scheduler of (optimizer, steps
     ("step", dict(step_size=3, gamma=0.5), lambda s, o, n, e: s.StepLR(o, 3 * e, gamma=0.5)),
     ("onecycle", {}, lambda s, o, n, e: s.OneCycleLR(o, LR, n, cycle_momentum=False)),
     ("onecycle", dict(pct_start=0.1, div_factor=10, final_div_factor=100),
-     lambda s, o, n, e: s.OneCycleLR(o, LR, n, pct_start=0.1, div_factor=10, final_div_factor=100, cycle_momentum=False)),
+     lambda s, o, n, e: s.OneCycleLR(o, LR, n, pct_start=0.1, div_factor=10, final_div_factor=100,
+                                     cycle_momentum=False)),
     ("onecycle", dict(pct_start=0.45, anneal_strategy="linear"),
      lambda s, o, n, e: s.OneCycleLR(o, LR, n, pct_start=0.45, anneal_strategy="linear", cycle_momentum=False)),
 ]
@@ -59,12 +60,14 @@ def test_with_warm_up_it_is_torchs_linear_warm_up_and_then_the_schedule(name, op
     assert [schedule(step) for step in range(steps)] == pytest.approx(expected, rel=0, abs=1e-12)
 
 
-LOSSES = [1.0, 0.9, 0.95, 0.91, 0.9, 0.89999, 0.92, 0.93, 0.5, 0.6, 0.7, float("nan"), 0.8, 0.81, 0.49999, 0.6, 0.7, 0.8, 0.9]
+LOSSES = [1.0, 0.9, 0.95, 0.91, 0.9, 0.89999, 0.92, 0.93, 0.5, 0.6, 0.7, float("nan"), 0.8, 0.81, 0.49999, 0.6, 0.7,
+          0.8, 0.9]
 
 
 @pytest.mark.parametrize("options", [
     {}, dict(patience=0), dict(patience=2, factor=0.5), dict(patience=1, cooldown=2, min_lr=0.001),
-    dict(patience=1, threshold=0.05), dict(patience=1, threshold=0.02, threshold_mode="abs"), dict(patience=0, eps=1e-3)],
+    dict(patience=1, threshold=0.05), dict(patience=1, threshold=0.02, threshold_mode="abs"),
+    dict(patience=0, eps=1e-3)],
     ids=str)
 def test_plateau_is_torchs_epoch_by_epoch(options):
     torch = pytest.importorskip("torch")
