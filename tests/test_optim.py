@@ -154,7 +154,7 @@ def test_a_theta_that_cannot_be_changed_in_place_as_a_flat_vector_is_refused():
             optim.Adam(theta)
 
 
-@pytest.mark.parametrize("scale", [0.1, 10.0, 0.0])
+@pytest.mark.parametrize("scale", [0.1, 0.3, 10.0, 0.0])
 def test_clipping_is_torchs_and_gives_the_norm_before(scale):
     torch = pytest.importorskip("torch")
     grad = np.random.default_rng(0).normal(size=20) * scale
