@@ -20,10 +20,9 @@ import sys
 
 import numpy as np
 
-from . import bptt, options, planted
-from .bptt import Weights
+from . import losses, options, planted
 from .model import MODELS
-from .report import ALIKE, ArrayError, Result, compare, describe, describe_steps, largest, relative_error
+from .report import ALIKE, Result, compare, describe, describe_steps, largest, relative_error
 
 STEP = 1e-30  # of the complex step: any h with h² below the rounding of f will do
 THRESHOLD = {"complex": 1e-13, "central": 1e-6}
@@ -59,7 +58,7 @@ def numerical_gradient(f, arrays, method="complex"):
     return gradients
 
 
-def check(f, grad, arrays, *, method="complex", threshold=None):
+def check(f, grad, arrays, *, method="complex", threshold=None, steps_of=None):
     """Check a gradient of any function.
 
     Args:
@@ -69,6 +68,7 @@ def check(f, grad, arrays, *, method="complex", threshold=None):
         arrays: name -> array of real numbers.
         method: ``"complex"``, or ``"central"`` for functions that cannot be given complex numbers.
         threshold: the largest relative error that passes; 1e-13 for the complex step, 1e-6 for central differences.
+        steps_of: name of an array whose first axis is time; its errors are then reported by time step too.
 
     Returns:
         Result.
@@ -88,7 +88,10 @@ def check(f, grad, arrays, *, method="complex", threshold=None):
     missing = [name for name in arrays if name not in given]
     if missing:
         raise ValueError(f"grad returned no gradient for {', '.join(missing)}; it has {', '.join(given) or 'none'}")
-    return _result([{name: given[name] for name in arrays}], expected, threshold, method)
+    result = _result([{name: given[name] for name in arrays}], expected, threshold, method, steps_of)
+    if not result.ok:
+        result.diagnosis = _patterns(result, given, expected, {}, steps_of)
+    return result
 
 
 def check_cell(cell, *, hidden_size=4, batch=3, method="complex", threshold=None, rng=0):
@@ -112,12 +115,20 @@ def check_cell(cell, *, hidden_size=4, batch=3, method="complex", threshold=None
     first, second = cell.backward(S, cache), cell.backward(S, cache)
     given, again = (dict(zip(arrays, (da_x, da_h, *d_state))) for da_x, da_h, d_state in (first, second))
     changed = {name: array.astype(_dtype(method)) for name, array in arrays.items()}
-    expected = numerical_gradient(lambda: sum((s * new).sum() for s, new in zip(S, forward(**changed)[0])), changed, method)
-    diagnosis = _blocks(given, expected, {"a_x": cell.gates, "a_h": cell.gates})
-    return _result([given, again], expected, threshold, method, faults=_twice(given, again), diagnosis=diagnosis)
+
+    def loss():
+        new_state, _ = forward(**changed)
+        return sum((s * new).sum() for s, new in zip(S, new_state))
+
+    expected = numerical_gradient(loss, changed, method)
+    result = _result([given, again], expected, threshold, method)
+    if not result.ok:
+        result.diagnosis = _patterns(result, given, expected, {"a_x": cell.gates, "a_h": cell.gates})
+    return result
 
 
-def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=False, method="complex", threshold=None, rng=0):
+def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=False, method="complex", threshold=None,
+                rng=0):
     """Check a layer with the contract of ``Recurrent``, at its own weights, in float64.
 
     The loss is Σ R ⊙ y + Σ S ⊙ state with random R on every step (in the padding too, where it must not count) and
@@ -156,7 +167,8 @@ def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=Fals
         return None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
 
     def forward(layer, x, state):
-        return layer.forward(as_given(x), joined(state), lengths, training=training, rng=np.random.default_rng(mask_seed))
+        masks = np.random.default_rng(mask_seed)
+        return layer.forward(as_given(x), joined(state), lengths, training=training, rng=masks)
 
     def gradients(layer, tape):
         dx, d_state, grads = layer.backward(tape, as_given(R), joined(S))
@@ -170,9 +182,7 @@ def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=Fals
     read_only = [layer.theta, x, R, *S, *state]
     before = [array.copy() for array in read_only]
     given, again = gradients(layer, tape), gradients(layer, tape)
-    faults = _twice(given, again)
-    if not all(map(np.array_equal, read_only, before)):
-        faults.append("backward has changed the parameters or its arguments")
+    unchanged = all(map(np.array_equal, read_only, before))
 
     changed = layer.astype(_dtype(method))
     arrays = dict(changed.params, x=x.astype(changed.dtype))
@@ -185,16 +195,19 @@ def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=Fals
         return (as_given(R) * y).sum() + sum((s * e).sum() for s, e in zip(S, end))
 
     expected = numerical_gradient(loss, arrays, method)
-    scale = largest(expected["x"])
-    steps = [compare(f"x[{t}]", given["x"][t], expected["x"][t], scale) for t in range(T)]
-    result = _result([given, again], expected, threshold, method, steps, faults)
+    result = _result([given, again], expected, threshold, method, "x")
+    if not unchanged:
+        result.faults.append("backward has changed the parameters or its arguments")
     if not result.ok:
         padding = None if lengths is None else np.arange(T)[:, None] >= np.asarray(lengths)
-        result.diagnosis = describe_steps("x", given["x"], expected["x"], padding)
+        gates = {name: layer.cell.gates for name in given if name.startswith(("weight_ih", "weight_hh", "bias"))}
         case = planted.Case(layer, T, B, lengths, with_state, training)
-        result.diagnosis += _known_bugs(case, given, expected, lambda layer: gradients(layer, forward(layer, x, state)[2]))
-        result.diagnosis += _blocks(given, expected, {name: layer.cell.gates for name in given
-                                                      if name.startswith(("weight_ih", "weight_hh", "bias"))})
+        result.diagnosis = _known_bugs(case, given, expected,
+                                       lambda layer: gradients(layer, forward(layer, x, state)[2]))
+        result.diagnosis += _patterns(result, given, expected, gates, "x", padding)
+        if not result.diagnosis and T > 1:  # a pattern that later steps blur may be plain in one step
+            single = check_layer(layer, T=1, B=B, with_state=with_state, training=training, method=method, rng=rng)
+            result.diagnosis = [f"with T = 1: {line}" for line in single.diagnosis]
     return result
 
 
@@ -208,7 +221,8 @@ def check_initialisation(layer):
     for name, array in layer.params.items():
         if name.startswith(("weight_ih", "weight_hh")):
             blocks = dict(zip(layer.cell.gates, np.split(array, len(layer.cell.gates))))
-            alike = [f"{a} and {b}" for a, b in itertools.combinations(blocks, 2) if np.array_equal(blocks[a], blocks[b])]
+            alike = [f"{a} and {b}" for a, b in itertools.combinations(blocks, 2)
+                     if np.array_equal(blocks[a], blocks[b])]
             if alike:
                 lines.append(f"{name}: gates start from one matrix: {', '.join(alike)}")
     return lines
@@ -251,24 +265,28 @@ def _dtype(method):
     return np.complex128 if method == "complex" else np.float64
 
 
-def _result(calls, expected, threshold, method, steps=(), faults=(), diagnosis=()):
-    """The worst of the gradients that backward gave, in one call or two."""
+def _result(calls, expected, threshold, method, steps_of=None):
+    """The worst of the gradients that backward gave, called once or twice."""
     arrays = {name: max((compare(name, given[name], expected[name]) for given in calls), key=lambda found: found.error)
               for name in expected}
-    result = Result(arrays, threshold, method, steps, faults, diagnosis)
-    if not result.ok and not diagnosis:
-        result.diagnosis = _blocks(calls[0], expected, {})
+    result = Result(arrays, threshold, method)
+    if steps_of is not None:
+        given, true = calls[0][steps_of], expected[steps_of]
+        result.steps = [compare(f"{steps_of}[{t}]", given[t], true[t], largest(true)) for t in range(len(true))]
+    differ = [name for name in expected if not np.array_equal(calls[0][name], calls[-1][name], equal_nan=True)]
+    if differ:
+        result.faults.append(f"backward called twice gives two different gradients of {', '.join(differ)}")
     return result
 
 
-def _twice(given, again):
-    differ = [name for name in given if not np.array_equal(given[name], again[name], equal_nan=True)]
-    return [f"backward called twice gives two different gradients of {', '.join(differ)}"] if differ else []
-
-
-def _blocks(given, expected, gates):
-    return [line for name in expected if relative_error(given[name], expected[name]) > ALIKE
-            for line in describe(name, given[name], expected[name], gates.get(name, ""))]
+def _patterns(result, given, expected, gates, steps_of=None, padding=None):
+    lines = []
+    for name, found in result.arrays.items():
+        if not found.error <= result.threshold:
+            if name == steps_of:
+                lines += describe_steps(name, given[name], expected[name], padding)
+            lines += describe(name, given[name], expected[name], gates.get(name, ""))
+    return lines
 
 
 def _known_bugs(case, given, expected, gradients):
@@ -289,22 +307,26 @@ def _known_bugs(case, given, expected, gradients):
 # ---- the command ----
 
 LENGTHS = [5, 0, 3, 1]  # the "mixed" ones: unsorted, with T = 5, 1 and 0
+VARIANTS = {"rnn": [{}, {"nonlinearity": "relu"}], "lstm": [{}, {"proj_size": 2}], "gru": [{}]}
 
 
 def _parser():
-    parser = options.Parser(prog="npseq gradcheck", description="Check the hand-written gradients of npseq's layers to 1e-13.",
+    parser = options.Parser(prog="npseq gradcheck",
+                            description="Check the hand-written gradients of npseq's layers and losses to 1e-13.",
                             epilog="example: npseq gradcheck --model gru --break z-swapped")
     parser.add_argument("--model", type=options.name, nargs="+", choices=list(MODELS), metavar="NAME",
-                        help=f"any of {', '.join(MODELS)} (default: all six)")
-    parser.add_argument("--layers", type=options.positive_int, nargs="+", metavar="L", help="numbers of layers (default: 1 2)")
+                        help=f"any of {', '.join(MODELS)} (default: all six, and the losses)")
+    parser.add_argument("--layers", type=options.positive_int, nargs="+", metavar="L",
+                        help="numbers of layers (default: 1 2)")
     parser.add_argument("--directions", type=int, nargs="+", choices=[1, 2], help="1, 2 or both (default: 1 2)")
     parser.add_argument("--lengths", nargs="+", choices=["equal", "mixed"],
                         help=f"all sequences as long as the batch, or {LENGTHS} (default: both)")
     parser.add_argument("--method", choices=list(THRESHOLD), default="complex",
                         help="complex step, or the textbook's central differences (default: %(default)s)")
-    parser.add_argument("--seed", type=options.natural, default=0, help="of weights, data and masks (default: %(default)s)")
-    parser.add_argument("--break", dest="bug", choices=list(planted.BUGS), metavar="BUG",
-                        help="plant a bug, in configurations in which it acts, and see it caught (exit status 1)")
+    parser.add_argument("--seed", type=options.natural, default=0,
+                        help="of weights, data and masks (default: %(default)s)")
+    parser.add_argument("--break", dest="bug", type=lambda text: text.replace("_", "-"), choices=list(planted.BUGS),
+                        metavar="BUG", help="plant a bug, in configurations in which it acts, and see it caught")
     parser.add_argument("--list-bugs", action="store_true", help="the bugs that --break takes, one a line")
     return parser
 
@@ -314,19 +336,34 @@ def _cases(arguments):
     defaults = ([1, 2], [1, 2], ["equal", "mixed"])
     if arguments.bug:  # one configuration of each model is enough to see it
         defaults = ([2], [2], ["mixed"])
-    layers, directions, lengths = (given or default for given, default in
-                                   zip((arguments.layers, arguments.directions, arguments.lengths), defaults))
+    given = (arguments.layers, arguments.directions, arguments.lengths)
+    grid = [values or default for values, default in zip(given, defaults)]
     for name in arguments.model or MODELS:
-        variants = {"rnn": [{}, {"nonlinearity": "relu"}], "lstm": [{}, {"proj_size": 2}]}.get(name.split("_")[-1], [{}])
-        for L, D, ends, variant in itertools.product(layers, directions, lengths, variants):
+        for L, D, ends, variant in itertools.product(*grid, VARIANTS[name.split("_")[-1]]):
             extra = dict(variant, dropout=0.3) if L > 1 else variant
             layer = MODELS[name](2, 3, num_layers=L, bidirectional=D == 2, rng=arguments.seed, **extra)
             text = f"{name} layers={L} directions={D} lengths={ends}" + "".join(f" {k}={v}" for k, v in extra.items())
-            yield text, planted.Case(layer, max(LENGTHS), len(LENGTHS), LENGTHS if ends == "mixed" else None, True, L > 1)
+            lengths = LENGTHS if ends == "mixed" else None
+            yield text, planted.Case(layer, max(LENGTHS), len(LENGTHS), lengths, training=L > 1)
+
+
+def _check_case(case, arguments):
+    layer = planted.plant(arguments.bug, case.layer) if arguments.bug else case.layer
+    result = check_layer(layer, T=case.T, B=case.B, lengths=case.lengths, training=case.training,
+                         method=arguments.method, rng=arguments.seed)
+    result.faults += check_initialisation(layer)
+    return result
+
+
+def _check_loss(loss, arguments):
+    rng = np.random.default_rng(arguments.seed)
+    y = rng.standard_normal((4, 3))
+    target = rng.integers(3, size=4) if loss is losses.cross_entropy else rng.standard_normal((4, 3))
+    return check(lambda y: loss(y, target)[0], lambda y: {"y": loss(y, target)[1]}, {"y": y}, method=arguments.method)
 
 
 def main(argv=None):
-    """Run the command; -> 0 if every gradient is right, 1 if one is wrong. Wrong usage raises SystemExit with status 2."""
+    """Run the command; -> 0 if every gradient is right, 1 if one is wrong. Wrong usage: SystemExit with status 2."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.list_bugs:
@@ -334,25 +371,26 @@ def main(argv=None):
         for bug in planted.BUGS.values():
             print(f"{bug.name:{width}}  {bug.what}")
         return options.OK
-    bug = arguments.bug
-    cases = [(text, case) for text, case in _cases(arguments) if not bug or planted.BUGS[bug].acts(case)]
-    if not cases:
-        parser.error(f"{bug} acts in none of these configurations; leave out --model, --layers, --directions and --lengths")
-    width = max(len(text) for text, _ in cases)
-    worst, wrong = ArrayError("", -1.0, (), 0.0, 0.0), 0
-    for text, case in cases:
-        layer = planted.plant(bug, case.layer) if bug else case.layer
-        result = check_layer(layer, T=case.T, B=case.B, lengths=case.lengths, training=case.training, method=arguments.method,
-                             rng=arguments.seed)
-        initialisation = check_initialisation(layer)
-        fine = result.ok and not initialisation
-        wrong += not fine
-        worst = max(worst, result.worst, key=lambda found: found.error)
-        print(f"{text:{width}}  {'ok   ' if fine else 'WRONG'} {result.worst.error:.1e} in {result.worst.name}", flush=True)
-        for line in result.faults + result.diagnosis + initialisation:
+    acts = planted.BUGS[arguments.bug].acts if arguments.bug else lambda case: True
+    checks = [(text, _check_case, case) for text, case in _cases(arguments) if acts(case)]
+    if not checks:
+        parser.error(f"{arguments.bug} acts in none of these configurations; "
+                     "leave out --model, --layers, --directions and --lengths")
+    if not arguments.bug and not arguments.model:
+        checks += [(f"loss {name}", _check_loss, loss) for name, loss in losses.LOSSES.items()]
+    width = max(len(text) for text, _, _ in checks)
+    results = []
+    for text, run, subject in checks:
+        result = run(subject, arguments)
+        results.append(result)
+        print(f"{text:{width}}  {'ok   ' if result.ok else 'WRONG'}  {result.worst.error:.1e} in {result.worst.name}",
+              flush=True)
+        for line in result.faults + result.diagnosis:
             print(f"    {line}")
-    print(f"worst of {len(cases)} configurations: {worst.error:.1e} in {worst.name} ({THRESHOLD[arguments.method]:.0e} allowed)"
-          + (f"; {wrong} wrong" if wrong else ""))
+    worst = max((result.worst for result in results), key=lambda found: found.error)
+    wrong = sum(not result.ok for result in results)
+    print(f"{len(results)} configurations, {wrong} wrong; worst error {worst.error:.1e} in {worst.name}, "
+          f"{THRESHOLD[arguments.method]:.0e} allowed")
     return options.UNEXPECTED if wrong else options.OK
 
 

@@ -1,12 +1,11 @@
 """Twenty bugs to plant in a layer: what a gradient checker has to catch.
 
-Most of them have stood in published code. Each is a small change to right code: to the cell's derivative, to the tape in
-front of backward, or to the gradient behind it. Those about z and about the reset are planted in backward only; in both
-directions they would be a right gradient of another function. Where a bug needs the inside of the loop, the layer that has it runs
-``bptt.py``, also when it is an optimized one.
+Most of them have stood in published code. Each is a small change to right code: to the cell's derivative, to the tape
+in front of backward, or to the gradient behind it. Those about z and about the reset are planted in backward only; in both
+directions they would be a right gradient of another function. Where a bug needs the inside of the loop, the layer that
+has it runs ``bptt.py``, also when it is an optimized one.
 """
 
-import copy
 import types
 from typing import Callable, NamedTuple
 
@@ -53,7 +52,7 @@ def plant(name, layer):
 
 
 def plain(layer):
-    """A copy of ``layer`` as npseq's own code runs it through ``bptt.py``; None if it is no RNN, LSTM or GRU of npseq."""
+    """A copy of ``layer`` as npseq's own code runs it through ``bptt.py``; None if it is no layer of npseq."""
     for kind in (RNN, LSTM, GRU):
         if isinstance(layer, kind):
             layer = layer.astype(layer.dtype)
@@ -211,14 +210,14 @@ def _mask_drawn_again(layer):
 
 
 def _clipped(weights, tape, d_weights, d_x):
-    norm = np.sqrt(sum((d * d).sum() for d in d_weights if d is not None))
+    norm = np.sqrt(sum((dW * dW).sum() for dW in d_weights if dW is not None))
     factor = CLIP_NORM / norm if norm > CLIP_NORM else 1
-    return bptt.Weights(*(None if d is None else d * factor for d in d_weights)), d_x
+    return _each(lambda W, dW: dW * factor)(weights, tape, d_weights, d_x)
 
 
 def _mean_for_sum(weights, tape, d_weights, d_x):
     T, _, B = d_x.shape
-    return bptt.Weights(*(None if d is None else d / (T * B) for d in d_weights)), d_x
+    return _each(lambda W, dW: dW / (T * B))(weights, tape, d_weights, d_x)
 
 
 def _gate_not_stored(cell, d_state, cache):
@@ -257,15 +256,17 @@ def _gru(case):
 BUGS = {bug.name: bug for bug in [
     Bug("h-of-this-step", "dW_h is summed with h_t in place of h_{t-1}", in_tape(_h_of_this_step), _any_step),
     Bug("first-step-skipped", "the loop going back stops before t = 0", in_tape(_first_step_skipped), _any_step),
-    Bug("sigmoid-slope-of-value", "σ' is taken at the gate's value in place of its pre-activation",
+    Bug("sigmoid-slope-of-value", "the sigmoid's slope is taken at its value in place of its argument",
         in_cell(_scaled("ifoorz", _sigmoid_slope_of_value)), _gated),
-    Bug("tanh-twice", "tanh' is taken at tanh(a) in place of a",
-        in_cell(_scaled("hgn", _tanh_slope_twice)), lambda case: _any_step(case) and case.layer.cell is not ReLURNNCell),
+    Bug("tanh-twice", "the slope of tanh is taken at tanh(a) in place of a",
+        in_cell(_scaled("hgn", _tanh_slope_twice)),
+        lambda case: _any_step(case) and case.layer.cell is not ReLURNNCell),
     Bug("c-of-this-step", "df is taken with c_t in place of c_{t-1}", in_cell(_c_of_this_step),
         lambda case: _any_step(case) and _lstm(case)),
     Bug("dc-not-carried", "dc is not handed to the step before", in_cell(_dc_not_carried),
         lambda case: _carried(case) and _lstm(case)),
-    Bug("dh-overwritten", "dh from the output overwrites dh from the step after, where the two add", _dh_overwritten, _carried),
+    Bug("dh-overwritten", "dh from the output overwrites dh from the step after, where the two add",
+        _dh_overwritten, _carried),
     Bug("bias-without-gradient", "b_h gets no gradient",
         in_gradient(lambda weights, tape, d_weights, d_x: (d_weights._replace(b_h=0 * d_weights.b_h), d_x)),
         lambda case: _any_step(case) and case.layer.bias),
@@ -280,13 +281,13 @@ BUGS = {bug.name: bug for bug in [
     Bug("mean-for-sum", "weight gradients are averaged over steps and sequences", in_gradient(_mean_for_sum),
         lambda case: _any_step(case) and case.T * case.B > 1),
     Bug("cache-overwritten", "backward overwrites an array that forward kept", in_cell(_cache_overwritten), _any_step),
-    Bug("reset-before", "backward takes the reset gate in front of the product, forward behind it", in_cell(_reset_before),
-        lambda case: _any_step(case) and _gru(case)),
+    Bug("reset-before", "backward takes the reset gate in front of the product, forward behind it",
+        in_cell(_reset_before), lambda case: _any_step(case) and _gru(case)),
     Bug("mask-drawn-again", "backward draws the dropout mask again", _mask_drawn_again,
         lambda case: _any_step(case) and case.training and case.layer.dropout > 0 and case.layer.num_layers > 1),
     Bug("clipped-inside", "the gradient is clipped inside backward", in_gradient(_clipped), _any_step),
-    Bug("starts-from-weights", "the gradient's buffer starts from the weights", in_gradient(_each(lambda W, dW: W + dW)),
-        lambda case: True),
+    Bug("starts-from-weights", "the gradient's buffer starts from the weights",
+        in_gradient(_each(lambda W, dW: W + dW)), lambda case: True),
     Bug("gate-not-stored", "the last gate's gradient is computed but not stored", in_cell(_gate_not_stored), _any_step),
     Bug("gates-alike", "all gates start from one matrix", _gates_alike, lambda case: len(case.gates) > 1),
     Bug("z-swapped", "backward takes z for 1 - z", in_cell(_z_swapped), lambda case: _any_step(case) and _gru(case)),

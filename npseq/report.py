@@ -37,7 +37,8 @@ def compare(name, given, expected, scale=None):
     """
     given, expected = np.asarray(given), np.asarray(expected)
     if given.shape != expected.shape:
-        raise ValueError(f"the gradient of {name or 'the array'} has the shape {given.shape}; {expected.shape} expected")
+        raise ValueError(f"the gradient of {name or 'the array'} has the shape {given.shape}; "
+                         f"{expected.shape} expected")
     if given.size == 0:
         return ArrayError(name, 0.0, (), 0.0, 0.0)
     if scale is None:
@@ -46,7 +47,8 @@ def compare(name, given, expected, scale=None):
         difference = np.abs(given - expected) / (scale or 1.0)
     difference = np.where(np.isfinite(difference), difference, np.inf)
     where = np.unravel_index(difference.argmax(), difference.shape)
-    return ArrayError(name, float(difference[where]), tuple(map(int, where)), given[where].item(), expected[where].item())
+    return ArrayError(name, float(difference[where]), tuple(map(int, where)), given[where].item(),
+                      expected[where].item())
 
 
 def largest(array):

@@ -126,6 +126,7 @@ def test_parameters_that_do_not_fit_are_all_named_and_nothing_is_changed():
     mapping["weight_ih_l1"] = mapping.pop("bias_hh_l0")
     with pytest.raises(ValueError) as error:
         layer.load_state_dict(mapping)
-    for words in ("missing: bias_hh_l0", "unexpected: weight_ih_l1", "wrong shape: weight_ih_l0 is (2, 2), expected (12, 3)"):
+    for words in ("missing: bias_hh_l0", "unexpected: weight_ih_l1",
+                  "wrong shape: weight_ih_l0 is (2, 2), expected (12, 3)"):
         assert words in str(error.value)
     np.testing.assert_array_equal(layer.theta, before)

@@ -41,11 +41,12 @@ def compare_with_torch(kind, twin, num_layers, bidirectional, bias, mixed, with_
     def without_empty(array):
         return tuple(map(without_empty, array)) if isinstance(array, tuple) else array[:, there]
     theirs = run_torch(make_torch(kind, layer), layer.cell.state, without_empty(x),
-                       None if state is None else without_empty(state), None if lengths is None else np.array(lengths)[there],
+                       None if state is None else without_empty(state),
+                       None if lengths is None else np.array(lengths)[there],
                        without_empty(dy), without_empty(d_final))
-    with_batch = {name for name in ours if ours[name].ndim == 3}
     assert ours.keys() == theirs.keys()
-    return {name: relative_error(ours[name][:, there] if name in with_batch else ours[name], theirs[name]) for name in ours}
+    return {name: relative_error(without_empty(found) if found.ndim == 3 else found, theirs[name])
+            for name, found in ours.items()}
 
 
 def complex_step(kind, twin, num_layers, bidirectional, bias, mixed, with_state, T):

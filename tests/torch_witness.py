@@ -19,7 +19,8 @@ SIZES = {"input_size": 2, "hidden_size": 3}
 def make_layer(kind, twin="plain", dtype=np.float64, rng=0, **options):
     """One of npseq's layers; ``twin`` is ``"plain"`` or ``"optimized"``."""
     name, _, own = KINDS[kind]
-    return getattr(npseq, ("Optimized" if twin == "optimized" else "") + name)(dtype=dtype, rng=rng, **{**SIZES, **own, **options})
+    layer = getattr(npseq, ("Optimized" if twin == "optimized" else "") + name)
+    return layer(dtype=dtype, rng=rng, **{**SIZES, **own, **options})
 
 
 def draw_state(layer, B, rng):
@@ -36,10 +37,9 @@ def as_tuple(state):
 def as_dict(layer, y, state, dx, d_state, grads):
     """Everything a layer computes, by name, the gradients of the parameters in torch's sense."""
     found = {"y": y, "dx": dx, **{"d " + name: layer._to_torch(name, d) for name, d in grads.items()}}
-    for letter, part, d in zip(layer.cell.state, as_tuple(state), as_tuple(d_state) if d_state is not None else [None] * 2):
-        found["final " + letter] = part
-        if d is not None:
-            found["d initial " + letter] = d
+    found.update(zip(["final " + letter for letter in layer.cell.state], as_tuple(state)))
+    if d_state is not None:
+        found.update(zip(["d initial " + letter for letter in layer.cell.state], as_tuple(d_state)))
     return found
 
 
