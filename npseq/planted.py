@@ -161,12 +161,18 @@ def _dh_overwritten(layer):
     in_tape(lambda weights, tape: (weights._replace(W_h=np.zeros_like(weights.W_h)), tape))(layer)
 
 
+def _bias_without_gradient(weights, tape, d_weights, d_x):
+    return d_weights if weights.b_h is None else d_weights._replace(b_h=np.zeros_like(weights.b_h)), d_x
+
+
 def _bias_of_another_gate(layer):
-    count = len(layer.cell.gates)
+    gates = layer.cell.gates
 
     def change(weights, tape, d_weights, d_x):
+        if weights.b_x is None:
+            return d_weights, d_x
         b_x = d_weights.b_x.copy()
-        blocks = gate_blocks(b_x, range(count))
+        blocks = gate_blocks(b_x, gates)
         blocks[0] = blocks[1]
         return d_weights._replace(b_x=b_x), d_x
     in_gradient(change)(layer)
@@ -174,7 +180,7 @@ def _bias_of_another_gate(layer):
 
 def _cache_overwritten(cell, d_state, cache):
     result = cell.backward(d_state, cache)
-    cache[0][...] = 0
+    cache[len(cell.gates) - 1][...] = 0  # the last gate's value
     return result
 
 
@@ -245,6 +251,15 @@ def _gated(case):
     return _any_step(case) and len(case.gates) > 1
 
 
+def _padded(case):
+    if case.lengths is None:
+        return False
+    padded = np.array(case.lengths) < case.T
+    if case.layer.cell is ReLURNNCell and not (case.layer.bias or case.with_state):
+        padded &= np.array(case.lengths) > 0  # nothing comes out of relu(0), nor does a gradient go through it
+    return padded.any()
+
+
 def _lstm(case):
     return case.gates == "ifgo"
 
@@ -267,8 +282,7 @@ BUGS = {bug.name: bug for bug in [
         lambda case: _carried(case) and _lstm(case)),
     Bug("dh-overwritten", "dh from the output overwrites dh from the step after, where the two add",
         _dh_overwritten, _carried),
-    Bug("bias-without-gradient", "b_h gets no gradient",
-        in_gradient(lambda weights, tape, d_weights, d_x: (d_weights._replace(b_h=0 * d_weights.b_h), d_x)),
+    Bug("bias-without-gradient", "b_h gets no gradient", in_gradient(_bias_without_gradient),
         lambda case: _any_step(case) and case.layer.bias),
     Bug("bias-of-another-gate", "the bias gradient of one gate is a copy of another's", _bias_of_another_gate,
         lambda case: _gated(case) and case.layer.bias),
@@ -277,7 +291,7 @@ BUGS = {bug.name: bug for bug in [
         lambda case: _any_step(case) and case.layer.bidirectional and case.T > 1),
     Bug("padding-contributes", "steps past a sequence's end count in the gradient",
         in_tape(lambda weights, tape: (weights, tape._replace(valid=None))),
-        lambda case: case.lengths is not None and np.min(case.lengths) < case.T),
+        _padded),
     Bug("mean-for-sum", "weight gradients are averaged over steps and sequences", in_gradient(_mean_for_sum),
         lambda case: _any_step(case) and case.T * case.B > 1),
     Bug("cache-overwritten", "backward overwrites an array that forward kept", in_cell(_cache_overwritten), _any_step),

@@ -186,7 +186,7 @@ def test_dropout_keeps_the_mean():
 
 @on_every_layer
 def test_gradient_with_dropout_agrees_with_the_complex_step(kind, twin):
-    check_layer(make_layer(kind, twin, num_layers=3, bidirectional=True, dropout=0.3), training=True).assert_ok()
+    check_layer(make_layer(kind, twin, num_layers=2, bidirectional=True, dropout=0.3), T=4, training=True).assert_ok()
 
 
 # ---- beyond torch ----
@@ -195,7 +195,7 @@ def test_gradient_with_dropout_agrees_with_the_complex_step(kind, twin):
 @on_every_layer
 def test_gradient_with_recurrent_dropout_agrees_with_the_complex_step(kind, twin):
     layer = make_layer(kind, twin, num_layers=2, bidirectional=True, dropout=0.3, recurrent_dropout=0.4)
-    check_layer(layer, lengths=[2, 4, 0], training=True).assert_ok()
+    check_layer(layer, T=4, lengths=[2, 4, 0], training=True).assert_ok()
 
 
 def test_recurrent_dropout_has_one_mask_for_all_steps():
@@ -212,7 +212,7 @@ def test_recurrent_dropout_has_one_mask_for_all_steps():
 @on_every_layer
 def test_gradient_of_a_learned_initial_state_agrees_with_the_complex_step(kind, twin):
     layer = make_layer(kind, twin, num_layers=2, bidirectional=True, learn_initial_state=True)
-    result = check_layer(layer, lengths=[2, 4, 0], with_state=False)
+    result = check_layer(layer, T=4, lengths=[2, 4, 0], with_state=False)
     result.assert_ok()
     assert {letter + "_0" for letter in layer.cell.state} <= set(result.arrays)
 
@@ -390,4 +390,4 @@ def test_checkpointing_changes_no_number(kind, twin, k):
 @on_every_layer
 def test_gradient_with_checkpointing_agrees_with_the_complex_step(kind, twin):
     layer = make_layer(kind, twin, num_layers=2, bidirectional=True, checkpoint_every=2)
-    check_layer(layer, lengths=[2, 4, 0]).assert_ok()
+    check_layer(layer, T=4, lengths=[2, 4, 0]).assert_ok()
