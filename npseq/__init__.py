@@ -17,7 +17,9 @@ bptt, fused) there is one column per sequence: x_t (I, B), h_t (H, B). Names tha
 before.
 """
 
+from . import baselines, checkpoint, data, features, fit, layers, losses, model, optim, tasks
 from .checkpoint import load_model as load
 from .layers import GRU, LSTM, RNN, Embedding, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
+from .model import Model
 
 __version__ = "0.1.0"
