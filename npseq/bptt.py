@@ -3,12 +3,14 @@
 There is no gate here and no cell's name: a cell (``cells.py``) turns pre-activations into a new state, and this module
 has the matrix products and the loop. Products stand in three places:
 
-    1. before the loop   a_x = W_x x + b_x for all steps
-    2. in the loop       a_h = W_h h_{t-1} + b_h, and going back dh_{t-1} = W_hᵀ da_h
-    3. after the loop    dW_x = Σ_t da_x x_tᵀ, dW_h = Σ_t da_h h_{t-1}ᵀ: each weight gradient as one product
+    1. before the loop   a_x = W_x x + b_x for all steps                               (7)
+    2. in the loop       a_h = W_h h_{t-1} + b_h, and going back dh_{t-1} = W_hᵀ da_h  (8), (30)
+    3. after the loop    dW_x = Σ_t da_x x_tᵀ, dW_h = Σ_t da_h h_{t-1}ᵀ, one product each  (31), (32)
 
 The states of T steps stand in T + 1 slots, with the initial state in slot 0, so slot t is the state *before* step t and
 no step is a special case.
+
+Numbers such as (30) are those of the equations in ``docs/derivation.md``, which derives every line.
 
 Source: Werbos, "Backpropagation through time: what it does and how to do it", Proc. IEEE 78, 1990.
 """
@@ -137,7 +139,7 @@ def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True):
 def _segments(T, k):
     """The T steps as slices of k; None for all in one."""
     if k == "sqrt":
-        k = int(np.ceil(np.sqrt(T)))
+        k = int(np.ceil(np.sqrt(T)))  # (43)
     k = k or max(T, 1)
     return [slice(t, min(t + k, T)) for t in range(0, T, k)]
 
@@ -146,21 +148,21 @@ def _forward_steps(cell, weights, x, state, valid, h_mask):
     """Some steps with everything kept: -> slots (one (n + 1, H, B) array a letter of the state), caches."""
     W_x, W_h, b_x, b_h, W_p = weights
     n = len(x)
-    a_x = W_x @ x if b_x is None else W_x @ x + b_x
+    a_x = W_x @ x if b_x is None else W_x @ x + b_x  # (7)
     slots = tuple(np.empty((n + 1,) + s.shape, s.dtype) for s in state)
     for slot, s in zip(slots, state):
         slot[0] = s
     caches = []
     for t in range(n):
         state = tuple(slot[t] for slot in slots)
-        h = state[0] if h_mask is None else h_mask * state[0]
-        a_h = W_h @ h if b_h is None else W_h @ h + b_h
+        h = state[0] if h_mask is None else h_mask * state[0]  # (42)
+        a_h = W_h @ h if b_h is None else W_h @ h + b_h  # (8)
         new_state, cache = cell.forward(a_x[t], a_h, state)
         m = new_state[0]
         if W_p is not None:
-            new_state = (W_p @ m,) + tuple(new_state[1:])
+            new_state = (W_p @ m,) + tuple(new_state[1:])  # (40)
         for slot, new, old in zip(slots, new_state, state):
-            slot[t + 1] = new if valid is None else np.where(valid[t], new, old)
+            slot[t + 1] = new if valid is None else np.where(valid[t], new, old)  # (38)
         caches.append((cache, m))
     return slots, caches
 
@@ -172,18 +174,18 @@ def _backward_steps(cell, weights, x, slots, caches, valid, h_mask, d_hs, d_stat
     da_xs, da_hs, d_projected = [None] * n, [None] * n, [None] * n
     for t in reversed(range(n)):
         d_new = d_state
-        if d_hs is not None:  # h_t is read by the loss and by step t + 1: the two gradients add
+        if d_hs is not None:  # (29): h_t is read by the loss and by step t + 1: the two gradients add
             d_output = d_hs[t] if valid is None else np.where(valid[t], d_hs[t], 0)
             d_new = (d_state[0] + d_output,) + tuple(d_state[1:])
-        if valid is not None:  # a padded step hands its state on, so it hands the gradient back past the cell
+        if valid is not None:  # (39): a padded step hands its state on, so it hands the gradient back past the cell
             d_past = tuple(np.where(valid[t], 0, d) for d in d_new)
             d_new = tuple(np.where(valid[t], d, 0) for d in d_new)
         d_projected[t] = d_new[0]
         if W_p is not None:
-            d_new = (W_p.T @ d_new[0],) + tuple(d_new[1:])
+            d_new = (W_p.T @ d_new[0],) + tuple(d_new[1:])  # (41)
         da_x, da_h, d_direct = cell.backward(d_new, caches[t][0])
         da_xs[t], da_hs[t] = da_x, da_h
-        # a_h = W_h h_{t-1} + b_h: the path through the product, beside the cell's own paths to the state before
+        # (30): a_h = W_h h_{t-1} + b_h: the path through the product, beside the cell's own paths to the state before
         dh = W_h.T @ da_h if h_mask is None else h_mask * (W_h.T @ da_h)
         if W_p is None:  # with projection the cell never sees h_{t-1}, so there is no direct path to add
             dh = dh + d_direct[0]
@@ -195,11 +197,11 @@ def _backward_steps(cell, weights, x, slots, caches, valid, h_mask, d_hs, d_stat
     da_x = da_h if da_xs[0] is da_hs[0] else np.stack(da_xs)  # one and the same in RNN and LSTM
     h_before = slots[0][:-1] if h_mask is None else h_mask * slots[0][:-1]
     if d_x is not None:
-        np.matmul(W_x.T, da_x, out=d_x)
+        np.matmul(W_x.T, da_x, out=d_x)  # (34)
     d_weights = Weights(
-        W_x=_sum_of_products(da_x, x),
-        W_h=_sum_of_products(da_h, h_before),
-        b_x=None if b_x is None else da_x.sum((0, 2))[:, None],
+        W_x=_sum_of_products(da_x, x),  # (31)
+        W_h=_sum_of_products(da_h, h_before),  # (32)
+        b_x=None if b_x is None else da_x.sum((0, 2))[:, None],  # (33)
         b_h=None if b_h is None else da_h.sum((0, 2))[:, None],
         W_p=None if W_p is None else _sum_of_products(np.stack(d_projected), np.stack([m for _, m in caches])))
     return d_weights, d_state
@@ -207,4 +209,4 @@ def _backward_steps(cell, weights, x, slots, caches, valid, h_mask, d_hs, d_stat
 
 def _sum_of_products(da, x):
     """Σ_t da_t x_tᵀ: (n, A, B) and (n, C, B) -> (A, C), as one matrix product over steps and sequences."""
-    return np.tensordot(da, x, axes=((0, 2), (0, 2)))
+    return np.tensordot(da, x, axes=((0, 2), (0, 2)))  # (35)

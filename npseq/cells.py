@@ -13,6 +13,8 @@ A cell is a class with
 ``backward(d_state, cache) -> da_x, da_h, d_state of the step before``
     the forward read from the bottom up; the last value leaves out the path through W_h, which ``bptt.py`` adds.
 
+Numbers such as (17) are those of the equations in ``docs/derivation.md``, which derives every line.
+
 Everything here runs in float32, float64 and complex128: no ``abs``, no conjugate, comparisons of real parts only, so
 that the complex-step check runs over this very code.
 """
@@ -22,7 +24,7 @@ import numpy as np
 
 def sigmoid(a):
     """The logistic function σ(a) = 1 / (1 + e^−a) = ½ tanh(a/2) + ½, which cannot overflow; any shape."""
-    return 0.5 * np.tanh(0.5 * a) + 0.5
+    return 0.5 * np.tanh(0.5 * a) + 0.5  # (5)
 
 
 def gate_blocks(a, gates):
@@ -37,13 +39,13 @@ class RNNCell:
 
     @staticmethod
     def forward(a_x, a_h, state):
-        h = np.tanh(a_x + a_h)
+        h = np.tanh(a_x + a_h)  # (9)
         return (h,), (h,)
 
     @staticmethod
     def backward(d_state, cache):
         (dh,), (h,) = d_state, cache
-        da = dh * (1 - h * h)  # tanh' = 1 − tanh²
+        da = dh * (1 - h * h)  # (10): tanh' = 1 − tanh²
         return da, da, (np.zeros_like(dh),)
 
 
@@ -55,13 +57,13 @@ class ReLURNNCell:
     @staticmethod
     def forward(a_x, a_h, state):
         a = a_x + a_h
-        h = np.where(a.real > 0, a, 0)
+        h = np.where(a.real > 0, a, 0)  # (11)
         return (h,), (h,)
 
     @staticmethod
     def backward(d_state, cache):
         (dh,), (h,) = d_state, cache
-        da = np.where(h.real > 0, dh, 0)  # the slope at a = 0 is taken as 0, as torch does
+        da = np.where(h.real > 0, dh, 0)  # (12): the slope at a = 0 is taken as 0, as torch does
         return da, da, (np.zeros_like(dh),)
 
 
@@ -82,10 +84,10 @@ class LSTMCell:
     def forward(a_x, a_h, state):
         _, c_prev = state
         a_i, a_f, a_g, a_o = gate_blocks(a_x + a_h, "ifgo")
-        i, f, g, o = sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)
-        c = f * c_prev + i * g
+        i, f, g, o = sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)  # (13)
+        c = f * c_prev + i * g  # (14)
         tanh_c = np.tanh(c)
-        h = o * tanh_c
+        h = o * tanh_c  # (15)
         return (h, c), (i, f, g, o, c_prev, tanh_c)
 
     @staticmethod
@@ -93,12 +95,12 @@ class LSTMCell:
         dh, dc = d_state
         i, f, g, o, c_prev, tanh_c = cache
         # h = o ⊙ tanh(c): c is reached through h and, already in dc, through the step after
-        do = dh * tanh_c
-        dc = dc + dh * o * (1 - tanh_c * tanh_c)
+        do = dh * tanh_c  # (16)
+        dc = dc + dh * o * (1 - tanh_c * tanh_c)  # (17)
         # c = f ⊙ c' + i ⊙ g
-        df, dc_prev = dc * c_prev, dc * f
-        di, dg = dc * g, dc * i
-        # σ' = σ (1 − σ), tanh' = 1 − tanh²
+        df, dc_prev = dc * c_prev, dc * f  # (18)
+        di, dg = dc * g, dc * i  # (19)
+        # (20): σ' = σ (1 − σ), tanh' = 1 − tanh²
         da = np.concatenate([di * i * (1 - i), df * f * (1 - f), dg * (1 - g * g), do * o * (1 - o)])
         return da, da, (np.zeros_like(dh), dc_prev)
 
@@ -119,9 +121,9 @@ class GRUCell:
         (h_prev,) = state
         a_xr, a_xz, a_xn = gate_blocks(a_x, "rzn")
         a_hr, a_hz, a_hn = gate_blocks(a_h, "rzn")
-        r, z = sigmoid(a_xr + a_hr), sigmoid(a_xz + a_hz)
-        n = np.tanh(a_xn + r * a_hn)
-        h = (1 - z) * h_prev + z * n
+        r, z = sigmoid(a_xr + a_hr), sigmoid(a_xz + a_hz)  # (21)
+        n = np.tanh(a_xn + r * a_hn)  # (22)
+        h = (1 - z) * h_prev + z * n  # (23)
         return (h,), (r, z, n, a_hn, h_prev)
 
     @staticmethod
@@ -129,10 +131,10 @@ class GRUCell:
         (dh,) = d_state
         r, z, n, a_hn, h_prev = cache
         # h = (1 − z) ⊙ h' + z ⊙ n
-        dz, dn, dh_prev = dh * (n - h_prev), dh * z, dh * (1 - z)
+        dz, dn, dh_prev = dh * (n - h_prev), dh * z, dh * (1 - z)  # (24)
         # n = tanh(a_xn + r ⊙ a_hn): the input's part is reached as it is, the hidden state's through r
-        da_xn = dn * (1 - n * n)
-        dr, da_hn = da_xn * a_hn, da_xn * r
+        da_xn = dn * (1 - n * n)  # (25)
+        dr, da_hn = da_xn * a_hn, da_xn * r  # (26)
         # r, z = σ(a_x + a_h)
-        da_r, da_z = dr * r * (1 - r), dz * z * (1 - z)
+        da_r, da_z = dr * r * (1 - r), dz * z * (1 - z)  # (27)
         return np.concatenate([da_r, da_z, da_xn]), np.concatenate([da_r, da_z, da_hn]), (dh_prev,)

@@ -45,7 +45,7 @@ class GRU(Recurrent):
         if not name.startswith(("weight_ih", "weight_hh", "bias")):
             return array
         H = self.hidden_size
-        return np.concatenate([array[:H], -array[H:2 * H], array[2 * H:]])
+        return np.concatenate([array[:H], -array[H:2 * H], array[2 * H:]])  # (28) of docs/derivation.md
 
 
 class OptimizedRNN(RNN):
