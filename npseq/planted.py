@@ -296,7 +296,8 @@ BUGS = {bug.name: bug for bug in [
         lambda case: _any_step(case) and case.T * case.B > 1),
     Bug("cache-overwritten", "backward overwrites an array that forward kept", in_cell(_cache_overwritten), _any_step),
     Bug("reset-before", "backward takes the reset gate in front of the product, forward behind it",
-        in_cell(_reset_before), lambda case: _any_step(case) and _gru(case)),
+        in_cell(_reset_before),
+        lambda case: _gru(case) and (_carried(case) or _any_step(case) and case.layer.bias)),  # else a_hn = 0
     Bug("mask-drawn-again", "backward draws the dropout mask again", _mask_drawn_again,
         lambda case: _any_step(case) and case.training and case.layer.dropout > 0 and case.layer.num_layers > 1),
     Bug("clipped-inside", "the gradient is clipped inside backward", in_gradient(_clipped), _any_step),

@@ -138,7 +138,7 @@ def test_bug_is_far_above_the_threshold_wherever_it_acts_and_changes_nothing_els
     """Measured against the unbroken gradient, which is the complex step's in every one of these configurations
     (test_layers.py): the error is then the one that the checker sees."""
     for L, bidirectional, bias, mixed, with_state, T in GRID:
-        layer = make_layer(kind, twin, rng=[L, T], hidden_size=4, num_layers=L, bidirectional=bidirectional, bias=bias,
+        layer = make_layer(kind, twin, rng=[L, T], hidden_size=6, num_layers=L, bidirectional=bidirectional, bias=bias,
                            dropout=0.4 if L > 1 else 0.0)
         lengths = {1: [1, 0, 1, 1], 2: [1, 2, 0, 2], 7: [1, 7, 0, 4]}[T] if mixed else None
         case = Case(layer, T, 4, lengths, with_state, training=True)
