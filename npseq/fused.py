@@ -17,7 +17,7 @@
 
 4. **What does not depend on the incoming gradient leaves the loop.** dh and dc enter every line of a cell's backward
    linearly. Their factors are computed for many steps in one call, and the loop has only what must be sequential. With
-   (K) below, for the LSTM: [dc, da_o] += dh ⊙ [K_c, K_o], [da_i, da_f, da_g, dc'] = dc ⊙ [K_i, K_f, K_g, f]; for the GRU
+   the factors K, for the LSTM: [dc, da_o] += dh ⊙ [K_c, K_o], [da_i, da_f, da_g, dc'] = dc ⊙ [K_i, K_f, K_g, f]; for the GRU
    all five things come from dh by one multiplication. o (1 − tanh² c) = o − h ⊙ tanh c, as h = o ⊙ tanh c.
 
 5. **Chunks that stay in the cache.** The factors are made for so many steps that they fit (``CACHE``), and the gradient
@@ -25,6 +25,8 @@
 
 6. **Room made once.** Buffers and their views for every step are kept in a pool, by sizes; a tape owns its room until it
    is gone. Every call writes with ``out``.
+
+Numbers such as (48) are those of the equations in ``docs/derivation.md``, section 11.
 
 Options that have no fused form go through ``bptt.py``: projection, recurrent dropout, checkpointing, and cells that are
 not npseq's own.
@@ -230,12 +232,12 @@ class _RNNSchedule:
     def forward(cls, room, W, count):
         activate = cls.activate
         for Z, h in room.steps[:count]:
-            np.matmul(W, Z, out=h)
+            np.matmul(W, Z, out=h)  # (44)
             activate(h)
 
     @staticmethod
     def factors(room, back, start, count):
-        """(K): da = dh ⊙ (1 − h²)."""
+        """(10): da = dh ⊙ (1 − h²)."""
         h, K = room.Z[start + 1:start + count + 1, :room.sizes[2]], back.K[:count, 0]
         np.multiply(h, h, out=K)
         np.subtract(1, K, out=K)
@@ -257,7 +259,7 @@ class _RNNSchedule:
                 np.add(dh, d_output, out=d_output)
                 dh = d_output
             np.multiply(dh, K, out=da)
-            np.matmul(W_T, da, out=d_hx if need_dx else dh_prev)
+            np.matmul(W_T, da, out=d_hx if need_dx else dh_prev)  # (45)
             dh = dh_prev
         back.dh[...] = dh
 
@@ -286,7 +288,7 @@ class _ReLURNNSchedule(_RNNSchedule):
 
     @staticmethod
     def factors(room, back, start, count):
-        """(K): da = dh where h > 0, else 0."""
+        """(12): da = dh where h > 0, else 0."""
         back.K[:count, 0] = room.Z[start + 1:start + count + 1, :room.sizes[2]].real > 0
 
 
@@ -303,7 +305,7 @@ class _LSTMSchedule(_RNNSchedule):
     @classmethod
     def pack(cls, weights):
         W = cls.stack(weights)
-        W[:W.shape[0] // 4 * 3] *= 0.5  # for σ(a) = ½ tanh(a/2) + ½ of o, i, f
+        W[:W.shape[0] // 4 * 3] *= 0.5  # (46): for σ(a) = ½ tanh(a/2) + ½ of o, i, f
         return W
 
     @staticmethod
@@ -339,11 +341,11 @@ class _LSTMSchedule(_RNNSchedule):
 
     @staticmethod
     def factors(room, back, start, count):
-        """(K): K_c = o (1 − tanh² c), K_o = tanh(c) o (1 − o), K_i = g i (1 − i), K_f = c' f (1 − f), K_g = i (1 − g²)."""
+        """(48): K_c = o (1 − tanh² c), K_o = tanh(c) o (1 − o), K_i = g i (1 − i), K_f = c' f (1 − f), K_g = i (1 − g²)."""
         S, K, H = room.S[start:start + count], back.K[:count], room.sizes[2]
         h, tanh_c = room.Z[start + 1:start + count + 1, :H], S[:, 5]
         np.multiply(h, tanh_c, out=K[:, 0])
-        np.subtract(S[:, 0], K[:, 0], out=K[:, 0])
+        np.subtract(S[:, 0], K[:, 0], out=K[:, 0])  # (47)
         np.subtract(1, S[:, :3], out=K[:, 1:4])  # σ' = σ (1 − σ) of o, i, f
         np.multiply(K[:, 1:4], S[:, :3], out=K[:, 1:4])
         np.multiply(K[:, 1], tanh_c, out=K[:, 1])
@@ -371,10 +373,10 @@ class _LSTMSchedule(_RNNSchedule):
             if d_hs is not None:
                 np.add(dh, d_output, out=d_output)
                 dh = d_output
-            np.multiply(dh, K_h, out=from_h)  # dh ⊙ o (1 − tanh² c), da_o
+            np.multiply(dh, K_h, out=from_h)  # (49): dh ⊙ o (1 − tanh² c), da_o
             np.add(dc, dc_here, out=dc_here)
             np.multiply(dc_here, K_c, out=from_c)  # da_i, da_f, da_g, dc' = dc ⊙ f
-            np.matmul(W_T, da, out=d_hx if need_dx else dh_prev)
+            np.matmul(W_T, da, out=d_hx if need_dx else dh_prev)  # (45)
             dh, dc = dh_prev, dc_prev
         back.dh[...], back.dc[...] = dh, dc
 
@@ -410,7 +412,7 @@ class _GRUSchedule(_RNNSchedule):
     def pack(cls, weights):
         W = cls.stack(weights)
         H = W.shape[0] // 4
-        W[H:3 * H] *= 0.5  # for σ(a) = ½ tanh(a/2) + ½ of r and z
+        W[H:3 * H] *= 0.5  # (46): for σ(a) = ½ tanh(a/2) + ½ of r and z
         return W
 
     @staticmethod
@@ -436,11 +438,11 @@ class _GRUSchedule(_RNNSchedule):
             np.tanh(n, out=n)  # n = tanh(a_xn + r ⊙ a_hn)
             np.subtract(n, h_prev, out=q)
             np.multiply(z, q, out=scratch)
-            np.add(h_prev, scratch, out=h)  # h = h' + z ⊙ (n − h')
+            np.add(h_prev, scratch, out=h)  # (51): h = h' + z ⊙ (n − h')
 
     @staticmethod
     def factors(room, back, start, count):
-        """(K), all of dh: K_n = z (1 − n²), K_hn = K_n r, K_r = K_n a_hn r (1 − r), K_z = (n − h') z (1 − z), and 1 − z."""
+        """(50), all of dh: K_n = z (1 − n²), K_hn = K_n r, K_r = K_n a_hn r (1 − r), K_z = (n − h') z (1 − z), and 1 − z."""
         S, K = room.S[start:start + count], back.K[:count]
         a_hn, r, z, n, q = (S[:, k] for k in range(5))
         K_hn, K_r, K_z, K_n, K_h = (K[:, k] for k in range(5))
@@ -472,7 +474,7 @@ class _GRUSchedule(_RNNSchedule):
             if d_hs is not None:
                 np.add(dh, d_output, out=d_output)
                 dh = d_output
-            np.multiply(dh, K, out=D)  # da_hn, da_r, da_z, da_xn and dh ⊙ (1 − z)
+            np.multiply(dh, K, out=D)  # (50): da_hn, da_r, da_z, da_xn and dh ⊙ (1 − z)
             np.matmul(W_T, da_h, out=dh_prev)
             np.add(dh_prev, d_direct, out=dh_prev)
             dh = dh_prev

@@ -12,6 +12,8 @@ Nothing is subtracted, so h may be 1e-30 and the derivative is exact to rounding
 the default threshold is 1e-13. The textbook's central difference, (f(x + h) − f(x − h)) / 2h, is there as
 ``method="central"``; it loses half the digits to cancellation.
 
+Numbers such as (52) are those of the equations in ``docs/derivation.md``.
+
 ``python -m npseq.gradcheck`` checks every layer of npseq, and with ``--break NAME`` shows what a known bug looks like.
 """
 
@@ -47,13 +49,13 @@ def numerical_gradient(f, arrays, method="complex"):
             value = array[index]
             if method == "complex":
                 array[index] = value + 1j * STEP
-                d[index] = f().imag / STEP
+                d[index] = f().imag / STEP  # (52)
             else:
                 h = np.cbrt(np.finfo(float).eps) * max(1.0, abs(value))  # balances rounding against the h² term
                 array[index] = value + h
                 above = f()
                 array[index] = value - h
-                d[index] = (above - f()) / (2 * h)
+                d[index] = (above - f()) / (2 * h)  # (53)
             array[index] = value
     return gradients
 
@@ -192,7 +194,7 @@ def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=Fals
     def loss():
         y, end, _ = forward(changed, arrays["x"], [arrays[letter] for letter in letters] if with_state else [])
         end = end if len(letters) > 1 else (end,)
-        return (as_given(R) * y).sum() + sum((s * e).sum() for s, e in zip(S, end))
+        return (as_given(R) * y).sum() + sum((s * e).sum() for s, e in zip(S, end))  # (54)
 
     expected = numerical_gradient(loss, arrays, method)
     result = _result([given, again], expected, threshold, method, "x")
@@ -252,7 +254,7 @@ def hessian_vector_product(f_grad, params, v):
     params, v = np.asarray(params, np.float64), np.asarray(v, np.float64)
     if v.shape != params.shape:
         raise ValueError(f"v has the shape {v.shape}; that of params, {params.shape}, expected")
-    return np.imag(f_grad(params + 1j * STEP * v)) / STEP
+    return np.imag(f_grad(params + 1j * STEP * v)) / STEP  # (55)
 
 
 def _threshold(method, threshold):

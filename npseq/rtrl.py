@@ -8,6 +8,8 @@ A_x, A_h and D are the derivatives of one step's new state with respect to a_x, 
 come from the cell, the same one that ``bptt.py`` runs. P has H·(number of parameters) elements and every step costs
 H²·(number of parameters): for small sizes, as a second derivation that must agree with the first.
 
+Derived in ``docs/derivation.md``, section 14.
+
 Source: Williams & Zipser, "A learning algorithm for continually running fully recurrent neural networks", Neural
 Computation 1, 1989.
 """
@@ -50,10 +52,10 @@ def gradient_forward_in_time(cell, weights, x, state, d_hs, d_state):
             E_x[:, columns[0]] = np.kron(np.eye(GH), x_t)  # ∂a_x/∂W_x
             E_h[:, columns[1]] = np.kron(np.eye(GH), h)  # ∂a_h/∂W_h
             E_x[:, columns[2]] = E_h[:, columns[3]] = np.eye(GH)
-            P = A_x.T @ E_x + A_h.T @ (E_h + W_h @ P[:H]) + np.concatenate(D).T @ P
+            P = A_x.T @ E_x + A_h.T @ (E_h + W_h @ P[:H]) + np.concatenate(D).T @ P  # (56)
             s = [part[:, 0] for part in new]
             d_theta += d_hs[t, :, b] @ P[:H]
-        d_theta += np.concatenate([d[:, b] for d in d_state]) @ P
+        d_theta += np.concatenate([d[:, b] for d in d_state]) @ P  # (57)
         total += d_theta
         for d, part in zip(d_initial, d_theta[columns[4]].reshape(letters, H)):
             d[:, b] = part
