@@ -38,7 +38,7 @@ class Tape(NamedTuple):
     """What backward needs of a forward pass. With ``checkpoint_every`` a segment's slots and caches are None and only
     its first state is kept."""
 
-    x: np.ndarray  # (T, I, B) in the order in which the steps were taken; nothing but zeros in the padding
+    x: np.ndarray  # (T, I, B) in the order in which the steps were taken; zero in the padding unless checkpointed
     valid: np.ndarray | None  # (T, 1, B): does step t belong to the sequence?
     reverse: bool
     h_mask: np.ndarray | None
@@ -83,9 +83,9 @@ def forward_through_time(cell, weights, x, state, lengths=None, reverse=False, *
     valid = None
     if lengths is not None:
         valid = (np.arange(T)[:, None] < np.asarray(lengths))[:, None, :]
-        x = np.where(valid, x, 0)  # whatever stands in the padding, NaN included, must not reach a product
-    elif keep_tape and checkpoint_every is None:
-        x = np.array(x)  # the tape's own: the caller may reuse theirs
+    whole = keep_tape and checkpoint_every is None
+    if whole:  # the tape's own x: the caller may reuse theirs
+        x = np.array(x) if valid is None else _without_padding(x, valid)
     hs = out
     if reverse:
         x, hs, valid = x[::-1], hs[::-1], None if valid is None else valid[::-1]
@@ -93,7 +93,8 @@ def forward_through_time(cell, weights, x, state, lengths=None, reverse=False, *
     segments = []
     for steps in _segments(T, checkpoint_every if keep_tape else 32):
         segment_valid = None if valid is None else valid[steps]
-        slots, caches = _forward_steps(cell, weights, x[steps], state, segment_valid, h_mask)
+        segment_x = x[steps] if whole else _without_padding(x[steps], segment_valid)
+        slots, caches = _forward_steps(cell, weights, segment_x, state, segment_valid, h_mask)
         hs[steps] = slots[0][1:] if valid is None else np.where(segment_valid, slots[0][1:], 0)
         if checkpoint_every is None:
             segments.append(Segment(steps, state, slots, caches))
@@ -125,10 +126,12 @@ def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True):
     d_weights = Weights(*(None if W is None else np.zeros_like(W) for W in weights))
     for steps, state, slots, caches in reversed(segments):
         segment_valid = None if valid is None else valid[steps]
+        segment_x = x[steps]
         if caches is None:  # checkpointed: the same steps once more
-            slots, caches = _forward_steps(cell, weights, x[steps], state, segment_valid, h_mask)
+            segment_x = _without_padding(segment_x, segment_valid)
+            slots, caches = _forward_steps(cell, weights, segment_x, state, segment_valid, h_mask)
         d_segment, d_state = _backward_steps(
-            cell, weights, x[steps], slots, caches, segment_valid, h_mask,
+            cell, weights, segment_x, slots, caches, segment_valid, h_mask,
             None if d_hs is None else d_hs[steps], d_state, d_x[steps] if need_dx else None)
         for total, part in zip(d_weights, d_segment):
             if total is not None:
@@ -142,6 +145,11 @@ def _segments(T, k):
         k = int(np.ceil(np.sqrt(T)))  # (43)
     k = k or max(T, 1)
     return [slice(t, min(t + k, T)) for t in range(0, T, k)]
+
+
+def _without_padding(x, valid):
+    """Whatever stands in the padding, NaN included, must not reach a product."""
+    return x if valid is None else np.where(valid, x, 0)
 
 
 def _forward_steps(cell, weights, x, state, valid, h_mask):

@@ -364,30 +364,3 @@ def test_without_need_dx_the_other_gradients_are_the_same(kind, twin):
     assert dx is not None and none is None
     assert relative_error(grads_2.theta, grads.theta) <= 1e-14
     assert all(relative_error(a, b) <= 1e-14 for a, b in zip(as_tuple(d_state_2), as_tuple(d_state)))
-
-
-# ---- checkpointing ----
-
-
-@pytest.mark.parametrize("k", [1, 2, 3, 11, 12, "sqrt"])
-@on_every_layer
-def test_checkpointing_changes_no_number(kind, twin, k):
-    layer = make_layer(kind, twin, num_layers=2, bidirectional=True)
-    x, state = draw(layer, T=11)
-    lengths = [11, 0, 6]
-    y, end, tape = layer.forward(x, state, lengths)
-    dx, d_state, grads = layer.backward(tape, y, end)
-    y_k, end_k, tape_k = layer.forward(x, state, lengths, checkpoint_every=k)
-    dx_k, d_state_k, grads_k = layer.backward(tape_k, y, end)
-    for found, expected in [(y_k, y), (dx_k, dx), (grads_k.theta, grads.theta),
-                            *zip(as_tuple(end_k), as_tuple(end)), *zip(as_tuple(d_state_k), as_tuple(d_state))]:
-        assert relative_error(found, expected) <= 1e-13
-    again = layer.backward(layer.forward(x, state, lengths, checkpoint_every=k)[2], y, end)
-    np.testing.assert_array_equal(again[0], dx_k)
-    np.testing.assert_array_equal(again[2].theta, grads_k.theta)
-
-
-@on_every_layer
-def test_gradient_with_checkpointing_agrees_with_the_complex_step(kind, twin):
-    layer = make_layer(kind, twin, num_layers=2, bidirectional=True, checkpoint_every=2)
-    check_layer(layer, T=4, lengths=[2, 4, 0]).assert_ok()
