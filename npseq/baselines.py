@@ -5,10 +5,12 @@ rows, and nothing at or after a row is used to predict it. Autoregressions are f
 """
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from .features import WEEK, second_of_week
+from .features import WEEK, moments, second_of_week
 
-CHUNK = 16_384  # rows of a design matrix in memory at a time
+CHUNK = 4096  # rows of lagged values in memory at a time
+LONGEST = 336  # the most lags, and slots of the week, of an autoregression
 
 
 def persistence(values, rows, horizon=1):
@@ -28,63 +30,75 @@ class Autoregression:
 
         ŷ_{r+h} = b_{h, slot(r)} + Σ_{k=1…p} φ_{h,k} y_{r−k},   h = 0 … N − 1
 
-    Each step of the horizon has coefficients of its own. ``slots`` (n,) numbers the slot of each row, or is None.
+    Each step of the horizon has coefficients of its own. They solve the normal equations, whose sums
+    S_{u,v} = Σ_e y_{e−u} y_{e−v} over the ends e = a … b − 1 of all windows need one row by summing; all others follow from
+
+        S_{u+1,v+1} = S_{u,v} + y_{a−1−u} y_{a−1−v} − y_{b−1−u} y_{b−1−v}
+
+    Args:
+        values (n,), order p, train_end: the first row that is not a training row; horizon N; slots (n,): the number of each
+        row's slot, or None for one intercept.
     """
 
     def __init__(self, values, order, train_end, horizon=1, slots=None):
         self.order, self.horizon = order, horizon
-        self.mean, self.scale = values[:train_end].mean(), values[:train_end].std() or 1.0
-        self.slot_count = 1 if slots is None else int(slots.max()) + 1
-        rows = np.arange(order, train_end - horizon + 1)
-        size = order + self.slot_count
-        gram, right = np.zeros((size, size)), np.zeros((size, horizon))
-        for start in range(0, len(rows), CHUNK):
-            part = rows[start:start + CHUNK]
-            X = self._design(values, part, slots)
-            y = self._standard(values[part[:, None] + np.arange(horizon)])
-            gram += X.T @ X
-            right += X.T @ y
+        mean, scale = moments(values[:train_end, None])
+        self.mean, self.scale = mean[0], scale[0]
+        z = (values[:train_end] - self.mean) / self.scale
+        K, a, b = order + horizon, order + horizon - 1, train_end
+        S = np.empty((K, K))
+        S[0] = S[:, 0] = [z[a:b] @ z[a - u:b - u] for u in range(K)]
+        head, tail = z[a - 1::-1] if a else z[:0], z[b - 1:b - K:-1]
+        for u in range(K - 1):
+            S[u + 1, 1:] = S[u, :-1] + head[u] * head - tail[u] * tail
+        slot = np.zeros(b - a, np.intp) if slots is None else slots[order:train_end - horizon + 1].astype(np.intp)
+        count = np.bincount(slot, minlength=1 if slots is None else int(slots.max()) + 1)
+        sums = np.stack([np.bincount(slot, z[a - u:b - u], len(count)) for u in range(K)])  # (K, slots)
+
+        # u = 0 … N − 1 are the targets, the last step of the horizon first; u = N … K − 1 the lags 1 … p
+        gram = np.block([[S[horizon:, horizon:], sums[horizon:]], [sums[horizon:].T, np.diag(count)]])
+        right = np.concatenate([S[horizon:, :horizon], sums[:horizon].T])[:, ::-1]
         # a slot that never occurs, or a constant series, leaves the equations singular: the smallest solution
-        self.coefficients = np.linalg.lstsq(gram, right, rcond=1e-12)[0]
-
-    def _standard(self, values):
-        return (values - self.mean) / self.scale
-
-    def _design(self, values, rows, slots):
-        X = np.zeros((len(rows), self.order + self.slot_count))
-        X[:, :self.order] = self._standard(values[rows[:, None] - np.arange(1, self.order + 1)])
-        X[np.arange(len(rows)), self.order + (0 if slots is None else slots[rows])] = 1
-        return X
+        coefficients = np.linalg.lstsq(gram, right, rcond=1e-12)[0]
+        self.lagged, self.intercepts = coefficients[:order][::-1], coefficients[order:]
 
     def predict(self, values, rows, slots=None):
-        parts = [self._design(values, rows[start:start + CHUNK], slots) @ self.coefficients
-                 for start in range(0, len(rows), CHUNK)]
+        """(len(rows), N) in the units of ``values``."""
+        windows, parts = sliding_window_view(values, self.order), []
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start:start + CHUNK]
+            z = (windows[part - self.order] - self.mean) / self.scale
+            parts.append(z @ self.lagged + self.intercepts[0 if slots is None else slots[part]])
         return np.concatenate(parts) * self.scale + self.mean
 
 
-def week_slots(times, step):
-    """(n,) the slot of the week of each row (168 for hours, 7 for days), or None where the step is no part of a week or
-    there would be more than 336 slots."""
-    if times is None or not step or WEEK % step or WEEK // step > 336 or WEEK // step < 2:
+def week_slots(table):
+    """(n,) the slot of the week of each row of a table (168 for hours, 7 for days), or None where the step is no part of a
+    week or there would be more than ``LONGEST`` slots."""
+    step = table.step
+    if not step or WEEK % step or not 2 <= WEEK // step <= LONGEST:
         return None
-    return second_of_week(times) // step
+    if table.start is None:
+        return (second_of_week(table.irregular) // step).astype(np.int16)
+    week = np.arange(WEEK // step) + second_of_week(table.start) // step
+    return np.resize((week % (WEEK // step)).astype(np.int16), len(table.values))
 
 
-def forecasts(values, times, step, period, train_end, rows, horizon=1):
+def forecasts(values, table, period, train_end, rows, horizon=1):
     """name -> predictions (len(rows), N) of every baseline that this series allows.
 
-    ``values`` (n,) in the data's units, ``period`` the season in rows or None, ``train_end`` the first row that is not a
-    training row, ``rows`` the first predicted rows.
+    ``values`` (n,) in the data's units: a column of ``table``, whose time column is used; ``period`` the season in rows or
+    None; ``train_end`` the first row that is not a training row; ``rows`` the first predicted rows.
     """
     results = {"persistence": persistence(values, rows, horizon)}
     if period:
-        results[season_name(period, step)] = seasonal(values, rows, period, horizon)
-    order = min(period or 24, 336, (train_end - horizon) // 4)
+        results[season_name(period, table.step)] = seasonal(values, rows, period, horizon)
+    order = min(period or 24, LONGEST, (train_end - horizon) // 4)
     if order >= 1:
         results[f"AR({order})"] = Autoregression(values, order, train_end, horizon).predict(values, rows)
-        slots = week_slots(times, step)
-        if slots is not None and train_end - order > 4 * (order + WEEK // step):
-            name = {3600: "hour", 86_400: "day"}.get(step, "slot")
+        slots = week_slots(table)
+        if slots is not None and train_end - order > 4 * (order + WEEK // table.step):
+            name = {3600: "hour", 86_400: "day"}.get(table.step, "slot")
             model = Autoregression(values, order, train_end, horizon, slots)
             results[f"AR({order}) + {name} of week"] = model.predict(values, rows, slots)
     return results

@@ -1,10 +1,12 @@
-"""What a model is told beside the values: the calendar, the same hour some time ago; and how values are scaled."""
+"""What a model is told beside the values: the calendar; how values are scaled; and how a season is found."""
 
 import numpy as np
 
 WEEK, DAY = 604_800, 86_400  # seconds
 MONDAY = np.datetime64("1970-01-05", "s")  # weeks are counted from a Monday
 CALENDAR = ["hour of day sin", "hour of day cos", "day of week sin", "day of week cos", "weekend"]
+CHUNK = 1 << 20  # rows at a time, so that a long series is never in memory twice
+SEASON_ROWS = 1 << 17  # the newest rows, which a season is looked for in
 
 
 def second_of_week(times):
@@ -13,53 +15,48 @@ def second_of_week(times):
 
 
 def calendar(times):
-    """(n,) datetime64 -> (n, 5): hour of day and day of week, each as sine and cosine, and 1 on Saturday and Sunday.
+    """datetime64 of any shape -> (…, 5): hour of day and day of week, each as sine and cosine, and 1 on Saturday and Sunday.
 
     An angle as sine and cosine has no jump at midnight, or from Sunday to Monday.
     """
     second = second_of_week(times)
     day = second // DAY
     hour_angle, day_angle = 2 * np.pi * (second % DAY) / DAY, 2 * np.pi * day / 7
-    return np.stack([np.sin(hour_angle), np.cos(hour_angle), np.sin(day_angle), np.cos(day_angle), day >= 5], axis=1)
-
-
-def next_times(times, step):
-    """The time of the row after each row: what the calendar of the predicted row is made from."""
-    return np.append(times[1:], times[-1] + np.timedelta64(step, "s"))
+    return np.stack([np.sin(hour_angle), np.cos(hour_angle), np.sin(day_angle), np.cos(day_angle), day >= 5], axis=-1)
 
 
 def moments(values):
-    """Mean and standard deviation of each column; a constant column gets the scale 1. Safe from overflow."""
-    largest = np.abs(values).max(axis=0)
-    largest = np.where(largest > 0, largest, 1.0)
-    mean = (values / largest).mean(axis=0) * largest
-    scale = ((values - mean) / largest).std(axis=0) * largest
-    return mean, np.where(scale > 1e-12 * largest, scale, 1.0)
+    """(n, C) -> mean and standard deviation (over n) of each column; a constant column gets the scale 1."""
+    chunks = [values[start:start + CHUNK] for start in range(0, len(values), CHUNK)]
+    mean = sum(chunk.sum(axis=0) for chunk in chunks) / len(values)
+    scale = np.sqrt(sum(((chunk - mean) ** 2).sum(axis=0) for chunk in chunks) / len(values))
+    return mean, np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
 
 
 def season(values, step=None, longest=2000):
-    """The period, in rows, after which a series resembles itself most, or None.
+    """The period, in rows, after which a series (n,) resembles itself most, or None.
 
-    The autocorrelation's highest peak, of at least 0.2, between 2 rows and a third of the series; a week or a day wins
-    over a period within a hundredth of its height. Use the training rows only.
+    The smallest peak of the autocorrelation that is within 0.05 of the highest one, and at least 0.2, between 2 rows and a
+    third of the series; where ``step``, the seconds between rows, is known, a week or else a day wins over it when within
+    0.01 of the highest. Pass the training rows only.
     """
+    values = values[-SEASON_ROWS:]
     n = len(values)
     longest = min(longest, n // 3)
     if longest < 3:
         return None
     mean, scale = moments(values[:, None])
     z = (values - mean) / scale
-    spectrum = np.fft.rfft(z, 1 << (2 * n - 1).bit_length())
+    spectrum = np.fft.rfft(z, 1 << (2 * n - 1).bit_length())  # padded: a product of spectra correlates in a circle
     correlation = np.fft.irfft(spectrum * spectrum.conj())[:longest + 2] / (n - np.arange(longest + 2))
     lags = np.arange(2, longest + 1)
     peaks = lags[(correlation[lags] > correlation[lags - 1]) & (correlation[lags] >= correlation[lags + 1])]
-    if len(peaks) == 0 or not correlation[0] > 0:
+    if len(peaks) == 0 or not correlation[0] > 0.5:  # z has variance 1, or 0 where the series is constant
         return None
-    best = peaks[correlation[peaks].argmax()]
-    if correlation[best] < 0.2 * correlation[0]:
+    highest = correlation[peaks].max()
+    if highest < 0.2:
         return None
-    if step:
-        for period in (WEEK // step, DAY // step):
-            if period in peaks and correlation[period] >= correlation[best] - 0.01 * correlation[0]:
-                return int(period)
-    return int(best)
+    for period in (WEEK // step, DAY // step) if step else ():
+        if period in peaks and correlation[period] >= highest - 0.01:
+            return int(period)
+    return int(peaks[correlation[peaks] >= highest - 0.05][0])
