@@ -36,9 +36,9 @@ def moments(values):
 def season(values, step=None, longest=2000):
     """The period, in rows, after which a series (n,) resembles itself most, or None.
 
-    The smallest peak of the autocorrelation that is within 0.05 of the highest one, and at least 0.2, between 2 rows and a
-    third of the series; where ``step``, the seconds between rows, is known, a week or else a day wins over it when within
-    0.01 of the highest. Pass the training rows only.
+    The first peak of the autocorrelation that is within 0.05 of the highest one, at least 0.2, and 0.1 above the lowest
+    value before it, between 2 rows and a third of the series. Where ``step``, the seconds between rows, is known, a week or else a day wins over it when there is
+    a peak there and it is within 0.01 of the highest. Pass the training rows only.
     """
     values = values[-SEASON_ROWS:]
     n = len(values)
@@ -51,12 +51,14 @@ def season(values, step=None, longest=2000):
     correlation = np.fft.irfft(spectrum * spectrum.conj())[:longest + 2] / (n - np.arange(longest + 2))
     lags = np.arange(2, longest + 1)
     peaks = lags[(correlation[lags] > correlation[lags - 1]) & (correlation[lags] >= correlation[lags + 1])]
-    if len(peaks) == 0 or not correlation[0] > 0.5:  # z has variance 1, or 0 where the series is constant
+    lowest = np.minimum.accumulate(correlation)
+    peaks = peaks[(correlation[peaks] >= 0.2) & (correlation[peaks] > lowest[peaks] + 0.1)]  # no ripple on a slow decay
+    if len(peaks) == 0:
         return None
     highest = correlation[peaks].max()
-    if highest < 0.2:
-        return None
     for period in (WEEK // step, DAY // step) if step else ():
-        if period in peaks and correlation[period] >= highest - 0.01:
+        if 2 <= period <= longest and correlation[period] >= highest - 0.01 and np.abs(peaks / period - 1).min() <= 0.02:
             return int(period)
-    return int(peaks[correlation[peaks] >= highest - 0.05][0])
+    first = peaks[correlation[peaks] >= highest - 0.05][0]
+    near = peaks[(peaks >= first) & (peaks <= 1.2 * first)]  # noise puts small peaks around the true one
+    return int(near[correlation[near].argmax()])

@@ -56,7 +56,15 @@ def test_a_week_wins_over_a_day_that_is_as_good_when_the_time_step_is_known():
     assert features.season(series(24), step=None) == 24
 
 
-@pytest.mark.parametrize("values", [np.random.default_rng(0).normal(size=2000), np.ones(500), np.arange(300.0), np.arange(4.0)],
-                         ids=["noise", "constant", "straight line", "four rows"])
+def test_noise_on_a_smooth_season_does_not_move_it():
+    rows = np.arange(30_000)
+    values = 10 * np.sin(2 * np.pi * rows / 1440) + np.random.default_rng(0).normal(size=len(rows))
+    assert abs(features.season(values) - 1440) <= 6
+    assert features.season(values, step=60) == 1440
+
+
+@pytest.mark.parametrize("values", [np.random.default_rng(0).normal(size=2000), np.ones(500), np.arange(300.0), np.arange(4.0),
+                                    np.cumsum(np.random.default_rng(1).normal(size=3000)) + np.linspace(0, 500, 3000)],
+                         ids=["noise", "constant", "straight line", "four rows", "noisy slope"])
 def test_where_there_is_no_season_none_is_found(values):
     assert features.season(values) is None
