@@ -144,7 +144,7 @@ def _segments(T, k):
     if k == "sqrt":
         k = int(np.ceil(np.sqrt(T)))  # (43)
     k = k or max(T, 1)
-    return [slice(t, min(t + k, T)) for t in range(0, T, k)]
+    return (slice(t, min(t + k, T)) for t in range(0, T, k))
 
 
 def _without_padding(x, valid):
