@@ -10,7 +10,7 @@ import numpy as np
 from . import fused
 from .cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from .parameters import Module
-from .recurrent import Recurrent, truncated_bptt  # noqa: F401
+from .recurrent import Recurrent, check_sizes, truncated_bptt  # noqa: F401
 
 
 class RNN(Recurrent):
@@ -70,9 +70,13 @@ class Linear(Module):
     """y = x Wᵀ + b over the last axis of x.
 
     ``weight`` (output_size, input_size) and ``bias`` (output_size,) start from U(−1/√I, 1/√I), as torch's do.
+
+    Raises:
+        ValueError: for a size below 1, or an x whose last axis is not I.
     """
 
     def __init__(self, input_size, output_size, bias=True, dtype=np.float32, rng=None):
+        check_sizes(input_size=input_size, output_size=output_size)
         shapes = {"weight": (output_size, input_size)}
         if bias:
             shapes["bias"] = (output_size,)
@@ -82,6 +86,9 @@ class Linear(Module):
 
     def forward(self, x):
         """x (…, I) -> y (…, O), tape."""
+        if x.shape[-1] != self.params["weight"].shape[1]:
+            raise ValueError(f"the last dimension of x must be {self.params['weight'].shape[1]}; "
+                             f"x of shape {x.shape} given")
         y = x @ self.params["weight"].T
         return (y + self.params["bias"] if "bias" in self.params else y), x
 
@@ -96,14 +103,23 @@ class Linear(Module):
 
 
 class Embedding(Module):
-    """y = W[indices]: row k of ``weight`` (count, size) stands for index k; it starts from N(0, 1), as torch's does."""
+    """y = W[indices]: row k of ``weight`` (count, size) stands for index k; it starts from N(0, 1), as torch's does.
+
+    Raises:
+        ValueError: for a size below 1, or indices that are not integers from 0 to count − 1.
+    """
 
     def __init__(self, count, size, dtype=np.float32, rng=None):
+        check_sizes(count=count, size=size)
         super().__init__({"weight": (count, size)}, dtype)
         self.params["weight"][...] = np.random.default_rng(rng).standard_normal((count, size))
 
     def forward(self, indices):
         """indices (…) of integers -> y (…, size), tape."""
+        indices, count = np.asarray(indices), len(self.params["weight"])
+        if indices.dtype.kind not in "iu" or indices.size and not 0 <= indices.min() <= indices.max() < count:
+            given = f"{indices.min()} to {indices.max()}" if indices.size else "none"
+            raise ValueError(f"indices must be integers from 0 to {count - 1}; {indices.dtype}, {given}, given")
         return self.params["weight"][indices], indices
 
     def backward(self, tape, dy):

@@ -60,9 +60,7 @@ class Recurrent(Module):
     def __init__(self, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0,
                  bidirectional=False, proj_size=0, dtype=np.float32, rng=None, *, recurrent_dropout=0.0,
                  learn_initial_state=False, forget_bias=None, recurrent_init="uniform", checkpoint_every=None):
-        for name, size in dict(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers).items():
-            if not isinstance(size, (int, np.integer)) or size < 1:
-                raise ValueError(f"{name} must be an integer greater than zero; {size!r} given")
+        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         for name, p in dict(dropout=dropout, recurrent_dropout=recurrent_dropout).items():
             if not 0 <= p < 1:
                 raise ValueError(f"{name} must be a probability in [0, 1); {p!r} given")
@@ -334,6 +332,12 @@ def truncated_bptt(layer, x, d_loss, chunk, state=None, lengths=None, training=F
         y, state, tape = layer.forward(x[:, steps] if time else x[steps], state, left, training)
         dx, _, grads = layer.backward(tape, d_loss(y, steps))
         yield steps, y, dx, grads, state
+
+
+def check_sizes(**sizes):
+    for name, size in sizes.items():
+        if not isinstance(size, (int, np.integer)) or size < 1:
+            raise ValueError(f"{name} must be an integer greater than zero; {size!r} given")
 
 
 def _check_dtype(name, array, dtype):

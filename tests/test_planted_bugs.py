@@ -72,7 +72,7 @@ def test_unbroken_layer_passes_with_a_factor_of_ten_to_spare(kind, twin):
 
 
 @pytest.mark.parametrize("twin", TWINS)
-@pytest.mark.parametrize("name, kind", every_bug_and_kind())
+@pytest.mark.parametrize("name, kind", list(every_bug_and_kind()))
 def test_planted_bug_is_caught_with_a_factor_of_a_hundred_to_spare(name, kind, twin):
     case = full_case(kind, twin)
     if kind not in ACTS_IN[name]:
