@@ -111,6 +111,11 @@ class Windows:
                 at += O
         return x
 
+    def windows(self, rows):
+        """x (B, window, I) in the data's own units: what ``Model.predict`` takes."""
+        scaling = self.scaling()
+        return self.inputs(rows, np.float64) * scaling["input_scale"] + scaling["input_mean"]
+
     def targets(self, rows):
         """(B, horizon · targets), standardised: row by row, column by column."""
         O = len(self.target_columns)
