@@ -55,10 +55,11 @@ def plain(layer):
     """A copy of ``layer`` as npseq's own code runs it through ``bptt.py``; None if it is no layer of npseq."""
     for kind in (RNN, LSTM, GRU):
         if isinstance(layer, kind):
+            cell = {"tanh": RNNCell, "relu": ReLURNNCell}[layer.nonlinearity] if kind is RNN else kind.cell
+            if (cell.gates, cell.state) != (layer.cell.gates, layer.cell.state):
+                return None  # a cell of somebody's own in npseq's layer
             layer = layer.astype(layer.dtype)
-            layer.__class__ = kind
-            layer.through_time = bptt
-            layer.cell = {"tanh": RNNCell, "relu": ReLURNNCell}[layer.nonlinearity] if kind is RNN else kind.cell
+            layer.__class__, layer.through_time, layer.cell = kind, bptt, cell
             return layer
     return None
 
