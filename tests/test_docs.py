@@ -57,8 +57,9 @@ def test_every_file_that_the_derivation_names_as_code_is_looked_at():
     assert {where for where in equations().values() if where} == set(FILES)
 
 
-def test_the_derivation_s_references_to_equations_exist():
-    text = re.sub(r"```math.*?```", "", (DOCS / "derivation.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+@pytest.mark.parametrize("page", PAGES)
+def test_the_equations_that_a_page_refers_to_exist(page):
+    text = re.sub(r"```math.*?```", "", (DOCS / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     # a year, (1994), is no equation, nor is σ(0)
     named = {int(number) for number in re.findall(r"(?<!\w)\((\d{1,2})\)", text)}
     assert named and named <= set(equations())
