@@ -32,6 +32,16 @@ class Progress:
     history: list = field(default_factory=list)  # a dict for each epoch
     interrupted: bool = False
 
+    def end_epoch(self, model, train_loss, validation_loss, lr, seconds):
+        """Note an epoch; -> is it the best so far?"""
+        self.epoch += 1
+        self.history.append({"epoch": self.epoch, "train_loss": train_loss, "validation_loss": validation_loss, "lr": lr,
+                             "seconds": seconds})
+        if not validation_loss < self.best_loss:
+            return False
+        self.best_loss, self.best_epoch, self.best_theta = validation_loss, self.epoch, model.theta.copy()
+        return True
+
 
 def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None, schedule=None, patience=None,
         progress=None, on_step=None, on_epoch=None):
@@ -84,18 +94,48 @@ def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None,
                 raise Diverged(epoch, "validation loss")
             if schedule is not None:
                 schedule.observe(validation_loss)
-
-            progress.epoch = epoch
-            improved = validation_loss < progress.best_loss
-            if improved:
-                progress.best_loss, progress.best_epoch = validation_loss, epoch
-                progress.best_theta = model.theta.copy()
-            progress.history.append({"epoch": epoch, "train_loss": total / len(train), "validation_loss": validation_loss,
-                                     "lr": optimizer.lr, "seconds": time.perf_counter() - started})
+            improved = progress.end_epoch(model, total / len(train), validation_loss, optimizer.lr, time.perf_counter() - started)
             if on_epoch is not None:
                 on_epoch(progress, improved)
             if patience is not None and epoch - progress.best_epoch >= patience:
                 break
+    except KeyboardInterrupt:
+        progress.interrupted = True
+    finally:
+        if progress.best_theta is not None:
+            model.theta[...] = progress.best_theta
+    return progress
+
+
+def fit_lbfgs(model, task, *, epochs=10, patience=None, on_epoch=None):
+    """Train with SciPy's L-BFGS, all training examples at once; an epoch is one of its iterations.
+
+    The loss is the mean over all training examples, without dropout. Arguments, result and errors as ``fit``.
+    """
+    progress, train, started = Progress(), task.parts["train"], time.perf_counter()
+
+    def loss_and_grad(theta):
+        loss, grad = 0.0, np.zeros_like(model.theta)
+        for start in range(0, len(train), 512):
+            batch = task.batch(train[start:start + 512], model.dtype)
+            part, d_part = model.loss_and_grad(batch, training=False)
+            loss += float(part) * len(batch.target) / len(train)
+            grad += d_part * model.dtype.type(len(batch.target) / len(train))
+        return loss, grad
+
+    def end_of_iteration(iteration, loss):
+        nonlocal started
+        validation_loss = mean_loss(model, task, task.parts["validation"])
+        if not math.isfinite(loss) or not math.isfinite(validation_loss):
+            raise Diverged(iteration, "loss")
+        improved = progress.end_epoch(model, float(loss), validation_loss, None, time.perf_counter() - started)
+        started = time.perf_counter()
+        if on_epoch is not None:
+            on_epoch(progress, improved)
+        return patience is not None and progress.epoch - progress.best_epoch >= patience
+
+    try:
+        optim.lbfgs(loss_and_grad, model.theta, max_iterations=epochs, callback=end_of_iteration)
     except KeyboardInterrupt:
         progress.interrupted = True
     finally:

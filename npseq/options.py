@@ -59,6 +59,18 @@ def names(text):
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def positive_ints(text):
+    """A comma-separated list of whole numbers greater than 0."""
+    return [positive_int(part) for part in names(text)]
+
+
+def given(parser, argv):
+    """name -> value of the options that stand on the command line, without those that have their default."""
+    absent = object()
+    parser.set_defaults(**{action.dest: absent for action in parser._actions})
+    return {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not absent}
+
+
 def check_folder(folder):
     """Make ``folder`` if it is missing, and see that a file can be written there.
 

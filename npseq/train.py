@@ -10,41 +10,36 @@ import sys
 if __name__ == "__main__" and not __package__:  # run as a script: this checkout's package, not the folder it stands in
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+import csv
 import json
 import platform
 import time
 
 import numpy as np
 
-from npseq import __version__, checkpoint, data, optim, options, tasks
-from npseq.fit import Diverged, fit, predict
-from npseq.model import MODELS, Model
+from npseq import __version__, checkpoint, data, jobs, options, resume, threads
+from npseq.fit import Diverged, fit, fit_lbfgs, predict
+from npseq.model import MODELS
 
-EXAMPLE = "example: npseq train --model lstm --epochs 10"
+QUANTILES = np.linspace(0, 1, 201)  # of the validation part's residuals that a forecaster's file keeps, for intervals
 
 
 def parser():
     p = options.Parser(prog="npseq train", description="Train a recurrent network and keep its best weights.",
-                       epilog=EXAMPLE)
+                       epilog="example: npseq train --model lstm --epochs 10")
     p.add_argument("--model", default="lstm", type=options.name, choices=list(MODELS), help="default: lstm")
     p.add_argument("--epochs", default=10, type=options.positive_int, metavar="N", help="default: 10")
     p.add_argument("--hidden-size", default=32, type=options.positive_int, metavar="N", help="default: 32")
     p.add_argument("--lr", default=0.001, type=options.positive, metavar="RATE", help="learning rate; default: 0.001")
-
-    d = p.add_argument_group("data")
-    d.add_argument("--data", default="metro_traffic", metavar="NAME|FILE", help="default: metro_traffic, shipped")
-    d.add_argument("--window", default=24, type=options.positive_int, metavar="N", help="steps that the model sees; default: 24")
-
-    t = p.add_argument_group("training")
-    t.add_argument("--batch-size", default=32, type=options.positive_int, metavar="N", help="default: 32")
-    t.add_argument("--clip", default=1.0, type=options.positive, metavar="NORM", help="largest gradient norm; default: 1")
-    t.add_argument("--optimizer", default="adam", type=options.name, choices=list(optim.OPTIMIZERS), help="default: adam")
-    t.add_argument("--seed", default=0, type=options.natural, metavar="N", help="default: 0")
-    t.add_argument("--dtype", default="float32", choices=["float32", "float64"], help="default: float32")
-
+    jobs.add_data_options(p)
+    jobs.add_model_options(p)
+    jobs.add_training_options(p)
     o = p.add_argument_group("output")
     o.add_argument("--out-dir", default=".", metavar="FOLDER", help="for the weights; default: the current folder")
     o.add_argument("--report", metavar="FILE.json", help="write the results there")
+    o.add_argument("--history", metavar="FILE.csv", help="write each epoch's losses there")
+    o.add_argument("--checkpoint", action="store_true", help="write rnn_MODEL_last.pth each epoch, to go on from")
+    o.add_argument("--resume", metavar="FILE.pth", help="go on from a file of --checkpoint")
     o.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return p
 
@@ -55,40 +50,61 @@ def main(argv=None):
     p = parser()
     args = p.parse_args(argv)
     try:
-        options.check_folder(args.out_dir)
-        if args.report:
-            options.check_folder(os.path.dirname(args.report) or ".")
-        task = tasks.Forecast(data.load(args.data), window=args.window)
-    except (OSError, data.DataError) as error:
+        last = None
+        if args.resume:
+            last = resume.read(args.resume)
+            resume.settle_options(args, options.given(parser(), argv), last, args.resume)
+        if (args.checkpoint or args.resume) and args.optimizer == "lbfgs":
+            raise ValueError("--optimizer lbfgs cannot be continued: leave out --checkpoint and --resume")
+        task = jobs.make_task(args)
+        rng = np.random.default_rng(args.seed)
+        model = jobs.make_model(args, task, rng)
+        optimizer = jobs.make_optimizer(args, model)
+        schedule = jobs.make_schedule(args, -(-len(task.parts["train"]) // args.batch_size))
+        fingerprint = task.fingerprint() if args.checkpoint or last else None
+        progress = last and resume.restore(last, args, model, optimizer, schedule, rng, fingerprint, args.resume)
+        for file in (args.report, args.history, os.path.join(args.out_dir, "rnn_")):
+            if file:
+                options.check_folder(os.path.dirname(file) or ".")
+    except (OSError, ValueError) as error:
         p.error(str(error))
 
     say = (lambda *words: None) if args.quiet else lambda *words: print(*words, flush=True)
-    rng = np.random.default_rng(args.seed)
-    model = Model(args.model, task.input_size, args.hidden_size, task.output_size, loss=task.loss, dtype=args.dtype,
-                  rng=rng, scaling=task.scaling())
-    optimizer = optim.OPTIMIZERS[args.optimizer](model.theta, lr=args.lr)
-    path = os.path.join(args.out_dir, f"rnn_{args.model}_best.pth")
     say(f"model       {args.model}, hidden size {args.hidden_size}, {model.theta.size:,} parameters, {args.dtype}")
     for line in task.describe():
         say(line)
+    if progress:
+        say(f"continued   from {args.resume}, after epoch {progress.epoch}")
 
+    path, last_path = (os.path.join(args.out_dir, f"rnn_{args.model}_{which}.pth") for which in ("best", "last"))
     bar = _Bar(args.epochs, quiet=args.quiet)
 
+    def save_best(progress, **more):
+        checkpoint.save_model(path, model, {"recipe": task.recipe(), "seed": args.seed, "best_epoch": progress.best_epoch, **more})
+
     def on_epoch(progress, improved):
-        last = progress.history[-1]
-        bar.line(f"epoch {last['epoch']:{len(str(args.epochs))}}/{args.epochs}  train {last['train_loss']:.5f}  "
-                 f"validation {last['validation_loss']:.5f}  {last['seconds']:.1f} s{'  *' if improved else ''}")
+        row = progress.history[-1]
+        bar.line(f"epoch {row['epoch']:{len(str(args.epochs))}}/{args.epochs}  train {row['train_loss']:.5f}  "
+                 f"validation {row['validation_loss']:.5f}  {row['seconds']:.1f} s{'  *' if improved else ''}")
         if improved:
-            checkpoint.save_model(path, model, {"recipe": task.recipe(), "seed": args.seed, "best_epoch": last["epoch"]})
+            save_best(progress)
+        if args.checkpoint:
+            resume.save(last_path, args, model, optimizer, schedule, rng, progress, fingerprint)
+        if args.history:
+            _write_history(args.history, progress.history)
 
     try:
-        progress = fit(model, task, optimizer, epochs=args.epochs, batch_size=args.batch_size, clip=args.clip, rng=rng,
-                       on_step=bar.step, on_epoch=on_epoch)
+        with threads.limited(args.threads or threads.worthwhile(args.hidden_size)):
+            if optimizer is None:
+                progress = fit_lbfgs(model, task, epochs=args.epochs, patience=args.patience, on_epoch=on_epoch)
+            else:
+                progress = fit(model, task, optimizer, epochs=args.epochs, batch_size=args.batch_size, clip=args.clip, rng=rng,
+                               schedule=schedule, patience=args.patience, progress=progress, on_step=bar.step,
+                               on_epoch=on_epoch)
     except Diverged as error:
         bar.close()
-        print(f"{p.prog}: {error}: try a smaller --lr (now {args.lr:g}) or --clip (now {args.clip:g}); "
-              f"{'the best weights so far are in ' + path if os.path.exists(path) else 'no weights were written'}",
-              file=sys.stderr)
+        kept = f"the best weights so far are in {path}" if os.path.exists(path) else "no weights were written"
+        print(f"{p.prog}: {error}: try a smaller --lr (now {args.lr:g}) or --clip (now {args.clip:g}); {kept}", file=sys.stderr)
         return options.DIVERGED
     bar.close()
     if progress.interrupted:
@@ -96,30 +112,60 @@ def main(argv=None):
         if not progress.best_epoch:
             return options.INTERRUPTED
 
+    test, validation = task.parts["test"], task.parts["validation"]
+    if task.kind == "forecast":  # what intervals are made of; the weights are those that were kept
+        residuals = task.to_units(task.targets(validation)) - predict(model, task, validation)
+        save_best(progress, residual_quantiles=np.quantile(residuals, QUANTILES, axis=0).tolist())
+    elif not os.path.exists(path):
+        save_best(progress)
     model = checkpoint.load_model(path)  # what was kept is what is tested
-    test = task.parts["test"]
-    results = task.metrics(predict(model, task, test), test)
-    baselines = task.baselines()
+    results, baselines = task.metrics(predict(model, task, test), test), task.baselines()
     seconds = time.perf_counter() - started
     say(f"\nbest epoch {progress.best_epoch}, kept in {path}; {seconds:.1f} s in all\n")
-    say(comparison(args.model, results, baselines, task))
+    say(comparison(args.model, results, baselines))
+    if "confusion" in results:
+        say(confusion_table(results, task.classes))
     if args.report:
         report = {"model": args.model, "parameters": int(model.theta.size), "epochs_run": progress.epoch,
                   "best_epoch": progress.best_epoch, "seconds": seconds, "test": results, "baselines": baselines,
-                  "seed": args.seed, "versions": {"npseq": __version__, "numpy": np.__version__,
-                                                  "python": platform.python_version()}}
+                  "seed": args.seed, "history": progress.history,
+                  "versions": {"npseq": __version__, "numpy": np.__version__, "python": platform.python_version()}}
         with open(args.report, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=1)
     return options.INTERRUPTED if progress.interrupted else options.OK
 
 
-def comparison(name, results, baselines, task):
-    """The table of the model and the baselines on the test rows, best last."""
-    rows = sorted([*baselines.items(), (name, results)], key=lambda row: -row[1]["rmse"])
+def comparison(name, results, baselines):
+    """The table of the model and the baselines on the test part, best last."""
+    columns = {"rmse": ("RMSE", "10.1f"), "mae": ("MAE", "10.1f"), "accuracy": ("accuracy", "10.1%"), "mse": ("MSE", "10.5f")}
+    columns = {key: form for key, form in columns.items() if key in results}
+    if "rmse" in columns and max(r["rmse"] for r in (results, *baselines.values())) < 10:
+        columns = {key: (title, "10.4g") for key, (title, _) in columns.items()}
+    first = next(iter(columns))
+    better = 1 if first == "accuracy" else -1
+    rows = sorted([*baselines.items(), (name, results)], key=lambda row: better * row[1][first])
     width = max(len(row) for row, _ in rows)
-    lines = [f"{'test error':{width}}  {'RMSE':>8}  {'MAE':>8}"]
-    lines += [f"{row:{width}}  {r['rmse']:8.1f}  {r['mae']:8.1f}{'  <' if row == name else ''}" for row, r in rows]
+    lines = [f"{'on the test part':{width}}" + "".join(f"{title:>10}" for title, _ in columns.values())]
+    lines += [f"{row:{width}}" + "".join(f"{r[key]:{form}}" for key, (_, form) in columns.items()) + ("  <" if row == name else "")
+              for row, r in rows]
     return "\n".join(lines)
+
+
+def confusion_table(results, classes):
+    """One line for each true class: its recall, and how often each class was the answer."""
+    width = max(9, *(len(name) for name in classes))
+    lines = ["", f"{'class':{width}}  recall  answers " + " ".join(f"{name:>4.4}" for name in classes)]
+    for name, recall, counts in zip(classes, results["recall"], results["confusion"]):
+        lines.append(f"{name:{width}}  {'     –' if recall is None else f'{recall:6.1%}'}          "
+                     + " ".join(f"{count:4d}" for count in counts))
+    return "\n".join(lines)
+
+
+def _write_history(path, history):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
 
 
 class _Bar:

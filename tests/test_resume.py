@@ -1,0 +1,91 @@
+"""A run that was interrupted and continued gives the files of one that was not, byte for byte."""
+
+import numpy as np
+import pytest
+
+from npseq import checkpoint, train
+from test_train import small_csv, status  # noqa: F401
+
+RUNS = {
+    "lstm": ["--model", "lstm"],
+    "gru, sgd with a step schedule": ["--model", "gru", "--optimizer", "sgd", "--schedule", "step", "--warmup", "3"],
+    "optimized_lstm with dropout, plateau": ["--model", "optimized_lstm", "--num-layers", "2", "--dropout", "0.3",
+                                             "--schedule", "plateau"],
+    "rnn, rmsprop, float64": ["--model", "rnn", "--optimizer", "rmsprop", "--dtype", "float64", "--recurrent-dropout", "0.2"],
+}
+
+
+def files(folder):
+    return {f.name: f.read_bytes() for f in folder.iterdir() if f.suffix == ".pth"}
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("stop", [1, 3])
+def test_interrupted_and_continued_is_the_same_as_never_interrupted(tmp_path, small_csv, monkeypatch, name, stop):  # noqa: F811
+    run = [*RUNS[name], "--data", small_csv, "--hidden-size", "4", "--epochs", "5", "--checkpoint", "--quiet"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert status([*run, "--out-dir", str(whole)]) == 0
+    save = train.resume.save
+
+    def save_and_stop(path, args, model, optimizer, schedule, rng, progress, fingerprint):
+        save(path, args, model, optimizer, schedule, rng, progress, fingerprint)
+        if progress.epoch == stop:
+            raise KeyboardInterrupt
+    monkeypatch.setattr(train.resume, "save", save_and_stop)
+    assert status([*run, "--out-dir", str(parts)]) == 130
+    monkeypatch.setattr(train.resume, "save", save)
+    (last,) = parts.glob("*_last.pth")
+    assert status(["--resume", str(last), "--checkpoint", "--quiet", "--out-dir", str(parts)]) == 0
+    assert files(parts) == files(whole) and len(files(whole)) == 2
+
+
+def test_more_epochs_than_first_asked_for_equal_a_longer_run(tmp_path, small_csv):  # noqa: F811
+    run = ["--model", "rnn", "--data", small_csv, "--hidden-size", "4", "--checkpoint", "--quiet"]
+    assert status([*run, "--epochs", "2", "--out-dir", str(tmp_path / "a")]) == 0
+    assert status(["--resume", str(tmp_path / "a" / "rnn_rnn_last.pth"), "--epochs", "4", "--checkpoint", "--quiet", "--out-dir",
+                   str(tmp_path / "a")]) == 0
+    assert status([*run, "--epochs", "4", "--out-dir", str(tmp_path / "b")]) == 0
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+@pytest.fixture
+def begun(tmp_path, small_csv):  # noqa: F811
+    assert status(["--model", "rnn", "--data", small_csv, "--hidden-size", "4", "--epochs", "3", "--schedule", "cosine",
+                   "--checkpoint", "--quiet", "--out-dir", str(tmp_path)]) == 0
+    return str(tmp_path / "rnn_rnn_last.pth")
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--hidden-size", "8"], ["--hidden-size 8", "--hidden-size 4"]),
+    (["--epochs", "5"], ["--epochs 5", "--epochs 3", "cosine"]),
+    (["--lr", "0.1"], ["--lr 0.1", "--lr 0.001"]),
+    (["--model", "gru"], ["--model gru", "--model rnn"]),
+])
+def test_conflicting_options_are_refused_naming_both_values(begun, capsys, options, words):
+    assert status(["--resume", begun, *options]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and all(word in message for word in words)
+
+
+def test_the_same_options_given_again_are_no_conflict(begun, tmp_path):
+    assert status(["--resume", begun, "--hidden-size", "4", "--out-dir", str(tmp_path), "--quiet"]) == 0
+
+
+def test_changed_data_are_refused(begun, small_csv, capsys):  # noqa: F811
+    text = open(small_csv).read()
+    try:
+        with open(small_csv, "w") as file:
+            file.write(text.replace(",1", ",2", 1))
+        assert status(["--resume", begun]) == 2
+        assert "the data have changed" in capsys.readouterr().err
+    finally:
+        with open(small_csv, "w") as file:
+            file.write(text)
+
+
+def test_a_missing_file_or_one_of_another_kind_is_refused(tmp_path, capsys):
+    assert status(["--resume", str(tmp_path / "absent.pth")]) == 2
+    assert "absent.pth" in capsys.readouterr().err
+    checkpoint.save(tmp_path / "other.pth", {"a": np.zeros(2)})
+    assert status(["--resume", str(tmp_path / "other.pth")]) == 2
+    assert "no file to continue from" in capsys.readouterr().err
