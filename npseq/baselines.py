@@ -51,9 +51,13 @@ class Autoregression:
         head, tail = z[a - 1::-1] if a else z[:0], z[b - 1:b - K:-1]
         for u in range(K - 1):
             S[u + 1, 1:] = S[u, :-1] + head[u] * head - tail[u] * tail
-        slot = np.zeros(b - a, np.intp) if slots is None else slots[order:train_end - horizon + 1].astype(np.intp)
-        count = np.bincount(slot, minlength=1 if slots is None else int(slots.max()) + 1)
-        sums = np.stack([np.bincount(slot, z[a - u:b - u], len(count)) for u in range(K)])  # (K, slots)
+        if slots is None:
+            count = np.array([b - a])
+            sums = (z[a:b].sum() + np.append(0, np.cumsum(head[:K - 1] - tail)))[:, None]
+        else:
+            slot = slots[order:order + b - a].astype(np.intp)
+            count = np.bincount(slot, minlength=int(slots.max()) + 1)
+            sums = np.stack([np.bincount(slot, z[a - u:b - u], len(count)) for u in range(K)])  # (K, slots)
 
         # u = 0 … N − 1 are the targets, the last step of the horizon first; u = N … K − 1 the lags 1 … p
         gram = np.block([[S[horizon:, horizon:], sums[horizon:]], [sums[horizon:].T, np.diag(count)]])

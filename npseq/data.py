@@ -74,7 +74,7 @@ class Table:
         return digest.hexdigest()[:16]
 
 
-def load(source, time=None, fill="linear"):
+def load(source, time=None, fill="linear", on_progress=None):
     """The shipped table of that name, or the file (.csv and other text, .npy, .npz).
 
     Args:
@@ -82,12 +82,13 @@ def load(source, time=None, fill="linear"):
         time: the time column; by default the first one that holds dates.
         fill: ``"linear"`` fills gaps between the values before and after, which looks ahead to the value after the gap;
             ``"past"`` repeats the value before, so that nothing looks ahead. At the two ends the nearest value is held.
+        on_progress: called now and then with the share of a text file that has been read: ten million rows take seconds.
 
     Raises:
         DataError.
     """
     path = shipped(SHIPPED[source]) if source in SHIPPED else _existing(source)
-    content, name = _read(path, time), os.path.basename(source)
+    content, name = _read(path, time, on_progress), os.path.basename(source)
     table = Table(name, content.values, content.columns, all_columns=content.all_columns, refused=content.refused,
                   notes=list(content.notes))
     if content.refused:
@@ -120,8 +121,8 @@ def _listed(names):
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
-def _read(path, time):
-    return _read_arrays(path, time) if path.endswith((".npy", ".npz")) else read_csv(path, time)
+def _read(path, time, on_progress):
+    return _read_arrays(path, time) if path.endswith((".npy", ".npz")) else read_csv(path, time, on_progress=on_progress)
 
 
 def _read_arrays(path, time):

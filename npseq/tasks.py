@@ -66,13 +66,10 @@ class Windows:
         whole = self.columns == list(range(table.values.shape[1]))
         self.values = table.values if whole else table.values[:, self.columns]
         self.mean, self.spread = np.asarray(mean, np.float64), np.asarray(spread, np.float64)
-        self._calendar = self._next = None
-        if calendar and table.start is not None:  # it comes again after a week, or the fewest weeks that are whole steps
+        self.calendar, self._calendar = calendar and table.step is not None, None
+        if self.calendar and table.start is not None:  # it comes again after a week, or the fewest weeks that are whole steps
             rows = min(features.WEEK // gcd(features.WEEK, table.step), len(self.values))
             self._calendar = features.calendar(table.start + np.arange(1, rows + 1) * np.timedelta64(table.step, "s"))
-        elif calendar and table.irregular is not None:
-            self._next = np.append(table.irregular[1:], table.irregular[-1] + np.timedelta64(table.step, "s"))
-        self.calendar = self._calendar is not None or self._next is not None
         self.output_size = self.horizon * len(targets)
         widths = [len(self.columns), len(features.CALENDAR) * self.calendar, len(self.lags) * self.output_size]
         self.input_size = sum(widths)
@@ -102,8 +99,10 @@ class Windows:
         x[:, :, :len(self.columns)] = (self.values[seen] - self.mean) / self.spread
         if self._calendar is not None:
             x[:, :, self._from_calendar:self._from_lags] = self._calendar[seen % len(self._calendar)]
-        elif self._next is not None:
-            x[:, :, self._from_calendar:self._from_lags] = features.calendar(self._next[seen])
+        elif self.calendar:
+            times, last = self.table.irregular, len(self.values) - 1
+            after = times[np.minimum(seen + 1, last)] + (seen == last) * np.timedelta64(self.table.step, "s")
+            x[:, :, self._from_calendar:self._from_lags] = features.calendar(after)
         O, at = len(self.target_columns), self._from_lags
         for lag in self.lags:
             for step in self._ahead:
@@ -170,10 +169,9 @@ class Forecast(Windows):
             self.mean, self.spread = (features.moments(self.values[:a]) if scale == "standard"
                                       else (np.zeros(C), np.ones(C)))
         for k, name in enumerate(self.target_columns + self.input_columns):
-            column = self.values[:, k] - self.mean[k]
-            np.abs(column, out=column)
-            if column.max() > LARGEST_Z * self.spread[k]:
-                row = int(column.argmax())
+            column = self.values[:, k]
+            if max(column.max() - self.mean[k], self.mean[k] - column.min()) > LARGEST_Z * self.spread[k]:
+                row = int(np.abs(column - self.mean[k]).argmax())
                 raise DataError(f"{self.name}: row {row} of {name!r} holds {self.values[row, k]:.3g}, out of all proportion to the "
                                 f"training rows (mean {self.mean[k]:.3g}, deviation {self.spread[k]:.3g}); mend it, or leave "
                                 "the cell empty")

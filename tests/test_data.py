@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npseq import data
+from npseq import data, text
 from npseq.data import DataError, load, load_sequences
 
 SHIPPED = Path(data.shipped("."))
@@ -203,6 +203,13 @@ def test_a_number_too_large_to_square_is_named_with_its_place(write):
     assert "row 2 of 'x' holds 1e+200" in refusal(load, write("x\n1\n2\n1e200\n3\n"))
 
 
+def test_progress_is_told_up_to_the_whole_file(write, monkeypatch):
+    told = []
+    monkeypatch.setattr(text, "CELLS", 5000)
+    load(write("x\n" + "1.5\n" * 40_000), on_progress=told.append)
+    assert len(told) == 8 and told == sorted(told) and told[-1] == 1
+
+
 # ---- fingerprints ----
 
 def test_the_fingerprint_changes_with_any_value_name_or_time(write):
@@ -224,6 +231,11 @@ def test_rows_of_a_sequence_are_gathered_and_classes_sorted(write):
     assert sequences.starts.tolist() == [0, 3, 5, 6]
     assert sequences.frames.tolist() == [[1, 2], [3, 3], [5, 4], [0, 0], [1, 1], [7, 8]]
     assert sequences.notes == ["1 gaps filled by linear interpolation within their sequences"]
+
+
+def test_a_gap_at_the_end_of_a_sequence_is_not_filled_from_the_next_one(write):
+    sequences, _ = load_sequences(write("s,l,a,b\n1,x,5,0\n1,x,,1\n2,y,,7\n2,y,9,7\n"), "s", "l")
+    assert sequences.frames[:, 0].tolist() == [5, 5, 9, 9]
 
 
 def test_a_batch_is_padded_with_zeros_and_carries_lengths(write):

@@ -6,7 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from npseq import text
+from npseq import data, text
+from npseq.tasks import Forecast
 from npseq.text import DataError, read_csv
 
 
@@ -227,3 +228,37 @@ def test_dates_that_are_none_or_could_be_two(refused, first, second, words):
     message = refused(f"t,x\n{first},1\n{second},2\n")
     for word in words:
         assert word in message
+
+
+# ---- anything at all ----
+
+def damaged(rng):
+    """A small table, or one of dates, with some bytes replaced, doubled or dropped."""
+    days = np.datetime64("2024-01-01") + np.arange(60)
+    form = rng.choice(["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y %H:%M"])
+    separator = rng.choice([",", ";", "\t"])
+    lines = [separator.join(["day", "load", "kind"])] + [separator.join([f"{day.item():{form}}", f"{rng.normal():.3f}", "7"])
+                                                         for day in days]
+    content = bytearray("\n".join(lines).encode())
+    for _ in range(rng.integers(1, 12)):
+        at, what = rng.integers(len(content)), rng.integers(3)
+        content[at:at + 1] = [bytes([rng.choice(bytearray(b",;\t\"'\n\r-./: eEnNaAxX_19\x00\xff"))]), b"", content[at:at + 1] * 2][what]
+    return bytes(content)
+
+
+def fuzz(write, seeds):
+    for seed in seeds:
+        try:
+            table = data.load(write(damaged(np.random.default_rng(seed))))
+            Forecast(table, window=3).baselines()
+        except DataError as error:
+            assert "\n" not in str(error)
+
+
+def test_a_damaged_file_ends_in_a_table_or_in_one_line(write):
+    fuzz(write, range(150))
+
+
+@pytest.mark.wide
+def test_thousands_of_damaged_files_end_in_a_table_or_in_one_line(write):
+    fuzz(write, range(1000, 6000))
