@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_the_command_trains_it_shows_it_in_the_table_and_keeps_its_weights(own_c
     done = subprocess.run([sys.executable, str(EXAMPLES / "own_cell.py"), *small], cwd=tmp_path, capture_output=True,
                           text=True, timeout=120, env={**os.environ, "PYTHONIOENCODING": "utf-8"})
     assert done.returncode == 0, done.stderr
-    table = done.stdout[done.stdout.index("test error"):]
-    assert "coupled_lstm" in table and "persistence" in table
+    rows = re.findall(r"^(\S.*?) {2,}(\d+\.\d) +\d+\.\d", done.stdout, re.MULTILINE)
+    assert {"coupled_lstm", "persistence"} <= {name for name, _ in rows} and all(float(rmse) > 0 for _, rmse in rows)
     MODELS["coupled_lstm"] = own_cell.CoupledLSTM
     assert isinstance(load(tmp_path / "rnn_coupled_lstm_best.pth").rnn, own_cell.CoupledLSTM)
