@@ -24,6 +24,7 @@ import numpy as np
 
 from . import losses, options, planted
 from .model import MODELS
+from .recurrent import Recurrent
 from .report import ALIKE, Result, compare, describe, describe_steps, largest, relative_error
 
 STEP = 1e-30  # of the complex step: any h with h² below the rounding of f will do
@@ -97,35 +98,46 @@ def check(f, grad, arrays, *, method="complex", threshold=None, steps_of=None):
 
 
 def check_cell(cell, *, hidden_size=4, batch=3, method="complex", threshold=None, rng=0):
-    """Check one time step of a cell with the contract of ``cells.py``: forward, backward, gates, state.
+    """Check a cell with the contract of ``cells.py``: one step by itself, then carried through time by ``bptt.py``.
 
-    The loss is Σ S ⊙ state with random S on every array of the new state; the gradients with respect to a_x, a_h and
-    the state before are checked, and that backward, called twice, gives the same twice.
+    One step: the loss is Σ S ⊙ state with random S on every array of the new state; checked are the gradients with
+    respect to a_x, a_h and the state before (``h_prev``, …), and that backward, called twice, gives the same twice.
+    Through time: as ``check_layer`` does, in a layer of one direction.
     """
     threshold = _threshold(method, threshold)
     rng = np.random.default_rng(rng)
     shape = (hidden_size, batch)
     rows = (len(cell.gates) * hidden_size, batch)
+    before = [letter + "_prev" for letter in cell.state]
     arrays = {"a_x": rng.standard_normal(rows), "a_h": rng.standard_normal(rows)}
-    arrays.update({letter: rng.standard_normal(shape) for letter in cell.state})
+    arrays.update({name: rng.standard_normal(shape) for name in before})
     S = tuple(rng.standard_normal(shape) for _ in cell.state)
 
-    def forward(a_x, a_h, **state):
-        return cell.forward(a_x, a_h, tuple(state[letter] for letter in cell.state))
+    def forward(arrays):
+        return cell.forward(arrays["a_x"], arrays["a_h"], tuple(arrays[name] for name in before))
 
-    _, cache = forward(**arrays)
-    first, second = cell.backward(S, cache), cell.backward(S, cache)
-    given, again = (dict(zip(arrays, (da_x, da_h, *d_state))) for da_x, da_h, d_state in (first, second))
+    def gradients(cache):
+        da_x, da_h, d_state = cell.backward(S, cache)
+        return {name: np.array(d) for name, d in zip(arrays, (da_x, da_h, *d_state))}
+
+    cache = forward(arrays)[1]
+    given, again = gradients(cache), gradients(cache)
     changed = {name: array.astype(_dtype(method)) for name, array in arrays.items()}
 
     def loss():
-        new_state, _ = forward(**changed)
-        return sum((s * new).sum() for s, new in zip(S, new_state))
+        return sum((s * new).sum() for s, new in zip(S, forward(changed)[0]))
 
     expected = numerical_gradient(loss, changed, method)
     result = _result([given, again], expected, threshold, method)
     if not result.ok:
         result.diagnosis = _patterns(result, given, expected, {"a_x": cell.gates, "a_h": cell.gates})
+
+    layer = type(f"{cell.__name__}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)
+    carried = check_layer(layer, T=4, B=batch, method=method, threshold=threshold, rng=rng)
+    result.arrays.update(carried.arrays)
+    result.steps = carried.steps
+    result.faults += carried.faults
+    result.diagnosis += carried.diagnosis
     return result
 
 

@@ -192,11 +192,29 @@ def test_layer_of_ones_own_cell_is_checked_in_one_line():
 @pytest.mark.parametrize("cell, line", [
     (ZFlipped, "a_x: the z block has its sign flipped"),
     (HalfTheSlope, "a_h is 0.5 times what it should be"),
-    (ForgetsC, "c is zero everywhere"),
+    (ForgetsC, "c_prev is zero everywhere"),
 ])
 def test_wrong_cell_is_caught_and_the_error_described(cell, line):
     result = check_cell(cell)
     assert not result.ok and line in result.diagnosis
+
+
+class OneCacheForAll(RNNCell):
+    """Right for one step; the second writes over what the first one kept."""
+
+    kept = np.zeros((4, 3))
+
+    @classmethod
+    def forward(cls, a_x, a_h, state):
+        (h,), _ = RNNCell.forward(a_x, a_h, state)
+        cls.kept[...] = h.real
+        return (h,), (cls.kept,)
+
+
+def test_cell_that_is_right_for_one_step_and_not_through_time_is_caught():
+    result = check_cell(OneCacheForAll)
+    assert result.arrays["a_x"].error <= 1e-15
+    assert result.arrays["weight_hh_l0"].error > 0.01 and not result.ok
 
 
 def test_fixed_single_precision_buffer_is_caught():
