@@ -76,7 +76,7 @@ def main(argv=None):
     if progress:
         say(f"continued   from {args.resume}, after epoch {progress.epoch}")
 
-    path, last_path = (os.path.join(args.out_dir, f"rnn_{args.model}_{which}.pth") for which in ("best", "last"))
+    path, last_path = (os.path.normpath(os.path.join(args.out_dir, f"rnn_{args.model}_{which}.pth")) for which in ("best", "last"))
     bar = _Bar(args.epochs, quiet=args.quiet)
 
     def save_best(progress, **more):
