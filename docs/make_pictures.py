@@ -37,10 +37,10 @@ def gradient_flow(layer, T=60, B=16, seed=0):
 
 # ---- boxes and arrows ----
 
-def box(ax, x, y, text, width=0.9, height=0.5, fill=PAPER, edge=INK):
+def box(ax, x, y, text, width=0.9, height=0.5, fill=PAPER):
     from matplotlib.patches import FancyBboxPatch
-    ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, boxstyle="round,pad=0.02,rounding_size=0.08",
-                                facecolor=fill, edgecolor=edge, linewidth=1, zorder=3))
+    ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, facecolor=fill, edgecolor=INK,
+                                boxstyle="round,pad=0.02,rounding_size=0.08", linewidth=1, zorder=3))
     ax.text(x, y, text, ha="center", va="center", fontsize=9, color=INK, zorder=4)
 
 
@@ -102,7 +102,7 @@ def lstm_step():
         for name, x, y in (("c'", 0.6, 5), ("h'", 0.6, 1.9), ("x", 0.6, 0.7), ("c", 10.65, 5), ("h", 10.65, 0.7)):
             box(ax, x, y, d + name, 0.7)
         for W, x, y in (("W_h", "h'", 1.9), ("W_x", "x", 0.7)):
-            box(ax, 2.35, y, f"{W}ᵀ d{'a_h' if x != 'x' else 'a_x'}" if back else f"{W} {x} + b{W[1:]}", 1.35, fill=PRODUCT)
+            box(ax, 2.35, y, f"{W}ᵀ da{W[1:]}" if back else f"{W} {x} + b{W[1:]}", 1.35, fill=PRODUCT)
         for gate, y in zip("figo", (3.9, 2.9, 1.9, 0.7)):
             slope = f"d{gate} ⊙ (1 − g²)" if gate == "g" else f"d{gate} ⊙ {gate}(1 − {gate})"
             box(ax, 5.35, y, slope if back else f"{gate} = {'tanh' if gate == 'g' else 'σ'}(a_{gate})", 1.2)
@@ -123,7 +123,8 @@ def unrolled():
     ax.text(3.75, 6.15, "through three steps; matrix products only in the three yellow places", fontsize=11, color=INK)
     y, slots, cells = 3.3, (0.6, 4.1, 7.6, 11.1), (2.75, 6.25, 9.75)
     box(ax, 5.9, 5.5, "3   after the loop: dW_x = Σ da_x xᵀ (31),   dW_h = Σ da_h h'ᵀ (32)", 8.6, 0.5, PRODUCT)
-    box(ax, 5.9, 1.75, "1   before the loop: all a_x = W_x x + b_x (7);   going back: all dx = W_xᵀ da_x (34)", 8.6, 0.5, PRODUCT)
+    box(ax, 5.9, 1.75, "1   before the loop: all a_x = W_x x + b_x (7);   going back: all dx = W_xᵀ da_x (34)", 8.6, 0.5,
+        PRODUCT)
     for t, x in enumerate(slots):
         box(ax, x, y, f"h_{t}", 0.6)
         ax.text(x, y - 0.55, f"slot {t}", fontsize=7.5, ha="center", color=INK)
@@ -136,11 +137,12 @@ def unrolled():
         box(ax, x, y, f"cell\n{t}", 0.7, 0.95)
         box(ax, middle, y, "2\nW_h", 0.6, 0.75, PRODUCT)
         box(ax, x, 0.75, f"x_{t}", 0.6)
-        for left, right, forth, gradient in ((before + 0.32, middle - 0.32, "", "dh (30)"), (middle + 0.32, x - 0.37, "a_h (8)", "da_h"),
-                                             (x + 0.37, x + 1.03, "", "dh")):
+        for left, right, forth, gradient in ((before + 0.32, middle - 0.32, "", "dh (30)"),
+                                             (middle + 0.32, x - 0.37, "a_h (8)", "da_h"), (x + 0.37, x + 1.03, "", "dh")):
             centre = (left + right) / 2
             arrow(ax, [(left, y + 0.12), (right, y + 0.12)], FORWARD, forth, (centre, y + 0.6))
-            arrow(ax, [(right, y - 0.12), (left, y - 0.12)], BACKWARD, gradient, (centre, y - 0.32 if gradient == "dh" else y - 0.6))
+            below = y - 0.32 if gradient == "dh" else y - 0.6
+            arrow(ax, [(right, y - 0.12), (left, y - 0.12)], BACKWARD, gradient, (centre, below))
         for low, high in ((1.02, 1.48), (2.02, y - 0.5)):
             arrow(ax, [(x - 0.1, low), (x - 0.1, high)], FORWARD)
             arrow(ax, [(x + 0.1, high), (x + 0.1, low)], BACKWARD)
@@ -154,14 +156,14 @@ def flow():
     import matplotlib.pyplot as plt
     figure, ax = plt.subplots(figsize=(8, 4.6), facecolor=PAPER)
     ax.set_facecolor(PAPER)
-    styles = {"rnn": ("#777777", "-"), "gru": ("#0f766e", "-"), "lstm": (FORWARD, "-"), "optimized_lstm": ("#f5b301", ":"),
-              "lstm, forget bias 3": (BACKWARD, "-")}
+    styles = {"rnn": ("#777777", "-"), "gru": ("#0f766e", "-"), "lstm": (FORWARD, "-"),
+              "optimized_lstm": ("#f5b301", ":"), "lstm, forget bias 3": (BACKWARD, "-")}
     for name, (kind, options) in MODELS.items():
         colour, line = styles[name]
         ax.semilogy(gradient_flow(kind(4, 32, dtype=np.float64, rng=0, **options)), line, color=colour, label=name,
                     linewidth=3 if line == ":" else 1.8, zorder=3 if line == ":" else 2)
-    ax.set(xlabel="steps between the input and the output that the loss reads", ylabel="norm of the gradient of that input",
-           xlim=(0, 59), title="How far the gradient reaches, before training (H = 32)")
+    ax.set(xlabel="steps between the input and the output that the loss reads",
+           ylabel="norm of the gradient of that input", xlim=(0, 59), title="How far the gradient reaches, before training (H = 32)")
     ax.grid(True, color="#dddddd", linewidth=0.6)
     ax.legend(frameon=False)
     figure.tight_layout()

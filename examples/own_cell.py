@@ -6,9 +6,9 @@ takes the options of ``npseq train``. The cell is variant CIFG of Greff et al., 
 Trans. Neural Networks and Learning Systems 28, 2017 (arXiv 1503.04069v2), here without peepholes; the paper writes
 f = 1 − i. What is forgotten makes room for what is new: three gate blocks in place of four, a quarter fewer parameters.
 
-What a cell may be: any element-wise function of a_x = W_x x + b_x, a_h = W_h h' + b_h and the state before (the contract
-is in ``npseq/cells.py``). A cell that multiplies h' by a gate in front of W_h, such as the reset-before GRU or the minimal
-gated unit, needs a second product within the step and is outside it, by design.
+What a cell may be: any element-wise function of a_x = W_x x + b_x, a_h = W_h h' + b_h and the state before (the
+contract is in ``npseq/cells.py``). A cell that multiplies h' by a gate in front of W_h, such as the reset-before GRU or
+the minimal gated unit, needs a second product within the step and is outside it, by design.
 """
 
 import sys

@@ -2,7 +2,7 @@
 
 A cell is element-wise. It is given two pre-activations, ``a_x = W_x x_t + b_x`` from the input and
 ``a_h = W_h h_{t-1} + b_h`` from the hidden state, and has no matrix product and no loop over time: those are in
-``bptt.py``, once for every cell. All arrays have one column per sequence of the batch (letters in ``npseq/__init__.py``).
+``bptt.py``, once for every cell. All arrays have one column per sequence (letters: ``npseq/__init__.py``).
 
 A cell is a class with
 
@@ -107,7 +107,7 @@ class LSTMCell:
 
 class GRUCell:
     """Gated recurrent unit, reset after the product (Cho et al. 2014, arXiv 1406.1078v1), in the sense of z of
-    Chung et al. 2014 (arXiv 1412.3555): z is how much of the new value is taken. The z of Cho, and of torch, is our 1 − z.
+    Chung et al. 2014 (arXiv 1412.3555): z is how much of the new value is taken. Cho's z, and torch's, is our 1 − z.
 
     r = σ(a_r), z = σ(a_z)    with a = a_x + a_h
     n = tanh(a_xn + r ⊙ a_hn)

@@ -1,7 +1,7 @@
 """``npseq explain --model lstm``: every equation of a small network with its numbers put in, forward and then backward.
 
-The equations are the ones of ``docs/derivation.md``, by number. What is printed is what is computed: each formula below is
-evaluated as it stands, each gradient is compared with the complex step (the very quantity moved along the imaginary
+The equations are the ones of ``docs/derivation.md``, by number. What is printed is what is computed: each formula below
+is evaluated as it stands, each gradient is compared with the complex step (the very quantity moved along the imaginary
 axis), and the whole with ``bptt.py``; the last line says whether all agree.
 """
 
@@ -20,7 +20,7 @@ STEP, AGREE = 1e-30, 1e-13
 LEFT, WIDTH = 66, 100  # columns before the value, and in all
 CELLS = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
 
-# (number in docs/derivation.md, name, formula). Without a gate the pre-activations are a_x and a_h; with gates, a_xi, a_hi, …
+# (number in docs/derivation.md, name, formula). The pre-activations are a_x and a_h; with gates a_xi, a_hi, a_xf, …
 FORWARD = {
     "rnn": [(9, "h", "tanh(a_x + a_h)")],
     "lstm": [(13, "i", "σ(a_xi + a_hi)"), (13, "f", "σ(a_xf + a_hf)"), (13, "g", "tanh(a_xg + a_hg)"),
@@ -30,15 +30,16 @@ FORWARD = {
 }
 BACKWARD = {
     "rnn": [(10, "da", "dh * (1 - h**2)")],
-    "lstm": [(16, "do", "dh * tanh(c)"), (17, "dc", "dc_carried + dh * o * (1 - tanh(c)**2)"), (18, "df", "dc * c_prev"),
-             (18, "dc_prev", "dc * f"), (19, "di", "dc * g"), (19, "dg", "dc * i"), (20, "da_i", "di * i * (1 - i)"),
+    "lstm": [(16, "do", "dh * tanh(c)"), (17, "dc", "dc_carried + dh * o * (1 - tanh(c)**2)"),
+             (18, "df", "dc * c_prev"), (18, "dc_prev", "dc * f"), (19, "di", "dc * g"), (19, "dg", "dc * i"), (20, "da_i", "di * i * (1 - i)"),
              (20, "da_f", "df * f * (1 - f)"), (20, "da_g", "dg * (1 - g**2)"), (20, "da_o", "do * o * (1 - o)")],
     "gru": [(24, "dz", "dh * (n - h_prev)"), (24, "dn", "dh * z"), (24, "dh_direct", "dh * (1 - z)"),
             (25, "da_xn", "dn * (1 - n**2)"), (26, "dr", "da_xn * a_hn"), (26, "da_hn", "da_xn * r"),
             (27, "da_r", "dr * r * (1 - r)"), (27, "da_z", "dz * z * (1 - z)")],
 }
 FUNCTIONS = {"tanh": np.tanh, "σ": sigmoid}
-SHOWN = {"h_prev": "h'", "c_prev": "c'", "dh_prev": "dh'", "dc_prev": "dc'", "h_direct": "h'", "dh_direct": "dh'_direct"}
+SHOWN = {"h_prev": "h'", "c_prev": "c'", "dh_prev": "dh'", "dc_prev": "dc'",
+         "h_direct": "h'", "dh_direct": "dh'_direct"}
 
 
 class Line(NamedTuple):
@@ -117,7 +118,7 @@ def evaluate(formula, values):
 
 
 def explain(network):
-    """-> the Lines, forward and then backward, and the gradients (name -> value) for the comparison with ``bptt.py``."""
+    """-> the Lines, forward and then backward; the values of each step; the gradients, name -> value."""
     _, steps = network.run()
     lines = []
     for t, v in enumerate(steps, 1):
@@ -175,7 +176,8 @@ def _weight_lines(network, steps, gradients):
             elements = [(f"[{j},{k}]", _sum_of([(da[j], v[x][k]) for da, v in zip(das, steps)]), value,
                          network.complex_step(None, "d" + name, (j, k)))
                         for (j, k), value in np.ndenumerate(gradients[name])]
-            yield Line(section, number, "d" + name, "d" + W, f"Σ_t d{_a(steps[0], side, gate)} {SHOWN.get(x, x)}ᵀ", elements)
+            formula = f"Σ_t d{_a(steps[0], side, gate)} {SHOWN.get(x, x)}ᵀ"
+            yield Line(section, number, "d" + name, "d" + W, formula, elements)
     for side in "xh":
         for gate in network.gates:
             das, name = [_da(v, side, gate) for v in steps], f"b_{side}{gate}"

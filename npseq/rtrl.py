@@ -4,8 +4,8 @@ BPTT carries dloss/dstate_t from the end to the beginning. RTRL carries ∂state
 
     P_t = A_x ∂a_x/∂θ + A_h (∂a_h/∂θ + W_h P_{t−1}[h]) + D P_{t−1},    dloss/dθ = Σ_t dh_t P_t[h] + dstate_T P_T
 
-A_x, A_h and D are the derivatives of one step's new state with respect to a_x, a_h and (past W_h) the state before; they
-come from the cell, the same one that ``bptt.py`` runs. P has H·(number of parameters) elements and every step costs
+A_x, A_h and D are the derivatives of one step's new state with respect to a_x, a_h and (past W_h) the state before.
+They come from the cell, the same one that ``bptt.py`` runs. P has H·(number of parameters) elements and every step costs
 H²·(number of parameters): for small sizes, as a second derivation that must agree with the first.
 
 Derived in ``docs/derivation.md``, section 14.
@@ -23,7 +23,7 @@ def gradient_forward_in_time(cell, weights, x, state, d_hs, d_state):
     """The gradient of a loss that reads every output and the final state.
 
     Args:
-        cell, weights, x (T, I, B), state: as for ``bptt.forward_through_time``; biases are needed, projection is not taken.
+        cell, weights, x (T, I, B), state: as for ``bptt.forward_through_time``, with biases and without projection.
         d_hs (T, H, B), d_state: as for ``bptt.backward_through_time``.
 
     Returns:

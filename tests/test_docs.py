@@ -1,4 +1,4 @@
-"""docs/: the derivation's equations and the code name each other; what the pages run runs, and prints what they show."""
+"""docs/: the derivation's equations and the code name each other; what the pages run prints what they show."""
 
 import ast
 import contextlib
@@ -71,7 +71,7 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?")
 
 
 def agree(shown, printed):
-    """The same text, and numbers equal to about one unit of the last digit shown (with an exponent, to a factor of 2)."""
+    """The same text, and numbers equal to about a unit of the last digit shown (with an exponent, to a factor of 2)."""
     numbers = list(zip(NUMBER.findall(shown), NUMBER.findall(printed)))
     same_text = NUMBER.sub("#", shown).split() == NUMBER.sub("#", printed).split()
     return same_text and all(
