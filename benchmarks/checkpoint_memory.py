@@ -3,9 +3,9 @@
     python benchmarks/checkpoint_memory.py                      T = 1,000 … 100,000
     python benchmarks/checkpoint_memory.py 1000 4000 16000
 
-Memory is what NumPy and Python allocate (tracemalloc) between the call of ``forward`` and the end of ``backward``, at its
-peak, less y and dx; x and dy were there before. The exponent is that of a power of T through the two longest sequences:
-1 for plain, ½ with √T checkpoints (Chen et al. 2016, arXiv 1604.06174v2).
+Memory is what NumPy and Python allocate (tracemalloc) between the call of ``forward`` and the end of ``backward``, at
+its peak, less y and dx; x and dy were there before. The exponent is that of a power of T through the two longest
+sequences: 1 for plain, ½ with √T checkpoints (Chen et al. 2016, arXiv 1604.06174v2).
 """
 
 import argparse
@@ -50,8 +50,8 @@ def main():
     parser.add_argument("--model", default="LSTM", choices=["RNN", "GRU", "LSTM"])
     arguments = parser.parse_args()
     kind = getattr(npseq, arguments.model)
-    print(f"{arguments.model}({I}, {H}), B = {B}, float32, forward and backward once; Python {platform.python_version()}, "
-          f"NumPy {np.__version__}, {os.cpu_count()} processors")
+    print(f"{arguments.model}({I}, {H}), B = {B}, float32, forward and backward once; "
+          f"Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} processors")
     print(f"{'T':>8}  {'plain MB':>9}  {'checkpointed MB':>15}  {'less':>6}  {'plain s':>8}  {'checkpointed s':>14}  "
           f"{'gradient differs':>16}")
     peaks = []

@@ -352,7 +352,8 @@ def _checked_lengths(lengths, T, B):
         return None
     lengths = np.atleast_1d(np.asarray(lengths))
     if lengths.shape != (B,) or lengths.dtype.kind not in "iu":
-        raise ValueError(f"lengths must be {B} integers, one for each sequence; {lengths.dtype} of shape {lengths.shape} given")
+        raise ValueError(f"lengths must be {B} integers, one for each sequence; "
+                         f"{lengths.dtype} of shape {lengths.shape} given")
     if lengths.min() < 0 or lengths.max() > T:
         raise ValueError(f"lengths must be from 0 to T = {T}; from {lengths.min()} to {lengths.max()} given")
     return lengths

@@ -8,7 +8,7 @@ import pytest
 from npseq.gradcheck import check_initialisation, check_layer
 from npseq.planted import BUGS, Case, plant
 from npseq.report import relative_error
-from torch_witness import KINDS, make_layer, run_npseq
+from torch_witness import KINDS, make_layer
 
 TWINS = ["plain", pytest.param("optimized", marks=pytest.mark.wide)]
 THRESHOLD = 1e-13
