@@ -470,7 +470,8 @@ class _LSTMSchedule(_RNNSchedule):
 
     @staticmethod
     def unpack(dW, weights):
-        return _RNNSchedule.unpack(np.roll(dW, -(dW.shape[0] // 4), axis=0), weights)
+        H = weights.W_h.shape[1]
+        return _RNNSchedule.unpack(np.concatenate([dW[H:], dW[:H]]), weights)  # o i f g -> i f g o
 
 
 class _GRUSchedule(_RNNSchedule):

@@ -5,6 +5,7 @@ step is one scalar added to one element, and gradients travel between processes 
 """
 
 import copy
+import math
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class Module:
         if dtype not in (np.float32, np.float64, np.complex128):
             raise TypeError(f"dtype {dtype} given; float32, float64 or complex128 expected")
         self.shapes = dict(shapes)
-        self._adopt(np.zeros(sum(_size(shape) for shape in self.shapes.values()), dtype))
+        self._adopt(np.zeros(sum(map(math.prod, self.shapes.values())), dtype))
 
     @property
     def dtype(self):
@@ -97,15 +98,12 @@ class Module:
             self.params[name][...] = self._to_torch(name, array)
 
 
-def _size(shape):
-    return int(np.prod(shape, dtype=int))
-
-
 def _views(shapes, theta):
     views, start = {}, 0
     for name, shape in shapes.items():
-        views[name] = theta[start:start + _size(shape)].reshape(shape)
-        start += _size(shape)
+        end = start + math.prod(shape)
+        views[name] = theta[start:end].reshape(shape)
+        start = end
     if start != theta.size:
         raise ValueError(f"a flat vector of {theta.size} elements given; {start} expected")
     return views

@@ -129,9 +129,15 @@ class Recurrent(Module):
             if forget_bias is not None and name.startswith("bias"):
                 array[self.cell.gates.index("f") * H:][:H] = forget_bias if name.startswith("bias_ih") else 0
 
+    def _adopt(self, theta):
+        super()._adopt(theta)
+        self._weights = [self._weights_of(suffix) for suffix in self._suffixes()]
+
     def weights(self, run=0):
         """The ``Weights`` of one layer in one direction (l0, l0 reverse, l1, …), as views of the parameters."""
-        suffix = self._suffixes()[run]
+        return self._weights[run]
+
+    def _weights_of(self, suffix):
         b_x, b_h = (self.params[name + suffix][:, None] if self.bias else None for name in ("bias_ih", "bias_hh"))
         return Weights(self.params["weight_ih" + suffix], self.params["weight_hh" + suffix], b_x, b_h,
                        self.params["weight_hr" + suffix] if self.proj_size else None)
@@ -192,7 +198,7 @@ class Recurrent(Module):
             last = k == self.num_layers - 1
             masks.append(None if last else self._dropout_mask(self.dropout, y.shape, training, rng))
             x = y if masks[-1] is None else y * masks[-1]
-        state = tuple(np.stack([end[j].T for end in final]) for j in range(len(self.cell.state)))
+        state = self._rows(final)
         tape = LayerTape(runs, masks, learned, (T, B, unbatched), y.shape) if keep_tape else None
         return self._as_given(y, unbatched), self._joined(state, unbatched), tape
 
@@ -231,7 +237,7 @@ class Recurrent(Module):
                     d_x = d_x.transpose(0, 2, 1)
                     dx = d_x if dx is None else dx + d_x
             dy = dx
-        d_state = tuple(np.stack([d[j].T for d in d_initial]) for j in range(len(self.cell.state)))
+        d_state = self._rows(d_initial)
         if tape.learned_state:
             for letter, d in zip(self.cell.state, d_state):
                 grads[letter + "_0"][...] = d.sum(1)
@@ -295,8 +301,16 @@ class Recurrent(Module):
                 parts = [part[:, None, :] for part in parts]
         return [tuple(np.array(part[run].T, self.dtype, order="C") for part in parts) for run in range(runs)]
 
+    def _rows(self, states):
+        """The inverse of ``_columns``: for each letter one (L·D, B, H) array."""
+        parts = [np.empty((len(states), part.shape[1], len(part)), self.dtype) for part in states[0]]
+        for run, state in enumerate(states):
+            for whole, part in zip(parts, state):
+                whole[run] = part.T
+        return tuple(parts)
+
     def _joined(self, state, unbatched):
-        """The inverse of ``_columns``, after stacking: h alone, or (h, c)."""
+        """h alone, or (h, c)."""
         state = tuple(part[:, 0] for part in state) if unbatched else state
         return state if len(self.cell.state) > 1 else state[0]
 
