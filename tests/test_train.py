@@ -224,7 +224,8 @@ def test_divergence_stops_with_status_3_and_keeps_the_last_good_file(tmp_path, s
 
 def test_ctrl_c_finishes_with_the_best_weights_so_far(tmp_path, small_csv):
     process = subprocess.Popen([sys.executable, str(REPO / "npseq" / "train.py"), "--epochs", "100000", "--data", small_csv,
-                                "--model", "rnn"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                "--model", "rnn"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a background job ignores it
     for line in process.stdout:
         if line.startswith("epoch") and " 2/" in line:
             break
