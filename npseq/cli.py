@@ -1,6 +1,7 @@
 """``npseq SUBCOMMAND``: one table from the name to the module whose ``main(argv)`` runs it."""
 
 import importlib
+import os
 import sys
 
 COMMANDS = {
@@ -31,7 +32,11 @@ def main(argv=None):
         given = f"unknown command {argv[0]!r}" if argv else "no command given"
         print(f"npseq: error: {given}; one of {', '.join(COMMANDS)} expected (npseq -h)", file=sys.stderr)
         return 2
-    return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
+    try:
+        return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
+    except BrokenPipeError:  # the reader of a pipe has seen enough, as with | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":

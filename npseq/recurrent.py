@@ -70,8 +70,8 @@ class Recurrent(Module):
             raise ValueError(f"proj_size is only supported for LSTM; {proj_size!r} given to {type(self).__name__}")
         if not isinstance(proj_size, (int, np.integer)) or not 0 <= proj_size < hidden_size:
             raise ValueError(f"proj_size must be an integer from 0 to hidden_size − 1 = {hidden_size - 1}; {proj_size!r} given")
-        if forget_bias is not None and (self.cell is not LSTMCell or not bias):
-            raise ValueError(f"forget_bias needs an LSTM with bias; given to {type(self).__name__} with bias={bias}")
+        if forget_bias is not None and ("f" not in self.cell.gates or not bias):
+            raise ValueError(f"forget_bias needs an LSTM (a cell with a gate f) with bias; given to {type(self).__name__} with bias={bias}")
         if recurrent_init not in ("uniform", "orthogonal"):
             raise ValueError(f"recurrent_init must be 'uniform' or 'orthogonal'; {recurrent_init!r} given")
         self.checkpoint_every = _checked_checkpoint(checkpoint_every)
