@@ -47,6 +47,7 @@ class Bug(NamedTuple):
 def plant(name, layer):
     """A copy of ``layer`` that has the bug ``name`` of ``BUGS``."""
     layer = layer.astype(layer.dtype)
+    layer.checkpoint_every = None  # several bugs are changes to what a tape keeps
     BUGS[name].plant(layer)
     return layer
 

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+import npseq
 from npseq.gradcheck import check_initialisation, check_layer
 from npseq.planted import BUGS, Case, plant
 from npseq.report import relative_error
@@ -93,6 +94,18 @@ def test_overwritten_cache_and_redrawn_mask_are_caught_by_calling_backward_twice
     case = full_case("lstm", "plain")
     faults = check(case, plant(name, case.layer)).faults
     assert len(faults) == 1 and "twice" in faults[0]
+
+
+def test_wrong_gradient_of_a_checkpointed_layer_is_recognised_too():
+    class Wrong(npseq.GRU):
+        """A layer of somebody's own that forgets a bias."""
+
+        def backward(self, *args, **options):
+            dx, d_state, grads = super().backward(*args, **options)
+            grads["bias_hh_l0"][...] = 0
+            return dx, d_state, grads
+    result = check_layer(Wrong(2, 3, checkpoint_every=2, rng=0), T=5)
+    assert "equal to the gradient when b_h gets no gradient (bias-without-gradient)" in result.diagnosis
 
 
 def test_planting_leaves_the_layer_itself_alone():
