@@ -7,6 +7,7 @@ rows, and nothing at or after a row is used to predict it. Autoregressions are f
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from . import threads
 from .features import WEEK, moments, second_of_week
 
 CHUNK = 4096  # rows of lagged values in memory at a time
@@ -31,15 +32,16 @@ class Autoregression:
         ŷ_{r+h} = b_{h, slot(r)} + Σ_{k=1…p} φ_{h,k} y_{r−k},   h = 0 … N − 1
 
     Each step of the horizon has coefficients of its own. They solve the normal equations, whose sums
-    S_{u,v} = Σ_e y_{e−u} y_{e−v} over the ends e = a … b − 1 of all windows need one row by summing; all others follow from
+    S_{u,v} = Σ_e y_{e−u} y_{e−v} over the ends e = a … b − 1 of all windows need one row by summing; the others follow:
 
         S_{u+1,v+1} = S_{u,v} + y_{a−1−u} y_{a−1−v} − y_{b−1−u} y_{b−1−v}
 
     Args:
-        values (n,), order p, train_end: the first row that is not a training row; horizon N; slots (n,): the number of each
-        row's slot, or None for one intercept.
+        values (n,), order p, train_end: the first row that is not a training row; horizon N; slots (n,): the number of
+        each row's slot, or None for one intercept.
     """
 
+    @threads.limited(1)  # a second thread gains nothing here, and may wait for seconds on a busy machine
     def __init__(self, values, order, train_end, horizon=1, slots=None):
         self.order, self.horizon = order, horizon
         mean, scale = moments(values[:train_end, None])
@@ -66,6 +68,7 @@ class Autoregression:
         coefficients = np.linalg.lstsq(gram, right, rcond=1e-12)[0]
         self.lagged, self.intercepts = coefficients[:order][::-1], coefficients[order:]
 
+    @threads.limited(1)
     def predict(self, values, rows, slots=None):
         """(len(rows), N) in the units of ``values``."""
         windows, parts = sliding_window_view(values, self.order), []
@@ -77,8 +80,8 @@ class Autoregression:
 
 
 def week_slots(table):
-    """(n,) the slot of the week of each row of a table (168 for hours, 7 for days), or None where the step is no part of a
-    week or there would be more than ``LONGEST`` slots."""
+    """(n,) the slot of the week of each row of a table (168 for hours, 7 for days), or None where the step is no part
+    of a week or there would be more than ``LONGEST`` slots."""
     step = table.step
     if not step or WEEK % step or not 2 <= WEEK // step <= LONGEST:
         return None
@@ -91,8 +94,8 @@ def week_slots(table):
 def forecasts(values, table, period, train_end, rows, horizon=1):
     """name -> predictions (len(rows), N) of every baseline that this series allows.
 
-    ``values`` (n,) in the data's units: a column of ``table``, whose time column is used; ``period`` the season in rows or
-    None; ``train_end`` the first row that is not a training row; ``rows`` the first predicted rows.
+    ``values`` (n,) in the data's units: a column of ``table``, whose time column is used; ``period`` the season in rows
+    or None; ``train_end`` the first row that is not a training row; ``rows`` the first predicted rows.
     """
     results = {"persistence": persistence(values, rows, horizon)}
     if period:

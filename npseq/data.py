@@ -16,6 +16,8 @@ from .text import DataError, Text, no_column, read_csv
 SHIPPED = {"metro_traffic": "metro_traffic_hourly.csv"}
 SHIPPED_SEQUENCES = {"japanese_vowels": ("japanese_vowels_train.csv", "japanese_vowels_test.csv")}
 LARGEST = 1e140  # the square of a number, summed over any table, stays finite below this
+MOST_ROWS = 1.25  # rows with those put in for missing times, as a multiple of the rows there; above that (prices have
+# no weekends) times are irregular
 CHUNK = 1 << 20  # rows that are looked at at a time, so that no second copy of a table is made
 
 
@@ -25,8 +27,8 @@ class Table:
 
     values (n, C) float64, gaps filled; columns: their names; step: the usual time between two rows in seconds, or None;
     start: the time of the first row, where all rows are ``step`` apart; irregular (n,) datetime64[s], their times where
-    they are not; filled (n, C) bool, the cells that were gaps; all_columns: the names in the file, in its order; refused:
-    name -> message, of the columns that are no numbers; notes: lines on what was found and done.
+    they are not; filled (n, C) bool, the cells that were gaps; all_columns: the names in the file, in its order;
+    refused: name -> message, of the columns that are no numbers; notes: lines on what was found and done.
     """
 
     name: str
@@ -82,7 +84,7 @@ def load(source, time=None, fill="linear", on_progress=None):
         time: the time column; by default the first one that holds dates.
         fill: ``"linear"`` fills gaps between the values before and after, which looks ahead to the value after the gap;
             ``"past"`` repeats the value before, so that nothing looks ahead. At the two ends the nearest value is held.
-        on_progress: called now and then with the share of a text file that has been read: ten million rows take seconds.
+        on_progress: called now and then with the share of a text file that has been read.
 
     Raises:
         DataError.
@@ -122,7 +124,9 @@ def _listed(names):
 
 
 def _read(path, time, on_progress):
-    return _read_arrays(path, time) if path.endswith((".npy", ".npz")) else read_csv(path, time, on_progress=on_progress)
+    if path.endswith((".npy", ".npz")):
+        return _read_arrays(path, time)
+    return read_csv(path, time, on_progress=on_progress)
 
 
 def _read_arrays(path, time):
@@ -143,8 +147,8 @@ def _read_arrays(path, time):
     times = arrays.pop(time, None)
     for name, array in arrays.items():
         if array.dtype.kind not in "fiub" or array.ndim not in (1, 2) or 0 in array.shape:
-            raise DataError(f"{path}: the array {name or 'in it'} is {array.dtype} of shape {array.shape}; numbers in one "
-                            "or two dimensions (rows, columns) expected")
+            raise DataError(f"{path}: the array {name or 'in it'} is {array.dtype} of shape {array.shape}; numbers in "
+                            "one or two dimensions (rows, columns) expected")
     everything = [*arrays.values()] + ([] if times is None else [times])
     if not arrays or len({len(array) for array in everything}) != 1 or times is not None and times.ndim != 1:
         raise DataError(f"{path} holds no numbers, or arrays of different numbers of rows: "
@@ -156,8 +160,9 @@ def _read_arrays(path, time):
         width = 1 if array.ndim == 1 else array.shape[1]
         columns += [name or "value"] if width == 1 else [f"{name or 'c'}{k}" for k in range(width)]
     values = [array[:, None] if array.ndim == 1 else array for array in arrays.values()]
-    values = values[0].astype(np.float64, copy=False) if len(values) == 1 else np.concatenate(values, 1, dtype=np.float64)
-    return Text(values, columns, columns, None if times is None else times.astype("datetime64[s]"), {}, {}, [])
+    # one array of float64 is used as it is: a mapped file is not read into memory
+    together = values[0].astype(np.float64, copy=False) if len(values) == 1 else np.concatenate(values, 1, dtype=float)
+    return Text(together, columns, columns, None if times is None else times.astype("datetime64[s]"), {}, {}, [])
 
 
 # ---- time ----
@@ -172,7 +177,7 @@ def _steps(times):
 
 
 def _put_in_time_order(table, times):
-    """Rows in time order, one for each time, and a row for each time that is missing; what was done stands in the notes."""
+    """Rows in time order, one for each time, and a row for each time that is missing; the notes say what was done."""
     steps = _steps(times)
     if min(steps, default=0) < 0:
         order = np.argsort(times, kind="stable")
@@ -187,7 +192,7 @@ def _put_in_time_order(table, times):
         return
     step = table.step = steps.most_common(1)[0][0]
     span = int((times[-1] - times[0]).astype(np.int64))
-    if all(other % step == 0 for other in steps) and span // step < 4 * len(times):
+    if all(other % step == 0 for other in steps) and span // step < MOST_ROWS * len(times):
         table.start, missing = times[0], span // step + 1 - len(times)
         if missing:
             table.notes.append(f"{missing:,} times are missing: a row for each was put in, as a gap")
@@ -199,8 +204,9 @@ def _put_in_time_order(table, times):
             table.values = whole
     else:
         table.irregular = times
-        table.notes.append(f"irregular times: {sum(steps.values()) - steps[step]:,} of {sum(steps.values()):,} steps are not "
-                           f"the usual {step:,} s; the rows are taken as they follow each other")
+        count = sum(steps.values())
+        table.notes.append(f"irregular times: {count - steps[step]:,} of {count:,} steps are not the usual {step:,} s; the "
+                           "rows are taken as they follow each other")
 
 
 # ---- gaps ----
@@ -242,8 +248,8 @@ def _check_size(name, values, columns):
     for k, column in enumerate(columns):
         if not max(values[:, k].max(), -values[:, k].min()) <= LARGEST:
             row = int(np.abs(values[:, k]).argmax())
-            raise DataError(f"{name}: row {row} of {column!r} holds {values[row, k]:.3g}, too large to compute with; mend it, "
-                            "or leave the cell empty")
+            raise DataError(f"{name}: row {row} of {column!r} holds {values[row, k]:.3g}, too large to compute with; "
+                            "mend it, or leave the cell empty")
 
 
 # ---- sequences of different lengths ----
@@ -294,13 +300,14 @@ def load_sequences(source, sequence="utterance", label="speaker", inputs=None, t
         source: ``"japanese_vowels"``, whose official test part is given too, or a path.
         sequence, label: columns that say to which sequence a row belongs and of which class that is. Rows of one
             sequence are taken in the order of the file.
-        inputs: names of the columns to use; by default all other columns of numbers, but for one that counts the frames.
+        inputs: names of the columns to use; by default all other columns of numbers, but one that counts the frames.
 
     Raises:
         DataError: also for a sequence of two labels, or one without a single number in a column.
     """
     if source in SHIPPED_SEQUENCES:
-        train, test = (_sequences(shipped(file), source, sequence, label, inputs, time) for file in SHIPPED_SEQUENCES[source])
+        train, test = (_sequences(shipped(file), source, sequence, label, inputs, time)
+                       for file in SHIPPED_SEQUENCES[source])
         return train, test
     return _sequences(_existing(source), os.path.basename(source), sequence, label, inputs, time), None
 
@@ -310,8 +317,9 @@ def _sequences(path, name, sequence, label, inputs, time):
         raise DataError(f"{path}: sequences with labels are read from text files (CSV) only")
     content = read_csv(path, time, [sequence, label])
     if len(content.labels) != 2:
-        raise DataError(f"{path}: {sequence!r} is given as the column of the sequence and of the label; two columns expected")
-    (number, _), (label_of_row, names) = content.labels.values()
+        raise DataError(f"{path}: {sequence!r} is given as the column of the sequence and of the label; two columns "
+                        "expected")
+    (number, sequence_names), (label_of_row, names) = content.labels.values()
     order = np.argsort(number, kind="stable")
     number, label_of_row = number[order], label_of_row[order]
     new = np.append(True, number[1:] != number[:-1])
@@ -319,7 +327,7 @@ def _sequences(path, name, sequence, label, inputs, time):
     labels = label_of_row[starts[:-1]]
     two = labels[number] != label_of_row
     if two.any():
-        which = content.labels[list(content.labels)[0]][1][number[two.argmax()]]
+        which = sequence_names[number[two.argmax()]]
         raise DataError(f"{path}: the sequence {which!r} has two labels, {names[labels[number[two.argmax()]]]!r} and "
                         f"{names[label_of_row[two.argmax()]]!r}; one expected")
     frames, columns, notes = content.values[order], content.columns, list(content.notes)
@@ -342,8 +350,8 @@ def _sequences(path, name, sequence, label, inputs, time):
         rows = slice(starts[s], starts[s + 1])
         filled = _fill_column(frames[rows, k], gap[rows, k])
         if filled is None:
-            raise DataError(f"{path}: a sequence ({content.labels[list(content.labels)[0]][1][s]!r}) has no number in the "
-                            f"column {columns[k]!r}; fill it, or leave the sequence out")
+            raise DataError(f"{path}: the sequence {sequence_names[s]!r} has no number in the column {columns[k]!r}; "
+                            "fill it, or leave the sequence out")
         count += filled
     if count:
         notes.append(f"{count:,} gaps filled by linear interpolation within their sequences")

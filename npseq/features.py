@@ -15,7 +15,8 @@ def second_of_week(times):
 
 
 def calendar(times):
-    """datetime64 of any shape -> (…, 5): hour of day and day of week, each as sine and cosine, and 1 on Saturday and Sunday.
+    """datetime64 of any shape -> (…, 5): hour of day and day of week, each as sine and cosine, and 1 on Saturdays and
+    Sundays.
 
     An angle as sine and cosine has no jump at midnight, or from Sunday to Monday.
     """
@@ -37,8 +38,9 @@ def season(values, step=None, longest=2000):
     """The period, in rows, after which a series (n,) resembles itself most, or None.
 
     The first peak of the autocorrelation that is within 0.05 of the highest one, at least 0.2, and 0.1 above the lowest
-    value before it, between 2 rows and a third of the series. Where ``step``, the seconds between rows, is known, a week or else a day wins over it when there is
-    a peak there and it is within 0.01 of the highest. Pass the training rows only.
+    value before it, between 2 rows and a third of the series. Where ``step``, the seconds between rows, is known, a
+    week or else a day wins over it when there is a peak there and it is within 0.01 of the highest. Pass the training
+    rows only.
     """
     values = values[-SEASON_ROWS:]
     n = len(values)
@@ -57,8 +59,9 @@ def season(values, step=None, longest=2000):
         return None
     highest = correlation[peaks].max()
     for period in (WEEK // step, DAY // step) if step else ():
-        if 2 <= period <= longest and correlation[period] >= highest - 0.01 and np.abs(peaks / period - 1).min() <= 0.02:
-            return int(period)
+        if 2 <= period <= longest and np.abs(peaks / period - 1).min() <= 0.02:
+            if correlation[period] >= highest - 0.01:
+                return int(period)
     first = peaks[correlation[peaks] >= highest - 0.05][0]
     near = peaks[(peaks >= first) & (peaks <= 1.2 * first)]  # noise puts small peaks around the true one
     return int(near[correlation[near].argmax()])

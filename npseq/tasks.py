@@ -1,9 +1,9 @@
 """Tasks: what a model is trained on, as batches of examples in three parts, and how its answers are judged.
 
 Every task has ``kind``, ``name``, ``loss``, ``input_size``, ``output_size``, ``parts`` (the examples for training,
-validation and test), ``batch(rows, dtype)``, ``to_units``, ``metrics``, ``baselines``, ``describe`` (lines for the header),
-``scaling`` (of ``Model.predict``), ``recipe`` (what a weights file must remember to use the model on new data) and
-``fingerprint``.
+validation and test), ``batch(rows, dtype)``, ``to_units``, ``metrics``, ``baselines``, ``describe`` (lines for the
+header), ``scaling`` (of ``Model.predict``), ``recipe`` (what a weights file must remember to use the model on new data)
+and ``fingerprint``.
 """
 
 import hashlib
@@ -32,8 +32,9 @@ class Windows:
 
     An example is the row r of the first predicted value; it sees the rows r − window … r − 1. At each of these rows t
     the input is, standardised: the targets' values, the other inputs' values, the calendar of row t + 1
-    (``features.calendar``, where there is a time column), and for each lag L the targets' values of the rows t + 1 − L …
-    t + horizon − L. The target is the values of the rows r … r + horizon − 1, step by step, column by column.
+    (``features.calendar``, where there is a time column), and for each lag L the targets' values of the rows
+    t + 1 − L … t + horizon − L. The target is the values of the rows r … r + horizon − 1, step by step, column by
+    column.
 
     r is at least ``first``, and at most n: the example of the row after the last one has inputs and no target.
 
@@ -45,7 +46,7 @@ class Windows:
         calendar: leave out the calendar with False.
 
     Raises:
-        DataError: for a column that is not there, or a lag smaller than the horizon, whose value would not be known yet.
+        DataError: for a column that is not there, or a lag smaller than the horizon, whose value is not known yet.
     """
 
     def __init__(self, table, target=None, inputs=None, window=24, horizon=1, lags=(), *, mean, spread, calendar=True):
@@ -60,14 +61,14 @@ class Windows:
             raise DataError(f"a window of {window} rows and a horizon of {horizon}; at least 1 expected")
         for lag in self.lags:
             if lag < self.horizon:
-                raise DataError(f"the lag {lag} is smaller than the horizon {self.horizon}: its value is not known yet; at "
-                                f"least {self.horizon} expected")
+                raise DataError(f"the lag {lag} is smaller than the horizon {self.horizon}: its value is not known "
+                                f"yet; at least {self.horizon} expected")
         self.first = self.window + max(self.lags, default=1) - 1
         whole = self.columns == list(range(table.values.shape[1]))
         self.values = table.values if whole else table.values[:, self.columns]
         self.mean, self.spread = np.asarray(mean, np.float64), np.asarray(spread, np.float64)
         self.calendar, self._calendar = calendar and table.step is not None, None
-        if self.calendar and table.start is not None:  # it comes again after a week, or the fewest weeks that are whole steps
+        if self.calendar and table.start is not None:  # it repeats after the fewest weeks that are whole steps
             rows = min(features.WEEK // gcd(features.WEEK, table.step), len(self.values))
             self._calendar = features.calendar(table.start + np.arange(1, rows + 1) * np.timedelta64(table.step, "s"))
         self.output_size = self.horizon * len(targets)
@@ -75,22 +76,23 @@ class Windows:
         self.input_size = sum(widths)
         self._from_calendar, self._from_lags = np.cumsum(widths[:2])
         self._index = np.int32 if len(self.values) < 2**31 else np.int64
-        self._back, self._ahead = np.arange(-self.window, 0, dtype=self._index), np.arange(self.horizon, dtype=self._index)
+        self._back = np.arange(-self.window, 0, dtype=self._index)
+        self._ahead = np.arange(self.horizon, dtype=self._index)
 
     @classmethod
     def from_recipe(cls, recipe, table):
         """The same examples, scaled the same way, of another table.
 
         Raises:
-            DataError: for a table without the columns, the time column or the time step that the model was trained with.
+            DataError: for a table without the columns, the time column or the time step of the training.
         """
         if recipe["calendar"] and table.step is None:
             raise DataError(f"{table.name} has no time column; the model was trained with one")
         if recipe["calendar"] and recipe["step"] != table.step:
-            raise DataError(f"the rows of {table.name} are {table.step:,} s apart; the model was trained on rows {recipe['step']:,} s "
-                            "apart, and only fits such")
-        return cls(table, **{name: recipe[name] for name in ("target", "inputs", "window", "horizon", "lags", "mean", "spread",
-                                                             "calendar")})
+            raise DataError(f"the rows of {table.name} are {table.step:,} s apart; the model was trained on rows "
+                            f"{recipe['step']:,} s apart, and only fits such")
+        names = "target", "inputs", "window", "horizon", "lags", "mean", "spread", "calendar"
+        return cls(table, **{name: recipe[name] for name in names})
 
     def inputs(self, rows, dtype=np.float32):
         """x (B, window, I), standardised, from rows before ``rows`` alone."""
@@ -128,7 +130,7 @@ class Windows:
         return np.asarray(y, np.float64) * np.tile(self.spread[:O], self.horizon) + np.tile(self.mean[:O], self.horizon)
 
     def scaling(self):
-        """Of ``Model.predict``: how inputs and outputs in the data's own units are scaled; the calendar is left as it is."""
+        """Of ``Model.predict``: how inputs and outputs in the data's own units are scaled; the calendar is not."""
         O, others = len(self.target_columns), self._from_lags - self._from_calendar
         lagged = len(self.lags) * self.horizon
         return {"input_mean": [*self.mean, *np.zeros(others), *np.tile(self.mean[:O], lagged)],
@@ -159,11 +161,12 @@ class Forecast(Windows):
         n, C = self.values.shape
         a, b, first = int(0.70 * n), int(0.85 * n), self.first
         ends = {"train": (first, a), "validation": (max(a, first), b), "test": (max(b, first), n)}
-        self.parts = {part: np.arange(start, end - self.horizon + 1, dtype=self._index) for part, (start, end) in ends.items()}
+        self.parts = {part: np.arange(start, end - self.horizon + 1, dtype=self._index)
+                      for part, (start, end) in ends.items()}
         if any(len(rows) == 0 for rows in self.parts.values()):
             needed = max(ceil((first + self.horizon) / 0.7), ceil(self.horizon / 0.15)) + 2
-            raise DataError(f"{self.name} has {n:,} rows: too few for a window of {self.window}, a horizon of {self.horizon} and "
-                            f"lags {list(self.lags)}; about {needed:,} are needed")
+            raise DataError(f"{self.name} has {n:,} rows: too few for a window of {self.window}, a horizon of "
+                            f"{self.horizon} and lags {list(self.lags)}; about {needed:,} are needed")
         self.train_end, self.scale = a, scale
         if mean is None:
             self.mean, self.spread = (features.moments(self.values[:a]) if scale == "standard"
@@ -172,9 +175,9 @@ class Forecast(Windows):
             column = self.values[:, k]
             if max(column.max() - self.mean[k], self.mean[k] - column.min()) > LARGEST_Z * self.spread[k]:
                 row = int(np.abs(column - self.mean[k]).argmax())
-                raise DataError(f"{self.name}: row {row} of {name!r} holds {self.values[row, k]:.3g}, out of all proportion to the "
-                                f"training rows (mean {self.mean[k]:.3g}, deviation {self.spread[k]:.3g}); mend it, or leave "
-                                "the cell empty")
+                raise DataError(f"{self.name}: row {row} of {name!r} holds {self.values[row, k]:.3g}, out of all "
+                                f"proportion to the training rows (mean {self.mean[k]:.3g}, deviation "
+                                f"{self.spread[k]:.3g}); mend it, or leave the cell empty")
         self.season = features.season(self.values[:a, 0], table.step)
 
     def batch(self, rows, dtype=np.float32):
@@ -194,8 +197,9 @@ class Forecast(Windows):
         rows, columns = self.parts["test"], range(len(self.target_columns))
         by_column = [baselines.forecasts(self.values[:, k], self.table, self.season, self.train_end, rows, self.horizon)
                      for k in columns]
-        return {name: self.metrics(np.stack([forecast[name] for forecast in by_column], axis=2).reshape(len(rows), -1), rows)
-                for name in by_column[0]}
+        together = {name: np.stack([forecast[name] for forecast in by_column], axis=2).reshape(len(rows), -1)
+                    for name in by_column[0]}
+        return {name: self.metrics(forecast, rows) for name, forecast in together.items()}
 
     def describe(self):
         """Lines for the header."""
@@ -204,12 +208,13 @@ class Forecast(Windows):
                  + (f" {self.horizon} rows ahead" if self.horizon > 1 else "") + f" from the last {self.window}"
                  + (f" and {len(self.input_columns)} other columns" if self.input_columns else "")]
         lines += [f"            {note}" for note in self.table.notes]
-        constant = [name for name, column in zip(self.target_columns + self.input_columns, self.values[:self.train_end].T)
-                    if column.min() == column.max()]
+        columns = zip(self.target_columns + self.input_columns, self.values[:self.train_end].T)
+        constant = [name for name, column in columns if column.min() == column.max()]
         if constant:
             lines.append(f"            constant in the training rows: {', '.join(constant)}")
         if self.season and self.season not in self.lags and self.season >= self.horizon:
-            lines.append(f"            a season of {self.season} rows was found: --lags {self.season} gives it to the model")
+            lines.append(f"            a season of {self.season} rows was found: --lags {self.season} gives it to the "
+                         "model")
         sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in self.parts.items())
         return lines + [f"split       {sizes} examples, in time order"]
 
@@ -227,9 +232,9 @@ class Forecast(Windows):
 class Classification:
     """Name the class of a sequence; sequences have different lengths.
 
-    The input is the frame, standardised by the frames of the training part; the target the class. ``train`` and ``test``
-    are ``data.Sequences``. Without ``test``, 15 in 100 sequences are kept for the test, and of the others (or of
-    ``train``) 15 in 100 for validation: drawn by ``seed``, from each class its share.
+    The input is the frame, standardised by the frames of the training part; the target the class. ``train`` and
+    ``test`` are ``data.Sequences``. Without ``test``, 15 in 100 sequences are kept for the test, and of the others (or
+    of ``train``) 15 in 100 for validation: drawn by ``seed``, from each class its share.
 
     Raises:
         DataError: for fewer than two classes, or a class with too few sequences to be in each part.
@@ -263,8 +268,8 @@ class Classification:
         for label, name in enumerate(self.classes):
             own = rows[labels[rows] == label]
             if len(own) < 2:
-                raise DataError(f"{self.name} has too few sequences of the class {name!r} for a training, a validation and a "
-                                "test part; at least 3 expected")
+                raise DataError(f"{self.name} has too few sequences of the class {name!r} for a training, a validation "
+                                "and a test part; at least 3 expected")
             drawn.append(rng.permutation(own)[:max(1, round(share * len(own)))])
         drawn = np.sort(np.concatenate(drawn))
         return np.setdiff1d(rows, drawn), drawn
@@ -289,12 +294,13 @@ class Classification:
                 "recall": [int(confusion[k, k]) / int(n) if n else None for k, n in enumerate(counts)]}
 
     def baselines(self):
-        """name -> metrics on the test part: always the most frequent class; the class whose mean frame is nearest to the
-        sequence's mean frame (standardised, Euclidean), both from the training part."""
+        """name -> metrics on the test part: always the most frequent class; the class whose mean frame is nearest to
+        the sequence's mean frame (standardised, Euclidean), both from the training part."""
         train, test = self.parts["train"], self.parts["test"]
         counts = np.bincount(self.labels[train], minlength=self.output_size)
         most = np.broadcast_to(counts, (len(test), len(counts)))
-        centres = np.stack([self._mean_frames(train[self.labels[train] == k]).mean(axis=0) for k in range(self.output_size)])
+        centres = np.stack([self._mean_frames(train[self.labels[train] == k]).mean(axis=0)
+                            for k in range(self.output_size)])
         distances = ((self._mean_frames(test)[:, None] - centres) ** 2).sum(axis=2)
         return {"most frequent class": self.metrics(most, test), "nearest mean frame": self.metrics(-distances, test)}
 
@@ -327,7 +333,7 @@ class Classification:
 
 
 class Adding:
-    """The adding problem (Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.4, with values from 0 to 1):
+    """The adding problem (Hochreiter & Schmidhuber 1997, Neural Computation 9(8), 1735–1780; here with values from 0):
     the sum of the two marked values of a sequence, which asks for a memory of up to ``length`` steps.
 
     The input at step t is (u_t, m_t), u_t uniform in [0, 1), m_t 1 at one step of each half and 0 elsewhere; the target
@@ -341,8 +347,8 @@ class Adding:
 
     def __init__(self, length=50, count=10_000, seed=0, held_out=1_000):
         if length < 2 or count < 1 or held_out < 1:
-            raise DataError(f"the adding problem with sequences of {length} steps, {count} of them and {held_out} held out; at "
-                            "least 2, 1 and 1 expected")
+            raise DataError(f"the adding problem with sequences of {length} steps, {count} of them and {held_out} held "
+                            "out; at least 2, 1 and 1 expected")
         self.length, self.seed = length, seed
         rng = np.random.default_rng(seed)
         n = count + 2 * held_out
@@ -350,7 +356,7 @@ class Adding:
         self.marked = np.stack([rng.integers(0, length // 2, n), rng.integers(length // 2, length, n)], axis=1)
         self.sums = np.take_along_axis(self.values, self.marked, axis=1).sum(axis=1, keepdims=True)
         rows = np.arange(n)
-        self.parts = {"train": rows[:count], "validation": rows[count:count + held_out], "test": rows[count + held_out:]}
+        self.parts = {"train": rows[:count], "validation": rows[count:-held_out], "test": rows[-held_out:]}
 
     def batch(self, rows, dtype=np.float32):
         """The sequences ``rows`` -> x (B, length, 2), sums (B, 1)."""
@@ -375,8 +381,8 @@ class Adding:
     def describe(self):
         """Lines for the header."""
         sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in self.parts.items())
-        return [f"data        adding problem: the sum of two marked values among {self.length}, from seed {self.seed}; chance is "
-                "mse 0.167", f"split       {sizes} sequences"]
+        return [f"data        adding problem: the sum of two marked values among {self.length}, from seed {self.seed}; "
+                "chance is mse 0.167", f"split       {sizes} sequences"]
 
     def scaling(self):
         """Of ``Model.predict``: nothing is scaled."""

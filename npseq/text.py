@@ -14,8 +14,9 @@ import numpy as np
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}  # cells that stand for a gap, in lower case
 CELLS = 50_000  # cells that are in memory as text at a time
 
-DATE = re.compile(r"\s*(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:(?:\s+|T)(\d{1,2})(?::(\d{2})(?::(\d{2})(?:[.,](\d*))?)?)?"
-                  r"\s*([AaPp][Mm])?)?\s*(?:Z|[+-]00:?00)?\s*$")
+DATE = re.compile(r"\s*(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})"
+                  r"(?:(?:\s+|T)(\d{1,2})(?::(\d{2})(?::(\d{2})(?:[.,](\d*))?)?)?\s*([AaPp][Mm])?)?"
+                  r"\s*(?:Z|[+-]00:?00)?\s*$")
 
 
 class DataError(ValueError):
@@ -40,7 +41,7 @@ class Text(NamedTuple):
 
 
 def read_csv(path, time=None, labels=(), on_progress=None):
-    """A text table with any usual separator, quoted fields, decimal commas, a byte-order mark, with or without a header.
+    """A text table with any usual separator, quoted fields, decimal commas, a byte-order mark, with a header or not.
 
     Args:
         path: of the file.
@@ -129,16 +130,23 @@ class _Reader:
             if name in seen:
                 raise DataError(f"{self.path} has two columns {name!r}; give each a name of its own")
             seen.add(name)
-        rows = filled if second is None else chain([second], filled)
+        third = next(filled, None)
+        rows = chain([row for row in (second, third) if row is not None], filled)
         rows = rows if self.header else chain([first], rows)
         example = second if self.header else first
+        for above, cell in zip(second or (), third or ()):
+            if self.header and len(second) == len(first) and DATE.match(cell) and not DATE.match(above):
+                raise DataError(f"{self.path} line {self.line(0)} has {above.strip()!r} where line {self.line(1)} has "
+                                f"the date {cell.strip()!r}; if it is a second header line, delete it")
         kept = {self.index(name): ({}, _Growing(1, np.int32)) for name in labels}
         if time is not None:
             time = self.index(time)
         else:
-            time = next((k for k, cell in enumerate(example[:len(columns)]) if DATE.match(cell) and k not in kept), None)
+            dates = (k for k, cell in enumerate(example[:len(columns)]) if DATE.match(cell) and k not in kept)
+            time = next(dates, None)
         numeric = [k for k in range(len(columns)) if k != time and k not in kept]
-        values, dates, refused = _Growing(len(numeric), np.float64), _Dates(self, columns[time]) if time is not None else None, {}
+        values, refused = _Growing(len(numeric), np.float64), {}
+        dates = _Dates(self, columns[time]) if time is not None else None
 
         size = max(1, CELLS // len(columns))
         while chunk := list(islice(rows, size)):
@@ -168,7 +176,8 @@ class _Reader:
             if k not in refused and np.isnan(values[:, place].min()) and np.isnan(values[:, place]).all():
                 refused[k] = f"{self.path}: the column {columns[k]!r} has no number in it"
         if len(refused) == len(numeric):
-            raise DataError(next(iter(refused.values()), f"{self.path} has no column of numbers beside {', '.join(columns)}"))
+            none = f"{self.path} has no column of numbers beside {', '.join(columns)}"
+            raise DataError(next(iter(refused.values()), none))
         if refused:
             values = values[:, [place for place, k in enumerate(numeric) if k not in refused]]
         times, notes = dates.done() if dates is not None else (None, [])
@@ -195,7 +204,8 @@ class _Reader:
         row = next(k for k, cells in enumerate(chunk) if len(cells) != len(self.columns))
         line, found = self.line(row), len(chunk[row])
         hint = "; if the first line is a title, delete it" if line <= 3 and found > len(self.columns) else ""
-        raise DataError(f"{self.path} line {line} has {found} fields; {len(self.columns)} expected, as in the first line{hint}")
+        raise DataError(f"{self.path} line {line} has {found} fields; {len(self.columns)} expected, as in the first "
+                        f"line{hint}")
 
     # ---- numbers ----
 
@@ -280,22 +290,23 @@ class _Dates:
         """(n,) datetime64[s] or None, and notes."""
         if self.waiting:
             a, b, c = self.waiting[0][0, :3]
-            raise DataError(f"{self.reader.path}: dates such as {a:02}/{b:02}/{c} can be day/month or month/day; write them "
-                            f"as {c}-{b:02}-{a:02}, or the other way")
+            raise DataError(f"{self.reader.path}: dates such as {a:02}/{b:02}/{c} can be day/month or month/day; write "
+                            f"them as {c}-{b:02}-{a:02}, or the other way")
         if self.fractions:
-            return None, [f"the times in {self.name!r} have fractions of a second: rows are taken as they follow each other"]
+            return None, [f"the times in {self.name!r} have fractions of a second: rows are taken as they follow each "
+                          "other"]
         return self.times.done()[:, 0].view("datetime64[s]"), []
 
     def parts(self, cells):
-        """(n, 7) integers: the three numbers of the date in the order of the text, hour, minute, second, and 1 where the
-        year is written first, 2 where points stand between the numbers, else 0."""
+        """(n, 7) integers: the three numbers of the date in the order of the text, hour, minute, second, and 1 where
+        the year is written first, 2 where points stand between the numbers, else 0."""
         parts = np.zeros((len(cells), 7), np.int64)
         for row, cell in enumerate(cells):
             found = DATE.match(cell)
             if found is None:
                 raise DataError(f"{self.reader.path} line {self.reader.line(row)}, time column {self.name!r} holds "
-                                f"{cell[:40]!r}; a date such as 2024-03-31 14:00, 31.03.2024 14:00 or 03/31/2024 2:00 PM "
-                                "expected, without a time zone")
+                                f"{cell[:40]!r}; a date such as 2024-03-31 14:00, 31.03.2024 14:00 or 03/31/2024 "
+                                "2:00 PM expected, without a time zone")
             a, separator, b, c, hour, minute, second, fraction, half = found.groups()
             hour = int(hour or 0)
             if half:
@@ -307,7 +318,8 @@ class _Dates:
 
     def seconds(self, parts):
         """-> (n,) seconds since 1970."""
-        date = np.where(parts[:, 6:] == 1, parts[:, :3], parts[:, [2, 1, 0] if self.order == "day first" else [2, 0, 1]])
+        year_last = parts[:, [2, 1, 0] if self.order == "day first" else [2, 0, 1]]
+        date = np.where(parts[:, 6:] == 1, parts[:, :3], year_last)
         year, month, day = date.T
         year = np.where(year < 69, year + 2000, np.where(year < 100, year + 1900, year))
         first = (year - 1970).astype("datetime64[Y]").astype("datetime64[M]") + (np.clip(month, 1, 12) - 1)

@@ -103,8 +103,8 @@ def hours(*numbers):
 
 
 def test_missing_times_become_gaps(write):
-    table = load(write("t,x\n" + hours(0, 1, 2, 5, 6, 8)))
-    assert table.values[:, 0].tolist() == list(range(9)) and table.step == 3600
+    table = load(write("t,x\n" + hours(0, 1, 2, 5, 6, 8, *range(9, 24))))
+    assert table.values[:, 0].tolist() == list(range(24)) and table.step == 3600
     assert np.flatnonzero(table.filled[:, 0]).tolist() == [3, 4, 7]
     assert table.notes == ["3 times are missing: a row for each was put in, as a gap",
                            "3 gaps in x filled by linear interpolation"]
@@ -126,6 +126,12 @@ def test_irregular_times_are_reported_and_kept(write):
     assert "1 of 3 steps" in table.notes[0] and np.array_equal(table.times[:1], table.irregular[:1])
 
 
+def test_prices_without_weekends_stay_as_they_are(write):
+    days = [np.datetime64("2024-03-04") + k for k in range(70) if k % 7 < 5]
+    table = load(write("t,x\n" + "".join(f"{day},{k}\n" for k, day in enumerate(days))))
+    assert len(table.values) == 50 and table.start is None and "9 of 49 steps" in table.notes[0]
+
+
 def test_a_single_row_has_no_step(write):
     table = load(write("t,x\n2024-01-31,1\n"))
     assert table.step is None and table.times is None
@@ -142,7 +148,8 @@ def test_columns_are_found_by_name_and_by_their_number_in_the_file(write):
     table = load(write("t,x,kind,y\n2024-03-04,1,a,2\n2024-03-05,3,b,4\n"))
     assert [table.column(name) for name in (None, "x", "1", 1, "y", 3)] == [0, 0, 0, 0, 1, 1]
     assert "columns left out, not being numbers: kind" in table.notes
-    for name, words in (("z", "it has x, y"), ("7", "it has x, y"), ("-1", "it has x, y"), ("t", "holds times"), ("kind", "'a'")):
+    for name, words in (("z", "it has x, y"), ("7", "it has x, y"), ("-1", "it has x, y"), ("t", "holds times"),
+                        ("kind", "'a'")):
         assert words in refusal(table.column, name)
 
 
@@ -172,8 +179,9 @@ def test_a_gap_in_a_mapped_file_is_filled_in_memory_and_not_in_the_file(tmp_path
     assert (tmp_path / "a.npy").read_bytes() == before
 
 
-@pytest.mark.parametrize("array", [np.array(["a"]), np.zeros((2, 2, 2)), np.zeros(0), np.zeros((3, 0)), np.array([1 + 1j]),
-                                   np.array([{}], dtype=object), np.array(["2024-01-01"], "M8[D]"), np.array(5.0)])
+@pytest.mark.parametrize("array", [np.array(["a"]), np.zeros((2, 2, 2)), np.zeros(0), np.zeros((3, 0)),
+                                   np.array([1 + 1j]), np.array([{}], dtype=object),
+                                   np.array(["2024-01-01"], "M8[D]"), np.array(5.0)])
 def test_arrays_that_are_no_table_are_refused(tmp_path, array):
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
     assert "a.npy" in refusal(load, str(tmp_path / "a.npy"))

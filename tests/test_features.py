@@ -63,7 +63,8 @@ def test_noise_on_a_smooth_season_does_not_move_it():
     assert features.season(values, step=60) == 1440
 
 
-@pytest.mark.parametrize("values", [np.random.default_rng(0).normal(size=2000), np.ones(500), np.arange(300.0), np.arange(4.0),
+@pytest.mark.parametrize("values", [np.random.default_rng(0).normal(size=2000), np.ones(500), np.arange(300.0),
+                                    np.arange(4.0),
                                     np.cumsum(np.random.default_rng(1).normal(size=3000)) + np.linspace(0, 500, 3000)],
                          ids=["noise", "constant", "straight line", "four rows", "noisy slope"])
 def test_where_there_is_no_season_none_is_found(values):

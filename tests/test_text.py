@@ -85,8 +85,8 @@ def test_the_size_of_the_chunks_changes_nothing(write, monkeypatch, length):
     written = rng.normal(size=(200, 3))
     written[rng.random(written.shape) < 0.1] = np.nan
     times = np.datetime64("2024-02-25", "s") + np.arange(200) * np.timedelta64(21_600, "s")
-    path = write("t,a,b,c\n" + "".join(f"{time.item():%m/%d/%Y %H:%M},{','.join('' if v != v else repr(float(v)) for v in row)}\n"
-                                       for time, row in zip(times, written)))
+    cells = [",".join("" if v != v else repr(float(v)) for v in row) for row in written]
+    path = write("t,a,b,c\n" + "".join(f"{time.item():%m/%d/%Y %H:%M},{row}\n" for time, row in zip(times, cells)))
     monkeypatch.setattr(text, "CELLS", 4 * length)
     table = read_csv(path)
     assert np.array_equal(table.values, written, equal_nan=True) and np.array_equal(table.times, times)
@@ -136,6 +136,7 @@ def test_a_long_file_is_read_in_little_more_memory_than_its_numbers(write, monke
     ("My export of 2024\ntime,load\n2024-01-01,1\n", ["line 2", "title", "delete"]),
     ("a\n" + "1\n" * 100 + "many\n", ["line 102", "'a'", "'many'", "number expected"]),
     ("load\nMW\n1\n2\n", ["line 2", "'load'", "'MW'", "second header line", "delete"]),
+    ("t,load\n,MW\n2024-01-01,1\n", ["line 2", "line 3", "second header line", "delete"]),
     ("load\n1_000\n", ["'1_000'"]),
     ("a;b\n1.234,5;x\n", ["line 2", "'1.234,5'"]),
     ("a,a\n1,2\n", ["two columns 'a'"]),
@@ -237,12 +238,13 @@ def damaged(rng):
     days = np.datetime64("2024-01-01") + np.arange(60)
     form = rng.choice(["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y %H:%M"])
     separator = rng.choice([",", ";", "\t"])
-    lines = [separator.join(["day", "load", "kind"])] + [separator.join([f"{day.item():{form}}", f"{rng.normal():.3f}", "7"])
-                                                         for day in days]
+    lines = [separator.join(["day", "load", "kind"])]
+    lines += [separator.join([f"{day.item():{form}}", f"{rng.normal():.3f}", "7"]) for day in days]
     content = bytearray("\n".join(lines).encode())
     for _ in range(rng.integers(1, 12)):
         at, what = rng.integers(len(content)), rng.integers(3)
-        content[at:at + 1] = [bytes([rng.choice(bytearray(b",;\t\"'\n\r-./: eEnNaAxX_19\x00\xff"))]), b"", content[at:at + 1] * 2][what]
+        other = bytes([rng.choice(bytearray(b",;\t\"'\n\r-./: eEnNaAxX_19\x00\xff"))])
+        content[at:at + 1] = [other, b"", content[at:at + 1] * 2][what]
     return bytes(content)
 
 
