@@ -11,10 +11,12 @@ import pickle
 import struct
 import tempfile
 import zipfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
+from .layers import RNN, from_state_dict
 from .model import Model
 from .unpickle import STORAGES, CheckpointError, item_size, unpickle
 
@@ -63,21 +65,28 @@ def save(path, state_dict, metadata=None):
     except (TypeError, ValueError) as error:
         raise TypeError(f"the metadata cannot be written as JSON: {error}") from None
 
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        _write_record(archive, "data.pkl", bytes(writer.out))
+        _write_record(archive, "byteorder", b"little")
+        for key, array in enumerate(writer.storages):
+            _write_record(archive, f"data/{key}", array.tobytes())
+        _write_record(archive, "version", b"3\n")
+        if text is not None:
+            _write_record(archive, "npseq.json", text.encode())
+
+
+@contextmanager
+def replacing(path):
+    """A binary file to write, which becomes ``path`` when all of it is on the disk: a temporary file in the same folder,
+    renamed at the end. After an exception ``path`` is what it was, and nothing is left behind."""
     folder, name = os.path.split(os.path.abspath(path))
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                _write_record(archive, "data.pkl", bytes(writer.out))
-                _write_record(archive, "byteorder", b"little")
-                for key, array in enumerate(writer.storages):
-                    _write_record(archive, f"data/{key}", array.tobytes())
-                _write_record(archive, "version", b"3\n")
-                if text is not None:
-                    _write_record(archive, "npseq.json", text.encode())
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~_umask())  # as any new file; mkstemp's are for the owner alone
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -318,22 +327,49 @@ def save_model(path, model, metadata=None):
     save(path, model.state_dict(), {"npseq": 1, "config": model.config, "scaling": model.scaling, **(metadata or {})})
 
 
-def load_model(path):
-    """The ``Model`` of a file that ``save_model`` wrote; ``.metadata`` has what was saved beside it.
+def load_model(path, nonlinearity="tanh"):
+    """The ``Model`` of a weights file. ``.metadata`` has what ``save_model`` was given, or is None.
+
+    A file that torch alone has written opens too, when it holds one recurrent layer and one linear layer that reads its
+    hidden state, whatever their names; kind and sizes are seen in the shapes, but the nonlinearity of an RNN is not.
 
     Raises:
         CheckpointError: for a file that cannot be read, or that holds no such model.
         OSError: when the file cannot be opened.
     """
     file = load(path)
-    metadata = file.metadata
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("config"), dict):
-        raise CheckpointError(f"{os.fspath(path)!s} holds no npseq model: it has no description of one beside its weights")
-    dtype = np.result_type(*file.state_dict.values()) if file.state_dict else np.float32
+    metadata, state = file.metadata, file.state_dict
     try:
-        model = Model(**metadata["config"], dtype=dtype, scaling=metadata.get("scaling"))
-        model.load_state_dict(file.state_dict)
+        if isinstance(metadata, dict) and isinstance(metadata.get("config"), dict):
+            model = Model(**metadata["config"], dtype=np.result_type(*state.values()), scaling=metadata.get("scaling"))
+        else:
+            model, state = _of_torch(state, nonlinearity)
+        model.load_state_dict(state)
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{os.fspath(path)!s} does not hold the model that it describes: {error}") from None
+        raise CheckpointError(f"{os.fspath(path)!s} holds no model that npseq knows: {error}") from None
     model.metadata = metadata
     return model
+
+
+def _of_torch(state, nonlinearity):
+    """A ``Model`` that fits a state_dict of torch's, and the state_dict with the names that it has here."""
+    prefixes = [name[:-len("weight_ih_l0")] for name in state if name.endswith("weight_ih_l0")]
+    if len(prefixes) != 1:
+        raise ValueError(f"{len(prefixes)} recurrent layers in it, one expected")
+    layer = from_state_dict(state, prefixes[0], nonlinearity=nonlinearity)
+    rest = {name: value for name, value in state.items() if not name.startswith(prefixes[0]) or name[len(prefixes[0]):] not in layer.shapes}
+    heads = [name[:-len("weight")] for name, value in rest.items() if name.endswith("weight") and value.ndim == 2]
+    if len(heads) != 1 or set(rest) - {heads[0] + "weight", heads[0] + "bias"}:
+        raise ValueError(f"beside the recurrent layer there is {', '.join(rest) or 'nothing'}; the weight and bias of one linear "
+                         "layer expected")
+    weight = rest[heads[0] + "weight"]
+    read = layer.num_directions * layer.output_size
+    if weight.shape[1] != read:
+        raise ValueError(f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state has {read}")
+    options = {"num_layers": layer.num_layers, "bidirectional": layer.bidirectional, "bias": layer.bias,
+               "proj_size": layer.proj_size, "learn_initial_state": layer.learn_initial_state}
+    if isinstance(layer, RNN):
+        options["nonlinearity"] = nonlinearity
+    model = Model(type(layer).__name__.lower(), layer.input_size, layer.hidden_size, len(weight), dtype=layer.dtype, **options)
+    names = {f"rnn.{name}": state[prefixes[0] + name] for name in layer.shapes}
+    return model, {**names, "fc.weight": weight, "fc.bias": rest.get(heads[0] + "bias", np.zeros(len(weight), layer.dtype))}

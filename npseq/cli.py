@@ -7,6 +7,7 @@ import sys
 COMMANDS = {
     "train": ("npseq.train", "train a model and keep its best weights"),
     "gradcheck": ("npseq.gradcheck", "check every gradient against the complex step"),
+    "export": ("npseq.onnx", "write a trained model as an ONNX file"),
     "explain": ("npseq.explain", "every equation of a small network with its numbers put in"),
 }
 
