@@ -46,7 +46,8 @@ class Autoregression:
         self.order, self.horizon = order, horizon
         mean, scale = moments(values[:train_end, None])
         self.mean, self.scale = mean[0], scale[0]
-        z = (values[:train_end] - self.mean) / self.scale
+        z = values[:train_end] - self.mean
+        z /= self.scale
         K, a, b = order + horizon, order + horizon - 1, train_end
         S = np.empty((K, K))
         S[0] = S[:, 0] = [z[a:b] @ z[a - u:b - u] for u in range(K)]

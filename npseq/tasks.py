@@ -16,6 +16,7 @@ import numpy as np
 from . import baselines, features
 from .data import DataError
 
+CHUNK = 1 << 16  # examples whose errors are in memory at a time
 LARGEST_Z = 1e15  # its square, summed over a batch, is finite in float32
 
 
@@ -186,10 +187,16 @@ class Forecast(Windows):
 
     def metrics(self, predictions, rows):
         """Root mean square and mean absolute error in the data's own units, over all predicted values."""
-        errors = predictions - self.to_units(self.targets(rows))
-        result = {"rmse": float(np.sqrt((errors * errors).mean())), "mae": float(np.abs(errors).mean())}
+        squares, sizes = np.zeros(self.output_size), np.zeros(self.output_size)
+        for start in range(0, len(rows), CHUNK):
+            part = slice(start, start + CHUNK)
+            errors = predictions[part] - self.to_units(self.targets(rows[part]))
+            squares += (errors * errors).sum(axis=0)
+            sizes += np.abs(errors).sum(axis=0)
+        squares, sizes = squares / len(rows), sizes / len(rows)
+        result = {"rmse": float(np.sqrt(squares.mean())), "mae": float(sizes.mean())}
         if self.output_size > 1:
-            result["rmse_by_output"] = [float(e) for e in np.sqrt((errors * errors).mean(axis=0))]
+            result["rmse_by_output"] = np.sqrt(squares).tolist()
         return result
 
     def baselines(self):
@@ -197,9 +204,8 @@ class Forecast(Windows):
         rows, columns = self.parts["test"], range(len(self.target_columns))
         by_column = [baselines.forecasts(self.values[:, k], self.table, self.season, self.train_end, rows, self.horizon)
                      for k in columns]
-        together = {name: np.stack([forecast[name] for forecast in by_column], axis=2).reshape(len(rows), -1)
-                    for name in by_column[0]}
-        return {name: self.metrics(forecast, rows) for name, forecast in together.items()}
+        return {name: self.metrics(np.stack([forecast.pop(name) for forecast in by_column], axis=2).reshape(len(rows), -1),
+                                   rows) for name in list(by_column[0])}
 
     def describe(self):
         """Lines for the header."""
