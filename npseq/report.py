@@ -5,8 +5,6 @@ reported by time step): element by element, right code reaches 2.5e-13 where the
 must be zero it is max|given|.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 ALIKE = 1e-9  # a wrong gradient is called "equal to" a pattern when it is nearer to it than this
@@ -17,14 +15,25 @@ def relative_error(given, expected):
     return compare("", given, expected).error
 
 
-class ArrayError(NamedTuple):
-    """The worst element of one array (or of one time step of it)."""
+class ArrayError(float):
+    """The worst element of one array (or of one time step of it). As a number it is that element's relative error.
 
-    name: str
-    error: float
-    where: tuple
-    given: float  # what the backward pass said there
-    expected: float  # what the complex step (or the central difference) said there
+    Attributes:
+        name: of the array; where: index of the element; given: what the backward pass said there; expected: what the
+        complex step (or the central difference) said there; error: the number itself.
+    """
+
+    def __new__(cls, name, error, where, given, expected):
+        self = super().__new__(cls, error)
+        self.name, self.where, self.given, self.expected = name, where, given, expected
+        return self
+
+    @property
+    def error(self):
+        return float(self)
+
+    def __repr__(self):
+        return f"{self.error:.1e} in {self.name} at {self.where}: {self.given!r} given, {self.expected!r} expected"
 
 
 def compare(name, given, expected, scale=None):
