@@ -6,6 +6,10 @@ import sys
 
 COMMANDS = {
     "train": ("npseq.train", "train a model and keep its best weights"),
+    "evaluate": ("npseq.evaluate", "judge a trained model on test data or new data"),
+    "predict": ("npseq.predict", "write a trained model's answers for new data"),
+    "compare": ("npseq.compare", "train several models side by side"),
+    "flow": ("npseq.flow", "how far back the gradient reaches, in each model"),
     "gradcheck": ("npseq.gradcheck", "check every gradient against the complex step"),
     "export": ("npseq.onnx", "write a trained model as an ONNX file"),
     "explain": ("npseq.explain", "every equation of a small network with its numbers put in"),

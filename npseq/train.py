@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 
-from npseq import __version__, checkpoint, data, jobs, options, resume, threads
+from npseq import __version__, checkpoint, jobs, options, plots, resume, threads
 from npseq.fit import Diverged, fit, fit_lbfgs, predict
 from npseq.model import MODELS
 
@@ -38,6 +38,7 @@ def parser():
     o.add_argument("--out-dir", default=".", metavar="FOLDER", help="for the weights; default: the current folder")
     o.add_argument("--report", metavar="FILE.json", help="write the results there")
     o.add_argument("--history", metavar="FILE.csv", help="write each epoch's losses there")
+    o.add_argument("--plot", metavar="FILE.png", help="draw the forecast of the test part's end, or the table of answers (.png or .svg)")
     o.add_argument("--checkpoint", action="store_true", help="write rnn_MODEL_last.pth each epoch, to go on from")
     o.add_argument("--resume", metavar="FILE.pth", help="go on from a file of --checkpoint")
     o.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -63,7 +64,9 @@ def main(argv=None):
         schedule = jobs.make_schedule(args, -(-len(task.parts["train"]) // args.batch_size))
         fingerprint = task.fingerprint() if args.checkpoint or last else None
         progress = last and resume.restore(last, args, model, optimizer, schedule, rng, fingerprint, args.resume)
-        for file in (args.report, args.history, os.path.join(args.out_dir, "rnn_")):
+        if args.plot:
+            plots.check(args.plot)
+        for file in (args.report, args.history, args.plot, os.path.join(args.out_dir, "rnn_")):
             if file:
                 options.check_folder(os.path.dirname(file) or ".")
     except (OSError, ValueError) as error:
@@ -119,12 +122,15 @@ def main(argv=None):
     elif not os.path.exists(path):
         save_best(progress)
     model = checkpoint.load_model(path)  # what was kept is what is tested
-    results, baselines = task.metrics(predict(model, task, test), test), task.baselines()
+    predictions = predict(model, task, test)
+    results, baselines = task.metrics(predictions, test), task.baselines()
     seconds = time.perf_counter() - started
     say(f"\nbest epoch {progress.best_epoch}, kept in {path}; {seconds:.1f} s in all\n")
     say(comparison(args.model, results, baselines))
     if "confusion" in results:
         say(confusion_table(results, task.classes))
+    if args.plot:
+        _draw(args, task, predictions, results, progress)
     if args.report:
         report = {"model": args.model, "parameters": int(model.theta.size), "epochs_run": progress.epoch,
                   "best_epoch": progress.best_epoch, "seconds": seconds, "test": results, "baselines": baselines,
@@ -159,6 +165,19 @@ def confusion_table(results, classes):
         lines.append(f"{name:{width}}  {'     –' if recall is None else f'{recall:6.1%}'}          "
                      + " ".join(f"{count:4d}" for count in counts))
     return "\n".join(lines)
+
+
+def _draw(args, task, predictions, results, progress, rows=336):
+    """The end of the test part beside its forecast; the table of answers; or, for the adding problem, the losses."""
+    if task.kind == "forecast":
+        test = task.parts["test"][-rows:]
+        x = test if task.table.times is None else task.table.times[test]
+        plots.forecast(args.plot, x, task.values[test, 0], predictions[-rows:, 0], task.target_columns[0],
+                       f"{task.name}: {args.model} on the test part, one row ahead")
+    elif task.kind == "classify":
+        plots.confusion(args.plot, results["confusion"], task.classes, f"{task.name}: {args.model}")
+    else:
+        plots.curves(args.plot, {args.model: [[row["validation_loss"] for row in progress.history]]}, task.name)
 
 
 def _write_history(path, history):

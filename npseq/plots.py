@@ -1,0 +1,119 @@
+"""Pictures, drawn by matplotlib (``pip install 'npseq[plot]'``) as PNG or SVG.
+
+Each has its own white background and dark text, so that it can be read on a light page and on a dark one.
+"""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+COLOURS = ["#1b6ca8", "#d1495b", "#3c8d5a", "#8f5aa8", "#c77d0a", "#5b6770"]  # told apart also by lightness
+STYLE = {"figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "text.color": "#222222",
+         "axes.labelcolor": "#222222", "xtick.color": "#222222", "ytick.color": "#222222", "axes.edgecolor": "#888888",
+         "axes.grid": True, "grid.color": "#dddddd", "axes.axisbelow": True, "font.size": 11, "axes.titlesize": 13,
+         "legend.frameon": False, "svg.hashsalt": "npseq", "axes.spines.top": False, "axes.spines.right": False}
+
+
+class PlotError(ValueError):
+    """A picture cannot be drawn; the message is one line that says what to do."""
+
+
+def check(path):
+    """See, before the work is done, that a picture can be drawn and named so.
+
+    Raises:
+        PlotError: when matplotlib is missing, or the file's ending is neither .png nor .svg.
+    """
+    if not str(path).lower().endswith((".png", ".svg")):
+        raise PlotError(f"{path}: a picture is written as .png or .svg")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise PlotError("pictures need matplotlib: pip install 'npseq[plot]'") from None
+
+
+@contextmanager
+def _figure(path, rows=1, columns=1, size=(9, 4.5)):
+    check(path)
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    with matplotlib.rc_context(STYLE):
+        figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+        try:
+            yield axes
+            metadata = {"Date": None} if str(path).lower().endswith(".svg") else {}
+            figure.savefig(path, dpi=120, metadata=metadata)
+        finally:
+            pyplot.close(figure)
+
+
+def forecast(path, x, actual, predicted, name, title, low=None, high=None, interval=None):
+    """Actual and predicted values of one column over time (``x``: times or rows), with the interval where there is one.
+
+    ``actual`` may be shorter than ``predicted``: the rest lies beyond the end of the data.
+    """
+    with _figure(path) as axes:
+        ax = axes[0, 0]
+        if low is not None and np.isfinite(low).any():
+            ax.fill_between(x, low, high, color=COLOURS[0], alpha=0.2, lw=0, label=f"{interval:.0%} interval")
+        ax.plot(x[:len(actual)], actual, color="#222222", lw=1.2, label="actual")
+        ax.plot(x, predicted, color=COLOURS[0], lw=1.4, label="forecast")
+        if len(actual) < len(predicted):
+            ax.axvline(x[len(actual)], color="#888888", lw=1, ls=":")
+        ax.set_title(title, loc="left")
+        ax.set(ylabel=name, xlabel="time" if np.asarray(x).dtype.kind == "M" else "row")
+        ax.legend(ncol=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
+        for label in ax.get_xticklabels():
+            label.set(rotation=20, ha="right")
+
+
+def curves(path, histories, title, level=None):
+    """Validation loss by epoch: name -> list of runs, each a list of losses. The mean as a line, the runs as a band."""
+    with _figure(path) as axes:
+        ax = axes[0, 0]
+        for colour, (name, runs) in zip(COLOURS, histories.items()):
+            n = min(map(len, runs))
+            losses = np.array([run[:n] for run in runs])
+            epochs = np.arange(1, n + 1)
+            ax.fill_between(epochs, losses.min(0), losses.max(0), color=colour, alpha=0.2, lw=0)
+            ax.plot(epochs, losses.mean(0), color=colour, marker="o", ms=3.5, lw=1.6, label=name)
+        if level is not None:
+            ax.axhline(level, color="#888888", ls=":", lw=1, label=f"level {level:.4g}")
+        ax.set(title=title, xlabel="epoch", ylabel="validation loss (standardised)", yscale="log")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.legend()
+
+
+def confusion(path, table, classes, title):
+    """How often each class (row) was answered with each (column)."""
+    table = np.asarray(table)
+    share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    with _figure(path, size=(1.5 + 0.5 * len(classes), 1.5 + 0.45 * len(classes))) as axes:
+        ax = axes[0, 0]
+        ax.grid(False)
+        ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for i, j in np.ndindex(table.shape):
+            if table[i, j]:
+                ax.text(j, i, table[i, j], ha="center", va="center", fontsize=9, color="white" if share[i, j] > 0.5 else "#222222")
+        ax.set(title=title, xlabel="answer", ylabel="class", xticks=range(len(classes)), yticks=range(len(classes)))
+        ax.set_xticklabels(classes, rotation=45 if max(map(len, classes)) > 3 else 0)
+        ax.set_yticklabels(classes)
+
+
+def flow(path, flows, title):
+    """Gradient norms against the distance from the loss: panel -> line -> norms, distance 0 first, NaN where there is
+    none yet."""
+    seen = np.concatenate([norms[norms > 0] for lines in flows.values() for norms in lines.values()])
+    with _figure(path, 1, len(flows), size=(4.8 * len(flows), 4.8)) as axes:
+        for ax, (panel, lines) in zip(axes[0], flows.items()):
+            names = [name for name in lines if not name.endswith(" c")]
+            for name, norms in lines.items():
+                colour = COLOURS[names.index(name.removesuffix(" c")) % len(COLOURS)]
+                ax.plot(np.arange(len(norms)), np.where(norms > 0, norms, np.nan), lw=1.8, color=colour, label=name,
+                        ls="--" if name.endswith(" c") else "-")
+            ax.set(title=panel, xlabel="steps before the loss", yscale="log")
+            ax.set_ylim(max(seen.min(), 1e-12) / 3, seen.max() * 3)
+        axes[0, 0].set_ylabel("‖∂L/∂h‖ (dashed: ‖∂L/∂c‖), last step's = 1")
+        axes[0, 0].legend(loc="lower left")
+        axes[0, 0].figure.suptitle(title)

@@ -1,0 +1,109 @@
+"""``npseq compare`` and ``npseq flow``, and the pictures: what is shown is what was computed."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import npseq
+from npseq import compare, flow, plots
+from npseq.gradcheck import relative_error
+from test_train import small_csv, status  # noqa: F401
+
+SMALL = ["--epochs", "2", "--hidden-size", "4"]
+
+
+def ended(main, argv):
+    try:
+        return main(argv)
+    except SystemExit as end:
+        return end.code
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_compare_shows_each_models_own_training(tmp_path, small_csv, capsys, jobs):  # noqa: F811
+    out = tmp_path / "all.json"
+    assert compare.main(["--models", "rnn,optimized-gru", "--seeds", "2", "--data", small_csv, "--output", str(out), "--jobs", jobs, *SMALL]) == 0
+    shown, reports = capsys.readouterr().out, json.loads(out.read_text())
+    report = tmp_path / "r.json"
+    assert status(["--model", "rnn", "--seed", "1", "--data", small_csv, "--quiet", "--report", str(report), "--out-dir", str(tmp_path), *SMALL]) == 0
+    assert json.loads(report.read_text())["test"] == reports["rnn"][1]["test"]
+    line = next(line for line in shown.splitlines() if line.startswith("| rnn"))
+    assert f"{np.mean([r['test']['rmse'] for r in reports['rnn']]):.1f}" in line and "persistence" in shown
+
+
+def test_epochs_to_level_counts_to_a_level_that_every_model_reaches():
+    def report(losses):
+        return {"test": {"mse": losses[-1]}, "baselines": {}, "parameters": 1, "seconds": 1.0,
+                "history": [{"epoch": k + 1, "validation_loss": loss} for k, loss in enumerate(losses)]}
+    shown = compare.table({"slow": [report([3.0, 2.0, 1.0])], "fast": [report([1.0, 0.5, 0.4])]})
+    assert "| slow | 1 | 1.00000 | 1.0 | 3.0 |" in shown and "| fast | 1 | 0.40000 | 1.0 | 1.0 |" in shown
+
+
+@pytest.mark.parametrize("argv, word", [(["--models", "rnn,transformer"], "transformer"), (["--seed", "3"], "--seed"),
+                                        (["--epochs", "0"], "--epochs"), (["--data", "absent.csv"], "absent.csv"),
+                                        (["--plot", "picture.bmp"], ".png")])
+def test_compare_refuses_in_one_line(capsys, argv, word):
+    assert ended(compare.main, argv) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and word in message
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU", "OptimizedLSTM"])
+def test_the_flow_is_the_norm_of_the_gradient_at_every_step(kind):
+    layer = getattr(npseq, kind)(2, 3, dtype=np.float64, rng=0)
+    rng = np.random.default_rng(0)
+    x, d_h = rng.normal(size=(5, 4, 2)), rng.normal(size=(4, 3))
+    norms, _ = flow.gradient_flow(layer, x, d_h)
+    for t in range(5):  # the last 5 − t steps by themselves: their initial state's gradient
+        _, state, _ = layer.forward(x[:t]) if t else (None, None, None)
+        _, _, tape = layer.forward(x[t:], state)
+        d_final = d_h[None] if len(layer.cell.state) == 1 else (d_h[None], np.zeros((1, 4, 3)))
+        _, d_state, _ = layer.backward(tape, None, d_final)
+        for letter, d in zip(layer.cell.state, d_state if isinstance(d_state, tuple) else (d_state,)):
+            assert relative_error(norms[letter][5 - t], np.linalg.norm(d[0], axis=1).mean()) < 1e-12
+
+
+def test_saturation_counts_gates_near_0_and_1():
+    layer = npseq.LSTM(1, 2, dtype=np.float64, rng=0)
+    layer.theta[...] = 0
+    layer.params["bias_ih_l0"][...] = [9, 9, -9, 0, 5, 5, 0, 0]  # i open, f half shut, o half open
+    _, saturated = flow.gradient_flow(layer, np.zeros((3, 1, 1)), np.ones((1, 2)))
+    assert saturated == {"i": 1.0, "f": 0.5, "o": 0.0}
+
+
+def test_the_lstms_gradient_reaches_further_back_than_the_rnns(tmp_path, capsys):
+    out = tmp_path / "flow.csv"
+    assert flow.main(["--models", "rnn,lstm", "--length", "30", "--epochs", "1", "--output", str(out), "--seed", "1"]) == 0
+    with open(out) as file:
+        last = {(row["panel"], row["curve"]): float(row["relative_norm"]) for row in csv.DictReader(file) if row["steps_before_the_loss"] == "30"}
+    assert last["untrained", "lstm"] > 1e3 * last["untrained", "rnn"] and last["untrained", "lstm c"] > 1e3 * last["untrained", "rnn"]
+    assert "saturated" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_every_picture_is_drawn(tmp_path, small_csv, ending, capsys):  # noqa: F811
+    pytest.importorskip("matplotlib")
+    from npseq import predict
+    def picture(name):
+        return str(tmp_path / f"{name}.{ending}")
+    assert status(["--model", "rnn", "--data", small_csv, "--plot", picture("forecast"), "--out-dir", str(tmp_path), "--quiet", *SMALL]) == 0
+    assert status(["--model", "rnn", "--data", "japanese_vowels", "--plot", picture("table"), "--out-dir", str(tmp_path / "b"), "--quiet", *SMALL]) == 0
+    assert predict.main([str(tmp_path / "rnn_rnn_best.pth"), "--data", small_csv, "--output", str(tmp_path / "p.csv"), "--steps", "24",
+                         "--interval", "0.9", "--plot", picture("beyond")]) == 0
+    assert compare.main(["--models", "rnn", "--seeds", "1", "--data", small_csv, "--plot", picture("curves"), *SMALL]) == 0
+    assert flow.main(["--models", "rnn", "--length", "6", "--epochs", "1", "--plot", picture("flow")]) == 0
+    for name in ("forecast", "table", "beyond", "curves", "flow"):
+        content = (tmp_path / f"{name}.{ending}").read_bytes()
+        assert len(content) > 5000 and content.startswith(b"\x89PNG" if ending == "png" else b"<?xml")
+
+
+def test_without_matplotlib_one_line_names_the_install_command(tmp_path, monkeypatch, capsys):
+    import sys
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(plots.PlotError, match=r"pip install 'npseq\[plot\]'"):
+        plots.check("x.png")
+    assert status(["--epochs", "1", "--plot", "x.png", "--out-dir", str(tmp_path)]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "npseq[plot]" in message and list(tmp_path.iterdir()) == []
