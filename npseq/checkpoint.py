@@ -314,7 +314,7 @@ def _checked(data, key, dtype, count):
 def _swapped(data, dtype):
     """Big-endian bytes in this machine's order; a complex number is two reals."""
     size = item_size(dtype) // (2 if dtype in ("c8", "c16") else 1)
-    return data[:data.size // size * size].reshape(-1, size)[:, ::-1].reshape(-1)
+    return np.ascontiguousarray(data[:data.size // size * size].reshape(-1, size)[:, ::-1]).reshape(-1)
 
 
 # ---- models ----

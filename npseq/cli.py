@@ -10,6 +10,7 @@ COMMANDS = {
     "predict": ("npseq.predict", "write a trained model's answers for new data"),
     "compare": ("npseq.compare", "train several models side by side"),
     "flow": ("npseq.flow", "how far back the gradient reaches, in each model"),
+    "inspect": ("npseq.inspect_file", "show what a .pth file holds, running nothing in it"),
     "gradcheck": ("npseq.gradcheck", "check every gradient against the complex step"),
     "export": ("npseq.onnx", "write a trained model as an ONNX file"),
     "explain": ("npseq.explain", "every equation of a small network with its numbers put in"),
