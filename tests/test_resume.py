@@ -1,5 +1,10 @@
 """A run that was interrupted and continued gives the files of one that was not, byte for byte."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -16,7 +21,8 @@ RUNS = {
 
 
 def files(folder):
-    return {f.name: f.read_bytes() for f in folder.iterdir() if f.suffix == ".pth"}
+    """Of a killed run a temporary file, whose name begins with a dot, may be left beside them."""
+    return {f.name: f.read_bytes() for f in folder.iterdir() if f.suffix == ".pth" and not f.name.startswith(".")}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -89,3 +95,35 @@ def test_a_missing_file_or_one_of_another_kind_is_refused(tmp_path, capsys):
     checkpoint.save(tmp_path / "other.pth", {"a": np.zeros(2)})
     assert status(["--resume", str(tmp_path / "other.pth")]) == 2
     assert "no file to continue from" in capsys.readouterr().err
+
+
+@pytest.mark.wide
+def test_random_kills_leave_whole_files_and_resuming_gives_the_uninterrupted_result(tmp_path, small_csv):  # noqa: F811
+    """SIGKILL at a random moment of a run that writes both files every epoch; NPSEQ_KILLS sets how many (12)."""
+    script = str(Path(train.__file__))
+    run = [sys.executable, script, "--model", "rnn", "--data", small_csv, "--hidden-size", "4", "--epochs", "400", "--checkpoint", "--quiet"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert subprocess.run([*run, "--out-dir", str(whole)]).returncode == 0
+    rng, kills, last = np.random.default_rng(0), 0, parts / "rnn_rnn_last.pth"
+    wanted = int(os.environ.get("NPSEQ_KILLS", 12))
+    while kills < wanted:
+        resume = ["--resume", str(last)] if last.exists() else []
+        process = subprocess.Popen([*run, "--out-dir", str(parts), *resume], stderr=subprocess.PIPE)
+        try:
+            process.wait(timeout=rng.uniform(0.25, 0.7))
+            assert process.returncode == 0, process.stderr.read()
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+        process.stderr.close()
+        for file in parts.glob("*.pth") if parts.exists() else []:
+            if not file.name.startswith("."):
+                checkpoint.load(file)
+        if process.returncode == 0:  # done before the next kill: compare, and begin again
+            assert files(parts) == files(whole)
+            for file in parts.iterdir():
+                file.unlink()
+    if last.exists():
+        assert subprocess.run([*run, "--out-dir", str(parts), "--resume", str(last)]).returncode == 0
+        assert files(parts) == files(whole)
