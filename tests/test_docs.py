@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = ["derivation.md", "tour.md", "pytorch.md"]
-FILES = ["cells.py", "bptt.py", "fused.py", "layers.py", "gradcheck.py", "rtrl.py"]
+FILES = ["cells.py", "bptt.py", "fused_cells.py", "layers.py", "gradcheck.py", "rtrl.py"]
 
 
 def equations():
