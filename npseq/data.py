@@ -259,7 +259,8 @@ class Sequences:
     """Labelled sequences, one after another.
 
     frames (n, C) float64; columns: their C names; starts (S + 1,): sequence s is the rows starts[s] … starts[s+1] − 1;
-    labels (S,) numbers into ``classes``; classes: the names of the labels, sorted; notes: lines on what was done.
+    labels (S,) numbers into ``classes``; classes: the names of the labels, sorted; notes: lines on what was done; names: of
+    the sequences.
     """
 
     name: str
@@ -269,6 +270,7 @@ class Sequences:
     labels: np.ndarray
     classes: list
     notes: list = field(default_factory=list)
+    names: list = field(default_factory=list)
 
     def batch(self, which, mean=0.0, scale=1.0, dtype=np.float32):
         """The sequences ``which`` -> x (B, T, C) standardised and padded with zeros, lengths (B,)."""
@@ -284,7 +286,8 @@ class Sequences:
         """These sequences and then those of ``other``, which has the same columns and classes."""
         return Sequences(self.name, np.concatenate([self.frames, other.frames]), self.columns,
                          np.concatenate([self.starts, self.starts[-1] + other.starts[1:]]),
-                         np.concatenate([self.labels, other.labels]), self.classes, self.notes + other.notes)
+                         np.concatenate([self.labels, other.labels]), self.classes, self.notes + other.notes,
+                         self.names + other.names)
 
     def fingerprint(self):
         digest = hashlib.sha256(repr((self.columns, self.classes)).encode())
@@ -298,8 +301,8 @@ def load_sequences(source, sequence="utterance", label="speaker", inputs=None, t
 
     Args:
         source: ``"japanese_vowels"``, whose official test part is given too, or a path.
-        sequence, label: columns that say to which sequence a row belongs and of which class that is. Rows of one
-            sequence are taken in the order of the file.
+        sequence, label: columns that say to which sequence a row belongs and of which class that is; without labels
+            (None) every label is 0, of no class. Rows of one sequence are taken in the order of the file.
         inputs: names of the columns to use; by default all other columns of numbers, but one that counts the frames.
 
     Raises:
@@ -315,7 +318,9 @@ def load_sequences(source, sequence="utterance", label="speaker", inputs=None, t
 def _sequences(path, name, sequence, label, inputs, time):
     if path.endswith((".npy", ".npz")):
         raise DataError(f"{path}: sequences with labels are read from text files (CSV) only")
-    content = read_csv(path, time, [sequence, label])
+    content = read_csv(path, time, [sequence] if label is None else [sequence, label])
+    if label is None:
+        content.labels[label] = np.zeros(len(content.values), np.int32), []
     if len(content.labels) != 2:
         raise DataError(f"{path}: {sequence!r} is given as the column of the sequence and of the label; two columns "
                         "expected")
@@ -357,7 +362,9 @@ def _sequences(path, name, sequence, label, inputs, time):
         notes.append(f"{count:,} gaps filled by linear interpolation within their sequences")
     _check_size(name, frames, columns)
     rank = sorted(range(len(names)), key=lambda code: _natural(names[code]))
-    return Sequences(name, frames, columns, starts, np.argsort(rank)[labels], [names[code] for code in rank], notes)
+    labels = labels if label is None else np.argsort(rank)[labels]
+    return Sequences(name, frames, columns, starts, labels, [names[code] for code in rank], notes,
+                     list(sequence_names))
 
 
 def _counts_frames(column, counts):

@@ -66,8 +66,8 @@ def make_task(args):
             raise data.DataError(f"--length {args.length} given; at least 2 expected: one marked value in each half")
         return tasks.Adding(args.length, seed=args.seed)
     if not classify:
-        return tasks.Forecast(data.load(args.data, args.time), args.target, args.inputs, args.window, args.horizon, args.lags,
-                              args.scale)
+        table = data.load(args.data, args.time, on_progress=None if getattr(args, "quiet", False) else options.reading())
+        return tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, args.lags, args.scale)
     if args.data not in SEQUENCES and (args.sequence is None or args.label is None):
         raise data.DataError("to classify sequences both are needed: --sequence COLUMN (which rows belong together) and "
                              "--label COLUMN (their class)")

@@ -52,6 +52,7 @@ positive = _number(float, lambda v: v > 0 and math.isfinite(v), "a finite number
 not_negative = _number(float, lambda v: v >= 0 and math.isfinite(v), "a finite number from 0 up")
 finite = _number(float, math.isfinite, "a finite number")
 probability = _number(float, lambda v: 0 <= v < 1, "a probability from 0 up to, not including, 1")
+share = _number(float, lambda v: 0 < v < 1, "a number between 0 and 1")
 
 
 def names(text):
@@ -69,6 +70,29 @@ def given(parser, argv):
     absent = object()
     parser.set_defaults(**{action.dest: absent for action in parser._actions})
     return {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not absent}
+
+
+def progress(items, text):
+    """The items, with a bar in a terminal when going through them takes more than a second."""
+    if not sys.stderr.isatty():
+        return items
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return items
+    return tqdm(items, desc=text, delay=1, leave=False)
+
+
+def reading():
+    """To be called with the share of a file that has been read: a bar in a terminal if it takes more than a second."""
+    bar = iter(progress(range(100), "reading"))
+    shown = -1
+
+    def told(share):
+        nonlocal shown
+        while shown < int(100 * share):
+            shown = next(bar, 100)
+    return told
 
 
 def check_folder(folder):

@@ -63,7 +63,7 @@ def forecast(path, x, actual, predicted, name, title, low=None, high=None, inter
             ax.axvline(x[len(actual)], color="#888888", lw=1, ls=":")
         ax.set_title(title, loc="left")
         ax.set(ylabel=name, xlabel="time" if np.asarray(x).dtype.kind == "M" else "row")
-        ax.legend(ncol=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
+        ax.figure.legend(ncol=3, loc="outside lower center")
         for label in ax.get_xticklabels():
             label.set(rotation=20, ha="right")
 
@@ -95,7 +95,8 @@ def confusion(path, table, classes, title):
         ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for i, j in np.ndindex(table.shape):
             if table[i, j]:
-                ax.text(j, i, table[i, j], ha="center", va="center", fontsize=9, color="white" if share[i, j] > 0.5 else "#222222")
+                ax.text(j, i, table[i, j], ha="center", va="center", fontsize=9,
+                        color="white" if share[i, j] > 0.5 else "#222222")
         ax.set(title=title, xlabel="answer", ylabel="class", xticks=range(len(classes)), yticks=range(len(classes)))
         ax.set_xticklabels(classes, rotation=45 if max(map(len, classes)) > 3 else 0)
         ax.set_yticklabels(classes)

@@ -130,6 +130,20 @@ class Windows:
         O = len(self.target_columns)
         return np.asarray(y, np.float64) * np.tile(self.spread[:O], self.horizon) + np.tile(self.mean[:O], self.horizon)
 
+    def metrics(self, predictions, rows):
+        """Root mean square and mean absolute error in the data's own units, over all predicted values."""
+        squares, sizes = np.zeros(self.output_size), np.zeros(self.output_size)
+        for start in range(0, len(rows), CHUNK):
+            part = slice(start, start + CHUNK)
+            errors = predictions[part] - self.to_units(self.targets(rows[part]))
+            squares += (errors * errors).sum(axis=0)
+            sizes += np.abs(errors).sum(axis=0)
+        squares, sizes = squares / len(rows), sizes / len(rows)
+        result = {"rmse": float(np.sqrt(squares.mean())), "mae": float(sizes.mean())}
+        if self.output_size > 1:
+            result["rmse_by_output"] = np.sqrt(squares).tolist()
+        return result
+
     def scaling(self):
         """Of ``Model.predict``: how inputs and outputs in the data's own units are scaled; the calendar is not."""
         O, others = len(self.target_columns), self._from_lags - self._from_calendar
@@ -184,20 +198,6 @@ class Forecast(Windows):
     def batch(self, rows, dtype=np.float32):
         """The examples whose first predicted rows are ``rows`` -> x (B, window, I), target (B, horizon · targets)."""
         return Batch(self.inputs(rows, dtype), self.targets(rows).astype(dtype))
-
-    def metrics(self, predictions, rows):
-        """Root mean square and mean absolute error in the data's own units, over all predicted values."""
-        squares, sizes = np.zeros(self.output_size), np.zeros(self.output_size)
-        for start in range(0, len(rows), CHUNK):
-            part = slice(start, start + CHUNK)
-            errors = predictions[part] - self.to_units(self.targets(rows[part]))
-            squares += (errors * errors).sum(axis=0)
-            sizes += np.abs(errors).sum(axis=0)
-        squares, sizes = squares / len(rows), sizes / len(rows)
-        result = {"rmse": float(np.sqrt(squares.mean())), "mae": float(sizes.mean())}
-        if self.output_size > 1:
-            result["rmse_by_output"] = np.sqrt(squares).tolist()
-        return result
 
     def baselines(self):
         """name -> metrics of the baselines on the test rows (``baselines.forecasts``), each target column by itself."""
@@ -292,12 +292,7 @@ class Classification:
     def metrics(self, logits, rows):
         """Share of right answers, the same for each class (None for one that is not there), and the table of answers:
         one line for each true class, one column for each answer."""
-        truth, answer = self.labels[rows], np.argmax(logits, axis=1)
-        confusion = np.zeros((self.output_size, self.output_size), np.int64)
-        np.add.at(confusion, (truth, answer), 1)
-        counts = confusion.sum(axis=1)
-        return {"accuracy": float((truth == answer).mean()), "confusion": confusion.tolist(),
-                "recall": [int(confusion[k, k]) / int(n) if n else None for k, n in enumerate(counts)]}
+        return class_metrics(self.labels[rows], np.argmax(logits, axis=1), self.output_size)
 
     def baselines(self):
         """name -> metrics on the test part: always the most frequent class; the class whose mean frame is nearest to
@@ -336,6 +331,15 @@ class Classification:
     def fingerprint(self):
         parts = {part: rows.tolist() for part, rows in self.parts.items()}
         return _fingerprint(self.sequences.fingerprint(), parts, self.recipe())
+
+
+def class_metrics(truth, answer, classes):
+    """The labels (n,) and the answers (n,), numbers below ``classes`` -> as ``Classification.metrics``."""
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (truth, answer), 1)
+    counts = confusion.sum(axis=1)
+    return {"accuracy": float((truth == answer).mean()), "confusion": confusion.tolist(),
+            "recall": [int(confusion[k, k]) / int(n) if n else None for k, n in enumerate(counts)]}
 
 
 class Adding:

@@ -17,11 +17,9 @@ import time
 
 import numpy as np
 
-from npseq import __version__, checkpoint, jobs, options, plots, resume, threads
+from npseq import __version__, checkpoint, forecasts, jobs, options, plots, resume, threads
 from npseq.fit import Diverged, fit, fit_lbfgs, predict
 from npseq.model import MODELS
-
-QUANTILES = np.linspace(0, 1, 201)  # of the validation part's residuals that a forecaster's file keeps, for intervals
 
 
 def parser():
@@ -83,7 +81,9 @@ def main(argv=None):
     bar = _Bar(args.epochs, quiet=args.quiet)
 
     def save_best(progress, **more):
-        checkpoint.save_model(path, model, {"recipe": task.recipe(), "seed": args.seed, "best_epoch": progress.best_epoch, **more})
+        columns = {name: getattr(args, name) for name in ("time", "sequence", "label") if getattr(args, name)}
+        checkpoint.save_model(path, model, {"recipe": task.recipe(), "columns": columns, "seed": args.seed,
+                                            "best_epoch": progress.best_epoch, **more})
 
     def on_epoch(progress, improved):
         row = progress.history[-1]
@@ -96,8 +96,9 @@ def main(argv=None):
         if args.history:
             _write_history(args.history, progress.history)
 
+    thread_count = args.threads or threads.worthwhile(args.hidden_size)
     try:
-        with threads.limited(args.threads or threads.worthwhile(args.hidden_size)):
+        with threads.limited(thread_count):
             if optimizer is None:
                 progress = fit_lbfgs(model, task, epochs=args.epochs, patience=args.patience, on_epoch=on_epoch)
             else:
@@ -115,14 +116,14 @@ def main(argv=None):
         if not progress.best_epoch:
             return options.INTERRUPTED
 
-    test, validation = task.parts["test"], task.parts["validation"]
-    if task.kind == "forecast":  # what intervals are made of; the weights are those that were kept
-        residuals = task.to_units(task.targets(validation)) - predict(model, task, validation)
-        save_best(progress, residual_quantiles=np.quantile(residuals, QUANTILES, axis=0).tolist())
-    elif not os.path.exists(path):
-        save_best(progress)
-    model = checkpoint.load_model(path)  # what was kept is what is tested
-    predictions = predict(model, task, test)
+    test = task.parts["test"]
+    with threads.limited(thread_count):
+        if task.kind == "forecast":  # what intervals are made of; the weights are those that were kept
+            save_best(progress, **forecasts.residual_quantiles(model, task))
+        elif not os.path.exists(path):
+            save_best(progress)
+        model = checkpoint.load_model(path)  # what was kept is what is tested
+        predictions = predict(model, task, test)
     results, baselines = task.metrics(predictions, test), task.baselines()
     seconds = time.perf_counter() - started
     say(f"\nbest epoch {progress.best_epoch}, kept in {path}; {seconds:.1f} s in all\n")
