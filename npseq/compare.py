@@ -1,6 +1,7 @@
-"""Train several models side by side on one task: ``npseq compare``."""
+"""``npseq compare``: train several models side by side on one task, several seeds each; one table and one picture."""
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -10,133 +11,148 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from . import options, plots, train
-from .data import DataError
-from .model import MODELS
+from . import jobs, options, plots, train
 
 DEFAULT = ["rnn", "lstm", "gru", "optimized_lstm"]
 FORMS = {"rmse": ("RMSE", "{:.1f}"), "mse": ("MSE", "{:.5f}"), "accuracy": ("accuracy", "{:.1%}")}
+OWN = ["--model", "--seed", "--out-dir", "--report", "--quiet", "--history", "--checkpoint", "--resume"]
 
 
-def run(model, seed, training):
-    """One training in this process -> its report.
-
-    Raises:
-        DataError: with the command's own message when it ends with another status than 0.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        report, errors = os.path.join(folder, "report.json"), os.path.join(folder, "errors.txt")
-        argv = [*training, "--model", model, "--seed", str(seed), "--quiet", "--out-dir", folder, "--report", report]
-        with open(errors, "w", encoding="utf-8") as file, contextlib.redirect_stderr(file):
-            try:
-                status = train.main(argv)
-            except SystemExit as end:
-                status = end.code
-        if status == options.INTERRUPTED:
-            raise KeyboardInterrupt
-        if status:
-            with open(errors, encoding="utf-8") as file:
-                raise DataError(file.read().strip().removeprefix("npseq train: error: ") or f"{model} ended with status {status}")
-        with open(report, encoding="utf-8") as file:
-            return json.load(file)
+class RunFailed(Exception):
+    """A training ended with the exit status ``args[1]``; ``args[0]`` is its message."""
 
 
-def table(reports):
-    """Markdown: a line for each model and each baseline, best first.
-
-    ``reports``: model -> reports of its seeds. "epochs to level" is after how many epochs the validation loss was as
-    small as the best one of the model whose best is largest: a level that every model reaches.
-    """
-    first = next(iter(reports.values()))[0]
-    metric = next(name for name in FORMS if name in first["test"])
-    title, form = FORMS[metric]
-    if metric == "rmse" and max(r["rmse"] for r in [first["test"], *first["baselines"].values()]) < 10:
-        form = "{:.4g}"
-    level = common_level(reports)
-    rows = []
-    for name, runs in reports.items():
-        scores = [r["test"][metric] for r in runs]
-        spread = f" ({form.format(min(scores))} – {form.format(max(scores))})" if len(runs) > 1 else ""
-        reached = [next(row["epoch"] for row in r["history"] if row["validation_loss"] <= level * (1 + 1e-12)) for r in runs
-                   if min(row["validation_loss"] for row in r["history"]) <= level * (1 + 1e-12)]
-        rows.append((np.mean(scores), f"| {name} | {runs[0]['parameters']:,} | {form.format(np.mean(scores))}{spread} | "
-                     f"{np.median([r['seconds'] for r in runs]):.1f} | {np.mean(reached):.1f} |" if reached else
-                     f"| {name} | {runs[0]['parameters']:,} | {form.format(np.mean(scores))}{spread} | "
-                     f"{np.median([r['seconds'] for r in runs]):.1f} | – |"))
-    rows += [(r[metric], f"| {name} | | {form.format(r[metric])} | | |") for name, r in first["baselines"].items()]
-    rows.sort(key=lambda row: row[0], reverse=metric == "accuracy")
-    return "\n".join([f"| | parameters | test {title} | seconds | epochs to level |", "|---|---|---|---|---|", *(row for _, row in rows)])
-
-
-def common_level(reports):
-    """The largest of the models' mean best validation losses."""
-    return max(float(np.mean([min(row["validation_loss"] for row in r["history"]) for r in runs])) for runs in reports.values())
+def parser():
+    p = options.Parser(prog="npseq compare",
+                       description="Train models side by side; every other option is one of npseq train.",
+                       epilog="example: npseq compare --models lstm,gru --seeds 2 --epochs 3")
+    p.add_argument("--models", default=DEFAULT, type=jobs.models, metavar="M,M",
+                   help=f"default: {','.join(DEFAULT)}")
+    p.add_argument("--seeds", default=3, type=options.positive_int, metavar="N",
+                   help="train each model with the seeds 0 … N − 1; default: 3")
+    p.add_argument("--jobs", default=1, type=options.positive_int, metavar="N",
+                   help="trainings at the same time; default: 1, which measures the seconds best")
+    p.add_argument("--plot", metavar="FILE.png", help="draw the validation losses there (.png or .svg)")
+    p.add_argument("--output", metavar="FILE.json", help="write every training's report there")
+    return p
 
 
 def main(argv=None):
-    """``npseq compare``; -> exit status. Options that are not its own are those of ``npseq train``."""
-    p = options.Parser(prog="npseq compare", description="Train models side by side; other options as for npseq train.",
-                       epilog="example: npseq compare --models lstm,gru --seeds 2 --epochs 3")
-    p.add_argument("--models", default=DEFAULT, type=lambda text: [options.name(m) for m in options.names(text)], metavar="M,M",
-                   help=f"of {', '.join(MODELS)}; default: {','.join(DEFAULT)}")
-    p.add_argument("--seeds", default=3, type=options.positive_int, metavar="N", help="train each so many times; default: 3")
-    p.add_argument("--jobs", default=1, type=options.positive_int, metavar="N", help="trainings at the same time; default: 1")
-    p.add_argument("--plot", metavar="FILE.png", help="draw the validation losses there (.png or .svg)")
-    p.add_argument("--output", metavar="FILE.json", help="write every run's report there")
+    """``npseq compare``; -> exit status, that of a training which fails."""
+    p = parser()
     args, training = p.parse_known_args(argv)
     try:
-        unknown = [name for name in args.models if name not in MODELS]
-        if unknown:
-            raise ValueError(f"argument --models: {unknown[0]!r} given, names of {', '.join(MODELS)} expected")
-        taken = [name for name in ("--model", "--seed", "--report", "--out-dir", "--resume") if name in
-                 [word.split("=")[0] for word in training]]
-        if taken:
-            raise ValueError(f"{taken[0]} given: npseq compare sets it itself (--models, --seeds)")
-        train.parser().parse_args(training)  # a wrong option ends here, before anything is trained
+        given = {word.split("=")[0] for word in training}
+        if taken := [name for name in OWN if name in given]:
+            raise ValueError(f"{taken[0]} given: npseq compare sets that itself; leave it out")
+        check = train.parser()
+        check.prog = p.prog
+        jobs.make_task(check.parse_args(training))  # a wrong option or file ends here, before anything is trained
         if args.plot:
             plots.check(args.plot)
         for file in (args.plot, args.output):
             if file:
                 options.check_folder(os.path.dirname(file) or ".")
-        reports = _train_all(args, training)
-        print(table(reports))
-        if args.plot:
-            histories = {name: [[row["validation_loss"] for row in r["history"]] for r in runs] for name, runs in reports.items()}
-            plots.curves(args.plot, histories, "Validation loss by epoch", common_level(reports))
+        if args.jobs > 1 and "--threads" not in given:
+            training = [*training, "--threads", "1"]
+        reports = train_all(args.models, range(args.seeds), training, args.jobs)
         if args.output:
             with open(args.output, "w", encoding="utf-8") as file:
                 json.dump(reports, file, indent=1)
+    except RunFailed as failure:
+        message, status = failure.args
+        print(f"{p.prog}: {message}", file=sys.stderr)
+        return status
     except (OSError, ValueError) as error:
         p.error(str(error))
     except KeyboardInterrupt:
         print(f"{p.prog}: interrupted", file=sys.stderr)
         return options.INTERRUPTED
+    print(table(reports))
+    if args.plot:
+        losses = {name: [_losses(report) for report in runs] for name, runs in reports.items()}
+        first = next(iter(reports.values()))[0]
+        plots.curves(args.plot, losses, f"{first['data']}: validation loss by epoch", level=level_of(reports))
     return options.OK
 
 
-def _train_all(args, training):
-    """model -> reports, with a line for each training that is done."""
-    wanted = [(model, seed) for model in args.models for seed in range(args.seeds)]
-    reports = {model: [] for model in args.models}
+def train_all(models, seeds, training, jobs=1):
+    """model -> the reports of its seeds; a line for each training that is done goes to stderr.
 
-    def done(model, seed, report):
-        reports[model].append(report)
-        print(f"{sum(map(len, reports.values())):3}/{len(wanted)}  {model} seed {seed}  best epoch {report['best_epoch']}  "
-              f"{report['seconds']:.1f} s", file=sys.stderr, flush=True)
-
-    if args.jobs == 1:
-        for model, seed in wanted:
-            done(model, seed, run(model, seed, training))
-        return reports
-    training = training if "--threads" in " ".join(training) else [*training, "--threads", "1"]
-    pool = ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn"))
+    Raises:
+        RunFailed: for the first training that does not end well.
+    """
+    wanted = [(model, seed) for model in models for seed in seeds]
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) if jobs > 1 else None
+    reports = {model: [] for model in models}
     try:
-        futures = [pool.submit(run, model, seed, training) for model, seed in wanted]
-        for (model, seed), future in zip(wanted, futures):
-            done(model, seed, future.result())
+        submit = (lambda *run: pool.submit(train_one, *run).result) if pool else (lambda *run: lambda: train_one(*run))
+        runs = [submit(model, seed, training) for model, seed in wanted]
+        for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
+            print(f"{number:3}/{len(wanted)}  {model}, seed {seed}", end="", file=sys.stderr, flush=True)
+            reports[model].append(report := run())
+            print(f": best epoch {report['best_epoch']}, {report['seconds']:.1f} s", file=sys.stderr, flush=True)
+    except BaseException:
+        print(file=sys.stderr)  # the line that was begun
+        raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        if pool:
+            pool.shutdown(wait=True, cancel_futures=True)
     return reports
+
+
+def train_one(model, seed, training):
+    """One run of ``npseq train`` in this process -> its report."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as errors:
+        report = os.path.join(folder, "report.json")
+        try:
+            status = train.main([*training, "--model", model, "--seed", str(seed), "--quiet", "--out-dir", folder,
+                                 "--report", report])
+        except SystemExit as end:
+            status = end.code
+        if status == options.INTERRUPTED:
+            raise KeyboardInterrupt
+        if status:
+            message = errors.getvalue().strip().split(": ", 1)[-1].split("; no weights")[0].split("; the best")[0]
+            raise RunFailed(f"{model}, seed {seed}: {message}", status)
+        with open(report, encoding="utf-8") as file:
+            return json.load(file)
+
+
+def level_of(reports):
+    """The largest of all runs' smallest validation losses: a level that every run reaches."""
+    return max(min(_losses(report)) for runs in reports.values() for report in runs)
+
+
+def table(reports):
+    """Markdown: a line for each model (means over its runs, smallest – largest) and each baseline, best first.
+
+    ``reports``: model -> reports of its runs. "epochs to the level": how many until the validation loss was as small as
+    ``level_of``.
+    """
+    first, level = next(iter(reports.values()))[0], level_of(reports)
+    metric = next(name for name in FORMS if name in first["test"])
+    title, form = FORMS[metric]
+    if metric == "rmse" and max(r["rmse"] for r in [first["test"], *first["baselines"].values()]) < 10:
+        form = "{:.4g}"
+    rows = [(result[metric], [name, "", form.format(result[metric]), "", ""])
+            for name, result in first["baselines"].items()]
+    for name, runs in reports.items():
+        scores = [report["test"][metric] for report in runs]
+        reached = [next(k for k, loss in enumerate(_losses(report), 1) if loss <= level) for report in runs]
+        spread = f" ({form.format(min(scores))} – {form.format(max(scores))})" if len(runs) > 1 else ""
+        seconds = np.median([report["seconds"] for report in runs])
+        cells = [f"**{name}**", f"{runs[0]['parameters']:,}", form.format(np.mean(scores)) + spread, f"{seconds:.1f}",
+                 f"{np.mean(reached):.1f}"]
+        rows.append((np.mean(scores), cells))
+    rows.sort(key=lambda row: row[0], reverse=metric == "accuracy")
+    header = ["", "parameters", f"test {title}", "seconds", f"epochs to a validation loss of {level:.4g}"]
+    lines = [header, ["---"] * len(header), *(cells for _, cells in rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _losses(report):
+    return [row["validation_loss"] for row in report["history"]]
 
 
 if __name__ == "__main__":

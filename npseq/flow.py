@@ -1,154 +1,186 @@
-"""How the gradient fares on its way back: ‖∂L/∂h_t‖ against the distance from the loss, ``npseq flow``.
+"""``npseq flow``: how the gradient fares on its way back, ‖∂L/∂h_t‖ against the distance of step t from the loss.
 
-In a plain RNN it goes through the same matrix and the same tanh at every step, so over a distance it vanishes or, with
-larger weights, explodes (Bengio et al., IEEE Trans. Neural Networks 5, 1994; Pascanu et al. 2013, arXiv 1211.5063v2). The
-LSTM's cell state is carried by the forget gate alone, and so is its gradient.
+In a plain RNN it goes through the same matrix and a tanh at every step, so with the distance it vanishes or, with
+larger weights, explodes (Bengio et al., IEEE Trans. Neural Networks 5, 1994; Pascanu et al. 2013, arXiv
+1211.5063v2). The LSTM's cell state is carried by the forget gate alone, and so is its gradient.
 """
 
 import csv
+import os
 import sys
+from typing import NamedTuple
 
 import numpy as np
 
-from . import bptt, jobs, options, optim, plots, threads
-from .data import DataError
+from . import bptt, jobs, losses, optim, options, plots, threads
 from .fit import Diverged, fit
-from .model import MODELS, Model
+from .model import Model
 
-DEFAULT = ["rnn", "lstm", "gru"]  # the optimized ones have the same gradients
-SATURATED = 0.1  # a gate below this, or above 1 minus it (Karpathy et al. 2015, arXiv 1506.02078v2)
+DEFAULT = ["rnn", "lstm", "gru"]  # an optimized twin has the same gradients
+LOGISTIC = "ifozr"  # letters of the gates that are between 0 and 1
+SHUT, OPEN = 0.1, 0.9  # a gate is saturated below and above these (Karpathy et al. 2015, arXiv 1506.02078v2)
+EXAMPLES = 64  # over which everything is averaged
+MARKS = "█▇▆▅▄▃▂▁ "  # of the text picture, a factor of ten each
+
+
+class Flow(NamedTuple):
+    """norms: letter of the state -> (T + 1,) ‖∂L/∂state‖ at 0 … T steps before the loss; gates: letter -> (T, 2) the
+    shares of its values below ``SHUT`` and above ``OPEN``, at 0 … T − 1 steps before the loss."""
+
+    norms: dict
+    gates: dict
 
 
 def gradient_flow(layer, x, d_h):
-    """‖∂L/∂state_t‖ for every t, of a loss that reads the final h of a one-layer, one-direction layer.
+    """The ``Flow`` of a loss that reads the final h of a layer of one level and one direction.
+
+    Norms are over the units, averaged over the sequences.
 
     Args:
-        layer: a ``Recurrent``.
-        x: (T, B, I). d_h: (B, H), the gradient of the loss with respect to the final h.
-
-    Returns:
-        letter of the state -> (T + 1,) norms over units, averaged over sequences, distance 0 (the last step) first; and
-        gate -> share of its values that are saturated (below 0.1 or above 0.9), for gates that are logistic.
+        layer: a ``Recurrent``. x: (T, B, I). d_h: (B, H), the gradient of the loss with respect to the final h.
     """
     cell, weights, (T, B, _) = layer.cell, layer.weights(), x.shape
     state = tuple(np.zeros((size, B), layer.dtype) for size in layer.state_sizes())
-    tapes, gates = [], []
-    for t in range(T):  # a tape for each step, so that the gradient can be read between them
+    tapes, values = [], []
+    for t in range(T):  # a tape for each step, so that the gradient can be read between the steps
         _, state, tape = bptt.forward_through_time(cell, weights, x[t:t + 1].transpose(0, 2, 1), state)
+        cache, _ = tape.segments[0].caches[0]
         tapes.append(tape)
-        gates.append(np.stack(tape.segments[0].caches[0][0][:len(cell.gates)]))
+        values.append(np.stack(cache[:len(cell.gates)]))  # a cache starts with the gates' values
     d_state = (np.ascontiguousarray(d_h.T), *(np.zeros_like(part) for part in state[1:]))
     norms = [[_norm(d) for d in d_state]]
     for tape in reversed(tapes):
         _, _, d_state = bptt.backward_through_time(cell, weights, tape, None, d_state, need_dx=False)
         norms.append([_norm(d) for d in d_state])
-    values = np.stack(gates)
-    saturated = {gate: float(((values[:, k] < SATURATED) | (values[:, k] > 1 - SATURATED)).mean())
-                 for k, gate in enumerate(cell.gates) if gate in "ifozr"}
-    return dict(zip(cell.state, np.array(norms).T)), saturated
+    values = np.stack(values[::-1])  # (T, G, H, B)
+    saturated = np.stack([(values < SHUT).mean((2, 3)), (values > OPEN).mean((2, 3))], axis=-1)
+    return Flow(dict(zip(cell.state, np.array(norms).T)),
+                {gate: saturated[:, k] for k, gate in enumerate(cell.gates) if gate in LOGISTIC})
 
 
 def _norm(d):
-    return float(np.sqrt((d.astype(np.float64) ** 2).sum(axis=0)).mean())
+    return np.sqrt((d * d).sum(axis=0)).mean()
 
 
-def measure(model, task, count=64):
-    """``gradient_flow`` of a ``Model``'s own loss on ``count`` training examples of full length."""
-    rows = task.parts["train"][:count]
-    batch = task.batch(rows, model.dtype)
-    if batch.lengths is not None:  # only the longest, so that every distance is one of real steps
-        longest = batch.lengths == batch.lengths.max()
-        batch = type(batch)(batch.x[longest], batch.target[longest])
-    y, (_, head_tape) = model.forward(batch.x)
-    from .losses import LOSSES
-    _, dy = LOSSES[model.loss](y, batch.target)
+def measure(model, task):
+    """The ``Flow`` of a model's own loss on training examples, of a classifier's the longest ones, in float64."""
+    model, rows = model.astype(np.float64), task.parts["train"][:EXAMPLES]
+    x, target, lengths = task.batch(rows, np.float64)
+    if lengths is not None:  # so that every distance is one of real steps
+        x, target = x[lengths == lengths.max()], target[lengths == lengths.max()]
+    y, (_, head_tape) = model.forward(x)
+    _, dy = losses.LOSSES[model.loss](y, target)
     d_h, _ = model.fc.backward(head_tape, dy)
-    return gradient_flow(model.rnn, batch.x.swapaxes(0, 1), d_h)
+    return gradient_flow(model.rnn, x.swapaxes(0, 1), d_h)
 
 
-def text_picture(flows, width=60):
-    """The curves as text: for each model and state a line of marks, one a step, from 1 (full) down to 1e-8 (empty)."""
-    marks = "█▇▆▅▄▃▂▁ "
-    lines = [f"each mark: ‖∂L/∂h‖ relative to the last step's, from {marks[0]} = 1 or more to blank = 1e-8 or less; right: further back"]
-    for panel, curves in flows.items():
-        lines.append(f"\n{panel}")
-        for name, norms in curves.items():
-            picked = norms[np.linspace(0, len(norms) - 1, min(width, len(norms))).astype(int)]
-            level = np.clip(-np.log10(np.where(picked > 0, picked, 1e-300)), 0, 8)
-            shown = "".join(marks[int(round(v))] for v in level)
-            lines.append(f"  {name:18} {shown} {norms[-1]:.1e}")
-    return "\n".join(lines)
+def parser():
+    p = options.Parser(prog="npseq flow", description="The gradient's norm against the distance from the loss.",
+                       epilog="example: npseq flow --length 30 --epochs 1 --output flow.csv")
+    p.add_argument("--models", default=DEFAULT, type=jobs.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}")
+    p.add_argument("--epochs", default=5, type=options.positive_int, metavar="N", help="of training; default: 5")
+    p.add_argument("--hidden-size", default=32, type=options.positive_int, metavar="N", help="default: 32")
+    p.add_argument("--lr", default=0.001, type=options.positive, metavar="RATE", help="learning rate; default: 0.001")
+    p.add_argument("--forget-bias", default=1.0, type=options.finite, metavar="B",
+                   help="of the LSTM's forget gate, at the start; default: 1")
+    p.add_argument("--gain", default=4.0, type=options.positive, metavar="G",
+                   help="also show recurrent weights that are so many times as large; default: 4")
+    p.add_argument("--seed", default=0, type=options.natural, metavar="N", help="default: 0")
+    jobs.add_data_options(p, default=jobs.ADDING)
+    p.add_argument("--output", metavar="FILE.csv", help="write the numbers there")
+    p.add_argument("--plot", metavar="FILE.png", help="draw the picture there (.png or .svg)")
+    return p
 
 
 def main(argv=None):
     """``npseq flow``; -> exit status."""
-    p = options.Parser(prog="npseq flow", description="The gradient's norm against the distance from the loss.",
-                       epilog="example: npseq flow --data adding --length 50 --epochs 2")
-    p.add_argument("--models", default=DEFAULT, type=lambda text: [options.name(m) for m in options.names(text)], metavar="M,M",
-                   help=f"of {', '.join(MODELS)}; default: {','.join(DEFAULT)}")
-    p.add_argument("--epochs", default=3, type=options.positive_int, metavar="N", help="of training; default: 3")
-    p.add_argument("--hidden-size", default=32, type=options.positive_int, metavar="N", help="default: 32")
-    p.add_argument("--lr", default=0.001, type=options.positive, metavar="RATE", help="default: 0.001")
-    p.add_argument("--gain", default=4.0, type=options.positive, metavar="G", help="of the third panel, whose recurrent weights "
-                   "are so many times as large; default: 4")
-    jobs.add_data_options(p)
-    jobs.add_training_options(p)
-    p.add_argument("--output", metavar="FILE.csv", help="write the numbers there")
-    p.add_argument("--plot", metavar="FILE.png", help="draw the picture there (.png or .svg)")
-    p.set_defaults(data="adding", forget_bias=1.0)
+    p = parser()
     args = p.parse_args(argv)
-    args.num_layers, args.bidirectional, args.dropout, args.recurrent_dropout = 1, False, 0.0, 0.0
-    unknown = [name for name in args.models if name not in MODELS]
-    flows, saturation = {"untrained": {}, "trained": {}, f"untrained, recurrent weights × {args.gain:g}": {}}, {}
     try:
-        if unknown:
-            raise ValueError(f"argument --models: {unknown[0]!r} given, names of {', '.join(MODELS)} expected")
         if args.plot:
             plots.check(args.plot)
+        for file in (args.output, args.plot):
+            if file:
+                options.check_folder(os.path.dirname(file) or ".")
         task = jobs.make_task(args)
-        with threads.limited(args.threads or 1):
+        larger = f"untrained, recurrent weights × {args.gain:g}"
+        flows = {"untrained": {}, "trained": {}, larger: {}}
+        with threads.limited(threads.worthwhile(args.hidden_size)):
             for name in args.models:
-                args.model = name
-                args.forget_bias = 1.0 if "lstm" in name else None
-                model = jobs.make_model(args, task, np.random.default_rng(args.seed))
-                _record(flows["untrained"], saturation, name, "untrained", measure(model, task))
-                larger = jobs.make_model(args, task, np.random.default_rng(args.seed))
-                larger.params["rnn.weight_hh_l0"][...] *= args.gain
-                _record(list(flows.values())[2], {}, name, "", measure(larger, task))
-                print(f"training {name}", file=sys.stderr, flush=True)
-                fit(model, task, jobs.make_optimizer(args, model) or optim.Adam(model.theta, args.lr), epochs=args.epochs,
-                    batch_size=args.batch_size, clip=args.clip, rng=np.random.default_rng(args.seed))
-                _record(flows["trained"], saturation, name, "trained", measure(model, task))
-        if args.output:
-            _write(args.output, flows)
-        if args.plot:
-            plots.flow(args.plot, flows, f"Gradient flow: {task.name}")
-    except (OSError, ValueError, DataError, Diverged) as error:
+                more = {"forget_bias": args.forget_bias} if "lstm" in name else {}
+                model = Model("optimized_" + name.removeprefix("optimized_"), task.input_size, args.hidden_size,
+                              task.output_size, loss=task.loss, rng=args.seed, **more)
+                flows["untrained"][name] = measure(model, task)
+                model.params["rnn.weight_hh_l0"] *= args.gain
+                flows[larger][name] = measure(model, task)
+                model.params["rnn.weight_hh_l0"] /= args.gain
+                train(model, task, args, name)
+                flows["trained"][name] = measure(model, task)
+    except Diverged as error:
+        print(f"{p.prog}: {name}: {error}: try a smaller --lr (now {args.lr:g})", file=sys.stderr)
+        return options.DIVERGED
+    except (OSError, ValueError) as error:
         p.error(str(error))
-    print(text_picture(flows))
-    print("\nshare of saturated gate values (below 0.1 or above 0.9)")
-    for (name, when), gates in saturation.items():
-        if gates:
-            print(f"  {name:18} {when:10} " + "  ".join(f"{gate} {share:4.0%}" for gate, share in gates.items()))
-    return 0
+    except KeyboardInterrupt:
+        print(f"{p.prog}: interrupted", file=sys.stderr)
+        return options.INTERRUPTED
+    print("\n".join([*text_picture(flows), "", *saturation_table(flows)]))
+    if args.output:
+        write(args.output, flows)
+    if args.plot:
+        plots.flow(args.plot, flows, f"{task.name}: gradient by distance from the loss")
+    return options.OK
 
 
-def _record(curves, saturation, name, when, measured):
-    norms, gates = measured
-    scale = norms["h"][0] or 1.0
-    for letter, values in norms.items():
-        values[values == 0] = np.nan  # c is reached from the step before the last on
-        curves[name if letter == "h" else f"{name} {letter}"] = values / scale
-    saturation[name, when] = gates
+def train(model, task, args, name):
+    """As ``npseq train`` does by default: Adam, batches of 32, clipping at 1."""
+    steps = args.epochs * -(-len(task.parts["train"]) // 32)
+    bar = iter(options.progress(range(steps), f"training {name}"))
+    done = fit(model, task, optim.Adam(model.theta, lr=args.lr), epochs=args.epochs, rng=args.seed,
+               on_step=lambda *_: next(bar, None))
+    if done.interrupted:
+        raise KeyboardInterrupt
 
 
-def _write(path, flows):
+def text_picture(flows, width=60):
+    """Lines: for each panel, model and state a row of marks, the distance growing to the right."""
+    lines = [f"‖∂L/∂h‖ by the distance from the loss, relative to the last step: {MARKS[0]} is 1, each lower mark a",
+             "tenth, blank below 1e-8, ▲ above 10; the number is that of the first step"]
+    for panel, models in flows.items():
+        lines += ["", panel]
+        for name, flow in models.items():
+            for letter, norms in flow.norms.items():
+                relative = norms / (flow.norms["h"][0] or 1.0)
+                shown = relative[np.linspace(0, len(norms) - 1, min(width, len(norms))).astype(int)]
+                tenths = np.clip(-np.log10(np.maximum(shown, 1e-9)), 0, len(MARKS) - 1).round().astype(int)
+                marks = "".join("▲" if value > 10 else MARKS[k] for value, k in zip(shown, tenths))
+                lines.append(f"  {name + ' ∂' + letter:18} {marks} {relative[-1]:.1e}")
+    return lines
+
+
+def saturation_table(flows):
+    """Lines: for each panel, model and gate the shares of its values near 0 and near 1."""
+    lines = [f"saturated gates: share of the values below {SHUT} and above {OPEN}"]
+    for panel, models in flows.items():
+        for name, flow in models.items():
+            shares = ["{} {:4.0%} {:4.0%}".format(gate, *share.mean(axis=0)) for gate, share in flow.gates.items()]
+            if shares:
+                lines.append("   ".join([f"  {name:15}", *shares, panel]))
+    return lines
+
+
+def write(path, flows):
+    """A line for each number: norms as they are, not relative ones."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["panel", "curve", "steps_before_the_loss", "relative_norm"])
-        for panel, curves in flows.items():
-            for name, norms in curves.items():
-                writer.writerows([panel, name, k, repr(float(v))] for k, v in enumerate(norms))
+        writer.writerow(["panel", "model", "quantity", "steps_before_the_loss", "value"])
+        for panel, models in flows.items():
+            for name, flow in models.items():
+                columns = {f"norm of d{letter}": norms for letter, norms in flow.norms.items()}
+                for gate, shares in flow.gates.items():
+                    columns[f"{gate} below {SHUT}"], columns[f"{gate} above {OPEN}"] = shares.T
+                for quantity, values in columns.items():
+                    writer.writerows([panel, name, quantity, k, float(value)] for k, value in enumerate(values))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """From the options of a command to its task, model, optimiser and schedule."""
 
+import argparse
+
 import numpy as np
 
 from . import data, optim, options, tasks
@@ -10,10 +12,18 @@ ADDING, SEQUENCES = "adding", data.SHIPPED_SEQUENCES
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
 
 
-def add_data_options(p):
+def models(text):
+    """The type of an option that takes a comma-separated list of models."""
+    chosen = list(dict.fromkeys(map(options.name, options.names(text))))
+    if not chosen or not set(chosen) <= set(MODELS):
+        raise argparse.ArgumentTypeError(f"{text!r} given, names of {', '.join(MODELS)} expected, with commas between")
+    return chosen
+
+
+def add_data_options(p, default="metro_traffic"):
     d = p.add_argument_group("data and task")
-    d.add_argument("--data", default="metro_traffic", metavar="NAME|FILE",
-                   help=f"a file (.csv, .npy, .npz), or {', '.join([*data.SHIPPED, *SEQUENCES, ADDING])}; default: metro_traffic")
+    d.add_argument("--data", default=default, metavar="NAME|FILE",
+                   help=f"a file (.csv, .npy, .npz), or {', '.join([*data.SHIPPED, *SEQUENCES, ADDING])}; default: {default}")
     d.add_argument("--target", type=options.names, metavar="COLUMNS", help="to forecast; default: the first column")
     d.add_argument("--time", metavar="COLUMN", help="of dates; default: the first column that holds them")
     d.add_argument("--inputs", type=options.names, metavar="COLUMNS", help="other columns that the model sees")

@@ -33,13 +33,13 @@ def check(path):
 
 
 @contextmanager
-def _figure(path, rows=1, columns=1, size=(9, 4.5)):
+def _figure(path, rows=1, columns=1, size=(9, 4.5), **options):
     check(path)
     import matplotlib
     matplotlib.use("Agg")
     from matplotlib import pyplot
     with matplotlib.rc_context(STYLE):
-        figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+        figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
         try:
             yield axes
             metadata = {"Date": None} if str(path).lower().endswith(".svg") else {}
@@ -103,18 +103,36 @@ def confusion(path, table, classes, title):
 
 
 def flow(path, flows, title):
-    """Gradient norms against the distance from the loss: panel -> line -> norms, distance 0 first, NaN where there is
-    none yet."""
-    seen = np.concatenate([norms[norms > 0] for lines in flows.values() for norms in lines.values()])
-    with _figure(path, 1, len(flows), size=(4.8 * len(flows), 4.8)) as axes:
-        for ax, (panel, lines) in zip(axes[0], flows.items()):
-            names = [name for name in lines if not name.endswith(" c")]
-            for name, norms in lines.items():
-                colour = COLOURS[names.index(name.removesuffix(" c")) % len(COLOURS)]
-                ax.plot(np.arange(len(norms)), np.where(norms > 0, norms, np.nan), lw=1.8, color=colour, label=name,
-                        ls="--" if name.endswith(" c") else "-")
-            ax.set(title=panel, xlabel="steps before the loss", yscale="log")
-            ax.set_ylim(max(seen.min(), 1e-12) / 3, seen.max() * 3)
-        axes[0, 0].set_ylabel("‖∂L/∂h‖ (dashed: ‖∂L/∂c‖), last step's = 1")
+    """Gradient norms by distance from the loss, and below them the saturated gates: panel -> model -> ``flow.Flow``."""
+    models = list(next(iter(flows.values())))
+    colour = dict(zip(models, COLOURS))
+    gates = [(name, gate) for name, flow in next(iter(flows.values())).items() for gate in flow.gates]
+    rows = 2 if gates else 1
+    with _figure(path, rows, len(flows), (4.8 * len(flows), 4.2 + 0.32 * len(gates) + 0.9 * (rows - 1)),
+                 height_ratios=[4.2, 0.9 + 0.32 * len(gates)][:rows]) as axes:
+        for column, (panel, lines) in enumerate(flows.items()):
+            top = axes[0, column]
+            for name, flow in lines.items():
+                for letter, norms in flow.norms.items():
+                    relative = np.where(norms > 0, norms, np.nan) / (flow.norms["h"][0] or 1.0)
+                    top.plot(np.arange(len(norms)), relative, lw=1.8, color=colour[name],
+                             ls="-" if letter == "h" else "--",
+                             label=f"{name} ∂{letter}" if len(flow.norms) > 1 else name)
+            top.set(title=panel, xlabel="steps before the loss", yscale="log")
+            for place, (name, gate) in enumerate(gates):  # shut gates to the left, open ones to the right
+                shut, opened = lines[name].gates[gate].mean(axis=0)
+                axes[1, column].barh(place, [-shut, opened], color=colour[name], height=0.7)
+        limits = [ax.get_ylim() for ax in axes[0]]
+        low, high = max(min(low for low, _ in limits), 1e-14), max(high for _, high in limits)
+        for ax in axes[0]:
+            ax.set_ylim(low, high)
+        axes[0, 0].set_ylabel("gradient norm, last step's ‖∂L/∂h‖ = 1")
         axes[0, 0].legend(loc="lower left")
         axes[0, 0].figure.suptitle(title)
+        widest = max([0.05, *(abs(end) for ax in axes[1:].flat for end in ax.get_xlim())])
+        for ax in axes[1:].flat:
+            ax.set(xlim=(-widest, widest), xlabel="below 0.1   ←   share of gate values   →   above 0.9")
+            ax.set_yticks(range(len(gates)), [f"{name} {gate}" for name, gate in gates])
+            ax.xaxis.set_major_formatter(lambda share, _: f"{abs(share):.0%}")
+            ax.axvline(0, color="#888888", lw=1)
+            ax.invert_yaxis()

@@ -133,7 +133,7 @@ def main(argv=None):
     if args.plot:
         _draw(args, task, predictions, results, progress)
     if args.report:
-        report = {"model": args.model, "parameters": int(model.theta.size), "epochs_run": progress.epoch,
+        report = {"model": args.model, "data": task.name, "parameters": int(model.theta.size), "epochs_run": progress.epoch,
                   "best_epoch": progress.best_epoch, "seconds": seconds, "test": results, "baselines": baselines,
                   "seed": args.seed, "history": progress.history,
                   "versions": {"npseq": __version__, "numpy": np.__version__, "python": platform.python_version()}}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import npseq
-from npseq import compare, flow, plots
+from npseq import cli, compare, flow, plots, predict
 from npseq.gradcheck import relative_error
 from test_train import small_csv, status  # noqa: F401
 
@@ -24,12 +24,14 @@ def ended(main, argv):
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_compare_shows_each_models_own_training(tmp_path, small_csv, capsys, jobs):  # noqa: F811
     out = tmp_path / "all.json"
-    assert compare.main(["--models", "rnn,optimized-gru", "--seeds", "2", "--data", small_csv, "--output", str(out), "--jobs", jobs, *SMALL]) == 0
+    assert compare.main(["--models", "rnn,optimized-gru", "--seeds", "2", "--data", small_csv, "--output", str(out),
+                         "--jobs", jobs, *SMALL]) == 0
     shown, reports = capsys.readouterr().out, json.loads(out.read_text())
     report = tmp_path / "r.json"
-    assert status(["--model", "rnn", "--seed", "1", "--data", small_csv, "--quiet", "--report", str(report), "--out-dir", str(tmp_path), *SMALL]) == 0
+    assert status(["--model", "rnn", "--seed", "1", "--data", small_csv, "--quiet", "--report", str(report),
+                   "--out-dir", str(tmp_path), *SMALL]) == 0
     assert json.loads(report.read_text())["test"] == reports["rnn"][1]["test"]
-    line = next(line for line in shown.splitlines() if line.startswith("| rnn"))
+    line = next(line for line in shown.splitlines() if line.startswith("| **rnn**"))
     assert f"{np.mean([r['test']['rmse'] for r in reports['rnn']]):.1f}" in line and "persistence" in shown
 
 
@@ -38,7 +40,15 @@ def test_epochs_to_level_counts_to_a_level_that_every_model_reaches():
         return {"test": {"mse": losses[-1]}, "baselines": {}, "parameters": 1, "seconds": 1.0,
                 "history": [{"epoch": k + 1, "validation_loss": loss} for k, loss in enumerate(losses)]}
     shown = compare.table({"slow": [report([3.0, 2.0, 1.0])], "fast": [report([1.0, 0.5, 0.4])]})
-    assert "| slow | 1 | 1.00000 | 1.0 | 3.0 |" in shown and "| fast | 1 | 0.40000 | 1.0 | 1.0 |" in shown
+    assert "| **slow** | 1 | 1.00000 | 1.0 | 3.0 |" in shown and "| **fast** | 1 | 0.40000 | 1.0 | 1.0 |" in shown
+    assert shown.index("fast") < shown.index("slow")
+
+
+def test_compare_ends_as_a_training_that_diverges(small_csv, capsys):  # noqa: F811
+    assert compare.main(["--models", "lstm,rnn", "--seeds", "1", "--data", small_csv, "--optimizer", "sgd",
+                         "--lr", "1e38", *SMALL]) == 3
+    printed = capsys.readouterr()
+    assert "lstm, seed 0" in printed.err.splitlines()[-1] and "--lr" in printed.err and printed.out == ""
 
 
 @pytest.mark.parametrize("argv, word", [(["--models", "rnn,transformer"], "transformer"), (["--seed", "3"], "--seed"),
@@ -55,7 +65,7 @@ def test_the_flow_is_the_norm_of_the_gradient_at_every_step(kind):
     layer = getattr(npseq, kind)(2, 3, dtype=np.float64, rng=0)
     rng = np.random.default_rng(0)
     x, d_h = rng.normal(size=(5, 4, 2)), rng.normal(size=(4, 3))
-    norms, _ = flow.gradient_flow(layer, x, d_h)
+    norms = flow.gradient_flow(layer, x, d_h).norms
     for t in range(5):  # the last 5 − t steps by themselves: their initial state's gradient
         _, state, _ = layer.forward(x[:t]) if t else (None, None, None)
         _, _, tape = layer.forward(x[t:], state)
@@ -68,33 +78,84 @@ def test_the_flow_is_the_norm_of_the_gradient_at_every_step(kind):
 def test_saturation_counts_gates_near_0_and_1():
     layer = npseq.LSTM(1, 2, dtype=np.float64, rng=0)
     layer.theta[...] = 0
-    layer.params["bias_ih_l0"][...] = [9, 9, -9, 0, 5, 5, 0, 0]  # i open, f half shut, o half open
-    _, saturated = flow.gradient_flow(layer, np.zeros((3, 1, 1)), np.ones((1, 2)))
-    assert saturated == {"i": 1.0, "f": 0.5, "o": 0.0}
+    layer.params["bias_ih_l0"][...] = [9, 9, -9, 0, 5, 5, 0, 0]  # i open, f half shut, o neither
+    gates = flow.gradient_flow(layer, np.zeros((3, 1, 1)), np.ones((1, 2))).gates
+    assert {gate: shares.tolist() for gate, shares in gates.items()} == {
+        "i": [[0, 1]] * 3, "f": [[0.5, 0]] * 3, "o": [[0, 0]] * 3}
 
 
-def test_the_lstms_gradient_reaches_further_back_than_the_rnns(tmp_path, capsys):
+def test_a_gate_that_is_always_open_carries_the_cells_gradient_whole_and_one_that_is_shut_stops_it():
+    layer = npseq.LSTM(1, 2, dtype=np.float64, rng=0)
+    layer.theta[...] = 0
+    for bias, carried in [(40.0, True), (-40.0, False)]:
+        layer.params["bias_ih_l0"][2:4] = bias
+        c = flow.gradient_flow(layer, np.zeros((20, 1, 1)), np.ones((1, 2))).norms["c"]
+        assert c[0] == 0 and (c[1:] == (c[1] if carried else 0)).all() and (c[1] > 0) == carried
+
+
+def test_the_rnns_gradient_vanishes_and_explodes_and_the_lstms_cell_state_carries_it(tmp_path, capsys):
     out = tmp_path / "flow.csv"
-    assert flow.main(["--models", "rnn,lstm", "--length", "30", "--epochs", "1", "--output", str(out), "--seed", "1"]) == 0
+    assert flow.main(["--models", "rnn,lstm", "--epochs", "1", "--output", str(out)]) == 0
     with open(out) as file:
-        last = {(row["panel"], row["curve"]): float(row["relative_norm"]) for row in csv.DictReader(file) if row["steps_before_the_loss"] == "30"}
-    assert last["untrained", "lstm"] > 1e3 * last["untrained", "rnn"] and last["untrained", "lstm c"] > 1e3 * last["untrained", "rnn"]
-    assert "saturated" in capsys.readouterr().out
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["panel", "model", "quantity", "steps_before_the_loss", "value"]
+    value = {(row["panel"].split(",")[0] + " ×" * ("×" in row["panel"]), row["model"], row["quantity"],
+              int(row["steps_before_the_loss"])): float(row["value"]) for row in rows}
+
+    def kept(panel, model, letter, start=1):
+        """The gradient's norm at the first step, as a multiple of that near the loss."""
+        return value[panel, model, f"norm of d{letter}", 50] / value[panel, model, f"norm of d{letter}", start]
+
+    assert kept("untrained", "rnn", "h") < 1e-10 < 1e-6 < kept("untrained", "lstm", "c")
+    assert kept("untrained ×", "rnn", "h") > 100
+    assert kept("trained", "lstm", "c") > 1e3 * kept("trained", "rnn", "h")
+    shown = capsys.readouterr().out
+    assert "rnn ∂h" in shown and "▲" in shown and "saturated" in shown
+
+
+@pytest.mark.parametrize("data", [["--data", "japanese_vowels"], ["--data", "SMALL"]])
+def test_flow_takes_every_task(small_csv, data, capsys):  # noqa: F811
+    argv = [small_csv if word == "SMALL" else word for word in data]
+    assert flow.main(["--models", "gru", "--epochs", "1", "--hidden-size", "4", *argv]) == 0
+    assert capsys.readouterr().out.count("gru ∂h") == 3
+
+
+@pytest.mark.parametrize("argv, word", [(["--models", "rnn,transformer"], "transformer"), (["--gain", "0"], "--gain"),
+                                        (["--data", "absent.csv"], "absent.csv"), (["--plot", "picture.bmp"], ".png")])
+def test_flow_refuses_in_one_line(capsys, argv, word):
+    assert ended(flow.main, argv) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and word in message
+
+
+@pytest.mark.parametrize("command", ["compare", "flow"])
+@pytest.mark.wide
+def test_the_example_in_the_help_runs(command, tmp_path, monkeypatch, capsys):
+    argv = {"compare": compare, "flow": flow}[command].parser().epilog.split()
+    assert argv[:3] == ["example:", "npseq", command]
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(argv[2:]) == 0
+    assert "lstm" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_every_picture_is_drawn(tmp_path, small_csv, ending, capsys):  # noqa: F811
     pytest.importorskip("matplotlib")
-    from npseq import predict
+
     def picture(name):
         return str(tmp_path / f"{name}.{ending}")
-    assert status(["--model", "rnn", "--data", small_csv, "--plot", picture("forecast"), "--out-dir", str(tmp_path), "--quiet", *SMALL]) == 0
-    assert status(["--model", "rnn", "--data", "japanese_vowels", "--plot", picture("table"), "--out-dir", str(tmp_path / "b"), "--quiet", *SMALL]) == 0
-    assert predict.main([str(tmp_path / "rnn_rnn_best.pth"), "--data", small_csv, "--output", str(tmp_path / "p.csv"), "--steps", "24",
-                         "--interval", "0.9", "--plot", picture("beyond")]) == 0
-    assert compare.main(["--models", "rnn", "--seeds", "1", "--data", small_csv, "--plot", picture("curves"), *SMALL]) == 0
-    assert flow.main(["--models", "rnn", "--length", "6", "--epochs", "1", "--plot", picture("flow")]) == 0
-    for name in ("forecast", "table", "beyond", "curves", "flow"):
+    train = ["--model", "rnn", "--quiet", *SMALL]
+    assert status([*train, "--data", small_csv, "--plot", picture("forecast"), "--out-dir", str(tmp_path)]) == 0
+    vowels = ["--data", "japanese_vowels", "--out-dir", str(tmp_path / "b")]
+    assert status([*train, *vowels, "--plot", picture("table")]) == 0
+    use = [str(tmp_path / "rnn_rnn_best.pth"), "--data", small_csv, "--output", str(tmp_path / "p.csv"),
+           "--interval", "0.9"]
+    assert predict.main([*use, "--steps", "24", "--plot", picture("beyond")]) == 0
+    assert predict.main([*use, "--plot", picture("one_ahead")]) == 0
+    assert compare.main(["--models", "rnn", "--seeds", "1", "--data", small_csv, "--plot", picture("curves"),
+                         *SMALL]) == 0
+    assert flow.main(["--models", "rnn,lstm", "--length", "6", "--epochs", "1", "--plot", picture("flow")]) == 0
+    for name in ("forecast", "table", "beyond", "one_ahead", "curves", "flow"):
         content = (tmp_path / f"{name}.{ending}").read_bytes()
         assert len(content) > 5000 and content.startswith(b"\x89PNG" if ending == "png" else b"<?xml")
 
