@@ -9,10 +9,10 @@ import re
 
 import numpy as np
 
-from . import fused
 from .cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from .parameters import Module
 from .recurrent import Recurrent, check_sizes, truncated_bptt  # noqa: F401
+from .threads import Split
 
 
 class RNN(Recurrent):
@@ -50,22 +50,28 @@ class GRU(Recurrent):
         return np.concatenate([array[:H], -array[H:2 * H], array[2 * H:]])  # (28) of docs/derivation.md
 
 
-class OptimizedRNN(RNN):
-    """``RNN`` on the schedule of ``fused.py``."""
+class _Optimized:
+    """The schedule of ``fused.py``. ``threads``: over how many a wide batch is split (``threads.Split``); by default as
+    many as pay."""
 
-    through_time = fused
+    through_time = Split()
+
+    def __init__(self, *args, threads=None, **options):
+        if threads is not None:
+            self.through_time = Split(threads)
+        super().__init__(*args, **options)
 
 
-class OptimizedLSTM(LSTM):
-    """``LSTM`` on the schedule of ``fused.py``."""
-
-    through_time = fused
+class OptimizedRNN(_Optimized, RNN):
+    """``RNN`` on the schedule of ``fused.py``; further option: ``threads``."""
 
 
-class OptimizedGRU(GRU):
-    """``GRU`` on the schedule of ``fused.py``."""
+class OptimizedLSTM(_Optimized, LSTM):
+    """``LSTM`` on the schedule of ``fused.py``; further option: ``threads``."""
 
-    through_time = fused
+
+class OptimizedGRU(_Optimized, GRU):
+    """``GRU`` on the schedule of ``fused.py``; further option: ``threads``."""
 
 
 def from_state_dict(mapping, prefix="", optimized=False, nonlinearity="tanh"):

@@ -1,7 +1,20 @@
-"""How many threads BLAS uses: as many as pay, and no more than the machine or the user allows."""
+"""Threads: as many as pay, and no more than the machine or the user allows.
+
+Two ways are used. BLAS has threads of its own, for large products. And a wide batch is split over Python threads
+(``Split``), each part with BLAS on one thread: NumPy's calls let other threads run while they work.
+"""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+
+import numpy as np
+
+from . import fused
+from .bptt import Weights
+
+WIDE = 32  # columns of a part, at least
+ENOUGH = 1_500_000  # rows of W · its columns · sequences, from which a step pays for the change of threads
 
 _controller = None  # threadpoolctl's, made once: looking for the libraries takes far longer than setting a limit
 
@@ -38,3 +51,81 @@ def limited(count):
         _controller = ThreadpoolController()
     with _controller.limit(limits=count, user_api="blas"):
         yield
+
+
+class Split:
+    """``fused.py``'s two functions with the batch split over ``count`` threads where that pays (None: ``available()``).
+
+    Columns are independent, so each part is a call of its own; the gradients of the weights are added part by part, in
+    order. The same count gives the same bits, whatever the timing.
+    """
+
+    _pools = {}  # by count
+
+    def __init__(self, count=None):
+        if count is not None and (not isinstance(count, (int, np.integer)) or count < 1):
+            raise ValueError(f"threads must be a positive integer or None; {count!r} given")
+        self.count = count
+
+    def parts(self, weights, B):
+        """The columns of each thread as slices; one slice where splitting does not pay."""
+        count = min(self.count or available(), B // WIDE)
+        (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
+        if count < 2 or rows * (H + I) * B < ENOUGH:
+            return [slice(0, B)]
+        borders = [B * k // count for k in range(count + 1)]
+        return [slice(a, b) for a, b in zip(borders, borders[1:])]
+
+    def _each(self, call, parts):
+        """``call(k, columns)`` for every part, the first one in this thread; all have ended when this does."""
+        pool = self._pools.setdefault(len(parts), None) or ThreadPoolExecutor(len(parts), "npseq")
+        self._pools[len(parts)] = pool
+        with limited(1):
+            others = [pool.submit(call, k, columns) for k, columns in enumerate(parts) if k]
+            try:
+                first = call(0, parts[0])
+            finally:
+                for other in others:
+                    other.exception()  # waits
+        return [first, *(other.result() for other in others)]
+
+    def forward_through_time(self, cell, weights, x, state, lengths=None, reverse=False, *, h_mask=None, out=None, **options):
+        """As ``bptt.forward_through_time``."""
+        parts = self.parts(weights, x.shape[2])
+        if len(parts) == 1:
+            return fused.forward_through_time(cell, weights, x, state, lengths, reverse, h_mask=h_mask, out=out, **options)
+        if out is None:
+            out = np.empty((len(x),) + state[0].shape, weights.W_h.dtype)
+        lengths = None if lengths is None else np.asarray(lengths)
+
+        def run(k, columns):
+            return fused.forward_through_time(
+                cell, weights, x[:, :, columns], tuple(part[:, columns] for part in state),
+                None if lengths is None else lengths[columns], reverse,
+                h_mask=None if h_mask is None else h_mask[:, columns], out=out[:, :, columns], **options)
+
+        _, states, tapes = zip(*self._each(run, parts))
+        tape = None if tapes[0] is None else SplitTape(parts, tapes, h_mask)
+        return out, tuple(np.concatenate(letter, axis=1) for letter in zip(*states)), tape
+
+    def backward_through_time(self, cell, weights, tape, d_hs, d_state, *, need_dx=True):
+        """As ``bptt.backward_through_time``."""
+        if not isinstance(tape, SplitTape):
+            return fused.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx)
+
+        def run(k, columns):
+            return fused.backward_through_time(
+                cell, weights, tape.tapes[k], None if d_hs is None else d_hs[:, :, columns],
+                tuple(part[:, columns] for part in d_state), need_dx=need_dx)
+
+        d_weights, d_x, d_states = zip(*self._each(run, tape.parts))
+        total = Weights(*(None if same[0] is None else sum(same[1:], start=same[0]) for same in zip(*d_weights)))
+        d_x = np.concatenate([part.transpose(0, 2, 1) for part in d_x], axis=1).transpose(0, 2, 1) if need_dx else None
+        return total, d_x, tuple(np.concatenate(letter, axis=1) for letter in zip(*d_states))
+
+
+class SplitTape:
+    """The tapes of the parts, and which columns each has."""
+
+    def __init__(self, parts, tapes, h_mask):
+        self.parts, self.tapes, self.h_mask = parts, tapes, h_mask

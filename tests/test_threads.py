@@ -1,0 +1,99 @@
+"""Threads: a batch split over them gives the same numbers, the same bits each time, and BLAS is left as it was."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import npseq
+from npseq import threads
+from npseq.gradcheck import relative_error
+
+KINDS = ["OptimizedRNN", "OptimizedLSTM", "OptimizedGRU"]
+
+
+@pytest.fixture
+def always_split(monkeypatch):
+    monkeypatch.setattr(threads, "ENOUGH", 0)
+    monkeypatch.setattr(threads, "WIDE", 2)
+
+
+def results(layer, x, lengths=None, training=False):
+    rng = np.random.default_rng(1)
+    y, final, tape = layer.forward(x, None, lengths, training, np.random.default_rng(5))
+    dx, d_state, grads = layer.backward(tape, rng.normal(size=y.shape))
+    listed = lambda s: list(s) if isinstance(s, tuple) else [s]  # noqa: E731
+    return [y, *listed(final), dx, *listed(d_state), grads.theta, layer(x, None, lengths)[0]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}, {"recurrent_dropout": 0.3}, {"bias": False}], ids=str)
+def test_a_split_batch_gives_the_numbers_of_a_whole_one_and_the_same_bits_each_time(always_split, kind, count, options):
+    whole = getattr(npseq, kind)(3, 4, dtype=np.float64, rng=0, threads=1, **options)
+    split = getattr(npseq, kind)(3, 4, dtype=np.float64, rng=0, threads=count, **options)
+    x = np.random.default_rng(0).normal(size=(9, 7, 3))
+    for lengths in (None, np.array([9, 0, 4, 1, 9, 7, 2])):
+        expected, found, again = results(whole, x, lengths, True), results(split, x, lengths, True), results(split, x, lengths, True)
+        assert all(relative_error(a, b) <= 1e-12 for a, b in zip(found, expected))
+        assert all(np.array_equal(a, b) for a, b in zip(found, again))
+
+
+def test_the_parts_do_run_in_different_threads(always_split, monkeypatch):
+    seen = set()
+    forward = threads.fused.forward_through_time
+
+    def spy(*args, **options):
+        seen.add(threading.get_ident())
+        return forward(*args, **options)
+    monkeypatch.setattr(threads.fused, "forward_through_time", spy)
+    npseq.OptimizedGRU(3, 4, threads=3, rng=0).forward(np.zeros((5, 9, 3), np.float32))
+    assert len(seen) >= 2
+
+
+def test_small_work_stays_on_one_thread():
+    layer = npseq.OptimizedLSTM(6, 32, threads=2)
+    assert len(layer.through_time.parts(layer.weights(), 32)) == 1
+    wide = npseq.OptimizedLSTM(64, 128, threads=2)
+    assert wide.through_time.parts(wide.weights(), 256) == [slice(0, 128), slice(128, 256)]
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5])
+def test_a_number_of_threads_that_is_none_is_refused(count):
+    with pytest.raises(ValueError, match="threads"):
+        npseq.OptimizedGRU(3, 4, threads=count)
+
+
+def test_no_more_than_the_environment_and_the_affinity_allow(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    most = threads.available()
+    assert most >= 1
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    assert threads.available() == 1
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1000")
+    assert threads.available() == most
+
+
+def test_blas_is_put_back_after_an_exception_too():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    counts = lambda: [lib["num_threads"] for lib in threadpoolctl.threadpool_info() if lib["user_api"] == "blas"]  # noqa: E731
+    np.ones((2, 2)) @ np.ones((2, 2))
+    before = counts()
+    with pytest.raises(KeyError):
+        with threads.limited(1):
+            assert set(counts()) <= {1}
+            raise KeyError
+    assert counts() == before
+
+
+def test_an_error_in_one_part_is_raised_after_all_parts_have_ended(always_split, monkeypatch):
+    ended = []
+
+    def fail(cell, weights, x, *args, **options):
+        ended.append(x.shape[2])
+        raise ArithmeticError("in a part")
+    monkeypatch.setattr(threads.fused, "forward_through_time", fail)
+    with pytest.raises(ArithmeticError, match="in a part"):
+        npseq.OptimizedGRU(3, 4, threads=2).forward(np.zeros((5, 8, 3), np.float32))
+    assert ended == [4, 4]
