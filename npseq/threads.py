@@ -6,7 +6,7 @@ Two ways are used. BLAS has threads of its own, for large products. And a wide b
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from .bptt import Weights
 WIDE = 32  # columns of a part, at least
 ENOUGH = 1_500_000  # rows of W · its columns · sequences, from which a step pays for the change of threads
 
+LARGE = 250_000  # rows of W · its columns, from which BLAS's own threads pay where the batch is too narrow to split
+
 _controller = None  # threadpoolctl's, made once: looking for the libraries takes far longer than setting a limit
+_limit = None  # what ``limited`` has set at present
 
 
 def available():
@@ -41,7 +44,10 @@ def limited(count):
 
     Without threadpoolctl nothing is changed.
     """
-    global _controller
+    global _controller, _limit
+    if _limit == count:  # set already, further out
+        yield
+        return
     if _controller is None:
         try:
             from threadpoolctl import ThreadpoolController
@@ -49,8 +55,12 @@ def limited(count):
             yield
             return
         _controller = ThreadpoolController()
-    with _controller.limit(limits=count, user_api="blas"):
-        yield
+    before, _limit = _limit, count
+    try:
+        with _controller.limit(limits=count, user_api="blas"):
+            yield
+    finally:
+        _limit = before
 
 
 class Split:
@@ -76,6 +86,13 @@ class Split:
         borders = [B * k // count for k in range(count + 1)]
         return [slice(a, b) for a, b in zip(borders, borders[1:])]
 
+    def _whole(self, weights):
+        """The context of a batch that is not split: small products stall on two threads when another process is busy."""
+        (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
+        if rows * (H + I) >= LARGE and self.count != 1 or available() == 1:
+            return nullcontext()
+        return limited(1)
+
     def _each(self, call, parts):
         """``call(k, columns)`` for every part, the first one in this thread; all have ended when this does."""
         pool = self._pools.setdefault(len(parts), None) or ThreadPoolExecutor(len(parts), "npseq")
@@ -93,7 +110,9 @@ class Split:
         """As ``bptt.forward_through_time``."""
         parts = self.parts(weights, x.shape[2])
         if len(parts) == 1:
-            return fused.forward_through_time(cell, weights, x, state, lengths, reverse, h_mask=h_mask, out=out, **options)
+            with self._whole(weights):
+                return fused.forward_through_time(cell, weights, x, state, lengths, reverse, h_mask=h_mask, out=out,
+                                                  **options)
         if out is None:
             out = np.empty((len(x),) + state[0].shape, weights.W_h.dtype)
         lengths = None if lengths is None else np.asarray(lengths)
@@ -111,7 +130,8 @@ class Split:
     def backward_through_time(self, cell, weights, tape, d_hs, d_state, *, need_dx=True):
         """As ``bptt.backward_through_time``."""
         if not isinstance(tape, SplitTape):
-            return fused.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx)
+            with self._whole(weights):
+                return fused.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx)
 
         def run(k, columns):
             return fused.backward_through_time(
