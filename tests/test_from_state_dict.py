@@ -1,6 +1,7 @@
 """Layers and models of foreign weights: found from names and shapes alone, bit-equal both ways, the same outputs."""
 
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_a_file_with_something_else_in_it_is_refused(tmp_path, state, words):
 
 def test_a_model_trained_by_torch_alone_predicts_the_same_here_and_passes_the_checker(tmp_path):
     done = subprocess.run([sys.executable, str(REPO / "examples" / "train_in_torch.py"), str(tmp_path / "sine.pth")],
-                          capture_output=True, text=True, timeout=120)
+                          capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     assert float(done.stdout.split("predictions ")[1].split()[0]) < 1e-5
     assert "agree with the complex step" in done.stdout
