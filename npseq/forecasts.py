@@ -40,7 +40,7 @@ def feed_back(model, recipe, table, origins, steps):
         DataError: as ``Windows``, and when times after the end are needed of a table with irregular ones.
     """
     h, O = recipe["horizon"], len(recipe["target"])
-    first = Windows.from_recipe(recipe, table).first
+    first = _first(recipe)
     last_call = (steps - 1) // h * h  # the last forecast is asked for at r + last_call
     passes = next(p for p in range(1, len(origins) + 1)  # in one pass no origin's rows touch another's
                   if p == len(origins) or (origins[p:] - origins[:-p]).min() >= first + steps)
@@ -60,6 +60,11 @@ def feed_back(model, recipe, table, origins, steps):
     return forecast[:, :steps]
 
 
+def _first(recipe):
+    """How many rows a forecast needs before it: ``Windows.first``, without a table."""
+    return recipe["window"] + max(recipe["lags"], default=1) - 1
+
+
 def _rows(table, start, stop, calendar):
     """A copy of the rows start … stop − 1; after the end of the table the last row is repeated."""
     rows = np.minimum(np.arange(start, stop), len(table.values) - 1)
@@ -76,7 +81,7 @@ def residuals_ahead(model, recipe, table, start, stop, steps=AHEAD):
     """Actual − forecast of forecasts fed back, from origins spread over the newest of the rows start … stop − 1:
     (origins, steps, targets), with fewer steps where there are few rows."""
     steps = min(steps, max(1, (stop - start) // 4))
-    spacing = Windows.from_recipe(recipe, table).first + steps
+    spacing = _first(recipe) + steps
     last = stop - steps
     stride = int(np.clip((last - start) // ORIGINS, -(-spacing // PASSES), spacing))
     origins = np.arange(last, start - 1, -stride)[:ORIGINS][::-1]

@@ -77,10 +77,11 @@ def curves(path, histories, title, level=None):
             losses = np.array([run[:n] for run in runs])
             epochs = np.arange(1, n + 1)
             ax.fill_between(epochs, losses.min(0), losses.max(0), color=colour, alpha=0.2, lw=0)
-            ax.plot(epochs, losses.mean(0), color=colour, marker="o", ms=3.5, lw=1.6, label=name)
+            dashes = "--" if name.startswith("optimized_") else "-"  # it may lie on its twin's
+            ax.plot(epochs, losses.mean(0), color=colour, ls=dashes, marker="o", ms=3.5, lw=1.6, label=name)
         if level is not None:
             ax.axhline(level, color="#888888", ls=":", lw=1, label=f"level {level:.4g}")
-        ax.set(title=title, xlabel="epoch", ylabel="validation loss (standardised)", yscale="log")
+        ax.set(title=title, xlabel="epoch", ylabel="validation loss", yscale="log")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend()
 

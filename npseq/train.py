@@ -123,8 +123,9 @@ def main(argv=None):
         elif not os.path.exists(path):
             save_best(progress)
         model = checkpoint.load_model(path)  # what was kept is what is tested
+        baselines = task.baselines()
         predictions = predict(model, task, test)
-    results, baselines = task.metrics(predictions, test), task.baselines()
+    results = task.metrics(predictions, test)
     seconds = time.perf_counter() - started
     say(f"\nbest epoch {progress.best_epoch}, kept in {path}; {seconds:.1f} s in all\n")
     say(comparison(args.model, results, baselines))
