@@ -33,6 +33,18 @@ def test_the_checkers_commands_end_as_it_says(tmp_path):
     assert [run("-m", "npseq.gradcheck", *command.split(), cwd=tmp_path).returncode for command in commands] == [0, 1]
 
 
+@pytest.mark.wide
+def test_every_npseq_command_runs(tmp_path):
+    hours = [f"2024-0{m}-{d:02} {h:02}:00,{100 + h},{h % 5}" for m in range(1, 4) for d in range(1, 29) for h in range(24)]
+    (tmp_path / "yours.csv").write_text("hour,load,temperature\n" + "\n".join(hours) + "\n")
+    assert run(str(REPO / "npseq" / "train.py"), "--model", "lstm", "--epochs", "2", "--quiet", cwd=tmp_path).returncode == 0
+    commands = re.findall(r"^npseq (.*)$", README, re.M) + re.findall(r"`npseq ((?:compare|explain) [^`]*)`", README)
+    assert len(commands) >= 9
+    for command in commands:
+        done = run("-m", "npseq", *command.split(), cwd=tmp_path)
+        assert done.returncode == 0, (command, done.stderr)
+
+
 def test_every_file_it_links_to_exists():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("http") or (REPO / target).exists(), target
