@@ -13,52 +13,56 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from npseq.compare import run  # noqa: E402
+from npseq.compare import train_all  # noqa: E402
 
-STAGES = [
-    ("--lags", [None, "168", "24,168"]),
-    ("--batch-size", ["16", "32", "64"]),
-    ("--schedule", ["constant", "cosine", "onecycle"]),
-    ("--window", ["12", "24", "48"]),
-    ("--forget-bias", [None, "1"]),
-    ("--warmup", ["0", "250"]),
+STAGES = [  # (options varied together, their values); an epoch may not cost more than window 24 with batch 32 does
+    (("--lags",), [("none",), ("168",), ("24,168",)]),
+    (("--window", "--batch-size"), [("24", "32"), ("12", "16"), ("6", "8"), ("48", "64")]),
+    (("--schedule",), [("constant",), ("cosine",), ("onecycle",)]),
+    (("--forget-bias",), [(None,), ("1",)]),
+    (("--warmup",), [("0",), ("250",)]),
 ]
-START = {"--lags": None, "--batch-size": "32", "--schedule": "constant", "--window": "24", "--forget-bias": None, "--warmup": "0"}
+START = {"--lags": "none", "--window": "24", "--batch-size": "32", "--schedule": "constant", "--forget-bias": None,
+         "--warmup": "0"}
 
 
-def score(chosen, models, seeds, option):
-    """Mean best validation loss, and it for each model."""
-    by_model = []
+def score(chosen, models, seeds, jobs):
+    """Mean best validation loss of each model."""
+    losses = {}
     for model in models:
-        argv = [word for name, value in chosen.items() if value is not None and not (name == "--forget-bias" and "lstm" not in model)
-                for word in (name, value)]
-        losses = []
-        for seed in range(seeds):
-            report = run(model, seed, argv)
-            losses.append(min(row["validation_loss"] for row in report["history"]))
-        by_model.append(np.mean(losses))
-    return float(np.mean(by_model)), by_model
+        argv = [word for name, value in chosen.items()
+                if value is not None and not (name == "--forget-bias" and "lstm" not in model) for word in (name, value)]
+        reports = train_all([model], range(seeds), argv, jobs)[model]
+        losses[model] = float(np.mean([min(row["validation_loss"] for row in report["history"]) for report in reports]))
+    return losses
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--models", default="optimized_lstm,optimized_gru")
     p.add_argument("--seeds", type=int, default=3)
+    p.add_argument("--jobs", type=int, default=2)
     args = p.parse_args()
-    models, chosen = args.models.split(","), dict(START)
+    models, chosen, seen = args.models.split(","), dict(START), {}
     print(f"| option | value | {' | '.join(models)} | mean | |\n|---|---|{'---|' * len(models)}---|---|")
-    for option, values in STAGES:
+    for names, values in STAGES:
         results = {}
         for value in values:
-            results[value] = score({**chosen, option: value}, models, args.seeds, option)
-        best = min(results, key=lambda value: results[value][0])
-        for value, (mean, by_model) in results.items():
-            print(f"| `{option}` | {value or 'none'} | {' | '.join(f'{loss:.5f}' for loss in by_model)} | {mean:.5f} | "
+            tried = {**chosen, **dict(zip(names, value))}
+            key = tuple(tried.items())
+            if key not in seen:
+                seen[key] = score(tried, models, args.seeds, args.jobs)
+            results[value] = seen[key]
+        means = {value: float(np.mean(list(losses.values()))) for value, losses in results.items()}
+        best = min(means, key=means.get)
+        for value, losses in results.items():
+            print(f"| `{'` `'.join(names)}` | {' '.join(v or 'none' for v in value)} | "
+                  f"{' | '.join(f'{loss:.5f}' for loss in losses.values())} | {means[value]:.5f} | "
                   f"{'kept' if value == best else ''} |", flush=True)
-        chosen[option] = best
+        chosen.update(zip(names, best))
     print("\nkept: " + " ".join(f"{name} {value}" for name, value in chosen.items() if value is not None))
-    print("Validation loss (mean squared error, standardised), mean of the best epochs of "
-          f"seeds 0–{args.seeds - 1}; 10 epochs, hidden size 32, lr 0.001.")
+    print(f"Validation loss (mean squared error, standardised) of the best epoch, mean of seeds 0–{args.seeds - 1}; 10 epochs, "
+          "hidden size 32, lr 0.001.")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import argparse
 
 import numpy as np
 
-from . import data, optim, options, tasks
+from . import data, features, optim, options, tasks
 from .losses import LOSSES
 from .model import MODELS, Model
 
@@ -27,9 +27,10 @@ def add_data_options(p, default="metro_traffic"):
     d.add_argument("--target", type=options.names, metavar="COLUMNS", help="to forecast; default: the first column")
     d.add_argument("--time", metavar="COLUMN", help="of dates; default: the first column that holds them")
     d.add_argument("--inputs", type=options.names, metavar="COLUMNS", help="other columns that the model sees")
-    d.add_argument("--window", default=24, type=options.positive_int, metavar="N", help="rows that the model sees; default: 24")
+    d.add_argument("--window", default=12, type=options.positive_int, metavar="N", help="rows that the model sees; default: 12")
     d.add_argument("--horizon", default=1, type=options.positive_int, metavar="N", help="rows to forecast at once; default: 1")
-    d.add_argument("--lags", default=[], type=options.positive_ints, metavar="N,N", help="also show the values so many rows before")
+    d.add_argument("--lags", default=None, type=options.lags, metavar="N,N", help="also show the values so many rows "
+                   "before; none for none; default: the season that the training rows show, and the day within it")
     d.add_argument("--scale", default="standard", choices=["standard", "none"], help="default: standard, by the training rows")
     d.add_argument("--sequence", metavar="COLUMN", help="classify: says to which sequence a row belongs")
     d.add_argument("--label", metavar="COLUMN", help="classify: the class of the sequence")
@@ -47,7 +48,7 @@ def add_model_options(p):
 
 def add_training_options(p):
     t = p.add_argument_group("training")
-    t.add_argument("--batch-size", default=32, type=options.positive_int, metavar="N", help="default: 32")
+    t.add_argument("--batch-size", default=16, type=options.positive_int, metavar="N", help="default: 16")
     t.add_argument("--clip", default=1.0, type=options.positive, metavar="NORM", help="largest norm of the gradient; default: 1")
     t.add_argument("--optimizer", default="adam", type=options.name, choices=OPTIMIZERS,
                    help="default: adam; lbfgs takes all examples at once, an iteration an epoch")
@@ -77,12 +78,27 @@ def make_task(args):
         return tasks.Adding(args.length, seed=args.seed)
     if not classify:
         table = data.load(args.data, args.time, on_progress=None if getattr(args, "quiet", False) else options.reading())
-        return tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, args.lags, args.scale)
+        task = tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, args.lags or (), args.scale)
+        lags = seasonal_lags(task) if args.lags is None else ()
+        if not lags:
+            return task
+        return tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, lags, args.scale)
     if args.data not in SEQUENCES and (args.sequence is None or args.label is None):
         raise data.DataError("to classify sequences both are needed: --sequence COLUMN (which rows belong together) and "
                              "--label COLUMN (their class)")
     names = {name: value for name, value in (("sequence", args.sequence), ("label", args.label)) if value is not None}
     return tasks.Classification(*data.load_sequences(args.data, inputs=args.inputs, time=args.time, **names), seed=args.seed)
+
+
+def seasonal_lags(task):
+    """The lags that are shown by default: the season that the training rows have, and the day where that is a part of it.
+    Only those that are known at every step of the horizon, and none where they would cost a tenth of the training part."""
+    season, step = task.season, task.table.step
+    if not season:
+        return ()
+    day = features.DAY // step if step and features.DAY % step == 0 else season
+    lags = [lag for lag in ([day, season] if 1 < day < season and season % day == 0 else [season]) if lag >= task.horizon]
+    return tuple(lags) if lags and max(lags) <= 0.1 * task.train_end else ()
 
 
 def make_model(args, task, rng):

@@ -60,9 +60,9 @@ def names(text):
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def positive_ints(text):
-    """A comma-separated list of whole numbers greater than 0."""
-    return [positive_int(part) for part in names(text)]
+def lags(text):
+    """A comma-separated list of whole numbers greater than 0, or ``none``."""
+    return [] if text.lower() == "none" else [positive_int(part) for part in names(text)]
 
 
 def given(parser, argv):

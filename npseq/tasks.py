@@ -212,6 +212,7 @@ class Forecast(Windows):
         n = len(self.values)
         lines = [f"data        {self.name}: {n:,} rows, predicting {', '.join(self.target_columns)}"
                  + (f" {self.horizon} rows ahead" if self.horizon > 1 else "") + f" from the last {self.window}"
+                 + (f" and those {', '.join(map(str, self.lags))} rows before" if self.lags else "")
                  + (f" and {len(self.input_columns)} other columns" if self.input_columns else "")]
         lines += [f"            {note}" for note in self.table.notes]
         columns = zip(self.target_columns + self.input_columns, self.values[:self.train_end].T)

@@ -24,7 +24,7 @@ def trained(tmp_path_factory, small_csv):  # noqa: F811
 
 
 def task_of(path):
-    return tasks.Forecast(data.load(path), horizon=HORIZON, lags=[24])
+    return tasks.Forecast(data.load(path), window=12, horizon=HORIZON, lags=[24])
 
 
 def rows_of(path):
@@ -43,7 +43,7 @@ def test_predictions_are_the_models_own_in_the_datas_units(trained, small_csv, t
     out = tmp_path / "forecast.csv"
     assert predict.main([trained, "--data", small_csv, "--output", str(out)]) == 0
     rows = rows_of(out)
-    model, task = npseq.load(trained), tasks.Forecast(data.load(small_csv), horizon=HORIZON, lags=[24])
+    model, task = npseq.load(trained), task_of(small_csv)
     n = len(task.values)
     assert len(rows) == (n + 1 - task.first) * HORIZON
     expected = model.predict(task.windows(np.arange(task.first, n + 1))).reshape(-1)
@@ -110,7 +110,7 @@ def test_other_inputs_keep_their_last_value_when_forecasts_are_fed_back(tmp_path
 
 
 def test_the_interval_holds_its_share_of_the_validation_part(trained, small_csv):  # noqa: F811
-    model, task = npseq.load(trained), tasks.Forecast(data.load(small_csv), horizon=HORIZON, lags=[24])
+    model, task = npseq.load(trained), task_of(small_csv)
     rows = task.parts["validation"]
     forecast, actual = model.predict(task.windows(rows)), task.to_units(task.targets(rows))
     for share in (0.5, 0.9):
@@ -160,8 +160,8 @@ def test_evaluate_takes_the_test_part_of_the_trainings_file_and_all_of_another(
 
 
 def test_the_interval_covers_about_its_share_of_the_test_part_fed_back_too(tmp_path, capsys):
-    assert status(["--model", "optimized_gru", "--epochs", "1", "--lr", "0.01", "--quiet",
-                   "--out-dir", str(tmp_path)]) == 0
+    assert status(["--model", "optimized_gru", "--epochs", "1", "--lr", "0.01", "--quiet", "--window", "24",
+                   "--batch-size", "32", "--lags", "none", "--out-dir", str(tmp_path)]) == 0
     assert evaluate_main([str(tmp_path / "rnn_optimized_gru_best.pth"), "--interval", "0.8"]) == 0
     shown = [line for line in capsys.readouterr().out.splitlines() if "the 80% interval" in line]
     shares = [float(line.split("holds ")[1].split("%")[0]) for line in shown]

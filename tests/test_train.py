@@ -75,6 +75,13 @@ def test_documented_options_and_defaults():
     assert (args.model, args.epochs, args.hidden_size, args.lr) == ("lstm", 10, 32, 0.001)
 
 
+def test_the_season_that_the_training_rows_show_is_given_to_the_model_unless_it_is_told_otherwise(tmp_path, small_csv, capsys):
+    for options, inputs in [([], 7), (["--lags", "none"], 6), (["--lags", "24,48"], 8), (["--horizon", "30"], 6)]:
+        assert status(["--model", "rnn", "--epochs", "1", "--data", small_csv, "--out-dir", str(tmp_path), *options]) == 0
+        assert npseq.load(tmp_path / "rnn_rnn_best.pth").config["input_size"] == inputs
+        assert ("24 rows before" in capsys.readouterr().out) == (inputs == 7)
+
+
 def test_names_are_taken_with_dashes_and_underscores(tmp_path, small_csv):
     assert status(["--model", "optimized-lstm", "--hidden_size=3", "--epochs", "1", "--batch_size", "16", "--data", small_csv,
                    "--out_dir", str(tmp_path)]) == 0
@@ -119,7 +126,7 @@ def test_the_report_holds_what_was_measured(tmp_path, small_csv, capsys):
     model = npseq.load(tmp_path / "rnn_rnn_best.pth")
     assert report["parameters"] == model.theta.size
     assert set(report["test"]) >= {"rmse", "mae"} and "persistence" in report["baselines"]
-    assert f"{report['test']['rmse']:.1f}" in capsys.readouterr().out
+    assert f"{report['test']['rmse']:.4g}" in capsys.readouterr().out
 
 
 def test_a_star_marks_each_new_best_and_the_best_weights_are_the_ones_kept(tmp_path, small_csv, capsys):
