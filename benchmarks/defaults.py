@@ -25,8 +25,8 @@ STAGES = [  # (options varied together, their values); an epoch may not cost mor
 START = {"--lags": "none", "--window": "24", "--batch-size": "32", "--schedule": "constant", "--forget-bias": None,
          "--warmup": "0"}
 
-
 SHORTEST = 12  # a default is for other series too: a shorter window is tried, and shown, but not kept
+MARGIN = 0.005  # of the loss: what the plainest value, the first of its stage, must lose by to be given up
 
 
 def score(chosen, models, seeds, jobs):
@@ -59,6 +59,8 @@ def main():
         means = {value: float(np.mean(list(losses.values()))) for value, losses in results.items()}
         allowed = [value for value in values if "--window" not in names or int(value[0]) >= SHORTEST]
         best = min(allowed, key=means.get)
+        if means[best] > (1 - MARGIN) * means[allowed[0]]:
+            best = allowed[0]
         for value, losses in results.items():
             print(f"| `{'` `'.join(names)}` | {' '.join(v or 'none' for v in value)} | "
                   f"{' | '.join(f'{loss:.5f}' for loss in losses.values())} | {means[value]:.5f} | "

@@ -115,8 +115,13 @@ class Model(Module):
         """x (B, T, I) -> y (B, O), both in the data's own units (logits for a classifier).
 
         A single window (T, I) gives (O,).
+
+        Raises:
+            ValueError: for an x of another shape.
         """
         x = np.asarray(x, np.float64)
+        if x.ndim not in (2, 3) or x.shape[-1] != self.rnn.input_size:
+            raise ValueError(f"x has the shape {x.shape}; (B, T, {self.rnn.input_size}) or (T, {self.rnn.input_size}) expected")
         if x.ndim == 2:
             return self.predict(x[None], lengths)[0]
         if self.scaling is not None:

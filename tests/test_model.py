@@ -68,6 +68,9 @@ def test_predict_works_in_the_datas_own_units():
     x = z * scaling["input_scale"] + scaling["input_mean"]
     assert np.allclose(model.predict(x), model.outputs(z) * 2 + 10, rtol=1e-12)
     assert np.allclose(model.predict(x[2]), model.predict(x)[2], rtol=1e-12)
+    for shape in [(6, 5, 4), (3,), (1, 6, 5, 3)]:
+        with pytest.raises(ValueError, match=r"\(B, T, 3\) or \(T, 3\) expected"):
+            model.predict(np.zeros(shape))
 
 
 def test_dropout_acts_in_training_only():
