@@ -42,11 +42,9 @@ import numpy as np
 
 from . import bptt
 from .fused_cells import SCHEDULES
+from .rooms import COLUMNS, Back, Room, copy_swapped, gathered
 
-CACHE = 400_000  # bytes of the factors that are made in one go
-COLUMNS = 1024  # of the products over time, at least
 INFERENCE = 32  # steps in one go when no tape is kept
-HOIST = 150_000  # elements of W from which W_x x is made for many steps at once: W no longer stays in the cache
 
 
 def forward_through_time(cell, weights, x, state, lengths=None, reverse=False, *,
@@ -70,14 +68,14 @@ def forward_through_time(cell, weights, x, state, lengths=None, reverse=False, *
     W = schedule.stack(weights)
     halved = schedule.halve(W)
     n = T if keep_tape else min(T, INFERENCE)
-    room = _Room.take(schedule, n, I, H, B, W.dtype)
+    room = Room.take(schedule, n, I, H, B, W.dtype, keep_tape)
     for start in range(0, T, n):
         count = min(n, T - start)
-        room.Z[:count, H:H + I] = x[start:start + count]
+        copy_swapped(room.Z[:count, H:H + I], x[start:start + count])
         schedule.set_state(room, state)
         schedule.forward(room, halved, count)
         if order is None:
-            hs[start:start + count] = room.Z[1:count + 1, :H]
+            copy_swapped(hs[start:start + count], room.Z[1:count + 1, :H])
             state = schedule.state(room, count)
     if order is not None:
         hs[...] = order.turn(np.where(order.valid, room.Z[1:, :H], 0))
@@ -101,21 +99,21 @@ def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True):
         d_hs = d_hs[::-1]
     dx = np.empty((T, B, I), W.dtype) if need_dx else None
     n = min(T, -(-COLUMNS // B))
-    back = _Back.take(schedule, n, I, H, B, W.dtype)
+    back = Back.take(schedule, n, I, H, B, W.dtype)
     back.start(d_state)
-    dW = np.zeros_like(W)
+    dW, W_T = np.zeros_like(W), schedule.recurrent(W, H)
     for start in range((T - 1) // n * n, -1, -n):
         count = min(n, T - start)
         if d_hs is not None:
-            back.d_outputs[:count] = d_hs[start:start + count]
+            copy_swapped(back.d_outputs[:count], d_hs[start:start + count])
         ends = {} if d_ends is None else {t - start: d for t, d in d_ends.items()}
         for first in range((count - 1) // back.m * back.m, -1, -back.m):
             last = min(first + back.m, count)
             schedule.factors(room, back.K[:last - first], start + first, last - first)
-            schedule.backward(back, W, first, last, d_hs is not None, ends)
+            schedule.backward(back, W_T, first, last, d_hs is not None, ends)
         # (rows, steps · sequences): what is summed over time, or asked for every step, is one product
-        D = _gathered(back.D_flat, back.D[:count, schedule.da])
-        schedule.add_dW(dW, D, _gathered(back.Z_flat, room.Z[start:start + count, None]), H)
+        D = gathered(back.D_flat, back.D[:count, schedule.da])
+        schedule.add_dW(dW, D, gathered(back.Z_flat, room.Z[start:start + count, None]), H)
         if need_dx:  # dx = W_xᵀ da, for all steps of the chunk, in the caller's own layout
             rows = schedule.rows_of_x(H)
             np.matmul(D[rows].T, W[rows, H:H + I], out=dx[start:start + count].reshape(count * B, I))
@@ -170,90 +168,3 @@ class _Tape:
 
     def __del__(self):
         self.room.give_back()
-
-
-class _Pooled:
-    """Buffers by sizes, kept for the next call of the same sizes."""
-
-    LARGEST = 1 << 28  # bytes that the pool may hold in all
-    held = 0
-
-    @classmethod
-    def take(cls, *key):
-        free = cls.pool.setdefault(key, [])
-        try:
-            room = free.pop()
-            _Pooled.held -= room.nbytes
-        except IndexError:
-            room = cls(*key)
-            room.key = key
-        return room
-
-    def give_back(self):
-        if _Pooled.held + self.nbytes <= self.LARGEST:
-            _Pooled.held += self.nbytes
-            self.pool[self.key].append(self)
-
-
-class _Room(_Pooled):
-    """What a forward pass keeps: Z (T + 1, H + I + 1, B) and the blocks of each step, S (T + 1, blocks, H, B)."""
-
-    pool = {}
-
-    def __init__(self, schedule, T, I, H, B, dtype):
-        self.sizes = T, I, H, B
-        self.Z = np.zeros((T + 1, H + I + 1, B), dtype)
-        self.Z[:, H + I] = 1
-        self.S = np.zeros((T + 1, schedule.blocks, H, B), dtype)
-        self.scratch = np.empty((2, H, B), dtype)
-        rows = schedule.rows_of_x(H)
-        hoisted = rows.stop * (H + I) > HOIST and I >= 64
-        self.chunk = min(T, -(-COLUMNS // B)) if hoisted else 0  # steps of a_x made at once
-        self.a_x = np.empty((rows.stop - rows.start, self.chunk * B), dtype)
-        self.a_x_steps = self.a_x.reshape(len(self.a_x), self.chunk, B).transpose(1, 0, 2)
-        self.nbytes = self.Z.nbytes + self.S.nbytes + self.a_x.nbytes
-        self.steps = schedule.forward_views(self)
-
-    def hoist(self, W_x, t, count):
-        """W_x x + b for the steps from t on, as one product."""
-        T, I, H, B = self.sizes
-        n = min(self.chunk, count - t)
-        x = self.Z[t:t + n, H:].transpose(1, 0, 2).reshape(I + 1, n * B)
-        np.matmul(W_x, x, out=self.a_x[:, :n * B])
-
-
-def _gathered(flat, steps):
-    """(n, blocks, rows, B) -> (blocks · rows, n · B), the columns of all steps side by side, in the room ``flat``."""
-    n, blocks, rows, B = steps.shape
-    together = flat[:steps.size].reshape(blocks, rows, n, B)
-    together[...] = steps.transpose(1, 2, 0, 3)
-    return together.reshape(blocks * rows, n * B)
-
-
-class _Back(_Pooled):
-    """Room of a backward pass over chunks of n steps: factors K of m steps, gradients D of n, and both Z and D gathered
-    with the columns of all steps side by side."""
-
-    pool = {}
-
-    def __init__(self, schedule, n, I, H, B, dtype):
-        self.sizes = n, I, H, B
-        blocks = schedule.factor_blocks
-        self.m = max(1, min(n, CACHE // (blocks * H * B * np.dtype(dtype).itemsize)))
-        self.K = np.empty((self.m, blocks, H, B), dtype)
-        self.D = np.empty((n, schedule.gradient_blocks, H, B), dtype)
-        self.D_flat = np.empty((schedule.da.stop - schedule.da.start) * H * n * B, dtype)
-        self.Z_flat = np.empty((H + I + 1) * n * B, dtype)
-        self.d_outputs = np.empty((n, H, B), dtype)
-        self.dh, self.dc = np.empty((2, H, B), dtype)
-        self.nbytes = sum(array.nbytes for array in (self.K, self.D, self.D_flat, self.Z_flat, self.d_outputs))
-        self.letters = len(schedule.cell_state)
-        self.K_steps, self.steps = schedule.backward_views(self)
-
-    def start(self, d_state):
-        self.dh[...] = d_state[0]
-        if self.letters > 1:
-            self.dc[...] = d_state[1]
-
-    def end(self):
-        return (self.dh.copy(), self.dc.copy())[:self.letters]

@@ -2,19 +2,20 @@
 
 A schedule stacks the weights (``stack``), runs steps forward (``forward``), makes the factors of the gradients for many
 steps (``factors``) and runs steps back (``backward``). Every line stands for one of ``cells.py``, by its equation's
-number in ``docs/derivation.md``. The buffers it works in are ``fused._Room`` and ``fused._Back``.
+number in ``docs/derivation.md``. The buffers it works in are ``rooms.Room`` and ``rooms.Back``.
 """
 
 import numpy as np
 
 from .bptt import Weights
 from .cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
+from .rooms import outer, transposed
 
 
 class RNNSchedule:
-    """h = tanh(a_x + a_h). Rows of W: one block. Block of a step: a. Block of D: da."""
+    """h = tanh(a_x + a_h). Rows of W: one block. A step has no block but h itself. Block of D: da."""
 
-    cell_state, blocks, factor_blocks, gradient_blocks, da = "h", 1, 1, 1, slice(0, 1)
+    cell_state, blocks, factor_blocks, gradient_blocks, da = "h", 0, 1, 1, slice(0, 1)
     bounded = True  # h stays finite when a sequence that has ended runs on
 
     @staticmethod
@@ -53,27 +54,25 @@ class RNNSchedule:
     @staticmethod
     def forward_views(room):
         H = room.sizes[2]
-        return [(room.Z[t], room.Z[t, :H], room.S[t, 0], room.Z[t + 1, :H]) for t in range(room.sizes[0])]
+        return [(room.Z[t], room.Z[t, :H], room.Z[t + 1, :H]) for t in range(room.sizes[0])]
 
-    @staticmethod
-    def activate(a, h):
-        np.tanh(a, out=h)
+    activate = staticmethod(np.tanh)  # from a to h, in place
 
     @classmethod
     def forward(cls, room, W, count):
-        activate, H = cls.activate, room.sizes[2]
+        activate, dot, H = cls.activate, np.dot, room.sizes[2]
         if not room.chunk:
-            for Z, h_prev, a, h in room.steps[:count]:
-                np.matmul(W, Z, out=a)  # (44)
-                activate(a, h)
+            for Z, h_prev, h in room.steps[:count]:
+                dot(W, Z, h)  # (44)
+                activate(h, h)
             return
-        W_h, W_x = W[:, :H], W[:, H:]
-        for t, (Z, h_prev, a, h) in enumerate(room.steps[:count]):
+        W_h, W_x = W[:, :H].copy(), W[:, H:]
+        for t, (Z, h_prev, h) in enumerate(room.steps[:count]):
             if t % room.chunk == 0:
                 room.hoist(W_x, t, count)
-            np.matmul(W_h, h_prev, out=a)
-            np.add(a, room.a_x_steps[t % room.chunk], out=a)
-            activate(a, h)
+            dot(W_h, h_prev, h)
+            np.add(h, room.a_x_steps[t % room.chunk], h)
+            activate(h, h)
 
     @staticmethod
     def factors(room, K, start, count):
@@ -88,18 +87,23 @@ class RNNSchedule:
         return [(K[0],) for K in back.K], [(D[0], d_output) for D, d_output in zip(back.D, back.d_outputs)]
 
     @staticmethod
-    def backward(back, W, first, last, with_outputs, ends):
-        W_T, dh = W[:, :back.sizes[2]].T, back.dh
+    def recurrent(W, H):
+        """W_hᵀ, laid out for the products going back."""
+        return transposed(W[:, :H])
+
+    @staticmethod
+    def backward(back, W_T, first, last, with_outputs, ends):
+        dot, add, multiply, dh = np.dot, np.add, np.multiply, back.dh
         for (K,), (da, d_output) in zip(back.K_steps[last - first - 1::-1], back.steps[first:last][::-1]):
             if with_outputs:
-                np.add(dh, d_output, out=dh)
-            np.multiply(dh, K, out=da)
-            np.matmul(W_T, da, out=dh)  # (45)
+                add(dh, d_output, dh)
+            multiply(dh, K, da)
+            dot(W_T, da, dh)  # (45)
 
     @staticmethod
     def add_dW(dW, D, Z, H):
         """dW += Σ_t da_t Z_tᵀ."""
-        dW += D @ Z.T
+        dW += outer(D, Z)
 
     @staticmethod
     def unpack(dW, weights):
@@ -115,7 +119,7 @@ class ReLURNNSchedule(RNNSchedule):
 
     @staticmethod
     def activate(a, h):
-        np.multiply(a, a.real > 0, out=h)
+        np.multiply(a, a.real > 0, h)
 
     @staticmethod
     def factors(room, K, start, count):
@@ -167,40 +171,43 @@ class LSTMSchedule(RNNSchedule):
 
     @classmethod
     def forward(cls, room, W, count):
+        dot, tanh, add, multiply = np.dot, np.tanh, np.add, np.multiply
         terms, (first, second) = room.scratch, room.scratch
         half, H, chunk = W.dtype.type(0.5), room.sizes[2], room.chunk
-        W_h, W_x = W[:, :H], W[:, H:]
+        W_h, W_x = W[:, :H].copy() if chunk else None, W[:, H:]
         for t, (Z, h_prev, a, oif, i_f, g_c, c, tanh_c, o, h) in enumerate(room.steps[:count]):
             if chunk:
                 if t % chunk == 0:
                     room.hoist(W_x, t, count)
-                np.matmul(W_h, h_prev, out=a)
-                np.add(a, room.a_x_steps[t % chunk], out=a)
+                dot(W_h, h_prev, a)
+                add(a, room.a_x_steps[t % chunk], a)
             else:
-                np.matmul(W, Z, out=a)  # (44)
-            np.tanh(a, out=a)
-            np.multiply(oif, half, out=oif)
-            np.add(oif, half, out=oif)
-            np.multiply(i_f, g_c, out=terms)  # i ⊙ g, f ⊙ c'
-            np.add(first, second, out=c)
-            np.tanh(c, out=tanh_c)
-            np.multiply(o, tanh_c, out=h)
+                dot(W, Z, a)  # (44)
+            tanh(a, a)
+            multiply(oif, half, oif)
+            add(oif, half, oif)
+            multiply(i_f, g_c, terms)  # i ⊙ g, f ⊙ c'
+            add(first, second, c)
+            tanh(c, tanh_c)
+            multiply(o, tanh_c, h)
 
     @staticmethod
     def factors(room, K, start, count):
-        """(48): K_c = o (1 − tanh² c), K_o = tanh(c) o (1 − o), K_i = g i (1 − i), K_f = c' f (1 − f), K_g = i (1 − g²)."""
+        """(48): K_c = o (1 − tanh² c), K_o = h (1 − o), K_i = i g (1 − i), K_f = f c' (1 − f), K_g = i (1 − g²), and f."""
         S = room.S[start:start + count]
-        h, tanh_c = room.Z[start + 1:start + count + 1, :room.sizes[2]], S[:, 5]
-        np.multiply(h, tanh_c, out=K[:, 0])
-        np.subtract(S[:, 0], K[:, 0], out=K[:, 0])  # (47)
-        np.subtract(1, S[:, :3], out=K[:, 1:4])  # σ' = σ (1 − σ) of o, i, f
-        np.multiply(K[:, 1:4], S[:, :3], out=K[:, 1:4])
-        np.multiply(K[:, 1], tanh_c, out=K[:, 1])
-        np.multiply(K[:, 2:4], S[:, 3:5], out=K[:, 2:4])
-        np.multiply(S[:, 3], S[:, 3], out=K[:, 4])
-        np.subtract(1, K[:, 4], out=K[:, 4])
-        np.multiply(K[:, 4], S[:, 1], out=K[:, 4])
-        K[:, 5] = S[:, 2]
+        o, i_f, i, f, g, g_c, tanh_c = S[:, 0], S[:, 1:3], S[:, 1], S[:, 2], S[:, 3], S[:, 3:5], S[:, 5]
+        h = room.Z[start + 1:start + count + 1, :room.sizes[2]]
+        K_c, K_o, K_co, K_i, K_if, K_g, K_next = K[:, 0], K[:, 1], K[:, :2], K[:, 2], K[:, 2:4], K[:, 4], K[:, 5]
+        np.multiply(i_f, g_c, K_if)  # i g and f c'
+        np.multiply(g, K_i, K_g)
+        np.subtract(i, K_g, K_g)  # i (1 − g²) = i − g (i g)
+        np.subtract(1, i_f, K_co)
+        np.multiply(K_if, K_co, K_if)
+        np.multiply(h, tanh_c, K_c)
+        np.subtract(o, K_c, K_c)  # (47)
+        np.subtract(1, o, K_o)
+        np.multiply(h, K_o, K_o)  # tanh(c) o (1 − o) = h (1 − o)
+        np.copyto(K_next, f)
 
     @staticmethod
     def backward_views(back):
@@ -210,18 +217,18 @@ class LSTMSchedule(RNNSchedule):
                  for D, d_output in zip(back.D, back.d_outputs)])
 
     @staticmethod
-    def backward(back, W, first, last, with_outputs, ends):
-        W_T, dh, dc = W[:, :back.sizes[2]].T, back.dh, back.dc
+    def backward(back, W_T, first, last, with_outputs, ends):
+        dot, add, multiply, dh, dc = np.dot, np.add, np.multiply, back.dh, back.dc
         steps = zip(range(first, last)[::-1], back.K_steps[last - first - 1::-1], back.steps[first:last][::-1])
         for t, (K_h, K_c), (from_h, from_c, dc_here, dc_prev, da, d_output) in steps:
             if with_outputs:
-                np.add(dh, d_output, out=dh)
-            np.multiply(dh, K_h, out=from_h)  # (49): dh ⊙ o (1 − tanh² c), da_o
-            np.add(dc, dc_here, out=dc_here)
+                add(dh, d_output, dh)
+            multiply(dh, K_h, from_h)  # (49): dh ⊙ o (1 − tanh² c), da_o
+            add(dc, dc_here, dc_here)
             if t in ends:
-                np.add(dc_here, ends[t], out=dc_here)
-            np.multiply(dc_here, K_c, out=from_c)  # da_i, da_f, da_g, dc' = dc ⊙ f
-            np.matmul(W_T, da, out=dh)  # (45)
+                add(dc_here, ends[t], dc_here)
+            multiply(dc_here, K_c, from_c)  # da_i, da_f, da_g, dc' = dc ⊙ f
+            dot(W_T, da, dh)  # (45)
             dc = dc_prev
         back.dc[...] = dc
 
@@ -263,37 +270,37 @@ class GRUSchedule(RNNSchedule):
     def forward_views(room):
         T, I, H, B = room.sizes
         Z, S = room.Z, room.S
-        return [(Z[t], S[t, :3].reshape(3 * H, B), S[t, 1:3].reshape(2 * H, B), S[t, 0], S[t, 1], S[t, 2], S[t, 3],
-                 S[t, 4], Z[t, :H], Z[t + 1, :H]) for t in range(T)]
+        return [(Z[t], Z[t, H:], S[t, :3].reshape(3 * H, B), S[t, 1:3].reshape(2 * H, B), S[t, 0], S[t, 1], S[t, 2],
+                 S[t, 3], S[t, 4], Z[t, :H], Z[t + 1, :H]) for t in range(T)]
 
     @classmethod
     def forward(cls, room, W, count):
-        T, I, H, B = room.sizes
-        half, scratch, chunk = W.dtype.type(0.5), room.scratch[0], room.chunk
-        W_steps, W_h, bias = W[:3 * H], W[:3 * H, :H], W[:H, H + I:]
-        if not chunk:
-            np.matmul(W[3 * H:, H:], room.Z[:count, H:], out=room.S[:count, 3])  # a_xn of all steps
-        for t, (Z, a, rz, a_hn, r, z, n, q, h_prev, h) in enumerate(room.steps[:count]):
-            a_xn = n
+        dot, tanh, add, subtract, multiply = np.dot, np.tanh, np.add, np.subtract, np.multiply
+        half, scratch, chunk, H = W.dtype.type(0.5), room.scratch[0], room.chunk, room.sizes[2]
+        W_steps, W_n = W[:3 * H], W[3 * H:, H:].copy()
+        if chunk:
+            W_h, bias = W[:3 * H, :H].copy(), W[:H, H + room.sizes[1]:]
+        for t, (Z, x, a, rz, a_hn, r, z, n, q, h_prev, h) in enumerate(room.steps[:count]):
             if chunk:
                 if t % chunk == 0:
                     room.hoist(W[H:, H:], t, count)
                 a_x = room.a_x_steps[t % chunk]
-                np.matmul(W_h, h_prev, out=a)
-                np.add(a_hn, bias, out=a_hn)
-                np.add(rz, a_x[:2 * H], out=rz)
+                dot(W_h, h_prev, a)
+                add(a_hn, bias, a_hn)
+                add(rz, a_x[:2 * H], rz)
                 a_xn = a_x[2 * H:]
             else:
-                np.matmul(W_steps, Z, out=a)  # (44)
-            np.tanh(rz, out=rz)
-            np.multiply(rz, half, out=rz)
-            np.add(rz, half, out=rz)
-            np.multiply(r, a_hn, out=scratch)
-            np.add(a_xn, scratch, out=n)
-            np.tanh(n, out=n)  # n = tanh(a_xn + r ⊙ a_hn)
-            np.subtract(n, h_prev, out=q)
-            np.multiply(z, q, out=scratch)
-            np.add(h_prev, scratch, out=h)  # (51): h = h' + z ⊙ (n − h')
+                dot(W_steps, Z, a)  # (44)
+                a_xn = dot(W_n, x, n)
+            tanh(rz, rz)
+            multiply(rz, half, rz)
+            add(rz, half, rz)
+            multiply(r, a_hn, scratch)
+            add(a_xn, scratch, n)
+            tanh(n, n)  # n = tanh(a_xn + r ⊙ a_hn)
+            subtract(n, h_prev, q)
+            multiply(z, q, scratch)
+            add(h_prev, scratch, h)  # (51): h = h' + z ⊙ (n − h')
 
     @staticmethod
     def factors(room, K, start, count):
@@ -319,20 +326,23 @@ class GRUSchedule(RNNSchedule):
                 [(D, D[:3].reshape(3 * H, B), D[4], d_output) for D, d_output in zip(back.D, back.d_outputs)])
 
     @staticmethod
-    def backward(back, W, first, last, with_outputs, ends):
-        H = back.sizes[2]
-        W_T, dh = W[:3 * H, :H].T, back.dh
+    def recurrent(W, H):
+        return transposed(W[:3 * H, :H])
+
+    @staticmethod
+    def backward(back, W_T, first, last, with_outputs, ends):
+        dot, add, multiply, dh = np.dot, np.add, np.multiply, back.dh
         for (K,), (D, da_h, direct, d_output) in zip(back.K_steps[last - first - 1::-1], back.steps[first:last][::-1]):
             if with_outputs:
-                np.add(dh, d_output, out=dh)
-            np.multiply(dh, K, out=D)  # (50): da_hn, da_r, da_z, da_xn and dh ⊙ (1 − z)
-            np.matmul(W_T, da_h, out=dh)
-            np.add(dh, direct, out=dh)
+                add(dh, d_output, dh)
+            multiply(dh, K, D)  # (50): da_hn, da_r, da_z, da_xn and dh ⊙ (1 − z)
+            dot(W_T, da_h, dh)
+            add(dh, direct, dh)
 
     @staticmethod
     def add_dW(dW, D, Z, H):
-        dW[:3 * H, :H] += D[:3 * H] @ Z[:H].T
-        dW[H:, H:] += D[H:] @ Z[H:].T
+        dW[:3 * H, :H] += outer(D[:3 * H], Z[:H])
+        dW[H:, H:] += outer(D[H:], Z[H:])
         dW[:H, -1] += D[:H].sum(1)
 
     @staticmethod

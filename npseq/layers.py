@@ -138,11 +138,10 @@ class Linear(Module):
 
     def backward(self, tape, dy):
         """dy (…, O) -> dx (…, I), grads."""
-        x, grads = tape, self.new_gradients()
-        over = tuple(range(dy.ndim - 1))
-        grads["weight"][...] = np.tensordot(dy, x, axes=(over, over))
+        grads, rows = self.new_gradients(), dy.reshape(-1, dy.shape[-1])
+        grads["weight"][...] = rows.T @ tape.reshape(len(rows), -1)
         if "bias" in grads:
-            grads["bias"][...] = dy.sum(over)
+            grads["bias"][...] = rows.sum(0)
         return dy @ self.params["weight"], grads
 
 

@@ -131,7 +131,8 @@ class Recurrent(Module):
 
     def _adopt(self, theta):
         super()._adopt(theta)
-        self._weights = [self._weights_of(suffix) for suffix in self._suffixes()]
+        self.suffixes = self._suffixes()
+        self._weights = [self._weights_of(suffix) for suffix in self.suffixes]
 
     def weights(self, run=0):
         """The ``Weights`` of one layer in one direction (l0, l0 reverse, l1, …), as views of the parameters."""
@@ -222,7 +223,6 @@ class Recurrent(Module):
         d_final = self._columns(d_state, B, unbatched, learned=False, name="d_state")
         grads, d_initial = self.new_gradients(), [None] * len(tape.runs)
         D, P = self.num_directions, self.output_size
-        suffixes = self._suffixes()
         for k in reversed(range(self.num_layers)):
             if dy is not None and tape.dropout[k] is not None:
                 dy = dy * tape.dropout[k]
@@ -232,7 +232,7 @@ class Recurrent(Module):
                 d_hs = None if dy is None else dy[:, :, direction * P:(direction + 1) * P].transpose(0, 2, 1)
                 d_weights, d_x, d_initial[run] = self.through_time.backward_through_time(
                     self.cell, self.weights(run), tape.runs[run], d_hs, d_final[run], need_dx=need_dx or k > 0)
-                self._store(grads, suffixes[run], d_weights)
+                self._store(grads, self.suffixes[run], d_weights)
                 if d_x is not None:  # both directions read the same x
                     d_x = d_x.transpose(0, 2, 1)
                     dx = d_x if dx is None else dx + d_x
@@ -281,11 +281,11 @@ class Recurrent(Module):
 
     def _columns(self, state, B, unbatched, learned, name="state"):
         """torch's state -> for each layer and direction a tuple of (H, B) arrays."""
-        letters, sizes, runs = self.cell.state, self.state_sizes(), self.num_layers * self.num_directions
+        letters, sizes, runs = self.cell.state, self.state_sizes(), len(self._weights)
         if learned:
             parts = [np.repeat(self.params[letter + "_0"][:, None, :], B, axis=1) for letter in letters]
         elif state is None:
-            parts = [np.zeros((runs, B, size), self.dtype) for size in sizes]
+            return [tuple(np.zeros((size, B), self.dtype) for size in sizes) for run in range(runs)]
         else:
             if len(letters) == 1:
                 state = (state,)

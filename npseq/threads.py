@@ -4,6 +4,7 @@ Two ways are used. BLAS has threads of its own, for large products. And a wide b
 (``Split``), each part with BLAS on one thread: NumPy's calls let other threads run while they work.
 """
 
+import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -31,6 +32,12 @@ def available():
         if value.isdigit() and int(value) > 0:
             counts.append(int(value))
     return min(counts)
+
+
+@functools.cache
+def _one_at_the_start():
+    """May only one be used? Asked once, as BLAS does."""
+    return available() == 1
 
 
 def worthwhile(hidden_size):
@@ -79,9 +86,11 @@ class Split:
 
     def parts(self, weights, B):
         """The columns of each thread as slices; one slice where splitting does not pay."""
-        count = min(self.count or available(), B // WIDE)
         (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
-        if count < 2 or rows * (H + I) * B < ENOUGH:
+        if rows * (H + I) * B < ENOUGH:
+            return [slice(0, B)]
+        count = min(self.count or available(), B // WIDE)
+        if count < 2:
             return [slice(0, B)]
         borders = [B * k // count for k in range(count + 1)]
         return [slice(a, b) for a, b in zip(borders, borders[1:])]
@@ -89,7 +98,7 @@ class Split:
     def _whole(self, weights):
         """The context of a batch that is not split: small products stall on two threads when another process is busy."""
         (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
-        if rows * (H + I) >= LARGE and self.count != 1 or available() == 1:
+        if _limit == 1 or rows * (H + I) >= LARGE and self.count != 1 or _one_at_the_start():
             return nullcontext()
         return limited(1)
 
