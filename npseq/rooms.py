@@ -1,0 +1,135 @@
+"""Where ``fused.py`` works: buffers that are made once and used again, and copies from one memory layout to another."""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+CACHE = 400_000  # bytes of the factors that are made in one go
+COLUMNS = 1024  # of the products over time, at least
+HOIST = 150_000  # elements of W from which W_x x is made for many steps at once: W no longer stays in the cache
+NARROW = 16  # sequences up to which the gradients of the steps are turned into rows for the products over time
+BLOCK = 32  # rows or columns that are transposed together; more would fall on each other in the cache
+LARGE = 8_192  # elements from which transposing is done in blocks
+
+
+def copy_swapped(to, source):
+    """``to[...] = source``, (T, ·, ·) each, where the last axis is contiguous in one and the last but one in the other."""
+    if to[:1].size < LARGE:
+        to[...] = source
+        return
+    last = to.strides[2] == to.itemsize
+    for start in range(0, to.shape[2 if last else 1], BLOCK):
+        part = (slice(None), slice(None), slice(start, start + BLOCK)) if last else (slice(None), slice(start, start + BLOCK))
+        to[part] = source[part]
+
+
+def transposed(matrix):
+    """A copy of Mᵀ, contiguous."""
+    out = np.empty(matrix.shape[::-1], matrix.dtype)
+    copy_swapped(out[None], matrix.T[None])
+    return out
+
+
+def gathered(flat, steps):
+    """(n, blocks, rows, B) -> (blocks · rows, n · B), the columns of all steps side by side, in the room ``flat``.
+
+    With few sequences the copy lies in memory with one row for each step and sequence: the product over time is faster
+    with it, and copying a few numbers at a time would be slow.
+    """
+    n, blocks, rows, B = steps.shape
+    flat = flat[:steps.size]
+    if B <= NARROW:
+        flat.reshape(n, B, blocks * rows)[...] = steps.reshape(n, blocks * rows, B).transpose(0, 2, 1)
+        return flat.reshape(n * B, blocks * rows).T
+    flat.reshape(blocks, rows, n, B)[...] = steps.transpose(1, 2, 0, 3)
+    return flat.reshape(blocks * rows, n * B)
+
+
+def outer(D, Z):
+    """D Zᵀ, (rows of D, rows of Z), by the faster of the two products that give it."""
+    if len(D) < len(Z) or D.strides[0] == D.itemsize:
+        return (Z @ D.T).T
+    return D @ Z.T
+
+
+class Pooled:
+    """Buffers by sizes, kept for the next call of the same sizes."""
+
+    LARGEST = 1 << 28  # bytes that the pool may hold in all
+    held = 0
+
+    @classmethod
+    def take(cls, *key):
+        free = cls.pool.setdefault(key, [])
+        try:
+            room = free.pop()
+            Pooled.held -= room.nbytes
+        except IndexError:
+            room = cls(*key)
+            room.key = key
+        return room
+
+    def give_back(self):
+        if Pooled.held + self.nbytes <= self.LARGEST:
+            Pooled.held += self.nbytes
+            self.pool[self.key].append(self)
+
+
+class Room(Pooled):
+    """What a forward pass keeps: Z (T + 1, H + I + 1, B) and the blocks of each step, S (T + 1, blocks, H, B).
+
+    Without ``keep`` (inference) all steps have the same S.
+    """
+
+    pool = {}
+
+    def __init__(self, schedule, T, I, H, B, dtype, keep=True):
+        self.sizes = T, I, H, B
+        self.Z = np.zeros((T + 1, H + I + 1, B), dtype)
+        self.Z[:, H + I] = 1
+        self.S = np.zeros((T + 1 if keep else 1, schedule.blocks, H, B), dtype)
+        self.scratch = np.empty((2, H, B), dtype)
+        rows = schedule.rows_of_x(H)
+        hoisted = rows.stop * (H + I) > HOIST and I >= 64
+        self.chunk = min(T, -(-COLUMNS // B)) if hoisted else 0  # steps of a_x made at once
+        self.a_x = np.empty((rows.stop - rows.start, self.chunk * B), dtype)
+        self.a_x_steps = self.a_x.reshape(len(self.a_x), self.chunk, B).transpose(1, 0, 2)
+        self.nbytes = self.Z.nbytes + self.S.nbytes + self.a_x.nbytes
+        if not keep:
+            self.S = as_strided(self.S, (T + 1,) + self.S.shape[1:], (0,) + self.S.strides[1:])
+        self.steps = schedule.forward_views(self)
+
+    def hoist(self, W_x, t, count):
+        """W_x x + b for the steps from t on, as one product."""
+        T, I, H, B = self.sizes
+        n = min(self.chunk, count - t)
+        x = self.Z[t:t + n, H:].transpose(1, 0, 2).reshape(I + 1, n * B)
+        np.matmul(W_x, x, out=self.a_x[:, :n * B])
+
+
+class Back(Pooled):
+    """Room of a backward pass over chunks of n steps: factors K of m steps, gradients D of n, and both Z and D gathered
+    with the columns of all steps side by side."""
+
+    pool = {}
+
+    def __init__(self, schedule, n, I, H, B, dtype):
+        self.sizes = n, I, H, B
+        blocks = schedule.factor_blocks
+        self.m = max(1, min(n, CACHE // (blocks * H * B * np.dtype(dtype).itemsize)))
+        self.K = np.empty((self.m, blocks, H, B), dtype)
+        self.D = np.empty((n, schedule.gradient_blocks, H, B), dtype)
+        self.D_flat = np.empty((schedule.da.stop - schedule.da.start) * H * n * B, dtype)
+        self.Z_flat = np.empty((H + I + 1) * n * B, dtype)
+        self.d_outputs = np.empty((n, H, B), dtype)
+        self.dh, self.dc = np.empty((2, H, B), dtype)
+        self.nbytes = sum(array.nbytes for array in (self.K, self.D, self.D_flat, self.Z_flat, self.d_outputs))
+        self.letters = len(schedule.cell_state)
+        self.K_steps, self.steps = schedule.backward_views(self)
+
+    def start(self, d_state):
+        self.dh[...] = d_state[0]
+        if self.letters > 1:
+            self.dc[...] = d_state[1]
+
+    def end(self):
+        return (self.dh.copy(), self.dc.copy())[:self.letters]
