@@ -28,143 +28,169 @@ operations. What makes the difference:
 6. **Room made once.** Buffers and their views for every step are kept in a pool, by sizes; a tape owns its room until
    it is gone. Every call writes with ``out``.
 
-7. **Columns are independent.** So a sequence that has ended may run on, on zeros, without a mask in the loop (see
-   ``_Order``), and a wide batch may be split over threads: NumPy's calls let other threads run. Each part is summed by
-   itself and the parts are added in order, so that the result does not depend on timing.
+7. **Columns are independent.** So sequences of different lengths are packed one behind the other, without masks in the
+   loop (``ragged.py``), and a wide batch may be split over threads: NumPy's calls let other threads run. Each part is
+   summed by itself and the parts are added in order, so that the result does not depend on timing.
 
 Numbers in the comments are those of the equations in ``docs/derivation.md``, section 11.
 
 Options that have no fused form go through ``bptt.py``: projection, recurrent dropout, checkpointing, lengths with relu
-(whose h may grow without bound behind the end) or without a tape, and cells that are not npseq's own.
+(whose h may grow without bound behind the end), and cells that are not npseq's own.
 """
 
 import numpy as np
 
 from . import bptt
 from .fused_cells import SCHEDULES
-from .rooms import COLUMNS, Back, Room, copy_swapped, gathered
+from .ragged import Packing
+from .rooms import Back, Room, columns_at_once, copy_swapped, gathered, group
 
-INFERENCE = 32  # steps in one go when no tape is kept
+INFERENCE = 32  # steps in one go when no tape is kept, at most
 
 
 def forward_through_time(cell, weights, x, state, lengths=None, reverse=False, *,
                          h_mask=None, checkpoint_every=None, keep_tape=True, out=None):
     """As ``bptt.forward_through_time``, the same arguments and results."""
+    T, I, B = x.shape
     schedule = SCHEDULES.get(cell)
+    if lengths is not None:
+        lengths = np.asarray(lengths)
+        lengths = None if (lengths == T).all() else lengths
     if schedule is None or h_mask is not None or weights.W_p is not None or keep_tape and checkpoint_every is not None \
-            or lengths is not None and not (keep_tape and schedule.bounded) or len(x) == 0:
+            or lengths is not None and not (schedule.bounded and lengths.any()) or T == 0:
         return bptt.forward_through_time(cell, weights, x, state, lengths, reverse, h_mask=h_mask,
                                          checkpoint_every=checkpoint_every, keep_tape=keep_tape, out=out)
-    T, I, B = x.shape
-    H = state[0].shape[0]
     if out is None:
-        out = np.empty((T, H, B), weights.W_h.dtype)
-    hs, order = out, None
-    if lengths is not None:
-        order = _Order(T, lengths, reverse)
-        x = order.turn(np.where(order.valid, x, 0))
-    elif reverse:
-        x, hs = x[::-1], hs[::-1]
+        out = np.empty((T, state[0].shape[0], B), weights.W_h.dtype)
     W = schedule.stack(weights)
     halved = schedule.halve(W)
-    n = T if keep_tape else min(T, INFERENCE)
-    room = Room.take(schedule, n, I, H, B, W.dtype, keep_tape)
-    for start in range(0, T, n):
-        count = min(n, T - start)
-        copy_swapped(room.Z[:count, H:H + I], x[start:start + count])
-        schedule.set_state(room, state)
-        schedule.forward(room, halved, count)
-        if order is None:
-            copy_swapped(hs[start:start + count], room.Z[1:count + 1, :H])
-            state = schedule.state(room, count)
-    if order is not None:
-        hs[...] = order.turn(np.where(order.valid, room.Z[1:, :H], 0))
-        state = tuple(np.ascontiguousarray(part[order.lengths, :, np.arange(B)].T) for part in schedule.states(room))
-    if keep_tape:
-        return out, state, _Tape(schedule, room, W, reverse, order)
-    room.give_back()
-    return out, state, None
+    if lengths is None:
+        backwards = slice(None, None, -1 if reverse else 1)
+        state, room = _forward(schedule, halved, x[backwards], state, out[backwards], keep_tape)
+        return out, state, _Tape(schedule, W, T, reverse, room) if keep_tape else None
+    packing = Packing(T, lengths, reverse, W.size)
+    hs, flat = packing.room(out)
+    final, room = _forward(schedule, halved, packing.packed(x), state, hs, keep_tape, packing)
+    packing.unpack(flat, out)
+    return out, final, _Tape(schedule, W, T, reverse, room, packing) if keep_tape else None
 
 
 def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True):
     """As ``bptt.backward_through_time``, the same arguments and results."""
     if isinstance(tape, bptt.Tape):
         return bptt.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx)
-    schedule, room, W, order = tape.schedule, tape.room, tape.W, tape.order
-    T, I, H, B = room.sizes
-    d_ends = None
-    if order is not None:
-        d_hs, d_ends, d_past, d_state = order.gradients(d_hs, d_state)
-    elif d_hs is not None and tape.reverse:
-        d_hs = d_hs[::-1]
-    dx = np.empty((T, B, I), W.dtype) if need_dx else None
-    n = min(T, -(-COLUMNS // B))
-    back = Back.take(schedule, n, I, H, B, W.dtype)
-    back.start(d_state)
+    schedule, room, W, packing, T = tape.schedule, tape.room, tape.W, tape.packing, tape.T
+    _, I, H, B = room.sizes
+    if packing is None:
+        backwards = slice(None, None, -1 if tape.reverse else 1)
+        dx = np.empty((T, B, I), W.dtype) if need_dx else None
+        dW, d_state = _backward(schedule, room, T, W, None if d_hs is None else d_hs[backwards], d_state, dx)
+        return schedule.unpack(dW, weights), dx.transpose(0, 2, 1)[backwards] if need_dx else None, d_state
+    d_outputs = np.zeros((packing.steps, B, H), W.dtype).transpose(0, 2, 1) if d_hs is None else packing.packed(d_hs)
+    if d_state[0].any():
+        d_outputs[packing.ends - 1, :, packing.columns] += d_state[0][:, packing.sequences].T
+    d_x = np.empty((T, len(packing.lengths), I), W.dtype).transpose(0, 2, 1) if need_dx else None
+    dx, flat = packing.room(d_x) if need_dx else (None, None)
+    dW, d_state = _backward(schedule, room, packing.steps, W, d_outputs, d_state, dx.transpose(0, 2, 1) if need_dx else None,
+                            packing)
+    if need_dx:
+        packing.unpack(flat, d_x)
+    return schedule.unpack(dW, weights), d_x, d_state
+
+
+def _forward(schedule, halved, x, state, hs, keep, packing=None):
+    """All steps of x, in its order, fill ``hs`` -> the state after the last step, or behind each packed sequence, and the
+    room where everything is (None without ``keep``)."""
+    T, I, B = x.shape
+    H = state[0].shape[0]
+    n = min(T, group(I, H, B, halved.dtype), T if keep else INFERENCE)
+    room = Room.take(schedule, T if keep else n, I, H, B, halved.dtype, keep or packing is not None)
+    if packing is not None:
+        initial, final = state, tuple(part.copy() for part in state)
+        state = tuple(np.zeros((H, B), halved.dtype) for part in state)
+    for start in range(0, T, n):  # x in, n steps, y out, while they are in the cache
+        count = min(n, T - start)
+        first = start if keep else 0
+        last = first + count
+        copy_swapped(room.Z[first:last, H:H + I], x[start:start + count])
+        if first == 0:
+            schedule.set_state(room, state)
+        if packing is None:
+            schedule.forward(room, halved, first, last)
+            state = schedule.state(room, last)
+        else:
+            slots, shift = schedule.states(room), first - start
+            for t, stop, begin in packing.pieces(start, start + count):
+                if begin:
+                    for part, given in zip(slots, initial):
+                        part[t + shift][:, packing.columns[begin]] = given[:, packing.sequences[begin]]
+                schedule.forward(room, halved, t + shift, stop + shift)
+            state = schedule.state(room, last)
+            here = (start < packing.ends) & (packing.ends <= start + count)
+            for whole, part in zip(final, slots):
+                whole[:, packing.sequences[here]] = part[packing.ends[here] + shift, :, packing.columns[here]].T
+        copy_swapped(hs[start:start + count], room.Z[first + 1:last + 1, :H])
+    if not keep:
+        room.give_back()
+    return state if packing is None else final, room if keep else None
+
+
+def _backward(schedule, room, T, W, d_hs, d_state, dx, packing=None):
+    """The T steps of ``room`` back, filling ``dx`` (T, B, I) unless that is None -> dW, d_state of the initial state."""
+    _, I, H, B = room.sizes
     dW, W_T = np.zeros_like(W), schedule.recurrent(W, H)
+    n = min(T, -(-columns_at_once(len(W)) // B))
+    back = Back.take(schedule, n, I, H, B, W.dtype)
+    entering = {}  # step -> what enters the gradient of c there
+    if packing is None:
+        back.start(d_state)
+    else:
+        d_initial = tuple(part.copy() for part in d_state)
+        back.start([0] * len(d_state))
+        entering = _entering(packing, d_state[1:], B)
     for start in range((T - 1) // n * n, -1, -n):
         count = min(n, T - start)
         if d_hs is not None:
             copy_swapped(back.d_outputs[:count], d_hs[start:start + count])
-        ends = {} if d_ends is None else {t - start: d for t, d in d_ends.items()}
+        ends = {t - start: d for t, d in entering.items()}
         for first in range((count - 1) // back.m * back.m, -1, -back.m):
             last = min(first + back.m, count)
             schedule.factors(room, back.K[:last - first], start + first, last - first)
-            schedule.backward(back, W_T, first, last, d_hs is not None, ends)
+            if packing is None:
+                schedule.backward(back, W_T, first, first, last, d_hs is not None, ends)
+                continue
+            for t, stop, begin in packing.pieces(start + first, start + last)[::-1]:
+                schedule.backward(back, W_T, first, t - start, stop - start, True, ends)
+                if begin:
+                    for whole, part in zip(d_initial, (back.dh, back.dc)):
+                        whole[:, packing.sequences[begin]] = part[:, packing.columns[begin]]
+                        part[:, packing.columns[begin]] = 0
         # (rows, steps · sequences): what is summed over time, or asked for every step, is one product
         D = gathered(back.D_flat, back.D[:count, schedule.da])
         schedule.add_dW(dW, D, gathered(back.Z_flat, room.Z[start:start + count, None]), H)
-        if need_dx:  # dx = W_xᵀ da, for all steps of the chunk, in the caller's own layout
+        if dx is not None:  # dx = W_xᵀ da, for all steps of the chunk, in the caller's own layout
             rows = schedule.rows_of_x(H)
             np.matmul(D[rows].T, W[rows, H:H + I], out=dx[start:start + count].reshape(count * B, I))
-    d_x = dx.transpose(0, 2, 1) if need_dx else None
-    d_state = back.end()
+    d_state = back.end() if packing is None else d_initial
     back.give_back()
-    if order is not None:
-        d_state = tuple(d + past for d, past in zip(d_state, d_past))
-        d_x = order.turn(d_x) if need_dx else None
-    elif need_dx and tape.reverse:
-        d_x = d_x[::-1]
-    return schedule.unpack(dW, weights), d_x, d_state
+    return dW, d_state
 
 
-class _Order:
-    """Sequences of different lengths, all begun at step 0: a reversed one is turned around within its own length.
-
-    Columns do not touch each other, so a sequence that has ended may run on, on zeros: its state is read off at its
-    last step, and going back its gradient is fed in there, where nothing comes from the steps after.
-    """
-
-    def __init__(self, T, lengths, reverse):
-        self.lengths = lengths = np.asarray(lengths)
-        t = np.arange(T)[:, None]
-        self.valid = (t < lengths)[:, None, :]
-        self.index = np.where(t < lengths, lengths - 1 - t, t)[:, None, :] if reverse else None
-
-    def turn(self, x):
-        """(T, ·, B) from time to the order of the steps, and back."""
-        return x if self.index is None else np.take_along_axis(x, self.index, 0)
-
-    def gradients(self, d_hs, d_state):
-        """-> d_hs with the final h's gradient added at each last step; step -> gradient of c that enters there (None
-        without c); the part of d_state that belongs to sequences of length 0; zeros for the end of time."""
-        dh, (T, _, B) = d_state[0], self.valid.shape
-        some = self.lengths > 0
-        last, columns = self.lengths[some] - 1, np.flatnonzero(some)
-        d_hs = np.zeros((T,) + dh.shape, dh.dtype) if d_hs is None else self.turn(np.where(self.valid, d_hs, 0))
-        d_hs[last, :, columns] += dh[:, columns].T
-        d_ends = {}
-        for dc in d_state[1:]:
-            for t in np.unique(last):
-                d_ends[int(t)] = np.where(self.lengths == t + 1, dc, 0)
-        return d_hs, d_ends, tuple(np.where(some, 0, d) for d in d_state), tuple(np.zeros_like(d) for d in d_state)
+def _entering(packing, d_final, B):
+    """Last step of a sequence -> (H, B), the gradient of its final c. (That of h stands with the outputs'.)"""
+    found = {}
+    for dc in filter(np.any, d_final):
+        for k in np.flatnonzero(dc[:, packing.sequences].any(0)):
+            d = found.setdefault(int(packing.ends[k]) - 1, np.zeros((len(dc), B), dc.dtype))
+            d[:, packing.columns[k]] = dc[:, packing.sequences[k]]
+    return found
 
 
 class _Tape:
-    """A forward pass: its room goes back into the pool when the tape is gone."""
+    """A forward pass over T steps; its room goes back into the pool when it is gone."""
 
-    def __init__(self, schedule, room, W, reverse, order):
-        self.schedule, self.room, self.W, self.reverse, self.order = schedule, room, W, reverse, order
+    def __init__(self, schedule, W, T, reverse, room, packing=None):
+        self.schedule, self.W, self.T, self.reverse, self.room, self.packing = schedule, W, T, reverse, room, packing
 
     def __del__(self):
         self.room.give_back()

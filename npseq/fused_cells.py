@@ -59,19 +59,20 @@ class RNNSchedule:
     activate = staticmethod(np.tanh)  # from a to h, in place
 
     @classmethod
-    def forward(cls, room, W, count):
+    def forward(cls, room, W, first, last):
         activate, dot, H = cls.activate, np.dot, room.sizes[2]
         if not room.chunk:
-            for Z, h_prev, h in room.steps[:count]:
+            for Z, h_prev, h in room.steps[first:last]:
                 dot(W, Z, h)  # (44)
                 activate(h, h)
             return
         W_h, W_x = W[:, :H].copy(), W[:, H:]
-        for t, (Z, h_prev, h) in enumerate(room.steps[:count]):
-            if t % room.chunk == 0:
-                room.hoist(W_x, t, count)
+        for t, (Z, h_prev, h) in enumerate(room.steps[first:last], first):
+            k = (t - first) % room.chunk
+            if k == 0:
+                room.hoist(W_x, t, last)
             dot(W_h, h_prev, h)
-            np.add(h, room.a_x_steps[t % room.chunk], h)
+            np.add(h, room.a_x_steps[k], h)
             activate(h, h)
 
     @staticmethod
@@ -92,9 +93,9 @@ class RNNSchedule:
         return transposed(W[:, :H])
 
     @staticmethod
-    def backward(back, W_T, first, last, with_outputs, ends):
+    def backward(back, W_T, made, first, last, with_outputs, ends):
         dot, add, multiply, dh = np.dot, np.add, np.multiply, back.dh
-        for (K,), (da, d_output) in zip(back.K_steps[last - first - 1::-1], back.steps[first:last][::-1]):
+        for (K,), (da, d_output) in zip(back.K_steps[first - made:last - made][::-1], back.steps[first:last][::-1]):
             if with_outputs:
                 add(dh, d_output, dh)
             multiply(dh, K, da)
@@ -170,24 +171,25 @@ class LSTMSchedule(RNNSchedule):
                  S[t, 0], Z[t + 1, :H]) for t in range(T)]
 
     @classmethod
-    def forward(cls, room, W, count):
+    def forward(cls, room, W, first, last):
         dot, tanh, add, multiply = np.dot, np.tanh, np.add, np.multiply
-        terms, (first, second) = room.scratch, room.scratch
+        terms, (from_i, from_f) = room.scratch, room.scratch
         half, H, chunk = W.dtype.type(0.5), room.sizes[2], room.chunk
         W_h, W_x = W[:, :H].copy() if chunk else None, W[:, H:]
-        for t, (Z, h_prev, a, oif, i_f, g_c, c, tanh_c, o, h) in enumerate(room.steps[:count]):
+        for t, (Z, h_prev, a, oif, i_f, g_c, c, tanh_c, o, h) in enumerate(room.steps[first:last], first):
             if chunk:
-                if t % chunk == 0:
-                    room.hoist(W_x, t, count)
+                k = (t - first) % chunk
+                if k == 0:
+                    room.hoist(W_x, t, last)
                 dot(W_h, h_prev, a)
-                add(a, room.a_x_steps[t % chunk], a)
+                add(a, room.a_x_steps[k], a)
             else:
                 dot(W, Z, a)  # (44)
             tanh(a, a)
             multiply(oif, half, oif)
             add(oif, half, oif)
             multiply(i_f, g_c, terms)  # i ⊙ g, f ⊙ c'
-            add(first, second, c)
+            add(from_i, from_f, c)
             tanh(c, tanh_c)
             multiply(o, tanh_c, h)
 
@@ -217,9 +219,9 @@ class LSTMSchedule(RNNSchedule):
                  for D, d_output in zip(back.D, back.d_outputs)])
 
     @staticmethod
-    def backward(back, W_T, first, last, with_outputs, ends):
+    def backward(back, W_T, made, first, last, with_outputs, ends):
         dot, add, multiply, dh, dc = np.dot, np.add, np.multiply, back.dh, back.dc
-        steps = zip(range(first, last)[::-1], back.K_steps[last - first - 1::-1], back.steps[first:last][::-1])
+        steps = zip(range(first, last)[::-1], back.K_steps[first - made:last - made][::-1], back.steps[first:last][::-1])
         for t, (K_h, K_c), (from_h, from_c, dc_here, dc_prev, da, d_output) in steps:
             if with_outputs:
                 add(dh, d_output, dh)
@@ -274,17 +276,18 @@ class GRUSchedule(RNNSchedule):
                  S[t, 3], S[t, 4], Z[t, :H], Z[t + 1, :H]) for t in range(T)]
 
     @classmethod
-    def forward(cls, room, W, count):
+    def forward(cls, room, W, first, last):
         dot, tanh, add, subtract, multiply = np.dot, np.tanh, np.add, np.subtract, np.multiply
         half, scratch, chunk, H = W.dtype.type(0.5), room.scratch[0], room.chunk, room.sizes[2]
         W_steps, W_n = W[:3 * H], W[3 * H:, H:].copy()
         if chunk:
             W_h, bias = W[:3 * H, :H].copy(), W[:H, H + room.sizes[1]:]
-        for t, (Z, x, a, rz, a_hn, r, z, n, q, h_prev, h) in enumerate(room.steps[:count]):
+        for t, (Z, x, a, rz, a_hn, r, z, n, q, h_prev, h) in enumerate(room.steps[first:last], first):
             if chunk:
-                if t % chunk == 0:
-                    room.hoist(W[H:, H:], t, count)
-                a_x = room.a_x_steps[t % chunk]
+                k = (t - first) % chunk
+                if k == 0:
+                    room.hoist(W[H:, H:], t, last)
+                a_x = room.a_x_steps[k]
                 dot(W_h, h_prev, a)
                 add(a_hn, bias, a_hn)
                 add(rz, a_x[:2 * H], rz)
@@ -330,9 +333,9 @@ class GRUSchedule(RNNSchedule):
         return transposed(W[:3 * H, :H])
 
     @staticmethod
-    def backward(back, W_T, first, last, with_outputs, ends):
+    def backward(back, W_T, made, first, last, with_outputs, ends):
         dot, add, multiply, dh = np.dot, np.add, np.multiply, back.dh
-        for (K,), (D, da_h, direct, d_output) in zip(back.K_steps[last - first - 1::-1], back.steps[first:last][::-1]):
+        for (K,), (D, da_h, direct, d_output) in zip(back.K_steps[first - made:last - made][::-1], back.steps[first:last][::-1]):
             if with_outputs:
                 add(dh, d_output, dh)
             multiply(dh, K, D)  # (50): da_hn, da_r, da_z, da_xn and dh ⊙ (1 − z)

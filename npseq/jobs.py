@@ -111,7 +111,7 @@ def make_model(args, task, rng):
               dict(num_layers=1, bidirectional=False, dropout=0.0, recurrent_dropout=0.0, forget_bias=None).items()
               if getattr(args, name) != default}
     return Model(args.model, task.input_size, args.hidden_size, task.output_size, loss=args.loss or task.loss,
-                 dtype=np.dtype(args.dtype), rng=rng, scaling=task.scaling(), **chosen)
+                 dtype=np.dtype(args.dtype), rng=rng, scaling=task.scaling(), threads=args.threads, **chosen)
 
 
 def make_optimizer(args, model):

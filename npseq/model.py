@@ -33,6 +33,7 @@ class Model(Module):
         dtype, rng: of the parameters; generator (or seed) for the initial weights and dropout.
         scaling: how data in their own units become inputs and how outputs become data again, a dict of the lists
             ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale``; None for no change.
+        threads: of an optimized encoder (``layers.OptimizedLSTM``); it changes no number, and is not part of ``config``.
         options: of the encoder: ``num_layers``, ``bidirectional``, ``dropout``, ``forget_bias``, … (``Recurrent``).
 
     Raises:
@@ -40,7 +41,7 @@ class Model(Module):
     """
 
     def __init__(self, kind, input_size, hidden_size=32, output_size=1, *, loss="mse", dtype=np.float32, rng=None,
-                 scaling=None, **options):
+                 scaling=None, threads=None, **options):
         if kind not in MODELS:
             raise ValueError(f"unknown model {kind!r}; one of {', '.join(MODELS)} expected")
         if loss not in losses.LOSSES:
@@ -49,6 +50,8 @@ class Model(Module):
         self.kind, self.loss, self.scaling = kind, loss, scaling
         self.config = dict(kind=kind, input_size=input_size, hidden_size=hidden_size, output_size=output_size, loss=loss,
                            **options)
+        if kind.startswith("optimized"):
+            options["threads"] = threads
         self.rnn = MODELS[kind](input_size, hidden_size, batch_first=True, dtype=dtype, rng=self.rng, **options)
         self.fc = Linear(self.rnn.output_size * self.rnn.num_directions, output_size, dtype=dtype, rng=self.rng)
         super().__init__({f"{part}.{name}": shape for part in ("rnn", "fc")

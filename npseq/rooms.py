@@ -4,7 +4,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 CACHE = 400_000  # bytes of the factors that are made in one go
-COLUMNS = 1024  # of the products over time, at least
+COLUMNS = 1024  # of the products over time, at least; half of it where W has more rows than that
 HOIST = 150_000  # elements of W from which W_x x is made for many steps at once: W no longer stays in the cache
 NARROW = 16  # sequences up to which the gradients of the steps are turned into rows for the products over time
 BLOCK = 32  # rows or columns that are transposed together; more would fall on each other in the cache
@@ -27,6 +27,16 @@ def transposed(matrix):
     out = np.empty(matrix.shape[::-1], matrix.dtype)
     copy_swapped(out[None], matrix.T[None])
     return out
+
+
+def group(I, H, B, dtype):
+    """Steps that are run in one go: as many as stay in the cache, and enough for one product with W_x where that is hoisted."""
+    return max(1, CACHE // ((H + I + 1) * B * np.dtype(dtype).itemsize), -(-COLUMNS // B))
+
+
+def columns_at_once(rows):
+    """Of the products over time with so many rows of W."""
+    return COLUMNS if rows <= COLUMNS // 2 else COLUMNS // 2
 
 
 def gathered(flat, steps):
@@ -54,33 +64,37 @@ def outer(D, Z):
 class Pooled:
     """Buffers by sizes, kept for the next call of the same sizes."""
 
-    LARGEST = 1 << 28  # bytes that the pool may hold in all
-    held = 0
+    MOST = 1 << 28  # bytes that are kept in all; beyond it, all are let go
+    free, held = {}, 0
 
     @classmethod
-    def take(cls, *key):
-        free = cls.pool.setdefault(key, [])
+    def take(cls, *sizes):
+        key = (cls, *sizes)
         try:
-            room = free.pop()
+            room = Pooled.free[key].pop()
             Pooled.held -= room.nbytes
-        except IndexError:
-            room = cls(*key)
+        except (KeyError, IndexError):
+            room = cls(*sizes)
             room.key = key
         return room
 
     def give_back(self):
-        if Pooled.held + self.nbytes <= self.LARGEST:
+        if Pooled.held + self.nbytes > self.MOST:
+            Pooled.free, Pooled.held = {}, 0
+        if self.nbytes <= self.MOST:
+            Pooled.free.setdefault(self.key, []).append(self)
             Pooled.held += self.nbytes
-            self.pool[self.key].append(self)
 
 
 class Room(Pooled):
     """What a forward pass keeps: Z (T + 1, H + I + 1, B) and the blocks of each step, S (T + 1, blocks, H, B).
 
-    Without ``keep`` (inference) all steps have the same S.
+    Without ``keep`` (inference) all steps have the same S. There may be room for a few steps more than asked for.
     """
 
-    pool = {}
+    @classmethod
+    def take(cls, schedule, T, *sizes):
+        return super().take(schedule, -(-T // 8) * 8, *sizes)  # so that lengths near each other share rooms
 
     def __init__(self, schedule, T, I, H, B, dtype, keep=True):
         self.sizes = T, I, H, B
@@ -98,10 +112,10 @@ class Room(Pooled):
             self.S = as_strided(self.S, (T + 1,) + self.S.shape[1:], (0,) + self.S.strides[1:])
         self.steps = schedule.forward_views(self)
 
-    def hoist(self, W_x, t, count):
+    def hoist(self, W_x, t, last):
         """W_x x + b for the steps from t on, as one product."""
         T, I, H, B = self.sizes
-        n = min(self.chunk, count - t)
+        n = min(self.chunk, last - t)
         x = self.Z[t:t + n, H:].transpose(1, 0, 2).reshape(I + 1, n * B)
         np.matmul(W_x, x, out=self.a_x[:, :n * B])
 
@@ -109,8 +123,6 @@ class Room(Pooled):
 class Back(Pooled):
     """Room of a backward pass over chunks of n steps: factors K of m steps, gradients D of n, and both Z and D gathered
     with the columns of all steps side by side."""
-
-    pool = {}
 
     def __init__(self, schedule, n, I, H, B, dtype):
         self.sizes = n, I, H, B
