@@ -4,6 +4,8 @@ import importlib
 import os
 import sys
 
+from . import parallel
+
 COMMANDS = {
     "train": ("npseq.train", "train a model and keep its best weights"),
     "evaluate": ("npseq.evaluate", "judge a trained model on test data or new data"),
@@ -37,6 +39,9 @@ def main(argv=None):
     if not argv or argv[0] not in COMMANDS:
         given = f"unknown command {argv[0]!r}" if argv else "no command given"
         print(f"npseq: error: {given}; one of {', '.join(COMMANDS)} expected (npseq -h)", file=sys.stderr)
+        return 2
+    if argv[0] != "train" and parallel.launched():
+        print(f"npseq: error: npseq {argv[0]} runs in one process; only npseq train shares its work over MPI", file=sys.stderr)
         return 2
     try:
         return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])

@@ -1,7 +1,8 @@
 """The training loop, to be read from top to bottom.
 
 Clipping, the learning-rate schedule and weight decay (in the optimiser) are steps of the loop, not hidden in a loss or
-a layer. A model needs ``theta``, ``loss_and_grad(batch)`` and ``loss_of(batch)``; a task (``tasks.py``) gives batches.
+a layer. A model needs ``theta``, ``dtype``, ``loss_and_grad(batch)`` and ``loss_of(batch)``; a task (``tasks.py``) gives
+batches. In several processes both are those of ``parallel.py``, and the loop is the same.
 """
 
 import math
@@ -75,7 +76,8 @@ def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None,
             epoch, started, total = progress.epoch + 1, time.perf_counter(), 0.0
             order = rng.permutation(train)
             for step in range(steps):
-                batch = task.batch(order[step * batch_size:(step + 1) * batch_size], model.dtype)
+                rows = order[step * batch_size:(step + 1) * batch_size]
+                batch = task.batch(rows, model.dtype)
                 with np.errstate(over="ignore", invalid="ignore"):  # divergence is met below, by name
                     loss, grad = model.loss_and_grad(batch)
                 if not math.isfinite(loss):
@@ -85,7 +87,7 @@ def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None,
                 if schedule is not None:
                     optimizer.lr = schedule(progress.epoch * steps + step)
                 optimizer.step(grad)
-                total += float(loss) * len(batch.target)
+                total += float(loss) * len(rows)
                 if on_step is not None:
                     on_step(epoch, step + 1, steps)
             with np.errstate(over="ignore", invalid="ignore"):
@@ -117,10 +119,10 @@ def fit_lbfgs(model, task, *, epochs=10, patience=None, on_epoch=None):
     def loss_and_grad(theta):
         loss, grad = 0.0, np.zeros_like(model.theta)
         for start in range(0, len(train), 512):
-            batch = task.batch(train[start:start + 512], model.dtype)
-            part, d_part = model.loss_and_grad(batch, training=False)
-            loss += float(part) * len(batch.target) / len(train)
-            grad += d_part * model.dtype.type(len(batch.target) / len(train))
+            rows = train[start:start + 512]
+            part, d_part = model.loss_and_grad(task.batch(rows, model.dtype), training=False)
+            loss += float(part) * len(rows) / len(train)
+            grad += d_part * model.dtype.type(len(rows) / len(train))
         return loss, grad
 
     def end_of_iteration(iteration, loss):
@@ -148,8 +150,8 @@ def mean_loss(model, task, rows, batch_size=512):
     """The loss over the examples ``rows``, in batches that bound the memory."""
     total = 0.0
     for start in range(0, len(rows), batch_size):
-        batch = task.batch(rows[start:start + batch_size], model.dtype)
-        total += float(model.loss_of(batch)) * len(batch.target)
+        some = rows[start:start + batch_size]
+        total += float(model.loss_of(task.batch(some, model.dtype))) * len(some)
     return total / len(rows)
 
 

@@ -14,14 +14,18 @@ from .fit import Progress
 FREE = {"epochs", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot"}
 
 
+def settings(args):
+    """The options that must be as they were, and the number of epochs."""
+    return {name: value for name, value in vars(args).items() if name not in FREE or name == "epochs"}
+
+
 def save(path, args, model, optimizer, schedule, rng, progress, fingerprint):
     """Write the last file, atomically."""
     history = [{name: value for name, value in row.items() if name != "seconds"} for row in progress.history]
     content = {"state_dict": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
                "best": progress.best_theta}
-    settings = {name: value for name, value in vars(args).items() if name not in FREE or name == "epochs"}
     checkpoint.save(path, content, {
-        "npseq": 1, "config": model.config, "scaling": model.scaling, "options": settings, "fingerprint": fingerprint,
+        "npseq": 1, "config": model.config, "scaling": model.scaling, "options": settings(args), "fingerprint": fingerprint,
         "epoch": progress.epoch, "best_epoch": progress.best_epoch, "best_loss": progress.best_loss, "history": history,
         "generator": rng.bit_generator.state})
 

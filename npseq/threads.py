@@ -14,10 +14,9 @@ import numpy as np
 from . import fused
 from .bptt import Weights
 
-WIDE = 32  # columns of a part, at least
-ENOUGH = 1_500_000  # rows of W · its columns · sequences, from which a step pays for the change of threads
-
 LARGE = 250_000  # rows of W · its columns, from which BLAS's own threads pay where the batch is too narrow to split
+WIDE, WIDE_OF_LARGE = 16, 32  # columns of a part, at least: fewer make a product no faster
+ENOUGH = 500_000  # multiplications of a step for each gate and one more, from which it pays to change threads so often
 
 _controller = None  # threadpoolctl's, made once: looking for the libraries takes far longer than setting a limit
 _limit = None  # what ``limited`` has set at present
@@ -87,9 +86,9 @@ class Split:
     def parts(self, weights, B):
         """The columns of each thread as slices; one slice where splitting does not pay."""
         (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
-        if rows * (H + I) * B < ENOUGH:
+        if rows * (H + I) * B < ENOUGH * (rows // H + 1):
             return [slice(0, B)]
-        count = min(self.count or available(), B // WIDE)
+        count = min(self.count or available(), B // (WIDE if rows * (H + I) < LARGE else WIDE_OF_LARGE))
         if count < 2:
             return [slice(0, B)]
         borders = [B * k // count for k in range(count + 1)]

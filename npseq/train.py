@@ -10,14 +10,16 @@ import sys
 if __name__ == "__main__" and not __package__:  # run as a script: this checkout's package, not the folder it stands in
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+import contextlib
 import csv
+import io
 import json
 import platform
 import time
 
 import numpy as np
 
-from npseq import __version__, checkpoint, forecasts, jobs, options, plots, resume, threads
+from npseq import __version__, checkpoint, forecasts, jobs, options, parallel, plots, resume, threads
 from npseq.fit import Diverged, fit, fit_lbfgs, predict
 from npseq.model import MODELS
 
@@ -45,9 +47,30 @@ def parser():
 
 def main(argv=None):
     """Run the command; -> exit status (0 done, 2 usage or data, 3 diverged, 130 interrupted)."""
+    try:
+        ranks = parallel.find()
+    except parallel.ParallelError as error:
+        parser().error(str(error))
+    if ranks is None:
+        return run(argv)
+    try:
+        return run(argv, ranks)
+    except Exception as error:  # the others wait for this process: end them too
+        ranks.abort(parser().prog, error)
+
+
+def run(argv, ranks=None):
+    """The command in this process; ``ranks`` are those that it shares the work with (``parallel.py``). Only the first of
+    them prints and writes."""
     started = time.perf_counter()
-    p = parser()
-    args = p.parse_args(argv)
+    p, root = parser(), ranks is None or ranks.rank == 0
+    with contextlib.ExitStack() as silence:
+        if not root:  # every process finds the same mistakes in the options
+            for redirect in contextlib.redirect_stdout, contextlib.redirect_stderr:
+                silence.enter_context(redirect(io.StringIO()))
+        args = p.parse_args(argv)
+    args.quiet = args.quiet or not root
+    problem = None
     try:
         last = None
         if args.resume:
@@ -60,20 +83,34 @@ def main(argv=None):
         model = jobs.make_model(args, task, rng)
         optimizer = jobs.make_optimizer(args, model)
         schedule = jobs.make_schedule(args, -(-len(task.parts["train"]) // args.batch_size))
-        fingerprint = task.fingerprint() if args.checkpoint or last else None
+        fingerprint = task.fingerprint() if args.checkpoint or last or ranks else None
         progress = last and resume.restore(last, args, model, optimizer, schedule, rng, fingerprint, args.resume)
         if args.plot:
             plots.check(args.plot)
         for file in (args.report, args.history, args.plot, os.path.join(args.out_dir, "rnn_")):
-            if file:
+            if file and root:
                 options.check_folder(os.path.dirname(file) or ".")
     except (OSError, ValueError) as error:
-        p.error(str(error))
+        problem = str(error)
+    try:
+        if ranks:
+            ranks.agree(problem)
+            ranks.compare("options", resume.settings(args))
+            ranks.compare("data", fingerprint)
+            ranks.check_parameters(model)
+        elif problem:
+            raise ValueError(problem)
+    except (parallel.ParallelError, ValueError) as error:
+        if root:
+            p.error(str(error))
+        return options.USAGE
 
     say = (lambda *words: None) if args.quiet else lambda *words: print(*words, flush=True)
     say(f"model       {args.model}, hidden size {args.hidden_size}, {model.theta.size:,} parameters, {args.dtype}")
     for line in task.describe():
         say(line)
+    if ranks:
+        say(f"processes   {ranks.size} (MPI), each with its share of every batch of {args.batch_size}")
     if progress:
         say(f"continued   from {args.resume}, after epoch {progress.epoch}")
 
@@ -86,6 +123,10 @@ def main(argv=None):
                                             "best_epoch": progress.best_epoch, **more})
 
     def on_epoch(progress, improved):
+        if ranks:
+            ranks.check_parameters(model)
+        if not root:
+            return
         row = progress.history[-1]
         bar.line(f"epoch {row['epoch']:{len(str(args.epochs))}}/{args.epochs}  train {row['train_loss']:.5f}  "
                  f"validation {row['validation_loss']:.5f}  {row['seconds']:.1f} s{'  *' if improved else ''}")
@@ -97,18 +138,24 @@ def main(argv=None):
             _write_history(args.history, progress.history)
 
     thread_count = args.threads or threads.worthwhile(args.hidden_size)
+    learner, examples = model, task
+    if ranks:
+        examples = parallel.SharedTask(task, ranks)
+        learner = parallel.SharedModel(model, examples, ranks)
     try:
         with threads.limited(thread_count):
             if optimizer is None:
-                progress = fit_lbfgs(model, task, epochs=args.epochs, patience=args.patience, on_epoch=on_epoch)
+                progress = fit_lbfgs(learner, examples, epochs=args.epochs, patience=args.patience, on_epoch=on_epoch)
             else:
-                progress = fit(model, task, optimizer, epochs=args.epochs, batch_size=args.batch_size, clip=args.clip, rng=rng,
-                               schedule=schedule, patience=args.patience, progress=progress, on_step=bar.step,
+                progress = fit(learner, examples, optimizer, epochs=args.epochs, batch_size=args.batch_size, clip=args.clip,
+                               rng=rng, schedule=schedule, patience=args.patience, progress=progress, on_step=bar.step,
                                on_epoch=on_epoch)
     except Diverged as error:
         bar.close()
         kept = f"the best weights so far are in {path}" if os.path.exists(path) else "no weights were written"
-        print(f"{p.prog}: {error}: try a smaller --lr (now {args.lr:g}) or --clip (now {args.clip:g}); {kept}", file=sys.stderr)
+        if root:
+            print(f"{p.prog}: {error}: try a smaller --lr (now {args.lr:g}) or --clip (now {args.clip:g}); {kept}",
+                  file=sys.stderr)
         return options.DIVERGED
     bar.close()
     if progress.interrupted:
@@ -118,13 +165,16 @@ def main(argv=None):
 
     test = task.parts["test"]
     with threads.limited(thread_count):
-        if task.kind == "forecast":  # what intervals are made of; the weights are those that were kept
-            save_best(progress, **forecasts.residual_quantiles(model, task))
-        elif not os.path.exists(path):
-            save_best(progress)
-        model = checkpoint.load_model(path)  # what was kept is what is tested
-        baselines = task.baselines()
-        predictions = predict(model, task, test)
+        if root:
+            if task.kind == "forecast":  # what intervals are made of; the weights are those that were kept
+                save_best(progress, **forecasts.residual_quantiles(model, task))
+            elif not os.path.exists(path):
+                save_best(progress)
+            model = checkpoint.load_model(path)  # what was kept is what is tested
+            baselines = task.baselines()
+        predictions = ranks.predict(model, task, test) if ranks else predict(model, task, test)
+    if not root:
+        return options.OK
     results = task.metrics(predictions, test)
     seconds = time.perf_counter() - started
     say(f"\nbest epoch {progress.best_epoch}, kept in {path}; {seconds:.1f} s in all\n")
