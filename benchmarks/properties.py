@@ -64,8 +64,7 @@ def long_sequences():
 
 
 def growth(who, kind, B, T, I, H):
-    """In this process: MB by which the most memory ever in use grows over two training steps."""
-    import resource
+    """In this process: MB by which the most memory in use grows over two training steps (Linux)."""
     x, dy = data(B, T, I, H)
     if who == "torch":
         import torch
@@ -82,10 +81,16 @@ def growth(who, kind, B, T, I, H):
         def run(t):
             step(layer, x[:t], dy[:t])()
     run(1)  # code and libraries
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is in use
+    before = in_use("VmHWM")
     run(T)
     run(T)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print((in_use("VmHWM") - before) / 1024)
+
+
+def in_use(name):
+    """kB, from the kernel."""
+    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
 
 
 def memory():
@@ -115,18 +120,22 @@ def mixed_lengths():
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--tables", default="long,memory,lengths", help="which; default: all three")
     p.add_argument("--growth", help=argparse.SUPPRESS)
     args = p.parse_args()
     if args.growth:
         who, kind, *size = args.growth.split(",")
         return growth(who, kind, *map(int, size))
-    print("Time of one step of the sequence, forward and backward\n")
-    long_sequences()
-    print("\nGrowth of the process's memory over a training step\n")
-    memory()
-    print("\nMixed lengths, uniform in 1 … T: time as a multiple of the same number of steps without padding, and of the whole "
-          "batch at full length\n")
-    mixed_lengths()
+    tables = {
+        "long": (long_sequences, "Time of one step of the sequence, forward and backward"),
+        "memory": (memory, "Growth of the process's memory over a training step"),
+        "lengths": (mixed_lengths, "Mixed lengths, uniform in 1 … T: time as a multiple of the same number of steps without padding, "
+                    "and of the whole batch at full length"),
+    }
+    for name in args.tables.split(","):
+        print(tables[name][1] + "\n")
+        tables[name][0]()
+        print()
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ import contextlib
 import io
 import json
 import os
+import signal
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 import numpy as np
 
@@ -83,40 +84,48 @@ def train_all(models, seeds, training, jobs=1):
         RunFailed: for the first training that does not end well.
     """
     wanted = [(model, seed) for model in models for seed in seeds]
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) if jobs > 1 else None
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _leave_interrupts_to_the_parent) if jobs > 1 else None
     reports = {model: [] for model in models}
-    try:
-        submit = (lambda *run: pool.submit(train_one, *run).result) if pool else (lambda *run: lambda: train_one(*run))
-        runs = [submit(model, seed, training) for model, seed in wanted]
-        for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
-            print(f"{number:3}/{len(wanted)}  {model}, seed {seed}", end="", file=sys.stderr, flush=True)
-            reports[model].append(report := run())
-            print(f": best epoch {report['best_epoch']}, {report['seconds']:.1f} s", file=sys.stderr, flush=True)
-    except BaseException:
-        print(file=sys.stderr)  # the line that was begun
-        raise
-    finally:
-        if pool:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            submit = (lambda *run: pool.submit(train_one, *run).result) if pool else (lambda *run: lambda: train_one(*run))
+            runs = [submit(model, seed, training, os.path.join(folder, f"{model}_{seed}")) for model, seed in wanted]
+            for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
+                print(f"{number:3}/{len(wanted)}  {model}, seed {seed}", end="", file=sys.stderr, flush=True)
+                reports[model].append(report := run())
+                print(f": best epoch {report['best_epoch']}, {report['seconds']:.1f} s", file=sys.stderr, flush=True)
+        except BaseException:
+            print(file=sys.stderr)  # the line that was begun
+            for child in active_children() if pool else ():
+                child.terminate()
+            raise
+        finally:
+            if pool:
+                pool.shutdown(wait=True, cancel_futures=True)
     return reports
 
 
-def train_one(model, seed, training):
-    """One run of ``npseq train`` in this process -> its report."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()) as errors:
-        report = os.path.join(folder, "report.json")
+def _leave_interrupts_to_the_parent():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def train_one(model, seed, training, folder):
+    """One run of ``npseq train`` in this process, with its files in ``folder`` -> its report."""
+    os.mkdir(folder)
+    report = os.path.join(folder, "report.json")
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
         try:
             status = train.main([*training, "--model", model, "--seed", str(seed), "--quiet", "--out-dir", folder,
                                  "--report", report])
         except SystemExit as end:
             status = end.code
-        if status == options.INTERRUPTED:
-            raise KeyboardInterrupt
-        if status:
-            message = errors.getvalue().strip().split(": ", 1)[-1].split("; no weights")[0].split("; the best")[0]
-            raise RunFailed(f"{model}, seed {seed}: {message}", status)
-        with open(report, encoding="utf-8") as file:
-            return json.load(file)
+    if status == options.INTERRUPTED:
+        raise KeyboardInterrupt
+    if status:
+        message = errors.getvalue().strip().split(": ", 1)[-1].split("; no weights")[0].split("; the best")[0]
+        raise RunFailed(f"{model}, seed {seed}: {message}", status)
+    with open(report, encoding="utf-8") as file:
+        return json.load(file)
 
 
 def level_of(reports):

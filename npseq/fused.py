@@ -6,7 +6,9 @@ operations. What makes the difference:
 1. **One product a step.** The columns h_t, x_{t+1} and a one stand on top of each other in ``Z[t]``, so that
    ``W @ Z[t]`` with ``W = [W_h, W_x, b_x + b_h]`` is every pre-activation of step t + 1, biases included, and h_{t+1}
    is written where the next product reads it. ``da Zᵀ``, summed over time, is dW_h, dW_x and db at once. (In the GRU
-   a_xn and a_hn enter apart, so the rows that read x, and those that read h, are not all the same.)
+   a_xn and a_hn enter apart, so the rows that read x, and those that read h, are not all the same.) The loops use
+   ``np.dot``, which for small matrices takes 0.4 µs less than ``np.matmul``, and W_hᵀ is copied once so that it is
+   contiguous, without which ``dot`` would copy it at every step.
 
 2. **One tanh for all gates.** σ(a) = ½ tanh(a/2) + ½, and a/2 comes for nothing when the rows of W of a σ gate are
    halved beforehand. NumPy's tanh is vectorised; its exp-based ways to σ take more calls.

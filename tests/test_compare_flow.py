@@ -2,6 +2,12 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +39,21 @@ def test_compare_shows_each_models_own_training(tmp_path, small_csv, capsys, job
     assert json.loads(report.read_text())["test"] == reports["rnn"][1]["test"]
     line = next(line for line in shown.splitlines() if line.startswith("| **rnn**"))
     assert f"{np.mean([r['test']['rmse'] for r in reports['rnn']]):.1f}" in line and "persistence" in shown
+
+
+@pytest.mark.wide
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal to a group of processes")
+def test_an_interruption_ends_every_training_at_once_with_one_line(tmp_path):
+    run = subprocess.Popen([sys.executable, "-m", "npseq", "compare", "--models", "lstm,gru", "--jobs", "2", "--epochs", "100"],
+                           cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                           env={**os.environ, "PYTHONPATH": str(Path(npseq.__file__).parents[1]), "TMPDIR": str(tmp_path)})
+    time.sleep(5)
+    os.killpg(run.pid, signal.SIGINT)
+    sent = time.perf_counter()
+    out, errors = run.communicate(timeout=60)
+    assert run.returncode == 130 and time.perf_counter() - sent < 5
+    assert out == "" and errors.splitlines()[-1] == "npseq compare: interrupted" and "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_epochs_to_level_counts_to_a_level_that_every_model_reaches():
