@@ -34,7 +34,8 @@ def score(chosen, models, seeds, jobs):
     losses = {}
     for model in models:
         argv = [word for name, value in chosen.items()
-                if value is not None and not (name == "--forget-bias" and "lstm" not in model) for word in (name, value)]
+                if value is not None and not (name == "--forget-bias" and "lstm" not in model)
+                for word in (name, value)]
         reports = train_all([model], range(seeds), argv, jobs)[model]
         losses[model] = float(np.mean([min(row["validation_loss"] for row in report["history"]) for report in reports]))
     return losses
@@ -64,10 +65,12 @@ def main():
         for value, losses in results.items():
             print(f"| `{'` `'.join(names)}` | {' '.join(v or 'none' for v in value)} | "
                   f"{' | '.join(f'{loss:.5f}' for loss in losses.values())} | {means[value]:.5f} | "
-                  f"{'kept' if value == best else '' if value in allowed else 'too short for other series'} |", flush=True)
+                  f"{'kept' if value == best else '' if value in allowed else 'too short for other series'} |",
+                  flush=True)
         chosen.update(zip(names, best))
     print("\nkept: " + " ".join(f"{name} {value}" for name, value in chosen.items() if value is not None))
-    print(f"Validation loss (mean squared error, standardised) of the best epoch, mean of seeds 0–{args.seeds - 1}; 10 epochs, "
+    print(f"Validation loss (mean squared error, standardised) of the best epoch, mean of seeds 0–{args.seeds - 1}; "
+          "10 epochs, "
           "hidden size 32, lr 0.001.")
 
 

@@ -1,9 +1,9 @@
 """What a training step costs as T grows, in memory, and with mixed lengths: python benchmarks/properties.py
 
-Three tables of the optimized layers, float32, one thread: the time of a step of the sequence for T from 50 to 5,000; the
-growth of the process's memory over a training step beside torch's, each in a process of its own; and the time of a batch
-of mixed lengths (uniform in 1 … T) beside a batch of the same number of steps without padding, and beside the whole
-batch at full length.
+Three tables of the optimized layers, float32, one thread: the time of a step of the sequence for T from 50 to 5,000;
+the growth of the process's memory over a training step beside torch's, each in a process of its own; and the time of a
+batch of mixed lengths (uniform in 1 … T) beside a batch of the same number of steps without padding, and beside the
+whole batch at full length.
 """
 
 import argparse
@@ -53,13 +53,15 @@ def data(B, T, I, H):
 
 
 def long_sequences():
-    print("| | " + " | ".join(f"T = {T:,}" for T in (50, 500, 1500, 5000)) + " | 5,000 against 500 |\n|---|---|---|---|---|---|")
+    print("| | " + " | ".join(f"T = {T:,}" for T in (50, 500, 1500, 5000)) + " | 5,000 against 500 |")
+    print("|---|---|---|---|---|---|")
     for kind in KINDS:
         for B, I, H in [(32, 32, 32), (32, 64, 128)]:
             layer, us = getattr(npseq, "Optimized" + kind)(I, H, rng=0), []
             for T in (50, 500, 1500, 5000):
                 us.append(minima([step(layer, *data(B, T, I, H))], 2.0)[0] / T * 1e6)
-            print(f"| {kind}, B {B}, I {I}, H {H} | " + " | ".join(f"{t:.1f} µs" for t in us) + f" | {us[-1] / us[1]:.2f} |",
+            print(f"| {kind}, B {B}, I {I}, H {H} | "
+                  + " | ".join(f"{t:.1f} µs" for t in us) + f" | {us[-1] / us[1]:.2f} |",
                   flush=True)
 
 
@@ -90,15 +92,18 @@ def growth(who, kind, B, T, I, H):
 
 def in_use(name):
     """kB, from the kernel."""
-    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines()
+                if line.startswith(name))
 
 
 def memory():
     print("| | npseq, MB | torch, MB | ratio |\n|---|---|---|---|")
     for kind in KINDS:
         for size in [(32, 1000, 32, 32), (64, 500, 128, 256), (256, 500, 32, 64)]:
-            used = [float(subprocess.run([sys.executable, __file__, "--growth", f"{who},{kind}," + ",".join(map(str, size))],
-                                         check=True, capture_output=True, text=True).stdout) for who in ("npseq", "torch")]
+            used = []
+            for who in "npseq", "torch":
+                command = [sys.executable, __file__, "--growth", f"{who},{kind}," + ",".join(map(str, size))]
+                used.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
             print(f"| {kind} {size} | {used[0]:.0f} | {used[1]:.0f} | {used[0] / used[1]:.2f} |", flush=True)
 
 
@@ -113,7 +118,8 @@ def mixed_lengths():
             lengths[0] = T
             mean = round(lengths.mean())
             x, dy = data(B, T, I, H)
-            mixed, same, whole = minima([step(layer, x, dy, lengths), step(layer, x[:mean], dy[:mean]), step(layer, x, dy)], 1.5)
+            mixed, same, whole = minima([step(layer, x, dy, lengths), step(layer, x[:mean], dy[:mean]),
+                                         step(layer, x, dy)], 1.5)
             cells += [f"{mixed / same * mean / lengths.mean():.2f}", f"{mixed / whole:.2f}"]
         print(f"| {(B, T, I, H)} | " + " | ".join(cells) + " |", flush=True)
 
@@ -129,7 +135,8 @@ def main():
     tables = {
         "long": (long_sequences, "Time of one step of the sequence, forward and backward"),
         "memory": (memory, "Growth of the process's memory over a training step"),
-        "lengths": (mixed_lengths, "Mixed lengths, uniform in 1 … T: time as a multiple of the same number of steps without padding, "
+        "lengths": (mixed_lengths, "Mixed lengths, uniform in 1 … T: time as a multiple of the same number of steps "
+                    "without padding, "
                     "and of the whole batch at full length"),
     }
     for name in args.tables.split(","):

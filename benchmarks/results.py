@@ -23,7 +23,8 @@ BEGIN, END = "<!-- results: made by benchmarks/results.py -->", "<!-- /results -
 def run(model, seed, options):
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        subprocess.run([sys.executable, str(REPO / "npseq" / "train.py"), "--model", model, "--seed", str(seed), "--quiet",
+        subprocess.run([sys.executable, str(REPO / "npseq" / "train.py"), "--model", model, "--seed", str(seed),
+                        "--quiet",
                         "--out-dir", folder, "--report", str(report), *options], check=True)
         return json.loads(report.read_text())
 
@@ -43,7 +44,8 @@ def table(runs):
         lines.append(f"| {name} | {parameters} | {rmse} | {mae} | {seconds} |")
     versions = runs[MODELS[0]][0]["versions"]
     return "\n".join(lines) + (
-        f"\n\nMeans of seeds 0, 1, 2 (smallest – largest) at the documented defaults; seconds: median of the whole command "
+        f"\n\nMeans of seeds 0, 1, 2 (smallest – largest) at the documented defaults; seconds: median of the whole "
+        "command "
         f"on {os.cpu_count()} cores ({platform.machine()}), Python {versions['python']}, NumPy {versions['numpy']}.")
 
 

@@ -41,7 +41,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "load.csv")
         write(path, rows)
-        print(f"{rows:,} rows, {os.path.getsize(path) / 1e6:.0f} MB of text; npseq train {' '.join(OPTIONS)}", flush=True)
+        print(f"{rows:,} rows, {os.path.getsize(path) / 1e6:.0f} MB of text; npseq train {' '.join(OPTIONS)}",
+              flush=True)
         done = subprocess.run([sys.executable, "-c", CODE, "--data", path, "--out-dir", folder, *OPTIONS], cwd=REPO,
                               stdout=subprocess.PIPE, text=True, check=True)
     *printed, peak = done.stdout.splitlines()

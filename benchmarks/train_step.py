@@ -1,9 +1,10 @@
 """Time a step of forward + backward of npseq's layers beside torch's: python benchmarks/train_step.py [--quick]
 
 Through the public layers, float32, torch-shaped arrays in and out, every gradient and dx computed. Both run in this
-process, in turns of 30 ms (so that, as in a training, a step finds the caches and the threads as its like has left them),
-and the ratio is of the minima over the rounds. ``--threads 1`` (default) or 2 holds torch's and BLAS's threads alike. With ``--jax`` (JAX installed) a third column: jit of lax.scan with value and gradient. Prints the
-conditions, the sgemm rate of the run, and the table; ``--json FILE`` also writes it.
+process, in turns of 30 ms (so that, as in a training, a step finds the caches and the threads as its like has left
+them), and the ratio is of the minima over the rounds. ``--threads 1`` (default) or 2 holds torch's and BLAS's threads
+alike. With ``--jax`` (JAX installed) a third column: jit of lax.scan with value and gradient. Prints the conditions,
+the sgemm rate of the run, and the table; ``--json FILE`` also writes it.
 
 Set no OPENBLAS_CORETYPE: it may choose kernels for another processor.
 """
@@ -66,7 +67,8 @@ def main():
         return 2e-9 * M * N * K / minimum([lambda: np.matmul(a, b, out=c)], 0.05)[0]
 
     conditions = {
-        "python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__, "npseq": npseq.__version__,
+        "python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__,
+        "npseq": npseq.__version__,
         "threads": args.threads, "cores": len(os.sched_getaffinity(0)), "machine": platform.machine(),
         "blas": blas(), "sgemm GFLOP/s (1024³)": round(sgemm_rate(1024, 1024, 1024)),
         "environment": {k: v for k, v in os.environ.items() if k.startswith("OPENBLAS_")}}
@@ -78,7 +80,8 @@ def main():
         for B, T, I, H in sizes:
             rng = np.random.default_rng(0)
             x, dy = (rng.standard_normal((T, B, n)).astype(np.float32) for n in (I, H))
-            layers = [getattr(npseq, "Optimized" + kind)(I, H, rng=0)] + ([getattr(npseq, kind)(I, H, rng=0)] if args.plain else [])
+            names = ["Optimized" + kind] + [kind] * args.plain
+            layers = [getattr(npseq, name)(I, H, rng=0) for name in names]
             module = getattr(torch.nn, kind)(I, H)
             tx, tdy = torch.tensor(x, requires_grad=not args.inference), torch.tensor(dy)
 
@@ -106,7 +109,8 @@ def main():
             G = {"RNN": 1, "GRU": 3, "LSTM": 4}[kind]
             products = 2 if args.inference else 6
             limit = products * G * H * (H + I) * B / sgemm_rate(G * H, B, H + I) * 1e-3
-            row = {"kind": kind, "size": (B, T, I, H), "torch_us": best[0], "optimized_us": best[1], "ratio": best[0] / best[1],
+            row = {"kind": kind, "size": (B, T, I, H), "torch_us": best[0], "optimized_us": best[1],
+                   "ratio": best[0] / best[1],
                    "product_limit_us": limit}
             if args.plain:
                 row["plain_us"], row["plain_ratio"] = best[2], best[0] / best[2]
@@ -114,11 +118,13 @@ def main():
                 row["jax_us"], row["jax_ratio"] = best[-1], best[-1] / best[1]
             rows.append(row)
             ratios.append(row["ratio"])
-            print(f"{kind:5} {str((B, T, I, H)):22} µs a step: torch {best[0]:8.1f}  optimized {best[1]:8.1f}  ratio {row['ratio']:5.2f}"
+            print(f"{kind:5} {str((B, T, I, H)):22} µs a step: torch {best[0]:8.1f}  optimized {best[1]:8.1f}  ratio "
+                  f"{row['ratio']:5.2f}"
                   + f"  products {100 * limit / best[1]:3.0f} %"
                   + (f"  plain {best[2]:8.1f} ({row['plain_ratio']:.2f})" if args.plain else "")
                   + (f"  jax {best[-1]:8.1f} ({row['jax_ratio']:.2f})" if args.jax else ""), flush=True)
-        print(f"{kind:5} geometric mean {float(np.exp(np.mean(np.log(ratios)))):.2f}, worst {min(ratios):.2f}\n", flush=True)
+        print(f"{kind:5} geometric mean {float(np.exp(np.mean(np.log(ratios)))):.2f}, worst {min(ratios):.2f}\n",
+              flush=True)
     if args.json:
         Path(args.json).write_text(json.dumps({"conditions": conditions, "rows": rows}, indent=1))
 
@@ -140,7 +146,8 @@ def jax_step(kind, x, dy, H):
     I, B = x.shape[2], x.shape[1]
     G = {"RNN": 1, "GRU": 3, "LSTM": 4}[kind]
     rng = np.random.default_rng(0)
-    weights = [jnp.asarray(0.1 * rng.standard_normal(s).astype(np.float32)) for s in [(I, G * H), (H, G * H), (G * H,), (G * H,)]]
+    weights = [jnp.asarray(0.1 * rng.standard_normal(shape).astype(np.float32))
+               for shape in [(I, G * H), (H, G * H), (G * H,), (G * H,)]]
 
     def loss(weights, x, dy):
         W_x, W_h, b_x, b_h = weights

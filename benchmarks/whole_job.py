@@ -2,10 +2,11 @@
 
     python benchmarks/whole_job.py [--models optimized_lstm,…] [--runs 3]
 
-Both are processes of their own, run in turns; each reads the shipped data, prepares the same inputs, trains for 10 epochs
-with the same batches, Adam, clipping and validation, keeps the best weights, tests, and computes the same baselines. The
-torch program takes data, inputs and baselines from npseq, so that only what a torch user would write in torch differs:
-model, loss, gradient, clipping, optimiser. It holds all windows in one tensor, the fast way to feed it. Its import counts.
+Both are processes of their own, run in turns; each reads the shipped data, prepares the same inputs, trains for 10
+epochs with the same batches, Adam, clipping and validation, keeps the best weights, tests, and computes the same
+baselines. The torch program takes data, inputs and baselines from npseq, so that only what a torch user would write in
+torch differs: model, loss, gradient, clipping, optimiser. It holds all windows in one tensor, the fast way to feed it.
+    Its import counts.
 """
 
 import argparse
@@ -85,7 +86,8 @@ def main():
     environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads), "OPENBLAS_NUM_THREADS": str(args.threads)}
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         environment.pop(name, None)
-    print(f"whole job in seconds, the least of {args.runs} alternating runs; {args.threads} thread(s), {os.cpu_count()} cores, "
+    print(f"whole job in seconds, the least of {args.runs} alternating runs; {args.threads} thread(s), "
+          f"{os.cpu_count()} cores, "
           f"{platform.machine()}, Python {platform.python_version()}; 10 epochs, batch {batch_size}, hidden 32\n")
     print("| model | npseq | torch | ratio |\n|---|---|---|---|")
     for model in args.models.split(","):
@@ -99,7 +101,8 @@ def main():
                     start = time.perf_counter()
                     subprocess.run([sys.executable, *command], check=True, env=environment, stdout=subprocess.DEVNULL)
                     best[name] = min(best[name], time.perf_counter() - start)
-        print(f"| {model} | {best['npseq']:.1f} | {best['torch']:.1f} | {best['torch'] / best['npseq']:.2f} |", flush=True)
+        print(f"| {model} | {best['npseq']:.1f} | {best['torch']:.1f} | {best['torch'] / best['npseq']:.2f} |",
+              flush=True)
 
 
 if __name__ == "__main__":

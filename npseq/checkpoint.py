@@ -77,8 +77,8 @@ def save(path, state_dict, metadata=None):
 
 @contextmanager
 def replacing(path):
-    """A binary file to write, which becomes ``path`` when all of it is on the disk: a temporary file in the same folder,
-    renamed at the end. After an exception ``path`` is what it was, and nothing is left behind."""
+    """A binary file to write, which becomes ``path`` when all of it is on the disk: a temporary file in the same
+    folder, renamed at the end. After an exception ``path`` is what it was, and nothing is left behind."""
     folder, name = os.path.split(os.path.abspath(path))
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
     try:
@@ -133,7 +133,8 @@ class _PickleWriter:
                 self.write(item, where)
             self.out += b"e" if isinstance(value, list) else b"t"
         else:
-            raise TypeError(f"{where} is a {type(value).__name__}; a weights file holds arrays, numbers, strings, None, "
+            raise TypeError(f"{where} is a {type(value).__name__}; a weights file holds arrays, numbers, strings, "
+                            "None, "
                             "lists, tuples and dicts")
 
     def tensor(self, array, where):
@@ -169,7 +170,8 @@ def _plain(value):
     return pickle.dumps(value, 2)[2:-1]  # numbers, bools, None: without the protocol's two bytes and the final stop
 
 
-_STORAGE_OF = {np.dtype(dtype): name for name, dtype in STORAGES.items() if dtype != "bfloat16" and name != "UntypedStorage"}
+_STORAGE_OF = {np.dtype(dtype): name for name, dtype in STORAGES.items() if dtype != "bfloat16"
+               and name != "UntypedStorage"}
 
 
 # ---- reading ----
@@ -177,9 +179,9 @@ _STORAGE_OF = {np.dtype(dtype): name for name, dtype in STORAGES.items() if dtyp
 def load(path):
     """Read a ``.pth`` file of torch 1.6 or later, or of the legacy format before it. Nothing in it is run.
 
-    float64/32/16, bfloat16 (as float32, exactly), integers, bool, complex. ``state_dict`` is the object itself when it is
-    a dict with tensors, or what stands in it under ``state_dict``, ``model_state_dict`` or ``model``; a ``module.`` in
-    front of every name is taken away.
+    float64/32/16, bfloat16 (as float32, exactly), integers, bool, complex. ``state_dict`` is the object itself when it
+    is a dict with tensors, or what stands in it under ``state_dict``, ``model_state_dict`` or ``model``; a ``module.``
+    in front of every name is taken away.
 
     Raises:
         CheckpointError: for everything that is not such a file, saying what is wrong with it.
@@ -194,7 +196,8 @@ def load(path):
             elif start[:1] == b"\x80":
                 content, metadata = _load_legacy(file.read()), None
             else:
-                raise CheckpointError("it is empty" if not start else "it begins like neither a zip archive nor a pickle")
+                raise CheckpointError("it is empty" if not start
+                                      else "it begins like neither a zip archive nor a pickle")
         except CheckpointError as error:
             raise CheckpointError(f"{os.fspath(path)!s} is no weights file that can be read: {error}") from None
     return Checkpoint(_state_dict(content), metadata, content)
@@ -224,7 +227,8 @@ def _load_zip(file):
     records = {info.filename: info for info in archive.infolist()}
     roots = [name[:-len("data.pkl")] for name in records if name.endswith("data.pkl") and name.count("/") <= 1]
     if len(roots) != 1:
-        raise CheckpointError("the zip archive has no data.pkl" if not roots else "the zip archive has several data.pkl")
+        raise CheckpointError("the zip archive has no data.pkl" if not roots
+                              else "the zip archive has several data.pkl")
     left = size  # records may not overlap, so together they are no larger than the file
 
     def read(name):
@@ -298,7 +302,8 @@ def _load_legacy(data):
         at += 8
         length = found * item_size(dtype or "u1")
         if count is None or found != count or not 0 <= length <= len(data) - at:
-            raise CheckpointError(f"a storage says that it has {found} elements; {count} expected, {len(data) - at} bytes left")
+            raise CheckpointError(f"a storage says that it has {found} elements; {count} expected, {len(data) - at} "
+                                  "bytes left")
         loaded[key] = np.frombuffer(bytearray(data[at:at + length]), np.uint8)
         at += length
     content, _ = unpickle(data, lambda key, dtype, count: _checked(loaded[key], key, dtype, count), start)
@@ -357,19 +362,24 @@ def _of_torch(state, nonlinearity):
     if len(prefixes) != 1:
         raise ValueError(f"{len(prefixes)} recurrent layers in it, one expected")
     layer = from_state_dict(state, prefixes[0], nonlinearity=nonlinearity)
-    rest = {name: value for name, value in state.items() if not name.startswith(prefixes[0]) or name[len(prefixes[0]):] not in layer.shapes}
+    rest = {name: value for name, value in state.items() if not name.startswith(prefixes[0])
+            or name[len(prefixes[0]):] not in layer.shapes}
     heads = [name[:-len("weight")] for name, value in rest.items() if name.endswith("weight") and value.ndim == 2]
     if len(heads) != 1 or set(rest) - {heads[0] + "weight", heads[0] + "bias"}:
-        raise ValueError(f"beside the recurrent layer there is {', '.join(rest) or 'nothing'}; the weight and bias of one linear "
+        raise ValueError(f"beside the recurrent layer there is {', '.join(rest) or 'nothing'}; the weight and bias "
+                         "of one linear "
                          "layer expected")
     weight = rest[heads[0] + "weight"]
     read = layer.num_directions * layer.output_size
     if weight.shape[1] != read:
-        raise ValueError(f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state has {read}")
+        raise ValueError(f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state "
+                         f"has {read}")
     options = {"num_layers": layer.num_layers, "bidirectional": layer.bidirectional, "bias": layer.bias,
                "proj_size": layer.proj_size, "learn_initial_state": layer.learn_initial_state}
     if isinstance(layer, RNN):
         options["nonlinearity"] = nonlinearity
-    model = Model(type(layer).__name__.lower(), layer.input_size, layer.hidden_size, len(weight), dtype=layer.dtype, **options)
+    model = Model(type(layer).__name__.lower(), layer.input_size, layer.hidden_size, len(weight), dtype=layer.dtype,
+                  **options)
     names = {f"rnn.{name}": state[prefixes[0] + name] for name in layer.shapes}
-    return model, {**names, "fc.weight": weight, "fc.bias": rest.get(heads[0] + "bias", np.zeros(len(weight), layer.dtype))}
+    bias = rest.get(heads[0] + "bias", np.zeros(len(weight), layer.dtype))
+    return model, {**names, "fc.weight": weight, "fc.bias": bias}

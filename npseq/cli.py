@@ -41,7 +41,8 @@ def main(argv=None):
         print(f"npseq: error: {given}; one of {', '.join(COMMANDS)} expected (npseq -h)", file=sys.stderr)
         return 2
     if argv[0] != "train" and parallel.launched():
-        print(f"npseq: error: npseq {argv[0]} runs in one process; only npseq train shares its work over MPI", file=sys.stderr)
+        print(f"npseq: error: npseq {argv[0]} runs in one process; only npseq train shares its work over MPI",
+              file=sys.stderr)
         return 2
     try:
         return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])

@@ -88,7 +88,8 @@ def train_all(models, seeds, training, jobs=1):
     reports = {model: [] for model in models}
     with tempfile.TemporaryDirectory() as folder:
         try:
-            submit = (lambda *run: pool.submit(train_one, *run).result) if pool else (lambda *run: lambda: train_one(*run))
+            submit = ((lambda *run: pool.submit(train_one, *run).result) if pool
+                      else (lambda *run: lambda: train_one(*run)))
             runs = [submit(model, seed, training, os.path.join(folder, f"{model}_{seed}")) for model, seed in wanted]
             for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
                 print(f"{number:3}/{len(wanted)}  {model}, seed {seed}", end="", file=sys.stderr, flush=True)

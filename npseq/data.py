@@ -205,7 +205,8 @@ def _put_in_time_order(table, times):
     else:
         table.irregular = times
         count = sum(steps.values())
-        table.notes.append(f"irregular times: {count - steps[step]:,} of {count:,} steps are not the usual {step:,} s; the "
+        table.notes.append(f"irregular times: {count - steps[step]:,} of {count:,} steps are not the usual {step:,} "
+                           "s; the "
                            "rows are taken as they follow each other")
 
 
@@ -259,8 +260,8 @@ class Sequences:
     """Labelled sequences, one after another.
 
     frames (n, C) float64; columns: their C names; starts (S + 1,): sequence s is the rows starts[s] … starts[s+1] − 1;
-    labels (S,) numbers into ``classes``; classes: the names of the labels, sorted; notes: lines on what was done; names: of
-    the sequences.
+    labels (S,) numbers into ``classes``; classes: the names of the labels, sorted; notes: lines on what was done;
+    names: of the sequences.
     """
 
     name: str

@@ -31,7 +31,8 @@ FORWARD = {
 BACKWARD = {
     "rnn": [(10, "da", "dh * (1 - h**2)")],
     "lstm": [(16, "do", "dh * tanh(c)"), (17, "dc", "dc_carried + dh * o * (1 - tanh(c)**2)"),
-             (18, "df", "dc * c_prev"), (18, "dc_prev", "dc * f"), (19, "di", "dc * g"), (19, "dg", "dc * i"), (20, "da_i", "di * i * (1 - i)"),
+             (18, "df", "dc * c_prev"), (18, "dc_prev", "dc * f"), (19, "di", "dc * g"), (19, "dg", "dc * i"),
+             (20, "da_i", "di * i * (1 - i)"),
              (20, "da_f", "df * f * (1 - f)"), (20, "da_g", "dg * (1 - g**2)"), (20, "da_o", "do * o * (1 - o)")],
     "gru": [(24, "dz", "dh * (n - h_prev)"), (24, "dn", "dh * z"), (24, "dh_direct", "dh * (1 - z)"),
             (25, "da_xn", "dn * (1 - n**2)"), (26, "dr", "da_xn * a_hn"), (26, "da_hn", "da_xn * r"),

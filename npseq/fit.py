@@ -1,8 +1,8 @@
 """The training loop, to be read from top to bottom.
 
 Clipping, the learning-rate schedule and weight decay (in the optimiser) are steps of the loop, not hidden in a loss or
-a layer. A model needs ``theta``, ``dtype``, ``loss_and_grad(batch)`` and ``loss_of(batch)``; a task (``tasks.py``) gives
-batches. In several processes both are those of ``parallel.py``, and the loop is the same.
+a layer. A model needs ``theta``, ``dtype``, ``loss_and_grad(batch)`` and ``loss_of(batch)``; a task (``tasks.py``)
+gives batches. In several processes both are those of ``parallel.py``, and the loop is the same.
 """
 
 import math
@@ -36,7 +36,8 @@ class Progress:
     def end_epoch(self, model, train_loss, validation_loss, lr, seconds):
         """Note an epoch; -> is it the best so far?"""
         self.epoch += 1
-        self.history.append({"epoch": self.epoch, "train_loss": train_loss, "validation_loss": validation_loss, "lr": lr,
+        self.history.append({"epoch": self.epoch, "train_loss": train_loss, "validation_loss": validation_loss,
+                             "lr": lr,
                              "seconds": seconds})
         if not validation_loss < self.best_loss:
             return False
@@ -96,7 +97,8 @@ def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None,
                 raise Diverged(epoch, "validation loss")
             if schedule is not None:
                 schedule.observe(validation_loss)
-            improved = progress.end_epoch(model, total / len(train), validation_loss, optimizer.lr, time.perf_counter() - started)
+            improved = progress.end_epoch(model, total / len(train), validation_loss, optimizer.lr,
+                                          time.perf_counter() - started)
             if on_epoch is not None:
                 on_epoch(progress, improved)
             if patience is not None and epoch - progress.best_epoch >= patience:

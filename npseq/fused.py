@@ -93,7 +93,8 @@ def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True):
         d_outputs[packing.ends - 1, :, packing.columns] += d_state[0][:, packing.sequences].T
     d_x = np.empty((T, len(packing.lengths), I), W.dtype).transpose(0, 2, 1) if need_dx else None
     dx, flat = packing.room(d_x) if need_dx else (None, None)
-    dW, d_state = _backward(schedule, room, packing.steps, W, d_outputs, d_state, dx.transpose(0, 2, 1) if need_dx else None,
+    dW, d_state = _backward(schedule, room, packing.steps, W, d_outputs, d_state,
+                            dx.transpose(0, 2, 1) if need_dx else None,
                             packing)
     if need_dx:
         packing.unpack(flat, d_x)
@@ -101,8 +102,8 @@ def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True):
 
 
 def _forward(schedule, halved, x, state, hs, keep, packing=None):
-    """All steps of x, in its order, fill ``hs`` -> the state after the last step, or behind each packed sequence, and the
-    room where everything is (None without ``keep``)."""
+    """All steps of x, in its order, fill ``hs`` -> the state after the last step, or behind each packed sequence, and
+    the room where everything is (None without ``keep``)."""
     T, I, B = x.shape
     H = state[0].shape[0]
     n = min(T, group(I, H, B, halved.dtype), T if keep else INFERENCE)
@@ -138,7 +139,8 @@ def _forward(schedule, halved, x, state, hs, keep, packing=None):
 
 
 def _backward(schedule, room, T, W, d_hs, d_state, dx, packing=None):
-    """The T steps of ``room`` back, filling ``dx`` (T, B, I) unless that is None -> dW, d_state of the initial state."""
+    """The T steps of ``room`` back, filling ``dx`` (T, B, I) unless that is None -> dW, d_state of the initial
+    state."""
     _, I, H, B = room.sizes
     dW, W_T = np.zeros_like(W), schedule.recurrent(W, H)
     n = min(T, -(-columns_at_once(len(W)) // B))

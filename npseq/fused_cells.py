@@ -195,7 +195,8 @@ class LSTMSchedule(RNNSchedule):
 
     @staticmethod
     def factors(room, K, start, count):
-        """(48): K_c = o (1 − tanh² c), K_o = h (1 − o), K_i = i g (1 − i), K_f = f c' (1 − f), K_g = i (1 − g²), and f."""
+        """(48): K_c = o (1 − tanh² c), K_o = h (1 − o), K_i = i g (1 − i), K_f = f c' (1 − f), K_g = i (1 − g²), and
+        f."""
         S = room.S[start:start + count]
         o, i_f, i, f, g, g_c, tanh_c = S[:, 0], S[:, 1:3], S[:, 1], S[:, 2], S[:, 3], S[:, 3:5], S[:, 5]
         h = room.Z[start + 1:start + count + 1, :room.sizes[2]]
@@ -221,7 +222,8 @@ class LSTMSchedule(RNNSchedule):
     @staticmethod
     def backward(back, W_T, made, first, last, with_outputs, ends):
         dot, add, multiply, dh, dc = np.dot, np.add, np.multiply, back.dh, back.dc
-        steps = zip(range(first, last)[::-1], back.K_steps[first - made:last - made][::-1], back.steps[first:last][::-1])
+        steps = zip(range(first, last)[::-1], back.K_steps[first - made:last - made][::-1],
+                    back.steps[first:last][::-1])
         for t, (K_h, K_c), (from_h, from_c, dc_here, dc_prev, da, d_output) in steps:
             if with_outputs:
                 add(dh, d_output, dh)
@@ -307,7 +309,8 @@ class GRUSchedule(RNNSchedule):
 
     @staticmethod
     def factors(room, K, start, count):
-        """(50), all of dh: K_n = z (1 − n²), K_hn = K_n r, K_r = K_n a_hn r (1 − r), K_z = (n − h') z (1 − z), and 1 − z."""
+        """(50), all of dh: K_n = z (1 − n²), K_hn = K_n r, K_r = K_n a_hn r (1 − r), K_z = (n − h') z (1 − z), and 1 −
+        z."""
         S = room.S[start:start + count]
         a_hn, r, z, n, q = (S[:, k] for k in range(5))
         K_hn, K_r, K_z, K_n, K_h = (K[:, k] for k in range(5))
@@ -335,7 +338,8 @@ class GRUSchedule(RNNSchedule):
     @staticmethod
     def backward(back, W_T, made, first, last, with_outputs, ends):
         dot, add, multiply, dh = np.dot, np.add, np.multiply, back.dh
-        for (K,), (D, da_h, direct, d_output) in zip(back.K_steps[first - made:last - made][::-1], back.steps[first:last][::-1]):
+        for (K,), (D, da_h, direct, d_output) in zip(back.K_steps[first - made:last - made][::-1],
+                                                     back.steps[first:last][::-1]):
             if with_outputs:
                 add(dh, d_output, dh)
             multiply(dh, K, D)  # (50): da_hn, da_r, da_z, da_xn and dh ⊙ (1 − z)

@@ -42,7 +42,8 @@ def main(argv=None):
             print("… more (--all)")
             break
         print(line)
-    print(f"\n{len(file.state_dict)} tensors in the state_dict, {sum(a.size for a in file.state_dict.values()):,} parameters")
+    print(f"\n{len(file.state_dict)} tensors in the state_dict, {sum(a.size for a in file.state_dict.values()):,} "
+          "parameters")
     if file.metadata is not None:
         print("\nnpseq's own metadata")
         for name, value in file.metadata.items():

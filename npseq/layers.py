@@ -78,7 +78,8 @@ def from_state_dict(mapping, prefix="", optimized=False, nonlinearity="tanh"):
     """The layer whose parameters stand in ``mapping`` (name -> array, in torch's names and sense) under ``prefix``.
 
     Kind, sizes, number of layers, directions, bias, projection and learned initial state are read off the names and
-    shapes; names of other things are passed over. The nonlinearity of an RNN cannot be seen in them: give ``nonlinearity="relu"`` where it is that.
+    shapes; names of other things are passed over. The nonlinearity of an RNN cannot be seen in them: give
+    ``nonlinearity="relu"`` where it is that.
 
     Returns:
         An ``RNN``, ``LSTM`` or ``GRU``, or with ``optimized`` its twin, in float64 if the arrays are, else in float32.
@@ -90,17 +91,20 @@ def from_state_dict(mapping, prefix="", optimized=False, nonlinearity="tanh"):
            if name.startswith(prefix) and _RECURRENT_NAME.fullmatch(name[len(prefix):])}
     W_x, W_h = own.get("weight_ih_l0"), own.get("weight_hh_l0")
     if W_x is None or W_h is None or W_x.ndim != 2 or W_h.ndim != 2:
-        raise ValueError(f"no recurrent layer under the prefix {prefix!r}: {prefix}weight_ih_l0 and {prefix}weight_hh_l0 expected, "
+        raise ValueError(f"no recurrent layer under the prefix {prefix!r}: {prefix}weight_ih_l0 and "
+                         f"{prefix}weight_hh_l0 expected, "
                          f"{', '.join(list(mapping)[:8]) or 'nothing'} given")
     W_p = own.get("weight_hr_l0")
     H = W_h.shape[1] if W_p is None else W_p.shape[-1]
     kinds = {H: "RNN", 3 * H: "GRU", 4 * H: "LSTM"}
     if len(W_h) not in kinds:
-        raise ValueError(f"{prefix}weight_hh_l0 is {W_h.shape}: {H} units need {H}, {3 * H} or {4 * H} rows (RNN, GRU, LSTM)")
+        raise ValueError(f"{prefix}weight_hh_l0 is {W_h.shape}: {H} units need {H}, {3 * H} or {4 * H} rows (RNN, "
+                         "GRU, LSTM)")
     kind = kinds[len(W_h)]
     options = {"nonlinearity": nonlinearity} if kind == "RNN" else {}
     layer = globals()["Optimized" * optimized + kind](
-        W_x.shape[1], H, num_layers=sum(name.startswith("weight_hh_l") and not name.endswith("_reverse") for name in own),
+        W_x.shape[1], H, num_layers=sum(name.startswith("weight_hh_l") and not name.endswith("_reverse")
+                                        for name in own),
         bias="bias_ih_l0" in own, bidirectional="weight_ih_l0_reverse" in own, proj_size=0 if W_p is None else len(W_p),
         learn_initial_state="h_0" in own, dtype=np.float64 if W_x.dtype == np.float64 else np.float32, **options)
     layer.load_state_dict(own)

@@ -33,7 +33,8 @@ class Model(Module):
         dtype, rng: of the parameters; generator (or seed) for the initial weights and dropout.
         scaling: how data in their own units become inputs and how outputs become data again, a dict of the lists
             ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale``; None for no change.
-        threads: of an optimized encoder (``layers.OptimizedLSTM``); it changes no number, and is not part of ``config``.
+        threads: of an optimized encoder (``layers.OptimizedLSTM``); it changes no number, and is not part of
+            ``config``.
         options: of the encoder: ``num_layers``, ``bidirectional``, ``dropout``, ``forget_bias``, … (``Recurrent``).
 
     Raises:
@@ -48,7 +49,8 @@ class Model(Module):
             raise ValueError(f"unknown loss {loss!r}; one of {', '.join(losses.LOSSES)} expected")
         self.rng = np.random.default_rng(rng)
         self.kind, self.loss, self.scaling = kind, loss, scaling
-        self.config = dict(kind=kind, input_size=input_size, hidden_size=hidden_size, output_size=output_size, loss=loss,
+        self.config = dict(kind=kind, input_size=input_size, hidden_size=hidden_size, output_size=output_size,
+                           loss=loss,
                            **options)
         if kind.startswith("optimized"):
             options["threads"] = threads
@@ -124,7 +126,8 @@ class Model(Module):
         """
         x = np.asarray(x, np.float64)
         if x.ndim not in (2, 3) or x.shape[-1] != self.rnn.input_size:
-            raise ValueError(f"x has the shape {x.shape}; (B, T, {self.rnn.input_size}) or (T, {self.rnn.input_size}) expected")
+            raise ValueError(f"x has the shape {x.shape}; (B, T, {self.rnn.input_size}) or (T, "
+                             f"{self.rnn.input_size}) expected")
         if x.ndim == 2:
             return self.predict(x[None], lengths)[0]
         if self.scaling is not None:

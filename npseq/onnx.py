@@ -1,8 +1,8 @@
 """Export to ONNX, with no onnx package: ``npseq export FILE.pth --to model.onnx``.
 
 Layers become ONNX's own RNN, GRU (``linear_before_reset=1``: reset after the product) and LSTM nodes, in float32, batch
-and time left free. What ONNX orders otherwise is put in its order here: the gates of the LSTM are i o f c there, those of
-the GRU z r h, in torch's sense of z. Projection has no counterpart in ONNX and is refused.
+and time left free. What ONNX orders otherwise is put in its order here: the gates of the LSTM are i o f c there, those
+of the GRU z r h, in torch's sense of z. Projection has no counterpart in ONNX and is refused.
 
 The file is written by hand (``protobuf.py``): the messages that a recurrent network needs fit on a page, and the reader
 sees what is in such a file. With the onnx package the graph below would be no shorter.
@@ -53,7 +53,8 @@ def export(model, path, with_state=False, with_lengths=False, with_scaler=False)
     if with_lengths:
         inputs.append(protobuf.value_info("lengths", INT32, ("batch",)))
     if with_state:
-        inputs += [protobuf.value_info(letter + "_0", FLOAT, (layer.num_layers * layer.num_directions, "batch", layer.hidden_size))
+        inputs += [protobuf.value_info(letter + "_0", FLOAT,
+                                       (layer.num_layers * layer.num_directions, "batch", layer.hidden_size))
                    for letter in layer.cell.state]
     y, states = _layers(g, layer, x, with_state, "lengths" if with_lengths else "")
 
@@ -119,7 +120,8 @@ def _layers(g, layer, x, with_state, lengths):
         inputs = [x, g.constant(stacked("weight_ih")), g.constant(stacked("weight_hh")), bias, lengths]
         for letter in letters:
             if with_state:
-                inputs.append(g.node("Slice", [letter + "_0", *(g.constant(np.int64([n])) for n in (k * D, k * D + D, 0))]))
+                inputs.append(g.node("Slice", [letter + "_0",
+                                               *(g.constant(np.int64([n])) for n in (k * D, k * D + D, 0))]))
             elif layer.learn_initial_state:  # (D, 1, H), for every sequence of the batch
                 batch = g.node("Slice", [g.node("Shape", [x]), g.constant(np.int64([1])), g.constant(np.int64([2]))])
                 shape = g.node("Concat", [g.constant(np.int64([D])), batch, g.constant(np.int64([H]))], axis=0)

@@ -1,8 +1,8 @@
 """Training in several processes over MPI: ``mpiexec -n 4 npseq train …``.
 
 Data parallelism is one sum. Every process has the same parameters and the same shuffled order; of each batch of B
-examples process r of n takes the rows from ⌊B r / n⌋ to ⌊B (r + 1) / n⌋, b_r of them, and computes the mean loss L_r over
-those and its gradient g_r. The loss of the whole batch and its gradient are
+examples process r of n takes the rows from ⌊B r / n⌋ to ⌊B (r + 1) / n⌋, b_r of them, and computes the mean loss L_r
+over those and its gradient g_r. The loss of the whole batch and its gradient are
 
     L = Σ_r b_r L_r / Σ_r b_r,    g = Σ_r b_r g_r / Σ_r b_r,
 

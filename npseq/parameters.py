@@ -44,7 +44,8 @@ class Module:
         self.theta, self.params = theta, _views(self.shapes, theta)
 
     def astype(self, dtype):
-        """A copy in another dtype, with a flat vector (and, where there is one, a generator in the same state) of its own."""
+        """A copy in another dtype, with a flat vector (and, where there is one, a generator in the same state) of its
+        own."""
         other = self._copy()
         other._adopt(self.theta.astype(dtype))
         return other
@@ -71,7 +72,8 @@ class Module:
         return {name: np.array(self._to_torch(name, array)) for name, array in self.params.items()}
 
     def load_state_dict(self, mapping, prefix="", strict=True):
-        """Take every parameter from ``mapping`` (name -> array, in torch's sense), under names that start with ``prefix``.
+        """Take every parameter from ``mapping`` (name -> array, in torch's sense), under names that start with
+        ``prefix``.
 
         With ``strict`` there must be no other name under the prefix; without it missing and unexpected names are passed
         over. Nothing is changed unless everything fits.

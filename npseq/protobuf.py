@@ -33,7 +33,8 @@ def field(number, value):
 
 def message(*fields):
     """(number, value) pairs -> a message; a value that is a list is a repeated field."""
-    return b"".join(field(number, item) for number, value in fields for item in (value if isinstance(value, list) else [value]))
+    return b"".join(field(number, item) for number, value in fields
+                    for item in (value if isinstance(value, list) else [value]))
 
 
 def tensor(name, array):

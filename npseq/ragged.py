@@ -3,8 +3,8 @@
 Columns do not touch each other. So when a sequence has ended its column may go on with another one: the batch becomes a
 narrower one of full length, and no step is run for padding. What that takes: the state is set where a sequence begins,
 and going back the gradient is taken out there; the final states are read off where sequences end, and their gradients
-are fed in. Between two sequences there is at least one idle step, on zeros, so that the slot of the last state of one is
-not that of the first state of the next; its gradient is zero.
+are fed in. Between two sequences there is at least one idle step, on zeros, so that the slot of the last state of one
+is not that of the first state of the next; its gradient is zero.
 
 Sequences begin at multiples of a few steps (``GRID`` of them in the longest), so that the loop is seldom interrupted,
 and columns come in sixteens, because a product with 28 columns takes longer than one with 32. Where packing would not
@@ -30,7 +30,8 @@ class Packing:
 
     Attributes:
         steps, width: of the packed batch.
-        sequences, starts, columns: one entry for each sequence that is not empty: which it is, its first step, its column.
+        sequences, starts, columns: one entry for each sequence that is not empty: which it is, its first step, its
+            column.
         ends: the slot of its last state.
     """
 

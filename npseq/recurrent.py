@@ -44,11 +44,13 @@ class Recurrent(Module):
             (L·D, H)) that starts at zero. torch's layers have no such parameter.
         forget_bias: LSTM only: the forget gate's bias at the start (Gers et al. 2000; Jozefowicz et al. 2015), put into
             b_ih; the forget block of b_hh is then zero, so that it does not count twice.
-        recurrent_init: ``"uniform"`` or ``"orthogonal"`` (each gate's block of W_h; Saxe et al. 2014, arXiv 1312.6120v3).
+        recurrent_init: ``"uniform"`` or ``"orthogonal"`` (each gate's block of W_h; Saxe et al. 2014, arXiv
+            1312.6120v3).
         checkpoint_every: keep every k-th state only and compute the rest again going back: memory O(√T) with
             ``"sqrt"``. The tape then refers to x, which must not be changed before backward.
 
-    The optimized twins run recurrent dropout and checkpointing through ``bptt.py``; the numbers are the same either way.
+    The optimized twins run recurrent dropout and checkpointing through ``bptt.py``; the numbers are the same either
+    way.
 
     Raises:
         ValueError, TypeError: naming what was given and what was expected.
@@ -69,9 +71,11 @@ class Recurrent(Module):
         if proj_size and self.cell is not LSTMCell:
             raise ValueError(f"proj_size is only supported for LSTM; {proj_size!r} given to {type(self).__name__}")
         if not isinstance(proj_size, (int, np.integer)) or not 0 <= proj_size < hidden_size:
-            raise ValueError(f"proj_size must be an integer from 0 to hidden_size − 1 = {hidden_size - 1}; {proj_size!r} given")
+            raise ValueError(f"proj_size must be an integer from 0 to hidden_size − 1 = {hidden_size - 1}; "
+                             f"{proj_size!r} given")
         if forget_bias is not None and ("f" not in self.cell.gates or not bias):
-            raise ValueError(f"forget_bias needs an LSTM (a cell with a gate f) with bias; given to {type(self).__name__} with bias={bias}")
+            raise ValueError(f"forget_bias needs an LSTM (a cell with a gate f) with bias; given to "
+                             f"{type(self).__name__} with bias={bias}")
         if recurrent_init not in ("uniform", "orthogonal"):
             raise ValueError(f"recurrent_init must be 'uniform' or 'orthogonal'; {recurrent_init!r} given")
         self.checkpoint_every = _checked_checkpoint(checkpoint_every)
@@ -99,7 +103,8 @@ class Recurrent(Module):
         return [self.output_size] + [self.hidden_size] * (len(self.cell.state) - 1)
 
     def _suffixes(self):
-        return [f"_l{k}{direction}" for k in range(self.num_layers) for direction in ("", "_reverse")[:self.num_directions]]
+        return [f"_l{k}{direction}" for k in range(self.num_layers)
+                for direction in ("", "_reverse")[:self.num_directions]]
 
     def _parameter_shapes(self):
         G, H, P, D = len(self.cell.gates), self.hidden_size, self.output_size, self.num_directions
@@ -125,7 +130,8 @@ class Recurrent(Module):
             if name.startswith("weight_hh") and recurrent_init == "orthogonal":
                 for block in array.reshape(G, H, -1):
                     q, r = np.linalg.qr(self.rng.standard_normal((H, H)))
-                    block[...] = (q * np.sign(np.diag(r)))[:, :block.shape[1]]  # the signs make q uniform over rotations
+                    # the signs make q uniform over rotations
+                    block[...] = (q * np.sign(np.diag(r)))[:, :block.shape[1]]
             if forget_bias is not None and name.startswith("bias"):
                 array[self.cell.gates.index("f") * H:][:H] = forget_bias if name.startswith("bias_ih") else 0
 
@@ -146,7 +152,8 @@ class Recurrent(Module):
     def __repr__(self):
         options = [f"{self.input_size}, {self.hidden_size}"]
         options += [f"{name}={getattr(self, name)}" for name, default in
-                    [("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0), ("bidirectional", False),
+                    [("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0),
+                     ("bidirectional", False),
                      ("proj_size", 0), ("recurrent_dropout", 0.0), ("learn_initial_state", False),
                      ("checkpoint_every", None)] if getattr(self, name) != default]
         return f"{type(self).__name__}({', '.join(options)}, dtype={self.dtype})"
@@ -192,7 +199,8 @@ class Recurrent(Module):
                            "h_mask": self._dropout_mask(self.recurrent_dropout, (P, B), training, rng)}
                 out = y[:, :, direction * P:(direction + 1) * P].transpose(0, 2, 1)
                 _, end, tape = self.through_time.forward_through_time(
-                    self.cell, self.weights(len(runs)), x.transpose(0, 2, 1), initial[len(runs)], lengths, direction == 1,
+                    self.cell, self.weights(len(runs)), x.transpose(0, 2, 1), initial[len(runs)], lengths,
+                    direction == 1,
                     out=out, **options)
                 runs.append(tape)
                 final.append(end)
@@ -213,7 +221,8 @@ class Recurrent(Module):
             need_dx: False when the gradient of x is not asked for.
 
         Returns:
-            dx (of x's shape, or None), d_state of the initial state, grads: name -> array, ``grads.theta`` the flat vector.
+            dx (of x's shape, or None), d_state of the initial state, grads: name -> array, ``grads.theta`` the flat
+            vector.
         """
         T, B, unbatched = tape.shape
         if dy is not None:

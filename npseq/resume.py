@@ -1,8 +1,8 @@
 """A training run that can be continued: the last file of ``--checkpoint``, and what ``--resume`` makes of it.
 
 ``rnn_{model}_last.pth`` holds the parameters (as a state_dict, so torch opens it too), the state of the optimiser, the
-schedule and the generator, the best weights so far, the history without its times, the options and a hash of the data. A run continued from
-it gives the files of a run that was never interrupted, byte for byte.
+schedule and the generator, the best weights so far, the history without its times, the options and a hash of the data.
+A run continued from it gives the files of a run that was never interrupted, byte for byte.
 """
 
 import numpy as np
@@ -25,7 +25,8 @@ def save(path, args, model, optimizer, schedule, rng, progress, fingerprint):
     content = {"state_dict": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
                "best": progress.best_theta}
     checkpoint.save(path, content, {
-        "npseq": 1, "config": model.config, "scaling": model.scaling, "options": settings(args), "fingerprint": fingerprint,
+        "npseq": 1, "config": model.config, "scaling": model.scaling, "options": settings(args),
+        "fingerprint": fingerprint,
         "epoch": progress.epoch, "best_epoch": progress.best_epoch, "best_loss": progress.best_loss, "history": history,
         "generator": rng.bit_generator.state})
 
@@ -58,7 +59,8 @@ def settle_options(args, given, file, path):
     for name, value in file.metadata["options"].items():
         if name in given and name not in FREE and given[name] != value:
             option = name.replace("_", "-")
-            raise ValueError(f"--{option} {given[name]} given, but {path} was begun with --{option} {value}: leave it out, or begin "
+            raise ValueError(f"--{option} {given[name]} given, but {path} was begun with --{option} {value}: leave "
+                             "it out, or begin "
                              "anew without --resume")
         if name not in given:
             setattr(args, name, value)
@@ -72,7 +74,8 @@ def restore(file, args, model, optimizer, schedule, rng, fingerprint, path):
     """
     saved = file.metadata
     if saved["fingerprint"] != fingerprint:
-        raise ValueError(f"the data have changed: their hash is {fingerprint}, but {path} was begun on {saved['fingerprint']}")
+        raise ValueError(f"the data have changed: their hash is {fingerprint}, but {path} was begun on "
+                         f"{saved['fingerprint']}")
     asked = saved["options"]["epochs"]
     if args.epochs != asked and schedule.depends_on_total:
         raise ValueError(f"--epochs {args.epochs} given, but {path} was begun with --epochs {asked}, and the schedule "

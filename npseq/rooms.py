@@ -12,13 +12,15 @@ LARGE = 8_192  # elements from which transposing is done in blocks
 
 
 def copy_swapped(to, source):
-    """``to[...] = source``, (T, ·, ·) each, where the last axis is contiguous in one and the last but one in the other."""
+    """``to[...] = source``, (T, ·, ·) each, where the last axis is contiguous in one and the last but one in the
+    other."""
     if to[:1].size < LARGE:
         to[...] = source
         return
     last = to.strides[2] == to.itemsize
     for start in range(0, to.shape[2 if last else 1], BLOCK):
-        part = (slice(None), slice(None), slice(start, start + BLOCK)) if last else (slice(None), slice(start, start + BLOCK))
+        block = slice(start, start + BLOCK)
+        part = (slice(None), slice(None), block) if last else (slice(None), block)
         to[part] = source[part]
 
 
@@ -30,7 +32,8 @@ def transposed(matrix):
 
 
 def group(I, H, B, dtype):
-    """Steps that are run in one go: as many as stay in the cache, and enough for one product with W_x where that is hoisted."""
+    """Steps that are run in one go: as many as stay in the cache, and enough for one product with W_x where that is
+    hoisted."""
     return max(1, CACHE // ((H + I + 1) * B * np.dtype(dtype).itemsize), -(-COLUMNS // B))
 
 

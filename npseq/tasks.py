@@ -204,8 +204,11 @@ class Forecast(Windows):
         rows, columns = self.parts["test"], range(len(self.target_columns))
         by_column = [baselines.forecasts(self.values[:, k], self.table, self.season, self.train_end, rows, self.horizon)
                      for k in columns]
-        return {name: self.metrics(np.stack([forecast.pop(name) for forecast in by_column], axis=2).reshape(len(rows), -1),
-                                   rows) for name in list(by_column[0])}
+        results = {}
+        for name in list(by_column[0]):
+            forecast = np.stack([column.pop(name) for column in by_column], axis=2)  # let go of one after the other
+            results[name] = self.metrics(forecast.reshape(len(rows), -1), rows)
+        return results
 
     def describe(self):
         """Lines for the header."""

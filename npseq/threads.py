@@ -23,8 +23,8 @@ _limit = None  # what ``limited`` has set at present
 
 
 def available():
-    """The most threads that may be used: the processors this process may run on, and no more than ``OMP_NUM_THREADS`` or
-    ``OPENBLAS_NUM_THREADS`` say where they are set."""
+    """The most threads that may be used: the processors this process may run on, and no more than ``OMP_NUM_THREADS``
+    or ``OPENBLAS_NUM_THREADS`` say where they are set."""
     counts = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         value = os.environ.get(name, "").split(",")[0]
@@ -95,7 +95,8 @@ class Split:
         return [slice(a, b) for a, b in zip(borders, borders[1:])]
 
     def _whole(self, weights):
-        """The context of a batch that is not split: small products stall on two threads when another process is busy."""
+        """The context of a batch that is not split: small products stall on two threads when another process is
+        busy."""
         (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
         if _limit == 1 or rows * (H + I) >= LARGE and self.count != 1 or _one_at_the_start():
             return nullcontext()
@@ -114,7 +115,8 @@ class Split:
                     other.exception()  # waits
         return [first, *(other.result() for other in others)]
 
-    def forward_through_time(self, cell, weights, x, state, lengths=None, reverse=False, *, h_mask=None, out=None, **options):
+    def forward_through_time(self, cell, weights, x, state, lengths=None, reverse=False, *, h_mask=None, out=None,
+                             **options):
         """As ``bptt.forward_through_time``."""
         parts = self.parts(weights, x.shape[2])
         if len(parts) == 1:

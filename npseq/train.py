@@ -38,7 +38,8 @@ def parser():
     o.add_argument("--out-dir", default=".", metavar="FOLDER", help="for the weights; default: the current folder")
     o.add_argument("--report", metavar="FILE.json", help="write the results there")
     o.add_argument("--history", metavar="FILE.csv", help="write each epoch's losses there")
-    o.add_argument("--plot", metavar="FILE.png", help="draw the forecast of the test part's end, or the table of answers (.png or .svg)")
+    o.add_argument("--plot", metavar="FILE.png", help="draw the forecast of the test part's end, or the table of "
+                   "answers (.png or .svg)")
     o.add_argument("--checkpoint", action="store_true", help="write rnn_MODEL_last.pth each epoch, to go on from")
     o.add_argument("--resume", metavar="FILE.pth", help="go on from a file of --checkpoint")
     o.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -60,8 +61,8 @@ def main(argv=None):
 
 
 def run(argv, ranks=None):
-    """The command in this process; ``ranks`` are those that it shares the work with (``parallel.py``). Only the first of
-    them prints and writes."""
+    """The command in this process; ``ranks`` are those that it shares the work with (``parallel.py``). Only the first
+    of them prints and writes."""
     started = time.perf_counter()
     p, root = parser(), ranks is None or ranks.rank == 0
     with contextlib.ExitStack() as silence:
@@ -114,7 +115,8 @@ def run(argv, ranks=None):
     if progress:
         say(f"continued   from {args.resume}, after epoch {progress.epoch}")
 
-    path, last_path = (os.path.normpath(os.path.join(args.out_dir, f"rnn_{args.model}_{which}.pth")) for which in ("best", "last"))
+    path, last_path = (os.path.normpath(os.path.join(args.out_dir, f"rnn_{args.model}_{which}.pth"))
+                       for which in ("best", "last"))
     bar = _Bar(args.epochs, quiet=args.quiet)
 
     def save_best(progress, **more):
@@ -147,7 +149,8 @@ def run(argv, ranks=None):
             if optimizer is None:
                 progress = fit_lbfgs(learner, examples, epochs=args.epochs, patience=args.patience, on_epoch=on_epoch)
             else:
-                progress = fit(learner, examples, optimizer, epochs=args.epochs, batch_size=args.batch_size, clip=args.clip,
+                progress = fit(learner, examples, optimizer, epochs=args.epochs, batch_size=args.batch_size,
+                               clip=args.clip,
                                rng=rng, schedule=schedule, patience=args.patience, progress=progress, on_step=bar.step,
                                on_epoch=on_epoch)
     except Diverged as error:
@@ -159,7 +162,8 @@ def run(argv, ranks=None):
         return options.DIVERGED
     bar.close()
     if progress.interrupted:
-        say("interrupted" + ("" if progress.best_epoch else " before the first epoch was done: no weights were written"))
+        say("interrupted" + ("" if progress.best_epoch
+                             else " before the first epoch was done: no weights were written"))
         if not progress.best_epoch:
             return options.INTERRUPTED
 
@@ -184,7 +188,8 @@ def run(argv, ranks=None):
     if args.plot:
         _draw(args, task, predictions, results, progress)
     if args.report:
-        report = {"model": args.model, "data": task.name, "parameters": int(model.theta.size), "epochs_run": progress.epoch,
+        report = {"model": args.model, "data": task.name, "parameters": int(model.theta.size),
+                  "epochs_run": progress.epoch,
                   "best_epoch": progress.best_epoch, "seconds": seconds, "test": results, "baselines": baselines,
                   "seed": args.seed, "history": progress.history,
                   "versions": {"npseq": __version__, "numpy": np.__version__, "python": platform.python_version()}}
@@ -195,7 +200,8 @@ def run(argv, ranks=None):
 
 def comparison(name, results, baselines):
     """The table of the model and the baselines on the test part, best last."""
-    columns = {"rmse": ("RMSE", "10.1f"), "mae": ("MAE", "10.1f"), "accuracy": ("accuracy", "10.1%"), "mse": ("MSE", "10.5f")}
+    columns = {"rmse": ("RMSE", "10.1f"), "mae": ("MAE", "10.1f"), "accuracy": ("accuracy", "10.1%"),
+               "mse": ("MSE", "10.5f")}
     columns = {key: form for key, form in columns.items() if key in results}
     if "rmse" in columns and max(r["rmse"] for r in (results, *baselines.values())) < 10:
         columns = {key: (title, "10.4g") for key, (title, _) in columns.items()}
@@ -204,7 +210,8 @@ def comparison(name, results, baselines):
     rows = sorted([*baselines.items(), (name, results)], key=lambda row: better * row[1][first])
     width = max(len(row) for row, _ in rows)
     lines = [f"{'on the test part':{width}}" + "".join(f"{title:>10}" for title, _ in columns.values())]
-    lines += [f"{row:{width}}" + "".join(f"{r[key]:{form}}" for key, (_, form) in columns.items()) + ("  <" if row == name else "")
+    lines += [f"{row:{width}}" + "".join(f"{r[key]:{form}}" for key, (_, form) in columns.items())
+              + ("  <" if row == name else "")
               for row, r in rows]
     return "\n".join(lines)
 

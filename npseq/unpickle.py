@@ -4,7 +4,8 @@ A pickle is a program for a stack machine, and ``pickle.load`` runs whatever it 
 below and a short list of names, each standing for a few lines of our own; anything else is refused. Memory stays
 proportional to the bytes that are read: tensors are views of their storage, never copies.
 
-Sources: the opcode comments of CPython's ``pickletools``; names as torch 2.13.0 and 0.4 to 1.5 (legacy format) write them.
+Sources: the opcode comments of CPython's ``pickletools``; names as torch 2.13.0 and 0.4 to 1.5 (legacy format) write
+    them.
 """
 
 import struct
@@ -17,11 +18,13 @@ class CheckpointError(ValueError):
 
 
 STORAGES = {  # torch's name of a storage -> dtype of its elements
-    "DoubleStorage": "f8", "FloatStorage": "f4", "HalfStorage": "f2", "BFloat16Storage": "bfloat16", "LongStorage": "i8",
+    "DoubleStorage": "f8", "FloatStorage": "f4", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
+    "LongStorage": "i8",
     "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1", "ByteStorage": "u1", "BoolStorage": "?",
     "ComplexFloatStorage": "c8", "ComplexDoubleStorage": "c16", "UntypedStorage": "u1"}
 DTYPES = {  # torch's name of a dtype -> ours
-    "float64": "f8", "double": "f8", "float32": "f4", "float": "f4", "float16": "f2", "half": "f2", "bfloat16": "bfloat16",
+    "float64": "f8", "double": "f8", "float32": "f4", "float": "f4", "float16": "f2", "half": "f2",
+    "bfloat16": "bfloat16",
     "int64": "i8", "long": "i8", "int32": "i4", "int": "i4", "int16": "i2", "short": "i2", "int8": "i1", "uint8": "u1",
     "uint16": "u2", "uint32": "u4", "uint64": "u8", "bool": "?", "complex64": "c8", "complex128": "c16"}
 REBUILDERS = {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter",
@@ -181,7 +184,8 @@ class _Machine:
     def persistent(self):
         """('storage', type, key, location, number of elements[, view]) -> the storage's bytes and dtype."""
         given = self.pop()
-        if not (isinstance(given, tuple) and len(given) in (5, 6) and given[0] == "storage" and isinstance(given[1], Name)
+        if not (isinstance(given, tuple) and len(given) in (5, 6) and given[0] == "storage"
+                and isinstance(given[1], Name)
                 and given[1].name in STORAGES and isinstance(given[2], str) and _is_count(given[4])
                 and (len(given) == 5 or given[5] is None)):
             raise CheckpointError("the pickle refers to a storage in a way that torch does not")
@@ -190,7 +194,8 @@ class _Machine:
         self.push(_Storage(dtype, count, self.storage(key, None if kind == "UntypedStorage" else dtype, count)))
 
     def tensor(self, storage, offset, shape, strides, dtype=None):
-        """A view of the storage. Every element must lie inside it, and there may not be many more elements than bytes."""
+        """A view of the storage. Every element must lie inside it, and there may not be many more elements than
+        bytes."""
         if not isinstance(storage, _Storage):
             raise CheckpointError("a tensor has no storage")
         dtype = dtype or storage.dtype
@@ -198,7 +203,8 @@ class _Machine:
         elements = storage.count * item_size(storage.dtype) // size
         if not (_is_count(offset) and isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) <= 32
                 and len(shape) == len(strides) and all(map(_is_count, shape)) and all(map(_is_count, strides))):
-            raise CheckpointError("a tensor's shape, strides or offset is not made of counts (or has over 32 dimensions)")
+            raise CheckpointError("a tensor's shape, strides or offset is not made of counts (or has over 32 "
+                                  "dimensions)")
         number = 1
         for length in shape:
             number *= length
@@ -207,14 +213,16 @@ class _Machine:
             raise CheckpointError(f"a tensor of shape {shape} and strides {strides} from {offset} reaches outside its "
                                   f"storage of {elements} elements"[:300])
         if number > 1024 * max(elements, 1):
-            raise CheckpointError(f"a tensor of shape {shape} claims {number} elements of a storage of {elements}"[:300])
+            raise CheckpointError(f"a tensor of shape {shape} claims {number} elements of a storage of "
+                                  f"{elements}"[:300])
         if storage.data is None:
             return None
         flat = _elements(storage, dtype)
         return np.lib.stride_tricks.as_strided(flat[offset:], shape, [stride * flat.itemsize for stride in strides])
 
     def build(self):
-        """State of an object that exists: torch hangs ``_metadata`` on a state_dict; it holds no tensors and is left out."""
+        """State of an object that exists: torch hangs ``_metadata`` on a state_dict; it holds no tensors and is left
+        out."""
         self.pop()
         if not isinstance(self.stack[-1] if self.stack else None, (dict, np.ndarray, type(None))):
             raise CheckpointError("the pickle sets the state of something that has none")

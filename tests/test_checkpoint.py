@@ -15,13 +15,15 @@ from npseq.inspect_file import main as inspect_main
 
 torch = pytest.importorskip("torch")
 
-DTYPES = ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64", "complex128"]
+DTYPES = ["float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64",
+          "complex128"]
 
 
 def arrays(seed=0):
     rng = np.random.default_rng(seed)
     result = {dtype: (rng.normal(size=(3, 4)) * 5).astype(dtype) for dtype in DTYPES if not dtype.startswith("complex")}
-    result.update({dtype: (rng.normal(size=(2, 2)) + 1j * rng.normal(size=(2, 2))).astype(dtype) for dtype in DTYPES[-2:]})
+    result.update({dtype: (rng.normal(size=(2, 2)) + 1j * rng.normal(size=(2, 2))).astype(dtype)
+                   for dtype in DTYPES[-2:]})
     return {**result, "scalar": np.float32(2.5), "zero-dimensional": np.array(7), "empty": np.zeros((0, 3), np.float32),
             "not contiguous": rng.normal(size=(4, 6))[::2, ::-1].T, "öäü 🙂": np.ones(2)}
 
@@ -42,8 +44,10 @@ def test_torch_opens_what_is_saved_bit_for_bit(tmp_path):
 
 
 def test_any_nesting_of_plain_values_comes_back(tmp_path):
-    content = {"epoch": 3, "lr": 1e-3, "name": "lstm", "none": None, "flags": [True, False], 5: (1, -2, 70_000, 2 ** 40, -2 ** 70, 10 ** 30),
-               "nested": {"a": [{"b": (np.arange(3),)}], "empty": [(), {}, []]}, "text": "a\nb\0c" * 100, "inf": float("inf")}
+    content = {"epoch": 3, "lr": 1e-3, "name": "lstm", "none": None, "flags": [True, False],
+               5: (1, -2, 70_000, 2 ** 40, -2 ** 70, 10 ** 30),
+               "nested": {"a": [{"b": (np.arange(3),)}], "empty": [(), {}, []]}, "text": "a\nb\0c" * 100,
+               "inf": float("inf")}
     save(tmp_path / "a.pth", content)
 
     def plain(value):
@@ -52,7 +56,8 @@ def test_any_nesting_of_plain_values_comes_back(tmp_path):
         if isinstance(value, (list, tuple)):
             return type(value)(plain(v) for v in value)
         return value.tolist() if hasattr(value, "tolist") else value
-    assert plain(torch.load(tmp_path / "a.pth", weights_only=True)) == plain(load(tmp_path / "a.pth").content) == plain(content)
+    found = [torch.load(tmp_path / "a.pth", weights_only=True), load(tmp_path / "a.pth").content, content]
+    assert plain(found[0]) == plain(found[1]) == plain(found[2])
 
 
 def test_metadata_stand_beside_the_weights_and_torch_passes_over_them(tmp_path):
@@ -67,7 +72,8 @@ def test_the_same_content_gives_the_same_bytes_under_any_name(tmp_path):
     assert (tmp_path / "a.pth").read_bytes() == (tmp_path / "another name.pth").read_bytes()
 
 
-@pytest.mark.parametrize("content, word", [({"w": object()}, "'w'"), ({"w": np.array(["a"])}, "<U1"), ({("a",): 1}, "('a',)"), ({"s": {1, 2}}, "set")])
+@pytest.mark.parametrize("content, word", [({"w": object()}, "'w'"), ({"w": np.array(["a"])}, "<U1"),
+                                           ({("a",): 1}, "('a',)"), ({"s": {1, 2}}, "set")])
 def test_what_a_weights_file_cannot_hold_is_refused_by_name(tmp_path, content, word):
     with pytest.raises(TypeError) as error:
         save(tmp_path / "a.pth", content)
@@ -113,7 +119,8 @@ def optimiser():
     adam = torch.optim.Adam(own.parameters())
     own(torch.ones(2, 1, 3))[0].sum().backward()
     adam.step()
-    return {"epoch": 3, "optimizer": adam.state_dict(), "state_dict": own.state_dict(), "args": ("lstm", [1, 2.5], None, True)}
+    return {"epoch": 3, "optimizer": adam.state_dict(), "state_dict": own.state_dict(),
+            "args": ("lstm", [1, 2.5], None, True)}
 
 
 CONTENTS = {
@@ -122,7 +129,8 @@ CONTENTS = {
     "shared and not contiguous": shared,
     "with an optimiser": optimiser,
     "dtypes": lambda: {name: torch.tensor(np.ascontiguousarray(array)) for name, array in arrays().items()},
-    "plain": lambda: {"a": [1, 2.5, "x"], "b": (None, True), "size": torch.Size([2, 3]), "dtype": torch.float32, "o": OrderedDict(k=1)},
+    "plain": lambda: {"a": [1, 2.5, "x"], "b": (None, True), "size": torch.Size([2, 3]), "dtype": torch.float32,
+                      "o": OrderedDict(k=1)},
 }
 
 
@@ -163,8 +171,10 @@ def test_bfloat16_is_read_as_float32_exactly(tmp_path, zipped):
     assert same(content["a"], values.float().numpy()) and same(content["b"], values[::3].float().numpy())
 
 
-@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s}, lambda s: {"model_state_dict": s, "epoch": 1}, lambda s: {"model": s},
-                                  lambda s: {"module." + k: v for k, v in s.items()}, lambda s: {"state_dict": {"module." + k: v for k, v in s.items()}}])
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s},
+                                  lambda s: {"model_state_dict": s, "epoch": 1}, lambda s: {"model": s},
+                                  lambda s: {"module." + k: v for k, v in s.items()},
+                                  lambda s: {"state_dict": {"module." + k: v for k, v in s.items()}}])
 def test_the_state_dict_is_found_wherever_it_is_usually_put(tmp_path, wrap):
     state = module().state_dict()
     torch.save(wrap(state), tmp_path / "a.pth")
@@ -174,7 +184,8 @@ def test_the_state_dict_is_found_wherever_it_is_usually_put(tmp_path, wrap):
 
 def test_big_endian_files_are_honoured(tmp_path):
     import torch.serialization
-    state = {"f": torch.arange(6.0).reshape(2, 3), "c": torch.tensor([1 + 2j]), "i": torch.tensor([1, 2 ** 40]), "b": torch.tensor([1.5]).bfloat16()}
+    state = {"f": torch.arange(6.0).reshape(2, 3), "c": torch.tensor([1 + 2j]), "i": torch.tensor([1, 2 ** 40]),
+             "b": torch.tensor([1.5]).bfloat16()}
     torch.save(state, tmp_path / "a.pth")
     import zipfile
     sizes = {"0": 4, "1": 4, "2": 8, "3": 2}  # of a real, in the order of the storages
@@ -184,9 +195,11 @@ def test_big_endian_files_are_honoured(tmp_path):
             if info.filename.endswith("byteorder"):
                 data = b"big"
             elif "/data/" in info.filename:
-                data = np.frombuffer(data, np.uint8).reshape(-1, sizes[info.filename.rsplit("/")[-1]])[:, ::-1].tobytes()
+                size = sizes[info.filename.rsplit("/")[-1]]
+                data = np.frombuffer(data, np.uint8).reshape(-1, size)[:, ::-1].tobytes()
             target.writestr(info.filename, data)
-    assert all(np.array_equal(load(tmp_path / "b.pth").content[name], load(tmp_path / "a.pth").content[name]) for name in state)
+    assert all(np.array_equal(load(tmp_path / "b.pth").content[name],
+                              load(tmp_path / "a.pth").content[name]) for name in state)
 
 
 def test_a_missing_file_is_an_oserror(tmp_path):
@@ -210,11 +223,13 @@ def test_inspect_shows_names_shapes_and_metadata_and_refuses_what_is_none(tmp_pa
 
 
 def test_reading_loads_neither_torch_nor_pickles_loader():
-    code = ("import sys, io, builtins; sys.modules['torch'] = None; import pickle; pickle.load = pickle.loads = pickle.Unpickler = None; "
+    code = ("import sys, io, builtins; sys.modules['torch'] = None; import pickle; pickle.load = pickle.loads = "
+            "pickle.Unpickler = None; "
             "from npseq import checkpoint; import numpy as np; checkpoint.save(sys.argv[1], {'w': np.ones(3)}); "
             "print(checkpoint.load(sys.argv[1]).content['w'].sum())")
     import tempfile
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run([sys.executable, "-c", code, os.path.join(folder, "a.pth")], capture_output=True, text=True,
+        done = subprocess.run([sys.executable, "-c", code, os.path.join(folder, "a.pth")], capture_output=True,
+                              text=True,
                               cwd=os.path.dirname(os.path.dirname(checkpoint.__file__)))
     assert done.stdout.strip() == "3.0", done.stderr

@@ -35,7 +35,8 @@ def pickled(body):
 def tensor(shape=(2, 2), strides=(2, 1), offset=0, count=4, storage="FloatStorage", key="0"):
     """The pickle of one tensor with these numbers."""
     plain = checkpoint._plain
-    reference = b"(" + plain("storage") + f"ctorch\n{storage}\n".encode() + plain(key) + plain("cpu") + plain(count) + b"tQ"
+    reference = (b"(" + plain("storage") + f"ctorch\n{storage}\n".encode() + plain(key) + plain("cpu") + plain(count)
+                 + b"tQ")
     return pickled(b"ctorch._utils\n_rebuild_tensor_v2\n(" + reference + plain(offset) + plain(shape) + plain(strides)
                    + plain(False) + b"ccollections\nOrderedDict\n)RtR")
 
@@ -95,18 +96,26 @@ def test_an_allowed_name_cannot_be_called_in_another_way(tmp_path):
 
 
 @pytest.mark.parametrize("data, word", [
-    (b"", "empty"), (b"hello world\n", "neither"), (b"PK\x03\x04" + b"\0" * 50, "zip"), (b"PK", "zip"), (b"\x80\x02.", "pickle"),
-    (zipped(None), "data.pkl"), (zipped(b""), "cut off"), (zipped(b"\x80\x02}"), "cut off"), (zipped(b"\x80\x09}."), "protocol"),
-    (zipped(pickled(b"}K\x01")[:-1] + b"u."), "group"), (zipped(pickled(b"]K\x01h\x05")), "recalls"), (zipped(pickled(b"\x81")), "0x81"),
+    (b"", "empty"), (b"hello world\n", "neither"), (b"PK\x03\x04" + b"\0" * 50, "zip"), (b"PK", "zip"),
+    (b"\x80\x02.", "pickle"),
+    (zipped(None), "data.pkl"), (zipped(b""), "cut off"), (zipped(b"\x80\x02}"), "cut off"),
+    (zipped(b"\x80\x09}."), "protocol"),
+    (zipped(pickled(b"}K\x01")[:-1] + b"u."), "group"), (zipped(pickled(b"]K\x01h\x05")), "recalls"),
+    (zipped(pickled(b"\x81")), "0x81"),
     (zipped(pickled(b"}(](K\x01tK\x02u")), "key"), (zipped(pickled(b"R")), "stack"),
-    (zipped(pickled(b"}"), **{"byteorder": b"middle"}), "byte order"), (zipped(pickled(b"}"), **{"npseq.json": b"{"}), "JSON"),
+    (zipped(pickled(b"}"), **{"byteorder": b"middle"}), "byte order"),
+    (zipped(pickled(b"}"), **{"npseq.json": b"{"}), "JSON"),
     (zipped(pickled(b"}"), compression=zipfile.ZIP_DEFLATED), "compressed"),
     (zipped(tensor(), storages=()), "missing"), (zipped(tensor(key="../../etc/passwd")), "missing"),
-    (zipped(tensor(shape=(3, 2))), "outside"), (zipped(tensor(strides=(3, 1))), "outside"), (zipped(tensor(offset=1)), "outside"),
-    (zipped(tensor(offset=-1)), "counts"), (zipped(tensor(strides=(-1, 1))), "counts"), (zipped(tensor(shape=(2,))), "counts"),
+    (zipped(tensor(shape=(3, 2))), "outside"), (zipped(tensor(strides=(3, 1))), "outside"),
+    (zipped(tensor(offset=1)), "outside"),
+    (zipped(tensor(offset=-1)), "counts"), (zipped(tensor(strides=(-1, 1))), "counts"),
+    (zipped(tensor(shape=(2,))), "counts"),
     (zipped(tensor(count=5)), "claimed"), (zipped(tensor(count=2 ** 61)), "claimed"),
-    (zipped(tensor(shape=(2 ** 40, 1), strides=(0, 1))), "claims"), (zipped(tensor(shape=(2 ** 61, 2 ** 61), strides=(0, 0))), "claims"),
-    (zipped(tensor(shape=(0, 2 ** 61), strides=(1, 1), offset=99)), "outside"), (zipped(tensor(storage="NoStorage")), "NoStorage"),
+    (zipped(tensor(shape=(2 ** 40, 1), strides=(0, 1))), "claims"),
+    (zipped(tensor(shape=(2 ** 61, 2 ** 61), strides=(0, 0))), "claims"),
+    (zipped(tensor(shape=(0, 2 ** 61), strides=(1, 1), offset=99)), "outside"),
+    (zipped(tensor(storage="NoStorage")), "NoStorage"),
     (zipped(tensor(shape=(1,) * 40, strides=(1,) * 40)), "32 dimensions"),
     (zipped(pickled(b"(" * 1000)), "stack"), (zipped(pickled(b"\x8a\xff" + b"\x01" * 3)), "cut off"),
     (zipped(pickled(b"X\xff\xff\xff\x7fab")), "cut off"), (zipped(pickled(b"X\x02\x00\x00\x00\xff\xfe")), "broken"),
@@ -141,7 +150,8 @@ def test_records_that_lie_on_top_of_each_other_do_not_multiply(tmp_path):
     """One stored megabyte, named a thousand times in the directory: each reference is honest, all together are not."""
     big = b"\0" * (1 << 20)
     keys = 100
-    body = b"](" + b"".join(tensor(shape=(1 << 18,), strides=(1,), count=1 << 18, key=str(k))[2:-1] for k in range(keys)) + b"e"
+    body = b"](" + b"".join(tensor(shape=(1 << 18,), strides=(1,), count=1 << 18,
+                                   key=str(k))[2:-1] for k in range(keys)) + b"e"
     data = bytearray(zipped(pickled(body), storages=[big]))
     end = data.rindex(b"PK\x05\x06")
     start = struct.unpack_from("<I", data, end + 16)[0]
@@ -152,9 +162,11 @@ def test_records_that_lie_on_top_of_each_other_do_not_multiply(tmp_path):
         at += length
     storage = next(e for e in entries if b"data/0" in e)
     entries = [e for e in entries if e is not storage] + [storage] + [
-        storage[:28] + struct.pack("<H", len(name)) + storage[30:46] + name for name in (f"archive/data/{k}".encode() for k in range(1, keys))]
+        storage[:28] + struct.pack("<H", len(name)) + storage[30:46] + name
+        for name in (f"archive/data/{k}".encode() for k in range(1, keys))]
     directory = b"".join(entries)
-    forged = bytes(data[:start]) + directory + data[end:end + 8] + struct.pack("<HHII", len(entries), len(entries), len(directory), start) + b"\0\0"
+    forged = bytes(data[:start]) + directory + data[end:end + 8] + struct.pack("<HHII", len(entries), len(entries),
+                                                                               len(directory), start) + b"\0\0"
     refused(tmp_path, forged)
 
 
@@ -180,7 +192,8 @@ def corpus():
     layer(torch.ones(1, 1, 2))[0].sum().backward()
     adam.step()
     contents = [layer.state_dict(), {"state_dict": layer.state_dict(), "optimizer": adam.state_dict(), "epoch": 3},
-                {"a": torch.arange(6).reshape(2, 3).T, "b": torch.tensor(True), "c": torch.randn(3).bfloat16(), "d": torch.randn(2, dtype=torch.complex64)}]
+                {"a": torch.arange(6).reshape(2, 3).T, "b": torch.tensor(True), "c": torch.randn(3).bfloat16(),
+                 "d": torch.randn(2, dtype=torch.complex64)}]
     files = []
     for content in contents:
         for options in ({}, {"_use_new_zipfile_serialization": False}, {"pickle_protocol": 4}):
@@ -196,7 +209,8 @@ def mutated(data, rng):
     for _ in range(rng.integers(1, 9)):
         at, kind = int(rng.integers(len(data))), rng.integers(6)
         if rng.random() < 0.5:
-            marks = [m for m in (data.find(b"\x80\x02"), data.rfind(b"PK\x01\x02"), data.rfind(b"PK\x05\x06")) if m >= 0]
+            marks = [m for m in (data.find(b"\x80\x02"), data.rfind(b"PK\x01\x02"),
+                                 data.rfind(b"PK\x05\x06")) if m >= 0]
             if marks:
                 at = min(len(data) - 1, int(rng.choice(marks)) + int(rng.integers(400)))
         if kind == 0:
@@ -271,8 +285,10 @@ def test_pickles_of_any_opcodes_end_in_a_checkpoint_error_or_a_value(tmp_path):
     hypothesis = pytest.importorskip("hypothesis")
     st = hypothesis.strategies
     from npseq.unpickle import unpickle
-    pieces = st.sampled_from([b"(", b"N", b"K\x01", b"}", b"]", b")", b"t", b"u", b"s", b"e", b"a", b"R", b"Q", b"b", b"q\x00", b"h\x00", b"\x85",
-                              b"\x86", b"X\x01\x00\x00\x00a", b"ctorch\nSize\n", b"ccollections\nOrderedDict\n", b"ctorch._utils\n_rebuild_tensor_v2\n",
+    pieces = st.sampled_from([b"(", b"N", b"K\x01", b"}", b"]", b")", b"t", b"u", b"s", b"e", b"a", b"R", b"Q", b"b",
+                              b"q\x00", b"h\x00", b"\x85",
+                              b"\x86", b"X\x01\x00\x00\x00a", b"ctorch\nSize\n", b"ccollections\nOrderedDict\n",
+                              b"ctorch._utils\n_rebuild_tensor_v2\n",
                               b"ctorch\nFloatStorage\n", b"\x8c\x07storage", b"\x93", b"\x94"])
 
     @hypothesis.settings(max_examples=500, deadline=None)

@@ -44,9 +44,12 @@ def test_compare_shows_each_models_own_training(tmp_path, small_csv, capsys, job
 @pytest.mark.wide
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal to a group of processes")
 def test_an_interruption_ends_every_training_at_once_with_one_line(tmp_path):
-    run = subprocess.Popen([sys.executable, "-m", "npseq", "compare", "--models", "lstm,gru", "--jobs", "2", "--epochs", "100"],
-                           cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                           env={**os.environ, "PYTHONPATH": str(Path(npseq.__file__).parents[1]), "TMPDIR": str(tmp_path)})
+    run = subprocess.Popen([sys.executable, "-m", "npseq", "compare", "--models", "lstm,gru", "--jobs", "2",
+                            "--epochs", "100"],
+                           cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                           start_new_session=True,
+                           env={**os.environ, "PYTHONPATH": str(Path(npseq.__file__).parents[1]),
+                                "TMPDIR": str(tmp_path)})
     time.sleep(5)
     os.killpg(run.pid, signal.SIGINT)
     sent = time.perf_counter()

@@ -120,7 +120,8 @@ def test_every_example_is_seen_once_an_epoch_in_an_order_from_the_generator():
 def test_a_ragged_last_batch_counts_by_its_examples():
     model, task = Model("rnn", 1, 2, rng=0, dtype=np.float64), Sums(50)
     rows = task.parts["validation"]
-    assert np.isclose(mean_loss(model, task, rows, batch_size=7), model.loss_of(task.batch(rows, np.float64)), rtol=1e-12)
+    assert np.isclose(mean_loss(model, task, rows, batch_size=7), model.loss_of(task.batch(rows, np.float64)),
+                      rtol=1e-12)
 
 
 def test_predictions_do_not_depend_on_the_batch_size():

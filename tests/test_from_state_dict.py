@@ -16,8 +16,10 @@ from npseq.layers import from_state_dict
 torch = pytest.importorskip("torch")
 REPO = Path(__file__).resolve().parents[1]
 CASES = [(kind, options) for kind, options in itertools.product(["RNN", "GRU", "LSTM"], [
-    {}, {"num_layers": 3}, {"bidirectional": True}, {"bias": False}, {"num_layers": 2, "bidirectional": True, "bias": False}])]
-CASES += [("LSTM", {"proj_size": 2}), ("LSTM", {"proj_size": 2, "num_layers": 2, "bidirectional": True}), ("RNN", {"nonlinearity": "relu"})]
+    {}, {"num_layers": 3}, {"bidirectional": True}, {"bias": False},
+    {"num_layers": 2, "bidirectional": True, "bias": False}])]
+CASES += [("LSTM", {"proj_size": 2}), ("LSTM", {"proj_size": 2, "num_layers": 2, "bidirectional": True}),
+          ("RNN", {"nonlinearity": "relu"})]
 
 
 @pytest.mark.parametrize("kind, options", CASES, ids=str)
@@ -58,7 +60,8 @@ def test_a_learned_initial_state_is_found():
     ({}, ["weight_ih_l0"]),
     ({"a.weight": np.zeros((2, 2))}, ["weight_ih_l0", "a.weight"]),
     ({"weight_ih_l0": np.zeros((10, 3)), "weight_hh_l0": np.zeros((10, 5))}, ["(10, 5)", "5, 15 or 20"]),
-    ({"weight_ih_l0": np.zeros((20, 3)), "weight_hh_l0": np.zeros((20, 5)), "bias_ih_l0": np.zeros(20)}, ["missing", "bias_hh_l0"]),
+    ({"weight_ih_l0": np.zeros((20, 3)), "weight_hh_l0": np.zeros((20, 5)), "bias_ih_l0": np.zeros(20)},
+     ["missing", "bias_hh_l0"]),
 ])
 def test_what_does_not_fit_is_refused_by_name(mapping, words):
     with pytest.raises(ValueError) as error:
@@ -70,9 +73,11 @@ def test_a_model_of_torchs_own_opens_whatever_its_names(tmp_path):
     class Module(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.encoder, self.out = torch.nn.LSTM(3, 5, bidirectional=True, batch_first=True), torch.nn.Linear(10, 2, bias=False)
+            self.encoder = torch.nn.LSTM(3, 5, bidirectional=True, batch_first=True)
+            self.out = torch.nn.Linear(10, 2, bias=False)
     module = Module()
-    torch.save({"state_dict": {"module." + k: v for k, v in module.state_dict().items()}, "epoch": 3}, tmp_path / "m.pth")
+    torch.save({"state_dict": {"module." + k: v for k, v in module.state_dict().items()}, "epoch": 3},
+               tmp_path / "m.pth")
     model = npseq.load(tmp_path / "m.pth")
     x = np.random.default_rng(0).normal(size=(4, 6, 3)).astype(np.float32)
     with torch.no_grad():

@@ -62,7 +62,8 @@ def test_state_dict_is_in_torchs_sense_and_comes_back():
 
 
 def test_predict_works_in_the_datas_own_units():
-    scaling = {"input_mean": [10.0, 0.0, 0.0], "input_scale": [2.0, 1.0, 1.0], "output_mean": [10.0], "output_scale": [2.0]}
+    scaling = {"input_mean": [10.0, 0.0, 0.0], "input_scale": [2.0, 1.0, 1.0], "output_mean": [10.0],
+               "output_scale": [2.0]}
     model = Model("rnn", 3, 4, dtype=np.float64, rng=0, scaling=scaling)
     z = np.random.default_rng(0).normal(size=(6, 5, 3))
     x = z * scaling["input_scale"] + scaling["input_mean"]

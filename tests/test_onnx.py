@@ -56,7 +56,8 @@ def test_a_layers_outputs_and_states_are_the_same(tmp_path, kind, options, L, bi
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}, {"learn_initial_state": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}, {"learn_initial_state": True}],
+                         ids=str)
 def test_a_models_predictions_are_the_same(tmp_path, kind, options):
     model = randomised(Model(kind, 3, 4, 2, rng=0, **options))
     x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype(np.float32)
@@ -68,7 +69,8 @@ def test_a_models_predictions_are_the_same(tmp_path, kind, options):
 
 
 def test_the_scaler_may_be_put_inside(tmp_path):
-    scaling = {"input_mean": [10.0, 0.0, 5.0], "input_scale": [2.0, 1.0, 3.0], "output_mean": [10.0], "output_scale": [2.0]}
+    scaling = {"input_mean": [10.0, 0.0, 5.0], "input_scale": [2.0, 1.0, 3.0], "output_mean": [10.0],
+               "output_scale": [2.0]}
     model = randomised(Model("gru", 3, 4, rng=0, scaling=scaling))
     x = np.random.default_rng(0).normal(size=(6, 5, 3)) * scaling["input_scale"] + scaling["input_mean"]
     (y,) = session(model, tmp_path, with_scaler=True).run(None, {"x": x.astype(np.float32)})
@@ -102,7 +104,8 @@ def test_the_command_exports_a_trained_file_and_refuses_others(tmp_path, capsys)
     checkpoint.save_model(file, Model("lstm", 3, 4, rng=0))
     assert npseq_onnx.main([file, "--to", to]) == 0
     onnx.checker.check_model(to, full_check=True)
-    for argv, word in [([str(tmp_path / "absent.pth"), "--to", to], "absent.pth"), ([file, "--to", str(tmp_path / "no" / "m.onnx")], "no"),
+    for argv, word in [([str(tmp_path / "absent.pth"), "--to", to], "absent.pth"),
+                       ([file, "--to", str(tmp_path / "no" / "m.onnx")], "no"),
                        ([file, "--to", to, "--with-scaler"], "scaler"), ([to, "--to", to], "m.onnx")]:
         with pytest.raises(SystemExit) as end:
             npseq_onnx.main(argv)

@@ -1,4 +1,5 @@
-"""Several processes train the model that one would: their sums, under real MPI, and what happens when one of them fails."""
+"""Several processes train the model that one would: their sums, under real MPI, and what happens when one of them
+fails."""
 
 import os
 import subprocess
@@ -79,7 +80,8 @@ def trained(kind, task, ranks=None, batch_size=13, epochs=2, **options):
     if ranks:
         examples = parallel.SharedTask(task, ranks)
         learner = parallel.SharedModel(model, examples, ranks)
-    progress = fit(learner, examples, Adam(model.theta, lr=0.01), epochs=epochs, batch_size=batch_size, clip=0.5, rng=rng)
+    progress = fit(learner, examples, Adam(model.theta, lr=0.01), epochs=epochs, batch_size=batch_size, clip=0.5,
+                   rng=rng)
     return model.theta, [(row["train_loss"], row["validation_loss"]) for row in progress.history]
 
 
@@ -203,7 +205,8 @@ TRAIN = ["--model", "optimized_lstm", "--epochs", "2", "--dtype", "float64", "--
 
 @pytest.mark.wide
 @pytest.mark.parametrize("n", [2, 3])
-@pytest.mark.parametrize("task", [[], ["--data", "japanese_vowels"], ["--dropout", "0.2", "--num-layers", "2"]], ids=str)
+@pytest.mark.parametrize("task", [[], ["--data", "japanese_vowels"], ["--dropout", "0.2", "--num-layers", "2"]],
+                         ids=str)
 def test_mpiexec_trains_the_model_of_one_process(mpiexec, tmp_path, n, task):
     for count, folder in (1, "one"), (n, "several"):
         (tmp_path / folder).mkdir()
@@ -212,7 +215,8 @@ def test_mpiexec_trains_the_model_of_one_process(mpiexec, tmp_path, n, task):
         assert done.returncode == 0, done.stderr
         assert (f"processes   {n} (MPI)" in done.stdout) == (count > 1)
         assert done.stdout.count("best epoch") == 1 and done.stderr == ""
-    one, several = (checkpoint.load(tmp_path / folder / "rnn_optimized_lstm_best.pth").state_dict for folder in ("one", "several"))
+    one, several = (checkpoint.load(tmp_path / folder / "rnn_optimized_lstm_best.pth").state_dict
+                    for folder in ("one", "several"))
     for name, value in one.items():
         assert relative_error(several[name], value) <= 1e-10, name
 
@@ -225,7 +229,8 @@ def test_a_run_is_resumed_with_another_number_of_processes(mpiexec, tmp_path):
     argv = ["-m", "npseq", "train", *TRAIN, "--checkpoint"]
     assert mpiexec(1, *argv, cwd=folders[0]).returncode == 0
     assert mpiexec(2, *argv, "--epochs", "1", cwd=folders[1]).returncode == 0
-    done = mpiexec(3, "-m", "npseq", "train", "--resume", "rnn_optimized_lstm_last.pth", "--epochs", "2", cwd=folders[1])
+    done = mpiexec(3, "-m", "npseq", "train", "--resume", "rnn_optimized_lstm_last.pth", "--epochs", "2",
+                   cwd=folders[1])
     assert done.returncode == 0, done.stderr
     one, several = (checkpoint.load(folder / "rnn_optimized_lstm_best.pth").state_dict for folder in folders)
     assert all(relative_error(several[name], value) <= 1e-10 for name, value in one.items())
@@ -250,7 +255,8 @@ def test_a_rank_that_fails_ends_all_soon_and_the_files_are_whole(mpiexec, tmp_pa
 @pytest.mark.wide
 def test_a_rank_with_other_data_is_named_and_nothing_is_written(mpiexec, tmp_path):
     for name, change in ("same.csv", 0), ("other.csv", 1):
-        (tmp_path / name).write_text("y\n" + "\n".join(f"{np.sin(t) + change * (t == 90):.6f}" for t in range(200)) + "\n")
+        (tmp_path / name).write_text("y\n" + "\n".join(f"{np.sin(t) + change * (t == 90):.6f}"
+                                                       for t in range(200)) + "\n")
     done = mpiexec(3, str(REPO / "tests" / "mpi_train.py"), "data", "2", str(tmp_path / "other.csv"), "--data",
                    str(tmp_path / "same.csv"), cwd=tmp_path)
     assert done.returncode == 2

@@ -35,9 +35,11 @@ def test_the_checkers_commands_end_as_it_says(tmp_path):
 
 @pytest.mark.wide
 def test_every_npseq_command_runs(tmp_path):
-    hours = [f"2024-0{m}-{d:02} {h:02}:00,{100 + h},{h % 5}" for m in range(1, 4) for d in range(1, 29) for h in range(24)]
+    hours = [f"2024-0{m}-{d:02} {h:02}:00,{100 + h},{h % 5}"
+             for m in range(1, 4) for d in range(1, 29) for h in range(24)]
     (tmp_path / "yours.csv").write_text("hour,load,temperature\n" + "\n".join(hours) + "\n")
-    assert run(str(REPO / "npseq" / "train.py"), "--model", "lstm", "--epochs", "2", "--quiet", cwd=tmp_path).returncode == 0
+    assert run(str(REPO / "npseq" / "train.py"), "--model", "lstm", "--epochs", "2", "--quiet",
+               cwd=tmp_path).returncode == 0
     commands = re.findall(r"^npseq (.*)$", README, re.M) + re.findall(r"`npseq ((?:compare|explain) [^`]*)`", README)
     assert len(commands) >= 9
     for command in commands:

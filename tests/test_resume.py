@@ -16,7 +16,8 @@ RUNS = {
     "gru, sgd with a step schedule": ["--model", "gru", "--optimizer", "sgd", "--schedule", "step", "--warmup", "3"],
     "optimized_lstm with dropout, plateau": ["--model", "optimized_lstm", "--num-layers", "2", "--dropout", "0.3",
                                              "--schedule", "plateau"],
-    "rnn, rmsprop, float64": ["--model", "rnn", "--optimizer", "rmsprop", "--dtype", "float64", "--recurrent-dropout", "0.2"],
+    "rnn, rmsprop, float64": ["--model", "rnn", "--optimizer", "rmsprop", "--dtype", "float64", "--recurrent-dropout",
+                              "0.2"],
 }
 
 
@@ -27,7 +28,7 @@ def files(folder):
 
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("stop", [1, 3])
-def test_interrupted_and_continued_is_the_same_as_never_interrupted(tmp_path, small_csv, monkeypatch, name, stop):  # noqa: F811
+def test_interrupted_and_continued_is_as_never_interrupted(tmp_path, small_csv, monkeypatch, name, stop):  # noqa: F811
     run = [*RUNS[name], "--data", small_csv, "--hidden-size", "4", "--epochs", "5", "--checkpoint", "--quiet"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert status([*run, "--out-dir", str(whole)]) == 0
@@ -48,7 +49,8 @@ def test_interrupted_and_continued_is_the_same_as_never_interrupted(tmp_path, sm
 def test_more_epochs_than_first_asked_for_equal_a_longer_run(tmp_path, small_csv):  # noqa: F811
     run = ["--model", "rnn", "--data", small_csv, "--hidden-size", "4", "--checkpoint", "--quiet"]
     assert status([*run, "--epochs", "2", "--out-dir", str(tmp_path / "a")]) == 0
-    assert status(["--resume", str(tmp_path / "a" / "rnn_rnn_last.pth"), "--epochs", "4", "--checkpoint", "--quiet", "--out-dir",
+    assert status(["--resume", str(tmp_path / "a" / "rnn_rnn_last.pth"), "--epochs", "4", "--checkpoint", "--quiet",
+                   "--out-dir",
                    str(tmp_path / "a")]) == 0
     assert status([*run, "--epochs", "4", "--out-dir", str(tmp_path / "b")]) == 0
     assert files(tmp_path / "a") == files(tmp_path / "b")
@@ -101,7 +103,8 @@ def test_a_missing_file_or_one_of_another_kind_is_refused(tmp_path, capsys):
 def test_random_kills_leave_whole_files_and_resuming_gives_the_uninterrupted_result(tmp_path, small_csv):  # noqa: F811
     """SIGKILL at a random moment of a run that writes both files every epoch; NPSEQ_KILLS sets how many (12)."""
     script = str(Path(train.__file__))
-    run = [sys.executable, script, "--model", "rnn", "--data", small_csv, "--hidden-size", "4", "--epochs", "400", "--checkpoint", "--quiet"]
+    run = [sys.executable, script, "--model", "rnn", "--data", small_csv, "--hidden-size", "4", "--epochs", "400",
+           "--checkpoint", "--quiet"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert subprocess.run([*run, "--out-dir", str(whole)]).returncode == 0
     rng, kills, last = np.random.default_rng(0), 0, parts / "rnn_rnn_last.pth"

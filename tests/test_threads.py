@@ -28,13 +28,14 @@ def results(layer, x, lengths=None, training=False):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [2, 3])
-@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}, {"recurrent_dropout": 0.3}, {"bias": False}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}, {"recurrent_dropout": 0.3},
+                                     {"bias": False}], ids=str)
 def test_a_split_batch_gives_the_numbers_of_a_whole_one_and_the_same_bits_each_time(always_split, kind, count, options):
     whole = getattr(npseq, kind)(3, 4, dtype=np.float64, rng=0, threads=1, **options)
     split = getattr(npseq, kind)(3, 4, dtype=np.float64, rng=0, threads=count, **options)
     x = np.random.default_rng(0).normal(size=(9, 7, 3))
     for lengths in (None, np.array([9, 0, 4, 1, 9, 7, 2])):
-        expected, found, again = results(whole, x, lengths, True), results(split, x, lengths, True), results(split, x, lengths, True)
+        expected, found, again = (results(layer, x, lengths, True) for layer in (whole, split, split))
         assert all(relative_error(a, b) <= 1e-12 for a, b in zip(found, expected))
         assert all(np.array_equal(a, b) for a, b in zip(found, again))
 
@@ -79,7 +80,9 @@ def test_blas_is_put_back_after_an_exception_too():
     pytest.importorskip("threadpoolctl")
     with threads.limited(1):
         pass  # finds NumPy's BLAS; a library that is loaded later is none of npseq's
-    counts = lambda: [lib["num_threads"] for lib in threads._controller.info() if lib["user_api"] == "blas"]  # noqa: E731
+
+    def counts():
+        return [lib["num_threads"] for lib in threads._controller.info() if lib["user_api"] == "blas"]
     before = counts()
     with pytest.raises(KeyError):
         with threads.limited(1):

@@ -30,7 +30,8 @@ def small_csv(tmp_path_factory):
 
 
 def run(command, cwd, **environment):
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment}, timeout=120)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment},
+                          timeout=120)
 
 
 def status(argv):
@@ -75,15 +76,17 @@ def test_documented_options_and_defaults():
     assert (args.model, args.epochs, args.hidden_size, args.lr) == ("lstm", 10, 32, 0.001)
 
 
-def test_the_season_that_the_training_rows_show_is_given_to_the_model_unless_it_is_told_otherwise(tmp_path, small_csv, capsys):
+def test_the_season_of_the_training_rows_is_given_to_the_model_unless_told_otherwise(tmp_path, small_csv, capsys):
     for options, inputs in [([], 7), (["--lags", "none"], 6), (["--lags", "24,48"], 8), (["--horizon", "30"], 6)]:
-        assert status(["--model", "rnn", "--epochs", "1", "--data", small_csv, "--out-dir", str(tmp_path), *options]) == 0
+        assert status(["--model", "rnn", "--epochs", "1", "--data", small_csv, "--out-dir", str(tmp_path),
+                       *options]) == 0
         assert npseq.load(tmp_path / "rnn_rnn_best.pth").config["input_size"] == inputs
         assert ("24 rows before" in capsys.readouterr().out) == (inputs == 7)
 
 
 def test_names_are_taken_with_dashes_and_underscores(tmp_path, small_csv):
-    assert status(["--model", "optimized-lstm", "--hidden_size=3", "--epochs", "1", "--batch_size", "16", "--data", small_csv,
+    assert status(["--model", "optimized-lstm", "--hidden_size=3", "--epochs", "1", "--batch_size", "16", "--data",
+                   small_csv,
                    "--out_dir", str(tmp_path)]) == 0
     assert (tmp_path / "rnn_optimized_lstm_best.pth").is_file()
 
@@ -93,7 +96,8 @@ def test_names_are_taken_with_dashes_and_underscores(tmp_path, small_csv):
 def test_the_same_seed_gives_the_same_file_and_another_seed_another(tmp_path, small_csv):
     files = []
     for folder, seed in [("a", 3), ("b", 3), ("c", 4)]:
-        assert status(["--model", "gru", "--epochs", "2", "--hidden-size", "4", "--data", small_csv, "--seed", str(seed),
+        assert status(["--model", "gru", "--epochs", "2", "--hidden-size", "4", "--data", small_csv, "--seed",
+                       str(seed),
                        "--out-dir", str(tmp_path / folder), "--quiet"]) == 0
         files.append((tmp_path / folder / "rnn_gru_best.pth").read_bytes())
     assert files[0] == files[1] != files[2]
@@ -102,7 +106,8 @@ def test_the_same_seed_gives_the_same_file_and_another_seed_another(tmp_path, sm
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "optimized_lstm", "optimized_rnn", "optimized_gru"])
 def test_torch_opens_the_weights_and_predicts_the_same(tmp_path, small_csv, name):
     torch = pytest.importorskip("torch")
-    assert status(["--model", name, "--epochs", "1", "--hidden-size", "6", "--data", small_csv, "--out-dir", str(tmp_path)]) == 0
+    assert status(["--model", name, "--epochs", "1", "--hidden-size", "6", "--data", small_csv, "--out-dir",
+                   str(tmp_path)]) == 0
     path = tmp_path / f"rnn_{name}_best.pth"
     module = torch.nn.Module()
     kind = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[name.removeprefix("optimized_")]
@@ -121,7 +126,8 @@ def test_the_report_holds_what_was_measured(tmp_path, small_csv, capsys):
     assert status(["--model", "rnn", "--epochs", "2", "--data", small_csv, "--out-dir", str(tmp_path), "--seed", "7",
                    "--report", str(report_file)]) == 0
     report = json.loads(report_file.read_text())
-    assert set(report) >= {"model", "parameters", "epochs_run", "best_epoch", "seconds", "test", "baselines", "seed", "versions"}
+    assert set(report) >= {"model", "parameters", "epochs_run", "best_epoch", "seconds", "test", "baselines", "seed",
+                           "versions"}
     assert (report["model"], report["epochs_run"], report["seed"]) == ("rnn", 2, 7)
     model = npseq.load(tmp_path / "rnn_rnn_best.pth")
     assert report["parameters"] == model.theta.size
@@ -130,7 +136,8 @@ def test_the_report_holds_what_was_measured(tmp_path, small_csv, capsys):
 
 
 def test_a_star_marks_each_new_best_and_the_best_weights_are_the_ones_kept(tmp_path, small_csv, capsys):
-    assert status(["--model", "gru", "--epochs", "4", "--lr", "0.01", "--data", small_csv, "--out-dir", str(tmp_path)]) == 0
+    assert status(["--model", "gru", "--epochs", "4", "--lr", "0.01", "--data", small_csv, "--out-dir",
+                   str(tmp_path)]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
     losses = [float(line.split("validation ")[1].split()[0]) for line in lines]
     best = np.inf
@@ -172,7 +179,8 @@ assert npseq.train.main(["--epochs", "1", "--data", {small_csv!r}, "--out-dir", 
 
 
 def test_importing_npseq_loads_no_slow_part():
-    code = "import sys, npseq; print([m for m in ('scipy.optimize', 'npseq.train', 'npseq.gradcheck', 'torch', 'matplotlib') if m in sys.modules])"
+    slow = "scipy.optimize", "npseq.train", "npseq.gradcheck", "torch", "matplotlib"
+    code = f"import sys, npseq; print([name for name in {slow} if name in sys.modules])"
     assert run([sys.executable, "-c", code], REPO).stdout.strip() == "[]"
 
 
@@ -230,9 +238,12 @@ def test_divergence_stops_with_status_3_and_keeps_the_last_good_file(tmp_path, s
 
 
 def test_ctrl_c_finishes_with_the_best_weights_so_far(tmp_path, small_csv):
-    process = subprocess.Popen([sys.executable, str(REPO / "npseq" / "train.py"), "--epochs", "100000", "--data", small_csv,
-                                "--model", "rnn"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a background job ignores it
+    process = subprocess.Popen([sys.executable, str(REPO / "npseq" / "train.py"), "--epochs", "100000", "--data",
+                                small_csv,
+                                "--model", "rnn"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True,
+                               # a background job ignores it
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     for line in process.stdout:
         if line.startswith("epoch") and " 2/" in line:
             break
