@@ -1,10 +1,11 @@
 """``npseq SUBCOMMAND``."""
 
 import importlib
+import re
 
 import pytest
 
-from npseq import cli
+from npseq import cli, train
 
 
 def test_help_names_every_command(capsys):
@@ -28,3 +29,24 @@ def test_every_command_exists_and_shows_an_example_in_its_help(name, capsys):
         main(["-h"])
     assert end.value.code == 0
     assert "example" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    assert train.main(["--epochs", "1", "--quiet", "--out-dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_the_example_in_each_commands_help_runs(name, trained, capsys, monkeypatch):
+    monkeypatch.chdir(trained)
+    main = importlib.import_module(cli.COMMANDS[name][0]).main
+    with pytest.raises(SystemExit):
+        main(["-h"])
+    example = re.search(r"example:\s+npseq (.*)", capsys.readouterr().out)[1].split()
+    assert example[0] == name
+    status = cli.main(example)
+    assert status == (1 if "--break" in example else 0)  # a planted bug is found
+    assert capsys.readouterr().out

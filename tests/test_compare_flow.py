@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import npseq
-from npseq import cli, compare, flow, plots, predict
+from npseq import compare, flow, plots, predict
 from npseq.gradcheck import relative_error
 from test_train import small_csv, status  # noqa: F401
 
@@ -150,16 +150,6 @@ def test_flow_refuses_in_one_line(capsys, argv, word):
     assert ended(flow.main, argv) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and word in message
-
-
-@pytest.mark.parametrize("command", ["compare", "flow"])
-@pytest.mark.wide
-def test_the_example_in_the_help_runs(command, tmp_path, monkeypatch, capsys):
-    argv = {"compare": compare, "flow": flow}[command].parser().epilog.split()
-    assert argv[:3] == ["example:", "npseq", command]
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(argv[2:]) == 0
-    assert "lstm" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])
