@@ -45,7 +45,7 @@ import numpy as np
 from . import bptt
 from .fused_cells import SCHEDULES
 from .ragged import Packing
-from .rooms import Back, Room, columns_at_once, copy_swapped, gathered, group
+from .rooms import Back, Room, columns_at_once, copy_swapped, gathered, group, transposed
 
 INFERENCE = 32  # steps in one go when no tape is kept, at most
 
@@ -108,6 +108,8 @@ def _forward(schedule, halved, x, state, hs, keep, packing=None):
     H = state[0].shape[0]
     n = min(T, group(I, H, B, halved.dtype), T if keep else INFERENCE)
     room = Room.take(schedule, T if keep else n, I, H, B, halved.dtype, keep or packing is not None)
+    if room.large:
+        room.W_h = np.ascontiguousarray(halved[schedule.rows_of_h(H), :H])
     if packing is not None:
         initial, final = state, tuple(part.copy() for part in state)
         state = tuple(np.zeros((H, B), halved.dtype) for part in state)
@@ -116,6 +118,8 @@ def _forward(schedule, halved, x, state, hs, keep, packing=None):
         first = start if keep else 0
         last = first + count
         copy_swapped(room.Z[first:last, H:H + I], x[start:start + count])
+        if room.large:
+            room.hoist(halved[schedule.rows_of_x(H), H:], first, last)
         if first == 0:
             schedule.set_state(room, state)
         if packing is None:
@@ -142,7 +146,7 @@ def _backward(schedule, room, T, W, d_hs, d_state, dx, packing=None):
     """The T steps of ``room`` back, filling ``dx`` (T, B, I) unless that is None -> dW, d_state of the initial
     state."""
     _, I, H, B = room.sizes
-    dW, W_T = np.zeros_like(W), schedule.recurrent(W, H)
+    dW, W_T = np.zeros_like(W), transposed(W[schedule.rows_of_h(H), :H])
     n = min(T, -(-columns_at_once(len(W)) // B))
     back = Back.take(schedule, n, I, H, B, W.dtype)
     entering = {}  # step -> what enters the gradient of c there
@@ -171,7 +175,7 @@ def _backward(schedule, room, T, W, d_hs, d_state, dx, packing=None):
                         part[:, packing.columns[begin]] = 0
         # (rows, steps · sequences): what is summed over time, or asked for every step, is one product
         D = gathered(back.D_flat, back.D[:count, schedule.da])
-        schedule.add_dW(dW, D, gathered(back.Z_flat, room.Z[start:start + count, None]), H)
+        schedule.add_dW(dW, D, gathered(back.Z_flat, room.Z[start:start + count, None]), H, back.product)
         if dx is not None:  # dx = W_xᵀ da, for all steps of the chunk, in the caller's own layout
             rows = schedule.rows_of_x(H)
             np.matmul(D[rows].T, W[rows, H:H + I], out=dx[start:start + count].reshape(count * B, I))

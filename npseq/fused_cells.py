@@ -9,7 +9,7 @@ import numpy as np
 
 from .bptt import Weights
 from .cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
-from .rooms import outer, transposed
+from .rooms import outer
 
 
 class RNNSchedule:
@@ -22,6 +22,11 @@ class RNNSchedule:
     def rows_of_x(H):
         """The rows of W, and of D gathered, that have to do with x."""
         return slice(0, H)
+
+    @staticmethod
+    def rows_of_h(H):
+        """The rows of W that have to do with h."""
+        return slice(None)
 
     @staticmethod
     def stack(weights):
@@ -60,19 +65,13 @@ class RNNSchedule:
 
     @classmethod
     def forward(cls, room, W, first, last):
-        activate, dot, H = cls.activate, np.dot, room.sizes[2]
-        if not room.chunk:
-            for Z, h_prev, h in room.steps[first:last]:
+        activate, dot, add, W_h = cls.activate, np.dot, np.add, room.W_h
+        for (Z, h_prev, h), a_x in zip(room.steps[first:last], room.hoisted(first, last)):
+            if a_x is None:
                 dot(W, Z, h)  # (44)
-                activate(h, h)
-            return
-        W_h, W_x = W[:, :H].copy(), W[:, H:]
-        for t, (Z, h_prev, h) in enumerate(room.steps[first:last], first):
-            k = (t - first) % room.chunk
-            if k == 0:
-                room.hoist(W_x, t, last)
-            dot(W_h, h_prev, h)
-            np.add(h, room.a_x_steps[k], h)
+            else:
+                dot(W_h, h_prev, h)
+                add(h, a_x, h)
             activate(h, h)
 
     @staticmethod
@@ -88,11 +87,6 @@ class RNNSchedule:
         return [(K[0],) for K in back.K], [(D[0], d_output) for D, d_output in zip(back.D, back.d_outputs)]
 
     @staticmethod
-    def recurrent(W, H):
-        """W_hᵀ, laid out for the products going back."""
-        return transposed(W[:, :H])
-
-    @staticmethod
     def backward(back, W_T, made, first, last, with_outputs, ends):
         dot, add, multiply, dh = np.dot, np.add, np.multiply, back.dh
         for (K,), (da, d_output) in zip(back.K_steps[first - made:last - made][::-1], back.steps[first:last][::-1]):
@@ -102,9 +96,9 @@ class RNNSchedule:
             dot(W_T, da, dh)  # (45)
 
     @staticmethod
-    def add_dW(dW, D, Z, H):
-        """dW += Σ_t da_t Z_tᵀ."""
-        dW += outer(D, Z)
+    def add_dW(dW, D, Z, H, room):
+        """dW += Σ_t da_t Z_tᵀ. ``room`` for the product."""
+        dW += outer(D, Z, room)
 
     @staticmethod
     def unpack(dW, weights):
@@ -174,17 +168,14 @@ class LSTMSchedule(RNNSchedule):
     def forward(cls, room, W, first, last):
         dot, tanh, add, multiply = np.dot, np.tanh, np.add, np.multiply
         terms, (from_i, from_f) = room.scratch, room.scratch
-        half, H, chunk = W.dtype.type(0.5), room.sizes[2], room.chunk
-        W_h, W_x = W[:, :H].copy() if chunk else None, W[:, H:]
-        for t, (Z, h_prev, a, oif, i_f, g_c, c, tanh_c, o, h) in enumerate(room.steps[first:last], first):
-            if chunk:
-                k = (t - first) % chunk
-                if k == 0:
-                    room.hoist(W_x, t, last)
-                dot(W_h, h_prev, a)
-                add(a, room.a_x_steps[k], a)
-            else:
+        half, W_h = W.dtype.type(0.5), room.W_h
+        steps = zip(room.steps[first:last], room.hoisted(first, last))
+        for (Z, h_prev, a, oif, i_f, g_c, c, tanh_c, o, h), a_x in steps:
+            if a_x is None:
                 dot(W, Z, a)  # (44)
+            else:
+                dot(W_h, h_prev, a)
+                add(a, a_x, a)
             tanh(a, a)
             multiply(oif, half, oif)
             add(oif, half, oif)
@@ -253,6 +244,10 @@ class GRUSchedule(RNNSchedule):
         return slice(H, 4 * H)
 
     @staticmethod
+    def rows_of_h(H):
+        return slice(0, 3 * H)
+
+    @staticmethod
     def stack(weights):
         W_x, W_h, b_x, b_h, _ = weights
         H, I = W_h.shape[1], W_x.shape[1]
@@ -280,23 +275,18 @@ class GRUSchedule(RNNSchedule):
     @classmethod
     def forward(cls, room, W, first, last):
         dot, tanh, add, subtract, multiply = np.dot, np.tanh, np.add, np.subtract, np.multiply
-        half, scratch, chunk, H = W.dtype.type(0.5), room.scratch[0], room.chunk, room.sizes[2]
-        W_steps, W_n = W[:3 * H], W[3 * H:, H:].copy()
-        if chunk:
-            W_h, bias = W[:3 * H, :H].copy(), W[:H, H + room.sizes[1]:]
-        for t, (Z, x, a, rz, a_hn, r, z, n, q, h_prev, h) in enumerate(room.steps[first:last], first):
-            if chunk:
-                k = (t - first) % chunk
-                if k == 0:
-                    room.hoist(W[H:, H:], t, last)
-                a_x = room.a_x_steps[k]
+        half, scratch, W_h, H = W.dtype.type(0.5), room.scratch[0], room.W_h, room.sizes[2]
+        W_steps, W_n, bias = W[:3 * H], W[3 * H:, H:].copy(), W[:H, H + room.sizes[1]:]
+        steps = zip(room.steps[first:last], room.hoisted(first, last))
+        for (Z, x, a, rz, a_hn, r, z, n, q, h_prev, h), a_x in steps:
+            if a_x is None:
+                dot(W_steps, Z, a)  # (44)
+                a_xn = dot(W_n, x, n)
+            else:
                 dot(W_h, h_prev, a)
                 add(a_hn, bias, a_hn)
                 add(rz, a_x[:2 * H], rz)
                 a_xn = a_x[2 * H:]
-            else:
-                dot(W_steps, Z, a)  # (44)
-                a_xn = dot(W_n, x, n)
             tanh(rz, rz)
             multiply(rz, half, rz)
             add(rz, half, rz)
@@ -332,10 +322,6 @@ class GRUSchedule(RNNSchedule):
                 [(D, D[:3].reshape(3 * H, B), D[4], d_output) for D, d_output in zip(back.D, back.d_outputs)])
 
     @staticmethod
-    def recurrent(W, H):
-        return transposed(W[:3 * H, :H])
-
-    @staticmethod
     def backward(back, W_T, made, first, last, with_outputs, ends):
         dot, add, multiply, dh = np.dot, np.add, np.multiply, back.dh
         for (K,), (D, da_h, direct, d_output) in zip(back.K_steps[first - made:last - made][::-1],
@@ -347,9 +333,9 @@ class GRUSchedule(RNNSchedule):
             add(dh, direct, dh)
 
     @staticmethod
-    def add_dW(dW, D, Z, H):
-        dW[:3 * H, :H] += outer(D[:3 * H], Z[:H])
-        dW[H:, H:] += outer(D[H:], Z[H:])
+    def add_dW(dW, D, Z, H, room):
+        dW[:3 * H, :H] += outer(D[:3 * H], Z[:H], room)
+        dW[H:, H:] += outer(D[H:], Z[H:], room)
         dW[:H, -1] += D[:H].sum(1)
 
     @staticmethod

@@ -1,5 +1,7 @@
 """Where ``fused.py`` works: buffers that are made once and used again, and copies from one memory layout to another."""
 
+from itertools import repeat
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
@@ -57,11 +59,12 @@ def gathered(flat, steps):
     return flat.reshape(blocks * rows, n * B)
 
 
-def outer(D, Z):
-    """D Zᵀ, (rows of D, rows of Z), by the faster of the two products that give it."""
+def outer(D, Z, room):
+    """D Zᵀ, (rows of D, rows of Z), in the flat ``room``, by the faster of the two products that give it."""
+    out = room[:len(D) * len(Z)]
     if len(D) < len(Z) or D.strides[0] == D.itemsize:
-        return (Z @ D.T).T
-    return D @ Z.T
+        return np.matmul(Z, D.T, out=out.reshape(len(Z), len(D))).T
+    return np.matmul(D, Z.T, out=out.reshape(len(D), len(Z)))
 
 
 class Pooled:
@@ -105,22 +108,28 @@ class Room(Pooled):
         self.Z[:, H + I] = 1
         self.S = np.zeros((T + 1 if keep else 1, schedule.blocks, H, B), dtype)
         self.scratch = np.empty((2, H, B), dtype)
-        rows = schedule.rows_of_x(H)
-        hoisted = rows.stop * (H + I) > HOIST and I >= 64
-        self.chunk = min(T, -(-COLUMNS // B)) if hoisted else 0  # steps of a_x made at once
-        self.a_x = np.empty((rows.stop - rows.start, self.chunk * B), dtype)
-        self.a_x_steps = self.a_x.reshape(len(self.a_x), self.chunk, B).transpose(1, 0, 2)
+        rows, self.W_h, self.first = schedule.rows_of_x(H), None, 0
+        self.large = rows.stop * (H + I) > HOIST and I >= 64  # is W_x x made for a group of steps at once?
+        n = min(T, group(I, H, B, dtype)) if self.large else 0
+        self.a_x = np.empty((rows.stop - rows.start, n * B), dtype)
+        self.a_x_steps = self.a_x.reshape(len(self.a_x), n, B).transpose(1, 0, 2)
         self.nbytes = self.Z.nbytes + self.S.nbytes + self.a_x.nbytes
         if not keep:
             self.S = as_strided(self.S, (T + 1,) + self.S.shape[1:], (0,) + self.S.strides[1:])
         self.steps = schedule.forward_views(self)
 
-    def hoist(self, W_x, t, last):
-        """W_x x + b for the steps from t on, as one product."""
+    def hoist(self, W_x, first, last):
+        """W_x x + b of the steps first … last − 1, whose x stand in Z, as one product."""
         T, I, H, B = self.sizes
-        n = min(self.chunk, last - t)
-        x = self.Z[t:t + n, H:].transpose(1, 0, 2).reshape(I + 1, n * B)
-        np.matmul(W_x, x, out=self.a_x[:, :n * B])
+        x = self.Z[first:last, H:].transpose(1, 0, 2).reshape(I + 1, (last - first) * B)
+        np.matmul(W_x, x, out=self.a_x[:, :x.shape[1]])
+        self.first = first
+
+    def hoisted(self, first, last):
+        """For each of these steps what ``hoist`` has made, or None."""
+        if not self.large:
+            return repeat(None)
+        return self.a_x_steps[first - self.first:last - self.first]
 
 
 class Back(Pooled):
@@ -136,8 +145,9 @@ class Back(Pooled):
         self.D_flat = np.empty((schedule.da.stop - schedule.da.start) * H * n * B, dtype)
         self.Z_flat = np.empty((H + I + 1) * n * B, dtype)
         self.d_outputs = np.empty((n, H, B), dtype)
+        self.product = np.empty((schedule.da.stop - schedule.da.start) * H * (H + I + 1), dtype)
         self.dh, self.dc = np.empty((2, H, B), dtype)
-        self.nbytes = sum(array.nbytes for array in (self.K, self.D, self.D_flat, self.Z_flat, self.d_outputs))
+        self.nbytes = sum(array.nbytes for array in (self.K, self.D, self.D_flat, self.Z_flat, self.d_outputs, self.product))
         self.letters = len(schedule.cell_state)
         self.K_steps, self.steps = schedule.backward_views(self)
 
