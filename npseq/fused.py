@@ -45,7 +45,7 @@ import numpy as np
 from . import bptt
 from .fused_cells import SCHEDULES
 from .ragged import Packing
-from .rooms import Back, Room, columns_at_once, copy_swapped, gathered, group, transposed
+from .rooms import Back, Room, columns_at_once, copy_swapped, gathered, group, narrow, transposed
 
 INFERENCE = 32  # steps in one go when no tape is kept, at most
 
@@ -146,7 +146,8 @@ def _backward(schedule, room, T, W, d_hs, d_state, dx, packing=None):
     """The T steps of ``room`` back, filling ``dx`` (T, B, I) unless that is None -> dW, d_state of the initial
     state."""
     _, I, H, B = room.sizes
-    dW, W_T = np.zeros_like(W), transposed(W[schedule.rows_of_h(H), :H])
+    order = "F" if len(W) < W.shape[1] or narrow(len(W), B) else "C"  # as ``outer`` gives its terms
+    dW, W_T = np.zeros(W.shape, W.dtype, order), transposed(W[schedule.rows_of_h(H), :H])
     n = min(T, -(-columns_at_once(len(W)) // B))
     back = Back.take(schedule, n, I, H, B, W.dtype)
     entering = {}  # step -> what enters the gradient of c there

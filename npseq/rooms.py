@@ -8,7 +8,7 @@ from numpy.lib.stride_tricks import as_strided
 CACHE = 400_000  # bytes of the factors that are made in one go
 COLUMNS = 1024  # of the products over time, at least; half of it where W has more rows than that
 HOIST = 150_000  # elements of W from which W_x x is made for many steps at once: W no longer stays in the cache
-NARROW = 16  # sequences up to which the gradients of the steps are turned into rows for the products over time
+NARROW, SMALL = 16, 512  # sequences and rows up to which the gradients of the steps are turned into rows
 BLOCK = 32  # rows or columns that are transposed together; more would fall on each other in the cache
 LARGE = 8_192  # elements from which transposing is done in blocks
 
@@ -52,15 +52,21 @@ def gathered(flat, steps):
     """
     n, blocks, rows, B = steps.shape
     flat = flat[:steps.size]
-    if B <= NARROW:
+    if narrow(blocks * rows, B):
         flat.reshape(n, B, blocks * rows)[...] = steps.reshape(n, blocks * rows, B).transpose(0, 2, 1)
         return flat.reshape(n * B, blocks * rows).T
     flat.reshape(blocks, rows, n, B)[...] = steps.transpose(1, 2, 0, 3)
     return flat.reshape(blocks * rows, n * B)
 
 
+def narrow(rows, B):
+    """Are the gradients of the steps turned into rows for the products over time?"""
+    return B <= NARROW and rows <= SMALL
+
+
 def outer(D, Z, room):
-    """D Zᵀ, (rows of D, rows of Z), in the flat ``room``, by the faster of the two products that give it."""
+    """D Zᵀ, (rows of D, rows of Z), in the flat ``room``, by the faster of the two products that give it: it lies in memory
+    as (rows of Z, rows of D) when it comes from Z Dᵀ."""
     out = room[:len(D) * len(Z)]
     if len(D) < len(Z) or D.strides[0] == D.itemsize:
         return np.matmul(Z, D.T, out=out.reshape(len(Z), len(D))).T
