@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import npseq
-from npseq import ragged
+from npseq import ragged, rooms
+from npseq.fused_cells import SCHEDULES
 from npseq.gradcheck import relative_error
 
 KINDS = ["RNN", "LSTM", "GRU"]
@@ -104,3 +105,23 @@ def test_a_state_that_is_not_finite_stays_with_its_empty_sequence(always_pack):
     y, _, tape = layer.forward(x, (h, c), [5, 0, 2])
     _, _, grads = layer.backward(tape, np.ones_like(y))
     assert np.isfinite(y).all() and np.isfinite(grads.theta).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("B, I, H", [(3, 100, 360), (40, 70, 230), (40, 200, 130)])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_weights_that_do_not_stay_in_the_cache(kind, B, I, H, mixed):
+    """Sizes at which W_x x is made for many steps at once."""
+    rng = np.random.default_rng(B)
+    T = 45
+    plain, fast = (getattr(npseq, name)(I, H, rng=0, dtype=np.float64) for name in (kind, "Optimized" + kind))
+    assert kind == "RNN" and H < 360 or rooms.Room(SCHEDULES[plain.cell], 1, I, H, 1, np.float64).large
+    lengths = draw_lengths(rng, T, B) if mixed else None
+    x, dy = rng.normal(size=(T, B, I)), rng.normal(size=(T, B, H))
+    results = []
+    for layer in plain, fast:
+        y, _, tape = layer.forward(x, lengths=lengths)
+        dx, _, grads = layer.backward(tape, dy)
+        results.append([y, layer(x, lengths=lengths)[0], dx, grads.theta])
+    for found, expected in zip(results[1], results[0]):
+        assert relative_error(found, expected) <= 1e-12
