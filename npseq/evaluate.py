@@ -39,7 +39,7 @@ def main(argv=None):
         args.data = args.data or recipe["data"]
         args.part = args.part or ("test" if os.path.basename(args.data) == recipe["data"] else "all")
         judge = {"forecast": judge_forecast, "classify": judge_classes, "adding": judge_adding}[recipe["task"]]
-        with threads.limited(threads.worthwhile(model.config["hidden_size"])):
+        with threads.limited(1):
             lines = judge(args, model, recipe)
     except (OSError, ValueError) as error:
         p.error(str(error))

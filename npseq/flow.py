@@ -105,7 +105,7 @@ def main(argv=None):
         task = jobs.make_task(args)
         larger = f"untrained, recurrent weights × {args.gain:g}"
         flows = {"untrained": {}, "trained": {}, larger: {}}
-        with threads.limited(threads.worthwhile(args.hidden_size)):
+        with threads.limited(1):
             for name in args.models:
                 more = {"forget_bias": args.forget_bias} if "lstm" in name else {}
                 model = Model("optimized_" + name.removeprefix("optimized_"), task.input_size, args.hidden_size,

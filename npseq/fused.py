@@ -32,7 +32,9 @@ operations. What makes the difference:
 
 7. **Columns are independent.** So sequences of different lengths are packed one behind the other, without masks in the
    loop (``ragged.py``), and a wide batch may be split over threads: NumPy's calls let other threads run. Each part is
-   summed by itself and the parts are added in order, so that the result does not depend on timing.
+   summed by itself and the parts are added in order, so that the result does not depend on timing. Of a narrow batch
+   with large weights only the products of many steps are split (``matmul``): threads that have to meet at every step
+   stall when another process keeps one of them waiting.
 
 Numbers in the comments are those of the equations in ``docs/derivation.md``, section 11.
 
@@ -51,8 +53,8 @@ INFERENCE = 32  # steps in one go when no tape is kept, at most
 
 
 def forward_through_time(cell, weights, x, state, lengths=None, reverse=False, *,
-                         h_mask=None, checkpoint_every=None, keep_tape=True, out=None):
-    """As ``bptt.forward_through_time``, the same arguments and results."""
+                         h_mask=None, checkpoint_every=None, keep_tape=True, out=None, matmul=np.matmul):
+    """As ``bptt.forward_through_time``, the same arguments and results. ``matmul`` makes the products of many steps."""
     T, I, B = x.shape
     schedule = SCHEDULES.get(cell)
     if lengths is not None:
@@ -68,16 +70,16 @@ def forward_through_time(cell, weights, x, state, lengths=None, reverse=False, *
     halved = schedule.halve(W)
     if lengths is None:
         backwards = slice(None, None, -1 if reverse else 1)
-        state, room = _forward(schedule, halved, x[backwards], state, out[backwards], keep_tape)
+        state, room = _forward(schedule, halved, x[backwards], state, out[backwards], keep_tape, matmul)
         return out, state, _Tape(schedule, W, T, reverse, room) if keep_tape else None
     packing = Packing(T, lengths, reverse, W.size)
     hs, flat = packing.room(out)
-    final, room = _forward(schedule, halved, packing.packed(x), state, hs, keep_tape, packing)
+    final, room = _forward(schedule, halved, packing.packed(x), state, hs, keep_tape, matmul, packing)
     packing.unpack(flat, out)
     return out, final, _Tape(schedule, W, T, reverse, room, packing) if keep_tape else None
 
 
-def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True):
+def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True, matmul=np.matmul):
     """As ``bptt.backward_through_time``, the same arguments and results."""
     if isinstance(tape, bptt.Tape):
         return bptt.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx)
@@ -86,7 +88,7 @@ def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True):
     if packing is None:
         backwards = slice(None, None, -1 if tape.reverse else 1)
         dx = np.empty((T, B, I), W.dtype) if need_dx else None
-        dW, d_state = _backward(schedule, room, T, W, None if d_hs is None else d_hs[backwards], d_state, dx)
+        dW, d_state = _backward(schedule, room, T, W, None if d_hs is None else d_hs[backwards], d_state, dx, matmul)
         return schedule.unpack(dW, weights), dx.transpose(0, 2, 1)[backwards] if need_dx else None, d_state
     d_outputs = np.zeros((packing.steps, B, H), W.dtype).transpose(0, 2, 1) if d_hs is None else packing.packed(d_hs)
     if d_state[0].any():
@@ -94,14 +96,13 @@ def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True):
     d_x = np.empty((T, len(packing.lengths), I), W.dtype).transpose(0, 2, 1) if need_dx else None
     dx, flat = packing.room(d_x) if need_dx else (None, None)
     dW, d_state = _backward(schedule, room, packing.steps, W, d_outputs, d_state,
-                            dx.transpose(0, 2, 1) if need_dx else None,
-                            packing)
+                            dx.transpose(0, 2, 1) if need_dx else None, matmul, packing)
     if need_dx:
         packing.unpack(flat, d_x)
     return schedule.unpack(dW, weights), d_x, d_state
 
 
-def _forward(schedule, halved, x, state, hs, keep, packing=None):
+def _forward(schedule, halved, x, state, hs, keep, matmul, packing=None):
     """All steps of x, in its order, fill ``hs`` -> the state after the last step, or behind each packed sequence, and
     the room where everything is (None without ``keep``)."""
     T, I, B = x.shape
@@ -119,7 +120,7 @@ def _forward(schedule, halved, x, state, hs, keep, packing=None):
         last = first + count
         copy_swapped(room.Z[first:last, H:H + I], x[start:start + count])
         if room.large:
-            room.hoist(halved[schedule.rows_of_x(H), H:], first, last)
+            room.hoist(halved[schedule.rows_of_x(H), H:], first, last, matmul)
         if first == 0:
             schedule.set_state(room, state)
         if packing is None:
@@ -142,7 +143,7 @@ def _forward(schedule, halved, x, state, hs, keep, packing=None):
     return state if packing is None else final, room if keep else None
 
 
-def _backward(schedule, room, T, W, d_hs, d_state, dx, packing=None):
+def _backward(schedule, room, T, W, d_hs, d_state, dx, matmul, packing=None):
     """The T steps of ``room`` back, filling ``dx`` (T, B, I) unless that is None -> dW, d_state of the initial
     state."""
     _, I, H, B = room.sizes
@@ -176,10 +177,11 @@ def _backward(schedule, room, T, W, d_hs, d_state, dx, packing=None):
                         part[:, packing.columns[begin]] = 0
         # (rows, steps · sequences): what is summed over time, or asked for every step, is one product
         D = gathered(back.D_flat, back.D[:count, schedule.da])
-        schedule.add_dW(dW, D, gathered(back.Z_flat, room.Z[start:start + count, None]), H, back.product)
+        Z = gathered(back.Z_flat, room.Z[start:start + count, None])
+        schedule.add_dW(dW, D, Z, H, back.product, matmul)
         if dx is not None:  # dx = W_xᵀ da, for all steps of the chunk, in the caller's own layout
             rows = schedule.rows_of_x(H)
-            np.matmul(D[rows].T, W[rows, H:H + I], out=dx[start:start + count].reshape(count * B, I))
+            matmul(D[rows].T, W[rows, H:H + I], out=dx[start:start + count].reshape(count * B, I))
     d_state = back.end() if packing is None else d_initial
     back.give_back()
     return dW, d_state

@@ -96,9 +96,9 @@ class RNNSchedule:
             dot(W_T, da, dh)  # (45)
 
     @staticmethod
-    def add_dW(dW, D, Z, H, room):
+    def add_dW(dW, D, Z, H, room, matmul):
         """dW += Σ_t da_t Z_tᵀ. ``room`` for the product."""
-        dW += outer(D, Z, room)
+        dW += outer(D, Z, room, matmul)
 
     @staticmethod
     def unpack(dW, weights):
@@ -333,9 +333,9 @@ class GRUSchedule(RNNSchedule):
             add(dh, direct, dh)
 
     @staticmethod
-    def add_dW(dW, D, Z, H, room):
-        dW[:3 * H, :H] += outer(D[:3 * H], Z[:H], room)
-        dW[H:, H:] += outer(D[H:], Z[H:], room)
+    def add_dW(dW, D, Z, H, room, matmul):
+        dW[:3 * H, :H] += outer(D[:3 * H], Z[:H], room, matmul)
+        dW[H:, H:] += outer(D[H:], Z[H:], room, matmul)
         dW[:H, -1] += D[:H].sum(1)
 
     @staticmethod

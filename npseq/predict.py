@@ -57,7 +57,7 @@ def main(argv=None):
         for file in (args.output, args.plot):
             if file:
                 options.check_folder(os.path.dirname(file) or ".")
-        with threads.limited(threads.worthwhile(model.config["hidden_size"])):
+        with threads.limited(1):
             lines = {"forecast": write_forecast, "classify": write_classes}[recipe["task"]](args, model, recipe)
     except (OSError, ValueError) as error:
         p.error(str(error))

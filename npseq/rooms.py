@@ -64,13 +64,13 @@ def narrow(rows, B):
     return B <= NARROW and rows <= SMALL
 
 
-def outer(D, Z, room):
+def outer(D, Z, room, matmul):
     """D Zᵀ, (rows of D, rows of Z), in the flat ``room``, by the faster of the two products that give it: it lies in memory
     as (rows of Z, rows of D) when it comes from Z Dᵀ."""
     out = room[:len(D) * len(Z)]
     if len(D) < len(Z) or D.strides[0] == D.itemsize:
-        return np.matmul(Z, D.T, out=out.reshape(len(Z), len(D))).T
-    return np.matmul(D, Z.T, out=out.reshape(len(D), len(Z)))
+        return matmul(Z, D.T, out=out.reshape(len(Z), len(D))).T
+    return matmul(D, Z.T, out=out.reshape(len(D), len(Z)))
 
 
 class Pooled:
@@ -124,11 +124,11 @@ class Room(Pooled):
             self.S = as_strided(self.S, (T + 1,) + self.S.shape[1:], (0,) + self.S.strides[1:])
         self.steps = schedule.forward_views(self)
 
-    def hoist(self, W_x, first, last):
+    def hoist(self, W_x, first, last, matmul):
         """W_x x + b of the steps first … last − 1, whose x stand in Z, as one product."""
         T, I, H, B = self.sizes
         x = self.Z[first:last, H:].transpose(1, 0, 2).reshape(I + 1, (last - first) * B)
-        np.matmul(W_x, x, out=self.a_x[:, :x.shape[1]])
+        matmul(W_x, x, out=self.a_x[:, :x.shape[1]])
         self.first = first
 
     def hoisted(self, first, last):

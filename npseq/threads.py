@@ -1,7 +1,9 @@
 """Threads: as many as pay, and no more than the machine or the user allows.
 
-Two ways are used. BLAS has threads of its own, for large products. And a wide batch is split over Python threads
-(``Split``), each part with BLAS on one thread: NumPy's calls let other threads run while they work.
+A wide batch is split over Python threads (``Split``): NumPy's calls let other threads run while they work. Of a narrow
+batch with large weights only the products of many steps are split. BLAS itself is held to one thread meanwhile: two that
+meet at every product stall for milliseconds when another process keeps a core busy (a step with H = 512 took up to 14
+times as long).
 """
 
 import functools
@@ -14,7 +16,7 @@ import numpy as np
 from . import fused
 from .bptt import Weights
 
-LARGE = 250_000  # rows of W · its columns, from which BLAS's own threads pay where the batch is too narrow to split
+LARGE = 250_000  # rows of W · its columns, from which the products of many steps are split where the batch is narrow
 WIDE, WIDE_OF_LARGE = 16, 32  # columns of a part, at least: fewer make a product no faster
 ENOUGH = 500_000  # multiplications of a step for each gate and one more, from which it pays to change threads so often
 
@@ -37,11 +39,6 @@ def available():
 def _one_at_the_start():
     """May only one be used? Asked once, as BLAS does."""
     return available() == 1
-
-
-def worthwhile(hidden_size):
-    """Threads that pay for layers of this size: products below a few hundred rows are faster on one."""
-    return available() if hidden_size >= 256 else 1
 
 
 @contextmanager
@@ -95,12 +92,18 @@ class Split:
         return [slice(a, b) for a, b in zip(borders, borders[1:])]
 
     def _whole(self, weights):
-        """The context of a batch that is not split: small products stall on two threads when another process is
-        busy."""
+        """Of a batch that is not split: the context, and what makes the products of many steps."""
         (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
-        if _limit == 1 or rows * (H + I) >= LARGE and self.count != 1 or _one_at_the_start():
-            return nullcontext()
-        return limited(1)
+        context = nullcontext() if _limit == 1 or _one_at_the_start() else limited(1)
+        count = 1 if rows * (H + I) < LARGE else self.count or available()
+        return context, np.matmul if count == 1 else functools.partial(self._matmul, count)
+
+    def _matmul(self, count, a, b, out):
+        """As ``np.matmul``, the rows of a split over ``count`` threads."""
+        borders = [len(a) * k // count for k in range(count + 1)]
+        parts = [slice(*ends) for ends in zip(borders, borders[1:])]
+        self._each(lambda k, rows: np.matmul(a[rows], b, out=out[rows]), parts)
+        return out
 
     def _each(self, call, parts):
         """``call(k, columns)`` for every part, the first one in this thread; all have ended when this does."""
@@ -120,9 +123,10 @@ class Split:
         """As ``bptt.forward_through_time``."""
         parts = self.parts(weights, x.shape[2])
         if len(parts) == 1:
-            with self._whole(weights):
+            context, matmul = self._whole(weights)
+            with context:
                 return fused.forward_through_time(cell, weights, x, state, lengths, reverse, h_mask=h_mask, out=out,
-                                                  **options)
+                                                  matmul=matmul, **options)
         if out is None:
             out = np.empty((len(x),) + state[0].shape, weights.W_h.dtype)
         lengths = None if lengths is None else np.asarray(lengths)
@@ -140,8 +144,9 @@ class Split:
     def backward_through_time(self, cell, weights, tape, d_hs, d_state, *, need_dx=True):
         """As ``bptt.backward_through_time``."""
         if not isinstance(tape, SplitTape):
-            with self._whole(weights):
-                return fused.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx)
+            context, matmul = self._whole(weights)
+            with context:
+                return fused.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx, matmul=matmul)
 
         def run(k, columns):
             return fused.backward_through_time(

@@ -139,7 +139,7 @@ def run(argv, ranks=None):
         if args.history:
             _write_history(args.history, progress.history)
 
-    thread_count = args.threads or threads.worthwhile(args.hidden_size)
+    thread_count = args.threads or 1  # of BLAS; the optimized layers split wide batches themselves
     learner, examples = model, task
     if ranks:
         examples = parallel.SharedTask(task, ranks)

@@ -52,6 +52,28 @@ def test_the_parts_do_run_in_different_threads(always_split, monkeypatch):
     assert len(seen) >= 2
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_large_weights_with_a_narrow_batch_split_the_products_of_many_steps(kind, monkeypatch):
+    seen = set()
+    real = np.matmul
+
+    class Spy:
+        def __getattr__(self, name):
+            return getattr(np, name)
+
+        def matmul(self, *args, **options):
+            seen.add(threading.get_ident())
+            return real(*args, **options)
+    monkeypatch.setattr(threads, "np", Spy())
+    one, two = (getattr(npseq, kind)(150, 450, dtype=np.float64, rng=0, threads=count) for count in (1, 2))
+    x = np.random.default_rng(0).normal(size=(9, 7, 150))
+    for lengths in (None, np.array([9, 0, 4, 1, 9, 7, 2])):
+        expected, found, again = (results(layer, x, lengths) for layer in (one, two, two))
+        assert all(relative_error(a, b) <= 1e-12 for a, b in zip(found, expected))
+        assert all(np.array_equal(a, b) for a, b in zip(found, again))
+    assert len(seen) == 2
+
+
 def test_small_work_stays_on_one_thread():
     layer = npseq.OptimizedLSTM(6, 32, threads=2)
     assert len(layer.through_time.parts(layer.weights(), 32)) == 1
