@@ -18,6 +18,7 @@ from .cells import GRUCell, LSTMCell, RNNCell, sigmoid
 EXAMPLE = "example: npseq explain --model lstm --hidden-size 2 --steps 2 --only dW_h"
 STEP, AGREE = 1e-30, 1e-13
 LEFT, WIDTH = 66, 100  # columns before the value, and in all
+LARGEST = 16  # hidden units, and steps: of more, nobody reads every number
 CELLS = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
 
 # (number in docs/derivation.md, name, formula). The pre-activations are a_x and a_h; with gates a_xi, a_hi, a_xf, …
@@ -295,6 +296,10 @@ def main(argv=None):
     """Run the command; -> 0, or 1 if an equation and its check disagree. Wrong usage: SystemExit with status 2."""
     parser = _parser()
     arguments = parser.parse_args(argv)
+    for name in "hidden_size", "steps":
+        if getattr(arguments, name) > LARGEST:
+            parser.error(f"--{name.replace('_', '-')} {getattr(arguments, name)} given, at most {LARGEST} expected: every "
+                         "number is printed")
     network = Network(arguments.model, arguments.hidden_size, arguments.steps, arguments.seed)
     lines, steps, gradients = explain(network)
     text = "\n".join(render(lines, arguments.only))

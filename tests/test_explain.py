@@ -95,3 +95,11 @@ def test_every_equation_it_names_is_in_the_derivation(capsys):
 def test_npseq_explain_is_a_command(capsys):
     assert cli.main(["explain", "--model", "rnn", "--only", "dW_h"]) == 0
     assert "(32) dW_h" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--hidden-size", "--steps"])
+def test_more_than_anybody_reads_is_refused_in_one_line(option, capsys):
+    with pytest.raises(SystemExit) as end:
+        explain.main([option, "17"])
+    message = capsys.readouterr().err
+    assert end.value.code == 2 and message.count("\n") == 1 and option in message and "16" in message
