@@ -17,9 +17,10 @@ test: .venv/.tested
 quick: .venv/.tested
 	.venv/bin/python -m pytest
 
-# The default suite with nothing but numpy, scipy, pytest and torch.
+# The default suite with nothing but numpy, scipy, pytest and torch. Without threadpoolctl BLAS has to be told from outside
+# to use one thread, or small products stall when another process keeps a core busy.
 minimal: .venv-minimal/.installed
-	.venv-minimal/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv-minimal/bin/python -m pytest
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

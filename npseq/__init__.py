@@ -23,3 +23,11 @@ from .layers import GRU, LSTM, RNN, Embedding, Linear, OptimizedGRU, OptimizedLS
 from .model import Model
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name):
+    """Modules that few programs need are imported when they are asked for: ``npseq.gradcheck``, ``npseq.onnx``, …"""
+    if name in ("gradcheck", "onnx", "rtrl", "parallel"):
+        import importlib
+        return importlib.import_module("." + name, __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

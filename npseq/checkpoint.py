@@ -329,7 +329,8 @@ def save_model(path, model, metadata=None):
 
     ``metadata``: a further dict for JSON, in the file and in ``model.metadata`` after loading. Errors as ``save``.
     """
-    save(path, model.state_dict(), {"npseq": 1, "config": model.config, "scaling": model.scaling, **(metadata or {})})
+    scaling = model.scaling and {name: np.asarray(values).tolist() for name, values in model.scaling.items()}
+    save(path, model.state_dict(), {"npseq": 1, "config": model.config, "scaling": scaling, **(metadata or {})})
 
 
 def load_model(path, nonlinearity="tanh"):
@@ -346,6 +347,11 @@ def load_model(path, nonlinearity="tanh"):
     metadata, state = file.metadata, file.state_dict
     try:
         if isinstance(metadata, dict) and isinstance(metadata.get("config"), dict):
+            found = from_state_dict(state, "rnn.")  # the metadata may claim any size; the arrays are there
+            for name in "input_size", "hidden_size", "num_layers":
+                if metadata["config"].get(name, 1) != getattr(found, name):
+                    raise ValueError(f"its metadata have {name} {metadata['config'].get(name, 1)!r}, its arrays "
+                                     f"{getattr(found, name)}")
             model = Model(**metadata["config"], dtype=np.result_type(*state.values()), scaling=metadata.get("scaling"))
         else:
             model, state = _of_torch(state, nonlinearity)

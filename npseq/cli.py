@@ -1,10 +1,9 @@
 """``npseq SUBCOMMAND``: one table from the name to the module whose ``main(argv)`` runs it."""
 
 import importlib
-import os
 import sys
 
-from . import parallel
+from . import options, parallel
 
 COMMANDS = {
     "train": ("npseq.train", "train a model and keep its best weights"),
@@ -44,11 +43,7 @@ def main(argv=None):
         print(f"npseq: error: npseq {argv[0]} runs in one process; only npseq train shares its work over MPI",
               file=sys.stderr)
         return 2
-    try:
-        return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
-    except BrokenPipeError:  # the reader of a pipe has seen enough, as with | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    return options.run(importlib.import_module(COMMANDS[argv[0]][0]).main, f"npseq {argv[0]}", argv[1:])
 
 
 if __name__ == "__main__":

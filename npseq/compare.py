@@ -53,7 +53,7 @@ def main(argv=None):
             plots.check(args.plot)
         for file in (args.plot, args.output):
             if file:
-                options.check_folder(os.path.dirname(file) or ".")
+                options.check_file(file)
         if args.jobs > 1 and "--threads" not in given:
             training = [*training, "--threads", "1"]
         reports = train_all(args.models, range(args.seeds), training, args.jobs)

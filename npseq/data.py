@@ -89,6 +89,7 @@ def load(source, time=None, fill="linear", on_progress=None):
     Raises:
         DataError.
     """
+    source = os.fspath(source)
     path = shipped(SHIPPED[source]) if source in SHIPPED else _existing(source)
     content, name = _read(path, time, on_progress), os.path.basename(source)
     table = Table(name, content.values, content.columns, all_columns=content.all_columns, refused=content.refused,
@@ -99,8 +100,8 @@ def load(source, time=None, fill="linear", on_progress=None):
         times, content = content.times, None  # so that no second copy is held while rows move
         _put_in_time_order(table, times)
         del times
+    _check_size(table.name, table.values, table.columns)  # first: filling a gap between two such values overflows
     _fill(table, fill)
-    _check_size(table.name, table.values, table.columns)
     return table
 
 
@@ -110,7 +111,7 @@ def shipped(file):
 
 
 def _existing(source):
-    known = ", ".join([*SHIPPED, *SHIPPED_SEQUENCES])
+    known = ", ".join([*SHIPPED, *SHIPPED_SEQUENCES, "adding"])
     if os.path.isdir(source):
         raise DataError(f"{source} is a folder; a file, or one of {known}, expected")
     if not os.path.exists(source):
@@ -247,8 +248,9 @@ def _fill_column(column, gap, how="linear"):
 
 def _check_size(name, values, columns):
     for k, column in enumerate(columns):
-        if not max(values[:, k].max(), -values[:, k].min()) <= LARGEST:
-            row = int(np.abs(values[:, k]).argmax())
+        most = max(np.fmax.reduce(values[:, k]), -np.fmin.reduce(values[:, k]))  # gaps are left out
+        if most > LARGEST:
+            row = int(np.nanargmax(np.abs(values[:, k])))
             raise DataError(f"{name}: row {row} of {column!r} holds {values[row, k]:.3g}, too large to compute with; "
                             "mend it, or leave the cell empty")
 
@@ -309,6 +311,7 @@ def load_sequences(source, sequence="utterance", label="speaker", inputs=None, t
     Raises:
         DataError: also for a sequence of two labels, or one without a single number in a column.
     """
+    source = os.fspath(source)
     if source in SHIPPED_SEQUENCES:
         train, test = (_sequences(shipped(file), source, sequence, label, inputs, time)
                        for file in SHIPPED_SEQUENCES[source])

@@ -67,7 +67,10 @@ def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None,
 
     Raises:
         Diverged: when a loss is not finite; ``model`` then has the last good weights, if there are any.
+        ValueError: for a batch size below 1.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1; {batch_size!r} given")
     rng = np.random.default_rng(rng)
     progress = progress or Progress()
     train, validation = task.parts["train"], task.parts["validation"]
@@ -79,15 +82,15 @@ def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None,
             for step in range(steps):
                 rows = order[step * batch_size:(step + 1) * batch_size]
                 batch = task.batch(rows, model.dtype)
-                with np.errstate(over="ignore", invalid="ignore"):  # divergence is met below, by name
+                with np.errstate(over="ignore", invalid="ignore"):  # divergence is met by name, here or in the next step
                     loss, grad = model.loss_and_grad(batch)
-                if not math.isfinite(loss):
-                    raise Diverged(epoch, "training loss")
-                if clip is not None:
-                    optim.clip_by_global_norm(grad, clip)
-                if schedule is not None:
-                    optimizer.lr = schedule(progress.epoch * steps + step)
-                optimizer.step(grad)
+                    if not math.isfinite(loss):
+                        raise Diverged(epoch, "training loss")
+                    if clip is not None:
+                        optim.clip_by_global_norm(grad, clip)
+                    if schedule is not None:
+                        optimizer.lr = schedule(progress.epoch * steps + step)
+                    optimizer.step(grad)
                 total += float(loss) * len(rows)
                 if on_step is not None:
                     on_step(epoch, step + 1, steps)

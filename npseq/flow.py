@@ -101,7 +101,7 @@ def main(argv=None):
             plots.check(args.plot)
         for file in (args.output, args.plot):
             if file:
-                options.check_folder(os.path.dirname(file) or ".")
+                options.check_file(file)
         task = jobs.make_task(args)
         larger = f"untrained, recurrent weights × {args.gain:g}"
         flows = {"untrained": {}, "trained": {}, larger: {}}
@@ -133,7 +133,7 @@ def main(argv=None):
 
 
 def train(model, task, args, name):
-    """As ``npseq train`` does by default: Adam, batches of 32, clipping at 1."""
+    """Adam, clipping at 1 as in ``npseq train``, and batches of 32."""
     steps = args.epochs * -(-len(task.parts["train"]) // 32)
     bar = iter(options.progress(range(steps), f"training {name}"))
     done = fit(model, task, optim.Adam(model.theta, lr=args.lr), epochs=args.epochs, rng=args.seed,

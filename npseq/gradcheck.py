@@ -50,7 +50,11 @@ def numerical_gradient(f, arrays, method="complex"):
             value = array[index]
             if method == "complex":
                 array[index] = value + 1j * STEP
-                d[index] = f().imag / STEP  # (52)
+                moved = f()
+                if not np.iscomplexobj(moved):
+                    raise TypeError(f"f gives a {type(moved).__name__} for complex {name}: an abs, a conjugate or a "
+                                    "float on its way has dropped the imaginary part; mend it, or take method='central'")
+                d[index] = moved.imag / STEP  # (52)
             else:
                 h = np.cbrt(np.finfo(float).eps) * max(1.0, abs(value))  # balances rounding against the h² term
                 array[index] = value + h
@@ -132,13 +136,31 @@ def check_cell(cell, *, hidden_size=4, batch=3, method="complex", threshold=None
     if not result.ok:
         result.diagnosis = _patterns(result, given, expected, {"a_x": cell.gates, "a_h": cell.gates})
 
-    layer = type(f"{cell.__name__}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)
+    name = getattr(cell, "__name__", type(cell).__name__)  # an instance may be a cell too
+    layer = type(f"{name}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)
     carried = check_layer(layer, T=4, B=batch, method=method, threshold=threshold, rng=rng)
     result.arrays.update(carried.arrays)
     result.steps = carried.steps
     result.faults += carried.faults
     result.diagnosis += carried.diagnosis
     return result
+
+
+def _near(a, b, threshold=1e-12):
+    return np.abs(a - b).max() <= max(threshold, 1e-12) * max(1.0, np.abs(b).max())
+
+
+def _other_forms(layer, tape, R, S):
+    """What is wrong with ``backward`` called in its other forms. The gradient is linear in dy and d_state."""
+    faults, grads = [], layer.backward(tape, R, S)[2]
+    if not np.array_equal(grads.theta, np.concatenate([grads[name].reshape(-1) for name in layer.params])):
+        faults.append("grads.theta is not the named gradients one after another")
+    if not _near(layer.backward(tape, R, S, need_dx=False)[2].theta, grads.theta):
+        faults.append("backward with need_dx=False gives another gradient")
+    parts = layer.backward(tape, R, None)[2].theta, layer.backward(tape, None, S)[2].theta
+    if not _near(parts[0] + parts[1], grads.theta):
+        faults.append("the gradients without d_state and without dy do not add up to that with both")
+    return faults
 
 
 def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=False, method="complex", threshold=None,
@@ -148,8 +170,9 @@ def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=Fals
     The loss is Σ R ⊙ y + Σ S ⊙ state with random R on every step (in the padding too, where it must not count) and
     random S on the final state. x and the initial state are random, and in the copy that is checked the biases (and a
     learned initial state) are drawn anew, so that none of them is zero: a zero hides an error. Checked are all
-    parameters, x and the initial state, that backward called twice gives the same twice, and that it leaves the
-    parameters and its arguments as they were.
+    parameters, x and the initial state, that backward called twice gives the same twice, that it leaves the parameters
+    and its arguments as they were, and that its other forms (without dy, without d_state, ``need_dx=False``) and the
+    layer's inference fit to it.
 
     Args:
         T, B, lengths: time steps, sequences, and the length of each (None: T).
@@ -192,7 +215,7 @@ def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=Fals
             found.update(zip(letters, d_state if len(letters) > 1 else (d_state,)))
         return {name: np.array(d) for name, d in found.items()}
 
-    tape = forward(layer, x, state)[2]
+    y, _, tape = forward(layer, x, state)
     read_only = [layer.theta, x, R, *S, *state]
     before = [array.copy() for array in read_only]
     given, again = gradients(layer, tape), gradients(layer, tape)
@@ -212,6 +235,10 @@ def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=Fals
     result = _result([given, again], expected, threshold, method, "x")
     if not unchanged:
         result.faults.append("backward has changed the parameters or its arguments")
+    if result.ok:
+        result.faults += _other_forms(layer, tape, as_given(R), joined(S))
+        if not training and not _near(layer(as_given(x), joined(state), lengths)[0], y, threshold):
+            result.faults.append("layer(x) gives another output than layer.forward(x)")
     if not result.ok:
         padding = None if lengths is None else np.arange(T)[:, None] >= np.asarray(lengths)
         gates = {name: layer.cell.gates for name in given if name.startswith(("weight_ih", "weight_hh", "bias"))}
@@ -409,4 +436,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(options.run(main, "npseq gradcheck"))

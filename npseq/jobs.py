@@ -131,8 +131,12 @@ def make_model(args, task, rng):
 
 
 def make_optimizer(args, model):
-    """None for lbfgs, which is a function around SciPy's."""
+    """None for lbfgs, which is a function around SciPy's. Raises ValueError for options that it does not read."""
     if args.optimizer == "lbfgs":
+        idle = [name for name, default in dict(schedule="constant", warmup=0, dropout=0.0, recurrent_dropout=0.0,
+                                               weight_decay=None).items() if getattr(args, name) != default]
+        if idle:
+            raise ValueError(f"--{idle[0].replace('_', '-')} does nothing with --optimizer lbfgs: leave it out")
         return None
     decay = {} if args.weight_decay is None else {"weight_decay": args.weight_decay}
     return optim.OPTIMIZERS[args.optimizer](model.theta, lr=args.lr, **decay)

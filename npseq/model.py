@@ -49,8 +49,8 @@ class Model(Module):
             raise ValueError(f"unknown loss {loss!r}; one of {', '.join(losses.LOSSES)} expected")
         self.rng = np.random.default_rng(rng)
         self.kind, self.loss, self.scaling = kind, loss, scaling
-        self.config = dict(kind=kind, input_size=input_size, hidden_size=hidden_size, output_size=output_size,
-                           loss=loss,
+        self.config = dict(kind=kind, loss=loss, input_size=int(input_size), hidden_size=int(hidden_size),
+                           output_size=int(output_size),
                            **options)
         if kind.startswith("optimized"):
             options["threads"] = threads

@@ -65,6 +65,20 @@ def lags(text):
     return [] if text.lower() == "none" else [positive_int(part) for part in names(text)]
 
 
+def run(main, prog, *args):
+    """``main(*args)`` -> its exit status, also when it is interrupted (130) or the reader of a pipe has seen enough."""
+    try:
+        status = main(*args)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print(f"\n{prog}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # as with | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNEXPECTED
+
+
 def given(parser, argv):
     """name -> value of the options that stand on the command line, without those that have their default."""
     absent = object()
@@ -93,6 +107,19 @@ def reading():
         while shown < int(100 * share):
             shown = next(bar, 100)
     return told
+
+
+def check_file(path):
+    """See that a file can be written there, before anything is computed for it.
+
+    Raises:
+        OSError: naming the file or its folder.
+    """
+    if os.path.isdir(path):
+        raise OSError(f"{path} is a folder; the name of a file expected")
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise OSError(f"{path} cannot be written: there is a file that may not be changed")
+    check_folder(os.path.dirname(path) or ".")
 
 
 def check_folder(folder):

@@ -27,8 +27,8 @@ import numpy as np
 from .fit import predict
 from .options import UNEXPECTED
 
-# What launchers tell the processes they start: how many there are, or (last) that this is one of them.
-SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "PMIX_RANK"
+# Where launchers tell the processes that they start how many there are.
+SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"
 
 
 class ParallelError(Exception):
@@ -38,7 +38,7 @@ class ParallelError(Exception):
 def launched():
     """Was this process started by an MPI launcher, as one of several?"""
     found = [os.environ[name] for name in SIZES if name in os.environ]
-    return bool(found) and found[0] != "1"
+    return found[0] != "1" if found else "PMIX_RANK" in os.environ
 
 
 def find():

@@ -10,6 +10,9 @@ import math
 import numpy as np
 
 
+DTYPES = np.float32, np.float64, np.complex128
+
+
 class Gradients(dict):
     """name -> gradient, each a view into the flat vector ``theta`` (in the order of the parameters)."""
 
@@ -22,11 +25,8 @@ class Module:
     """Something with parameters: ``theta`` (flat), ``params`` (name -> view into theta), ``state_dict``."""
 
     def __init__(self, shapes, dtype):
-        dtype = np.dtype(dtype)
-        if dtype not in (np.float32, np.float64, np.complex128):
-            raise TypeError(f"dtype {dtype} given; float32, float64 or complex128 expected")
         self.shapes = dict(shapes)
-        self._adopt(np.zeros(sum(map(math.prod, self.shapes.values())), dtype))
+        self._adopt(np.zeros(sum(map(math.prod, self.shapes.values())), _checked(dtype)))
 
     @property
     def dtype(self):
@@ -43,11 +43,18 @@ class Module:
     def _adopt(self, theta):
         self.theta, self.params = theta, _views(self.shapes, theta)
 
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name not in ("params", "_weights")}
+
+    def __setstate__(self, state):  # pickle and deepcopy copy arrays one by one: the views are made anew
+        vars(self).update(state)
+        self._adopt(self.theta)
+
     def astype(self, dtype):
         """A copy in another dtype, with a flat vector (and, where there is one, a generator in the same state) of its
         own."""
         other = self._copy()
-        other._adopt(self.theta.astype(dtype))
+        other._adopt(self.theta.astype(_checked(dtype)))
         return other
 
     def _copy(self):
@@ -98,6 +105,13 @@ class Module:
             raise ValueError(f"cannot load into {self!r}: " + "; ".join(faults))
         for name, array in arrays.items():
             self.params[name][...] = self._to_torch(name, array)
+
+
+def _checked(dtype):
+    dtype = np.dtype(dtype)
+    if dtype not in DTYPES:
+        raise TypeError(f"dtype {dtype} given; float32, float64 or complex128 expected")
+    return dtype
 
 
 def _views(shapes, theta):

@@ -1,6 +1,6 @@
 """Twenty bugs to plant in a layer: what a gradient checker has to catch.
 
-Most of them have stood in published code. Each is a small change to right code: to the cell's derivative, to the tape
+Some of them have stood in published code. Each is a small change to right code: to the cell's derivative, to the tape
 in front of backward, or to the gradient behind it. Those about z and about the reset are planted in backward only; in
 both directions they would be a right gradient of another function. Where a bug needs the inside of the loop, the layer
 that has it runs ``bptt.py``, also when it is an optimized one.

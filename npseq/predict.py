@@ -56,7 +56,7 @@ def main(argv=None):
             plots.check(args.plot)
         for file in (args.output, args.plot):
             if file:
-                options.check_folder(os.path.dirname(file) or ".")
+                options.check_file(file)
         with threads.limited(1):
             lines = {"forecast": write_forecast, "classify": write_classes}[recipe["task"]](args, model, recipe)
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ import numpy as np
 from . import bptt
 from .bptt import Weights
 from .cells import LSTMCell
-from .parameters import Module
+from .parameters import DTYPES, Module
 
 
 class LayerTape(NamedTuple):
@@ -224,6 +224,9 @@ class Recurrent(Module):
             dx (of x's shape, or None), d_state of the initial state, grads: name -> array, ``grads.theta`` the flat
             vector.
         """
+        if not isinstance(tape, LayerTape):
+            raise TypeError(f"the tape must be the third thing that this layer's forward gave; "
+                            f"{type(tape).__name__} given")
         T, B, unbatched = tape.shape
         if dy is not None:
             dy, dy_unbatched = self._time_major(dy, "dy", self.num_directions * self.output_size)
@@ -366,8 +369,9 @@ def check_sizes(**sizes):
 def _check_dtype(name, array, dtype):
     """Same dtype, except that complex128 parameters also take float64: that is what a complex step needs."""
     if array.dtype != dtype and not (dtype == np.complex128 and array.dtype == np.float64):
+        other = f" or layer.astype(np.{array.dtype})" if array.dtype in DTYPES else ""
         raise TypeError(f"{name} is {array.dtype} but the parameters are {dtype}: convert one, "
-                        f"x.astype(np.{dtype}) or layer.astype(np.{array.dtype})")
+                        f"{name.split()[0]}.astype(np.{dtype}){other}")
 
 
 def _checked_lengths(lengths, T, B):

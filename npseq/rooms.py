@@ -153,7 +153,8 @@ class Back(Pooled):
         self.d_outputs = np.empty((n, H, B), dtype)
         self.product = np.empty((schedule.da.stop - schedule.da.start) * H * (H + I + 1), dtype)
         self.dh, self.dc = np.empty((2, H, B), dtype)
-        self.nbytes = sum(array.nbytes for array in (self.K, self.D, self.D_flat, self.Z_flat, self.d_outputs, self.product))
+        arrays = self.K, self.D, self.D_flat, self.Z_flat, self.d_outputs, self.product
+        self.nbytes = sum(array.nbytes for array in arrays)
         self.letters = len(schedule.cell_state)
         self.K_steps, self.steps = schedule.backward_views(self)
 

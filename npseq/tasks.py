@@ -51,6 +51,7 @@ class Windows:
     """
 
     def __init__(self, table, target=None, inputs=None, window=24, horizon=1, lags=(), *, mean, spread, calendar=True):
+        target, inputs = ([names] if isinstance(names, str) else names for names in (target, inputs))
         targets = list(dict.fromkeys(table.column(name) for name in target or [None]))
         others = [table.column(name) for name in inputs or ()]
         self.columns = list(dict.fromkeys(targets + others))
@@ -89,7 +90,7 @@ class Windows:
         """
         if recipe["calendar"] and table.step is None:
             raise DataError(f"{table.name} has no time column; the model was trained with one")
-        if recipe["calendar"] and recipe["step"] != table.step:
+        if recipe["calendar"] and None not in (recipe["step"], table.start) and recipe["step"] != table.step:
             raise DataError(f"the rows of {table.name} are {table.step:,} s apart; the model was trained on rows "
                             f"{recipe['step']:,} s apart, and only fits such")
         names = "target", "inputs", "window", "horizon", "lags", "mean", "spread", "calendar"
@@ -114,7 +115,15 @@ class Windows:
         return x
 
     def windows(self, rows):
-        """x (B, window, I) in the data's own units: what ``Model.predict`` takes."""
+        """x (B, window, I) in the data's own units: what ``Model.predict`` takes.
+
+        Raises:
+            DataError: for rows that have no whole window before them.
+        """
+        rows = np.atleast_1d(rows)
+        if len(rows) and not self.first <= rows.min() <= rows.max() <= len(self.values):
+            raise DataError(f"windows before the rows {rows.min()} … {rows.max()} asked for; rows from {self.first} to "
+                            f"{len(self.values)} have one")
         scaling = self.scaling()
         return self.inputs(rows, np.float64) * scaling["input_scale"] + scaling["input_mean"]
 
@@ -232,7 +241,8 @@ class Forecast(Windows):
         """What a weights file remembers of the task, for JSON."""
         return {"task": self.kind, "data": self.name, "target": self.target_columns, "inputs": self.input_columns,
                 "window": self.window, "horizon": self.horizon, "lags": list(self.lags), "scale": self.scale,
-                "step": self.table.step, "calendar": self.calendar,
+                "step": None if self.table.start is None else self.table.step,  # of irregular times it says nothing
+                "calendar": self.calendar,
                 "mean": self.mean.tolist(), "spread": self.spread.tolist()}
 
     def fingerprint(self):

@@ -340,7 +340,7 @@ def _iso(cells):
     if min(map(len, cells)) < 10 or max(map(len, cells)) > 19:
         return None
     joined = "".join(cells)
-    if "Z" in joined or "+" in joined or "a" in joined.lower():
+    if "Z" in joined or "+" in joined or "a" in joined.lower() or joined.count("-") != 2 * len(cells):
         return None
     try:
         return np.array(cells, "datetime64[s]").astype(np.int64)

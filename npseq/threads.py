@@ -54,10 +54,12 @@ def limited(count):
     if _controller is None:
         try:
             from threadpoolctl import ThreadpoolController
-        except ImportError:
-            yield
-            return
-        _controller = ThreadpoolController()
+            _controller = ThreadpoolController()
+        except ImportError:  # a failed import is not remembered, and takes far longer than a layer's step
+            _controller = False
+    if not _controller:
+        yield
+        return
     before, _limit = _limit, count
     try:
         with _controller.limit(limits=count, user_api="blas"):
@@ -164,3 +166,7 @@ class SplitTape:
 
     def __init__(self, parts, tapes, h_mask):
         self.parts, self.tapes, self.h_mask = parts, tapes, h_mask
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
+    os.register_at_fork(after_in_child=Split._pools.clear)

@@ -77,6 +77,7 @@ def run(argv, ranks=None):
         if args.resume:
             last = resume.read(args.resume)
             resume.settle_options(args, options.given(parser(), argv), last, args.resume)
+            args.checkpoint = True  # a run that was to be continued goes on being so
         if (args.checkpoint or args.resume) and args.optimizer == "lbfgs":
             raise ValueError("--optimizer lbfgs cannot be continued: leave out --checkpoint and --resume")
         task = jobs.make_task(args)
@@ -88,11 +89,13 @@ def run(argv, ranks=None):
         progress = last and resume.restore(last, args, model, optimizer, schedule, rng, fingerprint, args.resume)
         if args.plot:
             plots.check(args.plot)
-        for file in (args.report, args.history, args.plot, os.path.join(args.out_dir, "rnn_")):
+        for file in (args.report, args.history, args.plot, os.path.join(args.out_dir, f"rnn_{args.model}_best.pth")):
             if file and root:
-                options.check_folder(os.path.dirname(file) or ".")
+                options.check_file(file)
     except (OSError, ValueError) as error:
         problem = str(error)
+    except MemoryError:
+        problem = f"the model or the data are too large for this machine's memory (--hidden-size {args.hidden_size})"
     try:
         if ranks:
             ranks.agree(problem)
@@ -119,10 +122,13 @@ def run(argv, ranks=None):
                        for which in ("best", "last"))
     bar = _Bar(args.epochs, quiet=args.quiet)
 
+    written = []  # what this run has written; an older run's file may stand there
+
     def save_best(progress, **more):
         columns = {name: getattr(args, name) for name in ("time", "sequence", "label") if getattr(args, name)}
         checkpoint.save_model(path, model, {"recipe": task.recipe(), "columns": columns, "seed": args.seed,
                                             "best_epoch": progress.best_epoch, **more})
+        written.append(path)
 
     def on_epoch(progress, improved):
         if ranks:
@@ -155,7 +161,7 @@ def run(argv, ranks=None):
                                on_epoch=on_epoch)
     except Diverged as error:
         bar.close()
-        kept = f"the best weights so far are in {path}" if os.path.exists(path) else "no weights were written"
+        kept = f"the best weights so far are in {path}" if written else "no weights were written"
         if root:
             print(f"{p.prog}: {error}: try a smaller --lr (now {args.lr:g}) or --clip (now {args.clip:g}); {kept}",
                   file=sys.stderr)
@@ -170,10 +176,8 @@ def run(argv, ranks=None):
     test = task.parts["test"]
     with threads.limited(thread_count):
         if root:
-            if task.kind == "forecast":  # what intervals are made of; the weights are those that were kept
-                save_best(progress, **forecasts.residual_quantiles(model, task))
-            elif not os.path.exists(path):
-                save_best(progress)
+            # a forecast's file also has what intervals are made of; a file of another run may stand there
+            save_best(progress, **(forecasts.residual_quantiles(model, task) if task.kind == "forecast" else {}))
             model = checkpoint.load_model(path)  # what was kept is what is tested
             baselines = task.baselines()
         predictions = ranks.predict(model, task, test) if ranks else predict(model, task, test)
@@ -203,13 +207,13 @@ def comparison(name, results, baselines):
     columns = {"rmse": ("RMSE", "10.1f"), "mae": ("MAE", "10.1f"), "accuracy": ("accuracy", "10.1%"),
                "mse": ("MSE", "10.5f")}
     columns = {key: form for key, form in columns.items() if key in results}
-    if "rmse" in columns and max(r["rmse"] for r in (results, *baselines.values())) < 10:
-        columns = {key: (title, "10.4g") for key, (title, _) in columns.items()}
+    if "rmse" in columns and not 10 <= max(r["rmse"] for r in (results, *baselines.values())) < 1e7:
+        columns = {key: (title, "11.4g") for key, (title, _) in columns.items()}
     first = next(iter(columns))
     better = 1 if first == "accuracy" else -1
     rows = sorted([*baselines.items(), (name, results)], key=lambda row: better * row[1][first])
     width = max(len(row) for row, _ in rows)
-    lines = [f"{'on the test part':{width}}" + "".join(f"{title:>10}" for title, _ in columns.values())]
+    lines = [f"{'on the test part':{width}}" + "".join(f"{title:>{form.split('.')[0]}}" for title, form in columns.values())]
     lines += [f"{row:{width}}" + "".join(f"{r[key]:{form}}" for key, (_, form) in columns.items())
               + ("  <" if row == name else "")
               for row, r in rows]
@@ -232,7 +236,7 @@ def _draw(args, task, predictions, results, progress, rows=336):
         test = task.parts["test"][-rows:]
         x = test if task.table.times is None else task.table.times[test]
         plots.forecast(args.plot, x, task.values[test, 0], predictions[-rows:, 0], task.target_columns[0],
-                       f"{task.name}: {args.model} on the test part, one row ahead")
+                       f"{task.name}: {args.model} on the test part, the first row ahead")
     elif task.kind == "classify":
         plots.confusion(args.plot, results["confusion"], task.classes, f"{task.name}: {args.model}")
     else:
@@ -279,4 +283,4 @@ class _Bar:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(options.run(main, "npseq train"))
