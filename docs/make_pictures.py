@@ -123,7 +123,8 @@ def unrolled():
     ax.text(3.75, 6.15, "through three steps; matrix products only in the three yellow places", fontsize=11, color=INK)
     y, slots, cells = 3.3, (0.6, 4.1, 7.6, 11.1), (2.75, 6.25, 9.75)
     box(ax, 5.9, 5.5, "3   after the loop: dW_x = Σ da_x xᵀ (31),   dW_h = Σ da_h h'ᵀ (32)", 8.6, 0.5, PRODUCT)
-    box(ax, 5.9, 1.75, "1   before the loop: all a_x = W_x x + b_x (7);   going back: all dx = W_xᵀ da_x (34)", 8.6, 0.5,
+    box(ax, 5.9, 1.75, "1   before the loop: all a_x = W_x x + b_x (7);   going back: all dx = W_xᵀ da_x (34)", 8.6,
+        0.5,
         PRODUCT)
     for t, x in enumerate(slots):
         box(ax, x, y, f"h_{t}", 0.6)
@@ -138,7 +139,8 @@ def unrolled():
         box(ax, middle, y, "2\nW_h", 0.6, 0.75, PRODUCT)
         box(ax, x, 0.75, f"x_{t}", 0.6)
         for left, right, forth, gradient in ((before + 0.32, middle - 0.32, "", "dh (30)"),
-                                             (middle + 0.32, x - 0.37, "a_h (8)", "da_h"), (x + 0.37, x + 1.03, "", "dh")):
+                                             (middle + 0.32, x - 0.37, "a_h (8)", "da_h"),
+                                             (x + 0.37, x + 1.03, "", "dh")):
             centre = (left + right) / 2
             arrow(ax, [(left, y + 0.12), (right, y + 0.12)], FORWARD, forth, (centre, y + 0.6))
             below = y - 0.32 if gradient == "dh" else y - 0.6
@@ -163,7 +165,8 @@ def flow():
         ax.semilogy(gradient_flow(kind(4, 32, dtype=np.float64, rng=0, **options)), line, color=colour, label=name,
                     linewidth=3 if line == ":" else 1.8, zorder=3 if line == ":" else 2)
     ax.set(xlabel="steps between the input and the output that the loss reads",
-           ylabel="norm of the gradient of that input", xlim=(0, 59), title="How far the gradient reaches, before training (H = 32)")
+           ylabel="norm of the gradient of that input", xlim=(0, 59),
+           title="How far the gradient reaches, before training (H = 32)")
     ax.grid(True, color="#dddddd", linewidth=0.6)
     ax.legend(frameon=False)
     figure.tight_layout()

@@ -298,7 +298,8 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     for name in "hidden_size", "steps":
         if getattr(arguments, name) > LARGEST:
-            parser.error(f"--{name.replace('_', '-')} {getattr(arguments, name)} given, at most {LARGEST} expected: every "
+            parser.error(f"--{name.replace('_', '-')} {getattr(arguments, name)} given, at most {LARGEST} expected: "
+                         "every "
                          "number is printed")
     network = Network(arguments.model, arguments.hidden_size, arguments.steps, arguments.seed)
     lines, steps, gradients = explain(network)

@@ -82,7 +82,8 @@ def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None,
             for step in range(steps):
                 rows = order[step * batch_size:(step + 1) * batch_size]
                 batch = task.batch(rows, model.dtype)
-                with np.errstate(over="ignore", invalid="ignore"):  # divergence is met by name, here or in the next step
+                # divergence is met by name, here or in the next step
+                with np.errstate(over="ignore", invalid="ignore"):
                     loss, grad = model.loss_and_grad(batch)
                     if not math.isfinite(loss):
                         raise Diverged(epoch, "training loss")

@@ -53,7 +53,8 @@ def numerical_gradient(f, arrays, method="complex"):
                 moved = f()
                 if not np.iscomplexobj(moved):
                     raise TypeError(f"f gives a {type(moved).__name__} for complex {name}: an abs, a conjugate or a "
-                                    "float on its way has dropped the imaginary part; mend it, or take method='central'")
+                                    "float on its way has dropped the imaginary part; mend it, or take "
+                                    "method='central'")
                 d[index] = moved.imag / STEP  # (52)
             else:
                 h = np.cbrt(np.finfo(float).eps) * max(1.0, abs(value))  # balances rounding against the h² term

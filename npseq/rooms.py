@@ -65,8 +65,8 @@ def narrow(rows, B):
 
 
 def outer(D, Z, room, matmul):
-    """D Zᵀ, (rows of D, rows of Z), in the flat ``room``, by the faster of the two products that give it: it lies in memory
-    as (rows of Z, rows of D) when it comes from Z Dᵀ."""
+    """D Zᵀ, (rows of D, rows of Z), in the flat ``room``, by the faster of the two products that give it: it lies in
+    memory as (rows of Z, rows of D) when it comes from Z Dᵀ."""
     out = room[:len(D) * len(Z)]
     if len(D) < len(Z) or D.strides[0] == D.itemsize:
         return matmul(Z, D.T, out=out.reshape(len(Z), len(D))).T

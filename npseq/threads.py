@@ -1,9 +1,9 @@
 """Threads: as many as pay, and no more than the machine or the user allows.
 
 A wide batch is split over Python threads (``Split``): NumPy's calls let other threads run while they work. Of a narrow
-batch with large weights only the products of many steps are split. BLAS itself is held to one thread meanwhile: two that
-meet at every product stall for milliseconds when another process keeps a core busy (a step with H = 512 took up to 14
-times as long).
+batch with large weights only the products of many steps are split. BLAS itself is held to one thread meanwhile: two
+that meet at every product stall for milliseconds when another process keeps a core busy (a step with H = 512 took up to
+14 times as long).
 """
 
 import functools

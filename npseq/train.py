@@ -213,7 +213,8 @@ def comparison(name, results, baselines):
     better = 1 if first == "accuracy" else -1
     rows = sorted([*baselines.items(), (name, results)], key=lambda row: better * row[1][first])
     width = max(len(row) for row, _ in rows)
-    lines = [f"{'on the test part':{width}}" + "".join(f"{title:>{form.split('.')[0]}}" for title, form in columns.values())]
+    titles = "".join(f"{title:>{form.split('.')[0]}}" for title, form in columns.values())
+    lines = [f"{'on the test part':{width}}" + titles]
     lines += [f"{row:{width}}" + "".join(f"{r[key]:{form}}" for key, (_, form) in columns.items())
               + ("  <" if row == name else "")
               for row, r in rows]

@@ -274,3 +274,16 @@ def test_sequences_that_make_no_sense_are_refused(write, content, options, words
     message = refusal(load_sequences, write(content), **{"sequence": "run", "label": "who", **options})
     for word in words:
         assert word in message
+
+
+def test_values_too_large_to_compute_with_are_named_before_gaps_between_them_are_filled(write):
+    path = write("y\n" + "1\n" * 30 + "1e308\n\n\n-1e308\n" + "1\n" * 30)
+    with pytest.raises(DataError, match="1e\\+308"):
+        data.load(path)
+
+
+@pytest.mark.parametrize("cell", ["1704067200", "2024-01-01T00:00-05"])
+def test_seconds_since_1970_and_zones_are_not_taken_for_dates(write, cell):
+    path = write("when,y\n" + f"{cell},1\n" * 30)
+    with pytest.raises(DataError):
+        data.load(path, time="when")

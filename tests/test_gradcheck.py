@@ -415,3 +415,33 @@ def test_default_grid_checks_all_six_models_and_the_losses_in_under_20_seconds(c
     out = capsys.readouterr().out
     for name in [*MODELS, "loss mse", "loss cross_entropy"]:
         assert re.search(rf"^{name} ", out, re.MULTILINE), name
+
+
+def test_a_function_that_drops_the_imaginary_part_is_refused_by_the_complex_step():
+    x = {"x": np.arange(1, 4.0)}
+    with pytest.raises(TypeError, match="imaginary"):
+        gradcheck.check(lambda x: np.abs(x).sum(), lambda x: {"x": np.ones(3)}, x)
+    assert gradcheck.check(lambda x: np.abs(x).sum(), lambda x: {"x": np.ones(3)}, x, method="central").ok
+
+
+@pytest.mark.parametrize("form, word", [("dy", "without dy"), ("d_state", "without d_state"), ("need_dx", "need_dx"),
+                                        ("theta", "grads.theta"), ("call", "layer(x)")])
+def test_a_layer_that_is_wrong_in_another_form_of_the_call_is_caught(form, word):
+    class Wrong(npseq.GRU):
+        def backward(self, tape, dy, d_state=None, need_dx=True):
+            dx, d_initial, grads = super().backward(tape, dy, d_state, need_dx)
+            if {"dy": dy is None, "d_state": d_state is None, "need_dx": not need_dx}.get(form):
+                grads.theta *= 2
+            if form == "theta":
+                grads.theta = grads.theta * 2
+            return dx, d_initial, grads
+
+        def __call__(self, x, state=None, lengths=None):
+            y, final = super().__call__(x, state, lengths)
+            return (y + 1e-6 if form == "call" else y), final
+    result = gradcheck.check_layer(Wrong(2, 3, rng=0))
+    assert not result.ok and any(word in fault for fault in result.faults)
+
+
+def test_an_instance_may_be_a_cell():
+    assert gradcheck.check_cell(npseq.cells.GRUCell()).ok

@@ -130,3 +130,16 @@ def test_parameters_that_do_not_fit_are_all_named_and_nothing_is_changed():
                   "wrong shape: weight_ih_l0 is (2, 2), expected (12, 3)"):
         assert words in str(error.value)
     np.testing.assert_array_equal(layer.theta, before)
+
+
+@pytest.mark.parametrize("tape", [None, (1, 2, 3)])
+def test_a_tape_that_is_none_is_refused(tape):
+    with pytest.raises(TypeError, match="tape"):
+        npseq.LSTM(3, 4).backward(tape, np.zeros((5, 2, 4), np.float32))
+
+
+def test_an_array_of_a_strange_dtype_is_not_met_with_advice_to_convert_the_layer_to_it():
+    with pytest.raises(TypeError, match=r"dy is int64 .* dy.astype\(np.float32\)$"):
+        layer = npseq.LSTM(3, 4)
+        y, _, tape = layer.forward(np.zeros((5, 2, 3), np.float32))
+        layer.backward(tape, np.zeros(y.shape, np.int64))

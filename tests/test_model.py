@@ -1,8 +1,13 @@
 """The model: encoder and head over one flat vector, its gradient, and what it gives back in the data's units."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
+import npseq
+from npseq import checkpoint
 from npseq.model import MODELS, Model
 from npseq.tasks import Batch
 
@@ -88,3 +93,39 @@ def test_an_unknown_kind_or_loss_is_named():
         Model("transformer", 3)
     with pytest.raises(ValueError, match="hinge.*mse"):
         Model("lstm", 3, loss="hinge")
+
+
+@pytest.mark.parametrize("made", [lambda: Model("optimized_lstm", 3, 4, rng=0), lambda: npseq.GRU(3, 4, 2, rng=0),
+                                  lambda: npseq.Linear(3, 4, rng=0), lambda: npseq.Embedding(3, 4, rng=0)])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_in_a_copy_theta_and_the_named_parameters_are_one_too(made, copied):
+    module = made()
+    other = copied(module)
+    assert np.array_equal(other.theta, module.theta)
+    other.theta[...] = 7
+    assert all((array == 7).all() for array in other.params.values()) and not (module.theta == 7).any()
+    if isinstance(other, Model):
+        assert (other.rnn.weights().W_h == 7).all() and (other.fc.theta == 7).all()
+
+
+def test_sizes_and_scalings_of_numpy_can_be_saved(tmp_path):
+    scaling = {"input_mean": np.zeros(3), "input_scale": np.ones(3), "output_mean": np.zeros(1),
+               "output_scale": np.ones(1)}
+    model = Model("gru", np.int64(3), np.int32(4), rng=0, scaling=scaling)
+    checkpoint.save_model(tmp_path / "m.pth", model)
+    assert np.array_equal(npseq.load(tmp_path / "m.pth").theta, model.theta)
+
+
+def test_a_file_whose_metadata_claim_another_size_than_its_arrays_is_refused_before_anything_is_made(tmp_path):
+    model = Model("lstm", 3, 4, rng=0)
+    model.config["hidden_size"] = 10 ** 9
+    checkpoint.save_model(tmp_path / "m.pth", model)
+    with pytest.raises(checkpoint.CheckpointError, match="hidden_size 1000000000, its arrays 4"):
+        npseq.load(tmp_path / "m.pth")
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float16, bool])
+def test_a_copy_in_a_dtype_that_does_not_work_is_refused(dtype):
+    for module in npseq.LSTM(3, 4), Model("lstm", 3, 4):
+        with pytest.raises(TypeError, match="float32, float64 or complex128 expected"):
+            module.astype(dtype)

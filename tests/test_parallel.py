@@ -264,3 +264,15 @@ def test_a_rank_with_other_data_is_named_and_nothing_is_written(mpiexec, tmp_pat
     assert not list(tmp_path.glob("*.pth"))
     done = mpiexec(2, "-m", "npseq", "train", "--data", "missing.csv", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.count("there is no file missing.csv") == 1
+
+
+@pytest.mark.parametrize("given, several", [({}, False), ({"OMPI_COMM_WORLD_SIZE": "1"}, False),
+                                            ({"PMI_SIZE": "2"}, True),
+                                            ({"PMIX_RANK": "0"}, True), ({"PMIX_RANK": "1"}, True),
+                                            ({"SLURM_STEP_NUM_TASKS": "1", "PMIX_RANK": "0"}, False)])
+def test_the_launchers_variables_are_read_rightly(monkeypatch, given, several):
+    for name in (*parallel.SIZES, "PMIX_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert parallel.launched() == several

@@ -454,3 +454,26 @@ def test_a_task_has_all_that_a_training_run_and_a_weights_file_need(make):
     assert json.dumps([task.recipe(), task.scaling(), task.metrics(task.to_units(outputs), rows), task.baselines()])
     assert all(isinstance(line, str) for line in task.describe()) and len(task.fingerprint()) == 16
     assert task.recipe()["task"] == task.kind and task.loss in ("mse", "cross_entropy")
+
+
+def test_windows_are_given_only_where_there_are_whole_ones():
+    table = data.Table("t", np.arange(60.0)[:, None], ["y"], None, None)
+    task = Forecast(table, "y", window=4)  # a name alone is a list of one
+    assert task.windows([4]).shape == (1, 4, task.input_size) and len(task.windows([60])) == 1
+    for row in 3, 61, -1:
+        with pytest.raises(DataError, match="rows from 4 to 60"):
+            task.windows([row])
+
+
+def test_of_irregular_times_the_usual_step_is_not_asked_of_newer_data(tmp_path):
+    rng = np.random.default_rng(0)
+
+    def table(name, longer):
+        steps = rng.integers(1000, 5000 + longer, 120)
+        times = np.datetime64("2024-01-01") + np.cumsum(steps).astype("timedelta64[s]")
+        lines = "\n".join(f"{t},{v:.3f}" for t, v in zip(times, rng.normal(size=120)))
+        (tmp_path / name).write_text("time,y\n" + lines + "\n")
+        return data.load(tmp_path / name)
+    task = Forecast(table("a.csv", 0), window=4)
+    again = Windows.from_recipe(task.recipe(), table("b.csv", 9))
+    assert again.input_size == task.input_size

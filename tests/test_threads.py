@@ -1,6 +1,10 @@
 """Threads: a batch split over them gives the same numbers, the same bits each time, and BLAS is left as it was."""
 
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,3 +127,22 @@ def test_an_error_in_one_part_is_raised_after_all_parts_have_ended(always_split,
     with pytest.raises(ArithmeticError, match="in a part"):
         npseq.OptimizedGRU(3, 4, threads=2).forward(np.zeros((5, 8, 3), np.float32))
     assert ended == [4, 4]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_does_not_wait_for_its_parents_threads(tmp_path):
+    code = """
+import os, signal, numpy as np, npseq
+from npseq import threads
+threads.ENOUGH, threads.WIDE = 0, 2
+layer, x = npseq.OptimizedGRU(3, 4, rng=0, threads=2), np.zeros((5, 9, 3), np.float32)
+layer(x)
+child = os.fork()
+if not child:
+    signal.alarm(20)  # ends a child that waits for ever
+    layer(x)
+    os._exit(0)
+raise SystemExit(os.waitpid(child, 0)[1])
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(npseq.__file__).parents[1]), "PYTHONWARNINGS": "ignore"}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=60).returncode == 0

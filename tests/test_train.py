@@ -253,3 +253,30 @@ def test_ctrl_c_finishes_with_the_best_weights_so_far(tmp_path, small_csv):
     assert process.returncode == 130, err
     assert "interrupted" in out and "persistence" in out and "Traceback" not in err
     npseq.load(tmp_path / "rnn_rnn_best.pth")
+
+
+def test_a_run_that_goes_on_in_another_folder_does_not_take_another_runs_file_for_its_own(tmp_path):
+    run_it = ["--data", "adding", "--length", "6", "--model", "rnn", "--hidden-size", "4", "--epochs", "1", "--quiet"]
+    a, b = tmp_path / "a", tmp_path / "b"
+    assert status([*run_it, "--checkpoint", "--out-dir", str(a)]) == 0
+    assert status([*run_it, "--lr", "0.01", "--seed", "5", "--out-dir", str(b)]) == 0
+    assert status(["--resume", str(a / "rnn_rnn_last.pth"), "--quiet", "--out-dir", str(b)]) == 0
+    assert (b / "rnn_rnn_best.pth").read_bytes() == (a / "rnn_rnn_best.pth").read_bytes()
+
+
+@pytest.mark.parametrize("option", ["--report", "--history"])
+def test_an_output_that_is_a_folder_is_refused_before_the_training(tmp_path, small_csv, capsys, option):
+    assert status(["--model", "rnn", "--data", small_csv, option, str(tmp_path), "--out-dir", str(tmp_path / "o")]) == 2
+    assert "is a folder" in capsys.readouterr().err and not list((tmp_path / "o").glob("*.pth"))
+
+
+@pytest.mark.parametrize("option", [["--schedule", "cosine"], ["--warmup", "7"], ["--recurrent-dropout", "0.5"]])
+def test_an_option_that_lbfgs_does_not_read_is_refused(tmp_path, small_csv, capsys, option):
+    assert status(["--optimizer", "lbfgs", "--data", small_csv, *option, "--out-dir", str(tmp_path)]) == 2
+    assert option[0] in capsys.readouterr().err
+
+
+def test_a_model_that_no_memory_holds_is_refused_in_one_line(tmp_path, small_csv, capsys):
+    assert status(["--hidden-size", "100000000", "--data", small_csv, "--out-dir", str(tmp_path)]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "memory" in message
