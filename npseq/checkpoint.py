@@ -346,12 +346,15 @@ def load_model(path, nonlinearity="tanh"):
     file = load(path)
     metadata, state = file.metadata, file.state_dict
     try:
-        if isinstance(metadata, dict) and isinstance(metadata.get("config"), dict):
+        if isinstance(metadata, dict) and "config" in metadata:
+            if not isinstance(metadata["config"], dict):
+                raise ValueError("its config is no object of names and values")
             found = from_state_dict(state, "rnn.")  # the metadata may claim any size; the arrays are there
             for name in "input_size", "hidden_size", "num_layers":
                 if metadata["config"].get(name, 1) != getattr(found, name):
                     raise ValueError(f"its metadata have {name} {metadata['config'].get(name, 1)!r}, its arrays "
                                      f"{getattr(found, name)}")
+            _check_scaling(metadata.get("scaling"), metadata["config"])
             model = Model(**metadata["config"], dtype=np.result_type(*state.values()), scaling=metadata.get("scaling"))
         else:
             model, state = _of_torch(state, nonlinearity)
@@ -360,6 +363,17 @@ def load_model(path, nonlinearity="tanh"):
         raise CheckpointError(f"{os.fspath(path)!s} holds no model that npseq knows: {error}") from None
     model.metadata = metadata
     return model
+
+
+def _check_scaling(scaling, config):
+    """Raises ValueError for one that does not fit to the sizes."""
+    if scaling is None:
+        return
+    for name in "input_mean", "input_scale", "output_mean", "output_scale":
+        size = config.get("input_size" if name.startswith("input") else "output_size", 1)
+        values = scaling.get(name) if isinstance(scaling, dict) else None
+        if not isinstance(values, list) or len(values) != size or not all(isinstance(v, (int, float)) for v in values):
+            raise ValueError(f"its scaling has no {name} of {size} numbers")
 
 
 def _of_torch(state, nonlinearity):

@@ -65,6 +65,27 @@ def main(argv=None):
     return options.OK
 
 
+def _count(value):
+    return type(value) is int and 0 < value < 10 ** 9
+
+
+def _listed(fits):
+    return lambda values: isinstance(values, list) and all(map(fits, values))
+
+
+_text, _number = (lambda value: isinstance(value, str)), (lambda value: isinstance(value, (int, float)))
+RECIPES = {  # task -> what its recipe has, and what that must be: a file may come from anywhere
+    "forecast": {"data": _text, "target": _listed(_text), "inputs": _listed(_text), "window": _count, "horizon": _count,
+                 "lags": _listed(_count), "step": lambda value: value is None or _count(value),
+                 "calendar": lambda value: isinstance(value, bool), "mean": _listed(_number),
+                 "spread": _listed(_number)},
+    "classify": {"data": _text, "inputs": _listed(_text), "classes": _listed(_text), "mean": _listed(_number),
+                 "spread": _listed(_number)},
+    "adding": {"data": _text, "length": _count, "count": _count, "held_out": _count,
+               "seed": lambda value: type(value) is int},
+}
+
+
 def load(path):
     """-> the model, and the recipe of its data.
 
@@ -73,9 +94,18 @@ def load(path):
     """
     model = checkpoint.load_model(path)
     recipe = (model.metadata or {}).get("recipe")
-    if not isinstance(recipe, dict) or recipe.get("task") not in ("forecast", "classify", "adding"):
+    if not isinstance(recipe, dict) or recipe.get("task") not in RECIPES:
         raise checkpoint.CheckpointError(f"{path} does not say how its data were prepared: a file of npseq train "
                                          "expected; in Python, npseq.load(path).predict(x) takes any")
+    wrong = [name for name, fits in RECIPES[recipe["task"]].items() if not fits(recipe.get(name))]
+    columns = model.metadata.get("columns", {})
+    if not isinstance(columns, dict) or not all(map(_text, columns.values())):
+        wrong.append("columns")
+    if not wrong and recipe["task"] != "adding":
+        named = len(recipe["inputs"]) + len(recipe.get("target", ()))
+        wrong = [name for name in ("mean", "spread") if len(recipe[name]) != named]
+    if wrong:
+        raise checkpoint.CheckpointError(f"{path}: what it says of its data is broken ({', '.join(wrong)})")
     return model, recipe
 
 

@@ -235,3 +235,30 @@ def test_the_example_in_the_help_runs(command, tmp_path, monkeypatch, capsys):
     assert status(["--epochs", "1", "--hidden-size", "4", "--quiet"]) == 0
     assert cli.main(argv[2:]) == 0
     assert command == "evaluate" or len(rows_of("forecast.csv")) == 24
+
+
+BROKEN = [(("recipe", "window"), "a"), (("recipe", "window"), None), (("recipe", "lags"), [10 ** 12]),
+          (("columns",), 5),
+          (("recipe", "mean"), [0.0, 1.0]), (("recipe", "target"), "y"), (("scaling",), [1]),
+          (("scaling", "input_mean"), [1.0]),
+          (("config", "hidden_size"), 10 ** 9), (("config",), [1])]
+
+
+@pytest.mark.parametrize("path, value", BROKEN, ids=str)
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+# noqa: F811
+def test_a_file_whose_metadata_were_tampered_with_ends_in_one_line(tmp_path, small_csv, capsys, command, path, value):
+    assert status(["--model", "rnn", "--hidden-size", "3", "--epochs", "1", "--data", small_csv, "--quiet", "--out-dir",
+                   str(tmp_path)]) == 0
+    file = checkpoint.load(tmp_path / "rnn_rnn_best.pth")
+    inner = file.metadata
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = value
+    checkpoint.save(tmp_path / "bad.pth", file.content, file.metadata)
+    more = ["--output", str(tmp_path / "out.csv")] if command == "predict" else []
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, str(tmp_path / "bad.pth"), "--data", small_csv, *more])
+    message = capsys.readouterr().err
+    assert end.value.code == 2 and message.count("\n") == 1 and "bad.pth" in message
