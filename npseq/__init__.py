@@ -18,11 +18,10 @@ before.
 """
 
 from . import baselines, checkpoint, data, features, fit, layers, losses, model, optim, tasks
+from ._version import __version__
 from .checkpoint import load_model as load
 from .layers import GRU, LSTM, RNN, Embedding, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
 from .model import Model
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name):

@@ -32,7 +32,7 @@ def main(argv=None):
         print(usage())
         return 0
     if argv and argv[0] == "--version":
-        from . import __version__
+        from ._version import __version__
         print(f"npseq {__version__}")
         return 0
     if not argv or argv[0] not in COMMANDS:

@@ -77,7 +77,7 @@ def export(model, path, with_state=False, with_lengths=False, with_scaler=False)
             g.node("Concat", parts, letter + "_n", axis=0)
             outputs.append(protobuf.value_info(letter + "_n", FLOAT, (layer.num_layers * layer.num_directions, "batch",
                                                                       layer.hidden_size)))
-    from . import __version__
+    from ._version import __version__
     with checkpoint.replacing(path) as file:
         file.write(protobuf.model(g.nodes, "npseq", inputs, outputs, g.initializers, "npseq", __version__))
 

@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 
-
 DTYPES = np.float32, np.float64, np.complex128
 
 

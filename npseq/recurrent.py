@@ -5,8 +5,8 @@ parameters (and the generator that dropout draws from): the state goes in and co
 backward needs.
 """
 
-from typing import NamedTuple
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 

@@ -19,7 +19,8 @@ import time
 
 import numpy as np
 
-from npseq import __version__, checkpoint, forecasts, jobs, options, parallel, plots, resume, threads
+from npseq import checkpoint, forecasts, jobs, options, parallel, plots, resume, threads
+from npseq._version import __version__
 from npseq.fit import Diverged, fit, fit_lbfgs, predict
 from npseq.model import MODELS
 

@@ -4,11 +4,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from torch_witness import KINDS, as_tuple, draw_state, make_layer
 
 import npseq
 from npseq.gradcheck import check_layer
 from npseq.report import relative_error
-from torch_witness import KINDS, as_tuple, draw_state, make_layer
 
 
 @pytest.mark.parametrize("k", [1, 3, 11, 12, "sqrt"])

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_train import small_csv, status  # noqa: F401
 
 import npseq
 from npseq import compare, flow, plots, predict
 from npseq.gradcheck import relative_error
-from test_train import small_csv, status  # noqa: F401
 
 SMALL = ["--epochs", "2", "--hidden-size", "4"]
 

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from torch_witness import KINDS, make_layer, make_torch
 
 import npseq
 from npseq import gradcheck
@@ -17,7 +18,6 @@ from npseq.model import MODELS
 from npseq.planted import BUGS, plant
 from npseq.recurrent import Recurrent
 from npseq.report import relative_error
-from torch_witness import KINDS, make_layer, make_torch
 
 X = np.array([[0.3, -0.7, 1.1], [2.0, 0.4, -0.2]])
 

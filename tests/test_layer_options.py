@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
+from torch_witness import KINDS, as_tuple, draw_state, make_layer, make_torch
 
 import npseq
 from npseq.gradcheck import check_layer, relative_error
-from torch_witness import KINDS, as_tuple, draw_state, make_layer, make_torch
 
 TWINS = ["plain", "optimized"]
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from torch_witness import KINDS, as_tuple, draw_state, make_layer, run_npseq
 
 from npseq.gradcheck import check_layer, relative_error
-from torch_witness import KINDS, as_tuple, draw_state, make_layer, run_npseq
 
 TWINS = ["plain", "optimized"]
 every_layer = [pytest.mark.parametrize("kind", KINDS), pytest.mark.parametrize("twin", TWINS)]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import npseq
-from npseq import checkpoint, onnx as npseq_onnx
+from npseq import checkpoint
+from npseq import onnx as npseq_onnx
 from npseq.model import Model
 
 onnx = pytest.importorskip("onnx")

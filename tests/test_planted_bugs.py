@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from torch_witness import KINDS, make_layer
 
 import npseq
 from npseq.gradcheck import check_initialisation, check_layer
 from npseq.planted import BUGS, Case, plant
 from npseq.report import relative_error
-from torch_witness import KINDS, make_layer
 
 TWINS = ["plain", pytest.param("optimized", marks=pytest.mark.wide)]
 THRESHOLD = 1e-13

@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
+from test_train import small_csv, status  # noqa: F401
 
 import npseq
 from npseq import checkpoint, cli, data, evaluate, forecasts, predict, tasks
 from npseq.evaluate import main as evaluate_main
 from npseq.model import Model
-from test_train import small_csv, status  # noqa: F401
 
 HORIZON = 3
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_train import small_csv, status  # noqa: F401
 
 from npseq import checkpoint, train
-from test_train import small_csv, status  # noqa: F401
 
 RUNS = {
     "lstm": ["--model", "lstm"],
