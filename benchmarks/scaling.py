@@ -42,7 +42,8 @@ def worker(what, seconds):
     import numpy as np
     from mpi4py import MPI
 
-    from npseq import parallel, threads
+    from npseq import parallel
+    from npseq.fused import batch_parallel
     from npseq.model import Model
     from npseq.optim import Adam, clip_by_global_norm
     world = MPI.COMM_WORLD
@@ -80,7 +81,7 @@ def worker(what, seconds):
             _, grad = learner.loss_and_grad(task.batch(rows, np.float32))
             clip_by_global_norm(grad, 1.0)
             optimizer.step(grad)
-        with threads.limited(1):
+        with batch_parallel.limited(1):
             for _ in range(3):
                 update()
             world.Barrier()

@@ -7,8 +7,8 @@ rows, and nothing at or after a row is used to predict it. Autoregressions are f
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from . import threads
 from .features import WEEK, moments, second_of_week
+from .fused import batch_parallel
 
 CHUNK = 4096  # rows of lagged values in memory at a time
 LONGEST = 336  # the most lags, and slots of the week, of an autoregression
@@ -41,7 +41,7 @@ class Autoregression:
         each row's slot, or None for one intercept.
     """
 
-    @threads.limited(1)  # a second thread gains nothing here, and may wait for seconds on a busy machine
+    @batch_parallel.limited(1)  # a second thread gains nothing here, and may wait for seconds on a busy machine
     def __init__(self, values, order, train_end, horizon=1, slots=None):
         self.order, self.horizon = order, horizon
         mean, scale = moments(values[:train_end, None])
@@ -69,7 +69,7 @@ class Autoregression:
         coefficients = np.linalg.lstsq(gram, right, rcond=1e-12)[0]
         self.lagged, self.intercepts = coefficients[:order][::-1], coefficients[order:]
 
-    @threads.limited(1)
+    @batch_parallel.limited(1)
     def predict(self, values, rows, slots=None):
         """(len(rows), N) in the units of ``values``."""
         windows, parts = sliding_window_view(values, self.order), []

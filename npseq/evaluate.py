@@ -5,8 +5,9 @@ import sys
 
 import numpy as np
 
-from . import baselines, data, forecasts, options, tasks, threads
+from . import baselines, data, forecasts, options, tasks
 from .data import DataError
+from .fused import batch_parallel
 from .predict import check_classes, column_options, fill_columns, load, logits
 from .train import comparison, confusion_table
 
@@ -39,7 +40,7 @@ def main(argv=None):
         args.data = args.data or recipe["data"]
         args.part = args.part or ("test" if os.path.basename(args.data) == recipe["data"] else "all")
         judge = {"forecast": judge_forecast, "classify": judge_classes, "adding": judge_adding}[recipe["task"]]
-        with threads.limited(1):
+        with batch_parallel.limited(1):
             lines = judge(args, model, recipe)
     except (OSError, ValueError) as error:
         p.error(str(error))

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import bptt, jobs, losses, optim, options, plots, threads
+from . import bptt, jobs, losses, optim, options, plots
 from .fit import Diverged, fit
+from .fused import batch_parallel
 from .model import Model
 
 DEFAULT = ["rnn", "lstm", "gru"]  # an optimized twin has the same gradients
@@ -105,7 +106,7 @@ def main(argv=None):
         task = jobs.make_task(args)
         larger = f"untrained, recurrent weights × {args.gain:g}"
         flows = {"untrained": {}, "trained": {}, larger: {}}
-        with threads.limited(1):
+        with batch_parallel.limited(1):
             for name in args.models:
                 more = {"forget_bias": args.forget_bias} if "lstm" in name else {}
                 model = Model("optimized_" + name.removeprefix("optimized_"), task.input_size, args.hidden_size,

@@ -10,9 +10,9 @@ import re
 import numpy as np
 
 from .cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
+from .fused.batch_parallel import Split
 from .parameters import Module
-from .recurrent import Recurrent, check_sizes, truncated_bptt  # noqa: F401
-from .threads import Split
+from .recurrent import Recurrent, check_sizes, truncated_bptt
 
 
 class RNN(Recurrent):

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from . import checkpoint, data, forecasts, options, plots, tasks, threads
+from . import checkpoint, data, forecasts, options, plots, tasks
 from .data import DataError
+from .fused import batch_parallel
 
 SHOWN, BEFORE = 336, 168  # rows of forecasts, and of data before the first of --steps, in the picture
 
@@ -57,7 +58,7 @@ def main(argv=None):
         for file in (args.output, args.plot):
             if file:
                 options.check_file(file)
-        with threads.limited(1):
+        with batch_parallel.limited(1):
             lines = {"forecast": write_forecast, "classify": write_classes}[recipe["task"]](args, model, recipe)
     except (OSError, ValueError) as error:
         p.error(str(error))

@@ -19,9 +19,10 @@ import time
 
 import numpy as np
 
-from npseq import checkpoint, forecasts, jobs, options, parallel, plots, resume, threads
+from npseq import checkpoint, forecasts, jobs, options, parallel, plots, resume
 from npseq._version import __version__
 from npseq.fit import Diverged, fit, fit_lbfgs, predict
+from npseq.fused import batch_parallel
 from npseq.model import MODELS
 
 
@@ -152,7 +153,7 @@ def run(argv, ranks=None):
         examples = parallel.SharedTask(task, ranks)
         learner = parallel.SharedModel(model, examples, ranks)
     try:
-        with threads.limited(thread_count):
+        with batch_parallel.limited(thread_count):
             if optimizer is None:
                 progress = fit_lbfgs(learner, examples, epochs=args.epochs, patience=args.patience, on_epoch=on_epoch)
             else:
@@ -175,7 +176,7 @@ def run(argv, ranks=None):
             return options.INTERRUPTED
 
     test = task.parts["test"]
-    with threads.limited(thread_count):
+    with batch_parallel.limited(thread_count):
         if root:
             # a forecast's file also has what intervals are made of; a file of another run may stand there
             save_best(progress, **(forecasts.residual_quantiles(model, task) if task.kind == "forecast" else {}))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import npseq
-from npseq import ragged, rooms
-from npseq.fused_cells import SCHEDULES
+from npseq.fused import packing as workspace
+from npseq.fused import workspace
+from npseq.fused.kernels import SCHEDULES
 from npseq.gradcheck import relative_error
 
 KINDS = ["RNN", "LSTM", "GRU"]
@@ -13,7 +14,7 @@ KINDS = ["RNN", "LSTM", "GRU"]
 
 @pytest.fixture
 def always_pack(monkeypatch):
-    monkeypatch.setattr(ragged, "WORTH", -1)
+    monkeypatch.setattr(workspace, "WORTH", -1)
 
 
 def draw_lengths(rng, T, B):
@@ -27,7 +28,7 @@ def test_no_slot_is_used_twice_and_an_idle_step_lies_between_two_sequences(alway
     rng = np.random.default_rng(seed)
     T, B = rng.integers(1, 70), rng.integers(17, 200)
     lengths = draw_lengths(rng, T, B)
-    packing = ragged.Packing(T, lengths, seed % 2 == 1, 1)
+    packing = packing.Packing(T, lengths, seed % 2 == 1, 1)
     assert sorted(packing.sequences) == list(np.flatnonzero(lengths))
     used = np.zeros((packing.steps + 1, packing.width), int)
     for k, start, column in zip(packing.sequences, packing.starts, packing.columns):
@@ -40,14 +41,14 @@ def test_no_slot_is_used_twice_and_an_idle_step_lies_between_two_sequences(alway
 @pytest.mark.parametrize("pack", [True, False])
 def test_unpacking_gives_back_what_was_packed_and_zeros_in_the_padding(monkeypatch, reverse, pack):
     if pack:
-        monkeypatch.setattr(ragged, "WORTH", -1)
+        monkeypatch.setattr(workspace, "WORTH", -1)
     rng = np.random.default_rng(0)
     T, B, size = 23, 40, 3
     lengths = draw_lengths(rng, T, B)
     x = rng.normal(size=(T, B, size))
     x[np.arange(T)[:, None] >= lengths] = np.nan
     x = x.transpose(0, 2, 1)
-    packing = ragged.Packing(T, lengths, reverse, 1)
+    packing = packing.Packing(T, lengths, reverse, 1)
     assert (packing.width < B) == pack
     packed = packing.packed(x)
     assert np.isfinite(packed).all()
@@ -92,9 +93,9 @@ def test_packed_equals_plain_with_states_directions_and_anything_in_the_padding(
 
 def test_a_batch_is_packed_where_that_saves_work_and_left_alone_where_not():
     lengths = np.linspace(1, 100, 64).astype(int)
-    assert ragged.Packing(100, lengths, False, 256 * 385).width in (32, 48)
-    assert ragged.Packing(100, lengths[:8], False, 32 * 34).width == 8
-    assert ragged.Packing(100, np.full(64, 99), False, 256 * 385).width == 64
+    assert packing.Packing(100, lengths, False, 256 * 385).width in (32, 48)
+    assert packing.Packing(100, lengths[:8], False, 32 * 34).width == 8
+    assert packing.Packing(100, np.full(64, 99), False, 256 * 385).width == 64
 
 
 def test_a_state_that_is_not_finite_stays_with_its_empty_sequence(always_pack):
@@ -115,7 +116,7 @@ def test_weights_that_do_not_stay_in_the_cache(kind, B, I, H, mixed):
     rng = np.random.default_rng(B)
     T = 45
     plain, fast = (getattr(npseq, name)(I, H, rng=0, dtype=np.float64) for name in (kind, "Optimized" + kind))
-    assert kind == "RNN" and H < 360 or rooms.Room(SCHEDULES[plain.cell], 1, I, H, 1, np.float64).large
+    assert kind == "RNN" and H < 360 or workspace.Room(SCHEDULES[plain.cell], 1, I, H, 1, np.float64).large
     lengths = draw_lengths(rng, T, B) if mixed else None
     x, dy = rng.normal(size=(T, B, I)), rng.normal(size=(T, B, H))
     results = []

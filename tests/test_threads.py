@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import npseq
-from npseq import threads
+from npseq.fused import batch_parallel
 from npseq.gradcheck import relative_error
 
 KINDS = ["OptimizedRNN", "OptimizedLSTM", "OptimizedGRU"]
@@ -18,8 +18,8 @@ KINDS = ["OptimizedRNN", "OptimizedLSTM", "OptimizedGRU"]
 
 @pytest.fixture
 def always_split(monkeypatch):
-    monkeypatch.setattr(threads, "ENOUGH", 0)
-    monkeypatch.setattr(threads, "WIDE", 2)
+    monkeypatch.setattr(batch_parallel, "ENOUGH", 0)
+    monkeypatch.setattr(batch_parallel, "WIDE", 2)
 
 
 def results(layer, x, lengths=None, training=False):
@@ -46,12 +46,12 @@ def test_a_split_batch_gives_the_numbers_of_a_whole_one_and_the_same_bits_each_t
 
 def test_the_parts_do_run_in_different_threads(always_split, monkeypatch):
     seen = set()
-    forward = threads.fused.forward_through_time
+    forward = batch_parallel.fused.forward_through_time
 
     def spy(*args, **options):
         seen.add(threading.get_ident())
         return forward(*args, **options)
-    monkeypatch.setattr(threads.fused, "forward_through_time", spy)
+    monkeypatch.setattr(batch_parallel.fused, "forward_through_time", spy)
     npseq.OptimizedGRU(3, 4, threads=3, rng=0).forward(np.zeros((5, 9, 3), np.float32))
     assert len(seen) >= 2
 
@@ -68,7 +68,7 @@ def test_large_weights_with_a_narrow_batch_split_the_products_of_many_steps(kind
         def matmul(self, *args, **options):
             seen.add(threading.get_ident())
             return real(*args, **options)
-    monkeypatch.setattr(threads, "np", Spy())
+    monkeypatch.setattr(batch_parallel, "np", Spy())
     one, two = (getattr(npseq, kind)(150, 450, dtype=np.float64, rng=0, threads=count) for count in (1, 2))
     x = np.random.default_rng(0).normal(size=(9, 7, 150))
     for lengths in (None, np.array([9, 0, 4, 1, 9, 7, 2])):
@@ -94,24 +94,24 @@ def test_a_number_of_threads_that_is_none_is_refused(count):
 def test_no_more_than_the_environment_and_the_affinity_allow(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    most = threads.available()
+    most = batch_parallel.available()
     assert most >= 1
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
-    assert threads.available() == 1
+    assert batch_parallel.available() == 1
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1000")
-    assert threads.available() == most
+    assert batch_parallel.available() == most
 
 
 def test_blas_is_put_back_after_an_exception_too():
     pytest.importorskip("threadpoolctl")
-    with threads.limited(1):
+    with batch_parallel.limited(1):
         pass  # finds NumPy's BLAS; a library that is loaded later is none of npseq's
 
     def counts():
-        return [lib["num_threads"] for lib in threads._controller.info() if lib["user_api"] == "blas"]
+        return [lib["num_threads"] for lib in batch_parallel._controller.info() if lib["user_api"] == "blas"]
     before = counts()
     with pytest.raises(KeyError):
-        with threads.limited(1):
+        with batch_parallel.limited(1):
             assert set(counts()) <= {1}
             raise KeyError
     assert counts() == before
@@ -123,7 +123,7 @@ def test_an_error_in_one_part_is_raised_after_all_parts_have_ended(always_split,
     def fail(cell, weights, x, *args, **options):
         ended.append(x.shape[2])
         raise ArithmeticError("in a part")
-    monkeypatch.setattr(threads.fused, "forward_through_time", fail)
+    monkeypatch.setattr(batch_parallel.fused, "forward_through_time", fail)
     with pytest.raises(ArithmeticError, match="in a part"):
         npseq.OptimizedGRU(3, 4, threads=2).forward(np.zeros((5, 8, 3), np.float32))
     assert ended == [4, 4]

@@ -7,9 +7,9 @@ number in ``docs/derivation.md``. The buffers it works in are ``rooms.Room`` and
 
 import numpy as np
 
-from .bptt import Weights
-from .cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
-from .rooms import outer
+from ..bptt import Weights
+from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
+from .workspace import outer
 
 
 class RNNSchedule:

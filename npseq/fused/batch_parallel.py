@@ -13,8 +13,8 @@ from contextlib import contextmanager, nullcontext
 
 import numpy as np
 
-from . import fused
-from .bptt import Weights
+from ..bptt import Weights
+from . import through_time
 
 LARGE = 250_000  # rows of W · its columns, from which the products of many steps are split where the batch is narrow
 WIDE, WIDE_OF_LARGE = 16, 32  # columns of a part, at least: fewer make a product no faster
@@ -127,14 +127,14 @@ class Split:
         if len(parts) == 1:
             context, matmul = self._whole(weights)
             with context:
-                return fused.forward_through_time(cell, weights, x, state, lengths, reverse, h_mask=h_mask, out=out,
+                return through_time.forward_through_time(cell, weights, x, state, lengths, reverse, h_mask=h_mask, out=out,
                                                   matmul=matmul, **options)
         if out is None:
             out = np.empty((len(x),) + state[0].shape, weights.W_h.dtype)
         lengths = None if lengths is None else np.asarray(lengths)
 
         def run(k, columns):
-            return fused.forward_through_time(
+            return through_time.forward_through_time(
                 cell, weights, x[:, :, columns], tuple(part[:, columns] for part in state),
                 None if lengths is None else lengths[columns], reverse,
                 h_mask=None if h_mask is None else h_mask[:, columns], out=out[:, :, columns], **options)
@@ -148,10 +148,10 @@ class Split:
         if not isinstance(tape, SplitTape):
             context, matmul = self._whole(weights)
             with context:
-                return fused.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx, matmul=matmul)
+                return through_time.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx, matmul=matmul)
 
         def run(k, columns):
-            return fused.backward_through_time(
+            return through_time.backward_through_time(
                 cell, weights, tape.tapes[k], None if d_hs is None else d_hs[:, :, columns],
                 tuple(part[:, columns] for part in d_state), need_dx=need_dx)
 

@@ -44,10 +44,10 @@ Options that have no fused form go through ``bptt.py``: projection, recurrent dr
 
 import numpy as np
 
-from . import bptt
-from .fused_cells import SCHEDULES
-from .ragged import Packing
-from .rooms import Back, Room, columns_at_once, copy_swapped, gathered, group, narrow, transposed
+from .. import bptt
+from .kernels import SCHEDULES
+from .packing import Packing
+from .workspace import Back, Room, columns_at_once, copy_swapped, gathered, group, narrow, transposed
 
 INFERENCE = 32  # steps in one go when no tape is kept, at most
 
