@@ -41,10 +41,10 @@ def worker(what, seconds):
     """In each process of an mpiexec: measure, and let rank 0 print a line of JSON."""
     import numpy as np
     from mpi4py import MPI
+    from npseq.model import Model
 
     from npseq import parallel
     from npseq.fused import batch_parallel
-    from npseq.model import Model
     from npseq.optim import Adam, clip_by_global_norm
     world = MPI.COMM_WORLD
     if what == "exchange":

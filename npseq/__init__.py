@@ -17,11 +17,17 @@ bptt, fused) there is one column per sequence: x_t (I, B), h_t (H, B). Names tha
 before.
 """
 
-from . import baselines, checkpoint, data, features, fit, layers, losses, model, optim, tasks
+import sys
+
+from . import baselines, checkpoint, data, features, fit, optim, tasks
+from ._aliases import Aliases
 from ._version import __version__
 from .checkpoint import load_model as load
-from .layers import GRU, LSTM, RNN, Embedding, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
-from .model import Model
+from .nn import layers, losses, model
+from .nn.layers import GRU, LSTM, RNN, Embedding, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
+from .nn.model import Model
+
+sys.meta_path.append(Aliases(__name__, {'layers': 'nn.layers', 'losses': 'nn.losses', 'model': 'nn.model'}))
 
 
 def __getattr__(name):

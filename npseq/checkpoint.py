@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .layers import RNN, from_state_dict
-from .model import Model
+from .nn.layers import RNN, from_state_dict
+from .nn.model import Model
 from .unpickle import STORAGES, CheckpointError, item_size, unpickle
 
 __all__ = ["Checkpoint", "CheckpointError", "load", "load_model", "save", "save_model"]

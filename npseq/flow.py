@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import bptt, jobs, losses, optim, options, plots
+from . import bptt, jobs, optim, options, plots
 from .fit import Diverged, fit
 from .fused import batch_parallel
-from .model import Model
+from .nn import losses
+from .nn.model import Model
 
 DEFAULT = ["rnn", "lstm", "gru"]  # an optimized twin has the same gradients
 LOGISTIC = "ifozr"  # letters of the gates that are between 0 and 1

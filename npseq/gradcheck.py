@@ -22,9 +22,10 @@ import sys
 
 import numpy as np
 
-from . import losses, options, planted
-from .model import MODELS
-from .recurrent import Recurrent
+from . import options, planted
+from .nn import losses
+from .nn.model import MODELS
+from .nn.recurrent import Recurrent
 from .report import ALIKE, Result, compare, describe, describe_steps, largest, relative_error
 
 STEP = 1e-30  # of the complex step: any h with h² below the rounding of f will do

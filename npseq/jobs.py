@@ -5,8 +5,8 @@ import argparse
 import numpy as np
 
 from . import data, features, optim, options, tasks
-from .losses import LOSSES
-from .model import MODELS, Model
+from .nn.losses import LOSSES
+from .nn.model import MODELS, Model
 
 ADDING, SEQUENCES = "adding", data.SHIPPED_SEQUENCES
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]

@@ -14,7 +14,7 @@ import sys
 import numpy as np
 
 from . import checkpoint, options, protobuf
-from .model import Model
+from .nn.model import Model
 
 GATES = {"LSTM": [0, 3, 1, 2], "GRU": [1, 0, 2], "RNN": [0]}  # ONNX's order of torch's gate blocks
 FLOAT, INT32 = protobuf.FLOAT, protobuf.INT32

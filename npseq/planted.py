@@ -13,7 +13,7 @@ import numpy as np
 
 from . import bptt
 from .cells import ReLURNNCell, RNNCell, gate_blocks, sigmoid
-from .layers import GRU, LSTM, RNN
+from .nn.layers import GRU, LSTM, RNN
 
 CLIP_NORM = 0.1  # bound of the planted clipping
 

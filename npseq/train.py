@@ -23,7 +23,7 @@ from npseq import checkpoint, forecasts, jobs, options, parallel, plots, resume
 from npseq._version import __version__
 from npseq.fit import Diverged, fit, fit_lbfgs, predict
 from npseq.fused import batch_parallel
-from npseq.model import MODELS
+from npseq.nn.model import MODELS
 
 
 def parser():

@@ -8,15 +8,15 @@ import time
 import numpy as np
 import pytest
 import torch
+from npseq.model import MODELS
 from torch_witness import KINDS, make_layer, make_torch
 
 import npseq
 from npseq import gradcheck
 from npseq.cells import GRUCell, LSTMCell, RNNCell, gate_blocks, sigmoid
 from npseq.gradcheck import check, check_cell, check_layer, hessian_vector_product
-from npseq.model import MODELS
+from npseq.nn.recurrent import Recurrent
 from npseq.planted import BUGS, plant
-from npseq.recurrent import Recurrent
 from npseq.report import relative_error
 
 X = np.array([[0.3, -0.7, 1.1], [2.0, 0.4, -0.2]])

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import bptt
-from .bptt import Weights
-from .cells import LSTMCell
-from .parameters import DTYPES, Module
+from .. import bptt
+from ..bptt import Weights
+from ..cells import LSTMCell
+from .module import DTYPES, Module
 
 
 class LayerTape(NamedTuple):

@@ -9,9 +9,9 @@ import re
 
 import numpy as np
 
-from .cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
-from .fused.batch_parallel import Split
-from .parameters import Module
+from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
+from ..fused.batch_parallel import Split
+from .module import Module
 from .recurrent import Recurrent, check_sizes, truncated_bptt
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import losses
 from .layers import GRU, LSTM, RNN, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
-from .parameters import Module
+from .module import Module
 
 # The names that --model takes.
 MODELS = {

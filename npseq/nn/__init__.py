@@ -1,0 +1,1 @@
+"""Everything with parameters: layers, losses, models."""
