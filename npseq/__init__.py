@@ -19,15 +19,16 @@ before.
 
 import sys
 
-from . import baselines, checkpoint, data, features, fit, optim, tasks
+from . import baselines, data, features, fit, optim, tasks
 from ._aliases import Aliases
 from ._version import __version__
-from .checkpoint import load_model as load
+from .formats import checkpoint
+from .formats.checkpoint import load_model as load
 from .nn import layers, losses, model
 from .nn.layers import GRU, LSTM, RNN, Embedding, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
 from .nn.model import Model
 
-sys.meta_path.append(Aliases(__name__, {'layers': 'nn.layers', 'losses': 'nn.losses', 'model': 'nn.model'}))
+sys.meta_path.append(Aliases(__name__, {'checkpoint': 'formats.checkpoint', 'layers': 'nn.layers', 'losses': 'nn.losses', 'model': 'nn.model', 'onnx': 'formats.onnx'}))
 
 
 def __getattr__(name):

@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 
-from . import checkpoint, options
+from . import options
+from .formats import checkpoint
 
 MOST = 200  # lines of content that are shown
 

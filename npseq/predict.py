@@ -12,8 +12,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from . import checkpoint, data, forecasts, options, plots, tasks
+from . import data, forecasts, options, plots, tasks
 from .data import DataError
+from .formats import checkpoint
 from .fused import batch_parallel
 
 SHOWN, BEFORE = 336, 168  # rows of forecasts, and of data before the first of --steps, in the picture

@@ -19,9 +19,10 @@ import time
 
 import numpy as np
 
-from npseq import checkpoint, forecasts, jobs, options, parallel, plots, resume
+from npseq import forecasts, jobs, options, parallel, plots, resume
 from npseq._version import __version__
 from npseq.fit import Diverged, fit, fit_lbfgs, predict
+from npseq.formats import checkpoint
 from npseq.fused import batch_parallel
 from npseq.nn.model import MODELS
 

@@ -9,9 +9,9 @@ import zipfile
 
 import numpy as np
 import pytest
+from npseq.checkpoint import CheckpointError, load, save
 
 from npseq import checkpoint
-from npseq.checkpoint import CheckpointError, load, save
 
 MEMORY = 32 << 20
 
@@ -284,7 +284,7 @@ def test_twenty_thousand_mutated_files_end_in_a_checkpoint_or_a_checkpoint_error
 def test_pickles_of_any_opcodes_end_in_a_checkpoint_error_or_a_value(tmp_path):
     hypothesis = pytest.importorskip("hypothesis")
     st = hypothesis.strategies
-    from npseq.unpickle import unpickle
+    from npseq.formats.unpickler import unpickle
     pieces = st.sampled_from([b"(", b"N", b"K\x01", b"}", b"]", b")", b"t", b"u", b"s", b"e", b"a", b"R", b"Q", b"b",
                               b"q\x00", b"h\x00", b"\x85",
                               b"\x86", b"X\x01\x00\x00\x00a", b"ctorch\nSize\n", b"ccollections\nOrderedDict\n",

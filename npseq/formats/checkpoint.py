@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .nn.layers import RNN, from_state_dict
-from .nn.model import Model
-from .unpickle import STORAGES, CheckpointError, item_size, unpickle
+from ..nn.layers import RNN, from_state_dict
+from ..nn.model import Model
+from .unpickler import STORAGES, CheckpointError, item_size, unpickle
 
 __all__ = ["Checkpoint", "CheckpointError", "load", "load_model", "save", "save_model"]
 

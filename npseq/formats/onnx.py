@@ -13,8 +13,9 @@ import sys
 
 import numpy as np
 
-from . import checkpoint, options, protobuf
-from .nn.model import Model
+from .. import options
+from ..nn.model import Model
+from . import checkpoint, protobuf
 
 GATES = {"LSTM": [0, 3, 1, 2], "GRU": [1, 0, 2], "RNN": [0]}  # ONNX's order of torch's gate blocks
 FLOAT, INT32 = protobuf.FLOAT, protobuf.INT32
@@ -77,7 +78,7 @@ def export(model, path, with_state=False, with_lengths=False, with_scaler=False)
             g.node("Concat", parts, letter + "_n", axis=0)
             outputs.append(protobuf.value_info(letter + "_n", FLOAT, (layer.num_layers * layer.num_directions, "batch",
                                                                       layer.hidden_size)))
-    from ._version import __version__
+    from .._version import __version__
     with checkpoint.replacing(path) as file:
         file.write(protobuf.model(g.nodes, "npseq", inputs, outputs, g.initializers, "npseq", __version__))
 

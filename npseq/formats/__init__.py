@@ -1,0 +1,1 @@
+"""Model file formats: PyTorch's ``.pth`` in and out, ONNX out."""
