@@ -5,8 +5,9 @@ import sys
 
 import numpy as np
 
-from . import baselines, data, forecasts, options, tasks
-from .data import DataError
+from . import baselines, forecasts, options, tasks
+from .data import table
+from .data.table import DataError
 from .fused import batch_parallel
 from .predict import check_classes, column_options, fill_columns, load, logits
 from .train import comparison, confusion_table
@@ -34,7 +35,7 @@ def main(argv=None):
     try:
         model, recipe = load(args.file)
         fill_columns(args, model)
-        if args.data is None and recipe["data"] not in [*data.SHIPPED, *data.SHIPPED_SEQUENCES, tasks.Adding.name]:
+        if args.data is None and recipe["data"] not in [*table.SHIPPED, *table.SHIPPED_SEQUENCES, tasks.Adding.name]:
             raise DataError(f"{args.file} was trained on {recipe['data']}: say with --data where that is, or other "
                             "data")
         args.data = args.data or recipe["data"]
@@ -51,11 +52,11 @@ def main(argv=None):
 def judge_forecast(args, model, recipe):
     """Lines: the error beside the baselines', the coverage of the interval, and both when forecasts are fed back."""
     if args.part == "test":  # the training's own examples and baselines, its gaps filled as they were then
-        table = data.load(args.data, args.time, on_progress=options.reading())
+        table = table.load(args.data, args.time, on_progress=options.reading())
         task = tasks.Forecast.from_recipe(recipe, table)
         rows, others = task.parts["test"], task.baselines()
     else:
-        table = data.load(args.data, args.time, fill="past", on_progress=options.reading())
+        table = table.load(args.data, args.time, fill="past", on_progress=options.reading())
         task = tasks.Windows.from_recipe(recipe, table)
         rows = np.arange(task.first, len(table.values) - task.horizon + 1)
         if len(rows) == 0:
@@ -95,7 +96,7 @@ def _inside(residuals, low, high):
 def judge_classes(args, model, recipe):
     """Lines: the share of right answers beside that of the most frequent class, and the table of answers."""
     names = {"sequence": args.sequence, "label": args.label}
-    train, test = data.load_sequences(args.data, inputs=recipe["inputs"], time=args.time,
+    train, test = table.load_sequences(args.data, inputs=recipe["inputs"], time=args.time,
                                       **{name: value for name, value in names.items() if value})
     check_classes(train, recipe)
     if args.part == "test":

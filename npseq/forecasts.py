@@ -8,7 +8,7 @@ model was not fitted to: split conformal prediction without its correction for s
 import numpy as np
 
 from . import options
-from .data import DataError, Table
+from .data.table import DataError, Table
 from .tasks import Windows
 
 LEVELS = np.linspace(0, 1, 201)  # quantiles kept of the residuals of each value of the horizon

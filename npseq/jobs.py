@@ -4,11 +4,12 @@ import argparse
 
 import numpy as np
 
-from . import data, features, optim, options, tasks
+from . import features, optim, options, tasks
+from .data import table
 from .nn.losses import LOSSES
 from .nn.model import MODELS, Model
 
-ADDING, SEQUENCES = "adding", data.SHIPPED_SEQUENCES
+ADDING, SEQUENCES = "adding", table.SHIPPED_SEQUENCES
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
 
 
@@ -23,7 +24,7 @@ def models(text):
 def add_data_options(p, default="metro_traffic"):
     d = p.add_argument_group("data and task")
     d.add_argument("--data", default=default, metavar="NAME|FILE",
-                   help=f"a file (.csv, .npy, .npz), or {', '.join([*data.SHIPPED, *SEQUENCES, ADDING])}; default: "
+                   help=f"a file (.csv, .npy, .npz), or {', '.join([*table.SHIPPED, *SEQUENCES, ADDING])}; default: "
                    f"{default}")
     d.add_argument("--target", type=options.names, metavar="COLUMNS", help="to forecast; default: the first column")
     d.add_argument("--time", metavar="COLUMN", help="of dates; default: the first column that holds them")
@@ -85,21 +86,21 @@ def make_task(args):
     classify = args.data in SEQUENCES or args.sequence is not None or args.label is not None
     if args.data == ADDING:
         if args.length < 2:
-            raise data.DataError(f"--length {args.length} given; at least 2 expected: one marked value in each half")
+            raise table.DataError(f"--length {args.length} given; at least 2 expected: one marked value in each half")
         return tasks.Adding(args.length, seed=args.seed)
     if not classify:
         quiet = getattr(args, "quiet", False)
-        table = data.load(args.data, args.time, on_progress=None if quiet else options.reading())
+        table = table.load(args.data, args.time, on_progress=None if quiet else options.reading())
         task = tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, args.lags or (), args.scale)
         lags = seasonal_lags(task) if args.lags is None else ()
         if not lags:
             return task
         return tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, lags, args.scale)
     if args.data not in SEQUENCES and (args.sequence is None or args.label is None):
-        raise data.DataError("to classify sequences both are needed: --sequence COLUMN (which rows belong together) "
+        raise table.DataError("to classify sequences both are needed: --sequence COLUMN (which rows belong together) "
                              "and --label COLUMN (their class)")
     names = {name: value for name, value in (("sequence", args.sequence), ("label", args.label)) if value is not None}
-    return tasks.Classification(*data.load_sequences(args.data, inputs=args.inputs, time=args.time, **names),
+    return tasks.Classification(*table.load_sequences(args.data, inputs=args.inputs, time=args.time, **names),
                                 seed=args.seed)
 
 

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from . import data, forecasts, options, plots, tasks
-from .data import DataError
+from . import forecasts, options, plots, tasks
+from .data import table
+from .data.table import DataError
 from .formats import checkpoint
 from .fused import batch_parallel
 
@@ -131,7 +132,7 @@ def _csv(path):
 
 def write_forecast(args, model, recipe):
     """A line for each forecast value: its time (or row), how many rows ahead it is, the values, the interval."""
-    table = data.load(args.data, args.time, fill="past", on_progress=options.reading())  # nothing may look ahead
+    table = table.load(args.data, args.time, fill="past", on_progress=options.reading())  # nothing may look ahead
     windows = tasks.Windows.from_recipe(recipe, table)
     n, h, O = len(table.values), windows.horizon, len(windows.target_columns)
     if n < windows.first:
@@ -199,7 +200,7 @@ def _draw(args, table, windows, rows, values, low, high):
 def write_classes(args, model, recipe):
     """A line for each sequence: the answer and the probability of each class. No labels are needed."""
     names = {} if args.sequence is None else {"sequence": args.sequence}
-    first, second = data.load_sequences(args.data, label=None, inputs=recipe["inputs"], time=args.time, **names)
+    first, second = table.load_sequences(args.data, label=None, inputs=recipe["inputs"], time=args.time, **names)
     sequences = first if second is None else second  # of shipped data the test part
     z = logits(model, recipe, sequences, np.arange(len(sequences.labels)))
     p = np.exp(z - z.max(axis=1, keepdims=True))

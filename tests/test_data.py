@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npseq import data, text
+from npseq import data
 from npseq.data import DataError, load, load_sequences
+from npseq.data import text_table as data
 
 SHIPPED = Path(data.shipped("."))
 
@@ -213,7 +214,7 @@ def test_a_number_too_large_to_square_is_named_with_its_place(write):
 
 def test_progress_is_told_up_to_the_whole_file(write, monkeypatch):
     told = []
-    monkeypatch.setattr(text, "CELLS", 5000)
+    monkeypatch.setattr(data, "CELLS", 5000)
     load(write("x\n" + "1.5\n" * 40_000), on_progress=told.append)
     assert len(told) == 8 and told == sorted(told) and told[-1] == 1
 

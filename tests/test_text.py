@@ -6,9 +6,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from npseq import data, text
+from npseq import data
+from npseq.data import text_table as data
+from npseq.data.text_table import DataError, read_csv
 from npseq.tasks import Forecast
-from npseq.text import DataError, read_csv
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_the_size_of_the_chunks_changes_nothing(write, monkeypatch, length):
     times = np.datetime64("2024-02-25", "s") + np.arange(200) * np.timedelta64(21_600, "s")
     cells = [",".join("" if v != v else repr(float(v)) for v in row) for row in written]
     path = write("t,a,b,c\n" + "".join(f"{time.item():%m/%d/%Y %H:%M},{row}\n" for time, row in zip(times, cells)))
-    monkeypatch.setattr(text, "CELLS", 4 * length)
+    monkeypatch.setattr(data, "CELLS", 4 * length)
     table = read_csv(path)
     assert np.array_equal(table.values, written, equal_nan=True) and np.array_equal(table.times, times)
 
@@ -115,7 +116,7 @@ def test_labels_are_kept_as_text(write):
 
 def test_a_long_file_is_read_in_little_more_memory_than_its_numbers(write, monkeypatch):
     path = write("a,b\n" + "1.25,-3\n" * 150_000)
-    monkeypatch.setattr(text, "CELLS", 1000)
+    monkeypatch.setattr(data, "CELLS", 1000)
     tracemalloc.start()
     values = read_csv(path).values
     _, peak = tracemalloc.get_traced_memory()
@@ -187,7 +188,7 @@ def test_dates_in_the_usual_forms(write, first, second):
 
 
 def test_day_and_month_are_told_apart_by_all_rows_together(write, monkeypatch):
-    monkeypatch.setattr(text, "CELLS", 8)
+    monkeypatch.setattr(data, "CELLS", 8)
     days = np.datetime64("2024-01-01") + np.arange(40)
     for form in ("%d/%m/%Y", "%m/%d/%Y"):
         times = read_csv(write("t,x\n" + "".join(f"{day.item():{form}},1\n" for day in days))).times

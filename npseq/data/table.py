@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .text import DataError, Text, no_column, read_csv
+from .text_table import DataError, Text, no_column, read_csv
 
 SHIPPED = {"metro_traffic": "metro_traffic_hourly.csv"}
 SHIPPED_SEQUENCES = {"japanese_vowels": ("japanese_vowels_train.csv", "japanese_vowels_test.csv")}
