@@ -19,7 +19,7 @@ before.
 
 import sys
 
-from . import baselines, data, features, fit, optim, tasks
+from . import data, fit, optim, tasks
 from ._aliases import Aliases
 from ._version import __version__
 from .formats import checkpoint
@@ -27,8 +27,9 @@ from .formats.checkpoint import load_model as load
 from .nn import layers, losses, model
 from .nn.layers import GRU, LSTM, RNN, Embedding, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
 from .nn.model import Model
+from .tasks import baselines, features
 
-sys.meta_path.append(Aliases(__name__, {'checkpoint': 'formats.checkpoint', 'layers': 'nn.layers', 'losses': 'nn.losses', 'model': 'nn.model', 'onnx': 'formats.onnx'}))
+sys.meta_path.append(Aliases(__name__, {'baselines': 'tasks.baselines', 'checkpoint': 'formats.checkpoint', 'features': 'tasks.features', 'layers': 'nn.layers', 'losses': 'nn.losses', 'model': 'nn.model', 'onnx': 'formats.onnx'}))
 
 
 def __getattr__(name):

@@ -5,11 +5,12 @@ import sys
 
 import numpy as np
 
-from . import baselines, forecasts, options, tasks
+from . import options
 from .data import table
 from .data.table import DataError
 from .fused import batch_parallel
 from .predict import check_classes, column_options, fill_columns, load, logits
+from .tasks import baselines, multistep, windows
 from .train import comparison, confusion_table
 
 
@@ -35,7 +36,7 @@ def main(argv=None):
     try:
         model, recipe = load(args.file)
         fill_columns(args, model)
-        if args.data is None and recipe["data"] not in [*table.SHIPPED, *table.SHIPPED_SEQUENCES, tasks.Adding.name]:
+        if args.data is None and recipe["data"] not in [*table.SHIPPED, *table.SHIPPED_SEQUENCES, windows.Adding.name]:
             raise DataError(f"{args.file} was trained on {recipe['data']}: say with --data where that is, or other "
                             "data")
         args.data = args.data or recipe["data"]
@@ -53,11 +54,11 @@ def judge_forecast(args, model, recipe):
     """Lines: the error beside the baselines', the coverage of the interval, and both when forecasts are fed back."""
     if args.part == "test":  # the training's own examples and baselines, its gaps filled as they were then
         table = table.load(args.data, args.time, on_progress=options.reading())
-        task = tasks.Forecast.from_recipe(recipe, table)
+        task = windows.Forecast.from_recipe(recipe, table)
         rows, others = task.parts["test"], task.baselines()
     else:
         table = table.load(args.data, args.time, fill="past", on_progress=options.reading())
-        task = tasks.Windows.from_recipe(recipe, table)
+        task = windows.Windows.from_recipe(recipe, table)
         rows = np.arange(task.first, len(table.values) - task.horizon + 1)
         if len(rows) == 0:
             raise DataError(f"{table.name} has {len(table.values):,} rows: too few for a model that sees {task.first} "
@@ -65,7 +66,7 @@ def judge_forecast(args, model, recipe):
         columns = range(len(task.target_columns))
         last = np.stack([baselines.persistence(task.values[:, k], rows, task.horizon) for k in columns], axis=2)
         others = {"persistence": task.metrics(last.reshape(len(rows), -1), rows)}
-    forecast = forecasts.outputs(model, task, rows)
+    forecast = multistep.outputs(model, task, rows)
     lines = [f"{table.name}: {note}" for note in table.notes]
     lines += [f"{len(rows):,} examples, {_part(args, table.name)}", "",
               comparison(model.kind, task.metrics(forecast, rows), others)]
@@ -74,12 +75,12 @@ def judge_forecast(args, model, recipe):
     share = f"the {args.interval:.0%} interval"
     residuals = task.to_units(task.targets(rows)) - forecast
     lines += ["", f"{share}, from the residuals of the validation part, holds "
-              f"{_inside(residuals, *forecasts.interval(model, args.interval)):.1%} of the values"]
-    ahead = forecasts.residuals_ahead(model, recipe, table, rows[0], rows[-1] + task.horizon)
+              f"{_inside(residuals, *multistep.interval(model, args.interval)):.1%} of the values"]
+    ahead = multistep.residuals_ahead(model, recipe, table, rows[0], rows[-1] + task.horizon)
     steps = ahead.shape[1]
     if steps > task.horizon:
         lines.append(f"forecasts fed back for {steps} rows: RMSE {np.sqrt((ahead ** 2).mean()):.4g}; {share} holds "
-                     f"{_inside(ahead, *forecasts.interval(model, args.interval, steps)):.1%}")
+                     f"{_inside(ahead, *multistep.interval(model, args.interval, steps)):.1%}")
     return lines
 
 
@@ -100,13 +101,13 @@ def judge_classes(args, model, recipe):
                                       **{name: value for name, value in names.items() if value})
     check_classes(train, recipe)
     if args.part == "test":
-        task = tasks.Classification(train, test, model.metadata["seed"])
+        task = windows.Classification(train, test, model.metadata["seed"])
         sequences, rows = task.sequences, task.parts["test"]
     else:
         sequences = train if test is None else train.followed_by(test)
         rows = np.arange(len(sequences.labels))
     truth = np.array([recipe["classes"].index(name) for name in sequences.classes])[sequences.labels[rows]]
-    results = tasks.class_metrics(truth, logits(model, recipe, sequences, rows).argmax(axis=1), len(recipe["classes"]))
+    results = windows.class_metrics(truth, logits(model, recipe, sequences, rows).argmax(axis=1), len(recipe["classes"]))
     most = {"accuracy": float(np.bincount(truth).max() / len(truth))}
     return [f"{len(rows):,} sequences, {_part(args, sequences.name)}", "",
             comparison(model.kind, results, {"one answer for all": most}), confusion_table(results, recipe["classes"])]
@@ -114,9 +115,9 @@ def judge_classes(args, model, recipe):
 
 def judge_adding(args, model, recipe):
     """Lines: the mean squared error beside chance, on the test part that the training's seed makes."""
-    if args.data != tasks.Adding.name:
+    if args.data != windows.Adding.name:
         raise DataError(f"{args.file} was trained on the adding problem: leave out --data")
-    task = tasks.Adding(recipe["length"], recipe["count"], recipe["seed"], recipe["held_out"])
+    task = windows.Adding(recipe["length"], recipe["count"], recipe["seed"], recipe["held_out"])
     rows = task.parts["test"]
     results = task.metrics(model.outputs(task.batch(rows, model.dtype).x), rows)
     return [f"{len(rows):,} sequences, the test part", "", comparison(model.kind, results, task.baselines())]

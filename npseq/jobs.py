@@ -4,10 +4,11 @@ import argparse
 
 import numpy as np
 
-from . import features, optim, options, tasks
+from . import optim, options
 from .data import table
 from .nn.losses import LOSSES
 from .nn.model import MODELS, Model
+from .tasks import features, windows
 
 ADDING, SEQUENCES = "adding", table.SHIPPED_SEQUENCES
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
@@ -87,20 +88,20 @@ def make_task(args):
     if args.data == ADDING:
         if args.length < 2:
             raise table.DataError(f"--length {args.length} given; at least 2 expected: one marked value in each half")
-        return tasks.Adding(args.length, seed=args.seed)
+        return windows.Adding(args.length, seed=args.seed)
     if not classify:
         quiet = getattr(args, "quiet", False)
         table = table.load(args.data, args.time, on_progress=None if quiet else options.reading())
-        task = tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, args.lags or (), args.scale)
+        task = windows.Forecast(table, args.target, args.inputs, args.window, args.horizon, args.lags or (), args.scale)
         lags = seasonal_lags(task) if args.lags is None else ()
         if not lags:
             return task
-        return tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, lags, args.scale)
+        return windows.Forecast(table, args.target, args.inputs, args.window, args.horizon, lags, args.scale)
     if args.data not in SEQUENCES and (args.sequence is None or args.label is None):
         raise table.DataError("to classify sequences both are needed: --sequence COLUMN (which rows belong together) "
                              "and --label COLUMN (their class)")
     names = {name: value for name, value in (("sequence", args.sequence), ("label", args.label)) if value is not None}
-    return tasks.Classification(*table.load_sequences(args.data, inputs=args.inputs, time=args.time, **names),
+    return windows.Classification(*table.load_sequences(args.data, inputs=args.inputs, time=args.time, **names),
                                 seed=args.seed)
 
 

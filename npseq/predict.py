@@ -12,11 +12,12 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from . import forecasts, options, plots, tasks
+from . import options, plots
 from .data import table
 from .data.table import DataError
 from .formats import checkpoint
 from .fused import batch_parallel
+from .tasks import multistep, windows
 
 SHOWN, BEFORE = 336, 168  # rows of forecasts, and of data before the first of --steps, in the picture
 
@@ -133,21 +134,21 @@ def _csv(path):
 def write_forecast(args, model, recipe):
     """A line for each forecast value: its time (or row), how many rows ahead it is, the values, the interval."""
     table = table.load(args.data, args.time, fill="past", on_progress=options.reading())  # nothing may look ahead
-    windows = tasks.Windows.from_recipe(recipe, table)
+    windows = windows.Windows.from_recipe(recipe, table)
     n, h, O = len(table.values), windows.horizon, len(windows.target_columns)
     if n < windows.first:
         raise DataError(f"{table.name} has {n:,} rows: too few for a model that sees {windows.first}")
     if args.steps:
         rows, ahead = n + np.arange(args.steps), np.arange(args.steps)
-        values = forecasts.feed_back(model, recipe, table, np.array([n]), args.steps)[0]
+        values = multistep.feed_back(model, recipe, table, np.array([n]), args.steps)[0]
     else:
         first = np.arange(windows.first, n + 1)
         rows, ahead = (first[:, None] + np.arange(h)).reshape(-1), np.tile(np.arange(h), len(first))
-        values = forecasts.outputs(model, windows, first).reshape(-1, O)
+        values = multistep.outputs(model, windows, first).reshape(-1, O)
     low = high = None
     lines = [f"{table.name}: {note}" for note in table.notes]
     if args.interval:
-        add = forecasts.interval(model, args.interval, args.steps)
+        add = multistep.interval(model, args.interval, args.steps)
         low, high = (values + part.reshape(-1, O)[ahead] for part in add)
         if (unknown := int(np.isnan(low[:, 0]).sum())):
             lines.append(f"no interval for the last {unknown:,} of {len(rows):,} rows: the errors of forecasts so far "

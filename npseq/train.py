@@ -19,12 +19,13 @@ import time
 
 import numpy as np
 
-from npseq import forecasts, jobs, options, parallel, plots, resume
+from npseq import jobs, options, parallel, plots, resume
 from npseq._version import __version__
 from npseq.fit import Diverged, fit, fit_lbfgs, predict
 from npseq.formats import checkpoint
 from npseq.fused import batch_parallel
 from npseq.nn.model import MODELS
+from npseq.tasks import multistep
 
 
 def parser():
@@ -180,7 +181,7 @@ def run(argv, ranks=None):
     with batch_parallel.limited(thread_count):
         if root:
             # a forecast's file also has what intervals are made of; a file of another run may stand there
-            save_best(progress, **(forecasts.residual_quantiles(model, task) if task.kind == "forecast" else {}))
+            save_best(progress, **(multistep.residual_quantiles(model, task) if task.kind == "forecast" else {}))
             model = checkpoint.load_model(path)  # what was kept is what is tested
             baselines = task.baselines()
         predictions = ranks.predict(model, task, test) if ranks else predict(model, task, test)

@@ -5,12 +5,13 @@ import json
 
 import numpy as np
 import pytest
+from npseq.model import Model
 from test_train import small_csv, status  # noqa: F401
 
 import npseq
-from npseq import checkpoint, cli, data, evaluate, forecasts, predict, tasks
+from npseq import checkpoint, cli, data, evaluate, predict, tasks
 from npseq.evaluate import main as evaluate_main
-from npseq.model import Model
+from npseq.tasks import multistep
 
 HORIZON = 3
 
@@ -64,7 +65,7 @@ def test_steps_go_beyond_the_end_of_the_data_feeding_forecasts_back(trained, sma
     first = np.array([[float(row["load"])] for row in rows[:HORIZON]])
     longer = data.Table(table.name, np.concatenate([table.values, first]), table.columns, table.step, table.start)
     windows = tasks.Windows.from_recipe(model.metadata["recipe"], longer)
-    again = forecasts.outputs(model, windows, np.array([n + HORIZON]))[0]
+    again = multistep.outputs(model, windows, np.array([n + HORIZON]))[0]
     assert np.allclose(again, [float(row["load"]) for row in rows[HORIZON:2 * HORIZON]], rtol=1e-5)
     assert all(float(r["load_low"]) < float(r["load"]) < float(r["load_high"]) for r in rows)
 
@@ -80,19 +81,19 @@ def test_no_interval_is_invented_further_ahead_than_was_measured(trained, small_
 def test_feeding_back_from_many_rows_is_feeding_back_from_each(trained, small_csv):  # noqa: F811
     model, table = npseq.load(trained), data.load(small_csv)
     recipe, origins = model.metadata["recipe"], np.array([60, 61, 75, 160, 300, len(table.values)])
-    together = forecasts.feed_back(model, recipe, table, origins, 7)
+    together = multistep.feed_back(model, recipe, table, origins, 7)
     for k, origin in enumerate(origins):
-        alone = forecasts.feed_back(model, recipe, table, origins[k:k + 1], 7)
+        alone = multistep.feed_back(model, recipe, table, origins[k:k + 1], 7)
         assert np.allclose(together[k], alone[0], rtol=1e-6)
         windows = tasks.Windows.from_recipe(recipe, table)
-        assert np.allclose(alone[0, :HORIZON, 0], forecasts.outputs(model, windows, np.array([origin]))[0], rtol=1e-6)
+        assert np.allclose(alone[0, :HORIZON, 0], multistep.outputs(model, windows, np.array([origin]))[0], rtol=1e-6)
 
 
 def test_forecasts_fed_back_use_nothing_after_their_origin(trained, small_csv):  # noqa: F811
     model, table = npseq.load(trained), data.load(small_csv)
-    before = forecasts.feed_back(model, model.metadata["recipe"], table, np.array([200]), 12)
+    before = multistep.feed_back(model, model.metadata["recipe"], table, np.array([200]), 12)
     table.values[200:] = 1e6
-    assert np.array_equal(before, forecasts.feed_back(model, model.metadata["recipe"], table, np.array([200]), 12))
+    assert np.array_equal(before, multistep.feed_back(model, model.metadata["recipe"], table, np.array([200]), 12))
 
 
 def test_other_inputs_keep_their_last_value_when_forecasts_are_fed_back(tmp_path):
@@ -105,7 +106,7 @@ def test_other_inputs_keep_their_last_value_when_forecasts_are_fed_back(tmp_path
     values = [*map(list, table.values)]
     for _ in range(4):
         values.append([float(model.predict(np.array(values[-5:]))[0]), table.values[-1, 1]])
-    forecast = forecasts.feed_back(model, model.metadata["recipe"], table, np.array([200]), 4)
+    forecast = multistep.feed_back(model, model.metadata["recipe"], table, np.array([200]), 4)
     assert np.allclose(forecast[0, :, 0], np.array(values)[200:, 0], rtol=1e-4)
 
 
@@ -114,7 +115,7 @@ def test_the_interval_holds_its_share_of_the_validation_part(trained, small_csv)
     rows = task.parts["validation"]
     forecast, actual = model.predict(task.windows(rows)), task.to_units(task.targets(rows))
     for share in (0.5, 0.9):
-        low, high = forecasts.interval(model, share)
+        low, high = multistep.interval(model, share)
         inside = ((forecast + low <= actual) & (actual <= forecast + high)).mean(axis=0)
         assert np.abs(inside - share).max() < 0.04
 

@@ -7,9 +7,9 @@ model was not fitted to: split conformal prediction without its correction for s
 
 import numpy as np
 
-from . import options
-from .data.table import DataError, Table
-from .tasks import Windows
+from .. import options
+from ..data.table import DataError, Table
+from .windows import Windows
 
 LEVELS = np.linspace(0, 1, 201)  # quantiles kept of the residuals of each value of the horizon
 AHEAD, AHEAD_LEVELS = 48, np.linspace(0, 1, 41)  # rows and quantiles kept for forecasts that are fed back

@@ -7,8 +7,8 @@ rows, and nothing at or after a row is used to predict it. Autoregressions are f
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ..fused import batch_parallel
 from .features import WEEK, moments, second_of_week
-from .fused import batch_parallel
 
 CHUNK = 4096  # rows of lagged values in memory at a time
 LONGEST = 336  # the most lags, and slots of the week, of an autoregression

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..data.table import DataError
 from . import baselines, features
-from .data.table import DataError
 
 CHUNK = 1 << 16  # examples whose errors are in memory at a time
 LARGEST_Z = 1e15  # its square, summed over a batch, is finite in float32
