@@ -19,7 +19,7 @@ before.
 
 import sys
 
-from . import data, fit, optim, tasks
+from . import data, optim, tasks
 from ._aliases import Aliases
 from ._version import __version__
 from .formats import checkpoint
@@ -28,8 +28,9 @@ from .nn import layers, losses, model
 from .nn.layers import GRU, LSTM, RNN, Embedding, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
 from .nn.model import Model
 from .tasks import baselines, features
+from .training import fit
 
-sys.meta_path.append(Aliases(__name__, {'baselines': 'tasks.baselines', 'checkpoint': 'formats.checkpoint', 'features': 'tasks.features', 'layers': 'nn.layers', 'losses': 'nn.losses', 'model': 'nn.model', 'onnx': 'formats.onnx'}))
+sys.meta_path.append(Aliases(__name__, {'baselines': 'tasks.baselines', 'checkpoint': 'formats.checkpoint', 'features': 'tasks.features', 'fit': 'training.fit', 'layers': 'nn.layers', 'losses': 'nn.losses', 'model': 'nn.model', 'onnx': 'formats.onnx', 'parallel': 'training.mpi'}))
 
 
 def __getattr__(name):

@@ -3,7 +3,8 @@
 import importlib
 import sys
 
-from . import options, parallel
+from . import options
+from .training import mpi
 
 COMMANDS = {
     "train": ("npseq.train", "train a model and keep its best weights"),
@@ -39,7 +40,7 @@ def main(argv=None):
         given = f"unknown command {argv[0]!r}" if argv else "no command given"
         print(f"npseq: error: {given}; one of {', '.join(COMMANDS)} expected (npseq -h)", file=sys.stderr)
         return 2
-    if argv[0] != "train" and parallel.launched():
+    if argv[0] != "train" and mpi.launched():
         print(f"npseq: error: npseq {argv[0]} runs in one process; only npseq train shares its work over MPI",
               file=sys.stderr)
         return 2

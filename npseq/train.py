@@ -19,13 +19,14 @@ import time
 
 import numpy as np
 
-from npseq import jobs, options, parallel, plots, resume
+from npseq import jobs, options, plots
 from npseq._version import __version__
-from npseq.fit import Diverged, fit, fit_lbfgs, predict
 from npseq.formats import checkpoint
 from npseq.fused import batch_parallel
 from npseq.nn.model import MODELS
 from npseq.tasks import multistep
+from npseq.training import mpi, resume
+from npseq.training.fit import Diverged, fit, fit_lbfgs, predict
 
 
 def parser():
@@ -53,8 +54,8 @@ def parser():
 def main(argv=None):
     """Run the command; -> exit status (0 done, 2 usage or data, 3 diverged, 130 interrupted)."""
     try:
-        ranks = parallel.find()
-    except parallel.ParallelError as error:
+        ranks = mpi.find()
+    except mpi.ParallelError as error:
         parser().error(str(error))
     if ranks is None:
         return run(argv)
@@ -108,7 +109,7 @@ def run(argv, ranks=None):
             ranks.check_parameters(model)
         elif problem:
             raise ValueError(problem)
-    except (parallel.ParallelError, ValueError) as error:
+    except (mpi.ParallelError, ValueError) as error:
         if root:
             p.error(str(error))
         return options.USAGE
@@ -152,8 +153,8 @@ def run(argv, ranks=None):
     thread_count = args.threads or 1  # of BLAS; the optimized layers split wide batches themselves
     learner, examples = model, task
     if ranks:
-        examples = parallel.SharedTask(task, ranks)
-        learner = parallel.SharedModel(model, examples, ranks)
+        examples = mpi.SharedTask(task, ranks)
+        learner = mpi.SharedModel(model, examples, ranks)
     try:
         with batch_parallel.limited(thread_count):
             if optimizer is None:

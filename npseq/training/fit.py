@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import optim
+from .. import optim
 
 
 class Diverged(ArithmeticError):

@@ -7,8 +7,8 @@ A run continued from it gives the files of a run that was never interrupted, byt
 
 import numpy as np
 
+from ..formats import checkpoint
 from .fit import Progress
-from .formats import checkpoint
 
 # Options that may differ when a run is continued; every other one must be as it was.
 FREE = {"epochs", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot"}

@@ -24,8 +24,8 @@ import sys
 
 import numpy as np
 
+from ..options import UNEXPECTED
 from .fit import predict
-from .options import UNEXPECTED
 
 # Where launchers tell the processes that they start how many there are.
 SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"
