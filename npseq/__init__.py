@@ -30,7 +30,7 @@ from .nn.model import Model
 from .tasks import baselines, features
 from .training import fit
 
-sys.meta_path.append(Aliases(__name__, {'baselines': 'tasks.baselines', 'checkpoint': 'formats.checkpoint', 'features': 'tasks.features', 'fit': 'training.fit', 'layers': 'nn.layers', 'losses': 'nn.losses', 'model': 'nn.model', 'onnx': 'formats.onnx', 'parallel': 'training.mpi'}))
+sys.meta_path.append(Aliases(__name__, {'baselines': 'tasks.baselines', 'checkpoint': 'formats.checkpoint', 'features': 'tasks.features', 'fit': 'training.fit', 'layers': 'nn.layers', 'losses': 'nn.losses', 'model': 'nn.model', 'onnx': 'formats.onnx', 'parallel': 'training.mpi', 'rtrl': 'gradcheck.rtrl'}))
 
 
 def __getattr__(name):

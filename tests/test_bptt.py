@@ -9,7 +9,7 @@ import pytest
 from npseq import bptt, fused
 from npseq.bptt import Weights
 from npseq.cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
-from npseq.report import relative_error
+from npseq.gradcheck.result import relative_error
 
 CELLS = [RNNCell, ReLURNNCell, LSTMCell, GRUCell]
 T, B, I, H = 6, 3, 2, 4

@@ -8,7 +8,7 @@ from torch_witness import KINDS, as_tuple, draw_state, make_layer
 
 import npseq
 from npseq.gradcheck import check_layer
-from npseq.report import relative_error
+from npseq.gradcheck.result import relative_error
 
 
 @pytest.mark.parametrize("k", [1, 3, 11, 12, "sqrt"])

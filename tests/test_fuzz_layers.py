@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from test_lengths import Run, assert_same, check_against_singles, check_halves  # noqa: E402
 from torch_witness import KINDS, as_tuple, draw_state, make_layer, make_torch, run_npseq, run_torch  # noqa: E402
 
-from npseq.gradcheck import check_layer  # noqa: E402
-from npseq.report import relative_error  # noqa: E402
+from npseq.gradcheck import check_layer
+from npseq.gradcheck.result import relative_error  # noqa: E402
 
 pytestmark = pytest.mark.wide
 thoroughly = settings(max_examples=300, deadline=None, derandomize=True, database=None)

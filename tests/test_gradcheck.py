@@ -15,9 +15,9 @@ import npseq
 from npseq import gradcheck
 from npseq.cells import GRUCell, LSTMCell, RNNCell, gate_blocks, sigmoid
 from npseq.gradcheck import check, check_cell, check_layer, hessian_vector_product
+from npseq.gradcheck.planted_bugs import BUGS, plant
+from npseq.gradcheck.result import relative_error
 from npseq.nn.recurrent import Recurrent
-from npseq.planted import BUGS, plant
-from npseq.report import relative_error
 
 X = np.array([[0.3, -0.7, 1.1], [2.0, 0.4, -0.2]])
 

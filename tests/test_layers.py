@@ -7,7 +7,7 @@ import pytest
 from torch_witness import KINDS, draw_state, make_layer, make_torch, run_npseq, run_torch
 
 from npseq.gradcheck import check_layer
-from npseq.report import relative_error
+from npseq.gradcheck.result import relative_error
 
 TWINS = ["plain", "optimized"]
 UNBROKEN = 1e-14  # a factor of 10 under the checker's threshold

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from npseq.layers import Embedding, Linear
 
 from npseq.gradcheck import check
-from npseq.layers import Embedding, Linear
-from npseq.report import relative_error
+from npseq.gradcheck.result import relative_error
 
 
 @pytest.mark.parametrize("bias", [True, False])

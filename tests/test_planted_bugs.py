@@ -8,8 +8,8 @@ from torch_witness import KINDS, make_layer
 
 import npseq
 from npseq.gradcheck import check_initialisation, check_layer
-from npseq.planted import BUGS, Case, plant
-from npseq.report import relative_error
+from npseq.gradcheck.planted_bugs import BUGS, Case, plant
+from npseq.gradcheck.result import relative_error
 
 TWINS = ["plain", pytest.param("optimized", marks=pytest.mark.wide)]
 THRESHOLD = 1e-13

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from npseq.layers import truncated_bptt
 from torch_witness import KINDS, as_tuple, draw_state, make_layer
 
-from npseq.layers import truncated_bptt
-from npseq.report import relative_error
+from npseq.gradcheck.result import relative_error
 
 T, B = 7, 3
 

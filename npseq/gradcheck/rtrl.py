@@ -16,7 +16,7 @@ Computation 1, 1989.
 
 import numpy as np
 
-from .bptt import Weights
+from ..bptt import Weights
 
 
 def gradient_forward_in_time(cell, weights, x, state, d_hs, d_state):

@@ -22,11 +22,12 @@ import sys
 
 import numpy as np
 
-from . import options, planted
-from .nn import losses
-from .nn.model import MODELS
-from .nn.recurrent import Recurrent
-from .report import ALIKE, Result, compare, describe, describe_steps, largest, relative_error
+from .. import options
+from ..nn import losses
+from ..nn.model import MODELS
+from ..nn.recurrent import Recurrent
+from . import planted_bugs
+from .result import ALIKE, Result, compare, describe, describe_steps, largest, relative_error
 
 STEP = 1e-30  # of the complex step: any h with h² below the rounding of f will do
 THRESHOLD = {"complex": 1e-13, "central": 1e-6}
@@ -244,7 +245,7 @@ def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=Fals
     if not result.ok:
         padding = None if lengths is None else np.arange(T)[:, None] >= np.asarray(lengths)
         gates = {name: layer.cell.gates for name in given if name.startswith(("weight_ih", "weight_hh", "bias"))}
-        case = planted.Case(layer, T, B, lengths, with_state, training)
+        case = planted_bugs.Case(layer, T, B, lengths, with_state, training)
         result.diagnosis = _known_bugs(case, given, expected,
                                        lambda layer: gradients(layer, forward(layer, x, state)[2]))
         result.diagnosis += _patterns(result, given, expected, gates, "x", padding)
@@ -334,13 +335,13 @@ def _patterns(result, given, expected, gates, steps_of=None, padding=None):
 
 def _known_bugs(case, given, expected, gradients):
     """Does npseq's own layer, with one of the planted bugs, give the very same wrong gradient?"""
-    reference = planted.plain(case.layer)
+    reference = planted_bugs.plain(case.layer)
     if reference is None:
         return []
     lines = []
-    for name, bug in planted.BUGS.items():
+    for name, bug in planted_bugs.BUGS.items():
         if bug.acts(case._replace(layer=reference)):
-            wrong = gradients(planted.plant(name, reference))
+            wrong = gradients(planted_bugs.plant(name, reference))
             if (any(relative_error(wrong[array], expected[array]) > ALIKE for array in expected)
                     and all(relative_error(given[array], wrong[array]) < ALIKE for array in expected)):
                 lines.append(f"equal to the gradient when {bug.what} ({name})")
@@ -368,7 +369,7 @@ def _parser():
                         help="complex step, or the textbook's central differences (default: %(default)s)")
     parser.add_argument("--seed", type=options.natural, default=0,
                         help="of weights, data and masks (default: %(default)s)")
-    parser.add_argument("--break", dest="bug", type=lambda text: text.replace("_", "-"), choices=list(planted.BUGS),
+    parser.add_argument("--break", dest="bug", type=lambda text: text.replace("_", "-"), choices=list(planted_bugs.BUGS),
                         metavar="BUG", help="plant a bug, in configurations in which it acts, and see it caught")
     parser.add_argument("--list-bugs", action="store_true", help="the bugs that --break takes, one a line")
     return parser
@@ -387,11 +388,11 @@ def _cases(arguments):
             layer = MODELS[name](2, 3, num_layers=L, bidirectional=D == 2, rng=arguments.seed, **extra)
             text = f"{name} layers={L} directions={D} lengths={ends}" + "".join(f" {k}={v}" for k, v in extra.items())
             lengths = LENGTHS if ends == "mixed" else None
-            yield text, planted.Case(layer, max(LENGTHS), len(LENGTHS), lengths, training=L > 1)
+            yield text, planted_bugs.Case(layer, max(LENGTHS), len(LENGTHS), lengths, training=L > 1)
 
 
 def _check_case(case, arguments):
-    layer = planted.plant(arguments.bug, case.layer) if arguments.bug else case.layer
+    layer = planted_bugs.plant(arguments.bug, case.layer) if arguments.bug else case.layer
     result = check_layer(layer, T=case.T, B=case.B, lengths=case.lengths, training=case.training,
                          method=arguments.method, rng=arguments.seed)
     result.faults += check_initialisation(layer)
@@ -410,11 +411,11 @@ def main(argv=None):
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.list_bugs:
-        width = max(map(len, planted.BUGS))
-        for bug in planted.BUGS.values():
+        width = max(map(len, planted_bugs.BUGS))
+        for bug in planted_bugs.BUGS.values():
             print(f"{bug.name:{width}}  {bug.what}")
         return options.OK
-    acts = planted.BUGS[arguments.bug].acts if arguments.bug else lambda case: True
+    acts = planted_bugs.BUGS[arguments.bug].acts if arguments.bug else lambda case: True
     checks = [(text, _check_case, case) for text, case in _cases(arguments) if acts(case)]
     if not checks:
         parser.error(f"{arguments.bug} acts in none of these configurations; "

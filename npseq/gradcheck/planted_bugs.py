@@ -11,9 +11,9 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
-from . import bptt
-from .cells import ReLURNNCell, RNNCell, gate_blocks, sigmoid
-from .nn.layers import GRU, LSTM, RNN
+from .. import bptt
+from ..cells import ReLURNNCell, RNNCell, gate_blocks, sigmoid
+from ..nn.layers import GRU, LSTM, RNN
 
 CLIP_NORM = 0.1  # bound of the planted clipping
 

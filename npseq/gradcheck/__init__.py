@@ -1,0 +1,12 @@
+"""Gradient checks so strict that a wrong gradient cannot pass."""
+
+from .checks import (
+                     check,
+                     check_cell,
+                     check_initialisation,
+                     check_layer,
+                     hessian_vector_product,
+                     main,
+                     numerical_gradient,
+)
+from .result import ArrayError, Result, relative_error
