@@ -14,7 +14,8 @@ import pytest
 from test_train import small_csv, status  # noqa: F401
 
 import npseq
-from npseq import compare, flow, plots, predict
+from npseq import compare, plots, predict
+from npseq.explain import gradient_flow
 from npseq.gradcheck import relative_error
 
 SMALL = ["--epochs", "2", "--hidden-size", "4"]
@@ -89,7 +90,7 @@ def test_the_flow_is_the_norm_of_the_gradient_at_every_step(kind):
     layer = getattr(npseq, kind)(2, 3, dtype=np.float64, rng=0)
     rng = np.random.default_rng(0)
     x, d_h = rng.normal(size=(5, 4, 2)), rng.normal(size=(4, 3))
-    norms = flow.gradient_flow(layer, x, d_h).norms
+    norms = gradient_flow.gradient_flow(layer, x, d_h).norms
     for t in range(5):  # the last 5 − t steps by themselves: their initial state's gradient
         _, state, _ = layer.forward(x[:t]) if t else (None, None, None)
         _, _, tape = layer.forward(x[t:], state)
@@ -103,7 +104,7 @@ def test_saturation_counts_gates_near_0_and_1():
     layer = npseq.LSTM(1, 2, dtype=np.float64, rng=0)
     layer.theta[...] = 0
     layer.params["bias_ih_l0"][...] = [9, 9, -9, 0, 5, 5, 0, 0]  # i open, f half shut, o neither
-    gates = flow.gradient_flow(layer, np.zeros((3, 1, 1)), np.ones((1, 2))).gates
+    gates = gradient_flow.gradient_flow(layer, np.zeros((3, 1, 1)), np.ones((1, 2))).gates
     assert {gate: shares.tolist() for gate, shares in gates.items()} == {
         "i": [[0, 1]] * 3, "f": [[0.5, 0]] * 3, "o": [[0, 0]] * 3}
 
@@ -113,13 +114,13 @@ def test_a_gate_that_is_always_open_carries_the_cells_gradient_whole_and_one_tha
     layer.theta[...] = 0
     for bias, carried in [(40.0, True), (-40.0, False)]:
         layer.params["bias_ih_l0"][2:4] = bias
-        c = flow.gradient_flow(layer, np.zeros((20, 1, 1)), np.ones((1, 2))).norms["c"]
+        c = gradient_flow.gradient_flow(layer, np.zeros((20, 1, 1)), np.ones((1, 2))).norms["c"]
         assert c[0] == 0 and (c[1:] == (c[1] if carried else 0)).all() and (c[1] > 0) == carried
 
 
 def test_the_rnns_gradient_vanishes_and_explodes_and_the_lstms_cell_state_carries_it(tmp_path, capsys):
     out = tmp_path / "flow.csv"
-    assert flow.main(["--models", "rnn,lstm", "--epochs", "1", "--output", str(out)]) == 0
+    assert gradient_flow.main(["--models", "rnn,lstm", "--epochs", "1", "--output", str(out)]) == 0
     with open(out) as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["panel", "model", "quantity", "steps_before_the_loss", "value"]
@@ -140,14 +141,14 @@ def test_the_rnns_gradient_vanishes_and_explodes_and_the_lstms_cell_state_carrie
 @pytest.mark.parametrize("data", [["--data", "japanese_vowels"], ["--data", "SMALL"]])
 def test_flow_takes_every_task(small_csv, data, capsys):  # noqa: F811
     argv = [small_csv if word == "SMALL" else word for word in data]
-    assert flow.main(["--models", "gru", "--epochs", "1", "--hidden-size", "4", *argv]) == 0
+    assert gradient_flow.main(["--models", "gru", "--epochs", "1", "--hidden-size", "4", *argv]) == 0
     assert capsys.readouterr().out.count("gru ∂h") == 3
 
 
 @pytest.mark.parametrize("argv, word", [(["--models", "rnn,transformer"], "transformer"), (["--gain", "0"], "--gain"),
                                         (["--data", "absent.csv"], "absent.csv"), (["--plot", "picture.bmp"], ".png")])
 def test_flow_refuses_in_one_line(capsys, argv, word):
-    assert ended(flow.main, argv) == 2
+    assert ended(gradient_flow.main, argv) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and word in message
 
@@ -168,7 +169,7 @@ def test_every_picture_is_drawn(tmp_path, small_csv, ending, capsys):  # noqa: F
     assert predict.main([*use, "--plot", picture("one_ahead")]) == 0
     assert compare.main(["--models", "rnn", "--seeds", "1", "--data", small_csv, "--plot", picture("curves"),
                          *SMALL]) == 0
-    assert flow.main(["--models", "rnn,lstm", "--length", "6", "--epochs", "1", "--plot", picture("flow")]) == 0
+    assert gradient_flow.main(["--models", "rnn,lstm", "--length", "6", "--epochs", "1", "--plot", picture("flow")]) == 0
     for name in ("forecast", "table", "beyond", "one_ahead", "curves", "flow"):
         content = (tmp_path / f"{name}.{ending}").read_bytes()
         assert len(content) > 5000 and content.startswith(b"\x89PNG" if ending == "png" else b"<?xml")

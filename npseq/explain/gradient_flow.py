@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import bptt, jobs, optim, options, plots
-from .fused import batch_parallel
-from .nn import losses
-from .nn.model import Model
-from .training.fit import Diverged, fit
+from .. import bptt, jobs, optim, options, plots
+from ..fused import batch_parallel
+from ..nn import losses
+from ..nn.model import Model
+from ..training.fit import Diverged, fit
 
 DEFAULT = ["rnn", "lstm", "gru"]  # an optimized twin has the same gradients
 LOGISTIC = "ifozr"  # letters of the gates that are between 0 and 1

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import bptt, options
-from .cells import GRUCell, LSTMCell, RNNCell, sigmoid
+from .. import bptt, options
+from ..cells import GRUCell, LSTMCell, RNNCell, sigmoid
 
 EXAMPLE = "example: npseq explain --model lstm --hidden-size 2 --steps 2 --only dW_h"
 STEP, AGREE = 1e-30, 1e-13

@@ -1,0 +1,3 @@
+"""Material to learn from, computed by the code itself."""
+
+from .worked_example import BACKWARD, CELLS, FORWARD, Network, disagreements, explain, main, render
