@@ -26,11 +26,12 @@ def torch_job(kind, folder, batch_size):
     import numpy as np
     import torch
 
-    from npseq import data, jobs, train
+    from npseq import data, train
+    from npseq.cli import experiment
     from npseq.tasks import Forecast
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     args = train.parser().parse_args([])
-    task = jobs.make_task(args)
+    task = experiment.make_task(args)
     assert isinstance(task, Forecast) and data
     torch.manual_seed(0)
     rng = np.random.default_rng(0)

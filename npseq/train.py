@@ -19,8 +19,8 @@ import time
 
 import numpy as np
 
-from npseq import jobs, options, plots
 from npseq._version import __version__
+from npseq.cli import arguments, experiment, plots
 from npseq.formats import checkpoint
 from npseq.fused import batch_parallel
 from npseq.nn.model import MODELS
@@ -30,15 +30,15 @@ from npseq.training.fit import Diverged, fit, fit_lbfgs, predict
 
 
 def parser():
-    p = options.Parser(prog="npseq train", description="Train a recurrent network and keep its best weights.",
+    p = arguments.Parser(prog="npseq train", description="Train a recurrent network and keep its best weights.",
                        epilog="example: npseq train --model lstm --epochs 10")
-    p.add_argument("--model", default="lstm", type=options.name, choices=list(MODELS), help="default: lstm")
-    p.add_argument("--epochs", default=10, type=options.positive_int, metavar="N", help="default: 10")
-    p.add_argument("--hidden-size", default=32, type=options.positive_int, metavar="N", help="default: 32")
-    p.add_argument("--lr", default=0.001, type=options.positive, metavar="RATE", help="learning rate; default: 0.001")
-    jobs.add_data_options(p)
-    jobs.add_model_options(p)
-    jobs.add_training_options(p)
+    p.add_argument("--model", default="lstm", type=arguments.name, choices=list(MODELS), help="default: lstm")
+    p.add_argument("--epochs", default=10, type=arguments.positive_int, metavar="N", help="default: 10")
+    p.add_argument("--hidden-size", default=32, type=arguments.positive_int, metavar="N", help="default: 32")
+    p.add_argument("--lr", default=0.001, type=arguments.positive, metavar="RATE", help="learning rate; default: 0.001")
+    experiment.add_data_options(p)
+    experiment.add_model_options(p)
+    experiment.add_training_options(p)
     o = p.add_argument_group("output")
     o.add_argument("--out-dir", default=".", metavar="FOLDER", help="for the weights; default: the current folder")
     o.add_argument("--report", metavar="FILE.json", help="write the results there")
@@ -81,22 +81,22 @@ def run(argv, ranks=None):
         last = None
         if args.resume:
             last = resume.read(args.resume)
-            resume.settle_options(args, options.given(parser(), argv), last, args.resume)
+            resume.settle_options(args, arguments.given(parser(), argv), last, args.resume)
             args.checkpoint = True  # a run that was to be continued goes on being so
         if (args.checkpoint or args.resume) and args.optimizer == "lbfgs":
             raise ValueError("--optimizer lbfgs cannot be continued: leave out --checkpoint and --resume")
-        task = jobs.make_task(args)
+        task = experiment.make_task(args)
         rng = np.random.default_rng(args.seed)
-        model = jobs.make_model(args, task, rng)
-        optimizer = jobs.make_optimizer(args, model)
-        schedule = jobs.make_schedule(args, -(-len(task.parts["train"]) // args.batch_size))
+        model = experiment.make_model(args, task, rng)
+        optimizer = experiment.make_optimizer(args, model)
+        schedule = experiment.make_schedule(args, -(-len(task.parts["train"]) // args.batch_size))
         fingerprint = task.fingerprint() if args.checkpoint or last or ranks else None
         progress = last and resume.restore(last, args, model, optimizer, schedule, rng, fingerprint, args.resume)
         if args.plot:
             plots.check(args.plot)
         for file in (args.report, args.history, args.plot, os.path.join(args.out_dir, f"rnn_{args.model}_best.pth")):
             if file and root:
-                options.check_file(file)
+                arguments.check_file(file)
     except (OSError, ValueError) as error:
         problem = str(error)
     except MemoryError:
@@ -112,7 +112,7 @@ def run(argv, ranks=None):
     except (mpi.ParallelError, ValueError) as error:
         if root:
             p.error(str(error))
-        return options.USAGE
+        return arguments.USAGE
 
     say = (lambda *words: None) if args.quiet else lambda *words: print(*words, flush=True)
     say(f"model       {args.model}, hidden size {args.hidden_size}, {model.theta.size:,} parameters, {args.dtype}")
@@ -170,13 +170,13 @@ def run(argv, ranks=None):
         if root:
             print(f"{p.prog}: {error}: try a smaller --lr (now {args.lr:g}) or --clip (now {args.clip:g}); {kept}",
                   file=sys.stderr)
-        return options.DIVERGED
+        return arguments.DIVERGED
     bar.close()
     if progress.interrupted:
         say("interrupted" + ("" if progress.best_epoch
                              else " before the first epoch was done: no weights were written"))
         if not progress.best_epoch:
-            return options.INTERRUPTED
+            return arguments.INTERRUPTED
 
     test = task.parts["test"]
     with batch_parallel.limited(thread_count):
@@ -187,7 +187,7 @@ def run(argv, ranks=None):
             baselines = task.baselines()
         predictions = ranks.predict(model, task, test) if ranks else predict(model, task, test)
     if not root:
-        return options.OK
+        return arguments.OK
     results = task.metrics(predictions, test)
     seconds = time.perf_counter() - started
     say(f"\nbest epoch {progress.best_epoch}, kept in {path}; {seconds:.1f} s in all\n")
@@ -204,7 +204,7 @@ def run(argv, ranks=None):
                   "versions": {"npseq": __version__, "numpy": np.__version__, "python": platform.python_version()}}
         with open(args.report, "w", encoding="utf-8") as file:
             json.dump(report, file, indent=1)
-    return options.INTERRUPTED if progress.interrupted else options.OK
+    return arguments.INTERRUPTED if progress.interrupted else arguments.OK
 
 
 def comparison(name, results, baselines):
@@ -289,4 +289,4 @@ class _Bar:
 
 
 if __name__ == "__main__":
-    sys.exit(options.run(main, "npseq train"))
+    sys.exit(arguments.run(main, "npseq train"))

@@ -8,10 +8,10 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
+from npseq.checkpoint import load, save
 
 from npseq import checkpoint
-from npseq.checkpoint import load, save
-from npseq.inspect_file import main as inspect_main
+from npseq.cli.inspect_file import main as inspect_main
 
 torch = pytest.importorskip("torch")
 

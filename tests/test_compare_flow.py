@@ -14,7 +14,7 @@ import pytest
 from test_train import small_csv, status  # noqa: F401
 
 import npseq
-from npseq import compare, plots, predict
+from npseq.cli import compare, plots, predict
 from npseq.explain import gradient_flow
 from npseq.gradcheck import relative_error
 

@@ -9,8 +9,9 @@ from npseq.model import Model
 from test_train import small_csv, status  # noqa: F401
 
 import npseq
-from npseq import checkpoint, cli, data, evaluate, predict, tasks
-from npseq.evaluate import main as evaluate_main
+from npseq import checkpoint, cli, data, tasks
+from npseq.cli import evaluate, predict
+from npseq.cli.evaluate import main as evaluate_main
 from npseq.tasks import multistep
 
 HORIZON = 3

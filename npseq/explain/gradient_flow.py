@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import bptt, jobs, optim, options, plots
+from .. import bptt, optim
+from ..cli import arguments, experiment, plots
 from ..fused import batch_parallel
 from ..nn import losses
 from ..nn.model import Model
@@ -77,18 +78,18 @@ def measure(model, task):
 
 
 def parser():
-    p = options.Parser(prog="npseq flow", description="The gradient's norm against the distance from the loss.",
+    p = arguments.Parser(prog="npseq flow", description="The gradient's norm against the distance from the loss.",
                        epilog="example: npseq flow --length 30 --epochs 1 --output flow.csv")
-    p.add_argument("--models", default=DEFAULT, type=jobs.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}")
-    p.add_argument("--epochs", default=5, type=options.positive_int, metavar="N", help="of training; default: 5")
-    p.add_argument("--hidden-size", default=32, type=options.positive_int, metavar="N", help="default: 32")
-    p.add_argument("--lr", default=0.001, type=options.positive, metavar="RATE", help="learning rate; default: 0.001")
-    p.add_argument("--forget-bias", default=1.0, type=options.finite, metavar="B",
+    p.add_argument("--models", default=DEFAULT, type=experiment.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}")
+    p.add_argument("--epochs", default=5, type=arguments.positive_int, metavar="N", help="of training; default: 5")
+    p.add_argument("--hidden-size", default=32, type=arguments.positive_int, metavar="N", help="default: 32")
+    p.add_argument("--lr", default=0.001, type=arguments.positive, metavar="RATE", help="learning rate; default: 0.001")
+    p.add_argument("--forget-bias", default=1.0, type=arguments.finite, metavar="B",
                    help="of the LSTM's forget gate, at the start; default: 1")
-    p.add_argument("--gain", default=4.0, type=options.positive, metavar="G",
+    p.add_argument("--gain", default=4.0, type=arguments.positive, metavar="G",
                    help="also show recurrent weights that are so many times as large; default: 4")
-    p.add_argument("--seed", default=0, type=options.natural, metavar="N", help="default: 0")
-    jobs.add_data_options(p, default=jobs.ADDING)
+    p.add_argument("--seed", default=0, type=arguments.natural, metavar="N", help="default: 0")
+    experiment.add_data_options(p, default=experiment.ADDING)
     p.add_argument("--output", metavar="FILE.csv", help="write the numbers there")
     p.add_argument("--plot", metavar="FILE.png", help="draw the picture there (.png or .svg)")
     return p
@@ -103,8 +104,8 @@ def main(argv=None):
             plots.check(args.plot)
         for file in (args.output, args.plot):
             if file:
-                options.check_file(file)
-        task = jobs.make_task(args)
+                arguments.check_file(file)
+        task = experiment.make_task(args)
         larger = f"untrained, recurrent weights × {args.gain:g}"
         flows = {"untrained": {}, "trained": {}, larger: {}}
         with batch_parallel.limited(1):
@@ -120,24 +121,24 @@ def main(argv=None):
                 flows["trained"][name] = measure(model, task)
     except Diverged as error:
         print(f"{p.prog}: {name}: {error}: try a smaller --lr (now {args.lr:g})", file=sys.stderr)
-        return options.DIVERGED
+        return arguments.DIVERGED
     except (OSError, ValueError) as error:
         p.error(str(error))
     except KeyboardInterrupt:
         print(f"{p.prog}: interrupted", file=sys.stderr)
-        return options.INTERRUPTED
+        return arguments.INTERRUPTED
     print("\n".join([*text_picture(flows), "", *saturation_table(flows)]))
     if args.output:
         write(args.output, flows)
     if args.plot:
         plots.flow(args.plot, flows, f"{task.name}: gradient by distance from the loss")
-    return options.OK
+    return arguments.OK
 
 
 def train(model, task, args, name):
     """Adam, clipping at 1 as in ``npseq train``, and batches of 32."""
     steps = args.epochs * -(-len(task.parts["train"]) // 32)
-    bar = iter(options.progress(range(steps), f"training {name}"))
+    bar = iter(arguments.progress(range(steps), f"training {name}"))
     done = fit(model, task, optim.Adam(model.theta, lr=args.lr), epochs=args.epochs, rng=args.seed,
                on_step=lambda *_: next(bar, None))
     if done.interrupted:

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import bptt, options
+from .. import bptt
 from ..cells import GRUCell, LSTMCell, RNNCell, sigmoid
+from ..cli import arguments
 
 EXAMPLE = "example: npseq explain --model lstm --hidden-size 2 --steps 2 --only dW_h"
 STEP, AGREE = 1e-30, 1e-13
@@ -282,12 +283,12 @@ def _describe(network):
 
 
 def _parser():
-    parser = options.Parser(prog="npseq explain", epilog=EXAMPLE,
+    parser = arguments.Parser(prog="npseq explain", epilog=EXAMPLE,
                             description="One small network with every equation's numbers put in, forward and backward.")
-    parser.add_argument("--model", type=options.name, choices=list(CELLS), default="lstm", help="default: lstm")
-    parser.add_argument("--hidden-size", type=options.positive_int, default=2, metavar="N", help="default: 2")
-    parser.add_argument("--steps", type=options.positive_int, default=2, metavar="N", help="default: 2")
-    parser.add_argument("--seed", type=options.natural, default=0, metavar="N", help="of the numbers given; default: 0")
+    parser.add_argument("--model", type=arguments.name, choices=list(CELLS), default="lstm", help="default: lstm")
+    parser.add_argument("--hidden-size", type=arguments.positive_int, default=2, metavar="N", help="default: 2")
+    parser.add_argument("--steps", type=arguments.positive_int, default=2, metavar="N", help="default: 2")
+    parser.add_argument("--seed", type=arguments.natural, default=0, metavar="N", help="of the numbers given; default: 0")
     parser.add_argument("--only", metavar="NAME", help="follow one tensor, such as dW_h, dc or a_xi")
     return parser
 
@@ -314,7 +315,7 @@ def main(argv=None):
     wrong = disagreements(network, lines, steps, gradients)
     print("\n" + ("all of it agrees with the complex step and with bptt.py to 1e-13" if not wrong else
                   f"WRONG: {len(wrong)} values differ, first {wrong[0]}"))
-    return options.UNEXPECTED if wrong else options.OK
+    return arguments.UNEXPECTED if wrong else arguments.OK
 
 
 if __name__ == "__main__":

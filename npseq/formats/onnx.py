@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from .. import options
+from ..cli import arguments
 from ..nn.model import Model
 from . import checkpoint, protobuf
 
@@ -140,7 +140,7 @@ def _layers(g, layer, x, with_state, lengths):
 
 def main(argv=None):
     """``npseq export``; -> exit status."""
-    p = options.Parser(prog="npseq export", description="Write a trained model as an ONNX file.",
+    p = arguments.Parser(prog="npseq export", description="Write a trained model as an ONNX file.",
                        epilog="example: npseq export rnn_lstm_best.pth --to rnn_lstm.onnx --with-scaler")
     p.add_argument("file", metavar="FILE.pth")
     p.add_argument("--to", required=True, metavar="FILE.onnx")

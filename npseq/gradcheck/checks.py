@@ -22,7 +22,7 @@ import sys
 
 import numpy as np
 
-from .. import options
+from ..cli import arguments
 from ..nn import losses
 from ..nn.model import MODELS
 from ..nn.recurrent import Recurrent
@@ -355,19 +355,19 @@ VARIANTS = {"rnn": [{}, {"nonlinearity": "relu"}], "lstm": [{}, {"proj_size": 2}
 
 
 def _parser():
-    parser = options.Parser(prog="npseq gradcheck",
+    parser = arguments.Parser(prog="npseq gradcheck",
                             description="Check the hand-written gradients of npseq's layers and losses to 1e-13.",
                             epilog="example: npseq gradcheck --model gru --break z-swapped")
-    parser.add_argument("--model", type=options.name, nargs="+", choices=list(MODELS), metavar="NAME",
+    parser.add_argument("--model", type=arguments.name, nargs="+", choices=list(MODELS), metavar="NAME",
                         help=f"any of {', '.join(MODELS)} (default: all six, and the losses)")
-    parser.add_argument("--layers", type=options.positive_int, nargs="+", metavar="L",
+    parser.add_argument("--layers", type=arguments.positive_int, nargs="+", metavar="L",
                         help="numbers of layers (default: 1 2)")
     parser.add_argument("--directions", type=int, nargs="+", choices=[1, 2], help="1, 2 or both (default: 1 2)")
     parser.add_argument("--lengths", nargs="+", choices=["equal", "mixed"],
                         help=f"all sequences as long as the batch, or {LENGTHS} (default: both)")
     parser.add_argument("--method", choices=list(THRESHOLD), default="complex",
                         help="complex step, or the textbook's central differences (default: %(default)s)")
-    parser.add_argument("--seed", type=options.natural, default=0,
+    parser.add_argument("--seed", type=arguments.natural, default=0,
                         help="of weights, data and masks (default: %(default)s)")
     parser.add_argument("--break", dest="bug", type=lambda text: text.replace("_", "-"), choices=list(planted_bugs.BUGS),
                         metavar="BUG", help="plant a bug, in configurations in which it acts, and see it caught")
@@ -414,7 +414,7 @@ def main(argv=None):
         width = max(map(len, planted_bugs.BUGS))
         for bug in planted_bugs.BUGS.values():
             print(f"{bug.name:{width}}  {bug.what}")
-        return options.OK
+        return arguments.OK
     acts = planted_bugs.BUGS[arguments.bug].acts if arguments.bug else lambda case: True
     checks = [(text, _check_case, case) for text, case in _cases(arguments) if acts(case)]
     if not checks:
@@ -435,8 +435,8 @@ def main(argv=None):
     wrong = sum(not result.ok for result in results)
     print(f"{len(results)} configurations, {wrong} wrong; worst error {worst.error:.1e} in {worst.name}, "
           f"{THRESHOLD[arguments.method]:.0e} allowed")
-    return options.UNEXPECTED if wrong else options.OK
+    return arguments.UNEXPECTED if wrong else arguments.OK
 
 
 if __name__ == "__main__":
-    sys.exit(options.run(main, "npseq gradcheck"))
+    sys.exit(arguments.run(main, "npseq gradcheck"))

@@ -7,7 +7,7 @@ model was not fitted to: split conformal prediction without its correction for s
 
 import numpy as np
 
-from .. import options
+from ..cli import arguments
 from ..data.table import DataError, Table
 from .windows import Windows
 
@@ -20,7 +20,7 @@ DIGITS = 6  # of a kept quantile: an interval needs no more
 def outputs(model, windows, rows, batch_size=512):
     """The model's forecasts whose first predicted rows are ``rows``: (B, horizon · targets) in the data's own units."""
     batches = [rows[start:start + batch_size] for start in range(0, len(rows), batch_size)]
-    parts = [model.outputs(windows.inputs(batch, model.dtype)) for batch in options.progress(batches, "forecasting")]
+    parts = [model.outputs(windows.inputs(batch, model.dtype)) for batch in arguments.progress(batches, "forecasting")]
     return windows.to_units(np.concatenate(parts))
 
 

@@ -24,7 +24,7 @@ import sys
 
 import numpy as np
 
-from ..options import UNEXPECTED
+from ..cli.arguments import UNEXPECTED
 from .fit import predict
 
 # Where launchers tell the processes that they start how many there are.

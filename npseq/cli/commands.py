@@ -3,8 +3,8 @@
 import importlib
 import sys
 
-from . import options
-from .training import mpi
+from ..training import mpi
+from . import arguments
 
 COMMANDS = {
     "train": ("npseq.train", "train a model and keep its best weights"),
@@ -33,7 +33,7 @@ def main(argv=None):
         print(usage())
         return 0
     if argv and argv[0] == "--version":
-        from ._version import __version__
+        from .._version import __version__
         print(f"npseq {__version__}")
         return 0
     if not argv or argv[0] not in COMMANDS:
@@ -44,7 +44,7 @@ def main(argv=None):
         print(f"npseq: error: npseq {argv[0]} runs in one process; only npseq train shares its work over MPI",
               file=sys.stderr)
         return 2
-    return options.run(importlib.import_module(COMMANDS[argv[0]][0]).main, f"npseq {argv[0]}", argv[1:])
+    return arguments.run(importlib.import_module(COMMANDS[argv[0]][0]).main, f"npseq {argv[0]}", argv[1:])
 
 
 if __name__ == "__main__":

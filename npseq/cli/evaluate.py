@@ -5,24 +5,24 @@ import sys
 
 import numpy as np
 
-from . import options
-from .data import table
-from .data.table import DataError
-from .fused import batch_parallel
+from ..data import table
+from ..data.table import DataError
+from ..fused import batch_parallel
+from ..tasks import baselines, multistep, windows
+from ..train import comparison, confusion_table
+from . import arguments
 from .predict import check_classes, column_options, fill_columns, load, logits
-from .tasks import baselines, multistep, windows
-from .train import comparison, confusion_table
 
 
 def parser():
-    p = options.Parser(prog="npseq evaluate",
+    p = arguments.Parser(prog="npseq evaluate",
                        description="Judge a trained model on the test part of its data, or on all of new data.",
                        epilog="example: npseq evaluate rnn_lstm_best.pth")
     p.add_argument("file", metavar="FILE.pth", help="of npseq train")
     p.add_argument("--data", metavar="NAME|FILE", help="default: the shipped data that the model was trained on")
     p.add_argument("--part", choices=["test", "all"], help="of the data; default: test where the data have the name of "
                    "those of the training, else all")
-    p.add_argument("--interval", default=0.9, type=options.share, metavar="P",
+    p.add_argument("--interval", default=0.9, type=arguments.share, metavar="P",
                    help="whose coverage is told; default: 0.9")
     column_options(p)
     p.add_argument("--label", metavar="COLUMN", help="of a classifier's data; default: as in the training")
@@ -47,17 +47,17 @@ def main(argv=None):
     except (OSError, ValueError) as error:
         p.error(str(error))
     print("\n".join(lines))
-    return options.OK
+    return arguments.OK
 
 
 def judge_forecast(args, model, recipe):
     """Lines: the error beside the baselines', the coverage of the interval, and both when forecasts are fed back."""
     if args.part == "test":  # the training's own examples and baselines, its gaps filled as they were then
-        table = table.load(args.data, args.time, on_progress=options.reading())
+        table = table.load(args.data, args.time, on_progress=arguments.reading())
         task = windows.Forecast.from_recipe(recipe, table)
         rows, others = task.parts["test"], task.baselines()
     else:
-        table = table.load(args.data, args.time, fill="past", on_progress=options.reading())
+        table = table.load(args.data, args.time, fill="past", on_progress=arguments.reading())
         task = windows.Windows.from_recipe(recipe, table)
         rows = np.arange(task.first, len(table.values) - task.horizon + 1)
         if len(rows) == 0:

@@ -12,26 +12,26 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from . import options, plots
-from .data import table
-from .data.table import DataError
-from .formats import checkpoint
-from .fused import batch_parallel
-from .tasks import multistep, windows
+from ..data import table
+from ..data.table import DataError
+from ..formats import checkpoint
+from ..fused import batch_parallel
+from ..tasks import multistep, windows
+from . import arguments, plots
 
 SHOWN, BEFORE = 336, 168  # rows of forecasts, and of data before the first of --steps, in the picture
 
 
 def parser():
-    p = options.Parser(prog="npseq predict", description="Write a trained model's answers for new data.",
+    p = arguments.Parser(prog="npseq predict", description="Write a trained model's answers for new data.",
                        epilog="example: npseq predict rnn_lstm_best.pth --data metro_traffic --output forecast.csv "
                               "--steps 24")
     p.add_argument("file", metavar="FILE.pth", help="of npseq train")
     p.add_argument("--data", required=True, metavar="NAME|FILE", help="with the columns that the model was trained on")
     p.add_argument("--output", required=True, metavar="FILE.csv", help="to write the answers to")
-    p.add_argument("--steps", type=options.positive_int, metavar="N", help="forecast only the N rows after the end of "
+    p.add_argument("--steps", type=arguments.positive_int, metavar="N", help="forecast only the N rows after the end of "
                    "the data; default: each row from the rows before it, and the first one after the end")
-    p.add_argument("--interval", type=options.share, metavar="P", help="also the bounds between which a value lies "
+    p.add_argument("--interval", type=arguments.share, metavar="P", help="also the bounds between which a value lies "
                    "with probability P, such as 0.9")
     p.add_argument("--plot", metavar="FILE.png", help="draw the forecast there (.png or .svg)")
     column_options(p)
@@ -60,13 +60,13 @@ def main(argv=None):
             plots.check(args.plot)
         for file in (args.output, args.plot):
             if file:
-                options.check_file(file)
+                arguments.check_file(file)
         with batch_parallel.limited(1):
             lines = {"forecast": write_forecast, "classify": write_classes}[recipe["task"]](args, model, recipe)
     except (OSError, ValueError) as error:
         p.error(str(error))
     print("\n".join(lines))
-    return options.OK
+    return arguments.OK
 
 
 def _count(value):
@@ -133,7 +133,7 @@ def _csv(path):
 
 def write_forecast(args, model, recipe):
     """A line for each forecast value: its time (or row), how many rows ahead it is, the values, the interval."""
-    table = table.load(args.data, args.time, fill="past", on_progress=options.reading())  # nothing may look ahead
+    table = table.load(args.data, args.time, fill="past", on_progress=arguments.reading())  # nothing may look ahead
     windows = windows.Windows.from_recipe(recipe, table)
     n, h, O = len(table.values), windows.horizon, len(windows.target_columns)
     if n < windows.first:
@@ -218,7 +218,7 @@ def logits(model, recipe, sequences, rows, batch_size=256):
     mean, spread = np.array(recipe["mean"]), np.array(recipe["spread"])
     batches = [rows[start:start + batch_size] for start in range(0, len(rows), batch_size)]
     return np.concatenate([model.outputs(*sequences.batch(batch, mean, spread, model.dtype))
-                           for batch in options.progress(batches, "classifying")])
+                           for batch in arguments.progress(batches, "classifying")])
 
 
 def check_classes(sequences, recipe):

@@ -12,7 +12,9 @@ from multiprocessing import active_children, get_context
 
 import numpy as np
 
-from . import jobs, options, plots, train
+from .. import train
+from . import arguments, plots
+from . import experiment as train
 
 DEFAULT = ["rnn", "lstm", "gru", "optimized_lstm"]
 FORMS = {"rmse": ("RMSE", "{:.1f}"), "mse": ("MSE", "{:.5f}"), "accuracy": ("accuracy", "{:.1%}")}
@@ -24,14 +26,14 @@ class RunFailed(Exception):
 
 
 def parser():
-    p = options.Parser(prog="npseq compare",
+    p = arguments.Parser(prog="npseq compare",
                        description="Train models side by side; every other option is one of npseq train.",
                        epilog="example: npseq compare --models lstm,gru --seeds 2 --epochs 3")
-    p.add_argument("--models", default=DEFAULT, type=jobs.models, metavar="M,M",
+    p.add_argument("--models", default=DEFAULT, type=experiment.models, metavar="M,M",
                    help=f"default: {','.join(DEFAULT)}")
-    p.add_argument("--seeds", default=3, type=options.positive_int, metavar="N",
+    p.add_argument("--seeds", default=3, type=arguments.positive_int, metavar="N",
                    help="train each model with the seeds 0 … N − 1; default: 3")
-    p.add_argument("--jobs", default=1, type=options.positive_int, metavar="N",
+    p.add_argument("--jobs", default=1, type=arguments.positive_int, metavar="N",
                    help="trainings at the same time; default: 1, which measures the seconds best")
     p.add_argument("--plot", metavar="FILE.png", help="draw the validation losses there (.png or .svg)")
     p.add_argument("--output", metavar="FILE.json", help="write every training's report there")
@@ -48,12 +50,12 @@ def main(argv=None):
             raise ValueError(f"{taken[0]} given: npseq compare sets that itself; leave it out")
         check = train.parser()
         check.prog = p.prog
-        jobs.make_task(check.parse_args(training))  # a wrong option or file ends here, before anything is trained
+        experiment.make_task(check.parse_args(training))  # a wrong option or file ends here, before anything is trained
         if args.plot:
             plots.check(args.plot)
         for file in (args.plot, args.output):
             if file:
-                options.check_file(file)
+                arguments.check_file(file)
         if args.jobs > 1 and "--threads" not in given:
             training = [*training, "--threads", "1"]
         reports = train_all(args.models, range(args.seeds), training, args.jobs)
@@ -68,13 +70,13 @@ def main(argv=None):
         p.error(str(error))
     except KeyboardInterrupt:
         print(f"{p.prog}: interrupted", file=sys.stderr)
-        return options.INTERRUPTED
+        return arguments.INTERRUPTED
     print(table(reports))
     if args.plot:
         losses = {name: [_losses(report) for report in runs] for name, runs in reports.items()}
         first = next(iter(reports.values()))[0]
         plots.curves(args.plot, losses, f"{first['data']}: validation loss by epoch", level=level_of(reports))
-    return options.OK
+    return arguments.OK
 
 
 def train_all(models, seeds, training, jobs=1):
@@ -84,7 +86,7 @@ def train_all(models, seeds, training, jobs=1):
         RunFailed: for the first training that does not end well.
     """
     wanted = [(model, seed) for model in models for seed in seeds]
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _leave_interrupts_to_the_parent) if jobs > 1 else None
+    pool = ProcessPoolExecutor(train, get_context("spawn"), _leave_interrupts_to_the_parent) if train > 1 else None
     reports = {model: [] for model in models}
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -120,7 +122,7 @@ def train_one(model, seed, training, folder):
                                  "--report", report])
         except SystemExit as end:
             status = end.code
-    if status == options.INTERRUPTED:
+    if status == arguments.INTERRUPTED:
         raise KeyboardInterrupt
     if status:
         message = errors.getvalue().strip().split(": ", 1)[-1].split("; no weights")[0].split("; the best")[0]

@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 
-from . import options
-from .formats import checkpoint
+from ..formats import checkpoint
+from . import arguments
 
 MOST = 200  # lines of content that are shown
 
@@ -28,7 +28,7 @@ def lines_of(value, name="", depth=0):
 
 def main(argv=None):
     """-> exit status."""
-    p = options.Parser(prog="npseq inspect", description="Show what a .pth file holds, without running anything in it.",
+    p = arguments.Parser(prog="npseq inspect", description="Show what a .pth file holds, without running anything in it.",
                        epilog="example: npseq inspect rnn_lstm_best.pth")
     p.add_argument("file", metavar="FILE.pth")
     p.add_argument("--all", action="store_true", help=f"every entry, however many; default: the first {MOST}")

@@ -4,11 +4,12 @@ import argparse
 
 import numpy as np
 
-from . import optim, options
-from .data import table
-from .nn.losses import LOSSES
-from .nn.model import MODELS, Model
-from .tasks import features, windows
+from .. import optim
+from ..data import table
+from ..nn.losses import LOSSES
+from ..nn.model import MODELS, Model
+from ..tasks import features, windows
+from . import arguments
 
 ADDING, SEQUENCES = "adding", table.SHIPPED_SEQUENCES
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
@@ -16,7 +17,7 @@ OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
 
 def models(text):
     """The type of an option that takes a comma-separated list of models."""
-    chosen = list(dict.fromkeys(map(options.name, options.names(text))))
+    chosen = list(dict.fromkeys(map(arguments.name, arguments.names(text))))
     if not chosen or not set(chosen) <= set(MODELS):
         raise argparse.ArgumentTypeError(f"{text!r} given, names of {', '.join(MODELS)} expected, with commas between")
     return chosen
@@ -27,55 +28,55 @@ def add_data_options(p, default="metro_traffic"):
     d.add_argument("--data", default=default, metavar="NAME|FILE",
                    help=f"a file (.csv, .npy, .npz), or {', '.join([*table.SHIPPED, *SEQUENCES, ADDING])}; default: "
                    f"{default}")
-    d.add_argument("--target", type=options.names, metavar="COLUMNS", help="to forecast; default: the first column")
+    d.add_argument("--target", type=arguments.names, metavar="COLUMNS", help="to forecast; default: the first column")
     d.add_argument("--time", metavar="COLUMN", help="of dates; default: the first column that holds them")
-    d.add_argument("--inputs", type=options.names, metavar="COLUMNS", help="other columns that the model sees")
-    d.add_argument("--window", default=12, type=options.positive_int, metavar="N",
+    d.add_argument("--inputs", type=arguments.names, metavar="COLUMNS", help="other columns that the model sees")
+    d.add_argument("--window", default=12, type=arguments.positive_int, metavar="N",
                    help="rows that the model sees; default: 12")
-    d.add_argument("--horizon", default=1, type=options.positive_int, metavar="N",
+    d.add_argument("--horizon", default=1, type=arguments.positive_int, metavar="N",
                    help="rows to forecast at once; default: 1")
-    d.add_argument("--lags", default=None, type=options.lags, metavar="N,N", help="also show the values so many rows "
+    d.add_argument("--lags", default=None, type=arguments.lags, metavar="N,N", help="also show the values so many rows "
                    "before; none for none; default: the season that the training rows show, and the day within it")
     d.add_argument("--scale", default="standard", choices=["standard", "none"],
                    help="default: standard, by the training rows")
     d.add_argument("--sequence", metavar="COLUMN", help="classify: says to which sequence a row belongs")
     d.add_argument("--label", metavar="COLUMN", help="classify: the class of the sequence")
-    d.add_argument("--length", default=50, type=options.positive_int, metavar="N",
+    d.add_argument("--length", default=50, type=arguments.positive_int, metavar="N",
                    help="of the adding problem; default: 50")
 
 
 def add_model_options(p):
     m = p.add_argument_group("model")
-    m.add_argument("--num-layers", default=1, type=options.positive_int, metavar="N", help="default: 1")
+    m.add_argument("--num-layers", default=1, type=arguments.positive_int, metavar="N", help="default: 1")
     m.add_argument("--bidirectional", action="store_true", help="also run from the last row to the first")
-    m.add_argument("--dropout", default=0.0, type=options.probability, metavar="P", help="between layers")
-    m.add_argument("--recurrent-dropout", default=0.0, type=options.probability, metavar="P",
+    m.add_argument("--dropout", default=0.0, type=arguments.probability, metavar="P", help="between layers")
+    m.add_argument("--recurrent-dropout", default=0.0, type=arguments.probability, metavar="P",
                    help="one mask for all steps")
-    m.add_argument("--forget-bias", default=None, type=options.finite, metavar="B",
+    m.add_argument("--forget-bias", default=None, type=arguments.finite, metavar="B",
                    help="of the LSTM's forget gate, at the start")
 
 
 def add_training_options(p):
     t = p.add_argument_group("training")
-    t.add_argument("--batch-size", default=16, type=options.positive_int, metavar="N", help="default: 16")
-    t.add_argument("--clip", default=1.0, type=options.positive, metavar="NORM",
+    t.add_argument("--batch-size", default=16, type=arguments.positive_int, metavar="N", help="default: 16")
+    t.add_argument("--clip", default=1.0, type=arguments.positive, metavar="NORM",
                    help="largest norm of the gradient; default: 1")
-    t.add_argument("--optimizer", default="adam", type=options.name, choices=OPTIMIZERS,
+    t.add_argument("--optimizer", default="adam", type=arguments.name, choices=OPTIMIZERS,
                    help="default: adam; lbfgs takes all examples at once, an iteration an epoch")
-    t.add_argument("--weight-decay", default=None, type=options.not_negative, metavar="D",
+    t.add_argument("--weight-decay", default=None, type=arguments.not_negative, metavar="D",
                    help="default: the optimiser's own")
-    t.add_argument("--schedule", default="constant", type=options.name, choices=list(optim.SCHEDULES),
+    t.add_argument("--schedule", default="constant", type=arguments.name, choices=list(optim.SCHEDULES),
                    help="of the learning rate; default: constant")
-    t.add_argument("--warmup", default=0, type=options.natural, metavar="N",
+    t.add_argument("--warmup", default=0, type=arguments.natural, metavar="N",
                    help="updates over which the rate rises; default: 0")
-    t.add_argument("--patience", default=None, type=options.positive_int, metavar="N",
+    t.add_argument("--patience", default=None, type=arguments.positive_int, metavar="N",
                    help="stop after N epochs without a better validation loss; default: never")
-    t.add_argument("--loss", default=None, type=options.name,
+    t.add_argument("--loss", default=None, type=arguments.name,
                    choices=[name for name in LOSSES if name != "cross_entropy"],
                    help="of a forecast; default: mse")
-    t.add_argument("--seed", default=0, type=options.natural, metavar="N", help="default: 0")
+    t.add_argument("--seed", default=0, type=arguments.natural, metavar="N", help="default: 0")
     t.add_argument("--dtype", default="float32", choices=["float32", "float64"], help="default: float32")
-    t.add_argument("--threads", default=None, type=options.positive_int, metavar="N", help="default: as many as pay")
+    t.add_argument("--threads", default=None, type=arguments.positive_int, metavar="N", help="default: as many as pay")
 
 
 def make_task(args):
@@ -91,7 +92,7 @@ def make_task(args):
         return windows.Adding(args.length, seed=args.seed)
     if not classify:
         quiet = getattr(args, "quiet", False)
-        table = table.load(args.data, args.time, on_progress=None if quiet else options.reading())
+        table = table.load(args.data, args.time, on_progress=None if quiet else arguments.reading())
         task = windows.Forecast(table, args.target, args.inputs, args.window, args.horizon, args.lags or (), args.scale)
         lags = seasonal_lags(task) if args.lags is None else ()
         if not lags:
