@@ -50,17 +50,24 @@ def main():
     parser.add_argument("--model", default="LSTM", choices=["RNN", "GRU", "LSTM"])
     arguments = parser.parse_args()
     kind = getattr(npseq, arguments.model)
-    print(f"{arguments.model}({I}, {H}), B = {B}, float32, forward and backward once; "
-          f"Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} processors")
-    print(f"{'T':>8}  {'plain MB':>9}  {'checkpointed MB':>15}  {'less':>6}  {'plain s':>8}  {'checkpointed s':>14}  "
-          f"{'gradient differs':>16}")
+    print(
+        f"{arguments.model}({I}, {H}), B = {B}, float32, forward and backward once; "
+        f"Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} processors"
+    )
+    print(
+        f"{'T':>8}  {'plain MB':>9}  {'checkpointed MB':>15}  {'less':>6}  {'plain s':>8}  {'checkpointed s':>14}  "
+        f"{'gradient differs':>16}"
+    )
     peaks = []
     for T in arguments.T:
         plain, seconds, theta = measure(kind, T, None)
         checkpointed, more_seconds, again = measure(kind, T, "sqrt")
         peaks.append((T, plain, checkpointed))
-        print(f"{T:8d}  {plain / 1e6:9.2f}  {checkpointed / 1e6:15.3f}  {plain / checkpointed:5.0f}x  {seconds:8.2f}  "
-              f"{more_seconds:14.2f}  {np.abs(again - theta).max() / np.abs(theta).max():16.1e}", flush=True)
+        print(
+            f"{T:8d}  {plain / 1e6:9.2f}  {checkpointed / 1e6:15.3f}  {plain / checkpointed:5.0f}x  {seconds:8.2f}  "
+            f"{more_seconds:14.2f}  {np.abs(again - theta).max() / np.abs(theta).max():16.1e}",
+            flush=True,
+        )
     if len(peaks) > 1:
         (T_1, *first), (T_2, *second) = peaks[-2:]
         exponents = [np.log(b / a) / np.log(T_2 / T_1) for a, b in zip(first, second)]

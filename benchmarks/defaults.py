@@ -22,8 +22,14 @@ STAGES = [  # (options varied together, their values); an epoch may not cost mor
     (("--forget-bias",), [(None,), ("1",)]),
     (("--warmup",), [("0",), ("250",)]),
 ]
-START = {"--lags": "none", "--window": "24", "--batch-size": "32", "--schedule": "constant", "--forget-bias": None,
-         "--warmup": "0"}
+START = {
+    "--lags": "none",
+    "--window": "24",
+    "--batch-size": "32",
+    "--schedule": "constant",
+    "--forget-bias": None,
+    "--warmup": "0",
+}
 
 SHORTEST = 12  # a default is for other series too: a shorter window is tried, and shown, but not kept
 MARGIN = 0.005  # of the loss: what the plainest value, the first of its stage, must lose by to be given up
@@ -33,9 +39,12 @@ def score(chosen, models, seeds, jobs):
     """Mean best validation loss of each model."""
     losses = {}
     for model in models:
-        argv = [word for name, value in chosen.items()
-                if value is not None and not (name == "--forget-bias" and "lstm" not in model)
-                for word in (name, value)]
+        argv = [
+            word
+            for name, value in chosen.items()
+            if value is not None and not (name == "--forget-bias" and "lstm" not in model)
+            for word in (name, value)
+        ]
         reports = train_all([model], range(seeds), argv, jobs)[model]
         losses[model] = float(np.mean([min(row["validation_loss"] for row in report["history"]) for report in reports]))
     return losses
@@ -63,15 +72,19 @@ def main():
         if means[best] > (1 - MARGIN) * means[allowed[0]]:
             best = allowed[0]
         for value, losses in results.items():
-            print(f"| `{'` `'.join(names)}` | {' '.join(v or 'none' for v in value)} | "
-                  f"{' | '.join(f'{loss:.5f}' for loss in losses.values())} | {means[value]:.5f} | "
-                  f"{'kept' if value == best else '' if value in allowed else 'too short for other series'} |",
-                  flush=True)
+            print(
+                f"| `{'` `'.join(names)}` | {' '.join(v or 'none' for v in value)} | "
+                f"{' | '.join(f'{loss:.5f}' for loss in losses.values())} | {means[value]:.5f} | "
+                f"{'kept' if value == best else '' if value in allowed else 'too short for other series'} |",
+                flush=True,
+            )
         chosen.update(zip(names, best))
     print("\nkept: " + " ".join(f"{name} {value}" for name, value in chosen.items() if value is not None))
-    print(f"Validation loss (mean squared error, standardised) of the best epoch, mean of seeds 0–{args.seeds - 1}; "
-          "10 epochs, "
-          "hidden size 32, lr 0.001.")
+    print(
+        f"Validation loss (mean squared error, standardised) of the best epoch, mean of seeds 0–{args.seeds - 1}; "
+        "10 epochs, "
+        "hidden size 32, lr 0.001."
+    )
 
 
 if __name__ == "__main__":

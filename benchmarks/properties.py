@@ -22,8 +22,16 @@ import numpy as np  # noqa: E402
 import npseq  # noqa: E402
 
 KINDS = "RNN", "GRU", "LSTM"
-SIZES = [(1, 50, 1, 32), (8, 100, 8, 64), (32, 24, 1, 32), (32, 100, 32, 32), (32, 100, 64, 128), (64, 100, 128, 256),
-         (32, 50, 512, 512), (256, 100, 32, 64)]
+SIZES = [
+    (1, 50, 1, 32),
+    (8, 100, 8, 64),
+    (32, 24, 1, 32),
+    (32, 100, 32, 32),
+    (32, 100, 64, 128),
+    (64, 100, 128, 256),
+    (32, 50, 512, 512),
+    (256, 100, 32, 64),
+]
 
 
 def minima(functions, seconds):
@@ -44,6 +52,7 @@ def step(layer, x, dy, lengths=None):
     def run():
         y, _, tape = layer.forward(x, lengths=lengths)
         layer.backward(tape, dy)
+
     return run
 
 
@@ -60,9 +69,12 @@ def long_sequences():
             layer, us = getattr(npseq, "Optimized" + kind)(I, H, rng=0), []
             for T in (50, 500, 1500, 5000):
                 us.append(minima([step(layer, *data(B, T, I, H))], 2.0)[0] / T * 1e6)
-            print(f"| {kind}, B {B}, I {I}, H {H} | "
-                  + " | ".join(f"{t:.1f} µs" for t in us) + f" | {us[-1] / us[1]:.2f} |",
-                  flush=True)
+            print(
+                f"| {kind}, B {B}, I {I}, H {H} | "
+                + " | ".join(f"{t:.1f} µs" for t in us)
+                + f" | {us[-1] / us[1]:.2f} |",
+                flush=True,
+            )
 
 
 def growth(who, kind, B, T, I, H):
@@ -70,6 +82,7 @@ def growth(who, kind, B, T, I, H):
     x, dy = data(B, T, I, H)
     if who == "torch":
         import torch
+
         torch.set_num_threads(1)
         module, tx, tdy = getattr(torch.nn, kind)(I, H), torch.from_numpy(x).requires_grad_(), torch.from_numpy(dy)
 
@@ -82,6 +95,7 @@ def growth(who, kind, B, T, I, H):
 
         def run(t):
             step(layer, x[:t], dy[:t])()
+
     run(1)  # code and libraries
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is in use
     before = in_use("VmHWM")
@@ -92,8 +106,9 @@ def growth(who, kind, B, T, I, H):
 
 def in_use(name):
     """kB, from the kernel."""
-    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines()
-                if line.startswith(name))
+    return next(
+        int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name)
+    )
 
 
 def memory():
@@ -108,8 +123,12 @@ def memory():
 
 
 def mixed_lengths():
-    print("| (B, T, I, H) | " + " | ".join(f"{kind}, of the steps | of the whole" for kind in KINDS)
-          + " |\n|---|" + "---|---|" * len(KINDS))
+    print(
+        "| (B, T, I, H) | "
+        + " | ".join(f"{kind}, of the steps | of the whole" for kind in KINDS)
+        + " |\n|---|"
+        + "---|---|" * len(KINDS)
+    )
     for B, T, I, H in SIZES[1:]:
         cells = []
         for kind in KINDS:
@@ -118,8 +137,9 @@ def mixed_lengths():
             lengths[0] = T
             mean = round(lengths.mean())
             x, dy = data(B, T, I, H)
-            mixed, same, whole = minima([step(layer, x, dy, lengths), step(layer, x[:mean], dy[:mean]),
-                                         step(layer, x, dy)], 1.5)
+            mixed, same, whole = minima(
+                [step(layer, x, dy, lengths), step(layer, x[:mean], dy[:mean]), step(layer, x, dy)], 1.5
+            )
             cells += [f"{mixed / same * mean / lengths.mean():.2f}", f"{mixed / whole:.2f}"]
         print(f"| {(B, T, I, H)} | " + " | ".join(cells) + " |", flush=True)
 
@@ -135,9 +155,12 @@ def main():
     tables = {
         "long": (long_sequences, "Time of one step of the sequence, forward and backward"),
         "memory": (memory, "Growth of the process's memory over a training step"),
-        "lengths": (mixed_lengths, "Mixed lengths, uniform in 1 … T: time as a multiple of the same number of steps "
-                    "without padding, "
-                    "and of the whole batch at full length"),
+        "lengths": (
+            mixed_lengths,
+            "Mixed lengths, uniform in 1 … T: time as a multiple of the same number of steps "
+            "without padding, "
+            "and of the whole batch at full length",
+        ),
     }
     for name in args.tables.split(","):
         print(tables[name][1] + "\n")

@@ -23,22 +23,48 @@ BEGIN, END = "<!-- results: made by benchmarks/results.py -->", "<!-- /results -
 def run(model, seed, options):
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        subprocess.run([sys.executable, str(REPO / "npseq" / "train.py"), "--model", model, "--seed", str(seed),
-                        "--quiet",
-                        "--out-dir", folder, "--report", str(report), *options], check=True)
+        subprocess.run(
+            [
+                sys.executable,
+                str(REPO / "npseq" / "train.py"),
+                "--model",
+                model,
+                "--seed",
+                str(seed),
+                "--quiet",
+                "--out-dir",
+                folder,
+                "--report",
+                str(report),
+                *options,
+            ],
+            check=True,
+        )
         return json.loads(report.read_text())
 
 
 def table(runs):
     """Markdown: baselines and models, worst first; the spread is the smallest and largest of the seeds."""
-    rows = [(name, "", r["rmse"], f"{r['rmse']:.1f}", f"{r['mae']:.1f}", "")
-            for name, r in runs[MODELS[0]][0]["baselines"].items()]
+    rows = [
+        (name, "", r["rmse"], f"{r['rmse']:.1f}", f"{r['mae']:.1f}", "")
+        for name, r in runs[MODELS[0]][0]["baselines"].items()
+    ]
     for name, reports in runs.items():
-        rmse, mae, seconds = ([r["test"]["rmse"] for r in reports], [r["test"]["mae"] for r in reports],
-                              [r["seconds"] for r in reports])
-        rows.append((f"**{name}**", f"{reports[0]['parameters']:,}", np.mean(rmse),
-                     f"{np.mean(rmse):.1f} ({min(rmse):.1f} – {max(rmse):.1f})", f"{np.mean(mae):.1f}",
-                     f"{np.median(seconds):.1f}"))
+        rmse, mae, seconds = (
+            [r["test"]["rmse"] for r in reports],
+            [r["test"]["mae"] for r in reports],
+            [r["seconds"] for r in reports],
+        )
+        rows.append(
+            (
+                f"**{name}**",
+                f"{reports[0]['parameters']:,}",
+                np.mean(rmse),
+                f"{np.mean(rmse):.1f} ({min(rmse):.1f} – {max(rmse):.1f})",
+                f"{np.mean(mae):.1f}",
+                f"{np.median(seconds):.1f}",
+            )
+        )
     lines = ["| | parameters | test RMSE, vehicles/h | test MAE | seconds |", "|---|---|---|---|---|"]
     for name, parameters, _, rmse, mae, seconds in sorted(rows, key=lambda row: -row[2]):
         lines.append(f"| {name} | {parameters} | {rmse} | {mae} | {seconds} |")
@@ -46,7 +72,8 @@ def table(runs):
     return "\n".join(lines) + (
         f"\n\nMeans of seeds 0, 1, 2 (smallest – largest) at the documented defaults; seconds: median of the whole "
         "command "
-        f"on {os.cpu_count()} cores ({platform.machine()}), Python {versions['python']}, NumPy {versions['numpy']}.")
+        f"on {os.cpu_count()} cores ({platform.machine()}), Python {versions['python']}, NumPy {versions['numpy']}."
+    )
 
 
 def main():

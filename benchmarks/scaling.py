@@ -26,26 +26,34 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO))
 
-LARGE, DEFAULT, SHARE = ("256 sequences a process, T 100, I 32, H 64",
-                         "the default task: 16 sequences in all, T 12, I 8, H 32",
-                         "half of the default task: 8 sequences")
+LARGE, DEFAULT, SHARE = (
+    "256 sequences a process, T 100, I 32, H 64",
+    "the default task: 16 sequences in all, T 12, I 8, H 32",
+    "half of the default task: 8 sequences",
+)
 JOBS = {  # sequences, of each process or in all, T, I, H
-    LARGE: (256, True, 100, 32, 64), DEFAULT: (16, False, 12, 8, 32), SHARE: (8, False, 12, 8, 32),
+    LARGE: (256, True, 100, 32, 64),
+    DEFAULT: (16, False, 12, 8, 32),
+    SHARE: (8, False, 12, 8, 32),
 }
-MESSAGES = [2 ** k for k in range(6, 27, 2)]  # bytes
-NETWORKS = {"this machine": None, "25 Gbit/s Ethernet, 20 µs": (20e-6, 8 / 25e9),
-            "InfiniBand HDR, 2 µs": (2e-6, 8 / 200e9)}
+MESSAGES = [2**k for k in range(6, 27, 2)]  # bytes
+NETWORKS = {
+    "this machine": None,
+    "25 Gbit/s Ethernet, 20 µs": (20e-6, 8 / 25e9),
+    "InfiniBand HDR, 2 µs": (2e-6, 8 / 200e9),
+}
 
 
 def worker(what, seconds):
     """In each process of an mpiexec: measure, and let rank 0 print a line of JSON."""
     import numpy as np
     from mpi4py import MPI
-    from npseq.model import Model
 
     from npseq import parallel
-    from npseq.fused import batch_parallel
+    from npseq.fused import blas
+    from npseq.nn.model import Model
     from npseq.optim import Adam, clip_by_global_norm
+
     world = MPI.COMM_WORLD
     if what == "exchange":
         times = {}
@@ -70,6 +78,7 @@ def worker(what, seconds):
         class Random:  # a task of one batch
             def batch(self, rows, dtype):
                 return Batch(x[rows], target[rows])
+
         model, task, rows = Model("optimized_lstm", I, H, rng=0), Random(), np.arange(batch_size)
         learner = model
         if world.size > 1:
@@ -81,7 +90,8 @@ def worker(what, seconds):
             _, grad = learner.loss_and_grad(task.batch(rows, np.float32))
             clip_by_global_norm(grad, 1.0)
             optimizer.step(grad)
-        with batch_parallel.limited(1):
+
+        with blas.limited(1):
             for _ in range(3):
                 update()
             world.Barrier()
@@ -93,8 +103,11 @@ def worker(what, seconds):
                 if world.bcast(time.perf_counter() - start > seconds):
                     break
             taken = time.perf_counter() - start
-        result = {"sequences_a_second": batch_size * steps / taken, "step": taken / steps,
-                  "bytes": model.theta.nbytes + 8}
+        result = {
+            "sequences_a_second": batch_size * steps / taken,
+            "step": taken / steps,
+            "bytes": model.theta.nbytes + 8,
+        }
     if world.rank == 0:
         print(json.dumps(result))
 
@@ -106,10 +119,22 @@ def launch(n, what, seconds):
         environment.pop(name, None)
     for runtime in "OMPI", "PRTE":
         environment |= {f"{runtime}_ALLOW_RUN_AS_ROOT": "1", f"{runtime}_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    done = subprocess.run([str(mpiexec) if mpiexec.exists() else shutil.which("mpiexec") or "mpiexec", "-n", str(n),
-                           sys.executable,
-                           __file__, "--worker", what, "--seconds", str(seconds)], env=environment,
-                           capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            str(mpiexec) if mpiexec.exists() else shutil.which("mpiexec") or "mpiexec",
+            "-n",
+            str(n),
+            sys.executable,
+            __file__,
+            "--worker",
+            what,
+            "--seconds",
+            str(seconds),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         sys.exit(f"scaling.py: mpiexec -n {n} failed: {done.stderr.strip()}")
     return json.loads(done.stdout)
@@ -118,6 +143,7 @@ def launch(n, what, seconds):
 def fit(times):
     """α, β of t = α + β · bytes, least squares of the relative error."""
     import numpy as np
+
     sizes, seconds = np.array([int(s) for s in times]), np.array(list(times.values()))
     A = np.stack([1 / seconds, sizes / seconds], axis=1)
     alpha, beta = np.linalg.lstsq(A, np.ones(len(sizes)), rcond=None)[0]
@@ -142,22 +168,30 @@ def main():
     rounds, seconds = (1, 0.5) if args.quick else (3, 3.0)
     import mpi4py
     import numpy as np
-    version = subprocess.run([sys.executable, "-c",
-                              "from mpi4py import MPI; print(MPI.Get_library_version().split(',')[0])"],
-                             capture_output=True, text=True).stdout.strip()
-    print(f"{len(os.sched_getaffinity(0))} cores ({platform.machine()}), Python {platform.python_version()}, NumPy "
-          f"{np.__version__}, "
-          f"mpi4py {mpi4py.__version__}, {version}; one BLAS thread a process; best of {rounds} rounds in turns; "
-          "optimized_lstm, "
-          "float32, updates with clipping and Adam\n")
+
+    version = subprocess.run(
+        [sys.executable, "-c", "from mpi4py import MPI; print(MPI.Get_library_version().split(',')[0])"],
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    print(
+        f"{len(os.sched_getaffinity(0))} cores ({platform.machine()}), Python {platform.python_version()}, NumPy "
+        f"{np.__version__}, "
+        f"mpi4py {mpi4py.__version__}, {version}; one BLAS thread a process; best of {rounds} rounds in turns; "
+        "optimized_lstm, "
+        "float32, updates with clipping and Adam\n"
+    )
     print("## Measured: one and two processes\n")
     print("| job | 1 process, sequences/s | 2 processes | ratio |\n|---|---|---|---|")
     measured = {}
     for job in LARGE, DEFAULT:
         runs = [[launch(n, job, seconds) for n in (1, 2)] for _ in range(rounds)]
         one, two = measured[job] = [min((run[k] for run in runs), key=lambda run: run["step"]) for k in (0, 1)]
-        print(f"| {job} | {one['sequences_a_second']:,.0f} | {two['sequences_a_second']:,.0f} | "
-              f"{two['sequences_a_second'] / one['sequences_a_second']:.2f} |", flush=True)
+        print(
+            f"| {job} | {one['sequences_a_second']:,.0f} | {two['sequences_a_second']:,.0f} | "
+            f"{two['sequences_a_second'] / one['sequences_a_second']:.2f} |",
+            flush=True,
+        )
     share = min((launch(1, SHARE, seconds) for _ in range(rounds)), key=lambda run: run["step"])
     times = launch(2, "exchange", seconds)
     alpha, beta = fit(times)
@@ -165,46 +199,62 @@ def main():
     print("| bytes | " + " | ".join(f"{int(s):,}" for s in times) + " |\n|---|" + "---|" * len(times))
     print("| measured, µs | " + " | ".join(f"{1e6 * t:.1f}" for t in times.values()) + " |")
     print("| fitted, µs | " + " | ".join(f"{1e6 * (alpha + beta * int(s)):.1f}" for s in times) + " |")
-    print(f"\nα = {1e6 * alpha:.1f} µs, 1/β = {1e-9 / beta:.1f} GB/s. This is what two processes of one machine "
-          "need, through its "
-          "memory; the largest messages no longer stay in the cache and take longer than the line. The formulas "
-          "below count two "
-          "messages for n = 2, so there α and β are halved.\n")
+    print(
+        f"\nα = {1e6 * alpha:.1f} µs, 1/β = {1e-9 / beta:.1f} GB/s. This is what two processes of one machine "
+        "need, through its "
+        "memory; the largest messages no longer stay in the cache and take longer than the line. The formulas "
+        "below count two "
+        "messages for n = 2, so there α and β are halved.\n"
+    )
     alpha, beta = alpha / 2, beta / 2
     print("## The model checked against the measured points\n")
     print("A step of two processes is a step of one with its share of the sequences, and the exchange.\n")
-    print("| job | step of 1 process with that share, measured | exchange, predicted | step of 2, predicted | "
-          "measured |")
+    print(
+        "| job | step of 1 process with that share, measured | exchange, predicted | step of 2, predicted | measured |"
+    )
     print("|---|---|---|---|---|")
     for job, alone in (LARGE, measured[LARGE][0]), (DEFAULT, share):
         more, two = exchange(2, alone["bytes"], alpha, beta), measured[job][1]
-        print(f"| {job} | {1e6 * alone['step']:,.0f} µs | {1e6 * more:,.1f} µs | {1e6 * (alone['step'] + more):,.0f} "
-              "µs | "
-              f"{1e6 * two['step']:,.0f} µs |")
-    print("\nWhat the measured steps have beyond the prediction is the waiting for the slower of the two and the "
-          "message's own "
-          "copies.\n")
+        print(
+            f"| {job} | {1e6 * alone['step']:,.0f} µs | {1e6 * more:,.1f} µs | {1e6 * (alone['step'] + more):,.0f} "
+            "µs | "
+            f"{1e6 * two['step']:,.0f} µs |"
+        )
+    print(
+        "\nWhat the measured steps have beyond the prediction is the waiting for the slower of the two and the "
+        "message's own "
+        "copies.\n"
+    )
     print("## Predicted: efficiency with the same job in every process\n")
-    print("Nothing here is measured but a step of one process and, in the first lines, α and β of this machine, "
-          "which has no "
-          "network; those of the networks are assumed figures of their kind. Efficiency is computing / (computing + "
-          "exchange); "
-          "the time of a larger model is taken in proportion to its products.\n")
+    print(
+        "Nothing here is measured but a step of one process and, in the first lines, α and β of this machine, "
+        "which has no "
+        "network; those of the networks are assumed figures of their kind. Efficiency is computing / (computing + "
+        "exchange); "
+        "the time of a larger model is taken in proportion to its products.\n"
+    )
     ns = [2, 4, 16, 64, 256, 1024]
-    print("| network | job of each process | parameters | "
-          + " | ".join(f"{n:,}" for n in ns) + " | half the time from |")
+    print(
+        "| network | job of each process | parameters | " + " | ".join(f"{n:,}" for n in ns) + " | half the time from |"
+    )
     print("|---|---|---|" + "---|" * (len(ns) + 1))
     small, large = measured[DEFAULT][0], measured[LARGE][0]
-    jobs = [("16 sequences, T 12, H 32", small["step"], small["bytes"]),
-            ("256 sequences, T 100, H 64", large["step"], large["bytes"]),
-            ("256 sequences, T 100, H 1,024", large["step"] * (1024 * (1024 + 512)) / (64 * (64 + 32)),
-             4 * (4 * 1024 * (1024 + 512 + 2) + 1025) + 8)]
+    jobs = [
+        ("16 sequences, T 12, H 32", small["step"], small["bytes"]),
+        ("256 sequences, T 100, H 64", large["step"], large["bytes"]),
+        (
+            "256 sequences, T 100, H 1,024",
+            large["step"] * (1024 * (1024 + 512)) / (64 * (64 + 32)),
+            4 * (4 * 1024 * (1024 + 512 + 2) + 1025) + 8,
+        ),
+    ]
     for network, numbers in NETWORKS.items():
         a, b = numbers or (alpha, beta)
         for name, computing, size in jobs:
             cells = [f"{computing / (computing + exchange(n, size, a, b)):.1%}" for n in ns]
-            half = next((f"{2 ** k:,}" for k in range(1, 21) if exchange(2 ** k, size, a, b) >= computing),
-                        "over a million")
+            half = next(
+                (f"{2**k:,}" for k in range(1, 21) if exchange(2**k, size, a, b) >= computing), "over a million"
+            )
             print(f"| {network} | {name} | {(size - 8) // 4:,} | " + " | ".join(cells) + f" | {half} |")
 
 

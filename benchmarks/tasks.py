@@ -18,8 +18,10 @@ from npseq.cli.compare import train_all  # noqa: E402
 VOWELS = ["--data", "japanese_vowels", "--batch-size", "8"]
 ADDING = ["--data", "adding", "--length", "50", "--batch-size", "32"]
 RUNS = [("Japanese Vowels, accuracy", kind, VOWELS, "accuracy", "{:.1%}") for kind in ("rnn", "lstm", "gru")] + [
-    ("adding problem, MSE", "rnn", ADDING, "mse", "{:.4f}"), ("adding problem, MSE", "gru", ADDING, "mse", "{:.4f}"),
-    ("adding problem, MSE", "lstm", [*ADDING, "--forget-bias", "1"], "mse", "{:.4f}")]
+    ("adding problem, MSE", "rnn", ADDING, "mse", "{:.4f}"),
+    ("adding problem, MSE", "gru", ADDING, "mse", "{:.4f}"),
+    ("adding problem, MSE", "lstm", [*ADDING, "--forget-bias", "1"], "mse", "{:.4f}"),
+]
 
 
 def main():
@@ -33,8 +35,11 @@ def main():
         reports = train_all([model], range(3), options, args.jobs)[model]
         values = [report["test"][metric] for report in reports]
         more = " ".join(options[4:]) if metric == "accuracy" else " ".join(options[6:])
-        print(f"| {task} | {kind} | {f'`{more}`' if more else ''} | {form.format(np.mean(values))} | "
-              f"{', '.join(form.format(v) for v in values)} |", flush=True)
+        print(
+            f"| {task} | {kind} | {f'`{more}`' if more else ''} | {form.format(np.mean(values))} | "
+            f"{', '.join(form.format(v) for v in values)} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

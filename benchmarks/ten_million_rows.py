@@ -41,14 +41,22 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "load.csv")
         write(path, rows)
-        print(f"{rows:,} rows, {os.path.getsize(path) / 1e6:.0f} MB of text; npseq train {' '.join(OPTIONS)}",
-              flush=True)
-        done = subprocess.run([sys.executable, "-c", CODE, "--data", path, "--out-dir", folder, *OPTIONS], cwd=REPO,
-                              stdout=subprocess.PIPE, text=True, check=True)
+        print(
+            f"{rows:,} rows, {os.path.getsize(path) / 1e6:.0f} MB of text; npseq train {' '.join(OPTIONS)}", flush=True
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", CODE, "--data", path, "--out-dir", folder, *OPTIONS],
+            cwd=REPO,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
     *printed, peak = done.stdout.splitlines()
     print("\n".join(printed))
-    print(f"\npeak memory {int(peak) / 1e6:.0f} MB, {int(peak) / (8 * rows):.2f} times the series as float64 "
-          f"({8 * rows / 1e6:.0f} MB)")
+    print(
+        f"\npeak memory {int(peak) / 1e6:.0f} MB, {int(peak) / (8 * rows):.2f} times the series as float64 "
+        f"({8 * rows / 1e6:.0f} MB)"
+    )
 
 
 if __name__ == "__main__":

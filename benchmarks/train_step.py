@@ -17,8 +17,16 @@ import sys
 import time
 from pathlib import Path
 
-SIZES = [(1, 50, 1, 32), (8, 100, 8, 64), (32, 24, 1, 32), (32, 100, 32, 32), (32, 100, 64, 128), (64, 100, 128, 256),
-         (32, 50, 512, 512), (256, 100, 32, 64)]
+SIZES = [
+    (1, 50, 1, 32),
+    (8, 100, 8, 64),
+    (32, 24, 1, 32),
+    (32, 100, 32, 32),
+    (32, 100, 64, 128),
+    (64, 100, 128, 256),
+    (32, 50, 512, 512),
+    (256, 100, 32, 64),
+]
 
 
 def main():
@@ -35,13 +43,15 @@ def main():
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(args.threads)
     if args.jax:
-        os.environ.setdefault("XLA_FLAGS", "" if args.threads > 1 else
-                              "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+        os.environ.setdefault(
+            "XLA_FLAGS", "" if args.threads > 1 else "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        )
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     import numpy as np
     import torch
 
     import npseq
+
     torch.set_num_threads(args.threads)
 
     def minimum(functions, seconds):
@@ -67,11 +77,17 @@ def main():
         return 2e-9 * M * N * K / minimum([lambda: np.matmul(a, b, out=c)], 0.05)[0]
 
     conditions = {
-        "python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
         "npseq": npseq.__version__,
-        "threads": args.threads, "cores": len(os.sched_getaffinity(0)), "machine": platform.machine(),
-        "blas": blas(), "sgemm GFLOP/s (1024³)": round(sgemm_rate(1024, 1024, 1024)),
-        "environment": {k: v for k, v in os.environ.items() if k.startswith("OPENBLAS_")}}
+        "threads": args.threads,
+        "cores": len(os.sched_getaffinity(0)),
+        "machine": platform.machine(),
+        "blas": blas(),
+        "sgemm GFLOP/s (1024³)": round(sgemm_rate(1024, 1024, 1024)),
+        "environment": {k: v for k, v in os.environ.items() if k.startswith("OPENBLAS_")},
+    }
     print(json.dumps(conditions, indent=1))
     sizes = [tuple(map(int, s.split(","))) for s in args.sizes.split(";")] if args.sizes else SIZES
     rows = []
@@ -92,6 +108,7 @@ def main():
                     else:
                         y, _, tape = layer.forward(x)
                         layer.backward(tape, dy)
+
                 return step
 
             def theirs():
@@ -109,22 +126,32 @@ def main():
             G = {"RNN": 1, "GRU": 3, "LSTM": 4}[kind]
             products = 2 if args.inference else 6
             limit = products * G * H * (H + I) * B / sgemm_rate(G * H, B, H + I) * 1e-3
-            row = {"kind": kind, "size": (B, T, I, H), "torch_us": best[0], "optimized_us": best[1],
-                   "ratio": best[0] / best[1],
-                   "product_limit_us": limit}
+            row = {
+                "kind": kind,
+                "size": (B, T, I, H),
+                "torch_us": best[0],
+                "optimized_us": best[1],
+                "ratio": best[0] / best[1],
+                "product_limit_us": limit,
+            }
             if args.plain:
                 row["plain_us"], row["plain_ratio"] = best[2], best[0] / best[2]
             if args.jax:
                 row["jax_us"], row["jax_ratio"] = best[-1], best[-1] / best[1]
             rows.append(row)
             ratios.append(row["ratio"])
-            print(f"{kind:5} {str((B, T, I, H)):22} µs a step: torch {best[0]:8.1f}  optimized {best[1]:8.1f}  ratio "
-                  f"{row['ratio']:5.2f}"
-                  + f"  products {100 * limit / best[1]:3.0f} %"
-                  + (f"  plain {best[2]:8.1f} ({row['plain_ratio']:.2f})" if args.plain else "")
-                  + (f"  jax {best[-1]:8.1f} ({row['jax_ratio']:.2f})" if args.jax else ""), flush=True)
-        print(f"{kind:5} geometric mean {float(np.exp(np.mean(np.log(ratios)))):.2f}, worst {min(ratios):.2f}\n",
-              flush=True)
+            print(
+                f"{kind:5} {str((B, T, I, H)):22} µs a step: torch {best[0]:8.1f}  optimized {best[1]:8.1f}  ratio "
+                f"{row['ratio']:5.2f}"
+                + f"  products {100 * limit / best[1]:3.0f} %"
+                + (f"  plain {best[2]:8.1f} ({row['plain_ratio']:.2f})" if args.plain else "")
+                + (f"  jax {best[-1]:8.1f} ({row['jax_ratio']:.2f})" if args.jax else ""),
+                flush=True,
+            )
+        print(
+            f"{kind:5} geometric mean {float(np.exp(np.mean(np.log(ratios)))):.2f}, worst {min(ratios):.2f}\n",
+            flush=True,
+        )
     if args.json:
         Path(args.json).write_text(json.dumps({"conditions": conditions, "rows": rows}, indent=1))
 
@@ -134,8 +161,11 @@ def blas():
         from threadpoolctl import threadpool_info
     except ImportError:
         return "unknown (threadpoolctl is not installed)"
-    return [f"{d.get('internal_api')} {d.get('version')} {d.get('architecture', '')} {d.get('num_threads')} threads "
-            f"({os.path.basename(d['filepath'])})" for d in threadpool_info()]
+    return [
+        f"{d.get('internal_api')} {d.get('version')} {d.get('architecture', '')} {d.get('num_threads')} threads "
+        f"({os.path.basename(d['filepath'])})"
+        for d in threadpool_info()
+    ]
 
 
 def jax_step(kind, x, dy, H):
@@ -143,11 +173,14 @@ def jax_step(kind, x, dy, H):
     import jax
     import jax.numpy as jnp
     import numpy as np
+
     I, B = x.shape[2], x.shape[1]
     G = {"RNN": 1, "GRU": 3, "LSTM": 4}[kind]
     rng = np.random.default_rng(0)
-    weights = [jnp.asarray(0.1 * rng.standard_normal(shape).astype(np.float32))
-               for shape in [(I, G * H), (H, G * H), (G * H,), (G * H,)]]
+    weights = [
+        jnp.asarray(0.1 * rng.standard_normal(shape).astype(np.float32))
+        for shape in [(I, G * H), (H, G * H), (G * H,), (G * H,)]
+    ]
 
     def loss(weights, x, dy):
         W_x, W_h, b_x, b_h = weights

@@ -26,13 +26,13 @@ def torch_job(kind, folder, batch_size):
     import numpy as np
     import torch
 
-    from npseq import data, train
-    from npseq.cli import experiment
+    from npseq.cli import experiment, training_run
     from npseq.tasks import Forecast
+
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    args = train.parser().parse_args([])
+    args = training_run.parser().parse_args([])
     task = experiment.make_task(args)
-    assert isinstance(task, Forecast) and data
+    assert isinstance(task, Forecast)
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
 
@@ -53,15 +53,17 @@ def torch_job(kind, folder, batch_size):
     for _ in range(10):
         order = torch.from_numpy(rng.permutation(len(x)))
         for start in range(0, len(x), batch_size):
-            rows = order[start:start + batch_size]
+            rows = order[start : start + batch_size]
             loss = torch.nn.functional.mse_loss(net(x[rows]), target[rows])
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
         with torch.no_grad():
-            validation = sum(torch.nn.functional.mse_loss(net(a), b).item() * len(a) for a, b in
-                             zip(parts["validation"][0].split(512), parts["validation"][1].split(512)))
+            validation = sum(
+                torch.nn.functional.mse_loss(net(a), b).item() * len(a)
+                for a, b in zip(parts["validation"][0].split(512), parts["validation"][1].split(512))
+            )
         if validation < best:
             best = validation
             torch.save(net.state_dict(), Path(folder) / "best.pth")
@@ -79,7 +81,8 @@ def main():
     p.add_argument("--torch-job", metavar="KIND,FOLDER", help=argparse.SUPPRESS)
     args = p.parse_args()
     sys.path.insert(0, str(REPO))
-    from npseq.train import parser
+    from npseq.cli.training_run import parser
+
     batch_size = parser().parse_args([]).batch_size
     if args.torch_job:
         kind, folder = args.torch_job.split(",", 1)
@@ -87,23 +90,28 @@ def main():
     environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads), "OPENBLAS_NUM_THREADS": str(args.threads)}
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         environment.pop(name, None)
-    print(f"whole job in seconds, the least of {args.runs} alternating runs; {args.threads} thread(s), "
-          f"{os.cpu_count()} cores, "
-          f"{platform.machine()}, Python {platform.python_version()}; 10 epochs, batch {batch_size}, hidden 32\n")
+    print(
+        f"whole job in seconds, the least of {args.runs} alternating runs; {args.threads} thread(s), "
+        f"{os.cpu_count()} cores, "
+        f"{platform.machine()}, Python {platform.python_version()}; 10 epochs, batch {batch_size}, hidden 32\n"
+    )
     print("| model | npseq | torch | ratio |\n|---|---|---|---|")
     for model in args.models.split(","):
         kind = model.removeprefix("optimized_").upper()
         best = {"npseq": float("inf"), "torch": float("inf")}
         for _ in range(args.runs):
             with tempfile.TemporaryDirectory() as folder:
-                commands = {"npseq": [str(REPO / "npseq" / "train.py"), "--model", model, "--out-dir", folder],
-                            "torch": [__file__, "--torch-job", f"{kind},{folder}"]}
+                commands = {
+                    "npseq": [str(REPO / "npseq" / "train.py"), "--model", model, "--out-dir", folder],
+                    "torch": [__file__, "--torch-job", f"{kind},{folder}"],
+                }
                 for name, command in commands.items():
                     start = time.perf_counter()
                     subprocess.run([sys.executable, *command], check=True, env=environment, stdout=subprocess.DEVNULL)
                     best[name] = min(best[name], time.perf_counter() - start)
-        print(f"| {model} | {best['npseq']:.1f} | {best['torch']:.1f} | {best['torch'] / best['npseq']:.2f} |",
-              flush=True)
+        print(
+            f"| {model} | {best['npseq']:.1f} | {best['torch']:.1f} | {best['torch'] / best['npseq']:.2f} |", flush=True
+        )
 
 
 if __name__ == "__main__":

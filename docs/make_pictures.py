@@ -1,8 +1,8 @@
 """The pictures in docs/: ``python docs/make_pictures.py`` (needs matplotlib) writes them where they stand.
 
-    lstm_step.svg      one LSTM step forward and backward, with equation numbers
-    unrolled.svg       three steps, and the three places of matrix products
-    gradient_flow.svg  how much the loss at the last step depends on the input k steps before, in the four models
+lstm_step.svg      one LSTM step forward and backward, with equation numbers
+unrolled.svg       three steps, and the three places of matrix products
+gradient_flow.svg  how much the loss at the last step depends on the input k steps before, in the four models
 """
 
 import sys
@@ -37,10 +37,22 @@ def gradient_flow(layer, T=60, B=16, seed=0):
 
 # ---- boxes and arrows ----
 
+
 def box(ax, x, y, text, width=0.9, height=0.5, fill=PAPER):
     from matplotlib.patches import FancyBboxPatch
-    ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, facecolor=fill, edgecolor=INK,
-                                boxstyle="round,pad=0.02,rounding_size=0.08", linewidth=1, zorder=3))
+
+    ax.add_patch(
+        FancyBboxPatch(
+            (x - width / 2, y - height / 2),
+            width,
+            height,
+            facecolor=fill,
+            edgecolor=INK,
+            boxstyle="round,pad=0.02,rounding_size=0.08",
+            linewidth=1,
+            zorder=3,
+        )
+    )
     ax.text(x, y, text, ha="center", va="center", fontsize=9, color=INK, zorder=4)
 
 
@@ -52,14 +64,20 @@ def dot(ax, x, y, text):
 def arrow(ax, points, colour, label="", place=None):
     """A line through the points with its head at the last; the label stands at ``place``."""
     ax.plot(*zip(*points), color=colour, linewidth=1.3, zorder=2, solid_capstyle="butt")
-    ax.annotate("", xy=points[-1], xytext=points[-2], zorder=2,
-                arrowprops=dict(arrowstyle="-|>", color=colour, linewidth=1.3, shrinkA=0, shrinkB=0))
+    ax.annotate(
+        "",
+        xy=points[-1],
+        xytext=points[-2],
+        zorder=2,
+        arrowprops=dict(arrowstyle="-|>", color=colour, linewidth=1.3, shrinkA=0, shrinkB=0),
+    )
     if label:
         ax.text(*place, label, ha="center", va="center", fontsize=8, color=colour, zorder=5)
 
 
 def canvas(width, height, panels=1):
     import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(panels, 1, figsize=(width, height), facecolor=PAPER, squeeze=False)
     for ax in axes[:, 0]:
         ax.set_axis_off()
@@ -97,8 +115,16 @@ def lstm_step():
     for ax, back in zip(axes, (False, True)):
         ax.set(xlim=(0, 11.2), ylim=(0.1, 5.75))
         colour, d = (BACKWARD, "d") if back else (FORWARD, "")
-        ax.text(0.2, 5.6, "backward: every arrow turned round; where one value went two ways, two gradients add" if back
-                else "forward: one step of the LSTM", fontsize=11, color=colour, weight="bold")
+        ax.text(
+            0.2,
+            5.6,
+            "backward: every arrow turned round; where one value went two ways, two gradients add"
+            if back
+            else "forward: one step of the LSTM",
+            fontsize=11,
+            color=colour,
+            weight="bold",
+        )
         for name, x, y in (("c'", 0.6, 5), ("h'", 0.6, 1.9), ("x", 0.6, 0.7), ("c", 10.65, 5), ("h", 10.65, 0.7)):
             box(ax, x, y, d + name, 0.7)
         for W, x, y in (("W_h", "h'", 1.9), ("W_x", "x", 0.7)):
@@ -123,9 +149,15 @@ def unrolled():
     ax.text(3.75, 6.15, "through three steps; matrix products only in the three yellow places", fontsize=11, color=INK)
     y, slots, cells = 3.3, (0.6, 4.1, 7.6, 11.1), (2.75, 6.25, 9.75)
     box(ax, 5.9, 5.5, "3   after the loop: dW_x = Σ da_x xᵀ (31),   dW_h = Σ da_h h'ᵀ (32)", 8.6, 0.5, PRODUCT)
-    box(ax, 5.9, 1.75, "1   before the loop: all a_x = W_x x + b_x (7);   going back: all dx = W_xᵀ da_x (34)", 8.6,
+    box(
+        ax,
+        5.9,
+        1.75,
+        "1   before the loop: all a_x = W_x x + b_x (7);   going back: all dx = W_xᵀ da_x (34)",
+        8.6,
         0.5,
-        PRODUCT)
+        PRODUCT,
+    )
     for t, x in enumerate(slots):
         box(ax, x, y, f"h_{t}", 0.6)
         ax.text(x, y - 0.55, f"slot {t}", fontsize=7.5, ha="center", color=INK)
@@ -138,9 +170,11 @@ def unrolled():
         box(ax, x, y, f"cell\n{t}", 0.7, 0.95)
         box(ax, middle, y, "2\nW_h", 0.6, 0.75, PRODUCT)
         box(ax, x, 0.75, f"x_{t}", 0.6)
-        for left, right, forth, gradient in ((before + 0.32, middle - 0.32, "", "dh (30)"),
-                                             (middle + 0.32, x - 0.37, "a_h (8)", "da_h"),
-                                             (x + 0.37, x + 1.03, "", "dh")):
+        for left, right, forth, gradient in (
+            (before + 0.32, middle - 0.32, "", "dh (30)"),
+            (middle + 0.32, x - 0.37, "a_h (8)", "da_h"),
+            (x + 0.37, x + 1.03, "", "dh"),
+        ):
             centre = (left + right) / 2
             arrow(ax, [(left, y + 0.12), (right, y + 0.12)], FORWARD, forth, (centre, y + 0.6))
             below = y - 0.32 if gradient == "dh" else y - 0.6
@@ -156,17 +190,32 @@ def unrolled():
 
 def flow():
     import matplotlib.pyplot as plt
+
     figure, ax = plt.subplots(figsize=(8, 4.6), facecolor=PAPER)
     ax.set_facecolor(PAPER)
-    styles = {"rnn": ("#777777", "-"), "gru": ("#0f766e", "-"), "lstm": (FORWARD, "-"),
-              "optimized_lstm": ("#f5b301", ":"), "lstm, forget bias 3": (BACKWARD, "-")}
+    styles = {
+        "rnn": ("#777777", "-"),
+        "gru": ("#0f766e", "-"),
+        "lstm": (FORWARD, "-"),
+        "optimized_lstm": ("#f5b301", ":"),
+        "lstm, forget bias 3": (BACKWARD, "-"),
+    }
     for name, (kind, options) in MODELS.items():
         colour, line = styles[name]
-        ax.semilogy(gradient_flow(kind(4, 32, dtype=np.float64, rng=0, **options)), line, color=colour, label=name,
-                    linewidth=3 if line == ":" else 1.8, zorder=3 if line == ":" else 2)
-    ax.set(xlabel="steps between the input and the output that the loss reads",
-           ylabel="norm of the gradient of that input", xlim=(0, 59),
-           title="How far the gradient reaches, before training (H = 32)")
+        ax.semilogy(
+            gradient_flow(kind(4, 32, dtype=np.float64, rng=0, **options)),
+            line,
+            color=colour,
+            label=name,
+            linewidth=3 if line == ":" else 1.8,
+            zorder=3 if line == ":" else 2,
+        )
+    ax.set(
+        xlabel="steps between the input and the output that the loss reads",
+        ylabel="norm of the gradient of that input",
+        xlim=(0, 59),
+        title="How far the gradient reaches, before training (H = 32)",
+    )
     ax.grid(True, color="#dddddd", linewidth=0.6)
     ax.legend(frameon=False)
     figure.tight_layout()
@@ -178,14 +227,20 @@ PICTURES = {"lstm_step": lstm_step, "unrolled": unrolled, "gradient_flow": flow}
 
 def main(folder=DOCS, ending="svg"):
     import matplotlib
+
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+
     # the same picture gives the same file: no date, no random ids; glyphs as outlines, so that no font is needed
     with matplotlib.rc_context({"svg.hashsalt": "npseq", "svg.fonttype": "path", "font.family": "DejaVu Sans"}):
         for name, draw in PICTURES.items():
             figure = draw()
-            figure.savefig(Path(folder) / f"{name}.{ending}", facecolor=PAPER, dpi=100,
-                           metadata={"Date": None} if ending == "svg" else None)
+            figure.savefig(
+                Path(folder) / f"{name}.{ending}",
+                facecolor=PAPER,
+                dpi=100,
+                metadata={"Date": None} if ending == "svg" else None,
+            )
             plt.close(figure)
             print(f"{name}.{ending}")
 

@@ -18,11 +18,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's npseq, installed or not
 
-from npseq import train  # noqa: E402
-from npseq.cells import gate_blocks, sigmoid  # noqa: E402
-from npseq.gradcheck import check_layer  # noqa: E402
-from npseq.layers import Recurrent  # noqa: E402
-from npseq.model import MODELS  # noqa: E402
+from npseq import train
+from npseq.cells import gate_blocks, sigmoid
+from npseq.gradcheck import check_layer
+from npseq.layers import Recurrent
+from npseq.nn.registry import MODELS  # noqa: E402
 
 
 class CoupledCell:

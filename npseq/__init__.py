@@ -17,25 +17,80 @@ bptt, fused) there is one column per sequence: x_t (I, B), h_t (H, B). Names tha
 before.
 """
 
+import importlib
 import sys
 
 from . import data, optim, tasks
 from ._aliases import Aliases
 from ._version import __version__
 from .formats import checkpoint
-from .formats.checkpoint import load_model as load
-from .nn import layers, losses, model
-from .nn.layers import GRU, LSTM, RNN, Embedding, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
+from .formats.model_file import load_model as load
+from .formats.model_file import save_model as save
+from .nn import layers, losses
+from .nn.layers import GRU, LSTM, RNN, OptimizedGRU, OptimizedLSTM, OptimizedRNN
+from .nn.linear import Embedding, Linear
 from .nn.model import Model
 from .tasks import baselines, features
 from .training import fit
 
-sys.meta_path.append(Aliases(__name__, {'baselines': 'tasks.baselines', 'checkpoint': 'formats.checkpoint', 'features': 'tasks.features', 'fit': 'training.fit', 'layers': 'nn.layers', 'losses': 'nn.losses', 'model': 'nn.model', 'onnx': 'formats.onnx', 'parallel': 'training.mpi', 'rtrl': 'gradcheck.rtrl'}))
+__all__ = [
+    # layers and models
+    "RNN",
+    "LSTM",
+    "GRU",
+    "OptimizedRNN",
+    "OptimizedLSTM",
+    "OptimizedGRU",
+    "Linear",
+    "Embedding",
+    "Model",
+    # a model in a file
+    "load",
+    "save",
+    # modules
+    "baselines",
+    "checkpoint",
+    "data",
+    "features",
+    "fit",
+    "layers",
+    "losses",
+    "optim",
+    "tasks",
+    # modules that are imported on first access
+    "bptt",
+    "cells",
+    "explain",
+    "fused",
+    "gradcheck",
+    "onnx",
+    "parallel",
+    "rtrl",
+    "training",
+    "__version__",
+]
+
+# Public names of modules -> where they are. ``import npseq.losses`` and ``from npseq.losses import mse`` work too.
+_PUBLIC = {
+    "baselines": "tasks.baselines",
+    "checkpoint": "formats.checkpoint",
+    "features": "tasks.features",
+    "fit": "training.fit",
+    "layers": "nn.layers",
+    "losses": "nn.losses",
+    "onnx": "formats.onnx",
+    "parallel": "training.mpi",
+    "rtrl": "gradcheck.rtrl",
+}
+sys.meta_path.append(Aliases(__name__, _PUBLIC))
 
 
 def __getattr__(name):
-    """Modules that few programs need are imported when they are asked for: ``npseq.gradcheck``, ``npseq.onnx``, …"""
-    if name in ("gradcheck", "onnx", "rtrl", "parallel"):
-        import importlib
+    """Rarely used modules are imported on first access."""
+    if name in __all__:
         return importlib.import_module("." + name, __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -52,8 +52,19 @@ class Segment(NamedTuple):
     caches: list | None = None  # one entry for each step: (the cell's cache, the cell's h before projection)
 
 
-def forward_through_time(cell, weights, x, state, lengths=None, reverse=False, *,
-                         h_mask=None, checkpoint_every=None, keep_tape=True, out=None):
+def forward_through_time(
+    cell,
+    weights,
+    x,
+    state,
+    lengths=None,
+    reverse=False,
+    *,
+    h_mask=None,
+    checkpoint_every=None,
+    keep_tape=True,
+    out=None,
+):
     """Carry ``cell`` over the T steps of ``x``.
 
         state_t = cell(W_x x_t + b_x, W_h h_{t-1} + b_h, state_{t-1}),   t = 1 … T
@@ -131,8 +142,17 @@ def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True):
             segment_x = _without_padding(segment_x, segment_valid)
             slots, caches = _forward_steps(cell, weights, segment_x, state, segment_valid, h_mask)
         d_segment, d_state = _backward_steps(
-            cell, weights, segment_x, slots, caches, segment_valid, h_mask,
-            None if d_hs is None else d_hs[steps], d_state, d_x[steps] if need_dx else None)
+            cell,
+            weights,
+            segment_x,
+            slots,
+            caches,
+            segment_valid,
+            h_mask,
+            None if d_hs is None else d_hs[steps],
+            d_state,
+            d_x[steps] if need_dx else None,
+        )
         for total, part in zip(d_weights, d_segment):
             if total is not None:
                 total += part
@@ -211,7 +231,8 @@ def _backward_steps(cell, weights, x, slots, caches, valid, h_mask, d_hs, d_stat
         W_h=_sum_of_products(da_h, h_before),  # (32)
         b_x=None if b_x is None else da_x.sum((0, 2))[:, None],  # (33)
         b_h=None if b_h is None else da_h.sum((0, 2))[:, None],
-        W_p=None if W_p is None else _sum_of_products(np.stack(d_projected), np.stack([m for _, m in caches])))
+        W_p=None if W_p is None else _sum_of_products(np.stack(d_projected), np.stack([m for _, m in caches])),
+    )
     return d_weights, d_state
 
 

@@ -17,9 +17,26 @@ import numpy as np
 
 from .schedules import SCHEDULES, Constant, Cosine, OneCycle, Plateau, Schedule, Step, make_schedule
 
-__all__ = ["SGD", "Adagrad", "RMSprop", "Adam", "AdamW", "Optimizer", "OPTIMIZERS", "lbfgs", "LBFGSResult",
-           "clip_by_global_norm", "SCHEDULES", "Schedule", "Constant", "Step", "Cosine", "OneCycle", "Plateau",
-           "make_schedule"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "RMSprop",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "OPTIMIZERS",
+    "lbfgs",
+    "LBFGSResult",
+    "clip_by_global_norm",
+    "SCHEDULES",
+    "Schedule",
+    "Constant",
+    "Step",
+    "Cosine",
+    "OneCycle",
+    "Plateau",
+    "make_schedule",
+]
 
 
 class Optimizer:
@@ -37,8 +54,13 @@ class Optimizer:
     state = ()  # names of the vectors and counters that a step changes
 
     def __init__(self, theta, lr, weight_decay, maximize, **not_negative):
-        if not (isinstance(theta, np.ndarray) and theta.ndim == 1 and theta.dtype.kind == "f"
-                and theta.flags.c_contiguous and theta.flags.writeable):
+        if not (
+            isinstance(theta, np.ndarray)
+            and theta.ndim == 1
+            and theta.dtype.kind == "f"
+            and theta.flags.c_contiguous
+            and theta.flags.writeable
+        ):
             given = f"{theta.dtype} of shape {theta.shape}" if isinstance(theta, np.ndarray) else type(theta).__name__
             raise TypeError(f"theta must be a flat, contiguous, writeable NumPy vector of floats; {given} given")
         for name, value in dict(lr=lr, weight_decay=weight_decay, **not_negative).items():
@@ -51,8 +73,10 @@ class Optimizer:
         """g = ± grad + weight_decay θ; never written into the caller's array."""
         theta = self.theta
         if not isinstance(grad, np.ndarray) or grad.shape != theta.shape or grad.dtype != theta.dtype:
-            raise ValueError(f"grad is {getattr(grad, 'dtype', type(grad).__name__)} of shape {np.shape(grad)}; "
-                             f"theta is {theta.dtype} of shape {theta.shape}: they must be the same")
+            raise ValueError(
+                f"grad is {getattr(grad, 'dtype', type(grad).__name__)} of shape {np.shape(grad)}; "
+                f"theta is {theta.dtype} of shape {theta.shape}: they must be the same"
+            )
         if self.maximize:
             grad = np.negative(grad, out=self._g)
         if weight_decay:
@@ -75,8 +99,10 @@ class Optimizer:
             ValueError: when a name is missing or unexpected, or a vector does not fit theta; nothing is then changed.
         """
         if set(state) != set(self.state):
-            raise ValueError(f"the state of {type(self).__name__} with these options is "
-                             f"{', '.join(self.state) or 'empty'}; {', '.join(map(str, state)) or 'nothing'} given")
+            raise ValueError(
+                f"the state of {type(self).__name__} with these options is "
+                f"{', '.join(self.state) or 'empty'}; {', '.join(map(str, state)) or 'nothing'} given"
+            )
         for name, value in state.items():
             if np.shape(value) != np.shape(getattr(self, name)):
                 raise ValueError(f"{name} has the shape {np.shape(value)}; {np.shape(getattr(self, name))} expected")
@@ -102,12 +128,14 @@ class SGD(Optimizer):
     A warning: with two bias vectors, as torch's layers have them, the sum of the two moves twice as far.
     """
 
-    def __init__(self, theta, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, *,
-                 maximize=False):
+    def __init__(
+        self, theta, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, *, maximize=False
+    ):
         super().__init__(theta, lr, weight_decay, maximize, momentum=momentum)
         if nesterov and (momentum == 0 or dampening != 0):
-            raise ValueError("nesterov needs a momentum greater than 0 and a dampening of 0; "
-                             f"{momentum!r} and {dampening!r} given")
+            raise ValueError(
+                f"nesterov needs a momentum greater than 0 and a dampening of 0; {momentum!r} and {dampening!r} given"
+            )
         self.momentum, self.dampening, self.nesterov = float(momentum), float(dampening), nesterov
         if momentum:
             self.state = ("count", "velocity")
@@ -139,10 +167,26 @@ class Adagrad(Optimizer):
 
     state = ("count", "square")
 
-    def __init__(self, theta, lr=0.01, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10, *,
-                 maximize=False):
-        super().__init__(theta, lr, weight_decay, maximize, lr_decay=lr_decay, eps=eps,
-                         initial_accumulator_value=initial_accumulator_value)
+    def __init__(
+        self,
+        theta,
+        lr=0.01,
+        lr_decay=0.0,
+        weight_decay=0.0,
+        initial_accumulator_value=0.0,
+        eps=1e-10,
+        *,
+        maximize=False,
+    ):
+        super().__init__(
+            theta,
+            lr,
+            weight_decay,
+            maximize,
+            lr_decay=lr_decay,
+            eps=eps,
+            initial_accumulator_value=initial_accumulator_value,
+        )
         self.lr_decay, self.eps = float(lr_decay), float(eps)
         self.count, self.square = 0, np.full_like(theta, initial_accumulator_value)
 
@@ -172,8 +216,9 @@ class RMSprop(Optimizer):
     rounding makes it so it is taken for 0, while torch's result is NaN.
     """
 
-    def __init__(self, theta, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False, *,
-                 maximize=False):
+    def __init__(
+        self, theta, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False, *, maximize=False
+    ):
         super().__init__(theta, lr, weight_decay, maximize, alpha=alpha, eps=eps, momentum=momentum)
         self.alpha, self.eps, self.momentum, self.centered = float(alpha), float(eps), float(momentum), centered
         self.square = np.zeros_like(theta)
@@ -220,8 +265,18 @@ class Adam(Optimizer):
 
     state = ("count", "m", "v")
 
-    def __init__(self, theta, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, *, maximize=False,
-                 decoupled_weight_decay=False):
+    def __init__(
+        self,
+        theta,
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
+        amsgrad=False,
+        *,
+        maximize=False,
+        decoupled_weight_decay=False,
+    ):
         super().__init__(theta, lr, weight_decay, maximize, eps=eps)
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"betas must be two numbers from 0 up to, not including, 1; {betas!r} given")
@@ -243,10 +298,10 @@ class Adam(Optimizer):
         _running_mean(self.v, np.multiply(g, g, out=work), beta_2, work)
         v = np.maximum(self.v_max, self.v, out=self.v_max) if self.amsgrad else self.v
         np.sqrt(v, out=work)
-        work *= (1 - beta_2 ** self.count) ** -0.5
+        work *= (1 - beta_2**self.count) ** -0.5
         work += self.eps
         np.divide(self.m, work, out=work)
-        work *= lr / (1 - beta_1 ** self.count)
+        work *= lr / (1 - beta_1**self.count)
         self.theta -= work
 
 
@@ -260,8 +315,9 @@ class AdamW(Adam):
     A warning: as in torch the decay is multiplied by lr; in the paper by the schedule's factor alone.
     """
 
-    def __init__(self, theta, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *,
-                 maximize=False):
+    def __init__(
+        self, theta, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False
+    ):
         super().__init__(theta, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)
 
 
@@ -334,9 +390,20 @@ def lbfgs(loss_and_grad, theta, max_iterations=100, history_size=10, ftol=2.2e-9
             raise _Stop("stopped by the callback")
 
     try:
-        found = minimize(objective, iterate, jac=True, method="L-BFGS-B", callback=accept, options=dict(
-            maxiter=max_iterations, maxfun=21 * max_iterations,  # a line search makes 20 calls at most
-            maxcor=history_size, ftol=ftol, gtol=gtol))
+        found = minimize(
+            objective,
+            iterate,
+            jac=True,
+            method="L-BFGS-B",
+            callback=accept,
+            options=dict(
+                maxiter=max_iterations,
+                maxfun=21 * max_iterations,  # a line search makes 20 calls at most
+                maxcor=history_size,
+                ftol=ftol,
+                gtol=gtol,
+            ),
+        )
         converged, message = bool(found.success), str(found.message)
     except _Stop as stop:
         if loss_there is None:

@@ -39,8 +39,12 @@ class Schedule:
         _check(0 <= lr < math.inf, "lr", lr, "a finite number from 0 up")
         _check(total_steps >= 1, "total_steps", total_steps, "1 or more")
         _check(steps_per_epoch >= 1, "steps_per_epoch", steps_per_epoch, "1 or more")
-        _check(0 <= warmup_steps < total_steps, "warmup_steps", warmup_steps,
-               f"from 0 to total_steps − 1, {total_steps - 1}")
+        _check(
+            0 <= warmup_steps < total_steps,
+            "warmup_steps",
+            warmup_steps,
+            f"from 0 to total_steps − 1, {total_steps - 1}",
+        )
         self.lr, self.steps_per_epoch, self.warmup_steps = float(lr), steps_per_epoch, warmup_steps
         self.steps = total_steps - warmup_steps  # without the warm-up
 
@@ -60,8 +64,10 @@ class Schedule:
     def load_state_dict(self, state):
         """Go on from ``state_dict()`` of a schedule with the same options. Raises ValueError for other names."""
         if set(state) != set(self.state):
-            raise ValueError(f"the state of {type(self).__name__} is {', '.join(self.state) or 'empty'}; "
-                             f"{', '.join(map(str, state)) or 'nothing'} given")
+            raise ValueError(
+                f"the state of {type(self).__name__} is {', '.join(self.state) or 'empty'}; "
+                f"{', '.join(map(str, state)) or 'nothing'} given"
+            )
         for name, value in state.items():
             setattr(self, name, type(getattr(self, name))(value))
 
@@ -133,8 +139,10 @@ class OneCycle(Schedule):
     def rate(self, t):
         end = self.steps - 1
         if t > end + 1:  # torch allows the one call after the last update
-            raise ValueError(f"step {t + self.warmup_steps} is past the schedule's end: it was made for "
-                             f"{self.steps + self.warmup_steps} steps; make it anew with a larger total_steps")
+            raise ValueError(
+                f"step {t + self.warmup_steps} is past the schedule's end: it was made for "
+                f"{self.steps + self.warmup_steps} steps; make it anew with a larger total_steps"
+            )
         if t <= self.peak:
             return self.anneal(self.first, self.lr, t / self.peak if self.peak else 1.0)
         return self.anneal(self.lr, self.last, (t - self.peak) / (end - self.peak) if end > self.peak else 1.0)
@@ -150,8 +158,18 @@ class Plateau(Schedule):
 
     state = ("current", "best", "bad_epochs", "cooldown_left")
 
-    def __init__(self, *args, factor=0.1, patience=10, threshold=1e-4, threshold_mode="rel", cooldown=0, min_lr=0.0,
-                 eps=1e-8, **options):
+    def __init__(
+        self,
+        *args,
+        factor=0.1,
+        patience=10,
+        threshold=1e-4,
+        threshold_mode="rel",
+        cooldown=0,
+        min_lr=0.0,
+        eps=1e-8,
+        **options,
+    ):
         super().__init__(*args, **options)
         _check(0 <= factor < 1, "factor", factor, "from 0 up to, not including, 1")
         _check(patience >= 0, "patience", patience, "0 or more")

@@ -31,8 +31,9 @@ class Run:
         self.d_state = tuple(rng.standard_normal((size, B)) for size in sizes)
 
     def forward(self, module, **options):
-        return module.forward_through_time(self.cell, self.weights, self.x, self.state, self.lengths, self.reverse,
-                                           **options)
+        return module.forward_through_time(
+            self.cell, self.weights, self.x, self.state, self.lengths, self.reverse, **options
+        )
 
     def backward(self, module, tape, **options):
         return module.backward_through_time(self.cell, self.weights, tape, self.d_hs, self.d_state, **options)
@@ -62,8 +63,11 @@ def test_sequence_equals_a_plain_loop_over_the_cell(module, cell):
     assert_close([hs, *final], [np.stack(expected), *state], 1e-14)
 
 
-@pytest.mark.parametrize("options", [{}, {"reverse": True}, {"lengths": np.array([2, 0, 6])},
-                                     {"lengths": np.array([2, 0, 5]), "reverse": True}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"reverse": True}, {"lengths": np.array([2, 0, 6])}, {"lengths": np.array([2, 0, 5]), "reverse": True}],
+    ids=str,
+)
 @pytest.mark.parametrize("cell", CELLS)
 def test_optimized_schedule_gives_the_numbers_of_the_plain_one(cell, options):
     run = Run(cell, **options)
@@ -174,5 +178,6 @@ def test_checkpointing_keeps_every_kth_state_and_nothing_of_the_steps_between(k,
 def test_through_time_has_no_gate_and_no_name_of_a_cell():
     names = {node.id for node in ast.walk(ast.parse(inspect.getsource(bptt))) if isinstance(node, ast.Name)}
     assert not names & {"RNNCell", "ReLURNNCell", "LSTMCell", "GRUCell", "sigmoid"}
-    assert "tanh" not in {node.attr for node in ast.walk(ast.parse(inspect.getsource(bptt)))
-                          if isinstance(node, ast.Attribute)}
+    assert "tanh" not in {
+        node.attr for node in ast.walk(ast.parse(inspect.getsource(bptt))) if isinstance(node, ast.Attribute)
+    }

@@ -61,17 +61,17 @@ def test_gru_resets_after_the_product_and_its_z_takes_the_new_value():
 def test_gru_with_z_shut_keeps_its_state_and_with_z_open_takes_the_new_one():
     a_x, a_h, (h_prev,) = draw(GRUCell)
     H = len(h_prev)
-    a_x[H:2 * H] = -100
+    a_x[H : 2 * H] = -100
     np.testing.assert_array_equal(GRUCell.forward(a_x, a_h, (h_prev,))[0][0], h_prev)
-    a_x[H:2 * H] = 100
-    n = np.tanh(a_x[2 * H:] + sigmoid(a_x[:H] + a_h[:H]) * a_h[2 * H:])
+    a_x[H : 2 * H] = 100
+    n = np.tanh(a_x[2 * H :] + sigmoid(a_x[:H] + a_h[:H]) * a_h[2 * H :])
     np.testing.assert_array_equal(GRUCell.forward(a_x, a_h, (h_prev,))[0][0], n)
 
 
 def test_lstm_with_forget_open_and_input_shut_carries_c_and_its_gradient_unchanged():
     a_x, a_h, state = draw(LSTMCell)
     H = len(state[0])
-    a_x[:H], a_x[H:2 * H] = -100, 100
+    a_x[:H], a_x[H : 2 * H] = -100, 100
     (_, c), cache = LSTMCell.forward(a_x, a_h, state)
     np.testing.assert_array_equal(c, state[1])
     dc = np.ones_like(c)

@@ -8,19 +8,31 @@ import pytest
 from npseq import optim
 
 CASES = [
-    ("SGD", {}), ("SGD", dict(momentum=0.9)), ("SGD", dict(momentum=0.9, dampening=0.3)),
-    ("SGD", dict(momentum=0.9, nesterov=True)), ("SGD", dict(weight_decay=0.1, maximize=True)),
+    ("SGD", {}),
+    ("SGD", dict(momentum=0.9)),
+    ("SGD", dict(momentum=0.9, dampening=0.3)),
+    ("SGD", dict(momentum=0.9, nesterov=True)),
+    ("SGD", dict(weight_decay=0.1, maximize=True)),
     ("SGD", dict(momentum=0.5, weight_decay=0.1)),
     ("SGD", dict(momentum=0.5, nesterov=True, maximize=True, weight_decay=0.1)),
-    ("RMSprop", {}), ("RMSprop", dict(alpha=0.9, eps=1e-4)), ("RMSprop", dict(centered=True)),
-    ("RMSprop", dict(momentum=0.9, centered=True, weight_decay=0.1)), ("RMSprop", dict(momentum=0.5, maximize=True)),
-    ("Adagrad", {}), ("Adagrad", dict(lr_decay=0.1, initial_accumulator_value=0.5, eps=1e-3)),
+    ("RMSprop", {}),
+    ("RMSprop", dict(alpha=0.9, eps=1e-4)),
+    ("RMSprop", dict(centered=True)),
+    ("RMSprop", dict(momentum=0.9, centered=True, weight_decay=0.1)),
+    ("RMSprop", dict(momentum=0.5, maximize=True)),
+    ("Adagrad", {}),
+    ("Adagrad", dict(lr_decay=0.1, initial_accumulator_value=0.5, eps=1e-3)),
     ("Adagrad", dict(weight_decay=0.1, maximize=True)),
-    ("Adam", {}), ("Adam", dict(betas=(0.5, 0.9), eps=1e-3)), ("Adam", dict(weight_decay=0.1)),
+    ("Adam", {}),
+    ("Adam", dict(betas=(0.5, 0.9), eps=1e-3)),
+    ("Adam", dict(weight_decay=0.1)),
     ("Adam", dict(amsgrad=True)),
     ("Adam", dict(maximize=True, amsgrad=True, weight_decay=0.01)),
-    ("Adam", dict(weight_decay=0.1, decoupled_weight_decay=True)), ("Adam", dict(betas=(0.0, 0.0), eps=0.1)),
-    ("AdamW", {}), ("AdamW", dict(weight_decay=0.3, amsgrad=True)), ("AdamW", dict(maximize=True)),
+    ("Adam", dict(weight_decay=0.1, decoupled_weight_decay=True)),
+    ("Adam", dict(betas=(0.0, 0.0), eps=0.1)),
+    ("AdamW", {}),
+    ("AdamW", dict(weight_decay=0.3, amsgrad=True)),
+    ("AdamW", dict(maximize=True)),
 ]
 
 
@@ -48,8 +60,9 @@ def test_names_and_defaults_of_the_options_are_torchs(name):
     theirs = inspect.signature(getattr(torch.optim, name)).parameters
     ours = inspect.signature(getattr(optim, name)).parameters
     left_out = {"foreach", "fused", "capturable", "differentiable", "params"}
-    assert ({k: v.default for k, v in ours.items() if k != "theta"}
-            == {k: v.default for k, v in theirs.items() if k not in left_out})
+    assert {k: v.default for k, v in ours.items() if k != "theta"} == {
+        k: v.default for k, v in theirs.items() if k not in left_out
+    }
 
 
 @pytest.mark.parametrize("name, options", CASES, ids=str)
@@ -127,13 +140,23 @@ def test_the_learning_rate_may_be_set_between_steps():
     assert theta[0] == -1.5
 
 
-@pytest.mark.parametrize("make", [
-    lambda t: optim.SGD(t, lr=-1), lambda t: optim.SGD(t, momentum=-1), lambda t: optim.SGD(t, nesterov=True),
-    lambda t: optim.SGD(t, lr=float("nan")), lambda t: optim.SGD(t, momentum=0.9, dampening=0.1, nesterov=True),
-    lambda t: optim.SGD(t, momentum=float("nan")), lambda t: optim.Adam(t, betas=(1.0, 0.9)),
-    lambda t: optim.Adam(t, betas=(0.9,)), lambda t: optim.Adam(t, eps=-1),
-    lambda t: optim.AdamW(t, weight_decay=-1), lambda t: optim.RMSprop(t, alpha=-1),
-    lambda t: optim.Adagrad(t, lr_decay=-1)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t: optim.SGD(t, lr=-1),
+        lambda t: optim.SGD(t, momentum=-1),
+        lambda t: optim.SGD(t, nesterov=True),
+        lambda t: optim.SGD(t, lr=float("nan")),
+        lambda t: optim.SGD(t, momentum=0.9, dampening=0.1, nesterov=True),
+        lambda t: optim.SGD(t, momentum=float("nan")),
+        lambda t: optim.Adam(t, betas=(1.0, 0.9)),
+        lambda t: optim.Adam(t, betas=(0.9,)),
+        lambda t: optim.Adam(t, eps=-1),
+        lambda t: optim.AdamW(t, weight_decay=-1),
+        lambda t: optim.RMSprop(t, alpha=-1),
+        lambda t: optim.Adagrad(t, lr_decay=-1),
+    ],
+)
 def test_options_out_of_range_are_refused(make):
     with pytest.raises(ValueError, match="given|needs"):
         make(np.zeros(3))
@@ -208,6 +231,7 @@ def test_lbfgs_finds_the_minimum_and_leaves_it_in_theta(dtype, near):
 
 def test_lbfgs_takes_scipys_steps():
     from scipy.optimize import minimize
+
     theta = np.array([-1.2, 1.0])
     result = optim.lbfgs(rosenbrock, theta, max_iterations=7, history_size=3)
     expected = minimize(rosenbrock, [-1.2, 1.0], jac=True, method="L-BFGS-B", options=dict(maxiter=7, maxcor=3))
@@ -229,6 +253,7 @@ def interrupted_at(call, what):
     def loss_and_grad(theta):
         calls.append(1)
         return what(theta) if len(calls) == call else rosenbrock(theta)
+
     return loss_and_grad
 
 

@@ -15,11 +15,18 @@ CLOSED_FORM = [  # name, options of ours, torch's scheduler of (optimizer, steps
     ("step", dict(step_size=2), lambda s, o, n, e: s.StepLR(o, 2 * e)),
     ("step", dict(step_size=3, gamma=0.5), lambda s, o, n, e: s.StepLR(o, 3 * e, gamma=0.5)),
     ("onecycle", {}, lambda s, o, n, e: s.OneCycleLR(o, LR, n, cycle_momentum=False)),
-    ("onecycle", dict(pct_start=0.1, div_factor=10, final_div_factor=100),
-     lambda s, o, n, e: s.OneCycleLR(o, LR, n, pct_start=0.1, div_factor=10, final_div_factor=100,
-                                     cycle_momentum=False)),
-    ("onecycle", dict(pct_start=0.45, anneal_strategy="linear"),
-     lambda s, o, n, e: s.OneCycleLR(o, LR, n, pct_start=0.45, anneal_strategy="linear", cycle_momentum=False)),
+    (
+        "onecycle",
+        dict(pct_start=0.1, div_factor=10, final_div_factor=100),
+        lambda s, o, n, e: s.OneCycleLR(
+            o, LR, n, pct_start=0.1, div_factor=10, final_div_factor=100, cycle_momentum=False
+        ),
+    ),
+    (
+        "onecycle",
+        dict(pct_start=0.45, anneal_strategy="linear"),
+        lambda s, o, n, e: s.OneCycleLR(o, LR, n, pct_start=0.45, anneal_strategy="linear", cycle_momentum=False),
+    ),
 ]
 IDS = [f"{name} {options or ''}" for name, options, _ in CLOSED_FORM]
 
@@ -60,15 +67,42 @@ def test_with_warm_up_it_is_torchs_linear_warm_up_and_then_the_schedule(name, op
     assert [schedule(step) for step in range(steps)] == pytest.approx(expected, rel=0, abs=1e-12)
 
 
-LOSSES = [1.0, 0.9, 0.95, 0.91, 0.9, 0.89999, 0.92, 0.93, 0.5, 0.6, 0.7, float("nan"), 0.8, 0.81, 0.49999, 0.6, 0.7,
-          0.8, 0.9]
+LOSSES = [
+    1.0,
+    0.9,
+    0.95,
+    0.91,
+    0.9,
+    0.89999,
+    0.92,
+    0.93,
+    0.5,
+    0.6,
+    0.7,
+    float("nan"),
+    0.8,
+    0.81,
+    0.49999,
+    0.6,
+    0.7,
+    0.8,
+    0.9,
+]
 
 
-@pytest.mark.parametrize("options", [
-    {}, dict(patience=0), dict(patience=2, factor=0.5), dict(patience=1, cooldown=2, min_lr=0.001),
-    dict(patience=1, threshold=0.05), dict(patience=1, threshold=0.02, threshold_mode="abs"),
-    dict(patience=0, eps=1e-3)],
-    ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        dict(patience=0),
+        dict(patience=2, factor=0.5),
+        dict(patience=1, cooldown=2, min_lr=0.001),
+        dict(patience=1, threshold=0.05),
+        dict(patience=1, threshold=0.02, threshold_mode="abs"),
+        dict(patience=0, eps=1e-3),
+    ],
+    ids=str,
+)
 def test_plateau_is_torchs_epoch_by_epoch(options):
     torch = pytest.importorskip("torch")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
@@ -131,12 +165,27 @@ def test_onecycle_past_its_end_is_refused_as_torch_does():
         schedule(11)
 
 
-@pytest.mark.parametrize("name, options", [
-    ("triangle", {}), ("constant", dict(lr=-1.0)), ("constant", dict(lr=float("nan"))), ("cosine", dict(total_steps=0)),
-    ("cosine", dict(warmup_steps=40)), ("constant", dict(steps_per_epoch=0)), ("cosine", dict(eta_min=-1)),
-    ("step", dict(step_size=0)), ("step", dict(gamma=-1)), ("onecycle", dict(pct_start=1.5)),
-    ("onecycle", dict(anneal_strategy="square")), ("onecycle", dict(div_factor=0)), ("plateau", dict(factor=1.0)),
-    ("plateau", dict(patience=-1)), ("plateau", dict(threshold_mode="other"))], ids=str)
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("triangle", {}),
+        ("constant", dict(lr=-1.0)),
+        ("constant", dict(lr=float("nan"))),
+        ("cosine", dict(total_steps=0)),
+        ("cosine", dict(warmup_steps=40)),
+        ("constant", dict(steps_per_epoch=0)),
+        ("cosine", dict(eta_min=-1)),
+        ("step", dict(step_size=0)),
+        ("step", dict(gamma=-1)),
+        ("onecycle", dict(pct_start=1.5)),
+        ("onecycle", dict(anneal_strategy="square")),
+        ("onecycle", dict(div_factor=0)),
+        ("plateau", dict(factor=1.0)),
+        ("plateau", dict(patience=-1)),
+        ("plateau", dict(threshold_mode="other")),
+    ],
+    ids=str,
+)
 def test_what_is_out_of_range_is_refused_by_name(name, options):
     arguments = dict(lr=LR, total_steps=40, steps_per_epoch=10) | options
     with pytest.raises(ValueError, match=f"{next(iter(options), name)}.*(given|expected)"):

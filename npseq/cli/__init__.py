@@ -1,3 +1,5 @@
-"""The commands."""
+"""The commands: one module each, and what they have in common."""
 
-from .commands import COMMANDS, main
+from .commands import main
+
+__all__ = ["main"]

@@ -2,11 +2,9 @@
 
 import argparse
 import math
-import os
 import sys
-import tempfile
 
-OK, UNEXPECTED, USAGE, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 130  # exit statuses
+from ..status import USAGE
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,6 +41,7 @@ def _number(convert, fits, expected):
         if value is None or not fits(value):
             raise argparse.ArgumentTypeError(f"{text!r} given, {expected} expected")
         return value
+
     return parse
 
 
@@ -65,72 +64,8 @@ def lags(text):
     return [] if text.lower() == "none" else [positive_int(part) for part in names(text)]
 
 
-def run(main, prog, *args):
-    """``main(*args)`` -> its exit status, also when it is interrupted (130) or the reader of a pipe has seen enough."""
-    try:
-        status = main(*args)
-        sys.stdout.flush()
-        return status
-    except KeyboardInterrupt:
-        print(f"\n{prog}: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # as with | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNEXPECTED
-
-
 def given(parser, argv):
     """name -> value of the options that stand on the command line, without those that have their default."""
     absent = object()
     parser.set_defaults(**{action.dest: absent for action in parser._actions})
     return {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not absent}
-
-
-def progress(items, text):
-    """The items, with a bar in a terminal when going through them takes more than a second."""
-    if not sys.stderr.isatty():
-        return items
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return items
-    return tqdm(items, desc=text, delay=1, leave=False)
-
-
-def reading():
-    """To be called with the share of a file that has been read: a bar in a terminal if it takes more than a second."""
-    bar = iter(progress(range(100), "reading"))
-    shown = -1
-
-    def told(share):
-        nonlocal shown
-        while shown < int(100 * share):
-            shown = next(bar, 100)
-    return told
-
-
-def check_file(path):
-    """See that a file can be written there, before anything is computed for it.
-
-    Raises:
-        OSError: naming the file or its folder.
-    """
-    if os.path.isdir(path):
-        raise OSError(f"{path} is a folder; the name of a file expected")
-    if os.path.exists(path) and not os.access(path, os.W_OK):
-        raise OSError(f"{path} cannot be written: there is a file that may not be changed")
-    check_folder(os.path.dirname(path) or ".")
-
-
-def check_folder(folder):
-    """Make ``folder`` if it is missing, and see that a file can be written there.
-
-    Raises:
-        OSError: naming the folder.
-    """
-    try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(f"cannot write into the folder {folder!r}: {error.strerror or error}") from None

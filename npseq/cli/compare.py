@@ -10,14 +10,11 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import active_children, get_context
 
-import numpy as np
-
-from .. import train
-from . import arguments, plots
-from . import experiment as train
+from .. import status as exit_status
+from . import arguments, experiment, output, plots, training_run
+from .tables import comparison_of_models, level_of, losses_of
 
 DEFAULT = ["rnn", "lstm", "gru", "optimized_lstm"]
-FORMS = {"rmse": ("RMSE", "{:.1f}"), "mse": ("MSE", "{:.5f}"), "accuracy": ("accuracy", "{:.1%}")}
 OWN = ["--model", "--seed", "--out-dir", "--report", "--quiet", "--history", "--checkpoint", "--resume"]
 
 
@@ -26,15 +23,28 @@ class RunFailed(Exception):
 
 
 def parser():
-    p = arguments.Parser(prog="npseq compare",
-                       description="Train models side by side; every other option is one of npseq train.",
-                       epilog="example: npseq compare --models lstm,gru --seeds 2 --epochs 3")
-    p.add_argument("--models", default=DEFAULT, type=experiment.models, metavar="M,M",
-                   help=f"default: {','.join(DEFAULT)}")
-    p.add_argument("--seeds", default=3, type=arguments.positive_int, metavar="N",
-                   help="train each model with the seeds 0 … N − 1; default: 3")
-    p.add_argument("--jobs", default=1, type=arguments.positive_int, metavar="N",
-                   help="trainings at the same time; default: 1, which measures the seconds best")
+    p = arguments.Parser(
+        prog="npseq compare",
+        description="Train models side by side; every other option is one of npseq train.",
+        epilog="example: npseq compare --models lstm,gru --seeds 2 --epochs 3",
+    )
+    p.add_argument(
+        "--models", default=DEFAULT, type=experiment.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}"
+    )
+    p.add_argument(
+        "--seeds",
+        default=3,
+        type=arguments.positive_int,
+        metavar="N",
+        help="train each model with the seeds 0 … N − 1; default: 3",
+    )
+    p.add_argument(
+        "--jobs",
+        default=1,
+        type=arguments.positive_int,
+        metavar="N",
+        help="trainings at the same time; default: 1, which measures the seconds best",
+    )
     p.add_argument("--plot", metavar="FILE.png", help="draw the validation losses there (.png or .svg)")
     p.add_argument("--output", metavar="FILE.json", help="write every training's report there")
     return p
@@ -48,14 +58,14 @@ def main(argv=None):
         given = {word.split("=")[0] for word in training}
         if taken := [name for name in OWN if name in given]:
             raise ValueError(f"{taken[0]} given: npseq compare sets that itself; leave it out")
-        check = train.parser()
+        check = training_run.parser()
         check.prog = p.prog
         experiment.make_task(check.parse_args(training))  # a wrong option or file ends here, before anything is trained
         if args.plot:
             plots.check(args.plot)
         for file in (args.plot, args.output):
             if file:
-                arguments.check_file(file)
+                output.check_file(file)
         if args.jobs > 1 and "--threads" not in given:
             training = [*training, "--threads", "1"]
         reports = train_all(args.models, range(args.seeds), training, args.jobs)
@@ -70,13 +80,13 @@ def main(argv=None):
         p.error(str(error))
     except KeyboardInterrupt:
         print(f"{p.prog}: interrupted", file=sys.stderr)
-        return arguments.INTERRUPTED
-    print(table(reports))
+        return exit_status.INTERRUPTED
+    print(comparison_of_models(reports))
     if args.plot:
-        losses = {name: [_losses(report) for report in runs] for name, runs in reports.items()}
+        losses = {name: [losses_of(report) for report in runs] for name, runs in reports.items()}
         first = next(iter(reports.values()))[0]
         plots.curves(args.plot, losses, f"{first['data']}: validation loss by epoch", level=level_of(reports))
-    return arguments.OK
+    return exit_status.OK
 
 
 def train_all(models, seeds, training, jobs=1):
@@ -86,12 +96,13 @@ def train_all(models, seeds, training, jobs=1):
         RunFailed: for the first training that does not end well.
     """
     wanted = [(model, seed) for model in models for seed in seeds]
-    pool = ProcessPoolExecutor(train, get_context("spawn"), _leave_interrupts_to_the_parent) if train > 1 else None
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _leave_interrupts_to_the_parent) if jobs > 1 else None
     reports = {model: [] for model in models}
     with tempfile.TemporaryDirectory() as folder:
         try:
-            submit = ((lambda *run: pool.submit(train_one, *run).result) if pool
-                      else (lambda *run: lambda: train_one(*run)))
+            submit = (
+                (lambda *run: pool.submit(train_one, *run).result) if pool else (lambda *run: lambda: train_one(*run))
+            )
             runs = [submit(model, seed, training, os.path.join(folder, f"{model}_{seed}")) for model, seed in wanted]
             for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
                 print(f"{number:3}/{len(wanted)}  {model}, seed {seed}", end="", file=sys.stderr, flush=True)
@@ -118,54 +129,15 @@ def train_one(model, seed, training, folder):
     report = os.path.join(folder, "report.json")
     with contextlib.redirect_stderr(io.StringIO()) as errors:
         try:
-            status = train.main([*training, "--model", model, "--seed", str(seed), "--quiet", "--out-dir", folder,
-                                 "--report", report])
+            status = training_run.main(
+                [*training, "--model", model, "--seed", str(seed), "--quiet", "--out-dir", folder, "--report", report]
+            )
         except SystemExit as end:
             status = end.code
-    if status == arguments.INTERRUPTED:
+    if status == exit_status.INTERRUPTED:
         raise KeyboardInterrupt
     if status:
         message = errors.getvalue().strip().split(": ", 1)[-1].split("; no weights")[0].split("; the best")[0]
         raise RunFailed(f"{model}, seed {seed}: {message}", status)
     with open(report, encoding="utf-8") as file:
         return json.load(file)
-
-
-def level_of(reports):
-    """The largest of all runs' smallest validation losses: a level that every run reaches."""
-    return max(min(_losses(report)) for runs in reports.values() for report in runs)
-
-
-def table(reports):
-    """Markdown: a line for each model (means over its runs, smallest – largest) and each baseline, best first.
-
-    ``reports``: model -> reports of its runs. "epochs to the level": how many until the validation loss was as small as
-    ``level_of``.
-    """
-    first, level = next(iter(reports.values()))[0], level_of(reports)
-    metric = next(name for name in FORMS if name in first["test"])
-    title, form = FORMS[metric]
-    if metric == "rmse" and max(r["rmse"] for r in [first["test"], *first["baselines"].values()]) < 10:
-        form = "{:.4g}"
-    rows = [(result[metric], [name, "", form.format(result[metric]), "", ""])
-            for name, result in first["baselines"].items()]
-    for name, runs in reports.items():
-        scores = [report["test"][metric] for report in runs]
-        reached = [next(k for k, loss in enumerate(_losses(report), 1) if loss <= level) for report in runs]
-        spread = f" ({form.format(min(scores))} – {form.format(max(scores))})" if len(runs) > 1 else ""
-        seconds = np.median([report["seconds"] for report in runs])
-        cells = [f"**{name}**", f"{runs[0]['parameters']:,}", form.format(np.mean(scores)) + spread, f"{seconds:.1f}",
-                 f"{np.mean(reached):.1f}"]
-        rows.append((np.mean(scores), cells))
-    rows.sort(key=lambda row: row[0], reverse=metric == "accuracy")
-    header = ["", "parameters", f"test {title}", "seconds", f"epochs to a validation loss of {level:.4g}"]
-    lines = [header, ["---"] * len(header), *(cells for _, cells in rows)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
-def _losses(report):
-    return [row["validation_loss"] for row in report["history"]]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,6 @@
 """``npseq inspect FILE.pth``: what a weights file holds, without running anything in it."""
 
 import json
-import sys
 
 import numpy as np
 
@@ -28,8 +27,11 @@ def lines_of(value, name="", depth=0):
 
 def main(argv=None):
     """-> exit status."""
-    p = arguments.Parser(prog="npseq inspect", description="Show what a .pth file holds, without running anything in it.",
-                       epilog="example: npseq inspect rnn_lstm_best.pth")
+    p = arguments.Parser(
+        prog="npseq inspect",
+        description="Show what a .pth file holds, without running anything in it.",
+        epilog="example: npseq inspect rnn_lstm_best.pth",
+    )
     p.add_argument("file", metavar="FILE.pth")
     p.add_argument("--all", action="store_true", help=f"every entry, however many; default: the first {MOST}")
     args = p.parse_args(argv)
@@ -43,15 +45,13 @@ def main(argv=None):
             print("… more (--all)")
             break
         print(line)
-    print(f"\n{len(file.state_dict)} tensors in the state_dict, {sum(a.size for a in file.state_dict.values()):,} "
-          "parameters")
+    print(
+        f"\n{len(file.state_dict)} tensors in the state_dict, {sum(a.size for a in file.state_dict.values()):,} "
+        "parameters"
+    )
     if file.metadata is not None:
         print("\nnpseq's own metadata")
         for name, value in file.metadata.items():
             text = json.dumps(value)
             print(f"  {name:20} {text[:96]}{'…' if len(text) > 96 else ''}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,10 +8,25 @@ from contextlib import contextmanager
 import numpy as np
 
 COLOURS = ["#1b6ca8", "#d1495b", "#3c8d5a", "#8f5aa8", "#c77d0a", "#5b6770"]  # told apart also by lightness
-STYLE = {"figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "text.color": "#222222",
-         "axes.labelcolor": "#222222", "xtick.color": "#222222", "ytick.color": "#222222", "axes.edgecolor": "#888888",
-         "axes.grid": True, "grid.color": "#dddddd", "axes.axisbelow": True, "font.size": 11, "axes.titlesize": 13,
-         "legend.frameon": False, "svg.hashsalt": "npseq", "axes.spines.top": False, "axes.spines.right": False}
+STYLE = {
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "text.color": "#222222",
+    "axes.labelcolor": "#222222",
+    "xtick.color": "#222222",
+    "ytick.color": "#222222",
+    "axes.edgecolor": "#888888",
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "axes.axisbelow": True,
+    "font.size": 11,
+    "axes.titlesize": 13,
+    "legend.frameon": False,
+    "svg.hashsalt": "npseq",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
 class PlotError(ValueError):
@@ -36,8 +51,10 @@ def check(path):
 def _figure(path, rows=1, columns=1, size=(9, 4.5), **options):
     check(path)
     import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
+
     with matplotlib.rc_context(STYLE):
         figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
         try:
@@ -57,7 +74,7 @@ def forecast(path, x, actual, predicted, name, title, low=None, high=None, inter
         ax = axes[0, 0]
         if low is not None and np.isfinite(low).any():
             ax.fill_between(x, low, high, color=COLOURS[0], alpha=0.2, lw=0, label=f"{interval:.0%} interval")
-        ax.plot(x[:len(actual)], actual, color="#222222", lw=1.2, label="actual")
+        ax.plot(x[: len(actual)], actual, color="#222222", lw=1.2, label="actual")
         ax.plot(x, predicted, color=COLOURS[0], lw=1.4, label="forecast")
         if len(actual) < len(predicted):
             ax.axvline(x[len(actual)], color="#888888", lw=1, ls=":")
@@ -96,8 +113,15 @@ def confusion(path, table, classes, title):
         ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for i, j in np.ndindex(table.shape):
             if table[i, j]:
-                ax.text(j, i, table[i, j], ha="center", va="center", fontsize=9,
-                        color="white" if share[i, j] > 0.5 else "#222222")
+                ax.text(
+                    j,
+                    i,
+                    table[i, j],
+                    ha="center",
+                    va="center",
+                    fontsize=9,
+                    color="white" if share[i, j] > 0.5 else "#222222",
+                )
         ax.set(title=title, xlabel="answer", ylabel="class", xticks=range(len(classes)), yticks=range(len(classes)))
         ax.set_xticklabels(classes, rotation=45 if max(map(len, classes)) > 3 else 0)
         ax.set_yticklabels(classes)
@@ -109,16 +133,26 @@ def flow(path, flows, title):
     colour = dict(zip(models, COLOURS))
     gates = [(name, gate) for name, flow in next(iter(flows.values())).items() for gate in flow.gates]
     rows = 2 if gates else 1
-    with _figure(path, rows, len(flows), (4.8 * len(flows), 4.2 + 0.32 * len(gates) + 0.9 * (rows - 1)),
-                 height_ratios=[4.2, 0.9 + 0.32 * len(gates)][:rows]) as axes:
+    with _figure(
+        path,
+        rows,
+        len(flows),
+        (4.8 * len(flows), 4.2 + 0.32 * len(gates) + 0.9 * (rows - 1)),
+        height_ratios=[4.2, 0.9 + 0.32 * len(gates)][:rows],
+    ) as axes:
         for column, (panel, lines) in enumerate(flows.items()):
             top = axes[0, column]
             for name, flow in lines.items():
                 for letter, norms in flow.norms.items():
                     relative = np.where(norms > 0, norms, np.nan) / (flow.norms["h"][0] or 1.0)
-                    top.plot(np.arange(len(norms)), relative, lw=1.8, color=colour[name],
-                             ls="-" if letter == "h" else "--",
-                             label=f"{name} ∂{letter}" if len(flow.norms) > 1 else name)
+                    top.plot(
+                        np.arange(len(norms)),
+                        relative,
+                        lw=1.8,
+                        color=colour[name],
+                        ls="-" if letter == "h" else "--",
+                        label=f"{name} ∂{letter}" if len(flow.norms) > 1 else name,
+                    )
             top.set(title=panel, xlabel="steps before the loss", yscale="log")
             for place, (name, gate) in enumerate(gates):  # shut gates to the left, open ones to the right
                 shut, opened = lines[name].gates[gate].mean(axis=0)

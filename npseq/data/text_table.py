@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .errors import DataError, no_column
+
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}  # cells that stand for a gap, in lower case
 CELLS = 50_000  # cells that are in memory as text at a time
 
-DATE = re.compile(r"\s*(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})"
-                  r"(?:(?:\s+|T)(\d{1,2})(?::(\d{2})(?::(\d{2})(?:[.,](\d*))?)?)?\s*([AaPp][Mm])?)?"
-                  r"\s*(?:Z|[+-]00:?00)?\s*$")
-
-
-class DataError(ValueError):
-    """Something is wrong with the data that were given; the message is one line."""
+DATE = re.compile(
+    r"\s*(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})"
+    r"(?:(?:\s+|T)(\d{1,2})(?::(\d{2})(?::(\d{2})(?:[.,](\d*))?)?)?\s*([AaPp][Mm])?)?"
+    r"\s*(?:Z|[+-]00:?00)?\s*$"
+)
 
 
 class Text(NamedTuple):
@@ -99,7 +99,7 @@ class _Growing:
         n = self.n + len(rows)
         if n > len(self.array):
             self._resize(max(n, len(self.array) * 9 // 8))
-        self.array[self.n:n] = rows
+        self.array[self.n : n] = rows
         self.n = n
 
     def done(self):
@@ -136,13 +136,15 @@ class _Reader:
         example = second if self.header else first
         for above, cell in zip(second or (), third or ()):
             if self.header and len(second) == len(first) and DATE.match(cell) and not DATE.match(above):
-                raise DataError(f"{self.path} line {self.line(0)} has {above.strip()!r} where line {self.line(1)} has "
-                                f"the date {cell.strip()!r}; if it is a second header line, delete it")
+                raise DataError(
+                    f"{self.path} line {self.line(0)} has {above.strip()!r} where line {self.line(1)} has "
+                    f"the date {cell.strip()!r}; if it is a second header line, delete it"
+                )
         kept = {self.index(name): ({}, _Growing(1, np.int32)) for name in labels}
         if time is not None:
             time = self.index(time)
         else:
-            dates = (k for k, cell in enumerate(example[:len(columns)]) if DATE.match(cell) and k not in kept)
+            dates = (k for k, cell in enumerate(example[: len(columns)]) if DATE.match(cell) and k not in kept)
             time = next(dates, None)
         numeric = [k for k in range(len(columns)) if k != time and k not in kept]
         values, refused = _Growing(len(numeric), np.float64), {}
@@ -181,10 +183,15 @@ class _Reader:
         if refused:
             values = values[:, [place for place, k in enumerate(numeric) if k not in refused]]
         times, notes = dates.done() if dates is not None else (None, [])
-        return Text(values, [columns[k] for k in numeric if k not in refused],
-                    columns, times,
-                    {columns[k]: (column.done()[:, 0], list(codes)) for k, (codes, column) in kept.items()},
-                    {columns[k]: message for k, message in refused.items()}, notes)
+        return Text(
+            values,
+            [columns[k] for k in numeric if k not in refused],
+            columns,
+            times,
+            {columns[k]: (column.done()[:, 0], list(codes)) for k, (codes, column) in kept.items()},
+            {columns[k]: message for k, message in refused.items()},
+            notes,
+        )
 
     def index(self, name):
         if name in self.columns:
@@ -204,8 +211,9 @@ class _Reader:
         row = next(k for k, cells in enumerate(chunk) if len(cells) != len(self.columns))
         line, found = self.line(row), len(chunk[row])
         hint = "; if the first line is a title, delete it" if line <= 3 and found > len(self.columns) else ""
-        raise DataError(f"{self.path} line {line} has {found} fields; {len(self.columns)} expected, as in the first "
-                        f"line{hint}")
+        raise DataError(
+            f"{self.path} line {line} has {found} fields; {len(self.columns)} expected, as in the first line{hint}"
+        )
 
     # ---- numbers ----
 
@@ -258,13 +266,8 @@ def _is_header(first, is_text):
     return any(is_text(cell) for cell in first) and not any("." in cell and not is_text(cell) for cell in first)
 
 
-def no_column(path, name, columns):
-    """The error for a column that is not there."""
-    shown = ", ".join(columns[:12]) + (", …" if len(columns) > 12 else "")
-    return DataError(f"{path} has no column {name!r}; it has {shown}")
-
-
 # ---- times ----
+
 
 class _Dates:
     """The time column. Rows whose day and month could be either way round wait for one that can not."""
@@ -290,11 +293,14 @@ class _Dates:
         """(n,) datetime64[s] or None, and notes."""
         if self.waiting:
             a, b, c = self.waiting[0][0, :3]
-            raise DataError(f"{self.reader.path}: dates such as {a:02}/{b:02}/{c} can be day/month or month/day; write "
-                            f"them as {c}-{b:02}-{a:02}, or the other way")
+            raise DataError(
+                f"{self.reader.path}: dates such as {a:02}/{b:02}/{c} can be day/month or month/day; write "
+                f"them as {c}-{b:02}-{a:02}, or the other way"
+            )
         if self.fractions:
-            return None, [f"the times in {self.name!r} have fractions of a second: rows are taken as they follow each "
-                          "other"]
+            return None, [
+                f"the times in {self.name!r} have fractions of a second: rows are taken as they follow each other"
+            ]
         return self.times.done()[:, 0].view("datetime64[s]"), []
 
     def parts(self, cells):
@@ -304,16 +310,25 @@ class _Dates:
         for row, cell in enumerate(cells):
             found = DATE.match(cell)
             if found is None:
-                raise DataError(f"{self.reader.path} line {self.reader.line(row)}, time column {self.name!r} holds "
-                                f"{cell[:40]!r}; a date such as 2024-03-31 14:00, 31.03.2024 14:00 or 03/31/2024 "
-                                "2:00 PM expected, without a time zone")
+                raise DataError(
+                    f"{self.reader.path} line {self.reader.line(row)}, time column {self.name!r} holds "
+                    f"{cell[:40]!r}; a date such as 2024-03-31 14:00, 31.03.2024 14:00 or 03/31/2024 "
+                    "2:00 PM expected, without a time zone"
+                )
             a, separator, b, c, hour, minute, second, fraction, half = found.groups()
             hour = int(hour or 0)
             if half:
                 hour = hour % 12 + 12 * (half.lower() == "pm")
             self.fractions |= bool((fraction or "").strip("0"))
-            parts[row] = (int(a), int(b), int(c), hour, int(minute or 0), int(second or 0),
-                          1 if len(a) == 4 else 2 if separator == "." else 0)
+            parts[row] = (
+                int(a),
+                int(b),
+                int(c),
+                hour,
+                int(minute or 0),
+                int(second or 0),
+                1 if len(a) == 4 else 2 if separator == "." else 0,
+            )
         return parts
 
     def seconds(self, parts):
@@ -325,13 +340,22 @@ class _Dates:
         first = (year - 1970).astype("datetime64[Y]").astype("datetime64[M]") + (np.clip(month, 1, 12) - 1)
         days = first.astype("datetime64[D]") + (day - 1)
         hour, minute, second = parts[:, 3:6].T
-        wrong = ((month < 1) | (month > 12) | (days.astype("datetime64[M]") != first) | (hour > 24) | (minute > 59)
-                 | (second > 60) | ((hour == 24) & (minute + second > 0)))
+        wrong = (
+            (month < 1)
+            | (month > 12)
+            | (days.astype("datetime64[M]") != first)
+            | (hour > 24)
+            | (minute > 59)
+            | (second > 60)
+            | ((hour == 24) & (minute + second > 0))
+        )
         if wrong.any():
             date, clock = parts[wrong.argmax(), :3], parts[wrong.argmax(), 3:6]
             taken = "" if parts[wrong.argmax(), 6] == 1 else f", taken as {self.order}"
-            raise DataError(f"{self.reader.path}: in the time column {self.name!r} there is {'/'.join(map(str, date))} "
-                            f"{':'.join(f'{part:02}' for part in clock)}, which is no date{taken}")
+            raise DataError(
+                f"{self.reader.path}: in the time column {self.name!r} there is {'/'.join(map(str, date))} "
+                f"{':'.join(f'{part:02}' for part in clock)}, which is no date{taken}"
+            )
         return days.astype("datetime64[s]").astype(np.int64) + hour * 3600 + minute * 60 + second
 
 

@@ -1,3 +1,1 @@
-"""Material to learn from, computed by the code itself."""
-
-from .worked_example import BACKWARD, CELLS, FORWARD, Network, disagreements, explain, main, render
+"""Material to learn from, computed by the code itself: the worked example and the flow of the gradient."""

@@ -1,4 +1,4 @@
-"""``npseq explain --model lstm``: every equation of a small network with its numbers put in, forward and then backward.
+"""A worked example: every equation of a small network with its numbers put in, forward and then backward.
 
 The equations are the ones of ``docs/derivation.md``, by number. What is printed is what is computed: each formula below
 is evaluated as it stands, each gradient is compared with the complex step (the very quantity moved along the imaginary
@@ -6,43 +6,14 @@ axis), and the whole with ``bptt.py``; the last line says whether all agree.
 """
 
 import re
-import sys
-import textwrap
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import bptt
-from ..cells import GRUCell, LSTMCell, RNNCell, sigmoid
-from ..cli import arguments
+from .equations import BACKWARD, CELLS, FORWARD, SHOWN, evaluate
 
-EXAMPLE = "example: npseq explain --model lstm --hidden-size 2 --steps 2 --only dW_h"
 STEP, AGREE = 1e-30, 1e-13
-LEFT, WIDTH = 66, 100  # columns before the value, and in all
-LARGEST = 16  # hidden units, and steps: of more, nobody reads every number
-CELLS = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
-
-# (number in docs/derivation.md, name, formula). The pre-activations are a_x and a_h; with gates a_xi, a_hi, a_xf, …
-FORWARD = {
-    "rnn": [(9, "h", "tanh(a_x + a_h)")],
-    "lstm": [(13, "i", "σ(a_xi + a_hi)"), (13, "f", "σ(a_xf + a_hf)"), (13, "g", "tanh(a_xg + a_hg)"),
-             (13, "o", "σ(a_xo + a_ho)"), (14, "c", "f * c_prev + i * g"), (15, "h", "o * tanh(c)")],
-    "gru": [(21, "r", "σ(a_xr + a_hr)"), (21, "z", "σ(a_xz + a_hz)"), (22, "n", "tanh(a_xn + r * a_hn)"),
-            (23, "h", "(1 - z) * h_direct + z * n")],
-}
-BACKWARD = {
-    "rnn": [(10, "da", "dh * (1 - h**2)")],
-    "lstm": [(16, "do", "dh * tanh(c)"), (17, "dc", "dc_carried + dh * o * (1 - tanh(c)**2)"),
-             (18, "df", "dc * c_prev"), (18, "dc_prev", "dc * f"), (19, "di", "dc * g"), (19, "dg", "dc * i"),
-             (20, "da_i", "di * i * (1 - i)"),
-             (20, "da_f", "df * f * (1 - f)"), (20, "da_g", "dg * (1 - g**2)"), (20, "da_o", "do * o * (1 - o)")],
-    "gru": [(24, "dz", "dh * (n - h_prev)"), (24, "dn", "dh * z"), (24, "dh_direct", "dh * (1 - z)"),
-            (25, "da_xn", "dn * (1 - n**2)"), (26, "dr", "da_xn * a_hn"), (26, "da_hn", "da_xn * r"),
-            (27, "da_r", "dr * r * (1 - r)"), (27, "da_z", "dz * z * (1 - z)")],
-}
-FUNCTIONS = {"tanh": np.tanh, "σ": sigmoid}
-SHOWN = {"h_prev": "h'", "c_prev": "c'", "dh_prev": "dh'", "dc_prev": "dc'",
-         "h_direct": "h'", "dh_direct": "dh'_direct"}
 
 
 class Line(NamedTuple):
@@ -56,7 +27,7 @@ class Line(NamedTuple):
     elements: list  # of (label, numbers, value, complex-step value or None)
 
 
-class Network:
+class WorkedExample:
     """Weights, inputs, initial state and output gradients of one sequence, in numbers of one digit."""
 
     def __init__(self, model, hidden_size, steps, seed=0, input_size=1):
@@ -78,6 +49,7 @@ class Network:
 
         ``moved`` = (step or None, name, index): that element is moved by ih as soon as it has its value.
         """
+
         def put(values, step, name, value):
             if moved is not None and moved[:2] == (step, name):
                 value = value.astype(complex)
@@ -115,11 +87,6 @@ class Network:
         return ["a_x" + gate for gate in self.gates]
 
 
-def evaluate(formula, values):
-    """The formula's value, element by element."""
-    return eval(formula, {"__builtins__": {}}, {**values, **FUNCTIONS})
-
-
 def explain(network):
     """-> the Lines, forward and then backward; the values of each step; the gradients, name -> value."""
     _, steps = network.run()
@@ -143,8 +110,10 @@ def _forward_lines(network, t, v):
     section = f"step {t}, forward"
     for number, a, W, x, b in ((7, "a_x", "W_x", "x", "b_x"), (8, "a_h", "W_h", "h_prev", "b_h")):
         for gate in network.gates:
-            elements = [(f"[{j}]", _sum_of(zip(row, v[x]), bias), value, None)
-                        for j, (row, bias, value) in enumerate(zip(v[W + gate], v[b + gate], v[a + gate]))]
+            elements = [
+                (f"[{j}]", _sum_of(zip(row, v[x]), bias), value, None)
+                for j, (row, bias, value) in enumerate(zip(v[W + gate], v[b + gate], v[a + gate]))
+            ]
             yield Line(section, number, a + gate, a, f"{W}{gate} {SHOWN.get(x, x)} + {b}{gate}", elements)
     for number, name, formula in FORWARD[network.model]:
         yield _element_wise(network, section, number, name, formula, v)
@@ -160,13 +129,26 @@ def _backward_lines(network, t, v, carried):
     terms = [(v["W_h" + gate], _da(v, "h", gate)) for gate in network.gates]
     v["dh_prev"] = sum(W.T @ da for W, da in terms) + (v["dh_direct"] if direct else 0)
     v["dx"] = sum(v["W_x" + gate].T @ _da(v, "x", gate) for gate in network.gates)
-    elements = [(f"[{k}]", _sum_of([pair for W, da in terms for pair in zip(W[:, k], da)],
-                                   v["dh_direct"][k] if direct else None),
-                 value, network.complex_step(t, "dh_prev", k)) for k, value in enumerate(v["dh_prev"])]
+    elements = [
+        (
+            f"[{k}]",
+            _sum_of([pair for W, da in terms for pair in zip(W[:, k], da)], v["dh_direct"][k] if direct else None),
+            value,
+            network.complex_step(t, "dh_prev", k),
+        )
+        for k, value in enumerate(v["dh_prev"])
+    ]
     yield Line(section, 30, "dh_prev", "dh_prev", "W_hᵀ da_h" + (" + dh'_direct" if direct else ""), elements)
     terms = [(v["W_x" + gate], _da(v, "x", gate)) for gate in network.gates]
-    elements = [(f"[{k}]", _sum_of([pair for W, da in terms for pair in zip(W[:, k], da)]), value,
-                 network.complex_step(t, "dx", k)) for k, value in enumerate(v["dx"])]
+    elements = [
+        (
+            f"[{k}]",
+            _sum_of([pair for W, da in terms for pair in zip(W[:, k], da)]),
+            value,
+            network.complex_step(t, "dx", k),
+        )
+        for k, value in enumerate(v["dx"])
+    ]
     yield Line(section, 34, "dx", "dx", "W_xᵀ da_x", elements)
 
 
@@ -176,17 +158,25 @@ def _weight_lines(network, steps, gradients):
         for gate in network.gates:
             das, name = [_da(v, side, gate) for v in steps], W + gate
             gradients[name] += sum(np.outer(da, v[x]) for da, v in zip(das, steps))
-            elements = [(f"[{j},{k}]", _sum_of([(da[j], v[x][k]) for da, v in zip(das, steps)]), value,
-                         network.complex_step(None, "d" + name, (j, k)))
-                        for (j, k), value in np.ndenumerate(gradients[name])]
+            elements = [
+                (
+                    f"[{j},{k}]",
+                    _sum_of([(da[j], v[x][k]) for da, v in zip(das, steps)]),
+                    value,
+                    network.complex_step(None, "d" + name, (j, k)),
+                )
+                for (j, k), value in np.ndenumerate(gradients[name])
+            ]
             formula = f"Σ_t d{_a(steps[0], side, gate)} {SHOWN.get(x, x)}ᵀ"
             yield Line(section, number, "d" + name, "d" + W, formula, elements)
     for side in "xh":
         for gate in network.gates:
             das, name = [_da(v, side, gate) for v in steps], f"b_{side}{gate}"
             gradients[name] += sum(das)
-            elements = [(f"[{j}]", " + ".join(_number(da[j]) for da in das), value,
-                         network.complex_step(None, "d" + name, j)) for j, value in enumerate(gradients[name])]
+            elements = [
+                (f"[{j}]", " + ".join(_number(da[j]) for da in das), value, network.complex_step(None, "d" + name, j))
+                for j, value in enumerate(gradients[name])
+            ]
             yield Line(section, 33, "d" + name, f"db_{side}", f"Σ_t d{_a(steps[0], side, gate)}", elements)
 
 
@@ -205,8 +195,14 @@ def _element_wise(network, section, number, name, formula, v, step=None):
     elements = []
     for j, value in enumerate(v[name]):
         numbers = _put_in(formula, lambda other: _number(v[other][j])).replace(" * ", "·")
-        elements.append((f"[{j}]", re.sub(r"\(\((-[\d.]+)\)\)", r"(\1)", numbers), value,
-                         None if step is None else network.complex_step(step, name, j)))
+        elements.append(
+            (
+                f"[{j}]",
+                re.sub(r"\(\((-[\d.]+)\)\)", r"(\1)", numbers),
+                value,
+                None if step is None else network.complex_step(step, name, j),
+            )
+        )
     shown = _put_in(formula, lambda other: SHOWN.get(other, other)).replace(" * ", " ⊙ ")
     group = "da" if name.startswith("da") else name
     return Line(section, number, name, group, shown, elements)
@@ -230,8 +226,12 @@ def _number(value):
 
 def disagreements(network, lines, steps, gradients):
     """Where equations, complex step and ``bptt.py`` differ by more than ``AGREE`` -> names, empty when all is well."""
-    wrong = [f"{line.name}{label} ({line.section})" for line in lines for label, _, value, expected in line.elements
-             if expected is not None and abs(value - expected) > AGREE]
+    wrong = [
+        f"{line.name}{label} ({line.section})"
+        for line in lines
+        for label, _, value, expected in line.elements
+        if expected is not None and abs(value - expected) > AGREE
+    ]
 
     def stack(name, of):
         return np.concatenate([of[name + gate] for gate in network.gates])
@@ -242,81 +242,10 @@ def disagreements(network, lines, steps, gradients):
     state = tuple(part[:, None] for part in network.state.values())
     weights = columns(network.given)
     hs, _, tape = bptt.forward_through_time(network.cell, weights, network.xs[:, :, None], state)
-    d_weights, d_x, d_state = bptt.backward_through_time(network.cell, weights, tape, network.dys[:, :, None],
-                                                         tuple(np.zeros_like(part) for part in state))
+    d_weights, d_x, d_state = bptt.backward_through_time(
+        network.cell, weights, tape, network.dys[:, :, None], tuple(np.zeros_like(part) for part in state)
+    )
     pairs = [("h", hs[:, :, 0], np.array([v["h"] for v in steps])), ("dx", d_x[:, :, 0], gradients["x"])]
     pairs += zip(("dW_x", "dW_h", "db_x", "db_h"), d_weights, columns(gradients))
     pairs += [(f"d{letter}_0", d[:, 0], gradients[letter + "_0"]) for letter, d in zip(network.cell.state, d_state)]
     return wrong + [f"{name} of bptt.py" for name, own, other in pairs if np.abs(own - other).max() > AGREE]
-
-
-# ---- printing ----
-
-def render(lines, only=None):
-    """The Lines as text, at most WIDTH columns wide; with ``only``, those of one name."""
-    section = None
-    for line in lines:
-        if only is not None and only not in (line.name, line.group, SHOWN.get(line.name)):
-            continue
-        if line.section != section:
-            section = line.section
-            yield f"\n{section}"
-        yield f"({line.number}) {SHOWN.get(line.name, line.name)} = {line.formula}"
-        for label, numbers, value, expected in line.elements:
-            text = f"{SHOWN.get(line.name, line.name)}{label} = {numbers}"
-            *above, last = textwrap.wrap(text, LEFT, initial_indent=" " * 5, subsequent_indent=" " * 10)
-            yield from above
-            end = "" if expected is None else f"   complex step {expected + 0.0:8.4f}"
-            yield f"{last:{LEFT}} = {value + 0.0:7.4f}{end}"
-
-
-def _describe(network):
-    H, T = len(network.state["h"]), len(network.xs)
-    yield f"{network.model}: {H} hidden unit{'s' * (H > 1)}, 1 input, {T} step{'s' * (T > 1)}, one sequence"
-    yield "the loss is the sum over steps of dy · h; a prime is the step before; equations: docs/derivation.md"
-    yield "\ngiven"
-    given = {**network.given, **{letter + "_0": part for letter, part in network.state.items()}}
-    for name, value in {**given, **{f"x_{t}": x for t, x in enumerate(network.xs, 1)},
-                        **{f"dy_{t}": dy for t, dy in enumerate(network.dys, 1)}}.items():
-        text = f"{name} = {np.array2string(value, separator=', ', max_line_width=10_000, threshold=10_000)}"
-        yield from textwrap.wrap(" ".join(text.split()), WIDTH, initial_indent="    ", subsequent_indent=" " * 8)
-
-
-def _parser():
-    parser = arguments.Parser(prog="npseq explain", epilog=EXAMPLE,
-                            description="One small network with every equation's numbers put in, forward and backward.")
-    parser.add_argument("--model", type=arguments.name, choices=list(CELLS), default="lstm", help="default: lstm")
-    parser.add_argument("--hidden-size", type=arguments.positive_int, default=2, metavar="N", help="default: 2")
-    parser.add_argument("--steps", type=arguments.positive_int, default=2, metavar="N", help="default: 2")
-    parser.add_argument("--seed", type=arguments.natural, default=0, metavar="N", help="of the numbers given; default: 0")
-    parser.add_argument("--only", metavar="NAME", help="follow one tensor, such as dW_h, dc or a_xi")
-    return parser
-
-
-def main(argv=None):
-    """Run the command; -> 0, or 1 if an equation and its check disagree. Wrong usage: SystemExit with status 2."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    for name in "hidden_size", "steps":
-        if getattr(arguments, name) > LARGEST:
-            parser.error(f"--{name.replace('_', '-')} {getattr(arguments, name)} given, at most {LARGEST} expected: "
-                         "every "
-                         "number is printed")
-    network = Network(arguments.model, arguments.hidden_size, arguments.steps, arguments.seed)
-    lines, steps, gradients = explain(network)
-    text = "\n".join(render(lines, arguments.only))
-    if not text:
-        names = ", ".join(dict.fromkeys(line.group for line in lines))
-        parser.error(f"--only {arguments.only}: no such name in the {arguments.model}; one of {names} expected, "
-                     "with or without a gate's letter")
-    if arguments.only is None:
-        print("\n".join(_describe(network)))
-    print(text if arguments.only is None else text.lstrip("\n"))
-    wrong = disagreements(network, lines, steps, gradients)
-    print("\n" + ("all of it agrees with the complex step and with bptt.py to 1e-13" if not wrong else
-                  f"WRONG: {len(wrong)} values differ, first {wrong[0]}"))
-    return arguments.UNEXPECTED if wrong else arguments.OK
-
-
-if __name__ == "__main__":
-    sys.exit(main())

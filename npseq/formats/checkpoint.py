@@ -9,18 +9,15 @@ import json
 import os
 import pickle
 import struct
-import tempfile
 import zipfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..nn.layers import RNN, from_state_dict
-from ..nn.model import Model
+from .atomic import replacing
 from .unpickler import STORAGES, CheckpointError, item_size, unpickle
 
-__all__ = ["Checkpoint", "CheckpointError", "load", "load_model", "save", "save_model"]
+__all__ = ["Checkpoint", "CheckpointError", "load", "save"]
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file from before torch 1.6
 ROOT = "archive"  # the folder inside the zip file; always the same, so that a file does not depend on its own name
@@ -39,6 +36,7 @@ class Checkpoint:
 
 
 # ---- writing ----
+
 
 def save(path, state_dict, metadata=None):
     """Write ``state_dict`` (or any nesting of dicts, lists, tuples, numbers, strings, None and arrays) so that
@@ -75,30 +73,6 @@ def save(path, state_dict, metadata=None):
             _write_record(archive, "npseq.json", text.encode())
 
 
-@contextmanager
-def replacing(path):
-    """A binary file to write, which becomes ``path`` when all of it is on the disk: a temporary file in the same
-    folder, renamed at the end. After an exception ``path`` is what it was, and nothing is left behind."""
-    folder, name = os.path.split(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # as any new file; mkstemp's are for the owner alone
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _write_record(archive, name, data):
     """One stored record, its bytes aligned in the file by a padding field in its header."""
     info = zipfile.ZipInfo(f"{ROOT}/{name}", DATE)
@@ -133,9 +107,11 @@ class _PickleWriter:
                 self.write(item, where)
             self.out += b"e" if isinstance(value, list) else b"t"
         else:
-            raise TypeError(f"{where} is a {type(value).__name__}; a weights file holds arrays, numbers, strings, "
-                            "None, "
-                            "lists, tuples and dicts")
+            raise TypeError(
+                f"{where} is a {type(value).__name__}; a weights file holds arrays, numbers, strings, "
+                "None, "
+                "lists, tuples and dicts"
+            )
 
     def tensor(self, array, where):
         """_rebuild_tensor_v2(storage, offset 0, shape, strides, requires_grad False, no hooks)."""
@@ -170,11 +146,13 @@ def _plain(value):
     return pickle.dumps(value, 2)[2:-1]  # numbers, bools, None: without the protocol's two bytes and the final stop
 
 
-_STORAGE_OF = {np.dtype(dtype): name for name, dtype in STORAGES.items() if dtype != "bfloat16"
-               and name != "UntypedStorage"}
+_STORAGE_OF = {
+    np.dtype(dtype): name for name, dtype in STORAGES.items() if dtype != "bfloat16" and name != "UntypedStorage"
+}
 
 
 # ---- reading ----
+
 
 def load(path):
     """Read a ``.pth`` file of torch 1.6 or later, or of the legacy format before it. Nothing in it is run.
@@ -196,8 +174,9 @@ def load(path):
             elif start[:1] == b"\x80":
                 content, metadata = _load_legacy(file.read()), None
             else:
-                raise CheckpointError("it is empty" if not start
-                                      else "it begins like neither a zip archive nor a pickle")
+                raise CheckpointError(
+                    "it is empty" if not start else "it begins like neither a zip archive nor a pickle"
+                )
         except CheckpointError as error:
             raise CheckpointError(f"{os.fspath(path)!s} is no weights file that can be read: {error}") from None
     return Checkpoint(_state_dict(content), metadata, content)
@@ -210,11 +189,14 @@ def _state_dict(content):
         candidates = [content.get(key) for key in ("state_dict", "model_state_dict", "model")] + [content]
     for candidate in candidates:
         if isinstance(candidate, dict):
-            found = {name: value for name, value in candidate.items()
-                     if isinstance(name, str) and isinstance(value, np.ndarray)}
+            found = {
+                name: value
+                for name, value in candidate.items()
+                if isinstance(name, str) and isinstance(value, np.ndarray)
+            }
             if found:
                 prefix = "module." if all(name.startswith("module.") for name in found) else ""
-                return {name[len(prefix):]: value for name, value in found.items()}
+                return {name[len(prefix) :]: value for name, value in found.items()}
     return {}
 
 
@@ -225,10 +207,11 @@ def _load_zip(file):
     except Exception as error:  # zipfile meets broken archives with exceptions of many kinds
         raise CheckpointError(f"the zip archive is broken ({error})") from None
     records = {info.filename: info for info in archive.infolist()}
-    roots = [name[:-len("data.pkl")] for name in records if name.endswith("data.pkl") and name.count("/") <= 1]
+    roots = [name[: -len("data.pkl")] for name in records if name.endswith("data.pkl") and name.count("/") <= 1]
     if len(roots) != 1:
-        raise CheckpointError("the zip archive has no data.pkl" if not roots
-                              else "the zip archive has several data.pkl")
+        raise CheckpointError(
+            "the zip archive has no data.pkl" if not roots else "the zip archive has several data.pkl"
+        )
     left = size  # records may not overlap, so together they are no larger than the file
 
     def read(name):
@@ -271,6 +254,7 @@ def _load_zip(file):
 
 def _load_legacy(data):
     """Five pickles (magic number, protocol, system, object, keys of the storages), then each storage: count, bytes."""
+
     def no_storage(key, dtype, count):
         raise CheckpointError("a storage stands where none can be")
 
@@ -302,9 +286,10 @@ def _load_legacy(data):
         at += 8
         length = found * item_size(dtype or "u1")
         if count is None or found != count or not 0 <= length <= len(data) - at:
-            raise CheckpointError(f"a storage says that it has {found} elements; {count} expected, {len(data) - at} "
-                                  "bytes left")
-        loaded[key] = np.frombuffer(bytearray(data[at:at + length]), np.uint8)
+            raise CheckpointError(
+                f"a storage says that it has {found} elements; {count} expected, {len(data) - at} bytes left"
+            )
+        loaded[key] = np.frombuffer(bytearray(data[at : at + length]), np.uint8)
         at += length
     content, _ = unpickle(data, lambda key, dtype, count: _checked(loaded[key], key, dtype, count), start)
     return content
@@ -319,87 +304,4 @@ def _checked(data, key, dtype, count):
 def _swapped(data, dtype):
     """Big-endian bytes in this machine's order; a complex number is two reals."""
     size = item_size(dtype) // (2 if dtype in ("c8", "c16") else 1)
-    return np.ascontiguousarray(data[:data.size // size * size].reshape(-1, size)[:, ::-1]).reshape(-1)
-
-
-# ---- models ----
-
-def save_model(path, model, metadata=None):
-    """Write a ``Model``'s weights in torch's sense, with what is needed to make it again beside them.
-
-    ``metadata``: a further dict for JSON, in the file and in ``model.metadata`` after loading. Errors as ``save``.
-    """
-    scaling = model.scaling and {name: np.asarray(values).tolist() for name, values in model.scaling.items()}
-    save(path, model.state_dict(), {"npseq": 1, "config": model.config, "scaling": scaling, **(metadata or {})})
-
-
-def load_model(path, nonlinearity="tanh"):
-    """The ``Model`` of a weights file. ``.metadata`` has what ``save_model`` was given, or is None.
-
-    A file that torch alone has written opens too, when it holds one recurrent layer and one linear layer that reads its
-    hidden state, whatever their names; kind and sizes are seen in the shapes, but the nonlinearity of an RNN is not.
-
-    Raises:
-        CheckpointError: for a file that cannot be read, or that holds no such model.
-        OSError: when the file cannot be opened.
-    """
-    file = load(path)
-    metadata, state = file.metadata, file.state_dict
-    try:
-        if isinstance(metadata, dict) and "config" in metadata:
-            if not isinstance(metadata["config"], dict):
-                raise ValueError("its config is no object of names and values")
-            found = from_state_dict(state, "rnn.")  # the metadata may claim any size; the arrays are there
-            for name in "input_size", "hidden_size", "num_layers":
-                if metadata["config"].get(name, 1) != getattr(found, name):
-                    raise ValueError(f"its metadata have {name} {metadata['config'].get(name, 1)!r}, its arrays "
-                                     f"{getattr(found, name)}")
-            _check_scaling(metadata.get("scaling"), metadata["config"])
-            model = Model(**metadata["config"], dtype=np.result_type(*state.values()), scaling=metadata.get("scaling"))
-        else:
-            model, state = _of_torch(state, nonlinearity)
-        model.load_state_dict(state)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{os.fspath(path)!s} holds no model that npseq knows: {error}") from None
-    model.metadata = metadata
-    return model
-
-
-def _check_scaling(scaling, config):
-    """Raises ValueError for one that does not fit to the sizes."""
-    if scaling is None:
-        return
-    for name in "input_mean", "input_scale", "output_mean", "output_scale":
-        size = config.get("input_size" if name.startswith("input") else "output_size", 1)
-        values = scaling.get(name) if isinstance(scaling, dict) else None
-        if not isinstance(values, list) or len(values) != size or not all(isinstance(v, (int, float)) for v in values):
-            raise ValueError(f"its scaling has no {name} of {size} numbers")
-
-
-def _of_torch(state, nonlinearity):
-    """A ``Model`` that fits a state_dict of torch's, and the state_dict with the names that it has here."""
-    prefixes = [name[:-len("weight_ih_l0")] for name in state if name.endswith("weight_ih_l0")]
-    if len(prefixes) != 1:
-        raise ValueError(f"{len(prefixes)} recurrent layers in it, one expected")
-    layer = from_state_dict(state, prefixes[0], nonlinearity=nonlinearity)
-    rest = {name: value for name, value in state.items() if not name.startswith(prefixes[0])
-            or name[len(prefixes[0]):] not in layer.shapes}
-    heads = [name[:-len("weight")] for name, value in rest.items() if name.endswith("weight") and value.ndim == 2]
-    if len(heads) != 1 or set(rest) - {heads[0] + "weight", heads[0] + "bias"}:
-        raise ValueError(f"beside the recurrent layer there is {', '.join(rest) or 'nothing'}; the weight and bias "
-                         "of one linear "
-                         "layer expected")
-    weight = rest[heads[0] + "weight"]
-    read = layer.num_directions * layer.output_size
-    if weight.shape[1] != read:
-        raise ValueError(f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state "
-                         f"has {read}")
-    options = {"num_layers": layer.num_layers, "bidirectional": layer.bidirectional, "bias": layer.bias,
-               "proj_size": layer.proj_size, "learn_initial_state": layer.learn_initial_state}
-    if isinstance(layer, RNN):
-        options["nonlinearity"] = nonlinearity
-    model = Model(type(layer).__name__.lower(), layer.input_size, layer.hidden_size, len(weight), dtype=layer.dtype,
-                  **options)
-    names = {f"rnn.{name}": state[prefixes[0] + name] for name in layer.shapes}
-    bias = rest.get(heads[0] + "bias", np.zeros(len(weight), layer.dtype))
-    return model, {**names, "fc.weight": weight, "fc.bias": bias}
+    return np.ascontiguousarray(data[: data.size // size * size].reshape(-1, size)[:, ::-1]).reshape(-1)

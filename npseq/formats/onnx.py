@@ -8,14 +8,11 @@ The file is written by hand (``protobuf.py``): the messages that a recurrent net
 sees what is in such a file. With the onnx package the graph below would be no shorter.
 """
 
-import os
-import sys
-
 import numpy as np
 
-from ..cli import arguments
+from .._version import __version__
 from ..nn.model import Model
-from . import checkpoint, protobuf
+from . import atomic, protobuf
 
 GATES = {"LSTM": [0, 3, 1, 2], "GRU": [1, 0, 2], "RNN": [0]}  # ONNX's order of torch's gate blocks
 FLOAT, INT32 = protobuf.FLOAT, protobuf.INT32
@@ -54,9 +51,12 @@ def export(model, path, with_state=False, with_lengths=False, with_scaler=False)
     if with_lengths:
         inputs.append(protobuf.value_info("lengths", INT32, ("batch",)))
     if with_state:
-        inputs += [protobuf.value_info(letter + "_0", FLOAT,
-                                       (layer.num_layers * layer.num_directions, "batch", layer.hidden_size))
-                   for letter in layer.cell.state]
+        inputs += [
+            protobuf.value_info(
+                letter + "_0", FLOAT, (layer.num_layers * layer.num_directions, "batch", layer.hidden_size)
+            )
+            for letter in layer.cell.state
+        ]
     y, states = _layers(g, layer, x, with_state, "lengths" if with_lengths else "")
 
     outputs = []
@@ -76,10 +76,12 @@ def export(model, path, with_state=False, with_lengths=False, with_scaler=False)
     if with_state or not is_model:
         for letter, parts in zip(layer.cell.state, states):
             g.node("Concat", parts, letter + "_n", axis=0)
-            outputs.append(protobuf.value_info(letter + "_n", FLOAT, (layer.num_layers * layer.num_directions, "batch",
-                                                                      layer.hidden_size)))
-    from .._version import __version__
-    with checkpoint.replacing(path) as file:
+            outputs.append(
+                protobuf.value_info(
+                    letter + "_n", FLOAT, (layer.num_layers * layer.num_directions, "batch", layer.hidden_size)
+                )
+            )
+    with atomic.replacing(path) as file:
         file.write(protobuf.model(g.nodes, "npseq", inputs, outputs, g.initializers, "npseq", __version__))
 
 
@@ -117,16 +119,18 @@ def _layers(g, layer, x, with_state, lengths):
         def stacked(name):
             blocks = [np.split(parameters[name + suffix], len(GATES[kind])) for suffix in suffixes]
             return np.stack([np.concatenate([direction[gate] for gate in GATES[kind]]) for direction in blocks])
+
         bias = g.constant(np.concatenate([stacked("bias_ih"), stacked("bias_hh")], axis=1)) if layer.bias else ""
         inputs = [x, g.constant(stacked("weight_ih")), g.constant(stacked("weight_hh")), bias, lengths]
         for letter in letters:
             if with_state:
-                inputs.append(g.node("Slice", [letter + "_0",
-                                               *(g.constant(np.int64([n])) for n in (k * D, k * D + D, 0))]))
+                inputs.append(
+                    g.node("Slice", [letter + "_0", *(g.constant(np.int64([n])) for n in (k * D, k * D + D, 0))])
+                )
             elif layer.learn_initial_state:  # (D, 1, H), for every sequence of the batch
                 batch = g.node("Slice", [g.node("Shape", [x]), g.constant(np.int64([1])), g.constant(np.int64([2]))])
                 shape = g.node("Concat", [g.constant(np.int64([D])), batch, g.constant(np.int64([H]))], axis=0)
-                inputs.append(g.node("Expand", [g.constant(parameters[letter + "_0"][k * D:k * D + D, None]), shape]))
+                inputs.append(g.node("Expand", [g.constant(parameters[letter + "_0"][k * D : k * D + D, None]), shape]))
         while not inputs[-1]:
             inputs.pop()
         names = [f"Y_{k}", *(f"Y_{letter}_{k}" for letter in letters)]
@@ -136,26 +140,3 @@ def _layers(g, layer, x, with_state, lengths):
         y = g.node("Transpose", [names[0]], perm=[0, 2, 1, 3])  # (T, D, B, H) -> (T, B, D, H)
         x = g.node("Reshape", [y, g.constant(np.int64([0, 0, D * H]))])
     return x, states
-
-
-def main(argv=None):
-    """``npseq export``; -> exit status."""
-    p = arguments.Parser(prog="npseq export", description="Write a trained model as an ONNX file.",
-                       epilog="example: npseq export rnn_lstm_best.pth --to rnn_lstm.onnx --with-scaler")
-    p.add_argument("file", metavar="FILE.pth")
-    p.add_argument("--to", required=True, metavar="FILE.onnx")
-    p.add_argument("--with-state", action="store_true", help="initial and final states as inputs and outputs")
-    p.add_argument("--with-lengths", action="store_true", help="lengths of the sequences as an input")
-    p.add_argument("--with-scaler", action="store_true", help="inputs and outputs in the data's own units")
-    args = p.parse_args(argv)
-    try:
-        model = checkpoint.load_model(args.file)
-        export(model, args.to, args.with_state, args.with_lengths, args.with_scaler)
-    except (OSError, ValueError) as error:
-        p.error(str(error))
-    print(f"{args.to}: {model.kind}, {model.theta.size:,} parameters, {os.path.getsize(args.to):,} bytes")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

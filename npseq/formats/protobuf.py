@@ -33,8 +33,9 @@ def field(number, value):
 
 def message(*fields):
     """(number, value) pairs -> a message; a value that is a list is a repeated field."""
-    return b"".join(field(number, item) for number, value in fields
-                    for item in (value if isinstance(value, list) else [value]))
+    return b"".join(
+        field(number, item) for number, value in fields for item in (value if isinstance(value, list) else [value])
+    )
 
 
 def tensor(name, array):
@@ -57,8 +58,13 @@ def attribute(name, value):
 
 def node(kind, inputs, outputs, **attributes):
     """NodeProto. An input left out is an empty name."""
-    return message((1, inputs), (2, outputs), (3, outputs[0] or kind), (4, kind),
-                   (5, [attribute(name, value) for name, value in attributes.items()]))
+    return message(
+        (1, inputs),
+        (2, outputs),
+        (3, outputs[0] or kind),
+        (4, kind),
+        (5, [attribute(name, value) for name, value in attributes.items()]),
+    )
 
 
 def value_info(name, kind, shape):

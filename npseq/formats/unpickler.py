@@ -18,17 +18,50 @@ class CheckpointError(ValueError):
 
 
 STORAGES = {  # torch's name of a storage -> dtype of its elements
-    "DoubleStorage": "f8", "FloatStorage": "f4", "HalfStorage": "f2", "BFloat16Storage": "bfloat16",
+    "DoubleStorage": "f8",
+    "FloatStorage": "f4",
+    "HalfStorage": "f2",
+    "BFloat16Storage": "bfloat16",
     "LongStorage": "i8",
-    "IntStorage": "i4", "ShortStorage": "i2", "CharStorage": "i1", "ByteStorage": "u1", "BoolStorage": "?",
-    "ComplexFloatStorage": "c8", "ComplexDoubleStorage": "c16", "UntypedStorage": "u1"}
+    "IntStorage": "i4",
+    "ShortStorage": "i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
+    "ComplexFloatStorage": "c8",
+    "ComplexDoubleStorage": "c16",
+    "UntypedStorage": "u1",
+}
 DTYPES = {  # torch's name of a dtype -> ours
-    "float64": "f8", "double": "f8", "float32": "f4", "float": "f4", "float16": "f2", "half": "f2",
+    "float64": "f8",
+    "double": "f8",
+    "float32": "f4",
+    "float": "f4",
+    "float16": "f2",
+    "half": "f2",
     "bfloat16": "bfloat16",
-    "int64": "i8", "long": "i8", "int32": "i4", "int": "i4", "int16": "i2", "short": "i2", "int8": "i1", "uint8": "u1",
-    "uint16": "u2", "uint32": "u4", "uint64": "u8", "bool": "?", "complex64": "c8", "complex128": "c16"}
-REBUILDERS = {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter",
-              "_rebuild_parameter_with_state"}
+    "int64": "i8",
+    "long": "i8",
+    "int32": "i4",
+    "int": "i4",
+    "int16": "i2",
+    "short": "i2",
+    "int8": "i1",
+    "uint8": "u1",
+    "uint16": "u2",
+    "uint32": "u4",
+    "uint64": "u8",
+    "bool": "?",
+    "complex64": "c8",
+    "complex128": "c16",
+}
+REBUILDERS = {
+    "_rebuild_tensor",
+    "_rebuild_tensor_v2",
+    "_rebuild_tensor_v3",
+    "_rebuild_parameter",
+    "_rebuild_parameter_with_state",
+}
 
 
 class Name(str):
@@ -83,7 +116,7 @@ class _Machine:
             step(self)
 
     def take(self, count):
-        part = self.data[self.at:self.at + count]
+        part = self.data[self.at : self.at + count]
         if len(part) != count:
             raise CheckpointError("the pickle is cut off")
         self.at += count
@@ -96,7 +129,7 @@ class _Machine:
         end = self.data.find(b"\n", self.at, self.at + 256)
         if end < 0:
             raise CheckpointError("the pickle has a name without an end")
-        text = bytes(self.data[self.at:end]).decode()
+        text = bytes(self.data[self.at : end]).decode()
         self.at = end + 1
         return text
 
@@ -135,13 +168,21 @@ class _Machine:
     # ---- names, and the few things that may be done with them ----
 
     def name(self, module, name):
-        if ((module, name) == ("collections", "OrderedDict") or module == "torch._utils" and name in REBUILDERS
-                or module in ("torch", "torch.storage") and name in STORAGES
-                or module == "torch" and (name in DTYPES or name in ("Size", "device"))):
+        if (
+            (module, name) == ("collections", "OrderedDict")
+            or module == "torch._utils"
+            and name in REBUILDERS
+            or module in ("torch", "torch.storage")
+            and name in STORAGES
+            or module == "torch"
+            and (name in DTYPES or name in ("Size", "device"))
+        ):
             self.push(Name(module, name))
         else:
-            raise CheckpointError(f"the pickle asks for {module}.{name}"[:200] + ": a weights file may hold tensors, "
-                                  "numbers, strings, lists, tuples and dicts only; nothing was run")
+            raise CheckpointError(
+                f"the pickle asks for {module}.{name}"[:200] + ": a weights file may hold tensors, "
+                "numbers, strings, lists, tuples and dicts only; nothing was run"
+            )
 
     def name_from_stack(self):
         name, module = self.pop(), self.pop()
@@ -160,8 +201,11 @@ class _Machine:
             self.push(self.tensor(*args[:4]))
         elif name == "_rebuild_tensor_v3" and len(args) >= 7 and isinstance(args[6], Name) and args[6].name in DTYPES:
             self.push(self.tensor(*args[:4], dtype=DTYPES[args[6].name]))
-        elif name in ("_rebuild_parameter", "_rebuild_parameter_with_state") and args \
-                and (args[0] is None or isinstance(args[0], np.ndarray)):
+        elif (
+            name in ("_rebuild_parameter", "_rebuild_parameter_with_state")
+            and args
+            and (args[0] is None or isinstance(args[0], np.ndarray))
+        ):
             self.push(args[0])
         elif name == "Size" and len(args) == 1 and isinstance(args[0], (tuple, list)):
             self.push(tuple(args[0]))
@@ -184,10 +228,16 @@ class _Machine:
     def persistent(self):
         """('storage', type, key, location, number of elements[, view]) -> the storage's bytes and dtype."""
         given = self.pop()
-        if not (isinstance(given, tuple) and len(given) in (5, 6) and given[0] == "storage"
-                and isinstance(given[1], Name)
-                and given[1].name in STORAGES and isinstance(given[2], str) and _is_count(given[4])
-                and (len(given) == 5 or given[5] is None)):
+        if not (
+            isinstance(given, tuple)
+            and len(given) in (5, 6)
+            and given[0] == "storage"
+            and isinstance(given[1], Name)
+            and given[1].name in STORAGES
+            and isinstance(given[2], str)
+            and _is_count(given[4])
+            and (len(given) == 5 or given[5] is None)
+        ):
             raise CheckpointError("the pickle refers to a storage in a way that torch does not")
         kind, key, count = given[1].name, given[2], given[4]
         dtype = STORAGES[kind]
@@ -201,20 +251,31 @@ class _Machine:
         dtype = dtype or storage.dtype
         size = item_size(dtype)
         elements = storage.count * item_size(storage.dtype) // size
-        if not (_is_count(offset) and isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) <= 32
-                and len(shape) == len(strides) and all(map(_is_count, shape)) and all(map(_is_count, strides))):
-            raise CheckpointError("a tensor's shape, strides or offset is not made of counts (or has over 32 "
-                                  "dimensions)")
+        if not (
+            _is_count(offset)
+            and isinstance(shape, tuple)
+            and isinstance(strides, tuple)
+            and len(shape) <= 32
+            and len(shape) == len(strides)
+            and all(map(_is_count, shape))
+            and all(map(_is_count, strides))
+        ):
+            raise CheckpointError(
+                "a tensor's shape, strides or offset is not made of counts (or has over 32 dimensions)"
+            )
         number = 1
         for length in shape:
             number *= length
         last = offset + sum((length - 1) * stride for length, stride in zip(shape, strides))
         if number and last >= elements or offset > elements:
-            raise CheckpointError(f"a tensor of shape {shape} and strides {strides} from {offset} reaches outside its "
-                                  f"storage of {elements} elements"[:300])
+            raise CheckpointError(
+                f"a tensor of shape {shape} and strides {strides} from {offset} reaches outside its "
+                f"storage of {elements} elements"[:300]
+            )
         if number > 1024 * max(elements, 1):
-            raise CheckpointError(f"a tensor of shape {shape} claims {number} elements of a storage of "
-                                  f"{elements}"[:300])
+            raise CheckpointError(
+                f"a tensor of shape {shape} claims {number} elements of a storage of {elements}"[:300]
+            )
         if storage.data is None:
             return None
         flat = _elements(storage, dtype)
@@ -237,7 +298,7 @@ def _elements(storage, dtype):
     """The storage's bytes as a flat array; bfloat16 as float32, of which it is the upper half."""
     if dtype not in storage.typed:
         size = item_size(dtype)
-        data = storage.data[:storage.data.size // size * size]
+        data = storage.data[: storage.data.size // size * size]
         if dtype == "bfloat16":
             storage.typed[dtype] = (data.view("u2").astype("u4") << 16).view("f4")
         elif dtype == "?":
@@ -248,7 +309,7 @@ def _elements(storage, dtype):
 
 
 def _is_count(value):
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2 ** 62
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
 
 
 def _key(key):
@@ -284,6 +345,7 @@ def _tuple_of(count):
     def step(machine):
         items = [machine.pop() for _ in range(count)]
         machine.push(tuple(reversed(items)))
+
     return step
 
 
@@ -295,6 +357,7 @@ def _bytes(form, as_text=False):
     def step(machine):
         value = bytes(machine.take(machine.number(form)))
         machine.push(value.decode("latin-1") if as_text else value)
+
     return step
 
 
@@ -303,36 +366,47 @@ def _protocol(machine):
         raise CheckpointError("the pickle is of a protocol after 5")
 
 
-_OPCODES = {ord(code): step for code, step in {
-    "\x80": _protocol,
-    "\x95": lambda m: m.take(8),  # FRAME
-    "(": lambda m: m.marks.append(len(m.stack)),
-    "N": lambda m: m.push(None),
-    "\x88": lambda m: m.push(True),
-    "\x89": lambda m: m.push(False),
-    "K": lambda m: m.push(m.take(1)[0]),
-    "M": lambda m: m.push(m.number("<H")),
-    "J": lambda m: m.push(m.number("<i")),
-    "\x8a": lambda m: m.push(int.from_bytes(m.take(m.take(1)[0]), "little", signed=True)),  # LONG1
-    "G": lambda m: m.push(m.number(">d")),
-    "X": _text("<I"), "\x8c": _text("<B"), "\x8d": _text("<Q"),
-    "T": _bytes("<I", as_text=True), "U": _bytes("<B", as_text=True), "B": _bytes("<I"), "C": _bytes("<B"),
-    ")": lambda m: m.push(()), "\x85": _tuple_of(1), "\x86": _tuple_of(2), "\x87": _tuple_of(3),
-    "t": lambda m: m.push(tuple(m.pop_to_mark())),
-    "]": lambda m: m.push([]),
-    "a": _append_one,
-    "e": lambda m: _append(m, m.pop_to_mark()),
-    "}": lambda m: m.push({}),
-    "s": _set_item,
-    "u": lambda m: _set_items(m, m.pop_to_mark()),
-    "q": lambda m: m.remember(m.take(1)[0]),
-    "r": lambda m: m.remember(m.number("<I")),
-    "\x94": lambda m: m.remember(len(m.memo)),  # MEMOIZE
-    "h": lambda m: m.recall(m.take(1)[0]),
-    "j": lambda m: m.recall(m.number("<I")),
-    "c": lambda m: m.name(m.line(), m.line()),
-    "\x93": lambda m: m.name_from_stack(),
-    "Q": lambda m: m.persistent(),
-    "R": lambda m: m.reduce(),
-    "b": lambda m: m.build(),
-}.items()}
+_OPCODES = {
+    ord(code): step
+    for code, step in {
+        "\x80": _protocol,
+        "\x95": lambda m: m.take(8),  # FRAME
+        "(": lambda m: m.marks.append(len(m.stack)),
+        "N": lambda m: m.push(None),
+        "\x88": lambda m: m.push(True),
+        "\x89": lambda m: m.push(False),
+        "K": lambda m: m.push(m.take(1)[0]),
+        "M": lambda m: m.push(m.number("<H")),
+        "J": lambda m: m.push(m.number("<i")),
+        "\x8a": lambda m: m.push(int.from_bytes(m.take(m.take(1)[0]), "little", signed=True)),  # LONG1
+        "G": lambda m: m.push(m.number(">d")),
+        "X": _text("<I"),
+        "\x8c": _text("<B"),
+        "\x8d": _text("<Q"),
+        "T": _bytes("<I", as_text=True),
+        "U": _bytes("<B", as_text=True),
+        "B": _bytes("<I"),
+        "C": _bytes("<B"),
+        ")": lambda m: m.push(()),
+        "\x85": _tuple_of(1),
+        "\x86": _tuple_of(2),
+        "\x87": _tuple_of(3),
+        "t": lambda m: m.push(tuple(m.pop_to_mark())),
+        "]": lambda m: m.push([]),
+        "a": _append_one,
+        "e": lambda m: _append(m, m.pop_to_mark()),
+        "}": lambda m: m.push({}),
+        "s": _set_item,
+        "u": lambda m: _set_items(m, m.pop_to_mark()),
+        "q": lambda m: m.remember(m.take(1)[0]),
+        "r": lambda m: m.remember(m.number("<I")),
+        "\x94": lambda m: m.remember(len(m.memo)),  # MEMOIZE
+        "h": lambda m: m.recall(m.take(1)[0]),
+        "j": lambda m: m.recall(m.number("<I")),
+        "c": lambda m: m.name(m.line(), m.line()),
+        "\x93": lambda m: m.name_from_stack(),
+        "Q": lambda m: m.persistent(),
+        "R": lambda m: m.reduce(),
+        "b": lambda m: m.build(),
+    }.items()
+}

@@ -9,63 +9,17 @@ that meet at every product stall for milliseconds when another process keeps a c
 import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
 import numpy as np
 
 from ..bptt import Weights
 from . import through_time
+from .blas import _limit, available, limited, one_at_the_start
 
 LARGE = 250_000  # rows of W · its columns, from which the products of many steps are split where the batch is narrow
 WIDE, WIDE_OF_LARGE = 16, 32  # columns of a part, at least: fewer make a product no faster
 ENOUGH = 500_000  # multiplications of a step for each gate and one more, from which it pays to change threads so often
-
-_controller = None  # threadpoolctl's, made once: looking for the libraries takes far longer than setting a limit
-_limit = None  # what ``limited`` has set at present
-
-
-def available():
-    """The most threads that may be used: the processors this process may run on, and no more than ``OMP_NUM_THREADS``
-    or ``OPENBLAS_NUM_THREADS`` say where they are set."""
-    counts = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        value = os.environ.get(name, "").split(",")[0]
-        if value.isdigit() and int(value) > 0:
-            counts.append(int(value))
-    return min(counts)
-
-
-@functools.cache
-def _one_at_the_start():
-    """May only one be used? Asked once, as BLAS does."""
-    return available() == 1
-
-
-@contextmanager
-def limited(count):
-    """Within this context BLAS uses ``count`` threads; afterwards as many as before, exceptions included.
-
-    Without threadpoolctl nothing is changed.
-    """
-    global _controller, _limit
-    if _limit == count:  # set already, further out
-        yield
-        return
-    if _controller is None:
-        try:
-            from threadpoolctl import ThreadpoolController
-            _controller = ThreadpoolController()
-        except ImportError:  # a failed import is not remembered, and takes far longer than a layer's step
-            _controller = False
-    if not _controller:
-        yield
-        return
-    before, _limit = _limit, count
-    try:
-        with _controller.limit(limits=count, user_api="blas"):
-            yield
-    finally:
-        _limit = before
 
 
 class Split:
@@ -96,7 +50,7 @@ class Split:
     def _whole(self, weights):
         """Of a batch that is not split: the context, and what makes the products of many steps."""
         (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
-        context = nullcontext() if _limit == 1 or _one_at_the_start() else limited(1)
+        context = nullcontext() if _limit == 1 or one_at_the_start() else limited(1)
         count = 1 if rows * (H + I) < LARGE else self.count or available()
         return context, np.matmul if count == 1 else functools.partial(self._matmul, count)
 
@@ -120,24 +74,33 @@ class Split:
                     other.exception()  # waits
         return [first, *(other.result() for other in others)]
 
-    def forward_through_time(self, cell, weights, x, state, lengths=None, reverse=False, *, h_mask=None, out=None,
-                             **options):
+    def forward_through_time(
+        self, cell, weights, x, state, lengths=None, reverse=False, *, h_mask=None, out=None, **options
+    ):
         """As ``bptt.forward_through_time``."""
         parts = self.parts(weights, x.shape[2])
         if len(parts) == 1:
             context, matmul = self._whole(weights)
             with context:
-                return through_time.forward_through_time(cell, weights, x, state, lengths, reverse, h_mask=h_mask, out=out,
-                                                  matmul=matmul, **options)
+                return through_time.forward_through_time(
+                    cell, weights, x, state, lengths, reverse, h_mask=h_mask, out=out, matmul=matmul, **options
+                )
         if out is None:
             out = np.empty((len(x),) + state[0].shape, weights.W_h.dtype)
         lengths = None if lengths is None else np.asarray(lengths)
 
         def run(k, columns):
             return through_time.forward_through_time(
-                cell, weights, x[:, :, columns], tuple(part[:, columns] for part in state),
-                None if lengths is None else lengths[columns], reverse,
-                h_mask=None if h_mask is None else h_mask[:, columns], out=out[:, :, columns], **options)
+                cell,
+                weights,
+                x[:, :, columns],
+                tuple(part[:, columns] for part in state),
+                None if lengths is None else lengths[columns],
+                reverse,
+                h_mask=None if h_mask is None else h_mask[:, columns],
+                out=out[:, :, columns],
+                **options,
+            )
 
         _, states, tapes = zip(*self._each(run, parts))
         tape = None if tapes[0] is None else SplitTape(parts, tapes, h_mask)
@@ -148,12 +111,19 @@ class Split:
         if not isinstance(tape, SplitTape):
             context, matmul = self._whole(weights)
             with context:
-                return through_time.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx, matmul=matmul)
+                return through_time.backward_through_time(
+                    cell, weights, tape, d_hs, d_state, need_dx=need_dx, matmul=matmul
+                )
 
         def run(k, columns):
             return through_time.backward_through_time(
-                cell, weights, tape.tapes[k], None if d_hs is None else d_hs[:, :, columns],
-                tuple(part[:, columns] for part in d_state), need_dx=need_dx)
+                cell,
+                weights,
+                tape.tapes[k],
+                None if d_hs is None else d_hs[:, :, columns],
+                tuple(part[:, columns] for part in d_state),
+                need_dx=need_dx,
+            )
 
         d_weights, d_x, d_states = zip(*self._each(run, tape.parts))
         total = Weights(*(None if same[0] is None else sum(same[1:], start=same[0]) for same in zip(*d_weights)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..bptt import Weights
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
-from .workspace import outer
+from .memory_layout import outer
 
 
 class RNNSchedule:
@@ -34,7 +34,7 @@ class RNNSchedule:
         W_x, W_h, b_x, b_h, _ = weights
         H, (rows, I) = W_h.shape[1], W_x.shape
         W = np.empty((rows, H + I + 1), W_h.dtype)
-        W[:, :H], W[:, H:H + I] = W_h, W_x
+        W[:, :H], W[:, H : H + I] = W_h, W_x
         W[:, H + I] = 0 if b_x is None else (b_x + b_h)[:, 0]
         return W
 
@@ -45,12 +45,12 @@ class RNNSchedule:
 
     @staticmethod
     def set_state(room, state):
-        room.Z[0, :room.sizes[2]] = state[0]
+        room.Z[0, : room.sizes[2]] = state[0]
 
     @staticmethod
     def states(room):
         """(T + 1, H, B) for each letter of the state."""
-        return (room.Z[:, :room.sizes[2]],)
+        return (room.Z[:, : room.sizes[2]],)
 
     @classmethod
     def state(cls, room, t):
@@ -77,7 +77,7 @@ class RNNSchedule:
     @staticmethod
     def factors(room, K, start, count):
         """(10): da = dh ⊙ (1 − h²)."""
-        h = room.Z[start + 1:start + count + 1, :room.sizes[2]]
+        h = room.Z[start + 1 : start + count + 1, : room.sizes[2]]
         np.multiply(h, h, out=K[:, 0])
         np.subtract(1, K[:, 0], out=K[:, 0])
 
@@ -89,7 +89,7 @@ class RNNSchedule:
     @staticmethod
     def backward(back, W_T, made, first, last, with_outputs, ends):
         dot, add, multiply, dh = np.dot, np.add, np.multiply, back.dh
-        for (K,), (da, d_output) in zip(back.K_steps[first - made:last - made][::-1], back.steps[first:last][::-1]):
+        for (K,), (da, d_output) in zip(back.K_steps[first - made : last - made][::-1], back.steps[first:last][::-1]):
             if with_outputs:
                 add(dh, d_output, dh)
             multiply(dh, K, da)
@@ -103,8 +103,8 @@ class RNNSchedule:
     @staticmethod
     def unpack(dW, weights):
         H, I = weights.W_h.shape[1], weights.W_x.shape[1]
-        db = None if weights.b_x is None else dW[:, H + I:]
-        return Weights(dW[:, H:H + I], dW[:, :H], db, db)
+        db = None if weights.b_x is None else dW[:, H + I :]
+        return Weights(dW[:, H : H + I], dW[:, :H], db, db)
 
 
 class ReLURNNSchedule(RNNSchedule):
@@ -119,7 +119,7 @@ class ReLURNNSchedule(RNNSchedule):
     @staticmethod
     def factors(room, K, start, count):
         """(12): da = dh where h > 0, else 0."""
-        K[:, 0] = room.Z[start + 1:start + count + 1, :room.sizes[2]].real > 0
+        K[:, 0] = room.Z[start + 1 : start + count + 1, : room.sizes[2]].real > 0
 
 
 class LSTMSchedule(RNNSchedule):
@@ -138,14 +138,14 @@ class LSTMSchedule(RNNSchedule):
         H, I = W_h.shape[1], W_x.shape[1]
         W = np.empty((4 * H, H + I + 1), W_h.dtype)
         for to, rows in ((slice(0, H), slice(3 * H, None)), (slice(H, None), slice(0, 3 * H))):  # i f g o -> o i f g
-            W[to, :H], W[to, H:H + I] = W_h[rows], W_x[rows]
+            W[to, :H], W[to, H : H + I] = W_h[rows], W_x[rows]
             W[to, H + I] = 0 if b_x is None else (b_x[rows] + b_h[rows])[:, 0]
         return W
 
     @staticmethod
     def halve(W):
         W = W.copy()
-        W[:W.shape[0] // 4 * 3] *= 0.5  # (46): for σ(a) = ½ tanh(a/2) + ½ of o, i, f
+        W[: W.shape[0] // 4 * 3] *= 0.5  # (46): for σ(a) = ½ tanh(a/2) + ½ of o, i, f
         return W
 
     @staticmethod
@@ -161,8 +161,21 @@ class LSTMSchedule(RNNSchedule):
     def forward_views(room):
         T, I, H, B = room.sizes
         Z, S = room.Z, room.S
-        return [(Z[t], Z[t, :H], S[t, :4].reshape(4 * H, B), S[t, :3], S[t, 1:3], S[t, 3:5], S[t + 1, 4], S[t, 5],
-                 S[t, 0], Z[t + 1, :H]) for t in range(T)]
+        return [
+            (
+                Z[t],
+                Z[t, :H],
+                S[t, :4].reshape(4 * H, B),
+                S[t, :3],
+                S[t, 1:3],
+                S[t, 3:5],
+                S[t + 1, 4],
+                S[t, 5],
+                S[t, 0],
+                Z[t + 1, :H],
+            )
+            for t in range(T)
+        ]
 
     @classmethod
     def forward(cls, room, W, first, last):
@@ -188,9 +201,9 @@ class LSTMSchedule(RNNSchedule):
     def factors(room, K, start, count):
         """(48): K_c = o (1 − tanh² c), K_o = h (1 − o), K_i = i g (1 − i), K_f = f c' (1 − f), K_g = i (1 − g²), and
         f."""
-        S = room.S[start:start + count]
+        S = room.S[start : start + count]
         o, i_f, i, f, g, g_c, tanh_c = S[:, 0], S[:, 1:3], S[:, 1], S[:, 2], S[:, 3], S[:, 3:5], S[:, 5]
-        h = room.Z[start + 1:start + count + 1, :room.sizes[2]]
+        h = room.Z[start + 1 : start + count + 1, : room.sizes[2]]
         K_c, K_o, K_co, K_i, K_if, K_g, K_next = K[:, 0], K[:, 1], K[:, :2], K[:, 2], K[:, 2:4], K[:, 4], K[:, 5]
         np.multiply(i_f, g_c, K_if)  # i g and f c'
         np.multiply(g, K_i, K_g)
@@ -206,15 +219,20 @@ class LSTMSchedule(RNNSchedule):
     @staticmethod
     def backward_views(back):
         _, _, H, B = back.sizes
-        return ([(K[:2], K[2:]) for K in back.K],
-                [(D[:2], D[2:], D[0], D[5], D[1:5].reshape(4 * H, B), d_output)
-                 for D, d_output in zip(back.D, back.d_outputs)])
+        return (
+            [(K[:2], K[2:]) for K in back.K],
+            [
+                (D[:2], D[2:], D[0], D[5], D[1:5].reshape(4 * H, B), d_output)
+                for D, d_output in zip(back.D, back.d_outputs)
+            ],
+        )
 
     @staticmethod
     def backward(back, W_T, made, first, last, with_outputs, ends):
         dot, add, multiply, dh, dc = np.dot, np.add, np.multiply, back.dh, back.dc
-        steps = zip(range(first, last)[::-1], back.K_steps[first - made:last - made][::-1],
-                    back.steps[first:last][::-1])
+        steps = zip(
+            range(first, last)[::-1], back.K_steps[first - made : last - made][::-1], back.steps[first:last][::-1]
+        )
         for t, (K_h, K_c), (from_h, from_c, dc_here, dc_prev, da, d_output) in steps:
             if with_outputs:
                 add(dh, d_output, dh)
@@ -252,31 +270,45 @@ class GRUSchedule(RNNSchedule):
         W_x, W_h, b_x, b_h, _ = weights
         H, I = W_h.shape[1], W_x.shape[1]
         W = np.zeros((4 * H, H + I + 1), W_h.dtype)
-        W[:H, :H], W[H:3 * H, :H] = W_h[2 * H:], W_h[:2 * H]
-        W[H:, H:H + I] = W_x
+        W[:H, :H], W[H : 3 * H, :H] = W_h[2 * H :], W_h[: 2 * H]
+        W[H:, H : H + I] = W_x
         if b_x is not None:
-            W[:H, H + I], W[3 * H:, H + I] = b_h[2 * H:, 0], b_x[2 * H:, 0]
-            W[H:3 * H, H + I] = (b_x + b_h)[:2 * H, 0]
+            W[:H, H + I], W[3 * H :, H + I] = b_h[2 * H :, 0], b_x[2 * H :, 0]
+            W[H : 3 * H, H + I] = (b_x + b_h)[: 2 * H, 0]
         return W
 
     @staticmethod
     def halve(W):
         W, H = W.copy(), W.shape[0] // 4
-        W[H:3 * H] *= 0.5  # (46): for σ(a) = ½ tanh(a/2) + ½ of r and z
+        W[H : 3 * H] *= 0.5  # (46): for σ(a) = ½ tanh(a/2) + ½ of r and z
         return W
 
     @staticmethod
     def forward_views(room):
         T, I, H, B = room.sizes
         Z, S = room.Z, room.S
-        return [(Z[t], Z[t, H:], S[t, :3].reshape(3 * H, B), S[t, 1:3].reshape(2 * H, B), S[t, 0], S[t, 1], S[t, 2],
-                 S[t, 3], S[t, 4], Z[t, :H], Z[t + 1, :H]) for t in range(T)]
+        return [
+            (
+                Z[t],
+                Z[t, H:],
+                S[t, :3].reshape(3 * H, B),
+                S[t, 1:3].reshape(2 * H, B),
+                S[t, 0],
+                S[t, 1],
+                S[t, 2],
+                S[t, 3],
+                S[t, 4],
+                Z[t, :H],
+                Z[t + 1, :H],
+            )
+            for t in range(T)
+        ]
 
     @classmethod
     def forward(cls, room, W, first, last):
         dot, tanh, add, subtract, multiply = np.dot, np.tanh, np.add, np.subtract, np.multiply
         half, scratch, W_h, H = W.dtype.type(0.5), room.scratch[0], room.W_h, room.sizes[2]
-        W_steps, W_n, bias = W[:3 * H], W[3 * H:, H:].copy(), W[:H, H + room.sizes[1]:]
+        W_steps, W_n, bias = W[: 3 * H], W[3 * H :, H:].copy(), W[:H, H + room.sizes[1] :]
         steps = zip(room.steps[first:last], room.hoisted(first, last))
         for (Z, x, a, rz, a_hn, r, z, n, q, h_prev, h), a_x in steps:
             if a_x is None:
@@ -285,8 +317,8 @@ class GRUSchedule(RNNSchedule):
             else:
                 dot(W_h, h_prev, a)
                 add(a_hn, bias, a_hn)
-                add(rz, a_x[:2 * H], rz)
-                a_xn = a_x[2 * H:]
+                add(rz, a_x[: 2 * H], rz)
+                a_xn = a_x[2 * H :]
             tanh(rz, rz)
             multiply(rz, half, rz)
             add(rz, half, rz)
@@ -301,7 +333,7 @@ class GRUSchedule(RNNSchedule):
     def factors(room, K, start, count):
         """(50), all of dh: K_n = z (1 − n²), K_hn = K_n r, K_r = K_n a_hn r (1 − r), K_z = (n − h') z (1 − z), and 1 −
         z."""
-        S = room.S[start:start + count]
+        S = room.S[start : start + count]
         a_hn, r, z, n, q = (S[:, k] for k in range(5))
         K_hn, K_r, K_z, K_n, K_h = (K[:, k] for k in range(5))
         np.multiply(n, n, out=K_n)
@@ -318,14 +350,17 @@ class GRUSchedule(RNNSchedule):
     @staticmethod
     def backward_views(back):
         _, _, H, B = back.sizes
-        return ([(K,) for K in back.K],
-                [(D, D[:3].reshape(3 * H, B), D[4], d_output) for D, d_output in zip(back.D, back.d_outputs)])
+        return (
+            [(K,) for K in back.K],
+            [(D, D[:3].reshape(3 * H, B), D[4], d_output) for D, d_output in zip(back.D, back.d_outputs)],
+        )
 
     @staticmethod
     def backward(back, W_T, made, first, last, with_outputs, ends):
         dot, add, multiply, dh = np.dot, np.add, np.multiply, back.dh
-        for (K,), (D, da_h, direct, d_output) in zip(back.K_steps[first - made:last - made][::-1],
-                                                     back.steps[first:last][::-1]):
+        for (K,), (D, da_h, direct, d_output) in zip(
+            back.K_steps[first - made : last - made][::-1], back.steps[first:last][::-1]
+        ):
             if with_outputs:
                 add(dh, d_output, dh)
             multiply(dh, K, D)  # (50): da_hn, da_r, da_z, da_xn and dh ⊙ (1 − z)
@@ -334,18 +369,18 @@ class GRUSchedule(RNNSchedule):
 
     @staticmethod
     def add_dW(dW, D, Z, H, room, matmul):
-        dW[:3 * H, :H] += outer(D[:3 * H], Z[:H], room, matmul)
+        dW[: 3 * H, :H] += outer(D[: 3 * H], Z[:H], room, matmul)
         dW[H:, H:] += outer(D[H:], Z[H:], room, matmul)
         dW[:H, -1] += D[:H].sum(1)
 
     @staticmethod
     def unpack(dW, weights):
         H, I = weights.W_h.shape[1], weights.W_x.shape[1]
-        dW_h, dW_x = np.concatenate([dW[H:3 * H, :H], dW[:H, :H]]), dW[H:, H:H + I]
+        dW_h, dW_x = np.concatenate([dW[H : 3 * H, :H], dW[:H, :H]]), dW[H:, H : H + I]
         if weights.b_x is None:
             return Weights(dW_x, dW_h)
-        db = dW[:, H + I:]
-        return Weights(dW_x, dW_h, db[H:], np.concatenate([db[H:3 * H], db[:H]]))
+        db = dW[:, H + I :]
+        return Weights(dW_x, dW_h, db[H:], np.concatenate([db[H : 3 * H], db[:H]]))
 
 
 SCHEDULES = {RNNCell: RNNSchedule, ReLURNNCell: ReLURNNSchedule, LSTMCell: LSTMSchedule, GRUCell: GRUSchedule}

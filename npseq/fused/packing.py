@@ -92,7 +92,7 @@ class Packing:
         """(T, ·, B) -> (steps, ·, width), zero where nothing runs."""
         rows = x.transpose(0, 2, 1)
         if self.slots is None:
-            found = np.array(rows[:self.steps], order="C")
+            found = np.array(rows[: self.steps], order="C")
         else:
             T, B, size = rows.shape
             found = np.take(rows.reshape(T * B, size), self.slots, axis=0).reshape(self.steps, self.width, size)
@@ -102,7 +102,7 @@ class Packing:
     def room(self, out):
         """-> (steps, ·, width), to be filled for ``unpack``, and the (steps · width + 1, ·) rows that it lies in."""
         if self.slots is None:
-            return out[:self.steps], None
+            return out[: self.steps], None
         flat = np.empty((self.steps * self.width + 1, out.shape[1]), out.dtype)
         flat[-1] = 0
         return flat[:-1].reshape(self.steps, self.width, -1).transpose(0, 2, 1), flat
@@ -112,8 +112,8 @@ class Packing:
         rows = out.transpose(0, 2, 1)
         T, B, size = rows.shape
         if flat is None:
-            rows[:self.steps][self.idle] = 0
-            rows[self.steps:] = 0
+            rows[: self.steps][self.idle] = 0
+            rows[self.steps :] = 0
         elif rows.flags.c_contiguous:
             np.take(flat, self.sources, axis=0, out=rows.reshape(T * B, size), mode="clip")  # clip: straight into out
         else:

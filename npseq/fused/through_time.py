@@ -46,24 +46,55 @@ import numpy as np
 
 from .. import bptt
 from .kernels import SCHEDULES
+from .memory_layout import copy_swapped, gathered, narrow, transposed
 from .packing import Packing
-from .workspace import Back, Room, columns_at_once, copy_swapped, gathered, group, narrow, transposed
+from .workspace import Back, Room, columns_at_once, group
 
 INFERENCE = 32  # steps in one go when no tape is kept, at most
 
 
-def forward_through_time(cell, weights, x, state, lengths=None, reverse=False, *,
-                         h_mask=None, checkpoint_every=None, keep_tape=True, out=None, matmul=np.matmul):
+def forward_through_time(
+    cell,
+    weights,
+    x,
+    state,
+    lengths=None,
+    reverse=False,
+    *,
+    h_mask=None,
+    checkpoint_every=None,
+    keep_tape=True,
+    out=None,
+    matmul=np.matmul,
+):
     """As ``bptt.forward_through_time``, the same arguments and results. ``matmul`` makes the products of many steps."""
     T, I, B = x.shape
     schedule = SCHEDULES.get(cell)
     if lengths is not None:
         lengths = np.asarray(lengths)
         lengths = None if (lengths == T).all() else lengths
-    if schedule is None or h_mask is not None or weights.W_p is not None or keep_tape and checkpoint_every is not None \
-            or lengths is not None and not (schedule.bounded and lengths.any()) or T == 0:
-        return bptt.forward_through_time(cell, weights, x, state, lengths, reverse, h_mask=h_mask,
-                                         checkpoint_every=checkpoint_every, keep_tape=keep_tape, out=out)
+    if (
+        schedule is None
+        or h_mask is not None
+        or weights.W_p is not None
+        or keep_tape
+        and checkpoint_every is not None
+        or lengths is not None
+        and not (schedule.bounded and lengths.any())
+        or T == 0
+    ):
+        return bptt.forward_through_time(
+            cell,
+            weights,
+            x,
+            state,
+            lengths,
+            reverse,
+            h_mask=h_mask,
+            checkpoint_every=checkpoint_every,
+            keep_tape=keep_tape,
+            out=out,
+        )
     if out is None:
         out = np.empty((T, state[0].shape[0], B), weights.W_h.dtype)
     W = schedule.stack(weights)
@@ -95,8 +126,17 @@ def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True, m
         d_outputs[packing.ends - 1, :, packing.columns] += d_state[0][:, packing.sequences].T
     d_x = np.empty((T, len(packing.lengths), I), W.dtype).transpose(0, 2, 1) if need_dx else None
     dx, flat = packing.room(d_x) if need_dx else (None, None)
-    dW, d_state = _backward(schedule, room, packing.steps, W, d_outputs, d_state,
-                            dx.transpose(0, 2, 1) if need_dx else None, matmul, packing)
+    dW, d_state = _backward(
+        schedule,
+        room,
+        packing.steps,
+        W,
+        d_outputs,
+        d_state,
+        dx.transpose(0, 2, 1) if need_dx else None,
+        matmul,
+        packing,
+    )
     if need_dx:
         packing.unpack(flat, d_x)
     return schedule.unpack(dW, weights), d_x, d_state
@@ -118,7 +158,7 @@ def _forward(schedule, halved, x, state, hs, keep, matmul, packing=None):
         count = min(n, T - start)
         first = start if keep else 0
         last = first + count
-        copy_swapped(room.Z[first:last, H:H + I], x[start:start + count])
+        copy_swapped(room.Z[first:last, H : H + I], x[start : start + count])
         if room.large:
             room.hoist(halved[schedule.rows_of_x(H), H:], first, last, matmul)
         if first == 0:
@@ -137,7 +177,7 @@ def _forward(schedule, halved, x, state, hs, keep, matmul, packing=None):
             here = (start < packing.ends) & (packing.ends <= start + count)
             for whole, part in zip(final, slots):
                 whole[:, packing.sequences[here]] = part[packing.ends[here] + shift, :, packing.columns[here]].T
-        copy_swapped(hs[start:start + count], room.Z[first + 1:last + 1, :H])
+        copy_swapped(hs[start : start + count], room.Z[first + 1 : last + 1, :H])
     if not keep:
         room.give_back()
     return state if packing is None else final, room if keep else None
@@ -161,11 +201,11 @@ def _backward(schedule, room, T, W, d_hs, d_state, dx, matmul, packing=None):
     for start in range((T - 1) // n * n, -1, -n):
         count = min(n, T - start)
         if d_hs is not None:
-            copy_swapped(back.d_outputs[:count], d_hs[start:start + count])
+            copy_swapped(back.d_outputs[:count], d_hs[start : start + count])
         ends = {t - start: d for t, d in entering.items()}
         for first in range((count - 1) // back.m * back.m, -1, -back.m):
             last = min(first + back.m, count)
-            schedule.factors(room, back.K[:last - first], start + first, last - first)
+            schedule.factors(room, back.K[: last - first], start + first, last - first)
             if packing is None:
                 schedule.backward(back, W_T, first, first, last, d_hs is not None, ends)
                 continue
@@ -177,11 +217,11 @@ def _backward(schedule, room, T, W, d_hs, d_state, dx, matmul, packing=None):
                         part[:, packing.columns[begin]] = 0
         # (rows, steps · sequences): what is summed over time, or asked for every step, is one product
         D = gathered(back.D_flat, back.D[:count, schedule.da])
-        Z = gathered(back.Z_flat, room.Z[start:start + count, None])
+        Z = gathered(back.Z_flat, room.Z[start : start + count, None])
         schedule.add_dW(dW, D, Z, H, back.product, matmul)
         if dx is not None:  # dx = W_xᵀ da, for all steps of the chunk, in the caller's own layout
             rows = schedule.rows_of_x(H)
-            matmul(D[rows].T, W[rows, H:H + I], out=dx[start:start + count].reshape(count * B, I))
+            matmul(D[rows].T, W[rows, H : H + I], out=dx[start : start + count].reshape(count * B, I))
     d_state = back.end() if packing is None else d_initial
     back.give_back()
     return dW, d_state

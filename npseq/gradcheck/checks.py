@@ -18,54 +18,16 @@ Numbers such as (52) are those of the equations in ``docs/derivation.md``.
 """
 
 import itertools
-import sys
 
 import numpy as np
 
-from ..cli import arguments
-from ..nn import losses
-from ..nn.model import MODELS
 from ..nn.recurrent import Recurrent
 from . import planted_bugs
-from .result import ALIKE, Result, compare, describe, describe_steps, largest, relative_error
+from .diagnosis import known_bugs, patterns
+from .numerical import numerical_gradient
+from .result import Result, compare, largest
 
-STEP = 1e-30  # of the complex step: any h with h² below the rounding of f will do
 THRESHOLD = {"complex": 1e-13, "central": 1e-6}
-
-
-def numerical_gradient(f, arrays, method="complex"):
-    """The gradient of ``f()`` with respect to each of ``arrays``, element by element.
-
-    Args:
-        f: takes nothing, reads the arrays, returns a number.
-        arrays: name -> array that f reads: complex128 for the complex step, float64 for central differences. Each
-            element is changed in place and put back.
-        method: ``"complex"`` or ``"central"``.
-
-    Returns:
-        name -> gradient, float64.
-    """
-    gradients = {}
-    for name, array in arrays.items():
-        gradients[name] = d = np.empty(array.shape)
-        for index in np.ndindex(array.shape):
-            value = array[index]
-            if method == "complex":
-                array[index] = value + 1j * STEP
-                moved = f()
-                if not np.iscomplexobj(moved):
-                    raise TypeError(f"f gives a {type(moved).__name__} for complex {name}: an abs, a conjugate or a "
-                                    "float on its way has dropped the imaginary part; mend it, or take "
-                                    "method='central'")
-                d[index] = moved.imag / STEP  # (52)
-            else:
-                h = np.cbrt(np.finfo(float).eps) * max(1.0, abs(value))  # balances rounding against the h² term
-                array[index] = value + h
-                above = f()
-                array[index] = value - h
-                d[index] = (above - f()) / (2 * h)  # (53)
-            array[index] = value
-    return gradients
 
 
 def check(f, grad, arrays, *, method="complex", threshold=None, steps_of=None):
@@ -100,7 +62,7 @@ def check(f, grad, arrays, *, method="complex", threshold=None, steps_of=None):
         raise ValueError(f"grad returned no gradient for {', '.join(missing)}; it has {', '.join(given) or 'none'}")
     result = _result([{name: given[name] for name in arrays}], expected, threshold, method, steps_of)
     if not result.ok:
-        result.diagnosis = _patterns(result, given, expected, {}, steps_of)
+        result.diagnosis = patterns(result, given, expected, {}, steps_of)
     return result
 
 
@@ -137,7 +99,7 @@ def check_cell(cell, *, hidden_size=4, batch=3, method="complex", threshold=None
     expected = numerical_gradient(loss, changed, method)
     result = _result([given, again], expected, threshold, method)
     if not result.ok:
-        result.diagnosis = _patterns(result, given, expected, {"a_x": cell.gates, "a_h": cell.gates})
+        result.diagnosis = patterns(result, given, expected, {"a_x": cell.gates, "a_h": cell.gates})
 
     name = getattr(cell, "__name__", type(cell).__name__)  # an instance may be a cell too
     layer = type(f"{name}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)
@@ -166,8 +128,9 @@ def _other_forms(layer, tape, R, S):
     return faults
 
 
-def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=False, method="complex", threshold=None,
-                rng=0):
+def check_layer(
+    layer, *, T=7, B=3, lengths=None, with_state=True, training=False, method="complex", threshold=None, rng=0
+):
     """Check a layer with the contract of ``Recurrent``, at its own weights, in float64.
 
     The loss is Σ R ⊙ y + Σ S ⊙ state with random R on every step (in the padding too, where it must not count) and
@@ -246,9 +209,10 @@ def check_layer(layer, *, T=7, B=3, lengths=None, with_state=True, training=Fals
         padding = None if lengths is None else np.arange(T)[:, None] >= np.asarray(lengths)
         gates = {name: layer.cell.gates for name in given if name.startswith(("weight_ih", "weight_hh", "bias"))}
         case = planted_bugs.Case(layer, T, B, lengths, with_state, training)
-        result.diagnosis = _known_bugs(case, given, expected,
-                                       lambda layer: gradients(layer, forward(layer, x, state)[2]))
-        result.diagnosis += _patterns(result, given, expected, gates, "x", padding)
+        result.diagnosis = known_bugs(
+            case, given, expected, lambda layer: gradients(layer, forward(layer, x, state)[2])
+        )
+        result.diagnosis += patterns(result, given, expected, gates, "x", padding)
         if not result.diagnosis and T > 1:  # a pattern that later steps blur may be plain in one step
             single = check_layer(layer, T=1, B=B, with_state=with_state, training=training, method=method, rng=rng)
             result.diagnosis = [f"with T = 1: {line}" for line in single.diagnosis]
@@ -265,38 +229,12 @@ def check_initialisation(layer):
     for name, array in layer.params.items():
         if name.startswith(("weight_ih", "weight_hh")):
             blocks = dict(zip(layer.cell.gates, np.split(array, len(layer.cell.gates))))
-            alike = [f"{a} and {b}" for a, b in itertools.combinations(blocks, 2)
-                     if np.array_equal(blocks[a], blocks[b])]
+            alike = [
+                f"{a} and {b}" for a, b in itertools.combinations(blocks, 2) if np.array_equal(blocks[a], blocks[b])
+            ]
             if alike:
                 lines.append(f"{name}: gates start from one matrix: {', '.join(alike)}")
     return lines
-
-
-def hessian_vector_product(f_grad, params, v):
-    """H v = Im f_grad(params + i h v) / h: the complex step through the hand-written backward, exact to rounding.
-
-    Args:
-        f_grad: ``f_grad(params)`` -> the gradient, one flat vector; it is given complex128.
-        params: flat vector of real numbers.
-        v: a direction of the same size.
-
-    Returns:
-        H v, float64. It costs about what one gradient in complex numbers costs; H is never formed.
-
-    The sharpest direction of the loss, by SciPy's Lanczos iteration::
-
-        from scipy.sparse.linalg import LinearOperator, eigsh
-        n = params.size
-        H = LinearOperator((n, n), lambda v: hessian_vector_product(f_grad, params, v), dtype=float)
-        sharpness, direction = eigsh(H, k=1, which="LA")
-
-    Raises:
-        ValueError: if v has another shape than params.
-    """
-    params, v = np.asarray(params, np.float64), np.asarray(v, np.float64)
-    if v.shape != params.shape:
-        raise ValueError(f"v has the shape {v.shape}; that of params, {params.shape}, expected")
-    return np.imag(f_grad(params + 1j * STEP * v)) / STEP  # (55)
 
 
 def _threshold(method, threshold):
@@ -311,8 +249,10 @@ def _dtype(method):
 
 def _result(calls, expected, threshold, method, steps_of=None):
     """The worst of the gradients that backward gave, called once or twice."""
-    arrays = {name: max((compare(name, given[name], expected[name]) for given in calls), key=lambda found: found.error)
-              for name in expected}
+    arrays = {
+        name: max((compare(name, given[name], expected[name]) for given in calls), key=lambda found: found.error)
+        for name in expected
+    }
     result = Result(arrays, threshold, method)
     if steps_of is not None:
         given, true = calls[0][steps_of], expected[steps_of]
@@ -321,122 +261,3 @@ def _result(calls, expected, threshold, method, steps_of=None):
     if differ:
         result.faults.append(f"backward called twice gives two different gradients of {', '.join(differ)}")
     return result
-
-
-def _patterns(result, given, expected, gates, steps_of=None, padding=None):
-    lines = []
-    for name, found in result.arrays.items():
-        if not found.error <= result.threshold:
-            if name == steps_of:
-                lines += describe_steps(name, given[name], expected[name], padding)
-            lines += describe(name, given[name], expected[name], gates.get(name, ""))
-    return lines
-
-
-def _known_bugs(case, given, expected, gradients):
-    """Does npseq's own layer, with one of the planted bugs, give the very same wrong gradient?"""
-    reference = planted_bugs.plain(case.layer)
-    if reference is None:
-        return []
-    lines = []
-    for name, bug in planted_bugs.BUGS.items():
-        if bug.acts(case._replace(layer=reference)):
-            wrong = gradients(planted_bugs.plant(name, reference))
-            if (any(relative_error(wrong[array], expected[array]) > ALIKE for array in expected)
-                    and all(relative_error(given[array], wrong[array]) < ALIKE for array in expected)):
-                lines.append(f"equal to the gradient when {bug.what} ({name})")
-    return lines
-
-
-# ---- the command ----
-
-LENGTHS = [5, 0, 3, 1]  # the "mixed" ones: unsorted, with T = 5, 1 and 0
-VARIANTS = {"rnn": [{}, {"nonlinearity": "relu"}], "lstm": [{}, {"proj_size": 2}], "gru": [{}]}
-
-
-def _parser():
-    parser = arguments.Parser(prog="npseq gradcheck",
-                            description="Check the hand-written gradients of npseq's layers and losses to 1e-13.",
-                            epilog="example: npseq gradcheck --model gru --break z-swapped")
-    parser.add_argument("--model", type=arguments.name, nargs="+", choices=list(MODELS), metavar="NAME",
-                        help=f"any of {', '.join(MODELS)} (default: all six, and the losses)")
-    parser.add_argument("--layers", type=arguments.positive_int, nargs="+", metavar="L",
-                        help="numbers of layers (default: 1 2)")
-    parser.add_argument("--directions", type=int, nargs="+", choices=[1, 2], help="1, 2 or both (default: 1 2)")
-    parser.add_argument("--lengths", nargs="+", choices=["equal", "mixed"],
-                        help=f"all sequences as long as the batch, or {LENGTHS} (default: both)")
-    parser.add_argument("--method", choices=list(THRESHOLD), default="complex",
-                        help="complex step, or the textbook's central differences (default: %(default)s)")
-    parser.add_argument("--seed", type=arguments.natural, default=0,
-                        help="of weights, data and masks (default: %(default)s)")
-    parser.add_argument("--break", dest="bug", type=lambda text: text.replace("_", "-"), choices=list(planted_bugs.BUGS),
-                        metavar="BUG", help="plant a bug, in configurations in which it acts, and see it caught")
-    parser.add_argument("--list-bugs", action="store_true", help="the bugs that --break takes, one a line")
-    return parser
-
-
-def _cases(arguments):
-    """The configurations to check, as (description, Case)."""
-    defaults = ([1, 2], [1, 2], ["equal", "mixed"])
-    if arguments.bug:  # one configuration of each model is enough to see it
-        defaults = ([2], [2], ["mixed"])
-    given = (arguments.layers, arguments.directions, arguments.lengths)
-    grid = [values or default for values, default in zip(given, defaults)]
-    for name in arguments.model or MODELS:
-        for L, D, ends, variant in itertools.product(*grid, VARIANTS[name.split("_")[-1]]):
-            extra = dict(variant, dropout=0.3) if L > 1 else variant
-            layer = MODELS[name](2, 3, num_layers=L, bidirectional=D == 2, rng=arguments.seed, **extra)
-            text = f"{name} layers={L} directions={D} lengths={ends}" + "".join(f" {k}={v}" for k, v in extra.items())
-            lengths = LENGTHS if ends == "mixed" else None
-            yield text, planted_bugs.Case(layer, max(LENGTHS), len(LENGTHS), lengths, training=L > 1)
-
-
-def _check_case(case, arguments):
-    layer = planted_bugs.plant(arguments.bug, case.layer) if arguments.bug else case.layer
-    result = check_layer(layer, T=case.T, B=case.B, lengths=case.lengths, training=case.training,
-                         method=arguments.method, rng=arguments.seed)
-    result.faults += check_initialisation(layer)
-    return result
-
-
-def _check_loss(loss, arguments):
-    rng = np.random.default_rng(arguments.seed)
-    y = rng.standard_normal((4, 3))
-    target = rng.integers(3, size=4) if loss is losses.cross_entropy else rng.standard_normal((4, 3))
-    return check(lambda y: loss(y, target)[0], lambda y: {"y": loss(y, target)[1]}, {"y": y}, method=arguments.method)
-
-
-def main(argv=None):
-    """Run the command; -> 0 if every gradient is right, 1 if one is wrong. Wrong usage: SystemExit with status 2."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    if arguments.list_bugs:
-        width = max(map(len, planted_bugs.BUGS))
-        for bug in planted_bugs.BUGS.values():
-            print(f"{bug.name:{width}}  {bug.what}")
-        return arguments.OK
-    acts = planted_bugs.BUGS[arguments.bug].acts if arguments.bug else lambda case: True
-    checks = [(text, _check_case, case) for text, case in _cases(arguments) if acts(case)]
-    if not checks:
-        parser.error(f"{arguments.bug} acts in none of these configurations; "
-                     "leave out --model, --layers, --directions and --lengths")
-    if not arguments.bug and not arguments.model:
-        checks += [(f"loss {name}", _check_loss, loss) for name, loss in losses.LOSSES.items()]
-    width = max(len(text) for text, _, _ in checks)
-    results = []
-    for text, run, subject in checks:
-        result = run(subject, arguments)
-        results.append(result)
-        print(f"{text:{width}}  {'ok   ' if result.ok else 'WRONG'}  {result.worst.error:.1e} in {result.worst.name}",
-              flush=True)
-        for line in result.faults + result.diagnosis:
-            print(f"    {line}")
-    worst = max((result.worst for result in results), key=lambda found: found.error)
-    wrong = sum(not result.ok for result in results)
-    print(f"{len(results)} configurations, {wrong} wrong; worst error {worst.error:.1e} in {worst.name}, "
-          f"{THRESHOLD[arguments.method]:.0e} allowed")
-    return arguments.UNEXPECTED if wrong else arguments.OK
-
-
-if __name__ == "__main__":
-    sys.exit(arguments.run(main, "npseq gradcheck"))

@@ -70,49 +70,66 @@ def plain(layer):
 
 def in_cell(backward):
     """``backward(cell, d_state, cache)`` in place of the cell's own."""
+
     def plant(layer):
         cell = layer.cell
-        layer.cell = types.SimpleNamespace(gates=cell.gates, state=cell.state, forward=cell.forward,
-                                           backward=lambda d_state, cache: backward(cell, d_state, cache))
+        layer.cell = types.SimpleNamespace(
+            gates=cell.gates,
+            state=cell.state,
+            forward=cell.forward,
+            backward=lambda d_state, cache: backward(cell, d_state, cache),
+        )
         layer.through_time = bptt
+
     return plant
 
 
 def in_tape(change):
     """``change(weights, tape) -> weights, tape``, the ones that backward is then given."""
+
     def plant(layer):
         def backward(cell, weights, tape, *args, **options):
             return bptt.backward_through_time(cell, *change(weights, tape), *args, **options)
-        layer.through_time = types.SimpleNamespace(forward_through_time=bptt.forward_through_time,
-                                                   backward_through_time=backward)
+
+        layer.through_time = types.SimpleNamespace(
+            forward_through_time=bptt.forward_through_time, backward_through_time=backward
+        )
+
     return plant
 
 
 def in_gradient(change):
     """``change(weights, tape, d_weights, d_x) -> d_weights, d_x`` after the layer's own backward, optimized or not."""
+
     def plant(layer):
         own = layer.through_time
 
         def backward(cell, weights, tape, *args, **options):
             d_weights, d_x, d_state = own.backward_through_time(cell, weights, tape, *args, **options)
             return *change(weights, tape, d_weights, d_x), d_state
-        layer.through_time = types.SimpleNamespace(forward_through_time=own.forward_through_time,
-                                                   backward_through_time=backward)
+
+        layer.through_time = types.SimpleNamespace(
+            forward_through_time=own.forward_through_time, backward_through_time=backward
+        )
+
     return plant
 
 
 def _each(change):
     """A gradient bug that treats every weight gradient alike: ``change(W, dW) -> dW``."""
     return lambda weights, tape, d_weights, d_x: (
-        bptt.Weights(*(None if dW is None else change(W, dW) for W, dW in zip(weights, d_weights))), d_x)
+        bptt.Weights(*(None if dW is None else change(W, dW) for W, dW in zip(weights, d_weights))),
+        d_x,
+    )
 
 
 # ---- the bugs ----
 
 
 def _h_of_this_step(weights, tape):
-    segments = [segment._replace(slots=(np.roll(segment.slots[0], -1, axis=0), *segment.slots[1:]))
-                for segment in tape.segments]
+    segments = [
+        segment._replace(slots=(np.roll(segment.slots[0], -1, axis=0), *segment.slots[1:])) for segment in tape.segments
+    ]
     return weights, tape._replace(segments=segments)
 
 
@@ -125,6 +142,7 @@ def _first_step_skipped(weights, tape):
 
 def _scaled(gates, slope):
     """The da of some gates times wrong slope / right slope; ``slope(value) -> wrong / right``."""
+
     def backward(cell, d_state, cache):
         da_x, da_h, d_before = cell.backward(d_state, cache)
         da_x, da_h = da_x.copy(), da_h.copy()
@@ -133,6 +151,7 @@ def _scaled(gates, slope):
                 if gate in gates:
                     block *= slope(value)
         return da_x, da_h, d_before
+
     return backward
 
 
@@ -156,9 +175,11 @@ def _dc_not_carried(cell, d_state, cache):
 
 def _dh_overwritten(layer):
     """Nothing of dh comes from the step after: neither the cell's own path nor the one through W_h."""
+
     def backward(cell, d_state, cache):
         da_x, da_h, d_before = cell.backward(d_state, cache)
         return da_x, da_h, (np.zeros_like(d_before[0]), *d_before[1:])
+
     in_cell(backward)(layer)
     in_tape(lambda weights, tape: (weights._replace(W_h=np.zeros_like(weights.W_h)), tape))(layer)
 
@@ -177,6 +198,7 @@ def _bias_of_another_gate(layer):
         blocks = gate_blocks(b_x, gates)
         blocks[0] = blocks[1]
         return d_weights._replace(b_x=b_x), d_x
+
     in_gradient(change)(layer)
 
 
@@ -191,15 +213,15 @@ def _reset_before(cell, d_state, cache):
     r, z, n, a_hn, h_prev = cache
     da_x, da_h, d_before = cell.backward(d_state, (r, z, n, h_prev, h_prev))
     H = len(r)
-    return da_x, np.concatenate([da_h[:2 * H], da_x[2 * H:]]), d_before
+    return da_x, np.concatenate([da_h[: 2 * H], da_x[2 * H :]]), d_before
 
 
 def _z_swapped(cell, d_state, cache):
     r, z, n, a_hn, h_prev = cache
     da_x, da_h, d_before = cell.backward(d_state, (r, 1 - z, n, a_hn, h_prev))
     H = len(r)
-    da_x[H:2 * H] *= -1
-    da_h[H:2 * H] *= -1
+    da_x[H : 2 * H] *= -1
+    da_h[H : 2 * H] *= -1
     return da_x, da_h, d_before
 
 
@@ -214,6 +236,7 @@ def _mask_drawn_again(layer):
             while np.array_equal(drawn, mask):
                 drawn = self._dropout_mask(self.dropout, mask.shape, True, self.rng)
             return drawn
+
     layer.__class__ = MaskDrawnAgain
 
 
@@ -270,42 +293,105 @@ def _gru(case):
     return case.gates == "rzn"
 
 
-BUGS = {bug.name: bug for bug in [
-    Bug("h-of-this-step", "dW_h is summed with h_t in place of h_{t-1}", in_tape(_h_of_this_step), _any_step),
-    Bug("first-step-skipped", "the loop going back stops before t = 0", in_tape(_first_step_skipped), _any_step),
-    Bug("sigmoid-slope-of-value", "the sigmoid's slope is taken at its value in place of its argument",
-        in_cell(_scaled("ifoorz", _sigmoid_slope_of_value)), _gated),
-    Bug("tanh-twice", "the slope of tanh is taken at tanh(a) in place of a",
-        in_cell(_scaled("hgn", _tanh_slope_twice)),
-        lambda case: _any_step(case) and case.layer.cell is not ReLURNNCell),
-    Bug("c-of-this-step", "df is taken with c_t in place of c_{t-1}", in_cell(_c_of_this_step),
-        lambda case: _any_step(case) and _lstm(case)),
-    Bug("dc-not-carried", "dc is not handed to the step before", in_cell(_dc_not_carried),
-        lambda case: _carried(case) and _lstm(case)),
-    Bug("dh-overwritten", "dh from the output overwrites dh from the step after, where the two add",
-        _dh_overwritten, _carried),
-    Bug("bias-without-gradient", "b_h gets no gradient", in_gradient(_bias_without_gradient),
-        lambda case: _any_step(case) and case.layer.bias),
-    Bug("bias-of-another-gate", "the bias gradient of one gate is a copy of another's", _bias_of_another_gate,
-        lambda case: _gated(case) and case.layer.bias),
-    Bug("reverse-not-turned-back", "dx of the reverse direction stays in reverse order",
-        in_gradient(lambda weights, tape, d_weights, d_x: (d_weights, d_x[::-1] if tape.reverse else d_x)),
-        lambda case: _any_step(case) and case.layer.bidirectional and case.T > 1),
-    Bug("padding-contributes", "steps past a sequence's end count in the gradient",
-        in_tape(lambda weights, tape: (weights, tape._replace(valid=None))),
-        _padded),
-    Bug("mean-for-sum", "weight gradients are averaged over steps and sequences", in_gradient(_mean_for_sum),
-        lambda case: _any_step(case) and case.T * case.B > 1),
-    Bug("cache-overwritten", "backward overwrites an array that forward kept", in_cell(_cache_overwritten), _any_step),
-    Bug("reset-before", "backward takes the reset gate in front of the product, forward behind it",
-        in_cell(_reset_before),
-        lambda case: _gru(case) and (_carried(case) or _any_step(case) and case.layer.bias)),  # else a_hn = 0
-    Bug("mask-drawn-again", "backward draws the dropout mask again", _mask_drawn_again,
-        lambda case: _any_step(case) and case.training and case.layer.dropout > 0 and case.layer.num_layers > 1),
-    Bug("clipped-inside", "the gradient is clipped inside backward", in_gradient(_clipped), _any_step),
-    Bug("starts-from-weights", "the gradient's buffer starts from the weights",
-        in_gradient(_each(lambda W, dW: W + dW)), lambda case: True),
-    Bug("gate-not-stored", "the last gate's gradient is computed but not stored", in_cell(_gate_not_stored), _any_step),
-    Bug("gates-alike", "all gates start from one matrix", _gates_alike, lambda case: len(case.gates) > 1),
-    Bug("z-swapped", "backward takes z for 1 - z", in_cell(_z_swapped), lambda case: _any_step(case) and _gru(case)),
-]}
+BUGS = {
+    bug.name: bug
+    for bug in [
+        Bug("h-of-this-step", "dW_h is summed with h_t in place of h_{t-1}", in_tape(_h_of_this_step), _any_step),
+        Bug("first-step-skipped", "the loop going back stops before t = 0", in_tape(_first_step_skipped), _any_step),
+        Bug(
+            "sigmoid-slope-of-value",
+            "the sigmoid's slope is taken at its value in place of its argument",
+            in_cell(_scaled("ifoorz", _sigmoid_slope_of_value)),
+            _gated,
+        ),
+        Bug(
+            "tanh-twice",
+            "the slope of tanh is taken at tanh(a) in place of a",
+            in_cell(_scaled("hgn", _tanh_slope_twice)),
+            lambda case: _any_step(case) and case.layer.cell is not ReLURNNCell,
+        ),
+        Bug(
+            "c-of-this-step",
+            "df is taken with c_t in place of c_{t-1}",
+            in_cell(_c_of_this_step),
+            lambda case: _any_step(case) and _lstm(case),
+        ),
+        Bug(
+            "dc-not-carried",
+            "dc is not handed to the step before",
+            in_cell(_dc_not_carried),
+            lambda case: _carried(case) and _lstm(case),
+        ),
+        Bug(
+            "dh-overwritten",
+            "dh from the output overwrites dh from the step after, where the two add",
+            _dh_overwritten,
+            _carried,
+        ),
+        Bug(
+            "bias-without-gradient",
+            "b_h gets no gradient",
+            in_gradient(_bias_without_gradient),
+            lambda case: _any_step(case) and case.layer.bias,
+        ),
+        Bug(
+            "bias-of-another-gate",
+            "the bias gradient of one gate is a copy of another's",
+            _bias_of_another_gate,
+            lambda case: _gated(case) and case.layer.bias,
+        ),
+        Bug(
+            "reverse-not-turned-back",
+            "dx of the reverse direction stays in reverse order",
+            in_gradient(lambda weights, tape, d_weights, d_x: (d_weights, d_x[::-1] if tape.reverse else d_x)),
+            lambda case: _any_step(case) and case.layer.bidirectional and case.T > 1,
+        ),
+        Bug(
+            "padding-contributes",
+            "steps past a sequence's end count in the gradient",
+            in_tape(lambda weights, tape: (weights, tape._replace(valid=None))),
+            _padded,
+        ),
+        Bug(
+            "mean-for-sum",
+            "weight gradients are averaged over steps and sequences",
+            in_gradient(_mean_for_sum),
+            lambda case: _any_step(case) and case.T * case.B > 1,
+        ),
+        Bug(
+            "cache-overwritten",
+            "backward overwrites an array that forward kept",
+            in_cell(_cache_overwritten),
+            _any_step,
+        ),
+        Bug(
+            "reset-before",
+            "backward takes the reset gate in front of the product, forward behind it",
+            in_cell(_reset_before),
+            lambda case: _gru(case) and (_carried(case) or _any_step(case) and case.layer.bias),
+        ),  # else a_hn = 0
+        Bug(
+            "mask-drawn-again",
+            "backward draws the dropout mask again",
+            _mask_drawn_again,
+            lambda case: _any_step(case) and case.training and case.layer.dropout > 0 and case.layer.num_layers > 1,
+        ),
+        Bug("clipped-inside", "the gradient is clipped inside backward", in_gradient(_clipped), _any_step),
+        Bug(
+            "starts-from-weights",
+            "the gradient's buffer starts from the weights",
+            in_gradient(_each(lambda W, dW: W + dW)),
+            lambda case: True,
+        ),
+        Bug(
+            "gate-not-stored",
+            "the last gate's gradient is computed but not stored",
+            in_cell(_gate_not_stored),
+            _any_step,
+        ),
+        Bug("gates-alike", "all gates start from one matrix", _gates_alike, lambda case: len(case.gates) > 1),
+        Bug(
+            "z-swapped", "backward takes z for 1 - z", in_cell(_z_swapped), lambda case: _any_step(case) and _gru(case)
+        ),
+    ]
+}

@@ -7,8 +7,6 @@ must be zero it is max|given|.
 
 import numpy as np
 
-ALIKE = 1e-9  # a wrong gradient is called "equal to" a pattern when it is nearer to it than this
-
 
 def relative_error(given, expected):
     """max|given − expected| / max|expected| over the whole array; max|given| where expected is zero; inf for NaN."""
@@ -46,8 +44,9 @@ def compare(name, given, expected, scale=None):
     """
     given, expected = np.asarray(given), np.asarray(expected)
     if given.shape != expected.shape:
-        raise ValueError(f"the gradient of {name or 'the array'} has the shape {given.shape}; "
-                         f"{expected.shape} expected")
+        raise ValueError(
+            f"the gradient of {name or 'the array'} has the shape {given.shape}; {expected.shape} expected"
+        )
     if given.size == 0:
         return ArrayError(name, 0.0, (), 0.0, 0.0)
     if scale is None:
@@ -56,8 +55,9 @@ def compare(name, given, expected, scale=None):
         difference = np.abs(given - expected) / (scale or 1.0)
     difference = np.where(np.isfinite(difference), difference, np.inf)
     where = np.unravel_index(difference.argmax(), difference.shape)
-    return ArrayError(name, float(difference[where]), tuple(map(int, where)), given[where].item(),
-                      expected[where].item())
+    return ArrayError(
+        name, float(difference[where]), tuple(map(int, where)), given[where].item(), expected[where].item()
+    )
 
 
 def largest(array):
@@ -98,61 +98,21 @@ class Result:
     def __str__(self):
         rows = [("array", "error", "where", "given", f"expected ({self.method})", "")]
         for found in [*self.arrays.values(), *self.steps]:
-            rows.append((found.name, f"{found.error:.1e}", ",".join(map(str, found.where)), f"{found.given:.9g}",
-                         f"{found.expected:.9g}", "" if found.error <= self.threshold else "WRONG"))
+            rows.append(
+                (
+                    found.name,
+                    f"{found.error:.1e}",
+                    ",".join(map(str, found.where)),
+                    f"{found.given:.9g}",
+                    f"{found.expected:.9g}",
+                    "" if found.error <= self.threshold else "WRONG",
+                )
+            )
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
         lines += [f"fault: {fault}" for fault in self.faults] + [f"looks like: {line}" for line in self.diagnosis]
-        lines.append(f"{'ok' if self.ok else 'WRONG'}: worst {self.worst.error:.1e} in {self.worst.name}, "
-                     f"{self.threshold:.0e} allowed")
+        lines.append(
+            f"{'ok' if self.ok else 'WRONG'}: worst {self.worst.error:.1e} in {self.worst.name}, "
+            f"{self.threshold:.0e} allowed"
+        )
         return "\n".join(lines)
-
-
-def describe(name, given, expected, gates=""):
-    """What a wrong gradient looks like -> lines, empty when nothing is recognised.
-
-    ``gates`` are the letters of the gate blocks that the rows of the array fall into, if they do.
-    """
-    whole = _pattern(given, expected)
-    if whole:
-        return [f"{name} {whole}"]
-    if len(gates) < 2:
-        return []
-    given_blocks, expected_blocks = np.split(given, len(gates)), np.split(expected, len(gates))
-    lines = []
-    for gate, block, true in zip(gates, given_blocks, expected_blocks):
-        if relative_error(block, true) < ALIKE:
-            continue
-        pattern = _pattern(block, true)
-        if pattern:
-            lines.append(f"{name}: the {gate} block {pattern}")
-        for other, other_true in zip(gates, expected_blocks):
-            if other != gate and largest(other_true) and relative_error(block, other_true) < ALIKE:
-                lines.append(f"{name}: the {gate} block is the gradient of the {other} block")
-    return lines
-
-
-def describe_steps(name, given, expected, padding=None):
-    """The same for an array whose first axis is time; ``padding`` (T, B) is True where no step of a sequence is."""
-    lines = []
-    if largest(expected[0]) and not largest(given[0]) and largest(given):
-        lines.append(f"all of t = 0 is missing: {name}[0] is zero")
-    if len(given) > 1 and relative_error(given[::-1], expected) < ALIKE:
-        lines.append(f"{name} is turned round in time: the reverse direction was not turned back")
-    if padding is not None and largest(given[padding]):
-        lines.append(f"padding contributes: {name} is not zero past the end of a sequence")
-    return lines
-
-
-def _pattern(given, expected):
-    """Zero, the wrong sign, or a constant factor."""
-    if not np.all(np.isfinite(given)):
-        return "has NaN or infinity in it"
-    if relative_error(given, expected) < ALIKE or not largest(expected):
-        return None
-    if not largest(given):
-        return "is zero everywhere"
-    factor = float((given * expected).sum() / (expected * expected).sum())
-    if given.size < 2 or relative_error(given, factor * expected) > ALIKE:
-        return None
-    return "has its sign flipped" if abs(factor + 1) < ALIKE else f"is {factor:.6g} times what it should be"

@@ -11,8 +11,23 @@ import numpy as np
 
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from ..fused.batch_parallel import Split
-from .module import Module
-from .recurrent import Recurrent, check_sizes, truncated_bptt
+from .linear import Embedding, Linear
+from .recurrent import Recurrent
+from .truncated import truncated_bptt
+
+__all__ = [
+    "RNN",
+    "LSTM",
+    "GRU",
+    "OptimizedRNN",
+    "OptimizedLSTM",
+    "OptimizedGRU",
+    "Linear",
+    "Embedding",
+    "Recurrent",
+    "from_state_dict",
+    "truncated_bptt",
+]
 
 
 class RNN(Recurrent):
@@ -47,7 +62,7 @@ class GRU(Recurrent):
         if not name.startswith(("weight_ih", "weight_hh", "bias")):
             return array
         H = self.hidden_size
-        return np.concatenate([array[:H], -array[H:2 * H], array[2 * H:]])  # (28) of docs/derivation.md
+        return np.concatenate([array[:H], -array[H : 2 * H], array[2 * H :]])  # (28) of docs/derivation.md
 
 
 class _Optimized:
@@ -87,90 +102,40 @@ def from_state_dict(mapping, prefix="", optimized=False, nonlinearity="tanh"):
     Raises:
         ValueError: when there is no such layer under the prefix, or its shapes do not fit together.
     """
-    own = {name[len(prefix):]: np.asarray(value) for name, value in mapping.items()
-           if name.startswith(prefix) and _RECURRENT_NAME.fullmatch(name[len(prefix):])}
+    own = {
+        name[len(prefix) :]: np.asarray(value)
+        for name, value in mapping.items()
+        if name.startswith(prefix) and _RECURRENT_NAME.fullmatch(name[len(prefix) :])
+    }
     W_x, W_h = own.get("weight_ih_l0"), own.get("weight_hh_l0")
     if W_x is None or W_h is None or W_x.ndim != 2 or W_h.ndim != 2:
-        raise ValueError(f"no recurrent layer under the prefix {prefix!r}: {prefix}weight_ih_l0 and "
-                         f"{prefix}weight_hh_l0 expected, "
-                         f"{', '.join(list(mapping)[:8]) or 'nothing'} given")
+        raise ValueError(
+            f"no recurrent layer under the prefix {prefix!r}: {prefix}weight_ih_l0 and "
+            f"{prefix}weight_hh_l0 expected, "
+            f"{', '.join(list(mapping)[:8]) or 'nothing'} given"
+        )
     W_p = own.get("weight_hr_l0")
     H = W_h.shape[1] if W_p is None else W_p.shape[-1]
     kinds = {H: "RNN", 3 * H: "GRU", 4 * H: "LSTM"}
     if len(W_h) not in kinds:
-        raise ValueError(f"{prefix}weight_hh_l0 is {W_h.shape}: {H} units need {H}, {3 * H} or {4 * H} rows (RNN, "
-                         "GRU, LSTM)")
+        raise ValueError(
+            f"{prefix}weight_hh_l0 is {W_h.shape}: {H} units need {H}, {3 * H} or {4 * H} rows (RNN, GRU, LSTM)"
+        )
     kind = kinds[len(W_h)]
     options = {"nonlinearity": nonlinearity} if kind == "RNN" else {}
     layer = globals()["Optimized" * optimized + kind](
-        W_x.shape[1], H, num_layers=sum(name.startswith("weight_hh_l") and not name.endswith("_reverse")
-                                        for name in own),
-        bias="bias_ih_l0" in own, bidirectional="weight_ih_l0_reverse" in own, proj_size=0 if W_p is None else len(W_p),
-        learn_initial_state="h_0" in own, dtype=np.float64 if W_x.dtype == np.float64 else np.float32, **options)
+        W_x.shape[1],
+        H,
+        num_layers=sum(name.startswith("weight_hh_l") and not name.endswith("_reverse") for name in own),
+        bias="bias_ih_l0" in own,
+        bidirectional="weight_ih_l0_reverse" in own,
+        proj_size=0 if W_p is None else len(W_p),
+        learn_initial_state="h_0" in own,
+        dtype=np.float64 if W_x.dtype == np.float64 else np.float32,
+        **options,
+    )
     layer.load_state_dict(own)
     return layer
 
 
 _RECURRENT_NAME = re.compile(r"(weight_(ih|hh|hr)|bias_(ih|hh))_l\d+(_reverse)?|[hc]_0")
-
-
-class Linear(Module):
-    """y = x Wᵀ + b over the last axis of x.
-
-    ``weight`` (output_size, input_size) and ``bias`` (output_size,) start from U(−1/√I, 1/√I), as torch's do.
-
-    Raises:
-        ValueError: for a size below 1, or an x whose last axis is not I.
-    """
-
-    def __init__(self, input_size, output_size, bias=True, dtype=np.float32, rng=None):
-        check_sizes(input_size=input_size, output_size=output_size)
-        shapes = {"weight": (output_size, input_size)}
-        if bias:
-            shapes["bias"] = (output_size,)
-        super().__init__(shapes, dtype)
-        bound = input_size ** -0.5
-        self.theta[...] = np.random.default_rng(rng).uniform(-bound, bound, self.theta.shape)
-
-    def forward(self, x):
-        """x (…, I) -> y (…, O), tape."""
-        if x.shape[-1] != self.params["weight"].shape[1]:
-            raise ValueError(f"the last dimension of x must be {self.params['weight'].shape[1]}; "
-                             f"x of shape {x.shape} given")
-        y = x @ self.params["weight"].T
-        return (y + self.params["bias"] if "bias" in self.params else y), x
-
-    def backward(self, tape, dy):
-        """dy (…, O) -> dx (…, I), grads."""
-        grads, rows = self.new_gradients(), dy.reshape(-1, dy.shape[-1])
-        grads["weight"][...] = rows.T @ tape.reshape(len(rows), -1)
-        if "bias" in grads:
-            grads["bias"][...] = rows.sum(0)
-        return dy @ self.params["weight"], grads
-
-
-class Embedding(Module):
-    """y = W[indices]: row k of ``weight`` (count, size) stands for index k; it starts from N(0, 1), as torch's does.
-
-    Raises:
-        ValueError: for a size below 1, or indices that are not integers from 0 to count − 1.
-    """
-
-    def __init__(self, count, size, dtype=np.float32, rng=None):
-        check_sizes(count=count, size=size)
-        super().__init__({"weight": (count, size)}, dtype)
-        self.params["weight"][...] = np.random.default_rng(rng).standard_normal((count, size))
-
-    def forward(self, indices):
-        """indices (…) of integers -> y (…, size), tape."""
-        indices, count = np.asarray(indices), len(self.params["weight"])
-        if indices.dtype.kind not in "iu" or indices.size and not 0 <= indices.min() <= indices.max() < count:
-            given = f"{indices.min()} to {indices.max()}" if indices.size else "none"
-            raise ValueError(f"indices must be integers from 0 to {count - 1}; {indices.dtype}, {given}, given")
-        return self.params["weight"][indices], indices
-
-    def backward(self, tape, dy):
-        """dy (…, size) -> grads. An index that occurs twice gets both its gradients. (An index has no gradient.)"""
-        grads = self.new_gradients()
-        np.add.at(grads["weight"], tape, dy)
-        return grads

@@ -14,7 +14,7 @@ import numpy as np
 def mse(y, target):
     """Mean squared error over all n elements; y and target of one shape.
 
-        loss = Σ (y − target)² / n,   dy = 2 (y − target) / n
+    loss = Σ (y − target)² / n,   dy = 2 (y − target) / n
     """
     e = _difference(y, target)
     return (e * e).mean(), e * (2 / e.size)
@@ -23,7 +23,7 @@ def mse(y, target):
 def mae(y, target):
     """Mean absolute error over all n elements; y and target of one shape.
 
-        loss = Σ |y − target| / n,   dy = sign(y − target) / n, which is 0 where they are equal
+    loss = Σ |y − target| / n,   dy = sign(y − target) / n, which is 0 where they are equal
     """
     e = _difference(y, target)
     sign = _sign(e)
@@ -69,14 +69,18 @@ def cross_entropy(logits, labels, ignore_index=-100, label_smoothing=0.0):
     """
     logits, labels = _floats(logits, "logits"), np.asarray(labels)
     if logits.shape[:-1] != labels.shape or logits.size == 0 or labels.dtype.kind not in "iu":
-        raise ValueError("integer labels of shape (…) and logits of shape (…, K) expected, at least one; "
-                         f"{labels.dtype} labels of shape {labels.shape} and logits of shape {logits.shape} given")
+        raise ValueError(
+            "integer labels of shape (…) and logits of shape (…, K) expected, at least one; "
+            f"{labels.dtype} labels of shape {labels.shape} and logits of shape {logits.shape} given"
+        )
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing must be from 0 to 1; {label_smoothing!r} given")
     K, used = logits.shape[-1], labels != ignore_index
     if ((labels < 0) | (labels >= K))[used].any():
-        raise ValueError(f"labels must be from 0 to {K - 1} (or {ignore_index}, ignored); "
-                         f"{labels[used].min()} to {labels[used].max()} given")
+        raise ValueError(
+            f"labels must be from 0 to {K - 1} (or {ignore_index}, ignored); "
+            f"{labels[used].min()} to {labels[used].max()} given"
+        )
     shifted = logits - logits.real.max(axis=-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     weight = (used / max(used.sum(), 1)).astype(logits.real.dtype)[..., None]  # 1 / N, or 0 where ignored

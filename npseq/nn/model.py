@@ -9,18 +9,9 @@ side by side. x is (B, T, I), one row a sequence. The parameters of both parts a
 import numpy as np
 
 from . import losses
-from .layers import GRU, LSTM, RNN, Linear, OptimizedGRU, OptimizedLSTM, OptimizedRNN
+from .linear import Linear
 from .module import Module
-
-# The names that --model takes.
-MODELS = {
-    "rnn": RNN,
-    "lstm": LSTM,
-    "gru": GRU,
-    "optimized_lstm": OptimizedLSTM,
-    "optimized_rnn": OptimizedRNN,
-    "optimized_gru": OptimizedGRU,
-}
+from .registry import MODELS
 
 
 class Model(Module):
@@ -41,23 +32,42 @@ class Model(Module):
         ValueError: for a kind or loss that does not exist, and as ``Recurrent`` does.
     """
 
-    def __init__(self, kind, input_size, hidden_size=32, output_size=1, *, loss="mse", dtype=np.float32, rng=None,
-                 scaling=None, threads=None, **options):
+    def __init__(
+        self,
+        kind,
+        input_size,
+        hidden_size=32,
+        output_size=1,
+        *,
+        loss="mse",
+        dtype=np.float32,
+        rng=None,
+        scaling=None,
+        threads=None,
+        **options,
+    ):
         if kind not in MODELS:
             raise ValueError(f"unknown model {kind!r}; one of {', '.join(MODELS)} expected")
         if loss not in losses.LOSSES:
             raise ValueError(f"unknown loss {loss!r}; one of {', '.join(losses.LOSSES)} expected")
         self.rng = np.random.default_rng(rng)
         self.kind, self.loss, self.scaling = kind, loss, scaling
-        self.config = dict(kind=kind, loss=loss, input_size=int(input_size), hidden_size=int(hidden_size),
-                           output_size=int(output_size),
-                           **options)
+        self.config = dict(
+            kind=kind,
+            loss=loss,
+            input_size=int(input_size),
+            hidden_size=int(hidden_size),
+            output_size=int(output_size),
+            **options,
+        )
         if kind.startswith("optimized"):
             options["threads"] = threads
         self.rnn = MODELS[kind](input_size, hidden_size, batch_first=True, dtype=dtype, rng=self.rng, **options)
         self.fc = Linear(self.rnn.output_size * self.rnn.num_directions, output_size, dtype=dtype, rng=self.rng)
-        super().__init__({f"{part}.{name}": shape for part in ("rnn", "fc")
-                          for name, shape in getattr(self, part).shapes.items()}, dtype)
+        super().__init__(
+            {f"{part}.{name}": shape for part in ("rnn", "fc") for name, shape in getattr(self, part).shapes.items()},
+            dtype,
+        )
 
     def _adopt(self, theta):
         """The encoder's parameters are the first part of θ, the head's the rest."""
@@ -126,8 +136,9 @@ class Model(Module):
         """
         x = np.asarray(x, np.float64)
         if x.ndim not in (2, 3) or x.shape[-1] != self.rnn.input_size:
-            raise ValueError(f"x has the shape {x.shape}; (B, T, {self.rnn.input_size}) or (T, "
-                             f"{self.rnn.input_size}) expected")
+            raise ValueError(
+                f"x has the shape {x.shape}; (B, T, {self.rnn.input_size}) or (T, {self.rnn.input_size}) expected"
+            )
         if x.ndim == 2:
             return self.predict(x[None], lengths)[0]
         if self.scaling is not None:

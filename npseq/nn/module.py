@@ -87,7 +87,7 @@ class Module:
         Raises:
             ValueError: with every missing, unexpected and wrongly shaped name in one message.
         """
-        given = {name[len(prefix):]: value for name, value in mapping.items() if name.startswith(prefix)}
+        given = {name[len(prefix) :]: value for name, value in mapping.items() if name.startswith(prefix)}
         faults, arrays = [], {}
         missing = [name for name in self.shapes if name not in given]
         unexpected = [name for name in given if name not in self.shapes]

@@ -13,7 +13,8 @@ import numpy as np
 from .. import bptt
 from ..bptt import Weights
 from ..cells import LSTMCell
-from .module import DTYPES, Module
+from .module import Module
+from .validation import check_dtype, check_sizes, checked_checkpoint, checked_lengths
 
 
 class LayerTape(NamedTuple):
@@ -59,9 +60,25 @@ class Recurrent(Module):
     through_time = bptt
     cell = None
 
-    def __init__(self, input_size, hidden_size, num_layers=1, bias=True, batch_first=False, dropout=0.0,
-                 bidirectional=False, proj_size=0, dtype=np.float32, rng=None, *, recurrent_dropout=0.0,
-                 learn_initial_state=False, forget_bias=None, recurrent_init="uniform", checkpoint_every=None):
+    def __init__(
+        self,
+        input_size,
+        hidden_size,
+        num_layers=1,
+        bias=True,
+        batch_first=False,
+        dropout=0.0,
+        bidirectional=False,
+        proj_size=0,
+        dtype=np.float32,
+        rng=None,
+        *,
+        recurrent_dropout=0.0,
+        learn_initial_state=False,
+        forget_bias=None,
+        recurrent_init="uniform",
+        checkpoint_every=None,
+    ):
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         for name, p in dict(dropout=dropout, recurrent_dropout=recurrent_dropout).items():
             if not 0 <= p < 1:
@@ -71,14 +88,17 @@ class Recurrent(Module):
         if proj_size and self.cell is not LSTMCell:
             raise ValueError(f"proj_size is only supported for LSTM; {proj_size!r} given to {type(self).__name__}")
         if not isinstance(proj_size, (int, np.integer)) or not 0 <= proj_size < hidden_size:
-            raise ValueError(f"proj_size must be an integer from 0 to hidden_size − 1 = {hidden_size - 1}; "
-                             f"{proj_size!r} given")
+            raise ValueError(
+                f"proj_size must be an integer from 0 to hidden_size − 1 = {hidden_size - 1}; {proj_size!r} given"
+            )
         if forget_bias is not None and ("f" not in self.cell.gates or not bias):
-            raise ValueError(f"forget_bias needs an LSTM (a cell with a gate f) with bias; given to "
-                             f"{type(self).__name__} with bias={bias}")
+            raise ValueError(
+                f"forget_bias needs an LSTM (a cell with a gate f) with bias; given to "
+                f"{type(self).__name__} with bias={bias}"
+            )
         if recurrent_init not in ("uniform", "orthogonal"):
             raise ValueError(f"recurrent_init must be 'uniform' or 'orthogonal'; {recurrent_init!r} given")
-        self.checkpoint_every = _checked_checkpoint(checkpoint_every)
+        self.checkpoint_every = checked_checkpoint(checkpoint_every)
         self.input_size, self.hidden_size, self.num_layers = int(input_size), int(hidden_size), int(num_layers)
         self.bias, self.batch_first, self.bidirectional = bool(bias), bool(batch_first), bool(bidirectional)
         self.dropout, self.recurrent_dropout = float(dropout), float(recurrent_dropout)
@@ -103,8 +123,9 @@ class Recurrent(Module):
         return [self.output_size] + [self.hidden_size] * (len(self.cell.state) - 1)
 
     def _suffixes(self):
-        return [f"_l{k}{direction}" for k in range(self.num_layers)
-                for direction in ("", "_reverse")[:self.num_directions]]
+        return [
+            f"_l{k}{direction}" for k in range(self.num_layers) for direction in ("", "_reverse")[: self.num_directions]
+        ]
 
     def _parameter_shapes(self):
         G, H, P, D = len(self.cell.gates), self.hidden_size, self.output_size, self.num_directions
@@ -122,7 +143,7 @@ class Recurrent(Module):
         return shapes
 
     def _initialise(self, forget_bias, recurrent_init):
-        G, H, bound = len(self.cell.gates), self.hidden_size, self.hidden_size ** -0.5
+        G, H, bound = len(self.cell.gates), self.hidden_size, self.hidden_size**-0.5
         for name, array in self.params.items():
             if name in ("h_0", "c_0"):
                 continue
@@ -131,9 +152,9 @@ class Recurrent(Module):
                 for block in array.reshape(G, H, -1):
                     q, r = np.linalg.qr(self.rng.standard_normal((H, H)))
                     # the signs make q uniform over rotations
-                    block[...] = (q * np.sign(np.diag(r)))[:, :block.shape[1]]
+                    block[...] = (q * np.sign(np.diag(r)))[:, : block.shape[1]]
             if forget_bias is not None and name.startswith("bias"):
-                array[self.cell.gates.index("f") * H:][:H] = forget_bias if name.startswith("bias_ih") else 0
+                array[self.cell.gates.index("f") * H :][:H] = forget_bias if name.startswith("bias_ih") else 0
 
     def _adopt(self, theta):
         super()._adopt(theta)
@@ -146,16 +167,31 @@ class Recurrent(Module):
 
     def _weights_of(self, suffix):
         b_x, b_h = (self.params[name + suffix][:, None] if self.bias else None for name in ("bias_ih", "bias_hh"))
-        return Weights(self.params["weight_ih" + suffix], self.params["weight_hh" + suffix], b_x, b_h,
-                       self.params["weight_hr" + suffix] if self.proj_size else None)
+        return Weights(
+            self.params["weight_ih" + suffix],
+            self.params["weight_hh" + suffix],
+            b_x,
+            b_h,
+            self.params["weight_hr" + suffix] if self.proj_size else None,
+        )
 
     def __repr__(self):
         options = [f"{self.input_size}, {self.hidden_size}"]
-        options += [f"{name}={getattr(self, name)}" for name, default in
-                    [("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0),
-                     ("bidirectional", False),
-                     ("proj_size", 0), ("recurrent_dropout", 0.0), ("learn_initial_state", False),
-                     ("checkpoint_every", None)] if getattr(self, name) != default]
+        options += [
+            f"{name}={getattr(self, name)}"
+            for name, default in [
+                ("num_layers", 1),
+                ("bias", True),
+                ("batch_first", False),
+                ("dropout", 0.0),
+                ("bidirectional", False),
+                ("proj_size", 0),
+                ("recurrent_dropout", 0.0),
+                ("learn_initial_state", False),
+                ("checkpoint_every", None),
+            ]
+            if getattr(self, name) != default
+        ]
         return f"{type(self).__name__}({', '.join(options)}, dtype={self.dtype})"
 
     # ---- forward and backward ----
@@ -185,8 +221,8 @@ class Recurrent(Module):
     def _run(self, x, state, lengths, training, rng, checkpoint_every, keep_tape):
         x, unbatched = self._time_major(x, "x", self.input_size)
         T, B, _ = x.shape
-        lengths = _checked_lengths(lengths, T, B)
-        checkpoint_every = _checked_checkpoint(checkpoint_every) or self.checkpoint_every
+        lengths = checked_lengths(lengths, T, B)
+        checkpoint_every = checked_checkpoint(checkpoint_every) or self.checkpoint_every
         learned = state is None and self.learn_initial_state
         initial = self._columns(state, B, unbatched, learned)
         rng = self.rng if rng is None else rng
@@ -195,13 +231,22 @@ class Recurrent(Module):
         for k in range(self.num_layers):
             y = np.empty((T, B, D * P), self.dtype)
             for direction in range(D):
-                options = {"keep_tape": keep_tape, "checkpoint_every": checkpoint_every,
-                           "h_mask": self._dropout_mask(self.recurrent_dropout, (P, B), training, rng)}
-                out = y[:, :, direction * P:(direction + 1) * P].transpose(0, 2, 1)
+                options = {
+                    "keep_tape": keep_tape,
+                    "checkpoint_every": checkpoint_every,
+                    "h_mask": self._dropout_mask(self.recurrent_dropout, (P, B), training, rng),
+                }
+                out = y[:, :, direction * P : (direction + 1) * P].transpose(0, 2, 1)
                 _, end, tape = self.through_time.forward_through_time(
-                    self.cell, self.weights(len(runs)), x.transpose(0, 2, 1), initial[len(runs)], lengths,
+                    self.cell,
+                    self.weights(len(runs)),
+                    x.transpose(0, 2, 1),
+                    initial[len(runs)],
+                    lengths,
                     direction == 1,
-                    out=out, **options)
+                    out=out,
+                    **options,
+                )
                 runs.append(tape)
                 final.append(end)
             last = k == self.num_layers - 1
@@ -225,8 +270,9 @@ class Recurrent(Module):
             vector.
         """
         if not isinstance(tape, LayerTape):
-            raise TypeError(f"the tape must be the third thing that this layer's forward gave; "
-                            f"{type(tape).__name__} given")
+            raise TypeError(
+                f"the tape must be the third thing that this layer's forward gave; {type(tape).__name__} given"
+            )
         T, B, unbatched = tape.shape
         if dy is not None:
             dy, dy_unbatched = self._time_major(dy, "dy", self.num_directions * self.output_size)
@@ -241,9 +287,10 @@ class Recurrent(Module):
             dx = None
             for direction in range(D):
                 run = k * D + direction
-                d_hs = None if dy is None else dy[:, :, direction * P:(direction + 1) * P].transpose(0, 2, 1)
+                d_hs = None if dy is None else dy[:, :, direction * P : (direction + 1) * P].transpose(0, 2, 1)
                 d_weights, d_x, d_initial[run] = self.through_time.backward_through_time(
-                    self.cell, self.weights(run), tape.runs[run], d_hs, d_final[run], need_dx=need_dx or k > 0)
+                    self.cell, self.weights(run), tape.runs[run], d_hs, d_final[run], need_dx=need_dx or k > 0
+                )
                 self._store(grads, self.suffixes[run], d_weights)
                 if d_x is not None:  # both directions read the same x
                     d_x = d_x.transpose(0, 2, 1)
@@ -273,7 +320,7 @@ class Recurrent(Module):
     def _time_major(self, x, name, size):
         """-> (T, B, size) as a view, and whether there was no batch dimension."""
         x = np.asarray(x)
-        _check_dtype(name, x, self.dtype)
+        check_dtype(name, x, self.dtype)
         x = x.astype(self.dtype, copy=False)
         if x.ndim not in (2, 3):
             raise ValueError(f"{name} must have 2 dimensions (unbatched) or 3; {name} of shape {x.shape} given")
@@ -284,8 +331,10 @@ class Recurrent(Module):
         else:
             x, unbatched = x.swapaxes(0, 1) if self.batch_first else x, False
         if x.shape[0] < 1 or x.shape[1] < 1:
-            raise ValueError(f"{name} must have at least one time step and one sequence; {x.shape[0]} steps of "
-                             f"{x.shape[1]} sequences given")
+            raise ValueError(
+                f"{name} must have at least one time step and one sequence; {x.shape[0]} steps of "
+                f"{x.shape[1]} sequences given"
+            )
         return x, unbatched
 
     def _as_given(self, y, unbatched):
@@ -305,7 +354,7 @@ class Recurrent(Module):
                 raise TypeError(f"{name} must be a tuple ({', '.join(letters)}); {type(state).__name__} given")
             parts = [np.asarray(part) for part in state]
             for letter, part, size in zip(letters, parts, sizes):
-                _check_dtype(f"{name} {letter}", part, self.dtype)
+                check_dtype(f"{name} {letter}", part, self.dtype)
                 expected = (runs, size) if unbatched else (runs, B, size)
                 if part.shape != expected:
                     raise ValueError(f"{name} {letter} must have the shape {expected}; {part.shape} given")
@@ -325,68 +374,3 @@ class Recurrent(Module):
         """h alone, or (h, c)."""
         state = tuple(part[:, 0] for part in state) if unbatched else state
         return state if len(self.cell.state) > 1 else state[0]
-
-
-def truncated_bptt(layer, x, d_loss, chunk, state=None, lengths=None, training=False):
-    """Truncated backpropagation through time (Williams & Peng, Neural Computation 2, 1990): the sequence in chunks, the
-    state carried from one to the next, the gradient not.
-
-    A generator, so that the parameters may be updated between chunks and one chunk's tape at a time is in memory. With
-    a chunk as long as the sequence it is full backpropagation through time.
-
-    Args:
-        layer: a ``Recurrent`` of one direction.
-        x, state, lengths, training: as for ``layer.forward``.
-        d_loss: called with (y, steps) for each chunk, ``steps`` being its slice of the time axis -> dy, of y's shape.
-        chunk: steps in a chunk; the last may be shorter.
-
-    Yields:
-        (steps, y, dx, grads, state after the chunk).
-
-    Raises:
-        ValueError: for a chunk below 1, and for two directions: the reverse one starts at the end, which a chunk has
-            not seen.
-    """
-    if chunk < 1:
-        raise ValueError(f"chunk must be at least 1; {chunk!r} given")
-    if layer.bidirectional:
-        raise ValueError("truncated backpropagation carries the state forward in time; a bidirectional layer given")
-    time = 1 if layer.batch_first and x.ndim == 3 else 0
-    for start in range(0, x.shape[time], chunk):
-        steps = slice(start, min(start + chunk, x.shape[time]))
-        left = None if lengths is None else np.clip(np.asarray(lengths) - start, 0, steps.stop - start)
-        y, state, tape = layer.forward(x[:, steps] if time else x[steps], state, left, training)
-        dx, _, grads = layer.backward(tape, d_loss(y, steps))
-        yield steps, y, dx, grads, state
-
-
-def check_sizes(**sizes):
-    for name, size in sizes.items():
-        if not isinstance(size, (int, np.integer)) or size < 1:
-            raise ValueError(f"{name} must be an integer greater than zero; {size!r} given")
-
-
-def _check_dtype(name, array, dtype):
-    """Same dtype, except that complex128 parameters also take float64: that is what a complex step needs."""
-    if array.dtype != dtype and not (dtype == np.complex128 and array.dtype == np.float64):
-        other = f" or layer.astype(np.{array.dtype})" if array.dtype in DTYPES else ""
-        raise TypeError(f"{name} is {array.dtype} but the parameters are {dtype}: convert one, "
-                        f"{name.split()[0]}.astype(np.{dtype}){other}")
-
-
-def _checked_lengths(lengths, T, B):
-    if lengths is None:
-        return None
-    lengths = np.atleast_1d(np.asarray(lengths))
-    if lengths.shape != (B,) or lengths.dtype.kind not in "iu":
-        raise ValueError(f"lengths must be {B} integers, one for each sequence; "
-                         f"{lengths.dtype} of shape {lengths.shape} given")
-    if lengths.min() < 0 or lengths.max() > T:
-        raise ValueError(f"lengths must be from 0 to T = {T}; from {lengths.min()} to {lengths.max()} given")
-    return lengths
-
-
-def _checked_checkpoint(k):
-    if k is None or k == "sqrt" or isinstance(k, (int, np.integer)) and k > 0:
-        return k
-    raise ValueError(f"checkpoint_every must be a positive integer, 'sqrt' or None; {k!r} given")

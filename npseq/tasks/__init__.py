@@ -1,3 +1,9 @@
-"""What is learned and how it is scored: examples from data, scaling, metrics, baselines."""
+"""What is learned and how it is scored: examples from data, scaling, metrics, baselines, forecasts of several steps."""
 
-from .windows import Adding, Batch, Classification, Forecast, Windows, class_metrics
+from .adding import Adding
+from .base import Batch
+from .classification import Classification
+from .forecast import Forecast
+from .windows import Windows
+
+__all__ = ["Adding", "Batch", "Classification", "Forecast", "Windows"]

@@ -7,7 +7,7 @@ rows, and nothing at or after a row is used to predict it. Autoregressions are f
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..fused import batch_parallel
+from ..fused import blas
 from .features import WEEK, moments, second_of_week
 
 CHUNK = 4096  # rows of lagged values in memory at a time
@@ -41,7 +41,7 @@ class Autoregression:
         each row's slot, or None for one intercept.
     """
 
-    @batch_parallel.limited(1)  # a second thread gains nothing here, and may wait for seconds on a busy machine
+    @blas.limited(1)  # a second thread gains nothing here, and may wait for seconds on a busy machine
     def __init__(self, values, order, train_end, horizon=1, slots=None):
         self.order, self.horizon = order, horizon
         mean, scale = moments(values[:train_end, None])
@@ -50,17 +50,17 @@ class Autoregression:
         z /= self.scale
         K, a, b = order + horizon, order + horizon - 1, train_end
         S = np.empty((K, K))
-        S[0] = S[:, 0] = [z[a:b] @ z[a - u:b - u] for u in range(K)]
-        head, tail = z[a - 1::-1] if a else z[:0], z[b - 1:b - K:-1]
+        S[0] = S[:, 0] = [z[a:b] @ z[a - u : b - u] for u in range(K)]
+        head, tail = z[a - 1 :: -1] if a else z[:0], z[b - 1 : b - K : -1]
         for u in range(K - 1):
             S[u + 1, 1:] = S[u, :-1] + head[u] * head - tail[u] * tail
         if slots is None:
             count = np.array([b - a])
-            sums = (z[a:b].sum() + np.append(0, np.cumsum(head[:K - 1] - tail)))[:, None]
+            sums = (z[a:b].sum() + np.append(0, np.cumsum(head[: K - 1] - tail)))[:, None]
         else:
-            slot = slots[order:order + b - a].astype(np.intp)
+            slot = slots[order : order + b - a].astype(np.intp)
             count = np.bincount(slot, minlength=int(slots.max()) + 1)
-            sums = np.stack([np.bincount(slot, z[a - u:b - u], len(count)) for u in range(K)])  # (K, slots)
+            sums = np.stack([np.bincount(slot, z[a - u : b - u], len(count)) for u in range(K)])  # (K, slots)
 
         # u = 0 … N − 1 are the targets, the last step of the horizon first; u = N … K − 1 the lags 1 … p
         gram = np.block([[S[horizon:, horizon:], sums[horizon:]], [sums[horizon:].T, np.diag(count)]])
@@ -69,12 +69,12 @@ class Autoregression:
         coefficients = np.linalg.lstsq(gram, right, rcond=1e-12)[0]
         self.lagged, self.intercepts = coefficients[:order][::-1], coefficients[order:]
 
-    @batch_parallel.limited(1)
+    @blas.limited(1)
     def predict(self, values, rows, slots=None):
         """(len(rows), N) in the units of ``values``."""
         windows, parts = sliding_window_view(values, self.order), []
         for start in range(0, len(rows), CHUNK):
-            part = rows[start:start + CHUNK]
+            part = rows[start : start + CHUNK]
             z = (windows[part - self.order] - self.mean) / self.scale
             parts.append(z @ self.lagged + self.intercepts[0 if slots is None else slots[part]])
         return np.concatenate(parts) * self.scale + self.mean

@@ -28,7 +28,7 @@ def calendar(times):
 
 def moments(values):
     """(n, C) -> mean and standard deviation (over n) of each column; a constant column gets the scale 1."""
-    chunks = [values[start:start + CHUNK] for start in range(0, len(values), CHUNK)]
+    chunks = [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]
     mean = sum(chunk.sum(axis=0) for chunk in chunks) / len(values)
     scale = np.sqrt(sum(((chunk - mean) ** 2).sum(axis=0) for chunk in chunks) / len(values))
     return mean, np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
@@ -50,7 +50,7 @@ def season(values, step=None, longest=2000):
     mean, scale = moments(values[:, None])
     z = (values - mean) / scale
     spectrum = np.fft.rfft(z, 1 << (2 * n - 1).bit_length())  # padded: a product of spectra correlates in a circle
-    correlation = np.fft.irfft(spectrum * spectrum.conj())[:longest + 2] / (n - np.arange(longest + 2))
+    correlation = np.fft.irfft(spectrum * spectrum.conj())[: longest + 2] / (n - np.arange(longest + 2))
     lags = np.arange(2, longest + 1)
     peaks = lags[(correlation[lags] > correlation[lags - 1]) & (correlation[lags] >= correlation[lags + 1])]
     lowest = np.minimum.accumulate(correlation)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import optim
+from .scoring import mean_loss
 
 
 class Diverged(ArithmeticError):
@@ -36,17 +37,36 @@ class Progress:
     def end_epoch(self, model, train_loss, validation_loss, lr, seconds):
         """Note an epoch; -> is it the best so far?"""
         self.epoch += 1
-        self.history.append({"epoch": self.epoch, "train_loss": train_loss, "validation_loss": validation_loss,
-                             "lr": lr,
-                             "seconds": seconds})
+        self.history.append(
+            {
+                "epoch": self.epoch,
+                "train_loss": train_loss,
+                "validation_loss": validation_loss,
+                "lr": lr,
+                "seconds": seconds,
+            }
+        )
         if not validation_loss < self.best_loss:
             return False
         self.best_loss, self.best_epoch, self.best_theta = validation_loss, self.epoch, model.theta.copy()
         return True
 
 
-def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None, schedule=None, patience=None,
-        progress=None, on_step=None, on_epoch=None):
+def fit(
+    model,
+    task,
+    optimizer,
+    *,
+    epochs=10,
+    batch_size=32,
+    clip=1.0,
+    rng=None,
+    schedule=None,
+    patience=None,
+    progress=None,
+    on_step=None,
+    on_epoch=None,
+):
     """Train ``model`` on ``task``; at the end ``model`` has the weights that were best on the validation part.
 
     Args:
@@ -80,7 +100,7 @@ def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None,
             epoch, started, total = progress.epoch + 1, time.perf_counter(), 0.0
             order = rng.permutation(train)
             for step in range(steps):
-                rows = order[step * batch_size:(step + 1) * batch_size]
+                rows = order[step * batch_size : (step + 1) * batch_size]
                 batch = task.batch(rows, model.dtype)
                 # divergence is met by name, here or in the next step
                 with np.errstate(over="ignore", invalid="ignore"):
@@ -101,8 +121,9 @@ def fit(model, task, optimizer, *, epochs=10, batch_size=32, clip=1.0, rng=None,
                 raise Diverged(epoch, "validation loss")
             if schedule is not None:
                 schedule.observe(validation_loss)
-            improved = progress.end_epoch(model, total / len(train), validation_loss, optimizer.lr,
-                                          time.perf_counter() - started)
+            improved = progress.end_epoch(
+                model, total / len(train), validation_loss, optimizer.lr, time.perf_counter() - started
+            )
             if on_epoch is not None:
                 on_epoch(progress, improved)
             if patience is not None and epoch - progress.best_epoch >= patience:
@@ -125,7 +146,7 @@ def fit_lbfgs(model, task, *, epochs=10, patience=None, on_epoch=None):
     def loss_and_grad(theta):
         loss, grad = 0.0, np.zeros_like(model.theta)
         for start in range(0, len(train), 512):
-            rows = train[start:start + 512]
+            rows = train[start : start + 512]
             part, d_part = model.loss_and_grad(task.batch(rows, model.dtype), training=False)
             loss += float(part) * len(rows) / len(train)
             grad += d_part * model.dtype.type(len(rows) / len(train))
@@ -150,19 +171,3 @@ def fit_lbfgs(model, task, *, epochs=10, patience=None, on_epoch=None):
         if progress.best_theta is not None:
             model.theta[...] = progress.best_theta
     return progress
-
-
-def mean_loss(model, task, rows, batch_size=512):
-    """The loss over the examples ``rows``, in batches that bound the memory."""
-    total = 0.0
-    for start in range(0, len(rows), batch_size):
-        some = rows[start:start + batch_size]
-        total += float(model.loss_of(task.batch(some, model.dtype))) * len(some)
-    return total / len(rows)
-
-
-def predict(model, task, rows, batch_size=512):
-    """The model's outputs for the examples ``rows``, in the data's own units."""
-    outputs = [model.outputs(batch.x, batch.lengths) for batch in
-               (task.batch(rows[start:start + batch_size], model.dtype) for start in range(0, len(rows), batch_size))]
-    return task.to_units(np.concatenate(outputs))

@@ -20,12 +20,11 @@ Nothing of mpi4py is imported unless a launcher's variables are in the environme
 import hashlib
 import os
 import signal
-import sys
 
 import numpy as np
 
-from ..cli.arguments import UNEXPECTED
-from .fit import predict
+from ..status import UNEXPECTED
+from .scoring import outputs
 
 # Where launchers tell the processes that they start how many there are.
 SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"
@@ -52,8 +51,10 @@ def find():
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py found no MPI library
-        raise ParallelError(f"started by an MPI launcher, but mpi4py cannot be used ({str(error).splitlines()[0]}): "
-                            "pip install 'npseq[mpi]', or start one process") from None
+        raise ParallelError(
+            f"started by an MPI launcher, but mpi4py cannot be used ({str(error).splitlines()[0]}): "
+            "pip install 'npseq[mpi]', or start one process"
+        ) from None
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends all at once; the files are whole at any time
     return Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else None
 
@@ -71,7 +72,7 @@ class Ranks:
     def share(self, rows):
         """This process's part of ``rows``; all parts in the order of the ranks are ``rows``."""
         n = len(rows)
-        return rows[n * self.rank // self.size:n * (self.rank + 1) // self.size]
+        return rows[n * self.rank // self.size : n * (self.rank + 1) // self.size]
 
     def sum(self, vector):
         """Σ over the processes; the same bits in each."""
@@ -82,7 +83,7 @@ class Ranks:
     def predict(self, model, task, rows):
         """As ``fit.predict``, each process its share; every process gets all."""
         own = self.share(rows)
-        parts = self.communicator.allgather(predict(model, task, own) if len(own) else None)
+        parts = self.communicator.allgather(outputs(model, task, own) if len(own) else None)
         return np.concatenate([part for part in parts if part is not None])
 
     def agree(self, problem):
@@ -166,4 +167,4 @@ class _Generator:
 
     def random(self, shape):
         first, count, *rest = shape
-        return self.rng.random((first, self.task.size, *rest))[:, self.task.start:self.task.start + count]
+        return self.rng.random((first, self.task.size, *rest))[:, self.task.start : self.task.start + count]

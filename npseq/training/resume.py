@@ -22,13 +22,28 @@ def settings(args):
 def save(path, args, model, optimizer, schedule, rng, progress, fingerprint):
     """Write the last file, atomically."""
     history = [{name: value for name, value in row.items() if name != "seconds"} for row in progress.history]
-    content = {"state_dict": model.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
-               "best": progress.best_theta}
-    checkpoint.save(path, content, {
-        "npseq": 1, "config": model.config, "scaling": model.scaling, "options": settings(args),
-        "fingerprint": fingerprint,
-        "epoch": progress.epoch, "best_epoch": progress.best_epoch, "best_loss": progress.best_loss, "history": history,
-        "generator": rng.bit_generator.state})
+    content = {
+        "state_dict": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "best": progress.best_theta,
+    }
+    checkpoint.save(
+        path,
+        content,
+        {
+            "npseq": 1,
+            "config": model.config,
+            "scaling": model.scaling,
+            "options": settings(args),
+            "fingerprint": fingerprint,
+            "epoch": progress.epoch,
+            "best_epoch": progress.best_epoch,
+            "best_loss": progress.best_loss,
+            "history": history,
+            "generator": rng.bit_generator.state,
+        },
+    )
 
 
 def read(path):
@@ -39,10 +54,15 @@ def read(path):
     """
     file = checkpoint.load(path)
     needed = {"options", "fingerprint", "epoch", "best_epoch", "best_loss", "history", "generator"}
-    if not isinstance(file.metadata, dict) or needed - set(file.metadata) or not isinstance(file.content, dict) \
-            or {"state_dict", "optimizer", "schedule", "best"} - set(file.content):
-        raise checkpoint.CheckpointError(f"{path} is no file to continue from; one that --checkpoint wrote, "
-                                         "rnn_MODEL_last.pth, expected")
+    if (
+        not isinstance(file.metadata, dict)
+        or needed - set(file.metadata)
+        or not isinstance(file.content, dict)
+        or {"state_dict", "optimizer", "schedule", "best"} - set(file.content)
+    ):
+        raise checkpoint.CheckpointError(
+            f"{path} is no file to continue from; one that --checkpoint wrote, rnn_MODEL_last.pth, expected"
+        )
     return file
 
 
@@ -59,9 +79,11 @@ def settle_options(args, given, file, path):
     for name, value in file.metadata["options"].items():
         if name in given and name not in FREE and given[name] != value:
             option = name.replace("_", "-")
-            raise ValueError(f"--{option} {given[name]} given, but {path} was begun with --{option} {value}: leave "
-                             "it out, or begin "
-                             "anew without --resume")
+            raise ValueError(
+                f"--{option} {given[name]} given, but {path} was begun with --{option} {value}: leave "
+                "it out, or begin "
+                "anew without --resume"
+            )
         if name not in given:
             setattr(args, name, value)
 
@@ -74,12 +96,15 @@ def restore(file, args, model, optimizer, schedule, rng, fingerprint, path):
     """
     saved = file.metadata
     if saved["fingerprint"] != fingerprint:
-        raise ValueError(f"the data have changed: their hash is {fingerprint}, but {path} was begun on "
-                         f"{saved['fingerprint']}")
+        raise ValueError(
+            f"the data have changed: their hash is {fingerprint}, but {path} was begun on {saved['fingerprint']}"
+        )
     asked = saved["options"]["epochs"]
     if args.epochs != asked and schedule.depends_on_total:
-        raise ValueError(f"--epochs {args.epochs} given, but {path} was begun with --epochs {asked}, and the schedule "
-                         f"{args.schedule} depends on their number")
+        raise ValueError(
+            f"--epochs {args.epochs} given, but {path} was begun with --epochs {asked}, and the schedule "
+            f"{args.schedule} depends on their number"
+        )
     if args.epochs < saved["epoch"]:
         raise ValueError(f"--epochs {args.epochs} given, but {path} has {saved['epoch']} epochs behind it")
     model.load_state_dict(file.content["state_dict"])
@@ -89,5 +114,10 @@ def restore(file, args, model, optimizer, schedule, rng, fingerprint, path):
     if saved["history"] and saved["history"][-1]["lr"] is not None:
         optimizer.lr = saved["history"][-1]["lr"]
     best = file.content["best"]
-    return Progress(saved["epoch"], saved["best_loss"], saved["best_epoch"], None if best is None else np.array(best),
-                    [{**row, "seconds": None} for row in saved["history"]])
+    return Progress(
+        saved["epoch"],
+        saved["best_loss"],
+        saved["best_epoch"],
+        None if best is None else np.array(best),
+        [{**row, "seconds": None} for row in saved["history"]],
+    )

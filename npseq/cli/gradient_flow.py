@@ -1,0 +1,124 @@
+"""``npseq flow``: how the gradient changes on its way back through time, in several models."""
+
+import csv
+import sys
+
+from .. import optim, status
+from ..explain.gradient_flow import OPEN, SHUT, measure
+from ..fused import blas
+from ..nn.model import Model
+from ..training.fit import Diverged, fit
+from . import arguments, experiment, output, plots, progress
+from .tables import flow_picture, saturation_table
+
+DEFAULT = ["rnn", "lstm", "gru"]  # an optimized twin has the same gradients
+
+
+def parser():
+    p = arguments.Parser(
+        prog="npseq flow",
+        description="The gradient's norm against the distance from the loss.",
+        epilog="example: npseq flow --length 30 --epochs 1 --output flow.csv",
+    )
+    p.add_argument(
+        "--models", default=DEFAULT, type=experiment.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}"
+    )
+    p.add_argument("--epochs", default=5, type=arguments.positive_int, metavar="N", help="of training; default: 5")
+    p.add_argument("--hidden-size", default=32, type=arguments.positive_int, metavar="N", help="default: 32")
+    p.add_argument("--lr", default=0.001, type=arguments.positive, metavar="RATE", help="learning rate; default: 0.001")
+    p.add_argument(
+        "--forget-bias",
+        default=1.0,
+        type=arguments.finite,
+        metavar="B",
+        help="of the LSTM's forget gate, at the start; default: 1",
+    )
+    p.add_argument(
+        "--gain",
+        default=4.0,
+        type=arguments.positive,
+        metavar="G",
+        help="also show recurrent weights that are so many times as large; default: 4",
+    )
+    p.add_argument("--seed", default=0, type=arguments.natural, metavar="N", help="default: 0")
+    experiment.add_data_options(p, default=experiment.ADDING)
+    p.add_argument("--output", metavar="FILE.csv", help="write the numbers there")
+    p.add_argument("--plot", metavar="FILE.png", help="draw the picture there (.png or .svg)")
+    return p
+
+
+def main(argv=None):
+    """``npseq flow``; -> exit status."""
+    p = parser()
+    args = p.parse_args(argv)
+    try:
+        if args.plot:
+            plots.check(args.plot)
+        for file in (args.output, args.plot):
+            if file:
+                output.check_file(file)
+        task = experiment.make_task(args)
+        larger = f"untrained, recurrent weights × {args.gain:g}"
+        flows = {"untrained": {}, "trained": {}, larger: {}}
+        with blas.limited(1):
+            for name in args.models:
+                more = {"forget_bias": args.forget_bias} if "lstm" in name else {}
+                model = Model(
+                    "optimized_" + name.removeprefix("optimized_"),
+                    task.input_size,
+                    args.hidden_size,
+                    task.output_size,
+                    loss=task.loss,
+                    rng=args.seed,
+                    **more,
+                )
+                flows["untrained"][name] = measure(model, task)
+                model.params["rnn.weight_hh_l0"] *= args.gain
+                flows[larger][name] = measure(model, task)
+                model.params["rnn.weight_hh_l0"] /= args.gain
+                train(model, task, args, name)
+                flows["trained"][name] = measure(model, task)
+    except Diverged as error:
+        print(f"{p.prog}: {name}: {error}: try a smaller --lr (now {args.lr:g})", file=sys.stderr)
+        return status.DIVERGED
+    except (OSError, ValueError) as error:
+        p.error(str(error))
+    except KeyboardInterrupt:
+        print(f"{p.prog}: interrupted", file=sys.stderr)
+        return status.INTERRUPTED
+    print("\n".join([*flow_picture(flows), "", *saturation_table(flows)]))
+    if args.output:
+        write(args.output, flows)
+    if args.plot:
+        plots.flow(args.plot, flows, f"{task.name}: gradient by distance from the loss")
+    return status.OK
+
+
+def train(model, task, args, name):
+    """Adam, clipping at 1 as in ``npseq train``, and batches of 32."""
+    steps = args.epochs * -(-len(task.parts["train"]) // 32)
+    bar = iter(progress.progress(range(steps), f"training {name}"))
+    done = fit(
+        model,
+        task,
+        optim.Adam(model.theta, lr=args.lr),
+        epochs=args.epochs,
+        rng=args.seed,
+        on_step=lambda *_: next(bar, None),
+    )
+    if done.interrupted:
+        raise KeyboardInterrupt
+
+
+def write(path, flows):
+    """A line for each number: norms as they are, not relative ones."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["panel", "model", "quantity", "steps_before_the_loss", "value"])
+        for panel, models in flows.items():
+            for name, flow in models.items():
+                columns = {f"norm of d{letter}": norms for letter, norms in flow.norms.items()}
+                for gate, shares in flow.gates.items():
+                    columns[f"{gate} below {SHUT}"], columns[f"{gate} above {OPEN}"] = shares.T
+                for quantity, values in columns.items():
+                    writer.writerows([panel, name, quantity, k, float(value)] for k, value in enumerate(values))

@@ -1,0 +1,117 @@
+"""Tables and pictures of text that the commands print."""
+
+import numpy as np
+
+from ..explain.gradient_flow import OPEN, SHUT
+
+FORMS = {"rmse": ("RMSE", "{:.1f}"), "mse": ("MSE", "{:.5f}"), "accuracy": ("accuracy", "{:.1%}")}
+MARKS = "█▇▆▅▄▃▂▁ "  # of the text picture, a factor of ten each
+
+
+def comparison(name, results, baselines):
+    """The table of the model and the baselines on the test part, best last."""
+    columns = {
+        "rmse": ("RMSE", "10.1f"),
+        "mae": ("MAE", "10.1f"),
+        "accuracy": ("accuracy", "10.1%"),
+        "mse": ("MSE", "10.5f"),
+    }
+    columns = {key: form for key, form in columns.items() if key in results}
+    if "rmse" in columns and not 10 <= max(r["rmse"] for r in (results, *baselines.values())) < 1e7:
+        columns = {key: (title, "11.4g") for key, (title, _) in columns.items()}
+    first = next(iter(columns))
+    better = 1 if first == "accuracy" else -1
+    rows = sorted([*baselines.items(), (name, results)], key=lambda row: better * row[1][first])
+    width = max(len(row) for row, _ in rows)
+    titles = "".join(f"{title:>{form.split('.')[0]}}" for title, form in columns.values())
+    lines = [f"{'on the test part':{width}}" + titles]
+    lines += [
+        f"{row:{width}}"
+        + "".join(f"{r[key]:{form}}" for key, (_, form) in columns.items())
+        + ("  <" if row == name else "")
+        for row, r in rows
+    ]
+    return "\n".join(lines)
+
+
+def confusion_table(results, classes):
+    """One line for each true class: its recall, and how often each class was the answer."""
+    width = max(9, *(len(name) for name in classes))
+    lines = ["", f"{'class':{width}}  recall  answers " + " ".join(f"{name:>4.4}" for name in classes)]
+    for name, recall, counts in zip(classes, results["recall"], results["confusion"]):
+        lines.append(
+            f"{name:{width}}  {'     –' if recall is None else f'{recall:6.1%}'}          "
+            + " ".join(f"{count:4d}" for count in counts)
+        )
+    return "\n".join(lines)
+
+
+def level_of(reports):
+    """The largest of all runs' smallest validation losses: a level that every run reaches."""
+    return max(min(losses_of(report)) for runs in reports.values() for report in runs)
+
+
+def comparison_of_models(reports):
+    """Markdown: a line for each model (means over its runs, smallest – largest) and each baseline, best first.
+
+    ``reports``: model -> reports of its runs. "epochs to the level": how many until the validation loss was as small as
+    ``level_of``.
+    """
+    first, level = next(iter(reports.values()))[0], level_of(reports)
+    metric = next(name for name in FORMS if name in first["test"])
+    title, form = FORMS[metric]
+    if metric == "rmse" and max(r["rmse"] for r in [first["test"], *first["baselines"].values()]) < 10:
+        form = "{:.4g}"
+    rows = [
+        (result[metric], [name, "", form.format(result[metric]), "", ""]) for name, result in first["baselines"].items()
+    ]
+    for name, runs in reports.items():
+        scores = [report["test"][metric] for report in runs]
+        reached = [next(k for k, loss in enumerate(losses_of(report), 1) if loss <= level) for report in runs]
+        spread = f" ({form.format(min(scores))} – {form.format(max(scores))})" if len(runs) > 1 else ""
+        seconds = np.median([report["seconds"] for report in runs])
+        cells = [
+            f"**{name}**",
+            f"{runs[0]['parameters']:,}",
+            form.format(np.mean(scores)) + spread,
+            f"{seconds:.1f}",
+            f"{np.mean(reached):.1f}",
+        ]
+        rows.append((np.mean(scores), cells))
+    rows.sort(key=lambda row: row[0], reverse=metric == "accuracy")
+    header = ["", "parameters", f"test {title}", "seconds", f"epochs to a validation loss of {level:.4g}"]
+    lines = [header, ["---"] * len(header), *(cells for _, cells in rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def losses_of(report):
+    return [row["validation_loss"] for row in report["history"]]
+
+
+def flow_picture(flows, width=60):
+    """Lines: for each panel, model and state a row of marks, the distance growing to the right."""
+    lines = [
+        f"‖∂L/∂h‖ by the distance from the loss, relative to the last step: {MARKS[0]} is 1, each lower mark a",
+        "tenth, blank below 1e-8, ▲ above 10; the number is that of the first step",
+    ]
+    for panel, models in flows.items():
+        lines += ["", panel]
+        for name, flow in models.items():
+            for letter, norms in flow.norms.items():
+                relative = norms / (flow.norms["h"][0] or 1.0)
+                shown = relative[np.linspace(0, len(norms) - 1, min(width, len(norms))).astype(int)]
+                tenths = np.clip(-np.log10(np.maximum(shown, 1e-9)), 0, len(MARKS) - 1).round().astype(int)
+                marks = "".join("▲" if value > 10 else MARKS[k] for value, k in zip(shown, tenths))
+                lines.append(f"  {name + ' ∂' + letter:18} {marks} {relative[-1]:.1e}")
+    return lines
+
+
+def saturation_table(flows):
+    """Lines: for each panel, model and gate the shares of its values near 0 and near 1."""
+    lines = [f"saturated gates: share of the values below {SHUT} and above {OPEN}"]
+    for panel, models in flows.items():
+        for name, flow in models.items():
+            shares = ["{} {:4.0%} {:4.0%}".format(gate, *share.mean(axis=0)) for gate, share in flow.gates.items()]
+            if shares:
+                lines.append("   ".join([f"  {name:15}", *shares, panel]))
+    return lines

@@ -1,0 +1,7 @@
+"""``python -m npseq.gradcheck``: as ``npseq gradcheck``."""
+
+import sys
+
+from ..cli.commands import main
+
+sys.exit(main(["gradcheck", *sys.argv[1:]]))

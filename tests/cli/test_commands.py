@@ -1,0 +1,53 @@
+"""``npseq SUBCOMMAND``."""
+
+import importlib
+import re
+
+import pytest
+
+from npseq import train
+from npseq.cli import commands
+
+
+def test_help_names_every_command(capsys):
+    assert commands.main(["-h"]) == 0
+    shown = capsys.readouterr().out
+    for name in commands.COMMANDS:
+        assert name in shown
+
+
+@pytest.mark.parametrize("argv", [[], ["trian"], ["--model", "lstm"]])
+def test_an_unknown_command_gives_one_line_and_status_2(argv, capsys):
+    assert commands.main(argv) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "train" in message and (not argv or argv[0] in message)
+
+
+@pytest.mark.parametrize("name", sorted(commands.COMMANDS))
+def test_every_command_exists_and_shows_an_example_in_its_help(name, capsys):
+    main = importlib.import_module(commands.COMMANDS[name][0]).main
+    with pytest.raises(SystemExit) as end:
+        main(["-h"])
+    assert end.value.code == 0
+    assert "example" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    assert train.main(["--epochs", "1", "--quiet", "--out-dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("name", sorted(commands.COMMANDS))
+def test_the_example_in_each_commands_help_runs(name, trained, capsys, monkeypatch):
+    monkeypatch.chdir(trained)
+    main = importlib.import_module(commands.COMMANDS[name][0]).main
+    with pytest.raises(SystemExit):
+        main(["-h"])
+    example = re.search(r"example:\s+npseq (.*)", capsys.readouterr().out)[1].split()
+    assert example[0] == name
+    status = commands.main(example)
+    assert status == (1 if "--break" in example else 0)  # a planted bug is found
+    assert capsys.readouterr().out

@@ -1,0 +1,266 @@
+"""``npseq compare`` and ``npseq flow``, and the pictures: what is shown is what was computed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from running import status
+
+import npseq
+from npseq.cli import compare, plots, predict, tables
+from npseq.cli import gradient_flow as command
+from npseq.explain.gradient_flow import gradient_flow
+from npseq.gradcheck import relative_error
+
+SMALL = ["--epochs", "2", "--hidden-size", "4"]
+
+
+def ended(main, argv):
+    try:
+        return main(argv)
+    except SystemExit as end:
+        return end.code
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_compare_shows_each_models_own_training(tmp_path, small_csv, capsys, jobs):
+    out = tmp_path / "all.json"
+    assert (
+        compare.main(
+            [
+                "--models",
+                "rnn,optimized-gru",
+                "--seeds",
+                "2",
+                "--data",
+                small_csv,
+                "--output",
+                str(out),
+                "--jobs",
+                jobs,
+                *SMALL,
+            ]
+        )
+        == 0
+    )
+    shown, reports = capsys.readouterr().out, json.loads(out.read_text())
+    report = tmp_path / "r.json"
+    assert (
+        status(
+            [
+                "--model",
+                "rnn",
+                "--seed",
+                "1",
+                "--data",
+                small_csv,
+                "--quiet",
+                "--report",
+                str(report),
+                "--out-dir",
+                str(tmp_path),
+                *SMALL,
+            ]
+        )
+        == 0
+    )
+    assert json.loads(report.read_text())["test"] == reports["rnn"][1]["test"]
+    line = next(line for line in shown.splitlines() if line.startswith("| **rnn**"))
+    assert f"{np.mean([r['test']['rmse'] for r in reports['rnn']]):.1f}" in line and "persistence" in shown
+
+
+@pytest.mark.wide
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal to a group of processes")
+def test_an_interruption_ends_every_training_at_once_with_one_line(tmp_path):
+    run = subprocess.Popen(
+        [sys.executable, "-m", "npseq", "compare", "--models", "lstm,gru", "--jobs", "2", "--epochs", "100"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(Path(npseq.__file__).parents[1]), "TMPDIR": str(tmp_path)},
+    )
+    time.sleep(5)
+    os.killpg(run.pid, signal.SIGINT)
+    sent = time.perf_counter()
+    out, errors = run.communicate(timeout=60)
+    assert run.returncode == 130 and time.perf_counter() - sent < 5
+    assert out == "" and errors.splitlines()[-1] == "npseq compare: interrupted" and "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_epochs_to_level_counts_to_a_level_that_every_model_reaches():
+    def report(losses):
+        return {
+            "test": {"mse": losses[-1]},
+            "baselines": {},
+            "parameters": 1,
+            "seconds": 1.0,
+            "history": [{"epoch": k + 1, "validation_loss": loss} for k, loss in enumerate(losses)],
+        }
+
+    shown = tables.comparison_of_models({"slow": [report([3.0, 2.0, 1.0])], "fast": [report([1.0, 0.5, 0.4])]})
+    assert "| **slow** | 1 | 1.00000 | 1.0 | 3.0 |" in shown and "| **fast** | 1 | 0.40000 | 1.0 | 1.0 |" in shown
+    assert shown.index("fast") < shown.index("slow")
+
+
+def test_compare_ends_as_a_training_that_diverges(small_csv, capsys):
+    assert (
+        compare.main(
+            ["--models", "lstm,rnn", "--seeds", "1", "--data", small_csv, "--optimizer", "sgd", "--lr", "1e38", *SMALL]
+        )
+        == 3
+    )
+    printed = capsys.readouterr()
+    assert "lstm, seed 0" in printed.err.splitlines()[-1] and "--lr" in printed.err and printed.out == ""
+
+
+@pytest.mark.parametrize(
+    "argv, word",
+    [
+        (["--models", "rnn,transformer"], "transformer"),
+        (["--seed", "3"], "--seed"),
+        (["--epochs", "0"], "--epochs"),
+        (["--data", "absent.csv"], "absent.csv"),
+        (["--plot", "picture.bmp"], ".png"),
+    ],
+)
+def test_compare_refuses_in_one_line(capsys, argv, word):
+    assert ended(compare.main, argv) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and word in message
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU", "OptimizedLSTM"])
+def test_the_flow_is_the_norm_of_the_gradient_at_every_step(kind):
+    layer = getattr(npseq, kind)(2, 3, dtype=np.float64, rng=0)
+    rng = np.random.default_rng(0)
+    x, d_h = rng.normal(size=(5, 4, 2)), rng.normal(size=(4, 3))
+    norms = gradient_flow(layer, x, d_h).norms
+    for t in range(5):  # the last 5 − t steps by themselves: their initial state's gradient
+        _, state, _ = layer.forward(x[:t]) if t else (None, None, None)
+        _, _, tape = layer.forward(x[t:], state)
+        d_final = d_h[None] if len(layer.cell.state) == 1 else (d_h[None], np.zeros((1, 4, 3)))
+        _, d_state, _ = layer.backward(tape, None, d_final)
+        for letter, d in zip(layer.cell.state, d_state if isinstance(d_state, tuple) else (d_state,)):
+            assert relative_error(norms[letter][5 - t], np.linalg.norm(d[0], axis=1).mean()) < 1e-12
+
+
+def test_saturation_counts_gates_near_0_and_1():
+    layer = npseq.LSTM(1, 2, dtype=np.float64, rng=0)
+    layer.theta[...] = 0
+    layer.params["bias_ih_l0"][...] = [9, 9, -9, 0, 5, 5, 0, 0]  # i open, f half shut, o neither
+    gates = gradient_flow(layer, np.zeros((3, 1, 1)), np.ones((1, 2))).gates
+    assert {gate: shares.tolist() for gate, shares in gates.items()} == {
+        "i": [[0, 1]] * 3,
+        "f": [[0.5, 0]] * 3,
+        "o": [[0, 0]] * 3,
+    }
+
+
+def test_a_gate_that_is_always_open_carries_the_cells_gradient_whole_and_one_that_is_shut_stops_it():
+    layer = npseq.LSTM(1, 2, dtype=np.float64, rng=0)
+    layer.theta[...] = 0
+    for bias, carried in [(40.0, True), (-40.0, False)]:
+        layer.params["bias_ih_l0"][2:4] = bias
+        c = gradient_flow(layer, np.zeros((20, 1, 1)), np.ones((1, 2))).norms["c"]
+        assert c[0] == 0 and (c[1:] == (c[1] if carried else 0)).all() and (c[1] > 0) == carried
+
+
+def test_the_rnns_gradient_vanishes_and_explodes_and_the_lstms_cell_state_carries_it(tmp_path, capsys):
+    out = tmp_path / "flow.csv"
+    assert command.main(["--models", "rnn,lstm", "--epochs", "1", "--output", str(out)]) == 0
+    with open(out) as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["panel", "model", "quantity", "steps_before_the_loss", "value"]
+    value = {
+        (
+            row["panel"].split(",")[0] + " ×" * ("×" in row["panel"]),
+            row["model"],
+            row["quantity"],
+            int(row["steps_before_the_loss"]),
+        ): float(row["value"])
+        for row in rows
+    }
+
+    def kept(panel, model, letter, start=1):
+        """The gradient's norm at the first step, as a multiple of that near the loss."""
+        return value[panel, model, f"norm of d{letter}", 50] / value[panel, model, f"norm of d{letter}", start]
+
+    assert kept("untrained", "rnn", "h") < 1e-10 < 1e-6 < kept("untrained", "lstm", "c")
+    assert kept("untrained ×", "rnn", "h") > 100
+    assert kept("trained", "lstm", "c") > 1e3 * kept("trained", "rnn", "h")
+    shown = capsys.readouterr().out
+    assert "rnn ∂h" in shown and "▲" in shown and "saturated" in shown
+
+
+@pytest.mark.parametrize("data", [["--data", "japanese_vowels"], ["--data", "SMALL"]])
+def test_flow_takes_every_task(small_csv, data, capsys):
+    argv = [small_csv if word == "SMALL" else word for word in data]
+    assert command.main(["--models", "gru", "--epochs", "1", "--hidden-size", "4", *argv]) == 0
+    assert capsys.readouterr().out.count("gru ∂h") == 3
+
+
+@pytest.mark.parametrize(
+    "argv, word",
+    [
+        (["--models", "rnn,transformer"], "transformer"),
+        (["--gain", "0"], "--gain"),
+        (["--data", "absent.csv"], "absent.csv"),
+        (["--plot", "picture.bmp"], ".png"),
+    ],
+)
+def test_flow_refuses_in_one_line(capsys, argv, word):
+    assert ended(command.main, argv) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and word in message
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_every_picture_is_drawn(tmp_path, small_csv, ending, capsys):
+    pytest.importorskip("matplotlib")
+
+    def picture(name):
+        return str(tmp_path / f"{name}.{ending}")
+
+    train = ["--model", "rnn", "--quiet", *SMALL]
+    assert status([*train, "--data", small_csv, "--plot", picture("forecast"), "--out-dir", str(tmp_path)]) == 0
+    vowels = ["--data", "japanese_vowels", "--out-dir", str(tmp_path / "b")]
+    assert status([*train, *vowels, "--plot", picture("table")]) == 0
+    use = [
+        str(tmp_path / "rnn_rnn_best.pth"),
+        "--data",
+        small_csv,
+        "--output",
+        str(tmp_path / "p.csv"),
+        "--interval",
+        "0.9",
+    ]
+    assert predict.main([*use, "--steps", "24", "--plot", picture("beyond")]) == 0
+    assert predict.main([*use, "--plot", picture("one_ahead")]) == 0
+    assert (
+        compare.main(["--models", "rnn", "--seeds", "1", "--data", small_csv, "--plot", picture("curves"), *SMALL]) == 0
+    )
+    assert command.main(["--models", "rnn,lstm", "--length", "6", "--epochs", "1", "--plot", picture("flow")]) == 0
+    for name in ("forecast", "table", "beyond", "one_ahead", "curves", "flow"):
+        content = (tmp_path / f"{name}.{ending}").read_bytes()
+        assert len(content) > 5000 and content.startswith(b"\x89PNG" if ending == "png" else b"<?xml")
+
+
+def test_without_matplotlib_one_line_names_the_install_command(tmp_path, monkeypatch, capsys):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(plots.PlotError, match=r"pip install 'npseq\[plot\]'"):
+        plots.check("x.png")
+    assert status(["--epochs", "1", "--plot", "x.png", "--out-dir", str(tmp_path)]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and "npseq[plot]" in message and list(tmp_path.iterdir()) == []

@@ -1,0 +1,123 @@
+"""ONNX export: the checker accepts it, and ONNX Runtime gives npseq's numbers."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import npseq
+from npseq import onnx as npseq_onnx
+from npseq.cli import export
+from npseq.nn.model import Model
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+CLOSE = dict(rtol=1e-5, atol=2e-6)
+KINDS = [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("GRU", {}), ("LSTM", {}), ("OptimizedLSTM", {})]
+MODELS = ["rnn", "lstm", "gru", "optimized_lstm", "optimized_rnn", "optimized_gru"]
+
+
+def session(thing, tmp_path, **options):
+    path = str(tmp_path / "exported.onnx")
+    npseq_onnx.export(thing, path, **options)
+    onnx.checker.check_model(path, full_check=True)
+    return runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def randomised(thing, scale=0.4):
+    thing.theta[...] = np.random.default_rng(7).normal(0, scale, thing.theta.shape)
+    return thing
+
+
+@pytest.mark.parametrize("kind, options", KINDS, ids=str)
+@pytest.mark.parametrize("L, bidirectional", [(1, False), (2, True)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_layers_outputs_and_states_are_the_same(tmp_path, kind, options, L, bidirectional, bias):
+    layer = randomised(getattr(npseq, kind)(3, 4, num_layers=L, bidirectional=bidirectional, bias=bias, **options))
+    rng = np.random.default_rng(0)
+    runs = L * (2 if bidirectional else 1)
+    for with_state, with_lengths in itertools.product([False, True], repeat=2):
+        run = session(layer, tmp_path, with_state=with_state, with_lengths=with_lengths)
+        for T, B in [(5, 4), (1, 1)]:  # batch and time are free
+            x = rng.normal(size=(T, B, 3)).astype(np.float32)
+            feed, state, lengths = {"x": x}, None, None
+            if with_state:
+                parts = [rng.normal(size=(runs, B, 4)).astype(np.float32) for _ in layer.cell.state]
+                feed.update({letter + "_0": part for letter, part in zip(layer.cell.state, parts)})
+                state = tuple(parts) if len(parts) > 1 else parts[0]
+            if with_lengths:
+                lengths = np.minimum(np.array([5, 1, 3, 4])[:B], T)
+                feed["lengths"] = lengths.astype(np.int32)
+            y, *final = run.run(None, feed)
+            y_own, final_own = layer(x, state, lengths)
+            np.testing.assert_allclose(y, y_own, **CLOSE)
+            for a, b in zip(final, final_own if isinstance(final_own, tuple) else (final_own,)):
+                np.testing.assert_allclose(a, b, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(
+    "options", [{}, {"num_layers": 2, "bidirectional": True}, {"learn_initial_state": True}], ids=str
+)
+def test_a_models_predictions_are_the_same(tmp_path, kind, options):
+    model = randomised(Model(kind, 3, 4, 2, rng=0, **options))
+    x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype(np.float32)
+    (y,) = session(model, tmp_path).run(None, {"x": x})
+    np.testing.assert_allclose(y, model.outputs(x), **CLOSE)
+    lengths = np.array([5, 2, 1, 4, 3, 5])
+    (y,) = session(model, tmp_path, with_lengths=True).run(None, {"x": x, "lengths": lengths.astype(np.int32)})
+    np.testing.assert_allclose(y, model.outputs(x, lengths), **CLOSE)
+
+
+def test_the_scaler_may_be_put_inside(tmp_path):
+    scaling = {
+        "input_mean": [10.0, 0.0, 5.0],
+        "input_scale": [2.0, 1.0, 3.0],
+        "output_mean": [10.0],
+        "output_scale": [2.0],
+    }
+    model = randomised(Model("gru", 3, 4, rng=0, scaling=scaling))
+    x = np.random.default_rng(0).normal(size=(6, 5, 3)) * scaling["input_scale"] + scaling["input_mean"]
+    (y,) = session(model, tmp_path, with_scaler=True).run(None, {"x": x.astype(np.float32)})
+    np.testing.assert_allclose(y, model.predict(x), rtol=1e-5)
+
+
+def test_batch_first_layers_keep_their_layout(tmp_path):
+    layer = randomised(npseq.LSTM(3, 4, batch_first=True))
+    x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype(np.float32)
+    y, _, _ = session(layer, tmp_path).run(None, {"x": x})
+    np.testing.assert_allclose(y, layer(x)[0], **CLOSE)
+
+
+def test_what_onnx_cannot_express_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match="projection.*proj_size=2"):
+        npseq_onnx.export(npseq.LSTM(3, 4, proj_size=2), tmp_path / "x.onnx")
+    with pytest.raises(ValueError, match="scaler"):
+        npseq_onnx.export(npseq.LSTM(3, 4), tmp_path / "x.onnx", with_scaler=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_needs_no_onnx_package(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    npseq_onnx.export(npseq.GRU(3, 4, rng=0), tmp_path / "x.onnx")
+    assert (tmp_path / "x.onnx").stat().st_size > 0
+
+
+def test_the_command_exports_a_trained_file_and_refuses_others(tmp_path, capsys):
+    file, to = str(tmp_path / "m.pth"), str(tmp_path / "m.onnx")
+    npseq.save(file, Model("lstm", 3, 4, rng=0))
+    assert export.main([file, "--to", to]) == 0
+    onnx.checker.check_model(to, full_check=True)
+    for argv, word in [
+        ([str(tmp_path / "absent.pth"), "--to", to], "absent.pth"),
+        ([file, "--to", str(tmp_path / "no" / "m.onnx")], "no"),
+        ([file, "--to", to, "--with-scaler"], "scaler"),
+        ([to, "--to", to], "m.onnx"),
+    ]:
+        with pytest.raises(SystemExit) as end:
+            export.main(argv)
+        message = capsys.readouterr().err
+        assert end.value.code == 2 and message.count("\n") == 1 and word in message

@@ -1,0 +1,193 @@
+"""docs/: the derivation's equations and the code name each other; what the pages run prints what they show."""
+
+import ast
+import contextlib
+import importlib.util
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+import pytest
+from derivation import equations
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = ["derivation.md", "tour.md", "pytorch.md"]
+FILES = [
+    "cells.py",
+    "bptt.py",
+    "fused/kernels.py",
+    "nn/layers.py",
+    "gradcheck/numerical.py",
+    "gradcheck/checks.py",
+    "gradcheck/rtrl.py",
+]
+
+
+def numbers_in(file):
+    """Equation numbers in the comments and docstrings of a module, as in "(8), (30)"."""
+    source = (ROOT / "npseq" / file).read_text(encoding="utf-8")
+    texts = [
+        token.string
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    ]
+    texts += [
+        ast.get_docstring(node) or ""
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef))
+    ]
+    return {int(number) for text in texts for number in re.findall(r"(?<![\w)])\((\d+)\)", text)}
+
+
+def test_the_equations_of_the_derivation_are_numbered_from_one_without_a_gap():
+    assert list(equations()) == list(range(1, len(equations()) + 1))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_equation_number_in_the_code_exists_in_the_derivation(file):
+    assert numbers_in(file) and numbers_in(file) <= set(equations())
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_equation_marked_as_code_is_named_in_that_file(file):
+    assert {number for number, where in equations().items() if where == file} <= numbers_in(file)
+
+
+def test_every_file_that_the_derivation_names_as_code_is_looked_at():
+    assert {where for where in equations().values() if where} == set(FILES)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_equations_that_a_page_refers_to_exist(page):
+    text = re.sub(r"```math.*?```", "", (DOCS / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    # a year, (1994), is no equation, nor is σ(0)
+    named = {int(number) for number in re.findall(r"(?<!\w)\((\d{1,2})\)", text)}
+    assert named and named <= set(equations())
+
+
+# ---- what the pages run ----
+
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?")
+
+
+def agree(shown, printed):
+    """The same text, and numbers equal to about a unit of the last digit shown (with an exponent, to a factor of 2)."""
+    numbers = list(zip(NUMBER.findall(shown), NUMBER.findall(printed)))
+    same_text = NUMBER.sub("#", shown).split() == NUMBER.sub("#", printed).split()
+    return same_text and all(
+        0.5 <= float(a) / float(b) <= 2
+        if "e" in a
+        else abs(float(a) - float(b)) <= ("." in a) * 1.5 * 10.0 ** -len(a.partition(".")[2])
+        for a, b in numbers
+    )
+
+
+def blocks(page, language):
+    """(code, output shown behind it, or None) in order."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    found = re.findall(rf"```{language}\n(.*?)```\n(?:```text\n(.*?)```)?", text, re.DOTALL)
+    return [(code, shown or None) for code, shown in found]
+
+
+def run_command(command, cwd):
+    """``npseq …`` and ``python …`` as a reader would type them, in a folder of their own."""
+    words = shlex.split(command)
+    words = [sys.executable, "-m", *words] if words[0] == "npseq" else [sys.executable, *words[1:]]
+    words = [str(ROOT / word) if word.endswith(".py") else word for word in words]
+    return subprocess.run(
+        words,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+    )
+
+
+def commands(page):
+    """Commands inside a line of text, in `…`; one that ends with a placeholder is none."""
+    text = re.sub(r"```.*?```", "", (DOCS / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.findall(r"`((?:python|npseq) [^`]*)`", text)
+
+
+def test_every_block_of_the_tour_runs_in_order_and_prints_what_it_shows(tmp_path):
+    pytest.importorskip("torch")
+    names, here, compared = {}, os.getcwd(), 0
+    os.chdir(tmp_path)
+    try:
+        for code, shown in blocks("tour.md", "python"):
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                exec(code, names)
+            assert agree(shown or "", printed.getvalue()), f"{code}\nprints\n{printed.getvalue()}"
+            compared += shown is not None
+    finally:
+        os.chdir(here)
+    assert compared > 10
+
+
+def test_every_command_of_the_tour_that_shows_its_output_gives_it(tmp_path):
+    shown_ones = blocks("tour.md", "sh")
+    assert shown_ones
+    for command, shown in shown_ones:
+        done = run_command(command, tmp_path)
+        assert done.returncode == 0 and agree(shown, done.stdout), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", ["derivation.md", "tour.md"])
+@pytest.mark.wide
+def test_every_command_within_the_text_runs(page, tmp_path):
+    found = commands(page)
+    assert found
+    for command in found:
+        done = run_command(command, tmp_path)
+        assert done.returncode == ("--break" in command), f"{command}\n{done.stderr}"  # 1: a planted bug was found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file_and_a_heading(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", text):
+        path = (DOCS / target) if target else DOCS / page
+        assert path.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, anchor
+
+
+# ---- the pictures ----
+
+
+@pytest.fixture(scope="module")
+def make_pictures():
+    spec = importlib.util.spec_from_file_location("make_pictures", DOCS / "make_pictures.py")
+    module = importlib.util.module_from_spec(spec)
+    path = list(sys.path)
+    spec.loader.exec_module(module)
+    yield module
+    sys.path[:] = path
+
+
+def test_the_pictures_are_made_by_their_script(make_pictures, tmp_path):
+    pytest.importorskip("matplotlib")
+    make_pictures.main(tmp_path)
+    for name in make_pictures.PICTURES:
+        made = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
+        assert made.startswith("<?xml") and (DOCS / f"{name}.svg").exists()
+
+
+def test_the_gradient_flows_as_the_picture_and_the_text_say(make_pictures):
+    import numpy as np
+
+    flow = {
+        name: make_pictures.gradient_flow(kind(4, 32, dtype=np.float64, rng=0, **options))
+        for name, (kind, options) in make_pictures.MODELS.items()
+    }
+    assert flow["rnn"][40] < flow["lstm"][40] < flow["gru"][40] < 1e-6 * flow["lstm, forget bias 3"][40]
+    np.testing.assert_allclose(flow["optimized_lstm"], flow["lstm"], rtol=1e-9)

@@ -1,0 +1,76 @@
+"""The README: its commands run, its Python runs, and the numbers that it shows are the ones that come out."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+README = (REPO / "README.md").read_text(encoding="utf-8")
+
+
+def run(*command, cwd):
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+    )
+
+
+def test_the_python_blocks_run_in_order(tmp_path):
+    pytest.importorskip("torch")
+    trained = run(str(REPO / "npseq" / "train.py"), "--model", "lstm", "--epochs", "1", "--quiet", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    blocks = re.findall(r"```python\n(.*?)```", README, re.S)
+    assert len(blocks) >= 3
+    done = run("-c", "\n".join(blocks), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"\[\s*\d+\.\d+\s*\]", done.stdout)) == 3  # three forecasts, in vehicles an hour
+
+
+def test_the_checkers_commands_end_as_it_says(tmp_path):
+    commands = re.findall(r"^python -m npseq\.gradcheck (.*)$", README, re.M)
+    assert [run("-m", "npseq.gradcheck", *command.split(), cwd=tmp_path).returncode for command in commands] == [0, 1]
+
+
+@pytest.mark.wide
+def test_every_npseq_command_runs(tmp_path):
+    hours = [
+        f"2024-0{m}-{d:02} {h:02}:00,{100 + h},{h % 5}" for m in range(1, 4) for d in range(1, 29) for h in range(24)
+    ]
+    (tmp_path / "yours.csv").write_text("hour,load,temperature\n" + "\n".join(hours) + "\n")
+    assert (
+        run(str(REPO / "npseq" / "train.py"), "--model", "lstm", "--epochs", "2", "--quiet", cwd=tmp_path).returncode
+        == 0
+    )
+    commands = re.findall(r"^npseq (.*)$", README, re.M) + re.findall(r"`npseq ((?:compare|explain) [^`]*)`", README)
+    assert len(commands) >= 9
+    for command in commands:
+        done = run("-m", "npseq", *command.split(), cwd=tmp_path)
+        assert done.returncode == 0, (command, done.stderr)
+
+
+def test_every_file_it_links_to_exists():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("http") or (REPO / target).exists(), target
+
+
+@pytest.mark.wide
+def test_the_output_shown_is_the_output(tmp_path):
+    shown = re.search(r"<!-- output of: python npseq/train.py -->\n```text\n(.*?)```", README, re.S)[1]
+    real = run(str(REPO / "npseq" / "train.py"), cwd=tmp_path).stdout
+    times = re.compile(r"\d+\.\d+ s")
+    lines = [[times.sub("", line) for line in text.strip().splitlines()] for text in (shown, real)]
+    assert len(lines[0]) == len(lines[1])
+    for a, b in zip(*lines):
+        if a.startswith("epoch") or a.startswith("lstm"):  # last digits differ between machines
+            numbers = [[float(n) for n in re.findall(r"\d+\.\d+", line)] for line in (a, b)]
+            assert all(abs(m - n) <= 0.05 * abs(m) for m, n in zip(*numbers)), (a, b)
+        elif not a.startswith("best epoch"):
+            assert a == b

@@ -1,0 +1,327 @@
+"""Several processes train the model that one would: their sums, under real MPI, and what happens when one of them
+fails."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from npseq import checkpoint, data, parallel, tasks
+from npseq.fit import fit
+from npseq.gradcheck import relative_error
+from npseq.nn.model import Model
+from npseq.nn.registry import MODELS
+from npseq.optim import Adam
+from npseq.training.scoring import outputs
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+class Together:
+    """n ranks as threads of this process: each waits for the others at every exchange."""
+
+    def __init__(self, n):
+        self.n, self.barrier, self.slots = n, threading.Barrier(n, timeout=60), [None] * n
+
+    def run(self, work):
+        """work(Ranks) in every rank -> the results in order."""
+        results, errors = [None] * self.n, []
+
+        def one(rank):
+            try:
+                results[rank] = work(parallel.Ranks(Communicator(self, rank)))
+            except Exception as error:
+                errors.append(error)
+                self.barrier.abort()
+
+        threads = [threading.Thread(target=one, args=(rank,)) for rank in range(self.n)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+        return results
+
+
+class Communicator:
+    def __init__(self, together, rank):
+        self.together, self.rank, self.size = together, rank, together.n
+
+    def allgather(self, value):
+        self.together.slots[self.rank] = value
+        self.together.barrier.wait()
+        found = list(self.together.slots)
+        self.together.barrier.wait()
+        return found
+
+    def Allreduce(self, vector, total):
+        total[...] = sum(self.allgather(vector.copy()))
+
+
+def vowels():
+    train, test = data.load_sequences("japanese_vowels")
+    return tasks.Classification(train, test)
+
+
+def traffic():
+    rng = np.random.default_rng(0)
+    rows = np.cumsum(rng.normal(size=(160, 2)), axis=0)
+    return tasks.Forecast(data.Table("walk", rows, ["a", "b"], None, None), window=6)
+
+
+def trained(kind, task, ranks=None, batch_size=13, epochs=2, **options):
+    """The parameters after some epochs whose last batch is short, in float64."""
+    rng = np.random.default_rng(3)
+    model = Model(kind, task.input_size, 5, task.output_size, loss=task.loss, dtype=np.float64, rng=rng, **options)
+    learner, examples = model, task
+    if ranks:
+        examples = parallel.SharedTask(task, ranks)
+        learner = parallel.SharedModel(model, examples, ranks)
+    progress = fit(
+        learner, examples, Adam(model.theta, lr=0.01), epochs=epochs, batch_size=batch_size, clip=0.5, rng=rng
+    )
+    return model.theta, [(row["train_loss"], row["validation_loss"]) for row in progress.history]
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+@pytest.mark.parametrize("kind", MODELS)
+def test_n_processes_train_the_model_of_one_with_a_short_last_batch(n, kind):
+    task = traffic()
+    assert len(task.parts["train"]) % 13
+    theta, losses = trained(kind, task, epochs=7)  # 7 epochs of 9 updates
+    for other, other_losses in Together(n).run(lambda ranks: trained(kind, task, ranks, epochs=7)):
+        assert relative_error(other, theta) <= 1e-10
+        assert np.allclose(other_losses, losses, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "optimized_gru"])
+def test_sequences_of_different_lengths_are_weighted_rightly(kind):
+    task = vowels()
+    theta, losses = trained(kind, task, epochs=1)
+    for other, other_losses in Together(3).run(lambda ranks: trained(kind, task, ranks, epochs=1)):
+        assert relative_error(other, theta) <= 1e-10
+        assert np.allclose(other_losses, losses, rtol=1e-12)
+
+
+def test_a_batch_smaller_than_the_number_of_processes():
+    task = traffic()
+    theta, _ = trained("gru", task, batch_size=2)
+    for other, _ in Together(4).run(lambda ranks: trained("gru", task, ranks, batch_size=2)):
+        assert relative_error(other, theta) <= 1e-10
+
+
+def test_dropout_masks_are_those_of_one_process():
+    task = traffic()
+    options = dict(num_layers=2, dropout=0.4, recurrent_dropout=0.3)
+    theta, _ = trained("lstm", task, **options)
+    for other, _ in Together(3).run(lambda ranks: trained("lstm", task, ranks, **options)):
+        assert relative_error(other, theta) <= 1e-10
+
+
+def test_a_mean_of_means_would_be_caught(monkeypatch):
+    task = traffic()
+    theta, _ = trained("gru", task)
+    real = parallel.SharedTask.batch
+
+    def unweighted(self, rows, dtype):
+        batch = real(self, rows, dtype)
+        self.count = 1
+        return batch
+
+    monkeypatch.setattr(parallel.SharedTask, "batch", unweighted)
+    for other, _ in Together(3).run(lambda ranks: trained("gru", task, ranks)):
+        assert relative_error(other, theta) > 1e-6
+
+
+def test_the_same_number_of_processes_gives_the_same_bits():
+    task = traffic()
+    first, second = (Together(3).run(lambda ranks: trained("lstm", task, ranks)) for _ in range(2))
+    for (a, _), (b, _) in zip(first, second):
+        assert np.array_equal(a, b)
+
+
+def test_predictions_come_in_the_order_of_the_rows():
+    task = traffic()
+    model = Model("gru", task.input_size, 4, task.output_size, rng=0)
+    rows = task.parts["test"][:5]
+    whole = outputs(model, task, rows)
+    for part in Together(8).run(lambda ranks: ranks.predict(model, task, rows)):  # some have no row
+        assert np.allclose(part, whole, rtol=1e-6)
+
+
+def test_a_process_that_differs_is_named():
+    with pytest.raises(parallel.ParallelError, match="rank 2 has other data than rank 0: x there, y here"):
+        Together(3).run(lambda ranks: ranks.compare("data", "x" if ranks.rank == 2 else "y"))
+    with pytest.raises(parallel.ParallelError, match="rank 1: no such file"):
+        Together(3).run(lambda ranks: ranks.agree("no such file" if ranks.rank == 1 else None))
+
+
+def npseq(*argv, cwd, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "npseq", *argv],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(REPO), **environment},
+    )
+
+
+def test_without_mpi4py_one_line_says_what_to_install(tmp_path):
+    (tmp_path / "mpi4py.py").write_text("raise ImportError('No module named mpi4py')\n")
+    done = npseq("train", cwd=tmp_path, OMPI_COMM_WORLD_SIZE="2")
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and "pip install 'npseq[mpi]'" in done.stderr
+
+
+def test_one_process_imports_nothing_of_mpi4py(tmp_path):
+    (tmp_path / "mpi4py.py").write_text("raise AssertionError('imported')\n")
+    (tmp_path / "short.csv").write_text("y\n" + "\n".join(f"{np.sin(t):.6f}" for t in range(200)) + "\n")
+    for environment in {}, {"OMPI_COMM_WORLD_SIZE": "1"}:
+        done = npseq("train", "--data", "short.csv", "--epochs", "1", cwd=tmp_path, **environment)
+        assert done.returncode == 0, done.stderr
+
+
+def test_other_commands_say_that_they_run_in_one_process(tmp_path):
+    done = npseq("compare", cwd=tmp_path, OMPI_COMM_WORLD_SIZE="2")
+    assert done.returncode == 2 and "only npseq train" in done.stderr
+
+
+# ---- under real MPI ----
+
+
+@pytest.fixture(scope="module")
+def mpiexec():
+    pytest.importorskip("mpi4py")
+    program = Path(sys.executable).parent / "mpiexec"
+    if not program.exists():
+        pytest.skip("no mpiexec beside this interpreter")
+    environment = {**os.environ, "PYTHONPATH": str(REPO), "OMP_NUM_THREADS": "1"}
+    for runtime in "OMPI", "PRTE":  # containers run as root
+        environment |= {f"{runtime}_ALLOW_RUN_AS_ROOT": "1", f"{runtime}_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+    def run(n, *argv, cwd):
+        return subprocess.run(
+            [program, "--oversubscribe", "-n", str(n), sys.executable, *argv],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+TRAIN = ["--model", "optimized_lstm", "--epochs", "2", "--dtype", "float64", "--batch-size", "50", "--lags", "none"]
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize(
+    "task", [[], ["--data", "japanese_vowels"], ["--dropout", "0.2", "--num-layers", "2"]], ids=str
+)
+def test_mpiexec_trains_the_model_of_one_process(mpiexec, tmp_path, n, task):
+    for count, folder in (1, "one"), (n, "several"):
+        (tmp_path / folder).mkdir()
+        argv = ["-m", "npseq", "train", *TRAIN, *task]
+        done = mpiexec(count, *argv, cwd=tmp_path / folder)
+        assert done.returncode == 0, done.stderr
+        assert (f"processes   {n} (MPI)" in done.stdout) == (count > 1)
+        assert done.stdout.count("best epoch") == 1 and done.stderr == ""
+    one, several = (
+        checkpoint.load(tmp_path / folder / "rnn_optimized_lstm_best.pth").state_dict for folder in ("one", "several")
+    )
+    for name, value in one.items():
+        assert relative_error(several[name], value) <= 1e-10, name
+
+
+@pytest.mark.wide
+def test_a_run_is_resumed_with_another_number_of_processes(mpiexec, tmp_path):
+    folders = [tmp_path / name for name in ("whole", "broken")]
+    for folder in folders:
+        folder.mkdir()
+    argv = ["-m", "npseq", "train", *TRAIN, "--checkpoint"]
+    assert mpiexec(1, *argv, cwd=folders[0]).returncode == 0
+    assert mpiexec(2, *argv, "--epochs", "1", cwd=folders[1]).returncode == 0
+    done = mpiexec(
+        3, "-m", "npseq", "train", "--resume", "rnn_optimized_lstm_last.pth", "--epochs", "2", cwd=folders[1]
+    )
+    assert done.returncode == 0, done.stderr
+    one, several = (checkpoint.load(folder / "rnn_optimized_lstm_best.pth").state_dict for folder in folders)
+    assert all(relative_error(several[name], value) <= 1e-10 for name, value in one.items())
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("fault", ["raise", "kill"])
+def test_a_rank_that_fails_ends_all_soon_and_the_files_are_whole(mpiexec, tmp_path, fault):
+    updates = -(-16_000 // 50)  # about an epoch of updates and a validation
+    started = time.perf_counter()
+    done = mpiexec(
+        3,
+        str(REPO / "tests" / "support" / "mpi_train.py"),
+        fault,
+        "1",
+        str(int(1.3 * updates)),
+        *TRAIN,
+        "--checkpoint",
+        "--epochs",
+        "2000",
+        cwd=tmp_path,
+    )
+    assert done.returncode != 0 and time.perf_counter() - started < 20  # with about 3 s of training
+    assert "rank 1" in done.stderr
+    if fault == "raise":
+        assert done.stderr.count("npseq train: rank 1: MemoryError: planted\n") == 1
+    for which in "best", "last":
+        assert checkpoint.load(tmp_path / f"rnn_optimized_lstm_{which}.pth").state_dict
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.wide
+def test_a_rank_with_other_data_is_named_and_nothing_is_written(mpiexec, tmp_path):
+    for name, change in ("same.csv", 0), ("other.csv", 1):
+        (tmp_path / name).write_text(
+            "y\n" + "\n".join(f"{np.sin(t) + change * (t == 90):.6f}" for t in range(200)) + "\n"
+        )
+    done = mpiexec(
+        3,
+        str(REPO / "tests" / "support" / "mpi_train.py"),
+        "data",
+        "2",
+        str(tmp_path / "other.csv"),
+        "--data",
+        str(tmp_path / "same.csv"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert "npseq train: error: rank 2 has other" in done.stderr
+    assert not list(tmp_path.glob("*.pth"))
+    done = mpiexec(2, "-m", "npseq", "train", "--data", "missing.csv", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("there is no file missing.csv") == 1
+
+
+@pytest.mark.parametrize(
+    "given, several",
+    [
+        ({}, False),
+        ({"OMPI_COMM_WORLD_SIZE": "1"}, False),
+        ({"PMI_SIZE": "2"}, True),
+        ({"PMIX_RANK": "0"}, True),
+        ({"PMIX_RANK": "1"}, True),
+        ({"SLURM_STEP_NUM_TASKS": "1", "PMIX_RANK": "0"}, False),
+    ],
+)
+def test_the_launchers_variables_are_read_rightly(monkeypatch, given, several):
+    for name in (*parallel.SIZES, "PMIX_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert parallel.launched() == several
