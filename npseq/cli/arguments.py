@@ -1,39 +1,93 @@
-"""What the commands have in common: one-line errors with exit status 2, and types that say what they expect."""
+"""Parsing of options: one-line errors with exit status 2, and types that say what they expect."""
+
+from __future__ import annotations
 
 import argparse
 import math
 import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn
 
 from ..status import USAGE
+
+
+class UsageError(ValueError):
+    """An option is wrong; the message is one line."""
 
 
 class Parser(argparse.ArgumentParser):
     """argparse with its errors in one line, and option names taken with ``-`` or ``_``."""
 
-    def __init__(self, *args, **options):
-        super().__init__(*args, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+    def __init__(self, **options: Any):
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self.raises = False
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args: Sequence[Any] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
         args = sys.argv[1:] if args is None else [str(arg) for arg in args]
         return super().parse_known_args([_with_dashes(arg) for arg in args], namespace)
 
-    def error(self, message):
-        self.exit(USAGE, f"{self.prog}: error: {' '.join(message.split())}\n")
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and one line."""
+        line = " ".join(message.split())
+        if self.raises:
+            raise UsageError(line)
+        self.exit(USAGE, f"{self.prog}: error: {line}\n")
+        raise AssertionError("exit returns")
+
+    def given(self, argv: Sequence[Any] | None) -> dict[str, Any]:
+        """Return name and value of the options given on the command line, without defaults."""
+        return dict(vars(self.parse_args(argv, _NoDefaults())))
+
+    def parse_values(self, values: Mapping[str, Any]) -> argparse.Namespace:
+        """Return the options as if these values had been typed: name and value, such as those of an earlier run.
+
+        Raises:
+            UsageError: for an unknown name, or a value that an option does not take.
+        """
+        argv = [word for name, value in values.items() for word in _typed(name, value)]
+        self.raises = True
+        try:
+            return self.parse_args(argv)
+        finally:
+            self.raises = False
 
 
-def _with_dashes(arg):
+class _NoDefaults:
+    """A namespace that seems to have every option already, so that argparse sets no defaults."""
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+
+def _with_dashes(arg: str) -> str:
     """--hidden_size=8 -> --hidden-size=8; values are left alone."""
     name, equals, value = arg.partition("=")
     return name.replace("_", "-") + equals + value if name.startswith("--") else arg
 
 
-def name(text):
-    """A model's or a method's name: optimized-lstm is optimized_lstm."""
+def option(name: str) -> str:
+    """Return the option as it is typed: hidden_size is --hidden-size."""
+    return "--" + name.replace("_", "-")
+
+
+def _typed(name: str, value: Any) -> list[str]:
+    if value is None or value is False:
+        return []
+    if value is True:
+        return [option(name)]
+    if isinstance(value, (list, tuple)):
+        value = ",".join(map(str, value)) or "none"
+    return [f"{option(name)}={value}"]
+
+
+def name(text: str) -> str:
+    """Return the name of a model or a method: optimized-lstm is optimized_lstm."""
     return text.replace("-", "_").lower()
 
 
-def _number(convert, fits, expected):
-    def parse(text):
+def _number(convert: Callable[[str], Any], fits: Callable[[Any], bool], expected: str) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
         try:
             value = convert(text)
         except ValueError:
@@ -54,18 +108,27 @@ probability = _number(float, lambda v: 0 <= v < 1, "a probability from 0 up to, 
 share = _number(float, lambda v: 0 < v < 1, "a number between 0 and 1")
 
 
-def names(text):
-    """A comma-separated list."""
+def names(text: str) -> list[str]:
+    """Return the parts of a comma-separated list."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def lags(text):
-    """A comma-separated list of whole numbers greater than 0, or ``none``."""
+def lags(text: str) -> list[int]:
+    """Return the numbers of a comma-separated list of whole numbers greater than 0, or ``none``."""
     return [] if text.lower() == "none" else [positive_int(part) for part in names(text)]
 
 
-def given(parser, argv):
-    """name -> value of the options that stand on the command line, without those that have their default."""
-    absent = object()
-    parser.set_defaults(**{action.dest: absent for action in parser._actions})
-    return {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not absent}
+def one_of_several(known: Iterable[str], what: str) -> Callable[[str], list[str]]:
+    """Return the type of an option that takes a comma-separated list of known names."""
+    known = list(known)
+
+    def parse(text: str) -> list[str]:
+        chosen = list(dict.fromkeys(map(name, names(text))))
+        if not chosen or not set(chosen) <= set(known):
+            raise argparse.ArgumentTypeError(
+                f"{text!r} given, names of {', '.join(known)} expected, with commas between"
+            )
+        return chosen
+
+    parse.__name__ = what
+    return parse

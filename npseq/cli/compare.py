@@ -1,30 +1,39 @@
 """``npseq compare``: train several models side by side on one task, several seeds each; one table and one picture."""
 
-import contextlib
-import io
+from __future__ import annotations
+
+import argparse
 import json
 import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import active_children, get_context
+from typing import Any
 
-from .. import status as exit_status
+from .. import status
+from ..training.fit import Diverged
 from . import arguments, experiment, output, plots, training_run
 from .tables import comparison_of_models, level_of, losses_of
 
+PROG = "npseq compare"
 DEFAULT = ["rnn", "lstm", "gru", "optimized_lstm"]
 OWN = ["--model", "--seed", "--out-dir", "--report", "--quiet", "--history", "--checkpoint", "--resume"]
 
+Reports = dict[str, list[dict[str, Any]]]  # model -> the reports of its seeds
+
 
 class RunFailed(Exception):
-    """A training ended with the exit status ``args[1]``; ``args[0]`` is its message."""
+    """A run ended with the exit status ``args[1]``; ``args[0]`` is its message."""
 
 
-def parser():
+def parser() -> arguments.Parser:
+    """Return the parser of the options that ``npseq train`` does not have."""
     p = arguments.Parser(
-        prog="npseq compare",
+        prog=PROG,
         description="Train models side by side; every other option is one of npseq train.",
         epilog="example: npseq compare --models lstm,gru --seeds 2 --epochs 3",
     )
@@ -43,101 +52,120 @@ def parser():
         default=1,
         type=arguments.positive_int,
         metavar="N",
-        help="trainings at the same time; default: 1, which measures the seconds best",
+        help="number of parallel runs; default: 1, which gives the most reliable timings",
     )
     p.add_argument("--plot", metavar="FILE.png", help="draw the validation losses there (.png or .svg)")
-    p.add_argument("--output", metavar="FILE.json", help="write every training's report there")
+    p.add_argument("--output", metavar="FILE.json", help="write the report of every run there")
     return p
 
 
-def main(argv=None):
-    """``npseq compare``; -> exit status, that of a training which fails."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. Returns the exit status, that of the first run that fails."""
     p = parser()
-    args, training = p.parse_known_args(argv)
+    args, rest = p.parse_known_args(argv)
     try:
-        given = {word.split("=")[0] for word in training}
-        if taken := [name for name in OWN if name in given]:
-            raise ValueError(f"{taken[0]} given: npseq compare sets that itself; leave it out")
-        check = training_run.parser()
-        check.prog = p.prog
-        experiment.make_task(check.parse_args(training))  # a wrong option or file ends here, before anything is trained
+        training = _training_options(args, rest)
+        experiment.make_task(training)  # wrong options and files are reported here, before training starts
         if args.plot:
             plots.check(args.plot)
         for file in (args.plot, args.output):
             if file:
                 output.check_file(file)
-        if args.jobs > 1 and "--threads" not in given:
-            training = [*training, "--threads", "1"]
         reports = train_all(args.models, range(args.seeds), training, args.jobs)
         if args.output:
             with open(args.output, "w", encoding="utf-8") as file:
                 json.dump(reports, file, indent=1)
     except RunFailed as failure:
-        message, status = failure.args
+        message, exit_status = failure.args
         print(f"{p.prog}: {message}", file=sys.stderr)
-        return status
+        return exit_status
     except (OSError, ValueError) as error:
         p.error(str(error))
-    except KeyboardInterrupt:
-        print(f"{p.prog}: interrupted", file=sys.stderr)
-        return exit_status.INTERRUPTED
     print(comparison_of_models(reports))
     if args.plot:
         losses = {name: [losses_of(report) for report in runs] for name, runs in reports.items()}
         first = next(iter(reports.values()))[0]
         plots.curves(args.plot, losses, f"{first['data']}: validation loss by epoch", level=level_of(reports))
-    return exit_status.OK
+    return status.OK
 
 
-def train_all(models, seeds, training, jobs=1):
-    """model -> the reports of its seeds; a line for each training that is done goes to stderr.
+def _training_options(args, rest):
+    """The options of each run, but for model and seed."""
+    taken = [word for word in rest if word.split("=")[0].replace("_", "-") in OWN]
+    if taken:
+        raise ValueError(f"{taken[0].split('=')[0]} given: npseq compare sets this option itself; remove it")
+    p = training_run.parser()
+    p.prog = PROG
+    training = p.parse_args([*rest, "--quiet"])
+    if args.jobs > 1 and training.threads is None:
+        training.threads = 1
+    return training
+
+
+def train_all(models: Iterable[str], seeds: Iterable[int], training: argparse.Namespace, jobs: int = 1) -> Reports:
+    """Return the reports of each model's seeds; a line for each finished run goes to stderr.
+
+    Args:
+        models, seeds: to train, each model with each seed.
+        training: the other options of ``npseq train``.
+        jobs: number of parallel runs.
 
     Raises:
-        RunFailed: for the first training that does not end well.
+        RunFailed: for the first run that does not end well. KeyboardInterrupt: also if a run was interrupted.
     """
     wanted = [(model, seed) for model in models for seed in seeds]
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _leave_interrupts_to_the_parent) if jobs > 1 else None
-    reports = {model: [] for model in models}
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            submit = (
-                (lambda *run: pool.submit(train_one, *run).result) if pool else (lambda *run: lambda: train_one(*run))
-            )
-            runs = [submit(model, seed, training, os.path.join(folder, f"{model}_{seed}")) for model, seed in wanted]
-            for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
-                print(f"{number:3}/{len(wanted)}  {model}, seed {seed}", end="", file=sys.stderr, flush=True)
-                reports[model].append(report := run())
-                print(f": best epoch {report['best_epoch']}, {report['seconds']:.1f} s", file=sys.stderr, flush=True)
-        except BaseException:
-            print(file=sys.stderr)  # the line that was begun
-            for child in active_children() if pool else ():
-                child.terminate()
-            raise
-        finally:
-            if pool:
-                pool.shutdown(wait=True, cancel_futures=True)
+    reports: Reports = {model: [] for model, _ in wanted}
+    with tempfile.TemporaryDirectory() as folder, _runner(jobs) as start:
+        runs = [start(model, seed, training, os.path.join(folder, f"{model}_{seed}")) for model, seed in wanted]
+        for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
+            print(f"{number:3}/{len(wanted)}  {model}, seed {seed}", end="", file=sys.stderr, flush=True)
+            try:
+                report = run()
+            except BaseException:
+                print(file=sys.stderr)  # ends the line
+                raise
+            print(f": best epoch {report['best_epoch']}, {report['seconds']:.1f} s", file=sys.stderr, flush=True)
+            reports[model].append(report)
     return reports
 
 
-def _leave_interrupts_to_the_parent():
+@contextmanager
+def _runner(jobs: int) -> Iterator[Callable[..., Callable[[], dict[str, Any]]]]:
+    """A function that starts a run and returns one that gives its report: in processes if there are several jobs."""
+    if jobs == 1:
+        yield _later
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
+        try:
+            yield lambda *run: pool.submit(train_one, *run).result
+        except BaseException:
+            for child in active_children():
+                child.terminate()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _later(*run):
+    return lambda: train_one(*run)
+
+
+def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def train_one(model, seed, training, folder):
-    """One run of ``npseq train`` in this process, with its files in ``folder`` -> its report."""
-    os.mkdir(folder)
-    report = os.path.join(folder, "report.json")
-    with contextlib.redirect_stderr(io.StringIO()) as errors:
-        try:
-            status = training_run.main(
-                [*training, "--model", model, "--seed", str(seed), "--quiet", "--out-dir", folder, "--report", report]
-            )
-        except SystemExit as end:
-            status = end.code
-    if status == exit_status.INTERRUPTED:
+def train_one(model: str, seed: int, training: argparse.Namespace, folder: str) -> dict[str, Any]:
+    """Run ``npseq train`` in this process, with its files in ``folder``. Returns its report.
+
+    Raises:
+        RunFailed: if the run diverges or its options do not fit. KeyboardInterrupt: if it was interrupted.
+    """
+    args = argparse.Namespace(**{**vars(training), "model": model, "seed": seed, "out_dir": folder})
+    try:
+        outcome = training_run.train(args)
+    except Diverged as error:
+        raise RunFailed(f"{model}, seed {seed}: {error}: {error.advice}", status.DIVERGED) from None
+    except training_run.OptionsError as error:
+        raise RunFailed(f"{model}, seed {seed}: {error}", status.USAGE) from None
+    if outcome.status == status.INTERRUPTED or outcome.report is None:
         raise KeyboardInterrupt
-    if status:
-        message = errors.getvalue().strip().split(": ", 1)[-1].split("; no weights")[0].split("; the best")[0]
-        raise RunFailed(f"{model}, seed {seed}: {message}", status)
-    with open(report, encoding="utf-8") as file:
-        return json.load(file)
+    return outcome.report

@@ -1,6 +1,12 @@
-"""From the options of a command to its task, model, optimiser and schedule."""
+"""Build the task, model, optimiser and schedule from command-line options."""
+
+from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -8,31 +14,47 @@ from .. import data, optim, tasks
 from ..nn.losses import LOSSES
 from ..nn.model import Model
 from ..nn.registry import MODELS
-from ..tasks import features
+from ..training import resume
+from ..training.fit import Progress
 from . import arguments, progress
 
-ADDING, SEQUENCES = "adding", data.SHIPPED_SEQUENCES
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
+# Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
+# write: a training-state file may come from an untrusted source.
+FREE = {"epochs", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot"}
+
+models = arguments.one_of_several(MODELS, "models")
 
 
-def models(text):
-    """The type of an option that takes a comma-separated list of models."""
-    chosen = list(dict.fromkeys(map(arguments.name, arguments.names(text))))
-    if not chosen or not set(chosen) <= set(MODELS):
-        raise argparse.ArgumentTypeError(f"{text!r} given, names of {', '.join(MODELS)} expected, with commas between")
-    return chosen
+@dataclass
+class Experiment:
+    """Everything that a training needs: ``fit(model, task, optimizer, …)``.
+
+    optimizer and schedule: None for L-BFGS. fingerprint: of the data, None where nobody asks for it. progress: of the
+    run that is resumed, or None.
+    """
+
+    task: Any
+    model: Model
+    optimizer: optim.Optimizer | None
+    schedule: optim.Schedule | None
+    rng: np.random.Generator
+    fingerprint: str | None
+    progress: Progress | None
 
 
-def add_data_options(p, default="metro_traffic"):
+def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic") -> None:
+    """Add the options that say what is learned from which data."""
     d = p.add_argument_group("data and task")
+    known = ", ".join([*data.SHIPPED, *data.SHIPPED_SEQUENCES, tasks.Adding.name])
     d.add_argument(
         "--data",
         default=default,
         metavar="NAME|FILE",
-        help=f"a file (.csv, .npy, .npz), or {', '.join([*data.SHIPPED, *SEQUENCES, ADDING])}; default: {default}",
+        help=f"a file (.csv, .npy, .npz), or {known}; default: {default}",
     )
     d.add_argument("--target", type=arguments.names, metavar="COLUMNS", help="to forecast; default: the first column")
-    d.add_argument("--time", metavar="COLUMN", help="of dates; default: the first column that holds them")
+    d.add_argument("--time", metavar="COLUMN", help="time column; default: the first column with dates")
     d.add_argument("--inputs", type=arguments.names, metavar="COLUMNS", help="other columns that the model sees")
     d.add_argument(
         "--window", default=12, type=arguments.positive_int, metavar="N", help="rows that the model sees; default: 12"
@@ -45,8 +67,8 @@ def add_data_options(p, default="metro_traffic"):
         default=None,
         type=arguments.lags,
         metavar="N,N",
-        help="also show the values so many rows "
-        "before; none for none; default: the season that the training rows show, and the day within it",
+        help="additional inputs: the values this many rows earlier, comma-separated; none disables them; default: the "
+        "season detected in the training rows, and the day within it",
     )
     d.add_argument(
         "--scale", default="standard", choices=["standard", "none"], help="default: standard, by the training rows"
@@ -58,7 +80,8 @@ def add_data_options(p, default="metro_traffic"):
     )
 
 
-def add_model_options(p):
+def add_model_options(p: argparse.ArgumentParser) -> None:
+    """Add the options of the recurrent layers."""
     m = p.add_argument_group("model")
     m.add_argument("--num-layers", default=1, type=arguments.positive_int, metavar="N", help="default: 1")
     m.add_argument("--bidirectional", action="store_true", help="also run from the last row to the first")
@@ -71,11 +94,12 @@ def add_model_options(p):
         default=None,
         type=arguments.finite,
         metavar="B",
-        help="of the LSTM's forget gate, at the start",
+        help="initial bias of the LSTM's forget gate",
     )
 
 
-def add_training_options(p):
+def add_training_options(p: argparse.ArgumentParser) -> None:
+    """Add the options of the optimisation."""
     t = p.add_argument_group("training")
     t.add_argument("--batch-size", default=16, type=arguments.positive_int, metavar="N", help="default: 16")
     t.add_argument(
@@ -86,7 +110,7 @@ def add_training_options(p):
         default="adam",
         type=arguments.name,
         choices=OPTIMIZERS,
-        help="default: adam; lbfgs takes all examples at once, an iteration an epoch",
+        help="default: adam; lbfgs takes all examples at once, one iteration per epoch",
     )
     t.add_argument(
         "--weight-decay", default=None, type=arguments.not_negative, metavar="D", help="default: the optimiser's own"
@@ -117,68 +141,115 @@ def add_training_options(p):
     )
     t.add_argument("--seed", default=0, type=arguments.natural, metavar="N", help="default: 0")
     t.add_argument("--dtype", default="float32", choices=["float32", "float64"], help="default: float32")
-    t.add_argument("--threads", default=None, type=arguments.positive_int, metavar="N", help="default: as many as pay")
+    t.add_argument(
+        "--threads", default=None, type=arguments.positive_int, metavar="N", help="default: chosen automatically"
+    )
 
 
-def make_task(args):
-    """The task that the options describe.
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that must not change between runs, and the number of epochs."""
+    return {name: value for name, value in vars(args).items() if name not in FREE or name == "epochs"}
+
+
+def settle_options(
+    parser: arguments.Parser, args: argparse.Namespace, given: Mapping[str, Any], state: resume.TrainingState
+) -> None:
+    """Take every option that was not given from the run that is resumed; its weights stay in the same folder.
+
+    Args:
+        parser: of the command. args: all options, with defaults; changed in place.
+        given: name and value of the options given on the command line.
+        state: the training-state file.
 
     Raises:
-        DataError: for data, columns or windows that are none.
+        ValueError: for an option given with another value than the run was begun with, naming both; for a file whose
+            options this command does not take.
     """
-    classify = args.data in SEQUENCES or args.sequence is not None or args.label is not None
-    if args.data == ADDING:
+    saved = {name: value for name, value in state.settings.items() if name not in FREE or name == "epochs"}
+    try:
+        known = vars(parser.parse_values(saved))
+    except arguments.UsageError as error:
+        raise ValueError(f"{state.path} cannot be resumed from: its options are invalid: {error}") from None
+    for name, value in saved.items():
+        if name not in known or known[name] != value:
+            raise ValueError(f"{state.path} cannot be resumed from: its option {name[:40]} is invalid")
+        if name not in given:
+            setattr(args, name, value)
+        elif name not in FREE and given[name] != value:
+            raise ValueError(
+                f"{arguments.option(name)} {given[name]} given, but {state.path} was begun with "
+                f"{arguments.option(name)} {value}: leave it out, or begin anew without --resume"
+            )
+    if "out_dir" not in given:
+        args.out_dir = os.path.dirname(state.path) or "."
+    args.checkpoint = True  # a resumed run keeps writing checkpoints
+
+
+def build(args: argparse.Namespace, state: resume.TrainingState | None = None, hash_data: bool = False) -> Experiment:
+    """Build the experiment that the options describe.
+
+    Args:
+        args: the options.
+        state: of the run that is resumed, or None.
+        hash_data: compute the fingerprint of the data even if the run is not resumed.
+
+    Raises:
+        ValueError, OSError: for options, data or a training-state file that do not fit.
+    """
+    if args.checkpoint and args.optimizer == "lbfgs":
+        raise ValueError("--optimizer lbfgs cannot be resumed: leave out --checkpoint and --resume")
+    task = make_task(args)
+    rng = np.random.default_rng(args.seed)
+    model = make_model(args, task, rng)
+    optimizer = make_optimizer(args, model)
+    schedule = make_schedule(args, -(-len(task.parts["train"]) // args.batch_size))
+    fingerprint = task.fingerprint() if args.checkpoint or state or hash_data else None
+    done = None
+    if state is not None:
+        done = resume.restore(state, settings(args), model, optimizer, schedule, rng, fingerprint)
+    return Experiment(task, model, optimizer, schedule, rng, fingerprint, done)
+
+
+def make_task(args: argparse.Namespace) -> Any:
+    """Return the task that the options describe.
+
+    Raises:
+        DataError: if the data, a column or the window is invalid.
+    """
+    if args.data == tasks.Adding.name:
         if args.length < 2:
             raise data.DataError(f"--length {args.length} given; at least 2 expected: one marked value in each half")
         return tasks.Adding(args.length, seed=args.seed)
-    if not classify:
-        quiet = getattr(args, "quiet", False)
-        table = data.load(args.data, args.time, on_progress=None if quiet else progress.reading())
-        task = tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, args.lags or (), args.scale)
-        lags = seasonal_lags(task) if args.lags is None else ()
-        if not lags:
-            return task
-        return tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, lags, args.scale)
-    if args.data not in SEQUENCES and (args.sequence is None or args.label is None):
+    if args.data in data.SHIPPED_SEQUENCES or args.sequence is not None or args.label is not None:
+        return _classification(args)
+    table = data.load(args.data, args.time, on_progress=None if getattr(args, "quiet", False) else progress.reading())
+    lags = "auto" if args.lags is None else args.lags
+    return tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, lags, args.scale)
+
+
+def _classification(args):
+    if args.data not in data.SHIPPED_SEQUENCES and (args.sequence is None or args.label is None):
         raise data.DataError(
             "to classify sequences both are needed: --sequence COLUMN (which rows belong together) "
             "and --label COLUMN (their class)"
         )
     names = {name: value for name, value in (("sequence", args.sequence), ("label", args.label)) if value is not None}
-    return tasks.Classification(
-        *data.load_sequences(args.data, inputs=args.inputs, time=args.time, **names), seed=args.seed
-    )
+    parts = data.load_sequences(args.data, inputs=args.inputs, time=args.time, **names)
+    return tasks.Classification(*parts, seed=args.seed)
 
 
-def seasonal_lags(task):
-    """The lags that are shown by default: the season that the training rows have, and the day where that is a part of
-    it. Only those that are known at every step of the horizon, and none where they would cost a tenth of the training
-    part."""
-    season, step = task.season, task.table.step
-    if not season:
-        return ()
-    day = features.DAY // step if step and features.DAY % step == 0 else season
-    lags = [
-        lag for lag in ([day, season] if 1 < day < season and season % day == 0 else [season]) if lag >= task.horizon
-    ]
-    return tuple(lags) if lags and max(lags) <= 0.1 * task.train_end else ()
+def make_model(args: argparse.Namespace, task: Any, rng: np.random.Generator) -> Model:
+    """Return the model that the options describe.
 
-
-def make_model(args, task, rng):
-    """Raises ValueError for options that the model does not have."""
+    Raises:
+        ValueError: for options that the model does not have.
+    """
     if args.loss is not None and task.loss == "cross_entropy":
         raise ValueError(f"--loss {args.loss} given for a task of classes; cross entropy is the loss there")
     if args.dropout and args.num_layers == 1:
         raise ValueError(
             f"--dropout {args.dropout:g} acts between layers: give --num-layers 2 or more, or --recurrent-dropout"
         )
-    chosen = {
-        name: getattr(args, name)
-        for name, default in dict(
-            num_layers=1, bidirectional=False, dropout=0.0, recurrent_dropout=0.0, forget_bias=None
-        ).items()
-        if getattr(args, name) != default
-    }
     return Model(
         args.model,
         task.input_size,
@@ -189,30 +260,37 @@ def make_model(args, task, rng):
         rng=rng,
         scaling=task.scaling(),
         threads=args.threads,
-        **chosen,
+        **_changed(args, num_layers=1, bidirectional=False, dropout=0.0, recurrent_dropout=0.0, forget_bias=None),
     )
 
 
-def make_optimizer(args, model):
-    """None for lbfgs, which is a function around SciPy's. Raises ValueError for options that it does not read."""
+def make_optimizer(args: argparse.Namespace, model: Model) -> optim.Optimizer | None:
+    """Return the optimiser; None for lbfgs, which is a function around SciPy's.
+
+    Raises:
+        ValueError: for options that lbfgs does not use.
+    """
     if args.optimizer == "lbfgs":
-        idle = [
-            name
-            for name, default in dict(
-                schedule="constant", warmup=0, dropout=0.0, recurrent_dropout=0.0, weight_decay=None
-            ).items()
-            if getattr(args, name) != default
-        ]
-        if idle:
-            raise ValueError(f"--{idle[0].replace('_', '-')} does nothing with --optimizer lbfgs: leave it out")
+        unused = _changed(args, schedule="constant", warmup=0, dropout=0.0, recurrent_dropout=0.0, weight_decay=None)
+        for name in unused:
+            raise ValueError(f"{arguments.option(name)} does nothing with --optimizer lbfgs: leave it out")
         return None
     decay = {} if args.weight_decay is None else {"weight_decay": args.weight_decay}
     return optim.OPTIMIZERS[args.optimizer](model.theta, lr=args.lr, **decay)
 
 
-def make_schedule(args, steps_per_epoch):
-    """Raises ValueError for a warm-up that is longer than the training."""
+def make_schedule(args: argparse.Namespace, steps_per_epoch: int) -> optim.Schedule:
+    """Return the learning-rate schedule.
+
+    Raises:
+        ValueError: for a warm-up that is longer than the training.
+    """
     more = {"patience": 2} if args.schedule == "plateau" else {}  # torch's 10 would never act in ten epochs
     return optim.make_schedule(
         args.schedule, args.lr, args.epochs * steps_per_epoch, steps_per_epoch, args.warmup, **more
     )
+
+
+def _changed(args, **defaults):
+    """The options that differ from their defaults."""
+    return {name: getattr(args, name) for name, default in defaults.items() if getattr(args, name) != default}

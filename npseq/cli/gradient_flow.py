@@ -3,7 +3,7 @@
 import csv
 import sys
 
-from .. import optim, status
+from .. import optim, status, tasks
 from ..explain.gradient_flow import OPEN, SHUT, measure
 from ..fused import blas
 from ..nn.model import Model
@@ -41,7 +41,7 @@ def parser():
         help="also show recurrent weights that are so many times as large; default: 4",
     )
     p.add_argument("--seed", default=0, type=arguments.natural, metavar="N", help="default: 0")
-    experiment.add_data_options(p, default=experiment.ADDING)
+    experiment.add_data_options(p, default=tasks.Adding.name)
     p.add_argument("--output", metavar="FILE.csv", help="write the numbers there")
     p.add_argument("--plot", metavar="FILE.png", help="draw the picture there (.png or .svg)")
     return p
@@ -83,9 +83,6 @@ def main(argv=None):
         return status.DIVERGED
     except (OSError, ValueError) as error:
         p.error(str(error))
-    except KeyboardInterrupt:
-        print(f"{p.prog}: interrupted", file=sys.stderr)
-        return status.INTERRUPTED
     print("\n".join([*flow_picture(flows), "", *saturation_table(flows)]))
     if args.output:
         write(args.output, flows)
@@ -97,7 +94,7 @@ def main(argv=None):
 def train(model, task, args, name):
     """Adam, clipping at 1 as in ``npseq train``, and batches of 32."""
     steps = args.epochs * -(-len(task.parts["train"]) // 32)
-    bar = iter(progress.progress(range(steps), f"training {name}"))
+    bar = iter(progress.bar(f"training {name}")(range(steps)))
     done = fit(
         model,
         task,

@@ -1,5 +1,8 @@
-"""``npseq train``: one training from its options to its report."""
+"""``npseq train``: one training in six steps, from its options to its report."""
 
+from __future__ import annotations
+
+import argparse
 import contextlib
 import csv
 import io
@@ -8,6 +11,9 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,17 +23,21 @@ from ..formats import model_file
 from ..fused import blas
 from ..nn.registry import MODELS
 from ..tasks import intervals
+from ..tasks.recipe import Trained
 from ..training import mpi, resume
-from ..training.fit import Diverged, fit, fit_lbfgs
-from ..training.scoring import outputs
+from ..training.fit import Diverged, Progress, fit, fit_lbfgs
 from . import arguments, experiment, output, plots
 from .progress import EpochBar
 from .tables import comparison, confusion_table
 
+PROG = "npseq train"
+PLOT_ROWS = 336  # of the test part's end
 
-def parser():
+
+def parser() -> arguments.Parser:
+    """Return the parser of the documented command."""
     p = arguments.Parser(
-        prog="npseq train",
+        prog=PROG,
         description="Train a recurrent network and keep its best weights.",
         epilog="example: npseq train --model lstm --epochs 10",
     )
@@ -39,189 +49,259 @@ def parser():
     experiment.add_model_options(p)
     experiment.add_training_options(p)
     o = p.add_argument_group("output")
-    o.add_argument("--out-dir", default=".", metavar="FOLDER", help="for the weights; default: the current folder")
+    o.add_argument(
+        "--out-dir",
+        default=".",
+        metavar="FOLDER",
+        help="for the weights; default: the current folder, with --resume that of the resumed file",
+    )
     o.add_argument("--report", metavar="FILE.json", help="write the results there")
     o.add_argument("--history", metavar="FILE.csv", help="write each epoch's losses there")
     o.add_argument(
         "--plot",
         metavar="FILE.png",
-        help="draw the forecast of the test part's end, or the table of answers (.png or .svg)",
+        help="draw the forecast of the test part's end, or the confusion matrix (.png or .svg)",
     )
-    o.add_argument("--checkpoint", action="store_true", help="write rnn_MODEL_last.pth each epoch, to go on from")
-    o.add_argument("--resume", metavar="FILE.pth", help="go on from a file of --checkpoint")
+    o.add_argument(
+        "--checkpoint", action="store_true", help="save the training state to rnn_MODEL_last.pth after each epoch"
+    )
+    o.add_argument("--resume", metavar="FILE.pth", help="resume from a file written with --checkpoint")
     o.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return p
 
 
-def main(argv=None):
-    """Run the command; -> exit status (0 done, 2 usage or data, 3 diverged, 130 interrupted)."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        The exit status: 0 done, 2 usage or data (as SystemExit), 3 diverged, 130 interrupted.
+    """
     try:
         ranks = mpi.find()
     except mpi.ParallelError as error:
         parser().error(str(error))
-    if ranks is None:
-        return run(argv)
     try:
-        return run(argv, ranks)
-    except Exception as error:  # the others wait for this process: end them too
-        ranks.abort(parser().prog, error)
+        return _run(argv, ranks)
+    except Exception as error:
+        ranks.abort(PROG, error)
 
 
-def run(argv, ranks=None):
-    """The command in this process; ``ranks`` are those that it shares the work with (``parallel.py``). Only the first
-    of them prints and writes."""
-    started = time.perf_counter()
-    p, root = parser(), ranks is None or ranks.rank == 0
+def _run(argv, ranks):
+    """Read the options, train, and say how it ended; only the first process prints."""
+    started, p = time.perf_counter(), parser()
     with contextlib.ExitStack() as silence:
-        if not root:  # every process finds the same mistakes in the options
+        if not ranks.root:  # every process finds the same mistakes in the options
             for redirect in contextlib.redirect_stdout, contextlib.redirect_stderr:
                 silence.enter_context(redirect(io.StringIO()))
-        args = p.parse_args(argv)
-    args.quiet = args.quiet or not root
-    problem = None
+        args, given = p.parse_args(argv), p.given(argv)
+    args.quiet = args.quiet or not ranks.root
     try:
-        last = None
-        if args.resume:
-            last = resume.read(args.resume)
-            resume.settle_options(args, arguments.given(parser(), argv), last, args.resume)
-            args.checkpoint = True  # a run that was to be continued goes on being so
-        if (args.checkpoint or args.resume) and args.optimizer == "lbfgs":
-            raise ValueError("--optimizer lbfgs cannot be continued: leave out --checkpoint and --resume")
-        task = experiment.make_task(args)
-        rng = np.random.default_rng(args.seed)
-        model = experiment.make_model(args, task, rng)
-        optimizer = experiment.make_optimizer(args, model)
-        schedule = experiment.make_schedule(args, -(-len(task.parts["train"]) // args.batch_size))
-        fingerprint = task.fingerprint() if args.checkpoint or last or ranks else None
-        progress = last and resume.restore(last, args, model, optimizer, schedule, rng, fingerprint, args.resume)
-        if args.plot:
-            plots.check(args.plot)
-        for file in (args.report, args.history, args.plot, os.path.join(args.out_dir, f"rnn_{args.model}_best.pth")):
-            if file and root:
-                output.check_file(file)
-    except (OSError, ValueError) as error:
-        problem = str(error)
-    except MemoryError:
-        problem = f"the model or the data are too large for this machine's memory (--hidden-size {args.hidden_size})"
-    try:
-        if ranks:
-            ranks.agree(problem)
-            ranks.compare("options", resume.settings(args))
-            ranks.compare("data", fingerprint)
-            ranks.check_parameters(model)
-        elif problem:
-            raise ValueError(problem)
-    except (mpi.ParallelError, ValueError) as error:
-        if root:
+        return train(args, given, ranks, started).status
+    except (mpi.ParallelError, OptionsError) as error:
+        if ranks.root:
             p.error(str(error))
         return status.USAGE
+    except Diverged as error:
+        if ranks.root:
+            print(f"{PROG}: {error}: {error.advice}; {error.kept}", file=sys.stderr)
+        return status.DIVERGED
 
-    say = (lambda *words: None) if args.quiet else lambda *words: print(*words, flush=True)
-    say(f"model       {args.model}, hidden size {args.hidden_size}, {model.theta.size:,} parameters, {args.dtype}")
-    for line in task.describe():
-        say(line)
-    if ranks:
-        say(f"processes   {ranks.size} (MPI), each with its share of every batch of {args.batch_size}")
-    if progress:
-        say(f"continued   from {args.resume}, after epoch {progress.epoch}")
 
-    path, last_path = (
-        os.path.normpath(os.path.join(args.out_dir, f"rnn_{args.model}_{which}.pth")) for which in ("best", "last")
-    )
-    bar = EpochBar(args.epochs, quiet=args.quiet)
+class OptionsError(ValueError):
+    """The options or the data do not describe a training; the message is one line."""
 
-    written = []  # what this run has written; an older run's file may stand there
 
-    def save_best(progress, **more):
-        columns = {name: getattr(args, name) for name in ("time", "sequence", "label") if getattr(args, name)}
-        model_file.save_model(
-            path,
-            model,
-            {"recipe": task.recipe(), "columns": columns, "seed": args.seed, "best_epoch": progress.best_epoch, **more},
+@dataclass
+class Outcome:
+    """How a training ended: the exit status, and the report if the weights were scored."""
+
+    status: int
+    report: dict[str, Any] | None = None
+
+
+def train(
+    args: argparse.Namespace,
+    given: Mapping[str, Any] | None = None,
+    ranks: mpi.OneProcess | mpi.Ranks | None = None,
+    started: float | None = None,
+) -> Outcome:
+    """Train as the options say, and write the files that they name.
+
+    Args:
+        args: all options of ``parser``.
+        given: those that were typed, for ``--resume``.
+        ranks: the processes that share the work.
+        started: ``time.perf_counter()`` at the start of the command.
+
+    Raises:
+        OptionsError, ParallelError: for options or data that do not fit; nothing was written.
+        Diverged: with ``advice``, what to try, and ``kept``, which weights are kept.
+    """
+    run = _Run(args, ranks or mpi.OneProcess(), time.perf_counter() if started is None else started)
+    problem = run.build(given or {})
+    run.agree(problem)
+    progress = run.fit()
+    if not progress.best_epoch:  # interrupted before the first epoch was done
+        return Outcome(status.INTERRUPTED)
+    predictions, results, baselines = run.score(progress)
+    report = run.report(progress, predictions, results, baselines)
+    return Outcome(status.INTERRUPTED if progress.interrupted else status.OK, report)
+
+
+class _Run:
+    """One training: the state that the steps share."""
+
+    def __init__(self, args, ranks, started):
+        self.args, self.ranks, self.started = args, ranks, started
+        self.threads = args.threads or 1  # of BLAS; the optimized layers split wide batches themselves
+        self.written = False  # True once this run has written the best file: an older run may have left one
+
+    def say(self, text: str) -> None:
+        """Print, unless told to be quiet."""
+        if not self.args.quiet:
+            print(text, flush=True)
+
+    def path(self, which: str) -> str:
+        """Return the path of the best or the last file."""
+        return os.path.normpath(os.path.join(self.args.out_dir, f"rnn_{self.args.model}_{which}.pth"))
+
+    def build(self, given: Mapping[str, Any]) -> str | None:
+        """Build the experiment, and check the files to write. Returns the problem, or None."""
+        args = self.args
+        try:
+            state = None
+            if args.resume:
+                state = resume.read(args.resume)
+                experiment.settle_options(parser(), args, given, state)
+            self.experiment = experiment.build(args, state, hash_data=self.ranks.size > 1)
+            if args.plot:
+                plots.check(args.plot)
+            for file in (args.report, args.history, args.plot, self.path("best")):
+                if file and self.ranks.root:
+                    output.check_file(file)
+        except (OSError, ValueError) as error:
+            return str(error)
+        except MemoryError:
+            return f"the model or the data are too large for this machine's memory (--hidden-size {args.hidden_size})"
+        return None
+
+    def agree(self, problem: str | None) -> None:
+        """Continue only if no process has a problem, and all have the same options, data and parameters."""
+        try:
+            self.ranks.agree(problem)
+        except mpi.ParallelError as error:
+            raise OptionsError(str(error)) from None
+        self.ranks.compare("options", experiment.settings(self.args))
+        self.ranks.compare("data", self.experiment.fingerprint)
+        self.ranks.check_parameters(self.experiment.model)
+
+    def fit(self) -> Progress:
+        """Train, and write the best weights and the history as they come."""
+        args, e = self.args, self.experiment
+        self.say(
+            f"model       {args.model}, hidden size {args.hidden_size}, {e.model.theta.size:,} parameters, {args.dtype}"
         )
-        written.append(path)
+        for line in e.task.describe():
+            self.say(line)
+        if self.ranks.size > 1:
+            self.say(f"processes   {self.ranks.size} (MPI), each with its share of every batch of {args.batch_size}")
+        if e.progress:
+            self.say(f"continued   from {args.resume}, after epoch {e.progress.epoch}")
+        self.bar = EpochBar(args.epochs, quiet=args.quiet)
+        options = {"epochs": args.epochs, "patience": args.patience, "on_epoch": self.on_epoch}
+        try:
+            with blas.limited(self.threads), self.ranks.shared(e.model, e.task) as (model, task):
+                if e.optimizer is None:
+                    progress = fit_lbfgs(model, task, **options)
+                else:
+                    progress = fit(
+                        model,
+                        task,
+                        e.optimizer,
+                        batch_size=args.batch_size,
+                        clip=args.clip,
+                        rng=e.rng,
+                        schedule=e.schedule,
+                        progress=e.progress,
+                        on_step=self.bar.step,
+                        **options,
+                    )
+        except Diverged as error:
+            error.advice = f"try a smaller --lr (now {args.lr:g}) or --clip (now {args.clip:g})"
+            if self.written:
+                error.kept = f"the best weights so far are in {self.path('best')}"
+            raise
+        finally:
+            self.bar.close()
+        if progress.interrupted:
+            before = "" if progress.best_epoch else " before the first epoch was done: no weights were written"
+            self.say(f"interrupted{before}")
+        return progress
 
-    def on_epoch(progress, improved):
-        if ranks:
-            ranks.check_parameters(model)
-        if not root:
+    def on_epoch(self, progress: Progress, improved: bool) -> None:
+        """Print and write what an epoch has changed."""
+        args, e, row = self.args, self.experiment, progress.history[-1]
+        self.ranks.check_parameters(e.model)
+        if not self.ranks.root:
             return
-        row = progress.history[-1]
-        bar.line(
+        self.bar.line(
             f"epoch {row['epoch']:{len(str(args.epochs))}}/{args.epochs}  train {row['train_loss']:.5f}  "
             f"validation {row['validation_loss']:.5f}  {row['seconds']:.1f} s{'  *' if improved else ''}"
         )
         if improved:
-            save_best(progress)
+            self.save_best(progress)
         if args.checkpoint:
-            resume.save(last_path, args, model, optimizer, schedule, rng, progress, fingerprint)
+            resume.save(
+                self.path("last"),
+                experiment.settings(args),
+                e.model,
+                e.optimizer,
+                e.schedule,
+                e.rng,
+                progress,
+                e.fingerprint,
+            )
         if args.history:
             _write_history(args.history, progress.history)
 
-    thread_count = args.threads or 1  # of BLAS; the optimized layers split wide batches themselves
-    learner, examples = model, task
-    if ranks:
-        examples = mpi.SharedTask(task, ranks)
-        learner = mpi.SharedModel(model, examples, ranks)
-    try:
-        with blas.limited(thread_count):
-            if optimizer is None:
-                progress = fit_lbfgs(learner, examples, epochs=args.epochs, patience=args.patience, on_epoch=on_epoch)
-            else:
-                progress = fit(
-                    learner,
-                    examples,
-                    optimizer,
-                    epochs=args.epochs,
-                    batch_size=args.batch_size,
-                    clip=args.clip,
-                    rng=rng,
-                    schedule=schedule,
-                    patience=args.patience,
-                    progress=progress,
-                    on_step=bar.step,
-                    on_epoch=on_epoch,
-                )
-    except Diverged as error:
-        bar.close()
-        kept = f"the best weights so far are in {path}" if written else "no weights were written"
-        if root:
-            print(
-                f"{p.prog}: {error}: try a smaller --lr (now {args.lr:g}) or --clip (now {args.clip:g}); {kept}",
-                file=sys.stderr,
-            )
-        return status.DIVERGED
-    bar.close()
-    if progress.interrupted:
-        say(
-            "interrupted" + ("" if progress.best_epoch else " before the first epoch was done: no weights were written")
-        )
-        if not progress.best_epoch:
-            return status.INTERRUPTED
+    def save_best(self, progress: Progress, **quantiles: np.ndarray) -> None:
+        """Write the best weights, with what is needed to use them on new data."""
+        args, e = self.args, self.experiment
+        columns = {name: getattr(args, name) for name in ("time", "sequence", "label") if getattr(args, name)}
+        trained = Trained(e.task.recipe(), columns, args.seed, progress.best_epoch, **quantiles)
+        model_file.save_model(self.path("best"), e.model, trained.to_json())
+        self.written = True
 
-    test = task.parts["test"]
-    with blas.limited(thread_count):
-        if root:
-            # a forecast's file also has what intervals are made of; a file of another run may stand there
-            save_best(progress, **(intervals.residual_quantiles(model, task) if task.kind == "forecast" else {}))
-            model = model_file.load_model(path)  # what was kept is what is tested
-            baselines = task.baselines()
-        predictions = ranks.predict(model, task, test) if ranks else outputs(model, task, test)
-    if not root:
-        return status.OK
-    results = task.metrics(predictions, test)
-    seconds = time.perf_counter() - started
-    say(f"\nbest epoch {progress.best_epoch}, kept in {path}; {seconds:.1f} s in all\n")
-    say(comparison(args.model, results, baselines))
-    if "confusion" in results:
-        say(confusion_table(results, task.classes))
-    if args.plot:
-        _draw(args, task, predictions, results, progress)
-    if args.report:
+    def score(self, progress: Progress) -> tuple[np.ndarray, dict[str, Any] | None, dict[str, Any] | None]:
+        """Score the saved weights on the test part. Returns the predictions, their metrics and the baselines'."""
+        task, model, baselines = self.experiment.task, self.experiment.model, None
+        with blas.limited(self.threads):
+            if self.ranks.root:
+                # prediction intervals need residuals; the file of an earlier run may have the same name
+                found = intervals.residual_quantiles(model, task) if task.kind == "forecast" else {}
+                self.save_best(progress, **found)
+                model = model_file.load_model(self.path("best"))  # evaluate exactly the weights that were saved
+                baselines = task.baselines()
+            predictions = self.ranks.predict(model, task, task.parts["test"])
+        results = task.metrics(predictions, task.parts["test"]) if self.ranks.root else None
+        return predictions, results, baselines
+
+    def report(self, progress, predictions, results, baselines) -> dict[str, Any] | None:
+        """Print the table, and write the picture and the report. Returns the report."""
+        if not self.ranks.root:
+            return None
+        args, task = self.args, self.experiment.task
+        seconds = time.perf_counter() - self.started
+        self.say(f"\nbest epoch {progress.best_epoch}, kept in {self.path('best')}; {seconds:.1f} s in all\n")
+        self.say(comparison(args.model, results, baselines))
+        if "confusion" in results:
+            self.say(confusion_table(results, task.classes))
+        if args.plot:
+            _draw(args, task, predictions, results, progress)
         report = {
             "model": args.model,
             "data": task.name,
-            "parameters": int(model.theta.size),
+            "parameters": int(self.experiment.model.theta.size),
             "epochs_run": progress.epoch,
             "best_epoch": progress.best_epoch,
             "seconds": seconds,
@@ -231,21 +311,22 @@ def run(argv, ranks=None):
             "history": progress.history,
             "versions": {"npseq": __version__, "numpy": np.__version__, "python": platform.python_version()},
         }
-        with open(args.report, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1)
-    return status.INTERRUPTED if progress.interrupted else status.OK
+        if args.report:
+            with open(args.report, "w", encoding="utf-8") as file:
+                json.dump(report, file, indent=1)
+        return report
 
 
-def _draw(args, task, predictions, results, progress, rows=336):
-    """The end of the test part beside its forecast; the table of answers; or, for the adding problem, the losses."""
+def _draw(args, task, predictions, results, progress):
+    """Draw the end of the test part beside its forecast; the confusion matrix; or, for the adding problem, the losses."""
     if task.kind == "forecast":
-        test = task.parts["test"][-rows:]
+        test = task.parts["test"][-PLOT_ROWS:]
         x = test if task.table.times is None else task.table.times[test]
         plots.forecast(
             args.plot,
             x,
             task.values[test, 0],
-            predictions[-rows:, 0],
+            predictions[-PLOT_ROWS:, 0],
             task.target_columns[0],
             f"{task.name}: {args.model} on the test part, the first row ahead",
         )

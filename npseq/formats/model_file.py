@@ -1,69 +1,127 @@
-"""Models in weights files."""
+"""Models in weights files: a ``.pth`` of torch's, with what is needed to make the model again beside the weights."""
+
+from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from ..nn.layers import RNN, from_state_dict
+from ..nn.losses import LOSSES
 from ..nn.model import Model
+from ..nn.registry import MODELS
+from ..nn.scaling import Scaling
+from . import schema
 from .checkpoint import load, save
 from .unpickler import CheckpointError
 
-# ---- models ----
+VERSION = 1  # of npseq's own record in a weights file
+
+# The arguments of a Model. Sizes are compared with the arrays besides: a file may claim any.
+CONFIG = {
+    "kind": schema.one_of(MODELS),
+    "loss": schema.one_of(LOSSES),
+    "input_size": schema.COUNT,
+    "hidden_size": schema.COUNT,
+    "output_size": schema.COUNT,
+    "num_layers": schema.missing(schema.COUNT, 1),
+    "bias": schema.missing(schema.BOOLEAN, True),
+    "bidirectional": schema.missing(schema.BOOLEAN, False),
+    "dropout": schema.missing(schema.PROBABILITY, 0.0),
+    "proj_size": schema.missing(schema.NATURAL, 0),
+    "recurrent_dropout": schema.missing(schema.PROBABILITY, 0.0),
+    "learn_initial_state": schema.missing(schema.BOOLEAN, False),
+    "forget_bias": schema.optional(schema.NUMBER),
+    "recurrent_init": schema.missing(schema.one_of(("uniform", "orthogonal")), "uniform"),
+    "nonlinearity": schema.missing(schema.one_of(("tanh", "relu")), "tanh"),
+    "checkpoint_every": schema.Field(
+        lambda k: k is None or k == "sqrt" or schema.COUNT.fits(k), "a whole number, 'sqrt' or null", None
+    ),
+}
 
 
-def save_model(path, model, metadata=None):
-    """Write a ``Model``'s weights in torch's sense, with what is needed to make it again beside them.
+def save_model(path: str | os.PathLike[str], model: Model, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write a ``Model``: its weights in torch's convention, and beside them what is needed to make it again.
 
-    ``metadata``: a further dict for JSON, in the file and in ``model.metadata`` after loading. Errors as ``save``.
-    """
-    scaling = model.scaling and {name: np.asarray(values).tolist() for name, values in model.scaling.items()}
-    save(path, model.state_dict(), {"npseq": 1, "config": model.config, "scaling": scaling, **(metadata or {})})
-
-
-def load_model(path, nonlinearity="tanh"):
-    """The ``Model`` of a weights file. ``.metadata`` has what ``save_model`` was given, or is None.
-
-    A file that torch alone has written opens too, when it holds one recurrent layer and one linear layer that reads its
-    hidden state, whatever their names; kind and sizes are seen in the shapes, but the nonlinearity of an RNN is not.
+    Args:
+        path: of the file.
+        model: to write.
+        metadata: further entries for JSON, which ``model.metadata`` has after loading.
 
     Raises:
-        CheckpointError: for a file that cannot be read, or that holds no such model.
+        ValueError: for a model that could not be made again from its kind: its layer or its cell is another one.
+        TypeError, OSError: as ``checkpoint.save``.
+    """
+    _check_nameable(model)
+    save(path, model.state_dict(), {**describe(model), **(metadata or {})})
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """Return the entries of a weights file that make the model again, for JSON."""
+    scaling = None if model.scaling is None else model.scaling.to_json()
+    return {"npseq": VERSION, "config": model.config, "scaling": scaling}
+
+
+def _check_nameable(model):
+    layer_class = MODELS.get(model.kind)
+    own = vars(model.rnn).get("cell", layer_class.cell if layer_class else None)
+    if layer_class is None or type(model.rnn) is not layer_class or own is not _cell_of(layer_class, model.rnn):
+        raise ValueError(
+            f"the model cannot be saved: {model.kind!r} names another layer or cell than "
+            f"{type(model.rnn).__name__} with {getattr(model.rnn.cell, '__name__', type(model.rnn.cell).__name__)}"
+        )
+
+
+def _cell_of(layer_class, layer):
+    """The cell that a layer of this class has when it is made anew."""
+    if issubclass(layer_class, RNN):
+        return RNN.cells[layer.nonlinearity]
+    return layer_class.cell
+
+
+def load_model(path: str | os.PathLike[str], nonlinearity: str = "tanh") -> Model:
+    """Return the ``Model`` of a weights file. ``metadata`` has what ``save_model`` was given, or is None.
+
+    A file that torch alone has written opens too, if it holds one recurrent layer and one linear layer that reads its
+    hidden state, whatever their names; kind and sizes follow from the shapes, but the ``nonlinearity`` of an RNN does
+    not.
+
+    Raises:
+        CheckpointError: for a file that cannot be read, that holds no such model, or of a newer format.
         OSError: when the file cannot be opened.
     """
     file = load(path)
-    metadata, state = file.metadata, file.state_dict
     try:
-        if isinstance(metadata, dict) and "config" in metadata:
-            if not isinstance(metadata["config"], dict):
-                raise ValueError("its config is no object of names and values")
-            found = from_state_dict(state, "rnn.")  # the metadata may claim any size; the arrays are there
-            for name in "input_size", "hidden_size", "num_layers":
-                if metadata["config"].get(name, 1) != getattr(found, name):
-                    raise ValueError(
-                        f"its metadata have {name} {metadata['config'].get(name, 1)!r}, its arrays "
-                        f"{getattr(found, name)}"
-                    )
-            _check_scaling(metadata.get("scaling"), metadata["config"])
-            model = Model(**metadata["config"], dtype=np.result_type(*state.values()), scaling=metadata.get("scaling"))
+        if isinstance(file.metadata, dict) and "config" in file.metadata:
+            schema.check_version(file.metadata.get("npseq"), VERSION, "the file")
+            model, state = _own(file.metadata, file.state_dict), file.state_dict
         else:
-            model, state = _of_torch(state, nonlinearity)
+            model, state = _of_torch(file.state_dict, nonlinearity)
         model.load_state_dict(state)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{os.fspath(path)!s} holds no model that npseq knows: {error}") from None
-    model.metadata = metadata
+    model.metadata = file.metadata
     return model
 
 
-def _check_scaling(scaling, config):
-    """Raises ValueError for one that does not fit to the sizes."""
-    if scaling is None:
-        return
-    for name in "input_mean", "input_scale", "output_mean", "output_scale":
-        size = config.get("input_size" if name.startswith("input") else "output_size", 1)
-        values = scaling.get(name) if isinstance(scaling, dict) else None
-        if not isinstance(values, list) or len(values) != size or not all(isinstance(v, (int, float)) for v in values):
-            raise ValueError(f"its scaling has no {name} of {size} numbers")
+def _own(metadata, state):
+    """A ``Model`` as the metadata describe it, if the arrays agree."""
+    config = schema.check(metadata["config"], CONFIG, "its config")
+    found = from_state_dict(state, "rnn.")
+    there = {name: getattr(found, name) for name in ("input_size", "hidden_size", "num_layers")}
+    there["output_size"] = len(state.get("fc.weight", ()))
+    for name, size in there.items():
+        if config[name] != size:
+            raise ValueError(f"its metadata have {name} {config[name]}, its arrays {size}")
+    scaling = None
+    if metadata.get("scaling") is not None:
+        sizes = {"input": config["input_size"], "output": config["output_size"]}
+        fields = {f"{side}_mean": schema.listed(schema.NUMBER, size) for side, size in sizes.items()}
+        fields |= {f"{side}_scale": schema.listed(schema.POSITIVE, size) for side, size in sizes.items()}
+        scaling = Scaling.from_json(schema.check(metadata["scaling"], fields, "its scaling"))
+    return Model(**metadata["config"], dtype=np.result_type(*state.values()), scaling=scaling)
 
 
 def _of_torch(state, nonlinearity):
@@ -80,9 +138,8 @@ def _of_torch(state, nonlinearity):
     heads = [name[: -len("weight")] for name, value in rest.items() if name.endswith("weight") and value.ndim == 2]
     if len(heads) != 1 or set(rest) - {heads[0] + "weight", heads[0] + "bias"}:
         raise ValueError(
-            f"beside the recurrent layer there is {', '.join(rest) or 'nothing'}; the weight and bias "
-            "of one linear "
-            "layer expected"
+            f"unexpected parameters besides the recurrent layer: {', '.join(rest) or 'none'}; the weight and bias of "
+            "one linear layer expected"
         )
     weight = rest[heads[0] + "weight"]
     read = layer.num_directions * layer.output_size
@@ -99,9 +156,8 @@ def _of_torch(state, nonlinearity):
     }
     if isinstance(layer, RNN):
         options["nonlinearity"] = nonlinearity
-    model = Model(
-        type(layer).__name__.lower(), layer.input_size, layer.hidden_size, len(weight), dtype=layer.dtype, **options
-    )
+    kind = type(layer).__name__.lower()
+    model = Model(kind, layer.input_size, layer.hidden_size, len(weight), dtype=layer.dtype, **options)
     names = {f"rnn.{name}": state[prefixes[0] + name] for name in layer.shapes}
     bias = rest.get(heads[0] + "bias", np.zeros(len(weight), layer.dtype))
     return model, {**names, "fc.weight": weight, "fc.bias": bias}

@@ -44,8 +44,8 @@ def export(model, path, with_state=False, with_lengths=False, with_scaler=False)
     shape = ("batch", "time") if layer.batch_first else ("time", "batch")
     inputs = [protobuf.value_info("x", FLOAT, (*shape, layer.input_size))]
     if with_scaler:
-        x = g.node("Sub", [x, g.constant(np.float32(model.scaling["input_mean"]))])
-        x = g.node("Div", [x, g.constant(np.float32(model.scaling["input_scale"]))])
+        x = g.node("Sub", [x, g.constant(np.float32(model.scaling.inputs.mean))])
+        x = g.node("Div", [x, g.constant(np.float32(model.scaling.inputs.scale))])
     if layer.batch_first:
         x = g.node("Transpose", [x], perm=[1, 0, 2])
     if with_lengths:
@@ -66,8 +66,8 @@ def export(model, path, with_state=False, with_lengths=False, with_scaler=False)
         weights = model.fc.state_dict()
         y = g.node("Gemm", [h, g.constant(weights["weight"]), g.constant(weights["bias"])], transB=1)
         if with_scaler:
-            y = g.node("Mul", [y, g.constant(np.float32(model.scaling["output_scale"]))])
-            y = g.node("Add", [y, g.constant(np.float32(model.scaling["output_mean"]))])
+            y = g.node("Mul", [y, g.constant(np.float32(model.scaling.outputs.scale))])
+            y = g.node("Add", [y, g.constant(np.float32(model.scaling.outputs.mean))])
         outputs.append(protobuf.value_info("y", FLOAT, ("batch", len(weights["bias"]))))
     else:
         y = g.node("Transpose", [y], perm=[1, 0, 2]) if layer.batch_first else y

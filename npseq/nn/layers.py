@@ -36,11 +36,12 @@ class RNN(Recurrent):
     ``nonlinearity``: ``"tanh"`` or ``"relu"``; all other options as ``Recurrent``.
     """
 
+    cells = {"tanh": RNNCell, "relu": ReLURNNCell}
+
     def __init__(self, input_size, hidden_size, num_layers=1, nonlinearity="tanh", *args, **options):
-        cells = {"tanh": RNNCell, "relu": ReLURNNCell}
-        if nonlinearity not in cells:
+        if nonlinearity not in self.cells:
             raise ValueError(f"nonlinearity must be 'tanh' or 'relu'; {nonlinearity!r} given")
-        self.cell, self.nonlinearity = cells[nonlinearity], nonlinearity
+        self.cell, self.nonlinearity = self.cells[nonlinearity], nonlinearity
         super().__init__(input_size, hidden_size, num_layers, *args, **options)
 
 

@@ -2,9 +2,15 @@
 
     h_T = encoder(x_1 … x_T),   y = W h_T + b
 
-h_T is the top layer's hidden state at each sequence's last step; with two directions, both directions' final states
-side by side. x is (B, T, I), one row a sequence. The parameters of both parts are one flat vector, ``theta``.
+h_T is the top layer's hidden state at the last step of each sequence; with two directions, the final states of both
+directions side by side. x is (B, T, I), one row per sequence. The parameters of both parts are one flat vector,
+``theta``.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +18,10 @@ from . import losses
 from .linear import Linear
 from .module import Module
 from .registry import MODELS
+from .scaling import Scaling
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
 
 
 class Model(Module):
@@ -19,39 +29,45 @@ class Model(Module):
 
     Args:
         kind: a name of ``MODELS``.
-        input_size, hidden_size, output_size: I, H and the number of outputs (values to forecast, or classes).
+        input_size, hidden_size, output_size: I, H and O, the number of outputs (values to forecast, or classes).
         loss: ``"mse"``, ``"mae"``, ``"huber"`` (targets (B, O)) or ``"cross_entropy"`` (labels (B,)).
         dtype, rng: of the parameters; generator (or seed) for the initial weights and dropout.
-        scaling: how data in their own units become inputs and how outputs become data again, a dict of the lists
-            ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale``; None for no change.
-        threads: of an optimized encoder (``layers.OptimizedLSTM``); it changes no number, and is not part of
+        scaling: how inputs are standardised and outputs converted back to data units, a ``Scaling`` or a dict of its
+            four lists ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale``; None for no change.
+        threads: of an optimized encoder (``layers.OptimizedLSTM``); it does not affect the results and is not part of
             ``config``.
         options: of the encoder: ``num_layers``, ``bidirectional``, ``dropout``, ``forget_bias``, … (``Recurrent``).
 
+    Attributes:
+        config: the arguments that make the same model again.
+        metadata: what a weights file says besides; None for a model that was not loaded.
+
     Raises:
-        ValueError: for a kind or loss that does not exist, and as ``Recurrent`` does.
+        ValueError: for an unknown kind or loss, and as ``Recurrent`` does.
     """
 
     def __init__(
         self,
-        kind,
-        input_size,
-        hidden_size=32,
-        output_size=1,
+        kind: str,
+        input_size: int,
+        hidden_size: int = 32,
+        output_size: int = 1,
         *,
-        loss="mse",
-        dtype=np.float32,
-        rng=None,
-        scaling=None,
-        threads=None,
-        **options,
+        loss: str = "mse",
+        dtype: DTypeLike = np.float32,
+        rng: np.random.Generator | int | None = None,
+        scaling: Scaling | Mapping[str, Any] | None = None,
+        threads: int | None = None,
+        **options: Any,
     ):
         if kind not in MODELS:
             raise ValueError(f"unknown model {kind!r}; one of {', '.join(MODELS)} expected")
         if loss not in losses.LOSSES:
             raise ValueError(f"unknown loss {loss!r}; one of {', '.join(losses.LOSSES)} expected")
         self.rng = np.random.default_rng(rng)
-        self.kind, self.loss, self.scaling = kind, loss, scaling
+        self.kind, self.loss = kind, loss
+        self.scaling = Scaling.from_json(scaling) if isinstance(scaling, Mapping) else scaling
+        self.metadata: dict[str, Any] | None = None
         self.config = dict(
             kind=kind,
             loss=loss,
@@ -64,19 +80,19 @@ class Model(Module):
             options["threads"] = threads
         self.rnn = MODELS[kind](input_size, hidden_size, batch_first=True, dtype=dtype, rng=self.rng, **options)
         self.fc = Linear(self.rnn.output_size * self.rnn.num_directions, output_size, dtype=dtype, rng=self.rng)
-        super().__init__(
-            {f"{part}.{name}": shape for part in ("rnn", "fc") for name, shape in getattr(self, part).shapes.items()},
-            dtype,
-        )
+        shapes = {
+            f"{part}.{name}": shape for part in ("rnn", "fc") for name, shape in getattr(self, part).shapes.items()
+        }
+        super().__init__(shapes, dtype)
 
     def _adopt(self, theta):
-        """The encoder's parameters are the first part of θ, the head's the rest."""
+        """Put the encoder's parameters into the first part of θ and the head's into the rest."""
         middle = self.rnn.theta.size
         self.rnn.bind(theta[:middle])
         self.fc.bind(theta[middle:])
         super()._adopt(theta)
 
-    def astype(self, dtype):
+    def astype(self, dtype: DTypeLike) -> Model:
         other = self._copy()
         other.rnn, other.fc = self.rnn.astype(dtype), self.fc.astype(dtype)
         other.rng = other.rnn.rng
@@ -87,18 +103,18 @@ class Model(Module):
         part, _, rest = name.partition(".")
         return getattr(self, part)._to_torch(rest, array)
 
-    def forward(self, x, lengths=None, training=False):
-        """x (B, T, I) standardised -> y (B, O), tape."""
+    def forward(self, x: np.ndarray, lengths: ArrayLike | None = None, training: bool = False) -> tuple:
+        """Run the model: x (B, T, I), standardised. Returns y (B, O) and the tape."""
         _, state, tape = self.rnn.forward(x, None, lengths, training)
         h = self._last_hidden(state)
         y, head_tape = self.fc.forward(h)
         return y, (tape, head_tape)
 
-    def backward(self, tape, dy):
-        """dy (B, O) -> the gradient as one flat vector."""
+    def backward(self, tape: tuple, dy: np.ndarray) -> np.ndarray:
+        """Return the gradient of all parameters as one flat vector, given dy (B, O)."""
         tape, head_tape = tape
         dh, head_grads = self.fc.backward(head_tape, dy)
-        # the loss reads the top layer's final h alone: every other state's gradient is zero
+        # the loss reads the top layer's final h alone: the gradient of every other state is zero
         D, (B, _) = self.rnn.num_directions, dh.shape
         d_state = [np.zeros((self.rnn.num_layers * D, B, size), self.dtype) for size in self.rnn.state_sizes()]
         d_state[0][-D:] = dh.reshape(B, D, -1).swapaxes(0, 1)
@@ -110,24 +126,25 @@ class Model(Module):
         D = self.rnn.num_directions
         return h[-D:].swapaxes(0, 1).reshape(h.shape[1], -1)
 
-    def loss_and_grad(self, batch, training=True):
-        """(x, target, lengths) -> the mean loss over the batch, and its gradient as one flat vector."""
+    def loss_and_grad(self, batch: tuple, training: bool = True) -> tuple[Any, np.ndarray]:
+        """Return the mean loss over the batch (x, target, lengths) and its gradient as one flat vector."""
         x, target, lengths = batch
         y, tape = self.forward(x, lengths, training)
         loss, dy = losses.LOSSES[self.loss](y, target)
         return loss, self.backward(tape, dy)
 
-    def loss_of(self, batch):
-        """The mean loss over the batch, without a tape and without dropout."""
-        return losses.LOSSES[self.loss](self.outputs(batch.x, batch.lengths), batch.target)[0]
+    def loss_of(self, batch: tuple) -> Any:
+        """Return the mean loss over the batch, without a tape and without dropout."""
+        x, target, lengths = batch
+        return losses.LOSSES[self.loss](self.outputs(x, lengths), target)[0]
 
-    def outputs(self, x, lengths=None):
-        """Inference: x (B, T, I) standardised -> y (B, O). No tape, no dropout."""
+    def outputs(self, x: np.ndarray, lengths: ArrayLike | None = None) -> np.ndarray:
+        """Return y (B, O) for x (B, T, I), standardised: inference, without a tape and without dropout."""
         _, state = self.rnn(x, None, lengths)
         return self.fc.forward(self._last_hidden(state))[0]
 
-    def predict(self, x, lengths=None):
-        """x (B, T, I) -> y (B, O), both in the data's own units (logits for a classifier).
+    def predict(self, x: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
+        """Return y (B, O) for x (B, T, I), both in data units (logits for a classifier).
 
         A single window (T, I) gives (O,).
 
@@ -141,12 +158,10 @@ class Model(Module):
             )
         if x.ndim == 2:
             return self.predict(x[None], lengths)[0]
-        if self.scaling is not None:
-            x = (x - self.scaling["input_mean"]) / self.scaling["input_scale"]
-        y = self.outputs(x.astype(self.dtype), lengths)
-        if self.scaling is not None:
-            y = y * np.asarray(self.scaling["output_scale"]) + self.scaling["output_mean"]
-        return y
+        if self.scaling is None:
+            return self.outputs(x.astype(self.dtype), lengths)
+        y = self.outputs(self.scaling.inputs.standardise(x).astype(self.dtype), lengths)
+        return self.scaling.outputs.to_units(y)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Model({', '.join(f'{name}={value!r}' for name, value in self.config.items())}, dtype={self.dtype})"

@@ -2,8 +2,8 @@
 
 from .adding import Adding
 from .base import Batch
-from .classification import Classification
+from .classification import Classification, Frames
 from .forecast import Forecast
 from .windows import Windows
 
-__all__ = ["Adding", "Batch", "Classification", "Forecast", "Windows"]
+__all__ = ["Adding", "Batch", "Classification", "Forecast", "Frames", "Windows"]

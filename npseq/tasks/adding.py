@@ -1,17 +1,24 @@
-"""The adding problem."""
+"""The adding problem, a test of long-term memory."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from ..data.errors import DataError
 from .base import Batch, fingerprint
+from .recipe import AddingRecipe
 
 
 class Adding:
-    """The adding problem (Hochreiter & Schmidhuber 1997, Neural Computation 9(8), 1735–1780; here with values from 0):
-    the sum of the two marked values of a sequence, which asks for a memory of up to ``length`` steps.
+    """The adding problem: the sum of the two marked values of a sequence, which takes a memory of up to ``length`` steps.
 
-    The input at step t is (u_t, m_t), u_t uniform in [0, 1), m_t 1 at one step of each half and 0 elsewhere; the target
-    Σ_t m_t u_t. Always answering 1 has the mean squared error 2 · 1/12 = 1/6. All sequences are made from ``seed``.
+    The input at step t is (u_t, m_t) with u_t uniform in [0, 1) and m_t 1 at one step of each half and 0 elsewhere; the
+    target is Σ_t m_t u_t. The constant prediction 1 has the mean squared error 2 · 1/12 = 1/6. All sequences are
+    generated from ``seed``.
+
+    Source: Hochreiter & Schmidhuber 1997, Neural Computation 9(8), 1735–1780; here with values from 0.
 
     Raises:
         DataError: for a length below 2, or no sequences.
@@ -19,7 +26,7 @@ class Adding:
 
     kind, loss, name, input_size, output_size = "adding", "mse", "adding", 2, 1
 
-    def __init__(self, length=50, count=10_000, seed=0, held_out=1_000):
+    def __init__(self, length: int = 50, count: int = 10_000, seed: int = 0, held_out: int = 1_000):
         if length < 2 or count < 1 or held_out < 1:
             raise DataError(
                 f"the adding problem with sequences of {length} steps, {count} of them and {held_out} held "
@@ -34,28 +41,37 @@ class Adding:
         rows = np.arange(n)
         self.parts = {"train": rows[:count], "validation": rows[count:-held_out], "test": rows[-held_out:]}
 
-    def batch(self, rows, dtype=np.float32):
-        """The sequences ``rows`` -> x (B, length, 2), sums (B, 1)."""
+    @classmethod
+    def from_recipe(cls, recipe: AddingRecipe) -> Adding:
+        """Return the same sequences."""
+        return cls(recipe.length, recipe.count, recipe.seed, recipe.held_out)
+
+    def examples(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
+        """Return the sequences ``rows``: x (B, length, 2), without a target."""
         x = np.zeros((len(rows), self.length, 2), dtype)
         x[:, :, 0] = self.values[rows]
         x[np.arange(len(rows))[:, None], self.marked[rows], 1] = 1
-        return Batch(x, self.sums[rows].astype(dtype))
+        return Batch(x, None)
 
-    def to_units(self, y):
-        """Sums are learned as they are."""
+    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
+        """Return the sequences ``rows``: x (B, length, 2), sums (B, 1)."""
+        return self.examples(rows, dtype)._replace(target=self.sums[rows].astype(dtype))
+
+    def to_units(self, y: np.ndarray) -> np.ndarray:
+        """Return ``y``: sums are learned as they are."""
         return y
 
-    def metrics(self, predictions, rows):
-        """The mean squared error."""
+    def metrics(self, predictions: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        """Return the mean squared error."""
         return {"mse": float(((predictions - self.sums[rows]) ** 2).mean())}
 
-    def baselines(self):
-        """The answer that needs no memory at all."""
+    def baselines(self) -> dict[str, dict[str, Any]]:
+        """Return the score of the constant prediction 1, which needs no memory."""
         rows = self.parts["test"]
         return {"always 1": self.metrics(np.ones((len(rows), 1)), rows)}
 
-    def describe(self):
-        """Lines for the header."""
+    def describe(self) -> list[str]:
+        """Return the lines about the data that the command prints first."""
         sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in self.parts.items())
         return [
             f"data        adding problem: the sum of two marked values among {self.length}, from seed {self.seed}; "
@@ -63,20 +79,20 @@ class Adding:
             f"split       {sizes} sequences",
         ]
 
-    def scaling(self):
-        """Of ``Model.predict``: nothing is scaled."""
+    def scaling(self) -> None:
+        """Return None: nothing is scaled."""
         return None
 
-    def recipe(self):
-        """What a weights file remembers of the task, for JSON."""
-        return {
-            "task": self.kind,
-            "data": self.name,
-            "length": self.length,
-            "count": len(self.parts["train"]),
-            "held_out": len(self.parts["test"]),
-            "seed": self.seed,
-        }
+    def recipe(self) -> AddingRecipe:
+        """Return what a weights file must keep to generate the same sequences."""
+        return AddingRecipe(
+            data=self.name,
+            length=self.length,
+            count=len(self.parts["train"]),
+            held_out=len(self.parts["test"]),
+            seed=self.seed,
+        )
 
-    def fingerprint(self):
-        return fingerprint(self.recipe())
+    def fingerprint(self) -> str:
+        """Return a hash of how the sequences are generated."""
+        return fingerprint(self.recipe().to_json())

@@ -1,19 +1,70 @@
-"""The class of a sequence."""
+"""Classification of sequences of different lengths."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from ..data.errors import DataError
-from . import features
+from ..data.sequences import Sequences
+from ..nn.scaling import Scaler, Scaling
 from .base import Batch, fingerprint
 from .metrics import class_metrics
+from .recipe import ClassificationRecipe
 
 
-class Classification:
-    """Name the class of a sequence; sequences have different lengths.
+class Frames:
+    """Sequences as examples, standardised frame by frame, shared by training and inference.
 
-    The input is the frame, standardised by the frames of the training part; the target the class. ``train`` and
-    ``test`` are ``data.Sequences``. Without ``test``, 15 in 100 sequences are kept for the test, and of the others (or
-    of ``train``) 15 in 100 for validation: drawn by ``seed``, from each class its share.
+    Args:
+        sequences: to classify.
+        scaler: of their columns.
+        classes: that the model knows, in the order of its outputs; by default those of the sequences.
+
+    Raises:
+        DataError: for a label that is none of ``classes``.
+    """
+
+    def __init__(self, sequences: Sequences, scaler: Scaler, classes: list[str] | None = None):
+        self.sequences, self.scaler, self.name = sequences, scaler, sequences.name
+        self.classes = sequences.classes if classes is None else classes
+        self.labels = sequences.labels
+        if self.classes != sequences.classes and sequences.classes:
+            for label in sequences.classes:
+                if label not in self.classes:
+                    raise DataError(f"{self.name} has the class {label!r}; the model knows {', '.join(self.classes)}")
+            self.labels = np.array([self.classes.index(label) for label in sequences.classes])[sequences.labels]
+
+    @classmethod
+    def from_recipe(cls, recipe: ClassificationRecipe, sequences: Sequences) -> Frames:
+        """Return the examples of other sequences, prepared in the same way. Errors as the class."""
+        return Frames(sequences, recipe.scaler, recipe.classes)
+
+    def examples(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
+        """Return the sequences ``rows``: x (B, T, I) padded to the longest of them, lengths (B,), without a target."""
+        x, lengths = self.sequences.batch(rows, self.scaler.mean, self.scaler.scale, dtype)
+        return Batch(x, None, lengths)
+
+    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
+        """Return the sequences ``rows``: x (B, T, I) padded to the longest of them, labels (B,), lengths (B,)."""
+        return self.examples(rows, dtype)._replace(target=self.labels[rows])
+
+    def to_units(self, y: np.ndarray) -> np.ndarray:
+        """Return ``y``: logits stay as they are."""
+        return y
+
+    def metrics(self, predictions: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        """Return accuracy, recall per class and confusion matrix (``metrics.class_metrics``) of logits (B, K)."""
+        return class_metrics(self.labels[rows], np.argmax(predictions, axis=1), len(self.classes))
+
+
+class Classification(Frames):
+    """Classify sequences of different lengths.
+
+    The input is the frame, standardised by the frames of the training part; the target is the class. ``train`` and
+    ``test`` are ``data.Sequences``. Without ``test``, 15 % of the sequences form the test part and 15 % of the rest the
+    validation part, drawn per class with ``seed`` (stratified).
 
     Raises:
         DataError: for fewer than two classes, or a class with too few sequences to be in each part.
@@ -21,7 +72,7 @@ class Classification:
 
     kind, loss = "classify", "cross_entropy"
 
-    def __init__(self, train, test=None, seed=0):
+    def __init__(self, train: Sequences, test: Sequences | None = None, seed: int = 0):
         self.name, self.classes, self.columns = train.name, train.classes, train.columns
         if test is not None and (test.columns, test.classes) != (train.columns, train.classes):
             raise DataError(f"{train.name}: the training and the test part have different columns or classes")
@@ -34,15 +85,14 @@ class Classification:
             rest, tested = np.arange(n), np.arange(n, n + len(test.labels))
         kept, validation = self._draw(rest, train.labels, rng)
         self.parts = {"train": kept, "validation": validation, "test": tested}
-        self.sequences, self.published = train if test is None else train.followed_by(test), test is not None
-        self.labels = self.sequences.labels
-        starts = self.sequences.starts
-        frames = np.concatenate([np.arange(starts[s], starts[s + 1]) for s in kept])
-        self.mean, self.spread = features.moments(self.sequences.frames[frames])
+        self.published = test is not None
+        sequences = train if test is None else train.followed_by(test)
+        frames = np.concatenate([np.arange(sequences.starts[s], sequences.starts[s + 1]) for s in kept])
+        super().__init__(sequences, Scaler.fit(sequences.frames[frames]))
         self.input_size, self.output_size = len(self.columns), len(self.classes)
 
-    def _draw(self, rows, labels, rng, share=0.15):
-        """Of each class its share of ``rows``, at least one -> the others, those drawn, both in order."""
+    def _draw(self, rows, labels, rng, fraction=0.15):
+        """Draw ``fraction`` of the ``rows`` of each class, at least one. Returns the others and those drawn, in order."""
         drawn = []
         for label, name in enumerate(self.classes):
             own = rows[labels[rows] == label]
@@ -51,27 +101,13 @@ class Classification:
                     f"{self.name} has too few sequences of the class {name!r} for a training, a validation "
                     "and a test part; at least 3 expected"
                 )
-            drawn.append(rng.permutation(own)[: max(1, round(share * len(own)))])
+            drawn.append(rng.permutation(own)[: max(1, round(fraction * len(own)))])
         drawn = np.sort(np.concatenate(drawn))
         return np.setdiff1d(rows, drawn), drawn
 
-    def batch(self, rows, dtype=np.float32):
-        """The sequences ``rows`` -> x (B, T, I) padded to the longest of them, labels (B,), lengths (B,)."""
-        x, lengths = self.sequences.batch(rows, self.mean, self.spread, dtype)
-        return Batch(x, self.labels[rows], lengths)
-
-    def to_units(self, y):
-        """Logits stay as they are."""
-        return y
-
-    def metrics(self, logits, rows):
-        """Share of right answers, the same for each class (None for one that is not there), and the table of answers:
-        one line for each true class, one column for each answer."""
-        return class_metrics(self.labels[rows], np.argmax(logits, axis=1), self.output_size)
-
-    def baselines(self):
-        """name -> metrics on the test part: always the most frequent class; the class whose mean frame is nearest to
-        the sequence's mean frame (standardised, Euclidean), both from the training part."""
+    def baselines(self) -> dict[str, dict[str, Any]]:
+        """Return the metrics on the test part of two baselines fitted on the training part: always the most frequent
+        class; and the class whose mean frame is nearest to the sequence's mean frame (standardised, Euclidean)."""
         train, test = self.parts["train"], self.parts["test"]
         counts = np.bincount(self.labels[train], minlength=self.output_size)
         most = np.broadcast_to(counts, (len(test), len(counts)))
@@ -82,11 +118,11 @@ class Classification:
         return {"most frequent class": self.metrics(most, test), "nearest mean frame": self.metrics(-distances, test)}
 
     def _mean_frames(self, rows):
-        x, _, lengths = self.batch(rows, np.float64)
+        x, _, lengths = self.examples(rows, np.float64)
         return x.sum(axis=1) / lengths[:, None]
 
-    def describe(self):
-        """Lines for the header."""
+    def describe(self) -> list[str]:
+        """Return the lines about the data that the command prints first."""
         lengths = np.diff(self.sequences.starts)
         lines = [
             f"data        {self.name}: {len(lengths):,} sequences of {lengths.min()} to {lengths.max()} frames, "
@@ -96,26 +132,15 @@ class Classification:
         sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in self.parts.items())
         return lines + [f"split       {sizes} sequences" + (", the test part as published" if self.published else "")]
 
-    def scaling(self):
-        """Of ``Model.predict``: frames in their own units; the answers are logits."""
-        return {
-            "input_mean": self.mean.tolist(),
-            "input_scale": self.spread.tolist(),
-            "output_mean": [0.0] * self.output_size,
-            "output_scale": [1.0] * self.output_size,
-        }
+    def scaling(self) -> Scaling:
+        """Return the scaling of ``Model.predict``: frames in data units; the outputs are logits."""
+        return Scaling(self.scaler, Scaler.identity(self.output_size))
 
-    def recipe(self):
-        """What a weights file remembers of the task, for JSON."""
-        return {
-            "task": self.kind,
-            "data": self.name,
-            "inputs": self.columns,
-            "classes": self.classes,
-            "mean": self.mean.tolist(),
-            "spread": self.spread.tolist(),
-        }
+    def recipe(self) -> ClassificationRecipe:
+        """Return what a weights file must keep to prepare new data in the same way."""
+        return ClassificationRecipe(data=self.name, inputs=self.columns, classes=self.classes, scaler=self.scaler)
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
+        """Return a hash of the data and of how they are prepared."""
         parts = {part: rows.tolist() for part, rows in self.parts.items()}
-        return fingerprint(self.sequences.fingerprint(), parts, self.recipe())
+        return fingerprint(self.sequences.fingerprint(), parts, self.recipe().to_json())

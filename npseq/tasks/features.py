@@ -1,22 +1,27 @@
-"""What a model is told beside the values: the calendar; how values are scaled; and how a season is found."""
+"""Calendar features, scaling and season detection."""
+
+from __future__ import annotations
 
 import numpy as np
+
+from ..nn.scaling import moments
+
+__all__ = ["CALENDAR", "DAY", "WEEK", "calendar", "moments", "season", "second_of_week"]
 
 WEEK, DAY = 604_800, 86_400  # seconds
 MONDAY = np.datetime64("1970-01-05", "s")  # weeks are counted from a Monday
 CALENDAR = ["hour of day sin", "hour of day cos", "day of week sin", "day of week cos", "weekend"]
-CHUNK = 1 << 20  # rows at a time, so that a long series is never in memory twice
-SEASON_ROWS = 1 << 17  # the newest rows, which a season is looked for in
+SEASON_ROWS = 1 << 17  # season detection uses only this many of the most recent rows
 
 
-def second_of_week(times):
-    """(n,) datetime64 -> seconds since Monday 00:00."""
+def second_of_week(times: np.ndarray) -> np.ndarray:
+    """Return the seconds since Monday 00:00 of datetime64 ``times`` of any shape."""
     return (np.asarray(times).astype("datetime64[s]") - MONDAY).astype(np.int64) % WEEK
 
 
-def calendar(times):
-    """datetime64 of any shape -> (…, 5): hour of day and day of week, each as sine and cosine, and 1 on Saturdays and
-    Sundays.
+def calendar(times: np.ndarray) -> np.ndarray:
+    """Return (…, 5) for datetime64 ``times``: hour of day and day of week, each as sine and cosine, and 1 on Saturdays
+    and Sundays.
 
     An angle as sine and cosine has no jump at midnight, or from Sunday to Monday.
     """
@@ -26,16 +31,8 @@ def calendar(times):
     return np.stack([np.sin(hour_angle), np.cos(hour_angle), np.sin(day_angle), np.cos(day_angle), day >= 5], axis=-1)
 
 
-def moments(values):
-    """(n, C) -> mean and standard deviation (over n) of each column; a constant column gets the scale 1."""
-    chunks = [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]
-    mean = sum(chunk.sum(axis=0) for chunk in chunks) / len(values)
-    scale = np.sqrt(sum(((chunk - mean) ** 2).sum(axis=0) for chunk in chunks) / len(values))
-    return mean, np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
-
-
-def season(values, step=None, longest=2000):
-    """The period, in rows, after which a series (n,) resembles itself most, or None.
+def season(values: np.ndarray, step: int | None = None, longest: int = 2000) -> int | None:
+    """Return the dominant period of a series (n,), in rows, or None.
 
     The first peak of the autocorrelation that is within 0.05 of the highest one, at least 0.2, and 0.1 above the lowest
     value before it, between 2 rows and a third of the series. Where ``step``, the seconds between rows, is known, a

@@ -1,12 +1,19 @@
-"""Forecasts of a table's columns."""
+"""Forecasts of the columns of a table."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from math import ceil
+from typing import Any
 
 import numpy as np
 
 from ..data.errors import DataError
+from ..data.table import Table
+from ..nn.scaling import Scaler
 from . import baselines, features
 from .base import Batch, fingerprint
+from .recipe import ForecastRecipe
 from .windows import Windows
 
 LARGEST_Z = 1e15  # its square, summed over a batch, is finite in float32
@@ -17,43 +24,42 @@ class Forecast(Windows):
 
     The rows are split in time at int(0.70 n) and int(0.85 n): an example belongs to the part in which all its predicted
     rows lie; its window may reach back across the border. Columns are standardised by the training rows, or not at all
-    (``scale="none"``), unless ``mean`` and ``spread`` are given.
+    (``scale="none"``), unless a ``scaler`` is given.
+
+    Args:
+        table, target, inputs, window, horizon, scaler, calendar: as ``Windows``.
+        lags: in rows; ``"auto"`` takes ``seasonal_lags``.
+        scale: ``"standard"`` or ``"none"``.
 
     Raises:
-        DataError: as ``Windows``, and for too few rows, or a value that is out of all proportion to the training rows.
+        DataError: as ``Windows``, for too few rows, or for a value far outside the range of the training rows.
     """
 
     kind, loss = "forecast", "mse"
 
     def __init__(
         self,
-        table,
-        target=None,
-        inputs=None,
-        window=24,
-        horizon=1,
-        lags=(),
-        scale="standard",
+        table: Table,
+        target: Sequence[str] | str | None = None,
+        inputs: Sequence[str] | str | None = None,
+        window: int = 24,
+        horizon: int = 1,
+        lags: Sequence[int] | str = (),
+        scale: str = "standard",
         *,
-        mean=None,
-        spread=None,
-        calendar=True,
+        scaler: Scaler | None = None,
+        calendar: bool = True,
     ):
         if scale not in ("standard", "none"):
             raise DataError(f"scale {scale!r} given; standard or none expected")
-        super().__init__(
-            table,
-            target,
-            inputs,
-            window,
-            horizon,
-            lags,
-            mean=0.0 if mean is None else mean,
-            spread=1.0 if spread is None else spread,
-            calendar=calendar,
-        )
-        n, C = self.values.shape
-        a, b, first = int(0.70 * n), int(0.85 * n), self.first
+        n = len(table.values)
+        a, b = int(0.70 * n), int(0.85 * n)
+        first_target = target if isinstance(target, str) else (target or [None])[0]
+        self.season = features.season(table.values[:a, table.column(first_target)], table.step)
+        if lags == "auto":
+            lags = seasonal_lags(self.season, table.step, horizon, a)
+        super().__init__(table, target, inputs, window, horizon, lags, scaler=scaler, calendar=calendar)
+        first = self.first
         ends = {"train": (first, a), "validation": (max(a, first), b), "test": (max(b, first), n)}
         self.parts = {
             part: np.arange(start, end - self.horizon + 1, dtype=self._index) for part, (start, end) in ends.items()
@@ -65,27 +71,27 @@ class Forecast(Windows):
                 f"{self.horizon} and lags {list(self.lags)}; about {needed:,} are needed"
             )
         self.train_end, self.scale = a, scale
-        if mean is None:
-            self.mean, self.spread = (
-                features.moments(self.values[:a]) if scale == "standard" else (np.zeros(C), np.ones(C))
-            )
-        for k, name in enumerate(self.target_columns + self.input_columns):
-            column = self.values[:, k]
-            if max(column.max() - self.mean[k], self.mean[k] - column.min()) > LARGEST_Z * self.spread[k]:
-                row = int(np.abs(column - self.mean[k]).argmax())
-                raise DataError(
-                    f"{self.name}: row {row} of {name!r} holds {self.values[row, k]:.3g}, out of all "
-                    f"proportion to the training rows (mean {self.mean[k]:.3g}, deviation "
-                    f"{self.spread[k]:.3g}); mend it, or leave the cell empty"
-                )
-        self.season = features.season(self.values[:a, 0], table.step)
+        if scaler is None and scale == "standard":
+            self.scaler = Scaler.fit(self.values[:a])
+        self._check_range()
 
-    def batch(self, rows, dtype=np.float32):
-        """The examples whose first predicted rows are ``rows`` -> x (B, window, I), target (B, horizon · targets)."""
+    def _check_range(self):
+        for k, name in enumerate(self.target_columns + self.input_columns):
+            column, mean, scale = self.values[:, k], self.scaler.mean[k], self.scaler.scale[k]
+            if max(column.max() - mean, mean - column.min()) > LARGEST_Z * scale:
+                row = int(np.abs(column - mean).argmax())
+                raise DataError(
+                    f"{self.name}: row {row} of {name!r} holds {self.values[row, k]:.3g}, far outside the range of the "
+                    f"training rows (mean {mean:.3g}, standard deviation {scale:.3g}); correct it, or leave the cell "
+                    "empty"
+                )
+
+    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
+        """Return the examples whose first predicted rows are ``rows``: x (B, window, I), target (B, horizon · targets)."""
         return Batch(self.inputs(rows, dtype), self.targets(rows).astype(dtype))
 
-    def baselines(self):
-        """name -> metrics of the baselines on the test rows (``baselines.forecasts``), each target column by itself."""
+    def baselines(self) -> dict[str, dict[str, Any]]:
+        """Return the metrics of each baseline on the test rows (``baselines.forecasts``), column by column."""
         rows, columns = self.parts["test"], range(len(self.target_columns))
         by_column = [
             baselines.forecasts(self.values[:, k], self.table, self.season, self.train_end, rows, self.horizon)
@@ -93,12 +99,12 @@ class Forecast(Windows):
         ]
         results = {}
         for name in list(by_column[0]):
-            forecast = np.stack([column.pop(name) for column in by_column], axis=2)  # let go of one after the other
+            forecast = np.stack([column.pop(name) for column in by_column], axis=2)  # frees one after the other
             results[name] = self.metrics(forecast.reshape(len(rows), -1), rows)
         return results
 
-    def describe(self):
-        """Lines for the header."""
+    def describe(self) -> list[str]:
+        """Return the lines about the data that the command prints first."""
         n = len(self.values)
         lines = [
             f"data        {self.name}: {n:,} rows, predicting {', '.join(self.target_columns)}"
@@ -119,22 +125,37 @@ class Forecast(Windows):
         sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in self.parts.items())
         return lines + [f"split       {sizes} examples, in time order"]
 
-    def recipe(self):
-        """What a weights file remembers of the task, for JSON."""
-        return {
-            "task": self.kind,
-            "data": self.name,
-            "target": self.target_columns,
-            "inputs": self.input_columns,
-            "window": self.window,
-            "horizon": self.horizon,
-            "lags": list(self.lags),
-            "scale": self.scale,
-            "step": None if self.table.start is None else self.table.step,  # of irregular times it says nothing
-            "calendar": self.calendar,
-            "mean": self.mean.tolist(),
-            "spread": self.spread.tolist(),
-        }
+    def recipe(self) -> ForecastRecipe:
+        """Return what a weights file must keep to prepare new data in the same way."""
+        return ForecastRecipe(
+            data=self.name,
+            target=self.target_columns,
+            inputs=self.input_columns,
+            window=self.window,
+            horizon=self.horizon,
+            lags=list(self.lags),
+            scale=self.scale,
+            step=None if self.table.start is None else self.table.step,  # says nothing of irregular times
+            calendar=self.calendar,
+            scaler=self.scaler,
+        )
 
-    def fingerprint(self):
-        return fingerprint(self.table.fingerprint(), self.recipe())
+    def fingerprint(self) -> str:
+        """Return a hash of the data and of how they are prepared."""
+        return fingerprint(self.table.fingerprint(), self.recipe().to_json())
+
+
+def seasonal_lags(season: int | None, step: int | None, horizon: int, train_end: int) -> tuple[int, ...]:
+    """Return the default lags: the season detected in the training rows and the day, if it divides the season.
+
+    Lags shorter than the horizon are dropped; there are none if they would cost more than a tenth of the training rows.
+
+    Args:
+        season: in rows, or None. step: seconds between rows, or None. train_end: number of training rows.
+    """
+    if not season:
+        return ()
+    day = features.DAY // step if step and features.DAY % step == 0 else season
+    candidates = [day, season] if 1 < day < season and season % day == 0 else [season]
+    lags = tuple(lag for lag in candidates if lag >= horizon)
+    return lags if lags and max(lags) <= 0.1 * train_end else ()

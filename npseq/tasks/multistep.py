@@ -1,67 +1,69 @@
-"""Forecasts of a trained model on any table, also further ahead than its horizon."""
+"""Forecasts beyond a model's horizon: forecasts stand in for the values that are not known yet."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from ..data.errors import DataError
 from ..data.table import Table
+from .recipe import ForecastRecipe
+from .scoring import Progress, outputs
 from .windows import Windows
 
-AHEAD = 48  # rows for which forecasts that are fed back are measured
-ORIGINS, PASSES = 256, 16  # about so many forecasts are fed back to measure that, in at most so many passes
+STEPS = 48  # rows for which the errors of recursive forecasts are measured
+ORIGINS, PASSES = 256, 16  # forecast origins used to measure multi-step errors, and the maximum number of passes
 
 
-def outputs(model, windows, rows, batch_size=512, progress=iter):
-    """The model's forecasts whose first predicted rows are ``rows``: (B, horizon · targets) in the data's own units.
+def recursive_forecast(
+    model: Any,
+    recipe: ForecastRecipe,
+    table: Table,
+    origins: np.ndarray,
+    steps: int,
+    progress: Progress = iter,
+) -> np.ndarray:
+    """Forecast the rows r … r + steps − 1 for each r of ``origins``, from the rows before r alone.
 
-    ``progress`` is called with the batches and gives them back one after the other.
-    """
-    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    parts = [model.outputs(windows.inputs(batch, model.dtype)) for batch in progress(batches)]
-    return windows.to_units(np.concatenate(parts))
-
-
-def recursive_forecast(model, recipe, table, origins, steps):
-    """Forecasts of the rows r … r + steps − 1 for each r of ``origins``, from the rows before r alone.
-
-    A forecast stands in for the values that are not known yet, and the other inputs keep their last known value.
+    Unknown values are replaced by their forecasts; the other inputs keep their last known value.
 
     Args:
-        model, recipe: of a weights file. table: a ``data.Table``. origins: rows, in increasing order, each with the
-            model's whole window before it; len(table.values) is the row after the end.
+        model, recipe: of a weights file.
+        table: the data.
+        origins: rows, in increasing order, each with the model's whole window before it; len(table.values) is the row
+            after the end.
+        steps: rows to forecast.
+        progress: as in ``scoring.outputs``.
 
     Returns:
-        (len(origins), steps, targets) in the data's own units.
+        (len(origins), steps, targets) in data units.
 
     Raises:
-        DataError: as ``Windows``, and when times after the end are needed of a table with irregular ones.
+        DataError: as ``Windows``, and if times after the end are needed of a table with irregular ones.
     """
-    h, O = recipe["horizon"], len(recipe["target"])
-    first = _first(recipe)
-    last_call = (steps - 1) // h * h  # the last forecast is asked for at r + last_call
+    h, O = recipe.horizon, len(recipe.target)
+    last_call = (steps - 1) // h * h  # the last forecast has the origin r + last_call
     passes = next(
         p
-        for p in range(1, len(origins) + 1)  # in one pass no origin's rows touch another's
-        if p == len(origins) or (origins[p:] - origins[:-p]).min() >= first + steps
+        for p in range(1, len(origins) + 1)  # within one pass the rows of different origins do not overlap
+        if p == len(origins) or (origins[p:] - origins[:-p]).min() >= recipe.first + steps
     )
     forecast = np.empty((len(origins), last_call + h, O))
     for k in range(passes):
         at = origins[k::passes]
-        start = at[0] - first
-        windows = Windows.from_recipe(recipe, _rows(table, start, at[-1] + last_call, recipe["calendar"]))
+        start = at[0] - recipe.first
+        windows = Windows.from_recipe(recipe, _rows(table, start, at[-1] + last_call, recipe.calendar))
         at = at - start
-        for step in range(last_call):  # the table ends where the last call needs no more
+        for step in range(last_call):  # the last forecast needs no later row
             windows.values[at + step, O:] = windows.values[at - 1, O:]
         for step in range(0, last_call + h, h):
-            forecast[k::passes, step : step + h] = outputs(model, windows, at + step).reshape(len(at), h, O)
+            found = outputs(model, windows, at + step, progress=progress)
+            forecast[k::passes, step : step + h] = found.reshape(len(at), h, O)
             if step < last_call:
                 for ahead in range(step, step + h):
                     windows.values[at + ahead, :O] = forecast[k::passes, ahead]
     return forecast[:, :steps]
-
-
-def _first(recipe):
-    """How many rows a forecast needs before it: ``Windows.first``, without a table."""
-    return recipe["window"] + max(recipe["lags"], default=1) - 1
 
 
 def _rows(table, start, stop, calendar):
@@ -84,14 +86,19 @@ def _rows(table, start, stop, calendar):
     )
 
 
-def residuals_ahead(model, recipe, table, start, stop, steps=AHEAD):
-    """Actual − forecast of forecasts fed back, from origins spread over the newest of the rows start … stop − 1:
-    (origins, steps, targets), with fewer steps where there are few rows."""
+def recursive_residuals(
+    model: Any, recipe: ForecastRecipe, table: Table, start: int, stop: int, steps: int = STEPS
+) -> np.ndarray:
+    """Return actual − forecast of recursive forecasts, from origins spread over the newest of the rows start … stop − 1.
+
+    Returns:
+        (origins, steps, targets), with fewer steps if there are few rows.
+    """
     steps = min(steps, max(1, (stop - start) // 4))
-    spacing = _first(recipe) + steps
+    spacing = recipe.first + steps
     last = stop - steps
     stride = int(np.clip((last - start) // ORIGINS, -(-spacing // PASSES), spacing))
     origins = np.arange(last, start - 1, -stride)[:ORIGINS][::-1]
-    columns = [table.column(name) for name in recipe["target"]]
+    columns = [table.column(name) for name in recipe.target]
     actual = table.values[origins[:, None] + np.arange(steps)][:, :, columns]
     return actual - recursive_forecast(model, recipe, table, origins, steps)

@@ -1,44 +1,57 @@
-"""Tasks: what a model is trained on, as batches of examples in three parts, and how its answers are judged.
+"""Windows: the examples of a forecast, from any table and with any scaler."""
 
-Every task has ``kind``, ``name``, ``loss``, ``input_size``, ``output_size``, ``parts`` (the examples for training,
-validation and test), ``batch(rows, dtype)``, ``to_units``, ``metrics``, ``baselines``, ``describe`` (lines for the
-header), ``scaling`` (of ``Model.predict``), ``recipe`` (what a weights file must remember to use the model on new data)
-and ``fingerprint``.
-"""
+from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import gcd
+from typing import Any
 
 import numpy as np
 
 from ..data.errors import DataError
+from ..data.table import Table
+from ..nn.scaling import Scaler, Scaling
 from . import features
+from .base import Batch
+from .recipe import ForecastRecipe, from_json
 
-CHUNK = 1 << 16  # examples whose errors are in memory at a time
+CHUNK_EXAMPLES = 1 << 16  # examples whose errors are in memory at a time
 
 
 class Windows:
-    """The examples of a forecast, in any table and with any scaler: what training and later use have in common.
+    """The examples of a forecast, shared by training and inference.
 
-    An example is the row r of the first predicted value; it sees the rows r − window … r − 1. At each of these rows t
-    the input is, standardised: the targets' values, the other inputs' values, the calendar of row t + 1
-    (``features.calendar``, where there is a time column), and for each lag L the targets' values of the rows
+    An example is the row r of the first predicted value; its inputs come from the rows r − window … r − 1. At each of
+    these rows t the input is, standardised: the targets' values, the other inputs' values, the calendar of row t + 1
+    (``features.calendar``, if there is a time column), and for each lag L the targets' values of the rows
     t + 1 − L … t + horizon − L. The target is the values of the rows r … r + horizon − 1, step by step, column by
     column.
 
-    r is at least ``first``, and at most n: the example of the row after the last one has inputs and no target.
+    r is at least ``first`` and at most n: the example at row n, after the end, has inputs but no target.
 
     Args:
         table: a ``data.Table``.
         target, inputs: lists of columns; by default the first column of the file, and no others.
         window, horizon, lags: in rows.
-        mean, spread: of the columns, the targets first.
-        calendar: leave out the calendar with False.
+        scaler: of the columns, the targets first; None for one that changes nothing.
+        calendar: False leaves out the calendar.
 
     Raises:
-        DataError: for a column that is not there, or a lag smaller than the horizon, whose value is not known yet.
+        DataError: for a missing column, or a lag smaller than the horizon, whose value is not known yet.
     """
 
-    def __init__(self, table, target=None, inputs=None, window=24, horizon=1, lags=(), *, mean, spread, calendar=True):
+    def __init__(
+        self,
+        table: Table,
+        target: Sequence[str] | str | None = None,
+        inputs: Sequence[str] | str | None = None,
+        window: int = 24,
+        horizon: int = 1,
+        lags: Sequence[int] = (),
+        *,
+        scaler: Scaler | None = None,
+        calendar: bool = True,
+    ):
         target, inputs = ([names] if isinstance(names, str) else names for names in (target, inputs))
         targets = list(dict.fromkeys(table.column(name) for name in target or [None]))
         others = [table.column(name) for name in inputs or ()]
@@ -52,15 +65,15 @@ class Windows:
         for lag in self.lags:
             if lag < self.horizon:
                 raise DataError(
-                    f"the lag {lag} is smaller than the horizon {self.horizon}: its value is not known "
-                    f"yet; at least {self.horizon} expected"
+                    f"the lag {lag} is smaller than the horizon {self.horizon}: its value is not known yet; at least "
+                    f"{self.horizon} expected"
                 )
         self.first = self.window + max(self.lags, default=1) - 1
         whole = self.columns == list(range(table.values.shape[1]))
         self.values = table.values if whole else table.values[:, self.columns]
-        self.mean, self.spread = np.asarray(mean, np.float64), np.asarray(spread, np.float64)
+        self.scaler = Scaler.identity(len(self.columns)) if scaler is None else scaler
         self.calendar, self._calendar = calendar and table.step is not None, None
-        if self.calendar and table.start is not None:  # it repeats after the fewest weeks that are whole steps
+        if self.calendar and table.start is not None:  # repeats after the least common multiple of week and step
             rows = min(features.WEEK // gcd(features.WEEK, table.step), len(self.values))
             self._calendar = features.calendar(table.start + np.arange(1, rows + 1) * np.timedelta64(table.step, "s"))
         self.output_size = self.horizon * len(targets)
@@ -72,45 +85,59 @@ class Windows:
         self._ahead = np.arange(self.horizon, dtype=self._index)
 
     @classmethod
-    def from_recipe(cls, recipe, table):
-        """The same examples, scaled the same way, of another table.
+    def from_recipe(cls, recipe: ForecastRecipe | Mapping[str, Any], table: Table) -> Windows:
+        """Return the examples of another table, prepared in the same way.
+
+        Args:
+            recipe: of a task, or as it is in ``model.metadata["recipe"]``.
 
         Raises:
-            DataError: for a table without the columns, the time column or the time step of the training.
+            DataError: for a table without the columns, the time column or the time step of the training data.
         """
-        if recipe["calendar"] and table.step is None:
+        if not isinstance(recipe, ForecastRecipe):
+            recipe = from_json(recipe)
+        if recipe.calendar and table.step is None:
             raise DataError(f"{table.name} has no time column; the model was trained with one")
-        if recipe["calendar"] and None not in (recipe["step"], table.start) and recipe["step"] != table.step:
+        if recipe.calendar and None not in (recipe.step, table.start) and recipe.step != table.step:
             raise DataError(
-                f"the rows of {table.name} are {table.step:,} s apart; the model was trained on rows "
-                f"{recipe['step']:,} s apart, and only fits such"
+                f"the rows of {table.name} are {table.step:,} s apart; the model was trained on rows {recipe.step:,} s "
+                "apart and can only be used with the same step"
             )
-        names = "target", "inputs", "window", "horizon", "lags", "mean", "spread", "calendar"
-        return cls(table, **{name: recipe[name] for name in names})
+        names = "target", "inputs", "window", "horizon", "lags", "scaler", "calendar"
+        return cls(table, **{name: getattr(recipe, name) for name in names})
 
-    def inputs(self, rows, dtype=np.float32):
-        """x (B, window, I), standardised, from rows before ``rows`` alone."""
+    @property
+    def target_scaler(self) -> Scaler:
+        """The scaler of the target columns."""
+        return self.scaler.first(len(self.target_columns))
+
+    def inputs(self, rows: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
+        """Return x (B, window, I), standardised, of the examples ``rows``: only earlier rows are read."""
         seen = np.asarray(rows, self._index)[:, None] + self._back
         x = np.empty(seen.shape + (self.input_size,), dtype)
-        x[:, :, : len(self.columns)] = (self.values[seen] - self.mean) / self.spread
+        x[:, :, : len(self.columns)] = self.scaler.standardise(self.values[seen])
         if self._calendar is not None:
             x[:, :, self._from_calendar : self._from_lags] = self._calendar[seen % len(self._calendar)]
         elif self.calendar:
             times, last = self.table.irregular, len(self.values) - 1
             after = times[np.minimum(seen + 1, last)] + (seen == last) * np.timedelta64(self.table.step, "s")
             x[:, :, self._from_calendar : self._from_lags] = features.calendar(after)
-        O, at = len(self.target_columns), self._from_lags
+        O, at, scaler = len(self.target_columns), self._from_lags, self.target_scaler
         for lag in self.lags:
             for step in self._ahead:
-                x[:, :, at : at + O] = (self.values[seen + (step + 1 - lag), :O] - self.mean[:O]) / self.spread[:O]
+                x[:, :, at : at + O] = scaler.standardise(self.values[seen + (step + 1 - lag), :O])
                 at += O
         return x
 
-    def windows(self, rows):
-        """x (B, window, I) in the data's own units: what ``Model.predict`` takes.
+    def examples(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
+        """Return the inputs of the examples ``rows``: x (B, window, I), without a target."""
+        return Batch(self.inputs(rows, dtype), None)
+
+    def windows(self, rows: np.ndarray) -> np.ndarray:
+        """Return x (B, window, I) in data units: what ``Model.predict`` takes.
 
         Raises:
-            DataError: for rows that have no whole window before them.
+            DataError: for rows without a whole window before them.
         """
         rows = np.atleast_1d(rows)
         if len(rows) and not self.first <= rows.min() <= rows.max() <= len(self.values):
@@ -118,26 +145,23 @@ class Windows:
                 f"windows before the rows {rows.min()} … {rows.max()} asked for; rows from {self.first} to "
                 f"{len(self.values)} have one"
             )
-        scaling = self.scaling()
-        return self.inputs(rows, np.float64) * scaling["input_scale"] + scaling["input_mean"]
+        return self.scaling().inputs.to_units(self.inputs(rows, np.float64))
 
-    def targets(self, rows):
-        """(B, horizon · targets), standardised: row by row, column by column."""
-        O = len(self.target_columns)
+    def targets(self, rows: np.ndarray) -> np.ndarray:
+        """Return the targets (B, horizon · targets), standardised: row by row, column by column."""
         predicted = np.asarray(rows, self._index)[:, None] + self._ahead
-        z = (self.values[predicted, :O] - self.mean[:O]) / self.spread[:O]
-        return z.reshape(len(predicted), -1)
+        values = self.values[predicted, : len(self.target_columns)]
+        return self.target_scaler.standardise(values).reshape(len(predicted), -1)
 
-    def to_units(self, y):
-        """Standardised (B, horizon · targets) -> the data's own units, float64."""
-        O = len(self.target_columns)
-        return np.asarray(y, np.float64) * np.tile(self.spread[:O], self.horizon) + np.tile(self.mean[:O], self.horizon)
+    def to_units(self, y: np.ndarray) -> np.ndarray:
+        """Return standardised outputs (B, horizon · targets) in data units, float64."""
+        return self.target_scaler.repeat(self.horizon).to_units(y)
 
-    def metrics(self, predictions, rows):
-        """Root mean square and mean absolute error in the data's own units, over all predicted values."""
+    def metrics(self, predictions: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        """Return root mean squared error and mean absolute error, in data units, over all predicted values."""
         squares, sizes = np.zeros(self.output_size), np.zeros(self.output_size)
-        for start in range(0, len(rows), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(rows), CHUNK_EXAMPLES):
+            part = slice(start, start + CHUNK_EXAMPLES)
             errors = predictions[part] - self.to_units(self.targets(rows[part]))
             squares += (errors * errors).sum(axis=0)
             sizes += np.abs(errors).sum(axis=0)
@@ -147,13 +171,8 @@ class Windows:
             result["rmse_by_output"] = np.sqrt(squares).tolist()
         return result
 
-    def scaling(self):
-        """Of ``Model.predict``: how inputs and outputs in the data's own units are scaled; the calendar is not."""
-        O, others = len(self.target_columns), self._from_lags - self._from_calendar
-        lagged = len(self.lags) * self.horizon
-        return {
-            "input_mean": [*self.mean, *np.zeros(others), *np.tile(self.mean[:O], lagged)],
-            "input_scale": [*self.spread, *np.ones(others), *np.tile(self.spread[:O], lagged)],
-            "output_mean": [*np.tile(self.mean[:O], self.horizon)],
-            "output_scale": [*np.tile(self.spread[:O], self.horizon)],
-        }
+    def scaling(self) -> Scaling:
+        """Return the scaling of ``Model.predict``; the calendar is not scaled."""
+        calendar = Scaler.identity(self._from_lags - self._from_calendar)
+        lagged = self.target_scaler.repeat(len(self.lags) * self.horizon)
+        return Scaling(Scaler.join([self.scaler, calendar, lagged]), self.target_scaler.repeat(self.horizon))

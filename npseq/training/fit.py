@@ -1,41 +1,54 @@
 """The training loop, to be read from top to bottom.
 
 Clipping, the learning-rate schedule and weight decay (in the optimiser) are steps of the loop, not hidden in a loss or
-a layer. A model needs ``theta``, ``dtype``, ``loss_and_grad(batch)`` and ``loss_of(batch)``; a task (``tasks.py``)
-gives batches. In several processes both are those of ``parallel.py``, and the loop is the same.
+a layer. A model needs ``theta``, ``dtype``, ``loss_and_grad(batch)`` and ``loss_of(batch)``; a task (``tasks.base``)
+gives batches. In several processes both are those of ``mpi.py``, and the loop is the same.
 """
+
+from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from .. import optim
-from .scoring import mean_loss
+from ..tasks.base import Task
+from ..tasks.scoring import batches, mean_loss
 
 
 class Diverged(ArithmeticError):
-    """The loss is no longer finite; ``epoch`` says since when."""
+    """The loss became NaN or infinite in epoch ``epoch``; ``advice`` says what to try and ``kept`` what was saved."""
 
-    def __init__(self, epoch, what):
+    advice, kept = "try a smaller learning rate", "no weights were written"
+
+    def __init__(self, epoch: int, what: str):
         super().__init__(f"the {what} is no longer finite in epoch {epoch}")
-        self.epoch = epoch
+        self.epoch, self.what = epoch, what
+
+    def __reduce__(self) -> tuple:  # survives the way back from another process
+        return type(self), (self.epoch, self.what), vars(self)
 
 
 @dataclass
 class Progress:
-    """Where a run stands: all that is not in the parameters, the optimiser, the schedule or the generator."""
+    """Training progress: everything a resumed run needs besides parameters, optimiser, schedule and generator."""
 
     epoch: int = 0  # epochs done
     best_loss: float = math.inf  # smallest loss so far on the validation part
     best_epoch: int = 0
     best_theta: np.ndarray | None = None
-    history: list = field(default_factory=list)  # a dict for each epoch
+    history: list[dict[str, Any]] = field(default_factory=list)  # a dict for each epoch
     interrupted: bool = False
 
-    def end_epoch(self, model, train_loss, validation_loss, lr, seconds):
-        """Note an epoch; -> is it the best so far?"""
+    def end_epoch(
+        self, model: Any, train_loss: float, validation_loss: float, lr: float | None, seconds: float
+    ) -> bool:
+        """Record an epoch. Returns True if it is the best so far."""
         self.epoch += 1
         self.history.append(
             {
@@ -53,34 +66,35 @@ class Progress:
 
 
 def fit(
-    model,
-    task,
-    optimizer,
+    model: Any,
+    task: Task,
+    optimizer: optim.Optimizer,
     *,
-    epochs=10,
-    batch_size=32,
-    clip=1.0,
-    rng=None,
-    schedule=None,
-    patience=None,
-    progress=None,
-    on_step=None,
-    on_epoch=None,
-):
+    epochs: int = 10,
+    batch_size: int = 32,
+    clip: float | None = 1.0,
+    rng: np.random.Generator | int | None = None,
+    schedule: optim.Schedule | None = None,
+    patience: int | None = None,
+    progress: Progress | None = None,
+    on_step: Callable[[int, int, int], object] | None = None,
+    on_epoch: Callable[[Progress, bool], object] | None = None,
+) -> Progress:
     """Train ``model`` on ``task``; at the end ``model`` has the weights that were best on the validation part.
 
     Args:
         epochs: 10, as documented: enough for the shipped series.
-        batch_size: 32 sequences an update: small enough for many updates an epoch, large enough for the products.
+        batch_size: sequences per update. 32 is small enough for many updates per epoch and large enough for efficient
+            matrix products.
         clip: largest global norm of the gradient, so that one bad batch cannot throw the weights away (Pascanu et
             al. 2013, arXiv 1211.5063v2); None for no clipping.
         rng: generator that shuffles the training examples.
         schedule: called with the number of the update, gives the learning rate; ``schedule.observe(loss)`` after each
             epoch (``optim.make_schedule``). None leaves ``optimizer.lr`` alone.
-        patience: stop after so many epochs without a better validation loss; None never does.
-        progress: a ``Progress`` to go on from.
-        on_step: called with (epoch, updates done in it, updates in it) after each update.
-        on_epoch: called with (progress, is it the best so far) after each epoch: prints, writes files.
+        patience: stop after this many epochs without improvement; None disables early stopping.
+        progress: a ``Progress`` to resume from.
+        on_step: called after each update with (epoch, updates done in this epoch, updates per epoch).
+        on_epoch: called after each epoch with (progress, True if it is the best so far): prints, writes files.
 
     Returns:
         ``Progress``. A KeyboardInterrupt ends the training early, with ``interrupted`` set.
@@ -95,14 +109,12 @@ def fit(
     progress = progress or Progress()
     train, validation = task.parts["train"], task.parts["validation"]
     steps = math.ceil(len(train) / batch_size)
-    try:
+    with _keeping_the_best(model, progress):
         while progress.epoch < epochs:
             epoch, started, total = progress.epoch + 1, time.perf_counter(), 0.0
-            order = rng.permutation(train)
-            for step in range(steps):
-                rows = order[step * batch_size : (step + 1) * batch_size]
+            for step, rows in enumerate(batches(rng.permutation(train), batch_size)):
                 batch = task.batch(rows, model.dtype)
-                # divergence is met by name, here or in the next step
+                # overflow is not an error here: divergence is detected below and raised as ``Diverged``
                 with np.errstate(over="ignore", invalid="ignore"):
                     loss, grad = model.loss_and_grad(batch)
                     if not math.isfinite(loss):
@@ -121,22 +133,23 @@ def fit(
                 raise Diverged(epoch, "validation loss")
             if schedule is not None:
                 schedule.observe(validation_loss)
-            improved = progress.end_epoch(
-                model, total / len(train), validation_loss, optimizer.lr, time.perf_counter() - started
-            )
+            seconds = time.perf_counter() - started
+            improved = progress.end_epoch(model, total / len(train), validation_loss, optimizer.lr, seconds)
             if on_epoch is not None:
                 on_epoch(progress, improved)
             if patience is not None and epoch - progress.best_epoch >= patience:
                 break
-    except KeyboardInterrupt:
-        progress.interrupted = True
-    finally:
-        if progress.best_theta is not None:
-            model.theta[...] = progress.best_theta
     return progress
 
 
-def fit_lbfgs(model, task, *, epochs=10, patience=None, on_epoch=None):
+def fit_lbfgs(
+    model: Any,
+    task: Task,
+    *,
+    epochs: int = 10,
+    patience: int | None = None,
+    on_epoch: Callable[[Progress, bool], object] | None = None,
+) -> Progress:
     """Train with SciPy's L-BFGS, all training examples at once; an epoch is one of its iterations.
 
     The loss is the mean over all training examples, without dropout. Arguments, result and errors as ``fit``.
@@ -145,8 +158,7 @@ def fit_lbfgs(model, task, *, epochs=10, patience=None, on_epoch=None):
 
     def loss_and_grad(theta):
         loss, grad = 0.0, np.zeros_like(model.theta)
-        for start in range(0, len(train), 512):
-            rows = train[start : start + 512]
+        for rows in batches(train):
             part, d_part = model.loss_and_grad(task.batch(rows, model.dtype), training=False)
             loss += float(part) * len(rows) / len(train)
             grad += d_part * model.dtype.type(len(rows) / len(train))
@@ -163,11 +175,18 @@ def fit_lbfgs(model, task, *, epochs=10, patience=None, on_epoch=None):
             on_epoch(progress, improved)
         return patience is not None and progress.epoch - progress.best_epoch >= patience
 
-    try:
+    with _keeping_the_best(model, progress):
         optim.lbfgs(loss_and_grad, model.theta, max_iterations=epochs, callback=end_of_iteration)
+    return progress
+
+
+@contextmanager
+def _keeping_the_best(model: Any, progress: Progress) -> Iterator[None]:
+    """Leave ``model`` with the best weights, however the training ends; record an interruption."""
+    try:
+        yield
     except KeyboardInterrupt:
         progress.interrupted = True
     finally:
         if progress.best_theta is not None:
             model.theta[...] = progress.best_theta
-    return progress

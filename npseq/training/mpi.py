@@ -6,25 +6,34 @@ over those and its gradient g_r. The loss of the whole batch and its gradient ar
 
     L = Σ_r b_r L_r / Σ_r b_r,    g = Σ_r b_r g_r / Σ_r b_r,
 
-whatever the shares are: a short last batch and sequences of different lengths change nothing. So one message a step,
-the Allreduce of [b_r g_r, b_r L_r, b_r], gives every process the gradient of the whole batch, and all that follows
-(clipping by the global norm, the schedule, the optimiser) is the same everywhere and happens everywhere. A process
-without a row (b_r = 0) runs the first row of the batch and adds it with weight 0.
+whatever the shares are, so a short last batch and sequences of different lengths need no special case. One message per
+step, the Allreduce of [b_r g_r, b_r L_r, b_r], gives every process the gradient of the whole batch, and all that
+follows (clipping by the global norm, the schedule, the optimiser) is the same everywhere and happens everywhere. An
+empty share (b_r = 0) still runs one row, with weight 0.
 
-Dropout masks are drawn for the whole batch and cut (``_Generator``), so that they are those of one process too, and the
-generators of all processes stay in step.
+Every process draws the dropout mask of the whole batch and uses its own rows (``_Generator``), so that the masks equal
+those of a single process and all generators stay synchronised.
+
+A single process is the special case of size 1: ``OneProcess`` has the interface of ``Ranks``.
 
 Nothing of mpi4py is imported unless a launcher's variables are in the environment.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import numpy as np
 
+from ..nn.model import Model
 from ..status import UNEXPECTED
-from .scoring import outputs
+from ..tasks.base import Batch, Task
+from ..tasks.scoring import outputs
 
 # Where launchers tell the processes that they start how many there are.
 SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"
@@ -34,20 +43,20 @@ class ParallelError(Exception):
     """The processes cannot train together; the message names the rank and the reason."""
 
 
-def launched():
-    """Was this process started by an MPI launcher, as one of several?"""
+def launched() -> bool:
+    """True if an MPI launcher started this process as one of several."""
     found = [os.environ[name] for name in SIZES if name in os.environ]
     return found[0] != "1" if found else "PMIX_RANK" in os.environ
 
 
-def find():
-    """-> ``Ranks``, or None for one process alone.
+def find() -> Ranks | OneProcess:
+    """Return the processes that train together.
 
     Raises:
         ParallelError: under a launcher without mpi4py.
     """
     if not launched():
-        return None
+        return OneProcess()
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py found no MPI library
@@ -56,7 +65,41 @@ def find():
             "pip install 'npseq[mpi]', or start one process"
         ) from None
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends all at once; the files are whole at any time
-    return Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else None
+    return Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else OneProcess()
+
+
+class OneProcess:
+    """A single process: it has every row and agrees with itself."""
+
+    rank, size, root = 0, 1, True
+
+    def predict(self, model: Model, task: Task, rows: np.ndarray) -> np.ndarray:
+        """Return the outputs of the examples ``rows``, as ``scoring.outputs``."""
+        return outputs(model, task, rows)
+
+    def agree(self, problem: str | None) -> None:
+        """Continue only without a problem: a message, or None.
+
+        Raises:
+            ParallelError: with the problem.
+        """
+        if problem is not None:
+            raise ParallelError(problem)
+
+    def compare(self, what: str, value: Any) -> None:
+        """Do nothing: there is no other process whose value could differ."""
+
+    def check_parameters(self, model: Model) -> None:
+        """Do nothing: there is no other process whose parameters could differ."""
+
+    @contextmanager
+    def shared(self, model: Model, task: Task) -> Iterator[tuple[Any, Any]]:
+        """Give the model and the task for ``fit``: as they are."""
+        yield model, task
+
+    def abort(self, prog: str, error: Exception) -> NoReturn:
+        """Raise ``error``: no other process waits for this one."""
+        raise error
 
 
 class Ranks:
@@ -66,28 +109,33 @@ class Ranks:
         communicator: of mpi4py, or anything with its ``rank``, ``size``, ``Allreduce``, ``allgather``, ``Abort``.
     """
 
-    def __init__(self, communicator):
+    def __init__(self, communicator: Any):
         self.communicator, self.rank, self.size = communicator, communicator.rank, communicator.size
 
-    def share(self, rows):
-        """This process's part of ``rows``; all parts in the order of the ranks are ``rows``."""
+    @property
+    def root(self) -> bool:
+        """True for the process that prints and writes."""
+        return self.rank == 0
+
+    def share(self, rows: np.ndarray) -> np.ndarray:
+        """Return this process's part of ``rows``; all parts in the order of the ranks are ``rows``."""
         n = len(rows)
         return rows[n * self.rank // self.size : n * (self.rank + 1) // self.size]
 
-    def sum(self, vector):
-        """Σ over the processes; the same bits in each."""
+    def sum(self, vector: np.ndarray) -> np.ndarray:
+        """Return Σ over the processes; the same bits in each."""
         total = np.empty_like(vector)
         self.communicator.Allreduce(vector, total)
         return total
 
-    def predict(self, model, task, rows):
-        """As ``fit.predict``, each process its share; every process gets all."""
+    def predict(self, model: Model, task: Task, rows: np.ndarray) -> np.ndarray:
+        """Return the outputs of the examples ``rows``: each process computes its share and gets all."""
         own = self.share(rows)
         parts = self.communicator.allgather(outputs(model, task, own) if len(own) else None)
         return np.concatenate([part for part in parts if part is not None])
 
-    def agree(self, problem):
-        """Go on only if no process has a problem: a message, or None.
+    def agree(self, problem: str | None) -> None:
+        """Continue only if no process reports a problem (a message, or None).
 
         Raises:
             ParallelError: in every process, with the first problem and its rank.
@@ -96,8 +144,8 @@ class Ranks:
             if message is not None:
                 raise ParallelError(f"rank {rank}: {message}")
 
-    def compare(self, what, value):
-        """Is ``value``, a short text, the same in every process?
+    def compare(self, what: str, value: Any) -> None:
+        """Check that ``value``, a short text or plain values, is the same in every process.
 
         Raises:
             ParallelError: in every process, naming a rank that differs.
@@ -105,33 +153,45 @@ class Ranks:
         values = self.communicator.allgather(value)
         for rank, other in enumerate(values):
             if other != values[0]:
-                raise ParallelError(f"rank {rank} has other {what} than rank 0: {other} there, {values[0]} here")
+                raise ParallelError(f"rank {rank} and rank 0 have different {what}: {other} and {values[0]}")
 
-    def check_parameters(self, model):
-        """After each epoch: do all processes still have the same parameters? Errors as ``compare``."""
+    def check_parameters(self, model: Model) -> None:
+        """Check that all processes still have the same parameters. Errors as ``compare``."""
         self.compare("parameters", hashlib.sha256(model.theta).hexdigest()[:16])
 
-    def abort(self, prog, error):
-        """End every process, with one line."""
+    @contextmanager
+    def shared(self, model: Model, task: Task) -> Iterator[tuple[SharedModel, SharedTask]]:
+        """Give the model and the task for ``fit``; afterwards the model has its own generator again."""
+        examples, rng = SharedTask(task, self), model.rnn.rng
+        model.rnn.rng = _Generator(rng, examples)
+        try:
+            yield SharedModel(model, examples, self), examples
+        finally:
+            model.rnn.rng = rng
+
+    def abort(self, prog: str, error: Exception) -> NoReturn:
+        """End every process, with one line: the others would wait for this one."""
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         os.write(2, f"{prog}: rank {self.rank}: {reason}\n".encode())
         self.communicator.Abort(UNEXPECTED)
+        raise error
 
 
 class SharedTask:
     """A task whose batches are this process's share. ``count`` is the number of examples in the last one."""
 
-    def __init__(self, task, ranks):
+    def __init__(self, task: Task, ranks: Ranks):
         self.task, self.ranks, self.count = task, ranks, 0
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.task, name)
 
-    def batch(self, rows, dtype=np.float32):
+    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
+        """Return this process's share of the examples ``rows``."""
         own = self.ranks.share(rows)
         self.count, self.size = len(own), len(rows)
         self.start = len(rows) * self.ranks.rank // self.ranks.size
-        if not len(own):  # something has to be run; it counts for nothing
+        if not len(own):  # an empty share still runs one row, with weight 0
             self.start, own = 0, rows[:1]
         return self.task.batch(own, dtype)
 
@@ -139,12 +199,12 @@ class SharedTask:
 class SharedModel:
     """A model whose losses and gradients are those of the whole batch, for batches of ``SharedTask``."""
 
-    def __init__(self, model, task, ranks):
+    def __init__(self, model: Model, task: SharedTask, ranks: Ranks):
         self.model, self.task, self.ranks = model, task, ranks
         self.theta, self.dtype = model.theta, model.dtype
-        model.rnn.rng = _Generator(model.rnn.rng, task)
 
-    def loss_and_grad(self, batch, training=True):
+    def loss_and_grad(self, batch: Batch, training: bool = True) -> tuple[Any, np.ndarray]:
+        """Return the loss and the gradient of the whole batch, given this process's share."""
         loss, grad = self.model.loss_and_grad(batch, training)
         message = np.append(grad, self.dtype.type([loss, 1])) * self.dtype.type(self.task.count)
         if self.task.count == 0:
@@ -153,14 +213,15 @@ class SharedModel:
         total[:-1] /= total[-1]
         return total[-2], total[:-2]
 
-    def loss_of(self, batch):
+    def loss_of(self, batch: Batch) -> float:
+        """Return the loss of the whole batch, given this process's share."""
         loss = float(self.model.loss_of(batch)) if self.task.count else 0.0
         total = self.ranks.sum(np.array([loss * self.task.count, self.task.count]))
         return total[0] / total[1]
 
 
 class _Generator:
-    """Draws for the whole batch, whose sequences are the second axis, and gives this process's part."""
+    """Draw for the whole batch, whose sequences are the second axis, and return this process's part."""
 
     def __init__(self, rng, task):
         self.rng, self.task = rng, task

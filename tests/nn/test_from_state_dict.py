@@ -111,7 +111,7 @@ def test_a_model_of_torchs_own_opens_whatever_its_names(tmp_path):
     "state, words",
     [
         ({"a.weight": torch.zeros(2, 2)}, ["0 recurrent layers"]),
-        (torch.nn.GRU(3, 5).state_dict(), ["nothing", "one linear"]),
+        (torch.nn.GRU(3, 5).state_dict(), ["none", "one linear"]),
         ({**torch.nn.GRU(3, 5).state_dict(), "fc.weight": torch.zeros(2, 7)}, ["reads 7", "has 5"]),
         ({**torch.nn.GRU(3, 5).state_dict(), "conv.weight": torch.zeros(2, 5, 3)}, ["conv.weight"]),
     ],

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from npseq import features
+from npseq.nn import scaling
 
 
 def test_midnight_on_monday_is_the_start_of_the_week_and_the_calendar_comes_again_after_it():
@@ -35,7 +36,7 @@ def test_the_calendar_of_known_days(time, hour, day, weekend):
 
 def test_moments_are_the_mean_and_the_standard_deviation_however_the_rows_are_chunked(monkeypatch):
     values = np.random.default_rng(0).normal(50, 7, size=(1000, 3))
-    monkeypatch.setattr(features, "CHUNK", 64)
+    monkeypatch.setattr(scaling, "CHUNK_ROWS", 64)
     mean, scale = features.moments(values)
     assert np.allclose(mean, values.mean(axis=0), rtol=1e-13) and np.allclose(scale, values.std(axis=0), rtol=1e-13)
 

@@ -80,7 +80,7 @@ def test_the_header_counts_rows_gaps_and_parts_and_offers_the_season(metro):
 def test_every_input_and_target_stands_where_the_docstring_says():
     table = hourly(400, 3)
     task = Forecast(table, target=["x2", "x0"], inputs=["x1"], window=5, horizon=2, lags=(3, 24))
-    z = (table.values[:, [2, 0, 1]] - task.mean) / task.spread
+    z = task.scaler.standardise(table.values[:, [2, 0, 1]])
     r = 100
     x, target, _ = task.batch([r], np.float64)
     assert x.shape == (1, 5, 3 + 5 + 2 * 2 * 2) and (task.input_size, task.output_size) == (16, 4)
@@ -130,7 +130,7 @@ def test_a_constant_column_has_the_scale_1_and_is_named():
     table = hourly()
     table.values[:, 1] = 7
     task = Forecast(table, inputs=["x1"])
-    assert task.spread[1] == 1 and (task.inputs([100])[0, :, 1] == 0).all()
+    assert task.scaler.scale[1] == 1 and (task.inputs([100])[0, :, 1] == 0).all()
     assert any("constant in the training rows: x1" in line for line in task.describe())
 
 
@@ -219,13 +219,13 @@ def test_a_long_series_is_not_cut_into_windows_in_memory():
 
 def test_a_recipe_goes_through_json_and_gives_the_same_inputs_on_new_data():
     task = Forecast(hourly(), target=["x1"], inputs=["x0"], window=6, horizon=2, lags=(24,))
-    windows = Windows.from_recipe(json.loads(json.dumps(task.recipe())), hourly())
+    windows = Windows.from_recipe(json.loads(json.dumps(task.recipe().to_json())), hourly())
     rows = task.parts["test"][:5]
     assert np.array_equal(windows.inputs(rows), task.inputs(rows)) and windows.first == task.parts["train"][0]
     y = np.ones((1, 2))
     assert np.array_equal(windows.to_units(y), task.to_units(y))
     again = Forecast.from_recipe(task.recipe(), hourly())
-    assert np.array_equal(again.mean, task.mean) and again.recipe() == task.recipe()
+    assert again.scaler == task.scaler and again.recipe() == task.recipe()
 
 
 def test_the_row_after_the_last_one_has_inputs():
@@ -253,13 +253,13 @@ def test_new_data_of_another_kind_are_refused():
 
 def test_the_scaling_of_a_model_is_that_of_its_task():
     task = Forecast(hourly(), target=["x0", "x1"], window=4, horizon=2, lags=(24,))
-    scaling = {name: np.array(values) for name, values in task.scaling().items()}
-    assert len(scaling["input_mean"]) == len(scaling["input_scale"]) == task.input_size
+    scaling = task.scaling()
+    assert len(scaling.inputs.mean) == len(scaling.inputs.scale) == task.input_size
     x, target, _ = task.batch([100], np.float64)
-    raw = x * scaling["input_scale"] + scaling["input_mean"]
+    raw = x * scaling.inputs.scale + scaling.inputs.mean
     assert np.allclose(raw[0, :, :2], task.table.values[96:100]) and np.allclose(raw[0, :, 2:7], x[0, :, 2:7])
     assert np.allclose(raw[0, -1, 7:], task.table.values[76:78].ravel())
-    assert np.allclose(target * scaling["output_scale"] + scaling["output_mean"], task.to_units(target))
+    assert np.allclose(target * scaling.outputs.scale + scaling.outputs.mean, task.to_units(target))
 
 
 @pytest.mark.parametrize(
@@ -297,8 +297,8 @@ def test_values_after_the_split_change_nothing_before_it(lines, tmp_path, part):
     touched = cut  # a gap that is open at the cut is filled from after it: the one stated exception
     while true.table.filled[touched - 1, 0]:
         touched -= 1
-    for name in ("mean", "spread", "season"):
-        assert np.array_equal(getattr(true, name), getattr(false, name))
+    for name in ("scaler", "season"):
+        assert getattr(true, name) == getattr(false, name)
     early = np.arange(true.first, touched + 1)
     early = np.concatenate([early[::11], early[-200:]])
     assert np.array_equal(true.inputs(early), false.inputs(early))
@@ -478,9 +478,16 @@ def test_a_task_has_all_that_a_training_run_and_a_weights_file_need(make):
     x, target, lengths = task.batch(rows, np.float32)
     assert x.shape[0] == len(target) == 4 and x.shape[2] == task.input_size and x.dtype == np.float32
     outputs = np.zeros((4, task.output_size), np.float32)
-    assert json.dumps([task.recipe(), task.scaling(), task.metrics(task.to_units(outputs), rows), task.baselines()])
+    assert json.dumps(
+        [
+            task.recipe().to_json(),
+            task.scaling() and task.scaling().to_json(),
+            task.metrics(task.to_units(outputs), rows),
+            task.baselines(),
+        ]
+    )
     assert all(isinstance(line, str) for line in task.describe()) and len(task.fingerprint()) == 16
-    assert task.recipe()["task"] == task.kind and task.loss in ("mse", "cross_entropy")
+    assert task.recipe().task == task.kind and task.loss in ("mse", "cross_entropy")
 
 
 def test_windows_are_given_only_where_there_are_whole_ones():

@@ -7,7 +7,7 @@ from npseq import optim
 from npseq.fit import Diverged, fit
 from npseq.nn.model import Model
 from npseq.tasks import Batch
-from npseq.training.scoring import mean_loss, outputs
+from npseq.tasks.scoring import mean_loss, outputs
 
 
 class Sums:
@@ -19,8 +19,11 @@ class Sums:
         self.target = self.x.sum(1)
         self.parts = {"train": np.arange(count // 2), "validation": np.arange(count // 2, count), "test": np.arange(0)}
 
+    def examples(self, rows, dtype):
+        return Batch(self.x[rows].astype(dtype), None)
+
     def batch(self, rows, dtype):
-        return Batch(self.x[rows].astype(dtype), self.target[rows].astype(dtype), None)
+        return self.examples(rows, dtype)._replace(target=self.target[rows].astype(dtype))
 
     def to_units(self, y):
         return y

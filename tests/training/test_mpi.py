@@ -17,7 +17,7 @@ from npseq.gradcheck import relative_error
 from npseq.nn.model import Model
 from npseq.nn.registry import MODELS
 from npseq.optim import Adam
-from npseq.training.scoring import outputs
+from npseq.tasks.scoring import outputs
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -79,13 +79,12 @@ def trained(kind, task, ranks=None, batch_size=13, epochs=2, **options):
     """The parameters after some epochs whose last batch is short, in float64."""
     rng = np.random.default_rng(3)
     model = Model(kind, task.input_size, 5, task.output_size, loss=task.loss, dtype=np.float64, rng=rng, **options)
-    learner, examples = model, task
-    if ranks:
-        examples = parallel.SharedTask(task, ranks)
-        learner = parallel.SharedModel(model, examples, ranks)
-    progress = fit(
-        learner, examples, Adam(model.theta, lr=0.01), epochs=epochs, batch_size=batch_size, clip=0.5, rng=rng
-    )
+    generator = model.rnn.rng
+    with (ranks or parallel.OneProcess()).shared(model, task) as (learner, examples):
+        progress = fit(
+            learner, examples, Adam(model.theta, lr=0.01), epochs=epochs, batch_size=batch_size, clip=0.5, rng=rng
+        )
+    assert model.rnn.rng is generator  # the model is the caller's: it has its own generator again
     return model.theta, [(row["train_loss"], row["validation_loss"]) for row in progress.history]
 
 
@@ -156,7 +155,7 @@ def test_predictions_come_in_the_order_of_the_rows():
 
 
 def test_a_process_that_differs_is_named():
-    with pytest.raises(parallel.ParallelError, match="rank 2 has other data than rank 0: x there, y here"):
+    with pytest.raises(parallel.ParallelError, match="rank 2 and rank 0 have different data: x and y"):
         Together(3).run(lambda ranks: ranks.compare("data", "x" if ranks.rank == 2 else "y"))
     with pytest.raises(parallel.ParallelError, match="rank 1: no such file"):
         Together(3).run(lambda ranks: ranks.agree("no such file" if ranks.rank == 1 else None))
@@ -302,7 +301,7 @@ def test_a_rank_with_other_data_is_named_and_nothing_is_written(mpiexec, tmp_pat
         cwd=tmp_path,
     )
     assert done.returncode == 2
-    assert "npseq train: error: rank 2 has other" in done.stderr
+    assert "npseq train: error: rank 2 and rank 0 have different" in done.stderr
     assert not list(tmp_path.glob("*.pth"))
     done = mpiexec(2, "-m", "npseq", "train", "--data", "missing.csv", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.count("there is no file missing.csv") == 1

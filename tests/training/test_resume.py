@@ -148,7 +148,7 @@ def test_a_missing_file_or_one_of_another_kind_is_refused(tmp_path, capsys):
     assert "absent.pth" in capsys.readouterr().err
     checkpoint.save(tmp_path / "other.pth", {"a": np.zeros(2)})
     assert status(["--resume", str(tmp_path / "other.pth")]) == 2
-    assert "no file to continue from" in capsys.readouterr().err
+    assert "cannot be resumed from" in capsys.readouterr().err
 
 
 @pytest.mark.wide

@@ -1,0 +1,1 @@
+"""The shipped files; where they come from is in PROVENANCE.md."""

@@ -1,0 +1,134 @@
+"""Checks of what a file says about itself: a file may come from an untrusted source.
+
+    FIELDS = {"window": COUNT, "lags": listed(COUNT), "step": optional(COUNT)}
+    values = check(mapping, FIELDS, "its recipe")      # ValueError with one line, or a dict of exactly these fields
+
+JSON knows no integer type and no bounds, so a field says what a value must be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+LARGEST_COUNT = 10**9
+LARGEST_NUMBER = 1e300
+SHOWN = 60  # characters of a wrong value that a message shows
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED = _Required()
+
+
+class Field(NamedTuple):
+    """What one value must be.
+
+    fits: True if a value is valid; expected: the same in words; default: of a field that may be missing.
+    """
+
+    fits: Callable[[Any], bool]
+    expected: str
+    default: Any = REQUIRED
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int  # True and False are not numbers here
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= LARGEST_NUMBER  # NaN and infinity are not
+
+
+COUNT = Field(lambda value: _is_whole(value) and 0 < value <= LARGEST_COUNT, "a whole number from 1 to 10⁹")
+NATURAL = Field(lambda value: _is_whole(value) and 0 <= value <= LARGEST_COUNT, "a whole number from 0 to 10⁹")
+SEED = Field(lambda value: _is_whole(value) and 0 <= value < 2**128, "a whole number from 0 to 2¹²⁸ − 1")
+NUMBER = Field(_is_number, "a finite number")
+POSITIVE = Field(lambda value: _is_number(value) and value > 0, "a finite number greater than 0")
+PROBABILITY = Field(lambda value: _is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1")
+TEXT = Field(lambda value: isinstance(value, str), "a text")
+BOOLEAN = Field(lambda value: isinstance(value, bool), "true or false")
+MAPPING = Field(
+    lambda value: isinstance(value, dict) and all(isinstance(name, str) for name in value), "an object of names"
+)
+
+
+def optional(field: Field, default: Any = None) -> Field:
+    """``field`` or null; ``default`` if it is missing."""
+    return Field(lambda value: value is None or field.fits(value), f"{field.expected}, or null", default)
+
+
+def missing(field: Field, default: Any) -> Field:
+    """``field``, or ``default`` if it is missing."""
+    return field._replace(default=default)
+
+
+def listed(field: Field, size: int | None = None) -> Field:
+    """A list of ``field``; of ``size`` elements if that is given."""
+    count = "" if size is None else f"{size} "
+    return Field(
+        lambda value: isinstance(value, list) and size in (None, len(value)) and all(map(field.fits, value)),
+        f"a list of {count}elements, each {field.expected}",
+    )
+
+
+def one_of(values: Collection[Any]) -> Field:
+    """One of some texts."""
+    return Field(lambda value: isinstance(value, str) and value in values, f"one of {', '.join(map(str, values))}")
+
+
+def check(mapping: Any, fields: Mapping[str, Field], where: str, *, others: bool = False) -> dict[str, Any]:
+    """Return the values of exactly these ``fields``, with the default of each that is missing.
+
+    Args:
+        mapping: as it came from the file.
+        where: what the mapping is, for messages, such as "its recipe".
+        others: allow further names; they are left out of the result.
+
+    Raises:
+        ValueError: for the first missing, unknown or invalid value, naming what is there and what is expected.
+    """
+    if not MAPPING.fits(mapping):
+        raise ValueError(f"{where} is {_shown(mapping)}; {MAPPING.expected} and values expected")
+    unknown = [name for name in mapping if name not in fields]
+    if unknown and not others:
+        raise ValueError(f"{where} has the unknown entry {unknown[0][:SHOWN]!r}; expected {', '.join(fields)}")
+    values = {}
+    for name, field in fields.items():
+        if name not in mapping:
+            if field.default is REQUIRED:
+                raise ValueError(f"{where} has no {name}; {field.expected} expected")
+            values[name] = field.default
+        elif not field.fits(mapping[name]):
+            raise ValueError(f"{where} has {name} {_shown(mapping[name])}; {field.expected} expected")
+        else:
+            values[name] = mapping[name]
+    return values
+
+
+def check_version(version: Any, known: int, what: str) -> None:
+    """Check the number of a format.
+
+    Raises:
+        ValueError: for a number that is newer than ``known``, or that is no number of a format.
+    """
+    if not _is_whole(version) or version < 1:
+        raise ValueError(f"{what} has the format {_shown(version)}; a whole number from 1 to {known} expected")
+    if version > known:
+        raise ValueError(
+            f"{what} has the format {version}, and this npseq reads formats up to {known}: install a newer npseq"
+        )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deeply, or a number of too many digits
+        text = f"a {type(value).__name__}"
+    return text[:SHOWN] + ("…" if len(text) > SHOWN else "")

@@ -1,0 +1,97 @@
+"""Standardisation: how data in their own units become a model's inputs, and how its outputs become data again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+CHUNK_ROWS = 1 << 20  # rows processed at a time, to avoid a second copy of a long series
+
+
+def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the mean and the standard deviation (over n) of each column of ``values`` (n, C).
+
+    A constant column gets the standard deviation 1, so that dividing by it changes nothing.
+    """
+    chunks = [values[start : start + CHUNK_ROWS] for start in range(0, len(values), CHUNK_ROWS)]
+    mean = sum(chunk.sum(axis=0) for chunk in chunks) / len(values)
+    scale = np.sqrt(sum(((chunk - mean) ** 2).sum(axis=0) for chunk in chunks) / len(values))
+    return mean, np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
+
+
+class Scaler:
+    """z = (value − mean) / scale, column by column, and its inverse value = z · scale + mean.
+
+    Args:
+        mean, scale: (C,) numbers, or one number for all columns.
+    """
+
+    def __init__(self, mean: Any = 0.0, scale: Any = 1.0):
+        self.mean, self.scale = np.asarray(mean, np.float64), np.asarray(scale, np.float64)
+
+    @classmethod
+    def fit(cls, values: np.ndarray) -> Scaler:
+        """Return the scaler that standardises the columns of ``values`` (n, C): mean 0 and standard deviation 1."""
+        return cls(*moments(values))
+
+    @classmethod
+    def identity(cls, columns: int) -> Scaler:
+        """Return the scaler of ``columns`` columns that changes nothing."""
+        return cls(np.zeros(columns), np.ones(columns))
+
+    @classmethod
+    def join(cls, scalers: Sequence[Scaler]) -> Scaler:
+        """Return one scaler for the columns of all ``scalers`` side by side."""
+        return cls(np.concatenate([s.mean for s in scalers]), np.concatenate([s.scale for s in scalers]))
+
+    def __len__(self) -> int:
+        return self.mean.size
+
+    def first(self, columns: int) -> Scaler:
+        """Return the scaler of the first ``columns`` columns."""
+        return Scaler(self.mean[:columns], self.scale[:columns])
+
+    def repeat(self, times: int) -> Scaler:
+        """Return the scaler of all columns, ``times`` times side by side."""
+        return Scaler(np.tile(self.mean, times), np.tile(self.scale, times))
+
+    def standardise(self, values: np.ndarray) -> np.ndarray:
+        """(…, C) in data units, standardised, in float64."""
+        return (values - self.mean) / self.scale
+
+    def to_units(self, z: np.ndarray) -> np.ndarray:
+        """(…, C) standardised, in data units, in float64."""
+        return np.asarray(z, np.float64) * self.scale + self.mean
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Return mean and scale as lists."""
+        return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Scaler)
+            and np.array_equal(self.mean, other.mean)
+            and np.array_equal(self.scale, other.scale)
+        )
+
+    def __repr__(self) -> str:
+        return f"Scaler({self.mean.tolist()}, {self.scale.tolist()})"
+
+
+class Scaling(NamedTuple):
+    """The scaling of a model: ``inputs`` for the I columns of x, ``outputs`` for the O columns of y."""
+
+    inputs: Scaler
+    outputs: Scaler
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Return the four lists that a weights file keeps."""
+        return {f"{side}_{name}": values for side, scaler in zip(("input", "output"), self)
+                for name, values in scaler.to_json().items()}  # fmt: skip
+
+    @classmethod
+    def from_json(cls, lists: Mapping[str, Any]) -> Scaling:
+        """Return the scaling of the lists ``input_mean``, ``input_scale``, ``output_mean`` and ``output_scale``."""
+        return cls(*(Scaler(lists[f"{side}_mean"], lists[f"{side}_scale"]) for side in ("input", "output")))

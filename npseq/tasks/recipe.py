@@ -1,0 +1,235 @@
+"""What a weights file must keep so that the model can be used on new data, and how it is read back.
+
+A recipe says how data become examples: columns, window, scaler, classes. ``to_json`` gives what the file keeps;
+``from_json`` checks every type, range and name, because a file may come from an untrusted source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..formats import schema
+from ..formats.model_file import load_model
+from ..formats.unpickler import CheckpointError
+from ..nn.model import Model
+from ..nn.scaling import Scaler
+
+_SCALER = {"mean": schema.listed(schema.NUMBER), "spread": schema.listed(schema.POSITIVE)}
+
+
+@dataclass(frozen=True)
+class ForecastRecipe:
+    """How the rows of a table become windows (``windows.Windows``). ``scaler`` has the targets' columns first."""
+
+    task: ClassVar[str] = "forecast"
+    FIELDS: ClassVar[dict[str, schema.Field]] = {
+        "task": schema.one_of(["forecast"]),
+        "data": schema.TEXT,
+        "target": schema.listed(schema.TEXT),
+        "inputs": schema.listed(schema.TEXT),
+        "window": schema.COUNT,
+        "horizon": schema.COUNT,
+        "lags": schema.listed(schema.COUNT),
+        "scale": schema.one_of(["standard", "none"]),
+        "step": schema.optional(schema.COUNT),
+        "calendar": schema.BOOLEAN,
+        **_SCALER,
+    }
+
+    data: str
+    target: list[str]
+    inputs: list[str]
+    window: int
+    horizon: int
+    lags: list[int]
+    scale: str
+    step: int | None  # seconds between rows; None where they are irregular
+    calendar: bool
+    scaler: Scaler
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as a weights file keeps it."""
+        return _to_json(self)
+
+    @property
+    def first(self) -> int:
+        """The first row that has a whole window, and its lagged values, before it."""
+        return self.window + max(self.lags, default=1) - 1
+
+
+@dataclass(frozen=True)
+class ClassificationRecipe:
+    """How labelled sequences become examples (``classification.Frames``)."""
+
+    task: ClassVar[str] = "classify"
+    FIELDS: ClassVar[dict[str, schema.Field]] = {
+        "task": schema.one_of(["classify"]),
+        "data": schema.TEXT,
+        "inputs": schema.listed(schema.TEXT),
+        "classes": schema.listed(schema.TEXT),
+        **_SCALER,
+    }
+
+    data: str
+    inputs: list[str]
+    classes: list[str]
+    scaler: Scaler
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as a weights file keeps it."""
+        return _to_json(self)
+
+
+@dataclass(frozen=True)
+class AddingRecipe:
+    """How the sequences of the adding problem are generated (``adding.Adding``)."""
+
+    task: ClassVar[str] = "adding"
+    FIELDS: ClassVar[dict[str, schema.Field]] = {
+        "task": schema.one_of(["adding"]),
+        "data": schema.TEXT,
+        "length": schema.COUNT,
+        "count": schema.COUNT,
+        "held_out": schema.COUNT,
+        "seed": schema.SEED,
+    }
+
+    data: str
+    length: int
+    count: int
+    held_out: int
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as a weights file keeps it."""
+        return _to_json(self)
+
+
+Recipe = ForecastRecipe | ClassificationRecipe | AddingRecipe
+RECIPES = {recipe.task: recipe for recipe in (ForecastRecipe, ClassificationRecipe, AddingRecipe)}
+
+
+def _to_json(recipe):
+    values = {"task": recipe.task, **vars(recipe)}
+    if (scaler := values.pop("scaler", None)) is not None:
+        values |= {"mean": scaler.mean.tolist(), "spread": scaler.scale.tolist()}
+    return values
+
+
+def from_json(mapping: Any) -> Recipe:
+    """Return the recipe that a weights file keeps.
+
+    Raises:
+        ValueError: for anything else, naming the first fault.
+    """
+    task = mapping.get("task") if isinstance(mapping, dict) else None
+    if not isinstance(task, str) or task not in RECIPES:
+        raise ValueError(f"its recipe names no task that npseq knows; one of {', '.join(RECIPES)} expected")
+    values = schema.check(mapping, RECIPES[task].FIELDS, "its recipe")
+    del values["task"]
+    if "mean" in values:
+        columns = len(values["inputs"]) + len(values.get("target", ()))
+        if not len(values["mean"]) == len(values["spread"]) == columns:
+            raise ValueError(f"its recipe has {columns} columns, but another number of means or standard deviations")
+        values["scaler"] = Scaler(values.pop("mean"), values.pop("spread"))
+    return RECIPES[task](**values)
+
+
+def _is_table(value: Any) -> bool:
+    rows = schema.listed(schema.listed(schema.NUMBER))
+    return rows.fits(value) and len(value) > 1 and len({len(row) for row in value}) == 1
+
+
+_QUANTILES = schema.Field(lambda value: value is None or _is_table(value), "a table of numbers", None)
+TRAINED = {
+    "recipe": schema.MAPPING,
+    "columns": schema.Field(
+        lambda value: (
+            schema.MAPPING.fits(value)
+            and set(value) <= {"time", "sequence", "label"}
+            and all(map(schema.TEXT.fits, value.values()))
+        ),
+        "names of the columns time, sequence and label",
+        {},
+    ),
+    "seed": schema.missing(schema.SEED, 0),
+    "best_epoch": schema.missing(schema.NATURAL, 0),
+    "residual_quantiles": _QUANTILES,
+    "ahead_quantiles": _QUANTILES,
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What ``npseq train`` keeps beside the model.
+
+    recipe; columns: option -> column, of ``--time``, ``--sequence`` and ``--label`` where they were given; seed and
+    best_epoch of the training; the quantiles of the validation residuals, (levels, outputs) or None
+    (``intervals.py``).
+    """
+
+    recipe: Recipe
+    columns: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    best_epoch: int = 0
+    residual_quantiles: np.ndarray | None = None
+    ahead_quantiles: np.ndarray | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entries of the weights file; quantiles only if there are some."""
+        values = {
+            "recipe": self.recipe.to_json(),
+            "columns": dict(self.columns),
+            "seed": self.seed,
+            "best_epoch": self.best_epoch,
+        }
+        for name in ("residual_quantiles", "ahead_quantiles"):
+            if (table := getattr(self, name)) is not None:
+                values[name] = np.asarray(table).tolist()
+        return values
+
+    @classmethod
+    def from_json(cls, metadata: Any) -> Trained:
+        """Return what the metadata of a weights file say.
+
+        Raises:
+            ValueError: for the first fault.
+        """
+        values = schema.check(metadata, {**_OF_THE_MODEL, **TRAINED}, "the file")
+        for name in _OF_THE_MODEL:
+            del values[name]
+        values["recipe"] = from_json(values["recipe"])
+        for name in ("residual_quantiles", "ahead_quantiles"):
+            if values[name] is not None:
+                values[name] = np.array(values[name])
+        return cls(**values)
+
+
+# read by ``formats.model_file``
+_OF_THE_MODEL = {
+    "npseq": schema.COUNT,
+    "config": schema.MAPPING,
+    "scaling": schema.optional(schema.MAPPING),
+}
+
+
+def load_trained(path: str) -> tuple[Model, Trained]:
+    """Return the model of a weights file and what ``npseq train`` has kept beside it.
+
+    Raises:
+        CheckpointError: for a file that ``npseq train`` has not written. OSError: if it cannot be opened.
+    """
+    model = load_model(path)
+    if not isinstance(model.metadata, dict) or "recipe" not in model.metadata:
+        raise CheckpointError(
+            f"{path} does not say how its data were prepared: a file of npseq train expected; in Python, "
+            "npseq.load(path).predict(x) takes any"
+        )
+    try:
+        return model, Trained.from_json(model.metadata)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: its data description is invalid: {error}") from None

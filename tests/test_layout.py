@@ -1,0 +1,155 @@
+"""The rooms: a file imports only from rooms of a smaller level, or from its own room without a cycle."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import npseq
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "npseq"
+LEVELS = {
+    "cells": 0,
+    "bptt": 0,
+    "schedules": 0,
+    "status": 0,
+    "_version": 0,
+    "_aliases": 0,
+    "optim": 1,
+    "fused": 2,
+    "nn": 3,
+    "formats": 4,
+    "data": 5,
+    "tasks": 6,
+    "training": 7,
+    "gradcheck": 8,
+    "explain": 9,
+    "cli": 10,
+    "train": 11,
+}
+PUBLIC = """RNN LSTM GRU OptimizedRNN OptimizedLSTM OptimizedGRU Linear Embedding Model load save baselines checkpoint data
+    features fit layers losses optim tasks bptt cells explain fused gradcheck onnx parallel rtrl training __version__"""
+FILES = sorted(path for path in PACKAGE.rglob("*.py"))
+SOURCES = [
+    path for path in FILES if path.name not in ("__init__.py", "__main__.py")
+]  # those two only re-export or start
+
+
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imports(path):
+    """(module, name or None, line) for everything of npseq that a file imports, wherever in it."""
+    package = module_of(path) if path.name == "__init__.py" else module_of(path).rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "npseq":
+                    yield alias.name, None, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join(
+                    [*package.split(".")[: len(package.split(".")) - node.level + 1], *filter(None, [base])]
+                )
+            if base.split(".")[0] == "npseq":
+                for alias in node.names:
+                    inside = f"{base}.{alias.name}"
+                    yield (inside, None, node.lineno) if inside in MODULES else (base, alias.name, node.lineno)
+
+
+def level(module):
+    return LEVELS[module.split(".")[1]]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_a_file_imports_only_from_rooms_below_it_or_from_its_own(path):
+    own = module_of(path)
+    for module, _, line in imports(path):
+        assert module != "npseq", f"{path.name}:{line} imports npseq/__init__.py"
+        same_room = module.split(".")[1] == own.split(".")[1]
+        assert same_room or level(module) < level(own), f"{own}:{line} imports {module}"
+
+
+def test_no_cycle_of_imports():
+    graph = {module_of(path): {module for module, _, _ in imports(path)} for path in SOURCES}
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(SOURCES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_no_private_name_is_imported_from_another_file(path):
+    names = [f"line {line}: {name}" for module, name, line in imports(path) if name and name.startswith("_")
+             and not name.startswith("__")]  # fmt: skip
+    assert not names
+
+
+def test_every_room_says_in_its_docstring_what_it_holds():
+    for path in FILES:
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_no_module_is_longer_than_400_lines(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= 400, lines
+
+
+def test_the_public_names_are_these():
+    assert set(npseq.__all__) == set(PUBLIC.split())
+    assert set(npseq.__all__) <= set(dir(npseq))
+    for name in npseq.__all__:
+        assert getattr(npseq, name) is not None
+
+
+@pytest.mark.parametrize(
+    "module, name",
+    [
+        ("baselines", "forecasts"),
+        ("bptt", "forward_through_time"),
+        ("cells", "LSTMCell"),
+        ("checkpoint", "load"),
+        ("data", "load"),
+        ("features", "calendar"),
+        ("fit", "fit"),
+        ("fused", "forward_through_time"),
+        ("gradcheck", "check"),
+        ("layers", "truncated_bptt"),
+        ("losses", "mse"),
+        ("onnx", "export"),
+        ("optim", "Adam"),
+        ("parallel", "Ranks"),
+        ("rtrl", "gradient_forward_in_time"),
+        ("tasks", "Forecast"),
+    ],
+)
+def test_a_public_module_is_reached_in_three_ways_and_is_one_module(module, name):
+    code = f"""
+import importlib, sys
+{{}}
+import npseq
+assert npseq.{module} is importlib.import_module("npseq.{module}")
+assert importlib.util.find_spec(npseq.{module}.__name__).origin == npseq.{module}.__spec__.origin
+assert npseq.{module}.{name}
+"""
+    ways = f"import npseq; npseq.{module}", f"import npseq.{module}", f"from npseq.{module} import {name}"
+    for way in ways:
+        done = subprocess.run([sys.executable, "-c", code.format(way)], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, (way, done.stderr)
+
+
+def test_import_npseq_loads_no_command_no_checker_and_nothing_slow():
+    code = "import sys, npseq; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "npseq.nn.layers" in loaded
+    slow = {"npseq.cli", "npseq.gradcheck", "npseq.explain", "npseq.train", "scipy.optimize", "matplotlib", "pandas",
+            "torch", "argparse", "mpi4py", "sklearn"}  # fmt: skip
+    assert not slow & loaded
