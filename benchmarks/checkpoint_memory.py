@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # this checkout, installed or not
 
-import npseq  # noqa: E402
+import npseq
 
 I, H, B = 4, 16, 2
 

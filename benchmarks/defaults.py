@@ -13,7 +13,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from npseq.cli.compare import train_all  # noqa: E402
+from npseq.cli.compare import train_all
 
 STAGES = [  # (options varied together, their values); an epoch may not cost more than window 24 with batch 32 does
     (("--lags",), [("none",), ("168",), ("24,168",)]),

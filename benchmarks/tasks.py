@@ -13,7 +13,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from npseq.cli.compare import train_all  # noqa: E402
+from npseq.cli.compare import train_all
 
 VOWELS = ["--data", "japanese_vowels", "--batch-size", "8"]
 ADDING = ["--data", "adding", "--length", "50", "--batch-size", "32"]

@@ -22,7 +22,7 @@ from npseq import train
 from npseq.cells import gate_blocks, sigmoid
 from npseq.gradcheck import check_layer
 from npseq.layers import Recurrent
-from npseq.nn.registry import MODELS  # noqa: E402
+from npseq.nn.registry import MODELS
 
 
 class CoupledCell:

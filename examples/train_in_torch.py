@@ -14,8 +14,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's npseq, installed or not
 
-import npseq  # noqa: E402
-from npseq.gradcheck import check_layer  # noqa: E402
+import npseq
+from npseq.gradcheck import check_layer
 
 
 class Forecaster(torch.nn.Module):

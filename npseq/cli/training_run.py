@@ -318,7 +318,7 @@ class _Run:
 
 
 def _draw(args, task, predictions, results, progress):
-    """Draw the end of the test part beside its forecast; the confusion matrix; or, for the adding problem, the losses."""
+    """Draw the end of the test part beside its forecast; the confusion matrix; or the losses of the adding problem."""
     if task.kind == "forecast":
         test = task.parts["test"][-PLOT_ROWS:]
         x = test if task.table.times is None else task.table.times[test]

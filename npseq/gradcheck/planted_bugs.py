@@ -7,7 +7,8 @@ that has it runs ``bptt.py``, also when it is an optimized one.
 """
 
 import types
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 

@@ -12,7 +12,7 @@ from .recipe import AddingRecipe
 
 
 class Adding:
-    """The adding problem: the sum of the two marked values of a sequence, which takes a memory of up to ``length`` steps.
+    """The adding problem: the sum of the two marked values of a sequence, for a memory of up to ``length`` steps.
 
     The input at step t is (u_t, m_t) with u_t uniform in [0, 1) and m_t 1 at one step of each half and 0 elsewhere; the
     target is Σ_t m_t u_t. The constant prediction 1 has the mean squared error 2 · 1/12 = 1/6. All sequences are

@@ -92,7 +92,7 @@ class Classification(Frames):
         self.input_size, self.output_size = len(self.columns), len(self.classes)
 
     def _draw(self, rows, labels, rng, fraction=0.15):
-        """Draw ``fraction`` of the ``rows`` of each class, at least one. Returns the others and those drawn, in order."""
+        """Draw ``fraction`` of the ``rows`` of each class, at least one. Returns the others and those drawn, sorted."""
         drawn = []
         for label, name in enumerate(self.classes):
             own = rows[labels[rows] == label]

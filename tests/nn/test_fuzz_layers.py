@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("hypothesis")
-from equalities import Run, assert_same, check_against_singles, check_halves  # noqa: E402
-from hypothesis import given, settings  # noqa: E402
+from equalities import Run, assert_same, check_against_singles, check_halves
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch_witness import KINDS, as_tuple, draw_state, make_layer, make_torch, run_npseq, run_torch  # noqa: E402
+from torch_witness import KINDS, as_tuple, draw_state, make_layer, make_torch, run_npseq, run_torch
 
 from npseq.gradcheck import check_layer
-from npseq.gradcheck.result import relative_error  # noqa: E402
+from npseq.gradcheck.result import relative_error
 
 pytestmark = pytest.mark.wide
 thoroughly = settings(max_examples=300, deadline=None, derandomize=True, database=None)
