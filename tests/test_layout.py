@@ -31,8 +31,9 @@ LEVELS = {
     "cli": 10,
     "train": 11,
 }
-PUBLIC = """RNN LSTM GRU OptimizedRNN OptimizedLSTM OptimizedGRU Linear Embedding Model load save baselines checkpoint data
-    features fit layers losses optim tasks bptt cells explain fused gradcheck onnx parallel rtrl training __version__"""
+PUBLIC = """RNN LSTM GRU OptimizedRNN OptimizedLSTM OptimizedGRU Linear Embedding Model load save baselines checkpoint
+    data features fit layers losses optim tasks bptt cells explain fused gradcheck onnx parallel rtrl training
+    __version__"""
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 SOURCES = [
     path for path in FILES if path.name not in ("__init__.py", "__main__.py")

@@ -92,7 +92,7 @@ def cross_entropy(logits, labels, ignore_index=-100, label_smoothing=0.0):
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Return softmax(logits) over the last axis: p_k = exp(logits_k) / Σ_j exp(logits_j), of the shape of ``logits``."""
+    """Return softmax(logits), p_k = exp(logits_k) / Σ_j exp(logits_j) over the last axis; of the shape of logits."""
     p = np.exp(logits - logits.real.max(axis=-1, keepdims=True))
     return p / p.sum(axis=-1, keepdims=True)
 

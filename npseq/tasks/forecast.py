@@ -87,7 +87,7 @@ class Forecast(Windows):
                 )
 
     def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
-        """Return the examples whose first predicted rows are ``rows``: x (B, window, I), target (B, horizon · targets)."""
+        """Return the examples ``rows``, their first predicted rows: x (B, window, I), target (B, horizon · targets)."""
         return Batch(self.inputs(rows, dtype), self.targets(rows).astype(dtype))
 
     def baselines(self) -> dict[str, dict[str, Any]]:

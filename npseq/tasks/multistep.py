@@ -89,7 +89,7 @@ def _rows(table, start, stop, calendar):
 def recursive_residuals(
     model: Any, recipe: ForecastRecipe, table: Table, start: int, stop: int, steps: int = STEPS
 ) -> np.ndarray:
-    """Return actual − forecast of recursive forecasts, from origins spread over the newest of the rows start … stop − 1.
+    """Return actual − forecast of recursive forecasts, from origins spread over the newest rows of start … stop − 1.
 
     Returns:
         (origins, steps, targets), with fewer steps if there are few rows.
