@@ -5,15 +5,23 @@
 all six are those of ``Recurrent`` in ``recurrent.py``.
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from ..fused.batch_parallel import Split
+from . import keras
 from .linear import Embedding, Linear
 from .recurrent import Recurrent
 from .truncated import truncated_bptt
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "RNN",
@@ -25,6 +33,7 @@ __all__ = [
     "Linear",
     "Embedding",
     "Recurrent",
+    "from_keras_weights",
     "from_state_dict",
     "truncated_bptt",
 ]
@@ -136,6 +145,34 @@ def from_state_dict(mapping, prefix="", optimized=False, nonlinearity="tanh"):
         **options,
     )
     layer.load_state_dict(own)
+    return layer
+
+
+def from_keras_weights(
+    weights: Sequence[ArrayLike],
+    kind: str,
+    reset_after: bool = True,
+    optimized: bool = False,
+    nonlinearity: str = "tanh",
+) -> Recurrent:
+    """Return the layer that computes what a Keras layer computes: ``layer(x)`` with x (B, T, I), as in Keras.
+
+    Args:
+        weights: ``keras_layer.get_weights()`` of a ``SimpleRNN``, ``LSTM`` or ``GRU``, or of a ``Bidirectional`` around
+            one, whose outputs then stand side by side (``merge_mode="concat"``).
+        kind: ``"SimpleRNN"``, ``"LSTM"`` or ``"GRU"``.
+        reset_after: of the Keras GRU.
+        optimized: return the optimized twin.
+        nonlinearity: ``"tanh"`` or ``"relu"``, of a SimpleRNN. Of the others the activations must be Keras's defaults.
+
+    Returns:
+        A layer with ``batch_first=True``, in float64 if the arrays are, else in float32.
+
+    Raises:
+        ValueError: for ``reset_after=False``, which is another function, or arrays of another number or other shapes.
+    """
+    layer = from_state_dict(keras.state_dict_of(weights, kind, reset_after), "", optimized, nonlinearity)
+    layer.batch_first = True
     return layer
 
 

@@ -1,0 +1,83 @@
+"""Weights of Keras layers under torch's names: other order of the gates, transposes and biases.
+
+| | Keras 3 | torch and npseq |
+|---|---|---|
+| kernel | ``kernel`` (I, G·H) | ``weight_ih`` (G·H, I) |
+| recurrent kernel | ``recurrent_kernel`` (H, G·H) | ``weight_hh`` (G·H, H) |
+| biases | one (G·H,); GRU (2, 3H): input, recurrent | ``bias_ih`` and ``bias_hh`` (G·H,) |
+| gates of the LSTM | i f c o | i f g o |
+| gates of the GRU | z r h | r z n |
+
+In both, z of the GRU keeps the old state: h = z ⊙ h' + (1 − z) ⊙ n. (``layers.GRU.params`` has npseq's z, 1 − z.)
+``reset_after=True``, the default of Keras 3, applies the reset gate after the product, as torch and npseq do.
+
+Source: Keras 3.15, ``keras/src/layers/rnn``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+GATES = {"simplernn": 1, "rnn": 1, "lstm": 4, "gru": 3}
+
+
+def state_dict_of(weights: Sequence[ArrayLike], kind: str, reset_after: bool = True) -> dict[str, np.ndarray]:
+    """Return ``weight_ih_l0``, … in torch's shapes, order and convention.
+
+    Args:
+        weights: ``get_weights()`` of a Keras layer: kernel, recurrent kernel and, with ``use_bias``, bias; of a
+            ``Bidirectional`` around one, forward then backward.
+        kind: ``"SimpleRNN"``, ``"LSTM"`` or ``"GRU"``, in any case of letters.
+        reset_after: of the GRU.
+
+    Raises:
+        ValueError: for ``reset_after=False``, which is another function, or arrays of another number or other shapes.
+    """
+    name = kind.lower().replace("_", "")
+    if name not in GATES:
+        raise ValueError(f"kind {kind!r} given; 'SimpleRNN', 'LSTM' or 'GRU' expected")
+    if name == "gru" and not reset_after:
+        raise ValueError(
+            "reset_after=False is another function (the reset gate acts before the product, Cho et al. 2014, arXiv "
+            "1406.1078v3), which npseq's GRU cannot express: train with reset_after=True"
+        )
+    arrays = [np.asarray(array) for array in weights]
+    count = {2: 2, 3: 3, 4: 2, 6: 3}.get(len(arrays))
+    if count is None:
+        shapes = ", ".join(str(array.shape) for array in arrays) or "nothing"
+        raise ValueError(
+            f"arrays of the shapes {shapes} given; kernel (I, G·H), recurrent kernel (H, G·H) and bias expected, or "
+            "those of two directions"
+        )
+    state = {}
+    for suffix, start in (("_l0", 0), ("_l0_reverse", count)):
+        if start < len(arrays):
+            state.update(_direction(arrays[start : start + count], suffix, name))
+    return state
+
+
+def _direction(arrays, suffix, name):
+    """The arrays of one direction."""
+    kernel, recurrent, *bias = arrays
+    rows = GATES[name] * (recurrent.shape[0] if recurrent.ndim == 2 else 0)
+    bias_shape = (2, rows) if name == "gru" else (rows,)
+    if kernel.ndim != 2 or recurrent.ndim != 2 or {kernel.shape[1], recurrent.shape[1]} != {rows}:
+        raise ValueError(
+            f"kernel {kernel.shape} and recurrent kernel {recurrent.shape} given; (I, {GATES[name]}·H) and (H, "
+            f"{GATES[name]}·H) expected for {name}"
+        )
+    if bias and bias[0].shape != bias_shape:
+        raise ValueError(f"bias {bias[0].shape} given; {bias_shape} expected for {name}")
+    found = {"weight_ih": kernel.T, "weight_hh": recurrent.T}
+    if bias:
+        found["bias_ih"], found["bias_hh"] = bias[0] if name == "gru" else (bias[0], np.zeros_like(bias[0]))
+    if name == "gru":  # z r h -> r z n
+        H = len(recurrent)
+        found = {key: np.concatenate([a[H : 2 * H], a[:H], a[2 * H :]]) for key, a in found.items()}
+    return {key + suffix: array for key, array in found.items()}
