@@ -1,0 +1,43 @@
+"""Pages whose Python blocks run in order and print what the text block behind them shows."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+import npseq
+import npseq.train
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ["gradcheck.md", "keras.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_runs_and_prints_what_it_shows(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (DOCS / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```\n(?:```text\n(.*?)```)?", text, re.DOTALL)
+    names: dict = {}
+    assert blocks and any(shown for _, shown in blocks)
+    for code, shown in blocks:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code, names)
+        assert printed.getvalue() == shown, code
+
+
+def test_the_blocks_of_the_first_page_run_after_a_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert npseq.train.main(["--model", "lstm", "--epochs", "1", "--quiet"]) == 0
+    names: dict = {}
+    for code in re.findall(r"```python\n(.*?)```", (DOCS / "start.md").read_text(encoding="utf-8"), re.DOTALL):
+        exec(code, names)
+    assert (tmp_path / "gru.pth").exists() and names["grads"].theta.size
+
+
+def test_the_block_of_the_onnx_page_writes_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for code in re.findall(r"```python\n(.*?)```", (DOCS / "onnx.md").read_text(encoding="utf-8"), re.DOTALL):
+        exec(code, {})
+    assert (tmp_path / "gru.onnx").stat().st_size > 500
