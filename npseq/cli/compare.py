@@ -73,8 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 output.check_file(file)
         reports = train_all(args.models, range(args.seeds), training, args.jobs)
         if args.output:
-            with open(args.output, "w", encoding="utf-8") as file:
-                json.dump(reports, file, indent=1)
+            output.write_json(args.output, reports)
     except RunFailed as failure:
         message, exit_status = failure.args
         print(f"{p.prog}: {message}", file=sys.stderr)

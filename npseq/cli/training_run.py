@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import io
-import json
 import os
 import platform
 import sys
@@ -312,8 +310,7 @@ class _Run:
             "versions": {"npseq": __version__, "numpy": np.__version__, "python": platform.python_version()},
         }
         if args.report:
-            with open(args.report, "w", encoding="utf-8") as file:
-                json.dump(report, file, indent=1)
+            output.write_json(args.report, report)
         return report
 
 
@@ -337,7 +334,6 @@ def _draw(args, task, predictions, results, progress):
 
 
 def _write_history(path, history):
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
+    with output.csv_writer(path) as writer:
+        writer.writerow(history[0])
+        writer.writerows(row.values() for row in history)
