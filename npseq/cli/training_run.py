@@ -24,7 +24,7 @@ from ..tasks import intervals
 from ..tasks.recipe import Trained
 from ..training import mpi, resume
 from ..training.fit import Diverged, Progress, fit, fit_lbfgs
-from . import arguments, experiment, output, plots
+from . import arguments, experiment, files, output, plots
 from .progress import EpochBar
 from .tables import comparison, confusion_table
 
@@ -171,6 +171,7 @@ class _Run:
             if args.resume:
                 state = resume.read(args.resume)
                 experiment.settle_options(parser(), args, given, state)
+            files.check([*files.named(parser(), args), *files.own(args)])
             self.experiment = experiment.build(args, state, hash_data=self.ranks.size > 1)
             if args.plot:
                 plots.check(args.plot)
