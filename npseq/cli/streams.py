@@ -126,7 +126,7 @@ def guarded(prog: str, runs_unseen: bool) -> Iterator[Stream]:
         for stream in (out, err):
             stack.enter_context(_spelling(stream))
         stdout = Stream(out, lost)
-        sys.stdout, sys.stderr = stdout, Stream(err, lambda error: None)  # type: ignore[assignment]
+        sys.stdout, sys.stderr = stdout, Stream(err, lambda error: None)
         try:
             yield stdout
         finally:
