@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import warnings
 
 from .. import _interrupt
 from .._version import __version__
@@ -68,7 +69,9 @@ def run(main, prog, *args):
     _interrupt.hand_over()
     with streams.guarded(prog, prog in RUN_UNSEEN) as stdout:
         try:
-            status = main(*args)
+            with warnings.catch_warnings():
+                warnings.showwarning = lambda message, *_: print(f"{prog}: {message}", file=sys.stderr)
+                status = main(*args)
             stdout.flush()
         except SystemExit as end:  # of the parser of options
             stdout.flush()

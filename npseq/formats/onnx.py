@@ -89,7 +89,10 @@ def export(
     y, states = _layers(graph, layer, x, with_state, lengths)
 
     if isinstance(model, Model):
-        y = _head(graph, model, states[0][-1])
+        h = states[0][-1]
+        if model.read == "last" and layer.num_directions == 2:
+            h = _last_outputs(graph, y, h, layer.hidden_size, lengths)
+        y = _head(graph, model, h)
         if scaled is not None:
             _, _, mean, scale = _scaler(scaled)
             y = graph.node("Mul", [graph.cast(y, DOUBLE), graph.constant(scale)])
@@ -172,6 +175,19 @@ class _Graph:
         data = protobuf.model(self.nodes, "npseq", self.inputs, self.outputs, self.initializers, "npseq", __version__)
         with atomic.replacing(path) as file:
             file.write(data)
+
+
+def _last_outputs(graph: _Graph, y: str, h: str, H: int, lengths: str) -> str:
+    """Return the outputs of both directions at the last step, (2, batch, H), of y (time, batch, 2·H): of the forward
+    direction it is the final state h[0], of the reverse direction that after its first step."""
+    forward = graph.node("Slice", [h, graph.counts(0), graph.counts(1), graph.counts(0)])
+    backward = graph.node("Slice", [y, graph.counts(H), graph.counts(2 * H), graph.counts(2)])
+    ends = graph.counts(-1), graph.counts(2**62)
+    if lengths:  # the last step of each sequence comes first
+        counts = graph.cast(lengths, protobuf.INT64)
+        backward = graph.node("ReverseSequence", [backward, counts], time_axis=0, batch_axis=1)
+        ends = graph.counts(0), graph.counts(1)
+    return graph.node("Concat", [forward, graph.node("Slice", [backward, *ends, graph.counts(0)])], axis=0)
 
 
 def _head(graph: _Graph, model: Model, h: str) -> str:

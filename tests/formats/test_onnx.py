@@ -1,6 +1,7 @@
 """ONNX export: the checker accepts it, and ONNX Runtime gives npseq's numbers."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from npseq.nn.model import Model
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
+FILES = Path(__file__).parents[1] / "files"
 CLOSE = dict(rtol=1e-5, atol=2e-6)
 KINDS = [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("GRU", {}), ("LSTM", {}), ("OptimizedLSTM", {})]
 MODELS = ["rnn", "lstm", "gru", "optimized_lstm", "optimized_rnn", "optimized_gru"]
@@ -197,3 +199,30 @@ def test_a_model_in_float64_is_exported_in_float32(tmp_path):
     x = np.random.default_rng(0).normal(size=(6, 5, 3))
     (y,) = session(model, tmp_path).run(None, {"x": x.astype(np.float32)})
     np.testing.assert_allclose(y, model.outputs(x), **CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_a_head_that_reads_the_last_output_of_two_directions(tmp_path, kind):
+    model = randomised(Model(kind, 3, 4, 2, num_layers=2, bidirectional=True, read="last", rng=0))
+    x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype(np.float32)
+    (y,) = session(model, tmp_path).run(None, {"x": x})
+    np.testing.assert_allclose(y, model.outputs(x), **CLOSE)
+    lengths = np.array([5, 2, 1, 4, 3, 5])
+    (y,) = session(model, tmp_path, with_lengths=True).run(None, {"x": x, "lengths": lengths.astype(np.int32)})
+    np.testing.assert_allclose(y, model.outputs(x, lengths), **CLOSE)
+
+
+def test_a_meter_with_many_digits(tmp_path, monkeypatch):
+    """Readings near 54,000,000 with a deviation of 0.14: the graph gives what ``Model.predict`` gives."""
+    from npseq.cli import training_run
+
+    monkeypatch.chdir(tmp_path)
+    meter = str(FILES / "meter.csv")
+    assert training_run.main(["--data", meter, "--epochs", "2", "--lr", "0.01", "--quiet"]) == 0
+    model = npseq.load("rnn_lstm_best.pth")
+    run = session(model, tmp_path, with_scaler=True)
+    rng = np.random.default_rng(0)
+    inputs, outputs = model.scaling.inputs, model.scaling.outputs
+    x = inputs.mean + inputs.scale * rng.normal(size=(50, 12, model.rnn.input_size))
+    (y,) = run.run(None, {"x": x})
+    assert outputs.mean.max() > 5e7 and np.abs(y - model.predict(x)).max() < 0.01 * outputs.scale.min()
