@@ -17,6 +17,8 @@ bptt, fused) there is one column per sequence: x_t (I, B), h_t (H, B). Names tha
 before.
 """
 
+from . import _interrupt  # noqa: F401 # isort: skip  (first: it handles Ctrl-C during the imports below)
+
 import importlib
 import sys
 

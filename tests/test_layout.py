@@ -19,6 +19,7 @@ LEVELS = {
     "status": 0,
     "_version": 0,
     "_aliases": 0,
+    "_interrupt": 1,
     "optim": 1,
     "fused": 2,
     "nn": 3,

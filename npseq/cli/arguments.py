@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from ..status import USAGE
+from . import files
 
 
 class UsageError(ValueError):
@@ -24,7 +25,25 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Sequence[Any] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
         args = sys.argv[1:] if args is None else [str(arg) for arg in args]
-        return super().parse_known_args([_with_dashes(arg) for arg in args], namespace)
+        found, rest = super().parse_known_args([_with_dashes(arg) for arg in args], namespace)
+        for name, value in vars(found).items():
+            if name not in files.READ + files.WRITTEN + ("out_dir",):  # paths stay as the system has them
+                setattr(found, name, _as_utf8(value))
+        return found, rest
+
+    def parse_args(self, args: Sequence[Any] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """As argparse does; also refuse one file named for two things."""
+        found = super().parse_args(args, namespace)
+        self.check_files(found)
+        return found
+
+    def check_files(self, found: argparse.Namespace, others: Iterable[files.File] = ()) -> None:
+        """End with one line if the options ``found`` (and ``others``, a list of ``File``) name one file for two
+        things."""
+        try:
+            files.check([*files.named(self, found), *others])
+        except ValueError as error:
+            self.error(str(error))
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2 and one line."""
@@ -64,6 +83,18 @@ def _with_dashes(arg: str) -> str:
     """--hidden_size=8 -> --hidden-size=8; values are left alone."""
     name, equals, value = arg.partition("=")
     return name.replace("_", "-") + equals + value if name.startswith("--") else arg
+
+
+def _as_utf8(value: Any) -> Any:
+    """Return a name of a column as it was typed in UTF-8, also where the locale is another."""
+    if isinstance(value, list):
+        return [_as_utf8(item) for item in value]
+    if not isinstance(value, str) or value.isascii():
+        return value
+    try:
+        return value.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return value
 
 
 def option(name: str) -> str:

@@ -1,12 +1,14 @@
 """``npseq SUBCOMMAND``: one table from the name to the module whose ``main(argv)`` runs it."""
 
 import importlib
-import os
 import sys
+import warnings
 
+from .. import _interrupt
 from .._version import __version__
-from ..status import INTERRUPTED, UNEXPECTED
+from ..status import INTERRUPTED, OK, UNEXPECTED, USAGE
 from ..training import mpi
+from . import streams
 
 COMMANDS = {
     "train": ("npseq.cli.training_run", "train a model and keep its best weights"),
@@ -20,6 +22,8 @@ COMMANDS = {
     "explain": ("npseq.cli.explain", "every equation of a small network with its numbers put in"),
 }
 
+RUN_UNSEEN = {"npseq train", "npseq compare"}  # hours of work, kept in files: they continue when nobody reads on
+
 
 def usage():
     width = max(map(len, COMMANDS))
@@ -31,36 +35,57 @@ def usage():
 
 
 def main(argv=None):
-    """Run the named command; -> its exit status, or 2 for a name that is none."""
+    """Run the named command. Returns its exit status, or 2 for an unknown name."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    return run(_dispatch, f"npseq {argv[0]}" if argv and argv[0] in COMMANDS else "npseq", argv)
+
+
+def _dispatch(argv):
     if argv and argv[0] in ("-h", "--help"):
         print(usage())
-        return 0
+        return OK
     if argv and argv[0] == "--version":
         print(f"npseq {__version__}")
-        return 0
+        return OK
     if not argv or argv[0] not in COMMANDS:
         given = f"unknown command {argv[0]!r}" if argv else "no command given"
         print(f"npseq: error: {given}; one of {', '.join(COMMANDS)} expected (npseq -h)", file=sys.stderr)
-        return 2
+        return USAGE
     if argv[0] != "train" and mpi.launched():
         print(
             f"npseq: error: npseq {argv[0]} runs in one process; only npseq train shares its work over MPI",
             file=sys.stderr,
         )
-        return 2
-    return run(importlib.import_module(COMMANDS[argv[0]][0]).main, f"npseq {argv[0]}", argv[1:])
+        return USAGE
+    return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
 
 
 def run(main, prog, *args):
-    """``main(*args)`` -> its exit status, also when it is interrupted (130) or the reader of a pipe has seen enough."""
-    try:
-        status = main(*args)
-        sys.stdout.flush()
-        return status
-    except KeyboardInterrupt:
-        print(f"\n{prog}: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # as with | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNEXPECTED
+    """Call ``main(*args)``, however the command was started. Returns its exit status.
+
+    What may happen to any command is handled here: Ctrl-C (130), a reader that leaves its pipe, output that cannot be
+    written, files and memory that fail (1); each with at most one line on standard error.
+    """
+    _interrupt.hand_over()
+    with streams.guarded(prog, prog in RUN_UNSEEN) as stdout:
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = lambda message, *_: print(f"{prog}: {message}", file=sys.stderr)
+                status = main(*args)
+            stdout.flush()
+        except SystemExit as end:  # of the parser of options
+            stdout.flush()
+            if stdout.lost and not end.code:
+                raise SystemExit(UNEXPECTED) from None
+            raise
+        except KeyboardInterrupt:
+            line_end = "\n" if sys.stderr.isatty() else ""  # after the terminal's ^C
+            print(f"{line_end}{prog}: interrupted", file=sys.stderr)
+            status = INTERRUPTED
+        except OSError as error:
+            print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+            status = UNEXPECTED
+        except MemoryError:
+            print(f"{prog}: error: this machine's memory does not suffice", file=sys.stderr)
+            status = UNEXPECTED
+        return UNEXPECTED if stdout.lost and status == OK else status

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 
 from .. import status
 from ..training.fit import Diverged
-from . import arguments, experiment, output, plots, training_run
+from . import arguments, experiment, files, output, plots, training_run
 from .tables import comparison_of_models, level_of, losses_of
 
 PROG = "npseq compare"
@@ -73,8 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 output.check_file(file)
         reports = train_all(args.models, range(args.seeds), training, args.jobs)
         if args.output:
-            with open(args.output, "w", encoding="utf-8") as file:
-                json.dump(reports, file, indent=1)
+            output.write_json(args.output, reports)
     except RunFailed as failure:
         message, exit_status = failure.args
         print(f"{p.prog}: {message}", file=sys.stderr)
@@ -97,6 +95,7 @@ def _training_options(args, rest):
     p = training_run.parser()
     p.prog = PROG
     training = p.parse_args([*rest, "--quiet"])
+    files.check([*files.named(parser(), args), *files.named(p, training)])
     if args.jobs > 1 and training.threads is None:
         training.threads = 1
     return training

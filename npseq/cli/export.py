@@ -3,7 +3,7 @@
 import os
 
 from ..formats import model_file
-from ..formats.onnx import export
+from ..formats.onnx import export, needs_double
 from . import arguments
 
 
@@ -25,5 +25,7 @@ def main(argv=None):
         export(model, args.to, args.with_state, args.with_lengths, args.with_scaler)
     except (OSError, ValueError) as error:
         p.error(str(error))
+    if args.with_scaler and needs_double(model):
+        print("x and y are double: float32 cannot hold data so large against their standard deviation")
     print(f"{args.to}: {model.kind}, {model.theta.size:,} parameters, {os.path.getsize(args.to):,} bytes")
     return 0

@@ -1,6 +1,5 @@
 """``npseq flow``: how the gradient changes on its way back through time, in several models."""
 
-import csv
 import sys
 
 from .. import optim, status, tasks
@@ -109,8 +108,7 @@ def train(model, task, args, name):
 
 def write(path, flows):
     """A line for each number: norms as they are, not relative ones."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+    with output.csv_writer(path) as writer:
         writer.writerow(["panel", "model", "quantity", "steps_before_the_loss", "value"])
         for panel, models in flows.items():
             for name, flow in models.items():

@@ -49,6 +49,8 @@ def main(argv=None):
         f"\n{len(file.state_dict)} tensors in the state_dict, {sum(a.size for a in file.state_dict.values()):,} "
         "parameters"
     )
+    if file.passed_over:
+        print(f"passed over unread: {', '.join(file.passed_over)}")
     if file.metadata is not None:
         print("\nnpseq's own metadata")
         for name, value in file.metadata.items():

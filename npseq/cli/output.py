@@ -1,29 +1,36 @@
 """Files that the commands write."""
 
+from __future__ import annotations
+
 import csv
-import io
+import json
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, BinaryIO
 
 from ..formats import atomic
 
 
-def check_file(path):
-    """See that a file can be written there, before anything is computed for it.
+def check_file(path: str) -> None:
+    """Check that a file can be written there, before anything is computed for it.
 
     Raises:
         OSError: naming the file or its folder.
     """
     if os.path.isdir(path):
         raise OSError(f"{path} is a folder; the name of a file expected")
-    if os.path.exists(path) and not os.access(path, os.W_OK):
-        raise OSError(f"{path} cannot be written: there is a file that may not be changed")
-    check_folder(os.path.dirname(path) or ".")
+    if os.path.exists(path):
+        if not os.access(path, os.W_OK):
+            raise OSError(f"{path} cannot be written: there is a file that may not be changed")
+        if not os.path.isfile(path):
+            return  # a device or a pipe
+    check_folder(os.path.dirname(os.path.realpath(path)))
 
 
-def check_folder(folder):
-    """Make ``folder`` if it is missing, and see that a file can be written there.
+def check_folder(folder: str) -> None:
+    """Create ``folder`` if it is missing, and check that a file can be written there.
 
     Raises:
         OSError: naming the folder.
@@ -37,9 +44,23 @@ def check_folder(folder):
 
 
 @contextmanager
-def csv_writer(path):
-    """A csv writer, to a file that is there only when all of it is written."""
+def csv_writer(path: str) -> Iterator[Any]:
+    """A ``csv.writer`` in UTF-8, to a file that appears when all of it is written. Raises OSError as ``replacing``."""
     with atomic.replacing(path) as file:
-        text = io.TextIOWrapper(file, "utf-8", newline="")
-        yield csv.writer(text)
-        text.detach()  # flushed; the file is closed by whoever opened it
+        yield csv.writer(_Utf8(file))
+
+
+def write_json(path: str, value: object) -> None:
+    """Write ``value`` as a JSON file. Raises OSError as ``replacing``."""
+    with atomic.replacing(path) as file:
+        file.write(json.dumps(value, indent=1).encode())
+
+
+class _Utf8:
+    """Text to a binary file. It keeps no buffer, so an interrupted write leaves nothing to flush."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def write(self, text: str) -> int:
+        return self.file.write(text.encode("utf-8", "surrogateescape"))

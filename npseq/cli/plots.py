@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from ..formats import atomic
+
 COLOURS = ["#1b6ca8", "#d1495b", "#3c8d5a", "#8f5aa8", "#c77d0a", "#5b6770"]  # told apart also by lightness
 STYLE = {
     "figure.facecolor": "white",
@@ -60,7 +62,8 @@ def _figure(path, rows=1, columns=1, size=(9, 4.5), **options):
         try:
             yield axes
             metadata = {"Date": None} if str(path).lower().endswith(".svg") else {}
-            figure.savefig(path, dpi=120, metadata=metadata)
+            with atomic.replacing(path) as file:
+                figure.savefig(file, format=str(path).lower()[-3:], dpi=120, metadata=metadata)
         finally:
             pyplot.close(figure)
 

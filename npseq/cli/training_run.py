@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import io
-import json
 import os
 import platform
 import sys
@@ -26,7 +24,7 @@ from ..tasks import intervals
 from ..tasks.recipe import Trained
 from ..training import mpi, resume
 from ..training.fit import Diverged, Progress, fit, fit_lbfgs
-from . import arguments, experiment, output, plots
+from . import arguments, experiment, files, output, plots
 from .progress import EpochBar
 from .tables import comparison, confusion_table
 
@@ -173,6 +171,7 @@ class _Run:
             if args.resume:
                 state = resume.read(args.resume)
                 experiment.settle_options(parser(), args, given, state)
+            files.check([*files.named(parser(), args), *files.own(args)])
             self.experiment = experiment.build(args, state, hash_data=self.ranks.size > 1)
             if args.plot:
                 plots.check(args.plot)
@@ -312,8 +311,7 @@ class _Run:
             "versions": {"npseq": __version__, "numpy": np.__version__, "python": platform.python_version()},
         }
         if args.report:
-            with open(args.report, "w", encoding="utf-8") as file:
-                json.dump(report, file, indent=1)
+            output.write_json(args.report, report)
         return report
 
 
@@ -337,7 +335,6 @@ def _draw(args, task, predictions, results, progress):
 
 
 def _write_history(path, history):
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
+    with output.csv_writer(path) as writer:
+        writer.writerow(history[0])
+        writer.writerows(row.values() for row in history)

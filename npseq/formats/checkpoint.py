@@ -2,22 +2,26 @@
 
 A ``.pth`` file is an uncompressed zip archive: ``data.pkl``, a pickle of the object in which each tensor refers to a
 storage, and ``data/0``, ``data/1``, …, the storages' bytes. npseq adds ``npseq.json``, its own metadata, which torch
-passes over. Reading interprets the pickle (``unpickle.py``) and never runs it.
+ignores. Reading interprets the pickle (``unpickler.py``) and never runs it.
 """
+
+from __future__ import annotations
 
 import json
 import os
 import pickle
 import struct
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from .atomic import replacing
-from .unpickler import STORAGES, CheckpointError, item_size, unpickle
+from .unpickler import STORAGES, CheckpointError, Foreign, Unpickled, item_size, unpickle
 
-__all__ = ["Checkpoint", "CheckpointError", "load", "save"]
+__all__ = ["Checkpoint", "CheckpointError", "Foreign", "load", "save"]
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file from before torch 1.6
 ROOT = "archive"  # the folder inside the zip file; always the same, so that a file does not depend on its own name
@@ -27,18 +31,23 @@ ALIGNMENT = 64  # of the storages in the file, as torch does, for mmap
 
 @dataclass
 class Checkpoint:
-    """What a file holds: ``state_dict`` (name -> array; empty when none is found), npseq's ``metadata`` or None, and
-    ``content``, the whole object as it was saved, of dicts, lists, tuples, numbers, strings, None and arrays."""
+    """What a file holds.
 
-    state_dict: dict
-    metadata: dict | None
-    content: object
+    ``state_dict``: name -> array; empty if there is none. ``metadata``: npseq's own, or None. ``content``: the whole
+    object as it was saved, of dicts, lists, tuples, numbers, strings, None, arrays, and ``Foreign`` for objects of any
+    other class. ``passed_over``: the names of those classes; nothing of such an object was read.
+    """
+
+    state_dict: dict[str, np.ndarray]
+    metadata: Any
+    content: Any
+    passed_over: list[str] = field(default_factory=list)
 
 
 # ---- writing ----
 
 
-def save(path, state_dict, metadata=None):
+def save(path: str | os.PathLike[str], state_dict: Any, metadata: Mapping[str, Any] | None = None) -> None:
     """Write ``state_dict`` (or any nesting of dicts, lists, tuples, numbers, strings, None and arrays) so that
     ``torch.load(path, weights_only=True)`` gives it back, arrays as tensors.
 
@@ -52,7 +61,7 @@ def save(path, state_dict, metadata=None):
 
     Raises:
         TypeError: for a value that a weights file cannot hold, naming it, or metadata that is not JSON.
-        OSError: when the file cannot be written; one that was there is left whole.
+        OSError: when the file cannot be written; an existing file is left intact.
     """
     writer = _PickleWriter()
     writer.out += b"\x80\x02"
@@ -73,9 +82,10 @@ def save(path, state_dict, metadata=None):
             _write_record(archive, "npseq.json", text.encode())
 
 
-def _write_record(archive, name, data):
-    """One stored record, its bytes aligned in the file by a padding field in its header."""
+def _write_record(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    """Write one stored record, its bytes aligned in the file by a padding field in its header."""
     info = zipfile.ZipInfo(f"{ROOT}/{name}", DATE)
+    assert archive.fp is not None
     header_end = archive.fp.tell() + 30 + len(info.filename) + 4
     padding = -header_end % ALIGNMENT
     info.extra = struct.pack("<2sH", b"FB", padding) + b"Z" * padding
@@ -85,10 +95,11 @@ def _write_record(archive, name, data):
 class _PickleWriter:
     """The few opcodes that a nesting of plain values and tensors needs, in protocol 2."""
 
-    def __init__(self):
-        self.out, self.storages = bytearray(), []
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self.storages: list[np.ndarray] = []
 
-    def write(self, value, where):
+    def write(self, value: Any, where: str) -> None:
         if value is None or isinstance(value, (bool, int, float, str)):
             self.out += _plain(value)
         elif isinstance(value, (np.ndarray, np.generic)):
@@ -108,12 +119,11 @@ class _PickleWriter:
             self.out += b"e" if isinstance(value, list) else b"t"
         else:
             raise TypeError(
-                f"{where} is a {type(value).__name__}; a weights file holds arrays, numbers, strings, "
-                "None, "
-                "lists, tuples and dicts"
+                f"{where} is a {type(value).__name__}; a weights file holds arrays, numbers, strings, None, lists, "
+                "tuples and dicts"
             )
 
-    def tensor(self, array, where):
+    def tensor(self, array: np.ndarray, where: str) -> None:
         """_rebuild_tensor_v2(storage, offset 0, shape, strides, requires_grad False, no hooks)."""
         storage = _STORAGE_OF.get(array.dtype.newbyteorder("="))
         if storage is None:
@@ -130,12 +140,12 @@ class _PickleWriter:
 
 
 class _Global:
-    def __init__(self, module, name):
+    def __init__(self, module: str, name: str) -> None:
         self.code = f"c{module}\n{name}\n".encode()
 
 
-def _plain(value):
-    """The opcodes of a plain value, or of a tuple of counts."""
+def _plain(value: Any) -> bytes:
+    """Return the opcodes of a plain value, or of a tuple of counts."""
     if isinstance(value, _Global):
         return value.code
     if isinstance(value, tuple):
@@ -154,12 +164,13 @@ _STORAGE_OF = {
 # ---- reading ----
 
 
-def load(path):
+def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a ``.pth`` file of torch 1.6 or later, or of the legacy format before it. Nothing in it is run.
 
-    float64/32/16, bfloat16 (as float32, exactly), integers, bool, complex. ``state_dict`` is the object itself when it
-    is a dict with tensors, or what stands in it under ``state_dict``, ``model_state_dict`` or ``model``; a ``module.``
-    in front of every name is taken away.
+    Tensors of float64/32/16, bfloat16 (as float32, exactly), integers, bool and complex become arrays, NumPy's numbers
+    become numbers. ``state_dict`` is the object itself if it is a dict with tensors, or its entry ``state_dict``,
+    ``model_state_dict`` or ``model``; a common prefix ``module.`` is removed. Objects of other classes beside the
+    weights, such as an ``argparse.Namespace``, are passed over unread.
 
     Raises:
         CheckpointError: for everything that is not such a file, saying what is wrong with it.
@@ -170,20 +181,44 @@ def load(path):
             start = file.read(4)
             file.seek(0)
             if start[:2] == b"PK":
-                content, metadata = _load_zip(file)
+                found, metadata = _load_zip(file)
             elif start[:1] == b"\x80":
-                content, metadata = _load_legacy(file.read()), None
+                found, metadata = _load_legacy(file.read()), None
             else:
                 raise CheckpointError(
                     "it is empty" if not start else "it begins like neither a zip archive nor a pickle"
                 )
+            if found.foreign and not _holds_tensors(found.value):
+                raise _no_tensors_but(found.foreign)
         except CheckpointError as error:
-            raise CheckpointError(f"{os.fspath(path)!s} is no weights file that can be read: {error}") from None
-    return Checkpoint(_state_dict(content), metadata, content)
+            raise CheckpointError(f"{os.fspath(path)!s} is not a readable weights file: {error}") from None
+    return Checkpoint(_state_dict(found.value), metadata, found.value, found.foreign)
 
 
-def _state_dict(content):
-    """The tensors by name, wherever torch's users put them."""
+def _no_tensors_but(foreign: list[str]) -> CheckpointError:
+    names = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")
+    return CheckpointError(
+        f"the pickle asks for {names}"[:250] + " and holds no tensors outside of it: a weights file may hold tensors, "
+        "numbers, strings, lists, tuples and dicts only; nothing was run. If you trust the file, open it in torch and "
+        "save its weights alone: torch.save(model.state_dict(), file)"
+    )
+
+
+def _holds_tensors(content: Any) -> bool:
+    """True if there is an array anywhere in a nesting, which may be deep or circular."""
+    waiting, seen = [content], set()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, np.ndarray):
+            return True
+        if isinstance(value, (dict, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+    return False
+
+
+def _state_dict(content: Any) -> dict[str, np.ndarray]:
+    """Return the tensors by name, wherever torch's users put them."""
     candidates = [content]
     if isinstance(content, dict):
         candidates = [content.get(key) for key in ("state_dict", "model_state_dict", "model")] + [content]
@@ -200,7 +235,7 @@ def _state_dict(content):
     return {}
 
 
-def _load_zip(file):
+def _load_zip(file: BinaryIO) -> tuple[Unpickled, Any]:
     size = os.fstat(file.fileno()).st_size
     try:
         archive = zipfile.ZipFile(file)
@@ -214,7 +249,7 @@ def _load_zip(file):
         )
     left = size  # records may not overlap, so together they are no larger than the file
 
-    def read(name):
+    def read(name: str) -> bytes:
         nonlocal left
         info = records.get(roots[0] + name)
         if info is None:
@@ -232,49 +267,51 @@ def _load_zip(file):
     order = read("byteorder").strip() if roots[0] + "byteorder" in records else b"little"
     if order not in (b"little", b"big"):
         raise CheckpointError(f"the byte order is {order[:20]!r}; little or big expected")
-    loaded = {}
+    loaded: dict[str, np.ndarray] = {}
 
-    def storage(key, dtype, count):
+    def storage(key: str, dtype: str | None, count: int) -> np.ndarray:
         if key not in loaded:
             loaded[key] = np.frombuffer(bytearray(read(f"data/{key}")), np.uint8)
         data = loaded[key]
         if order == b"big" and dtype is None:
             raise CheckpointError("an untyped storage in big-endian order cannot be read")
-        return _checked(data if order == b"little" else _swapped(data, dtype), key, dtype, count)
+        return _checked(data if order == b"little" or dtype is None else _swapped(data, dtype), key, dtype, count)
 
-    content, _ = unpickle(read("data.pkl"), storage)
+    found = unpickle(read("data.pkl"), storage)
     metadata = None
     if roots[0] + "npseq.json" in records:
         try:
             metadata = json.loads(read("npseq.json"))
         except (ValueError, RecursionError):
-            raise CheckpointError("npseq.json is no JSON") from None
-    return content, metadata
+            raise CheckpointError("npseq.json is not valid JSON") from None
+    return found, metadata
 
 
-def _load_legacy(data):
-    """Five pickles (magic number, protocol, system, object, keys of the storages), then each storage: count, bytes."""
+def _load_legacy(data: bytes) -> Unpickled:
+    """Read five pickles (magic number, protocol, system, object, keys of storages), then each storage: count, bytes."""
 
-    def no_storage(key, dtype, count):
-        raise CheckpointError("a storage stands where none can be")
+    def no_storage(key: str, dtype: str | None, count: int) -> None:
+        raise CheckpointError("unexpected storage")
 
     at, header = 0, []
     for _ in range(3):
-        value, at = unpickle(data, no_storage, at)
+        value, at, foreign = unpickle(data, no_storage, at)
         header.append(value)
+        if foreign:
+            raise _no_tensors_but(foreign)
         if header[0] != LEGACY_MAGIC:
             raise CheckpointError("it begins like a pickle, but not like one that torch wrote")
     if header[1] != 1001 or not isinstance(header[2], dict) or header[2].get("little_endian") is not True:
         raise CheckpointError("the legacy format is of another protocol than 1001, or not little-endian")
-    types = {}
+    types: dict[str, tuple[str | None, int]] = {}
 
-    def later(key, dtype, count):
+    def later(key: str, dtype: str | None, count: int) -> None:
         if types.setdefault(key, (dtype, count)) != (dtype, count):
             raise CheckpointError(f"the storage {key[:50]} has two types or sizes")
 
     start = at
-    _, at = unpickle(data, later, start)
-    keys, at = unpickle(data, no_storage, at)
+    _, at, _ = unpickle(data, later, start)
+    keys, at, _ = unpickle(data, no_storage, at)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(types) - set(keys):
         raise CheckpointError("the list of storages is broken")
     loaded = {}
@@ -291,17 +328,16 @@ def _load_legacy(data):
             )
         loaded[key] = np.frombuffer(bytearray(data[at : at + length]), np.uint8)
         at += length
-    content, _ = unpickle(data, lambda key, dtype, count: _checked(loaded[key], key, dtype, count), start)
-    return content
+    return unpickle(data, lambda key, dtype, count: _checked(loaded[key], key, dtype, count), start)
 
 
-def _checked(data, key, dtype, count):
+def _checked(data: np.ndarray, key: str, dtype: str | None, count: int) -> np.ndarray:
     if data.size < count * item_size(dtype or "u1"):
         raise CheckpointError(f"the storage {key[:50]} has {data.size} bytes; {count} elements are claimed of it")
     return data
 
 
-def _swapped(data, dtype):
-    """Big-endian bytes in this machine's order; a complex number is two reals."""
+def _swapped(data: np.ndarray, dtype: str) -> np.ndarray:
+    """Return big-endian bytes in this machine's order; a complex number is two reals."""
     size = item_size(dtype) // (2 if dtype in ("c8", "c16") else 1)
     return np.ascontiguousarray(data[: data.size // size * size].reshape(-1, size)[:, ::-1]).reshape(-1)

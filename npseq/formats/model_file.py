@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +11,18 @@ import numpy as np
 
 from ..nn.layers import RNN, from_state_dict
 from ..nn.losses import LOSSES
-from ..nn.model import Model
+from ..nn.model import READS, Model
 from ..nn.registry import MODELS
 from ..nn.scaling import Scaling
 from . import schema
 from .checkpoint import load, save
 from .unpickler import CheckpointError
 
+# What to do with a file that holds weights, but no such model.
+DOOR = (
+    "; its recurrent layers alone: npseq.layers.from_state_dict(npseq.checkpoint.load(path).state_dict, prefix), with the "
+    "prefix of their names"
+)
 VERSION = 1  # of npseq's own record in a weights file
 
 # The arguments of a Model. Sizes are compared with the arrays besides: a file may claim any.
@@ -36,6 +42,7 @@ CONFIG = {
     "forget_bias": schema.optional(schema.NUMBER),
     "recurrent_init": schema.missing(schema.one_of(("uniform", "orthogonal")), "uniform"),
     "nonlinearity": schema.missing(schema.one_of(("tanh", "relu")), "tanh"),
+    "read": schema.missing(schema.one_of(READS), "final"),
     "checkpoint_every": schema.Field(
         lambda k: k is None or k == "sqrt" or schema.COUNT.fits(k), "a whole number, 'sqrt' or null", None
     ),
@@ -81,28 +88,49 @@ def _cell_of(layer_class, layer):
     return layer_class.cell
 
 
-def load_model(path: str | os.PathLike[str], nonlinearity: str = "tanh") -> Model:
+def load_model(path: str | os.PathLike[str], nonlinearity: str | None = None, read: str | None = None) -> Model:
     """Return the ``Model`` of a weights file. ``metadata`` has what ``save_model`` was given, or is None.
 
     A file that torch alone has written opens too, if it holds one recurrent layer and one linear layer that reads its
-    hidden state, whatever their names; kind and sizes follow from the shapes, but the ``nonlinearity`` of an RNN does
-    not.
+    hidden state, whatever their names; kind and sizes follow from the shapes. What does not follow from them is assumed,
+    with a warning unless it is given:
+
+    Args:
+        path: of the file.
+        nonlinearity: of an RNN, ``"tanh"`` (assumed) or ``"relu"``.
+        read: what the head reads of two directions, ``"final"`` (assumed: the final states of both) or ``"last"`` (the
+            output at the last step, torch's ``output[:, -1]``).
+
+    Warns:
+        UserWarning: for what was assumed, and for objects beside the weights that were passed over unread.
 
     Raises:
         CheckpointError: for a file that cannot be read, that holds no such model, or of a newer format.
+        ValueError: for an unknown ``nonlinearity`` or ``read``.
         OSError: when the file cannot be opened.
     """
-    file = load(path)
+    if read is not None and read not in READS:
+        raise ValueError(f"read is {read!r}; one of {', '.join(READS)} expected")
+    file, path = load(path), os.fspath(path)
+    assumed = []
     try:
         if isinstance(file.metadata, dict) and "config" in file.metadata:
             schema.check_version(file.metadata.get("npseq"), VERSION, "the file")
             model, state = _own(file.metadata, file.state_dict), file.state_dict
         else:
-            model, state = _of_torch(file.state_dict, nonlinearity)
+            model, state = _of_torch(file.state_dict, nonlinearity or "tanh", read or "final")
+            if isinstance(model.rnn, RNN) and nonlinearity is None:
+                assumed.append("nonlinearity='tanh' (or 'relu')")
+            if model.rnn.num_directions == 2 and read is None:
+                assumed.append("read='final', the final states of both directions (or 'last', output[:, -1])")
         model.load_state_dict(state)
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{os.fspath(path)!s} holds no model that npseq knows: {error}") from None
+        raise CheckpointError(f"{path!s} holds no model that npseq knows: {error}") from None
     model.metadata = file.metadata
+    if file.passed_over:
+        warnings.warn(f"{path!s}: passed over unread: {', '.join(file.passed_over)}", stacklevel=2)
+    if assumed:
+        warnings.warn(f"{path!s} does not say what this model needs; assumed: {'; '.join(assumed)}", stacklevel=2)
     return model
 
 
@@ -124,11 +152,12 @@ def _own(metadata, state):
     return Model(**metadata["config"], dtype=np.result_type(*state.values()), scaling=scaling)
 
 
-def _of_torch(state, nonlinearity):
-    """A ``Model`` that fits a state_dict of torch's, and the state_dict with the names that it has here."""
+def _of_torch(state, nonlinearity, read):
+    """Return a ``Model`` that fits a state_dict of torch's, and the state_dict with the names that it has here."""
     prefixes = [name[: -len("weight_ih_l0")] for name in state if name.endswith("weight_ih_l0")]
     if len(prefixes) != 1:
-        raise ValueError(f"{len(prefixes)} recurrent layers in it, one expected")
+        found = "".join(f" {prefix!r}" for prefix in prefixes[:6])
+        raise ValueError(f"{len(prefixes)} recurrent layers in it{found and ', under' + found}, one expected{DOOR}")
     layer = from_state_dict(state, prefixes[0], nonlinearity=nonlinearity)
     rest = {
         name: value
@@ -139,13 +168,13 @@ def _of_torch(state, nonlinearity):
     if len(heads) != 1 or set(rest) - {heads[0] + "weight", heads[0] + "bias"}:
         raise ValueError(
             f"unexpected parameters besides the recurrent layer: {', '.join(rest) or 'none'}; the weight and bias of "
-            "one linear layer expected"
+            f"one linear layer expected{DOOR}"
         )
     weight = rest[heads[0] + "weight"]
-    read = layer.num_directions * layer.output_size
-    if weight.shape[1] != read:
+    size = layer.num_directions * layer.output_size
+    if weight.shape[1] != size:
         raise ValueError(
-            f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state has {read}"
+            f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state has {size}{DOOR}"
         )
     options = {
         "num_layers": layer.num_layers,
@@ -153,6 +182,7 @@ def _of_torch(state, nonlinearity):
         "bias": layer.bias,
         "proj_size": layer.proj_size,
         "learn_initial_state": layer.learn_initial_state,
+        "read": read,
     }
     if isinstance(layer, RNN):
         options["nonlinearity"] = nonlinearity

@@ -1,142 +1,254 @@
-"""Export to ONNX, with no onnx package: ``npseq export FILE.pth --to model.onnx``.
+"""Export to ONNX, without the onnx package: ``npseq export FILE.pth --to model.onnx``.
 
-Layers become ONNX's own RNN, GRU (``linear_before_reset=1``: reset after the product) and LSTM nodes, in float32, batch
-and time left free. What ONNX orders otherwise is put in its order here: the gates of the LSTM are i o f c there, those
-of the GRU z r h, in torch's sense of z. Projection has no counterpart in ONNX and is refused.
+Layers become ONNX's own RNN, GRU (``linear_before_reset=1``: reset after the product) and LSTM nodes, in float32; batch
+size and number of steps are free. Which node it is depends on the layer's cell alone. Gate blocks are reordered for
+ONNX: i o f c for the LSTM and z r h for the GRU, whose z is 1 − z of npseq's. Projection and cells of one's own have no
+counterpart in ONNX and are refused.
 
 The file is written by hand (``protobuf.py``): the messages that a recurrent network needs fit on a page, and the reader
-sees what is in such a file. With the onnx package the graph below would be no shorter.
+sees what such a file contains. With the onnx package the graph below would not be shorter.
 """
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._version import __version__
+from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from ..nn.model import Model
+from ..nn.recurrent import Recurrent
 from . import atomic, protobuf
-
-GATES = {"LSTM": [0, 3, 1, 2], "GRU": [1, 0, 2], "RNN": [0]}  # ONNX's order of torch's gate blocks
-FLOAT, INT32 = protobuf.FLOAT, protobuf.INT32
+from .protobuf import DOUBLE, FLOAT, INT32
 
 
-def export(model, path, with_state=False, with_lengths=False, with_scaler=False):
+class _Node(NamedTuple):
+    """How ONNX has a cell: the operator, its order of our gate blocks, the sign of each block of ours, and the
+    activation function where it is not the operator's default."""
+
+    kind: str
+    order: list[int]
+    signs: list[int]
+    activation: str | None = None
+
+
+NODES: dict[Any, _Node] = {
+    LSTMCell: _Node("LSTM", [0, 3, 1, 2], [1, 1, 1, 1]),
+    GRUCell: _Node("GRU", [1, 0, 2], [1, -1, 1]),  # 1 − σ(a) = σ(−a)
+    RNNCell: _Node("RNN", [0], [1], "Tanh"),
+    ReLURNNCell: _Node("RNN", [0], [1], "Relu"),
+}
+LARGEST_RATIO = 2.0**14  # |mean| / scale for which float32 still has a thousandth of a standard deviation
+
+
+def export(
+    model: Model | Recurrent,
+    path: str | os.PathLike[str],
+    with_state: bool = False,
+    with_lengths: bool = False,
+    with_scaler: bool = False,
+) -> None:
     """Write a ``Model`` or a layer as an ONNX file.
 
     A model's graph has the input ``x`` (batch, time, I), standardised, and the output ``y`` (batch, O). A layer's has x
     and y in the layer's own layout, (time, batch, ·) or with batch_first (batch, time, ·), and its final states.
 
     Args:
+        model: the model or the layer.
+        path: of the file to write or replace.
         with_state: further inputs ``h_0`` (and ``c_0``), (L·D, batch, H), and outputs ``h_n`` (and ``c_n``).
         with_lengths: a further input ``lengths`` (batch,) of int32, from 1 to time.
-        with_scaler: x and y in the data's own units: the model's scaler is put into the graph.
+        with_scaler: x and y in data units: the model's scaler becomes part of the graph and is computed in double. x
+            and y are float32, or double where float32 could not hold the data (``needs_double``).
 
     Raises:
-        ValueError: for a layer with projection, or a scaler that is not there.
-        OSError: when the file cannot be written; one that was there is left whole.
+        TypeError: for anything but a ``Model`` or a recurrent layer.
+        ValueError: for a cell or a projection that ONNX does not have, or a missing scaler.
+        OSError: when the file cannot be written; an existing file is left intact.
     """
-    is_model = isinstance(model, Model)
-    layer = model.rnn if is_model else model
+    layer = model.rnn if isinstance(model, Model) else model
+    _check(model, layer, with_scaler)
+    scaled = model if isinstance(model, Model) and with_scaler else None
+    graph = _Graph()
+    shape = ("batch", "time") if layer.batch_first else ("time", "batch")
+    kind = DOUBLE if scaled is not None and needs_double(scaled) else FLOAT
+    x = graph.input("x", kind, (*shape, layer.input_size))
+    if scaled is not None:
+        mean, scale, _, _ = _scaler(scaled)
+        x = graph.node("Sub", [graph.cast(x, DOUBLE), graph.constant(mean)])
+        x = graph.cast(graph.node("Div", [x, graph.constant(scale)]), FLOAT)
+    if layer.batch_first:
+        x = graph.node("Transpose", [x], perm=[1, 0, 2])
+    lengths = graph.input("lengths", INT32, ("batch",)) if with_lengths else ""
+    states_shape = (layer.num_layers * layer.num_directions, "batch", layer.hidden_size)
+    if with_state:
+        for letter in layer.cell.state:
+            graph.input(letter + "_0", FLOAT, states_shape)
+    y, states = _layers(graph, layer, x, with_state, lengths)
+
+    if isinstance(model, Model):
+        h = states[0][-1]
+        if model.read == "last" and layer.num_directions == 2:
+            h = _last_outputs(graph, y, h, layer.hidden_size, lengths)
+        y = _head(graph, model, h)
+        if scaled is not None:
+            _, _, mean, scale = _scaler(scaled)
+            y = graph.node("Mul", [graph.cast(y, DOUBLE), graph.constant(scale)])
+            y = graph.cast(graph.node("Add", [y, graph.constant(mean)]), kind)
+        graph.output("y", kind, ("batch", len(model.fc.params["bias"])), "Identity", [y])
+    else:
+        y = graph.node("Transpose", [y], perm=[1, 0, 2]) if layer.batch_first else y
+        graph.output("y", FLOAT, (*shape, layer.num_directions * layer.hidden_size), "Identity", [y])
+    if with_state or not isinstance(model, Model):
+        for letter, parts in zip(layer.cell.state, states):
+            graph.output(letter + "_n", FLOAT, states_shape, "Concat", parts, axis=0)
+    graph.write(path)
+
+
+def needs_double(model: Model) -> bool:
+    """True if data in their own units are too large against their standard deviation for float32."""
+    input_mean, input_scale, output_mean, output_scale = _scaler(model)
+    ratios = [np.abs(input_mean) / input_scale, np.abs(output_mean) / output_scale]
+    return bool(max(map(np.max, ratios)) > LARGEST_RATIO)
+
+
+def _scaler(model: Model) -> list[np.ndarray]:
+    """Return mean and scale of the inputs, mean and scale of the outputs, in float64."""
+    assert model.scaling is not None
+    inputs, outputs = model.scaling.inputs, model.scaling.outputs
+    return [np.asarray(part, np.float64) for part in (inputs.mean, inputs.scale, outputs.mean, outputs.scale)]
+
+
+def _check(model: Any, layer: Any, with_scaler: bool) -> None:
+    """Refuse what cannot be exported. Errors as ``export``."""
+    if not isinstance(layer, Recurrent):
+        raise TypeError(f"a {type(model).__name__} given; a Model or a recurrent layer expected")
+    if layer.cell not in NODES:
+        cell = getattr(layer.cell, "__name__", type(layer.cell).__name__)
+        known = ", ".join(sorted({node.kind for node in NODES.values()}))
+        raise ValueError(f"the cell {cell} cannot be expressed in ONNX, which has {known}")
     if layer.proj_size:
         raise ValueError(f"projection (proj_size={layer.proj_size}) cannot be expressed in ONNX")
-    if with_scaler and not (is_model and model.scaling):
-        raise ValueError("with_scaler given, but there is no scaler to put into the graph")
-    g = _Graph()
-    x = "x"
-    shape = ("batch", "time") if layer.batch_first else ("time", "batch")
-    inputs = [protobuf.value_info("x", FLOAT, (*shape, layer.input_size))]
-    if with_scaler:
-        x = g.node("Sub", [x, g.constant(np.float32(model.scaling.inputs.mean))])
-        x = g.node("Div", [x, g.constant(np.float32(model.scaling.inputs.scale))])
-    if layer.batch_first:
-        x = g.node("Transpose", [x], perm=[1, 0, 2])
-    if with_lengths:
-        inputs.append(protobuf.value_info("lengths", INT32, ("batch",)))
-    if with_state:
-        inputs += [
-            protobuf.value_info(
-                letter + "_0", FLOAT, (layer.num_layers * layer.num_directions, "batch", layer.hidden_size)
-            )
-            for letter in layer.cell.state
-        ]
-    y, states = _layers(g, layer, x, with_state, "lengths" if with_lengths else "")
-
-    outputs = []
-    if is_model:
-        h = g.node("Transpose", [states[0][-1]], perm=[1, 0, 2])  # (D, B, H) -> (B, D, H)
-        h = g.node("Reshape", [h, g.constant(np.int64([0, -1]))])
-        weights = model.fc.state_dict()
-        y = g.node("Gemm", [h, g.constant(weights["weight"]), g.constant(weights["bias"])], transB=1)
-        if with_scaler:
-            y = g.node("Mul", [y, g.constant(np.float32(model.scaling.outputs.scale))])
-            y = g.node("Add", [y, g.constant(np.float32(model.scaling.outputs.mean))])
-        outputs.append(protobuf.value_info("y", FLOAT, ("batch", len(weights["bias"]))))
-    else:
-        y = g.node("Transpose", [y], perm=[1, 0, 2]) if layer.batch_first else y
-        outputs.append(protobuf.value_info("y", FLOAT, (*shape, layer.num_directions * layer.hidden_size)))
-    g.node("Identity", [y], "y")
-    if with_state or not is_model:
-        for letter, parts in zip(layer.cell.state, states):
-            g.node("Concat", parts, letter + "_n", axis=0)
-            outputs.append(
-                protobuf.value_info(
-                    letter + "_n", FLOAT, (layer.num_layers * layer.num_directions, "batch", layer.hidden_size)
-                )
-            )
-    with atomic.replacing(path) as file:
-        file.write(protobuf.model(g.nodes, "npseq", inputs, outputs, g.initializers, "npseq", __version__))
+    if with_scaler and not (isinstance(model, Model) and model.scaling is not None):
+        raise ValueError("with_scaler given, but the model has no scaler")
 
 
 class _Graph:
-    """Nodes and constants, with a name for every value."""
+    """Nodes, constants, inputs and outputs, with a name for every value."""
 
-    def __init__(self):
-        self.nodes, self.initializers = [], []
+    def __init__(self) -> None:
+        self.nodes: list[bytes] = []
+        self.initializers: list[bytes] = []
+        self.inputs: list[bytes] = []
+        self.outputs: list[bytes] = []
 
-    def constant(self, array):
+    def input(self, name: str, kind: int, shape: tuple[int | str, ...]) -> str:
+        self.inputs.append(protobuf.value_info(name, kind, shape))
+        return name
+
+    def output(
+        self, name: str, kind: int, shape: tuple[int | str, ...], node: str, inputs: list[str], **attributes: Any
+    ) -> None:
+        """An output of the graph, which the last node makes."""
+        self.outputs.append(protobuf.value_info(name, kind, shape))
+        self.node(node, inputs, name, **attributes)
+
+    def constant(self, array: Any) -> str:
         name = f"constant_{len(self.initializers)}"
         self.initializers.append(protobuf.tensor(name, np.asarray(array)))
         return name
 
-    def node(self, kind, inputs, output=None, **attributes):
+    def counts(self, *numbers: int) -> str:
+        return self.constant(np.array(numbers, np.int64))
+
+    def node(self, kind: str, inputs: list[str], output: str | None = None, **attributes: Any) -> str:
         output = output or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(protobuf.node(kind, inputs, [output], **attributes))
         return output
 
+    def cast(self, value: str, kind: int) -> str:
+        return self.node("Cast", [value], to=kind)
 
-def _layers(g, layer, x, with_state, lengths):
-    """x (time, batch, I) -> y (time, batch, D·H), and for each letter of the state its final value layer by layer."""
-    kind = next(name for name in ("LSTM", "GRU", "RNN") if name in type(layer).__name__)
-    D, H, letters = layer.num_directions, layer.hidden_size, layer.cell.state
-    parameters = layer.state_dict()
-    attributes = {"hidden_size": H, "direction": "bidirectional" if D == 2 else "forward"}
-    if kind == "GRU":
+    def write(self, path: str | os.PathLike[str]) -> None:
+        data = protobuf.model(self.nodes, "npseq", self.inputs, self.outputs, self.initializers, "npseq", __version__)
+        with atomic.replacing(path) as file:
+            file.write(data)
+
+
+def _last_outputs(graph: _Graph, y: str, h: str, H: int, lengths: str) -> str:
+    """Return the outputs of both directions at the last step, (2, batch, H), of y (time, batch, 2·H): of the forward
+    direction it is the final state h[0], of the reverse direction that after its first step."""
+    forward = graph.node("Slice", [h, graph.counts(0), graph.counts(1), graph.counts(0)])
+    backward = graph.node("Slice", [y, graph.counts(H), graph.counts(2 * H), graph.counts(2)])
+    ends = graph.counts(-1), graph.counts(2**62)
+    if lengths:  # the last step of each sequence comes first
+        counts = graph.cast(lengths, protobuf.INT64)
+        backward = graph.node("ReverseSequence", [backward, counts], time_axis=0, batch_axis=1)
+        ends = graph.counts(0), graph.counts(1)
+    return graph.node("Concat", [forward, graph.node("Slice", [backward, *ends, graph.counts(0)])], axis=0)
+
+
+def _head(graph: _Graph, model: Model, h: str) -> str:
+    """The linear layer on the top layer's final hidden states (D, batch, H). Returns y (batch, O)."""
+    h = graph.node("Transpose", [h], perm=[1, 0, 2])  # (D, B, H) -> (B, D, H)
+    h = graph.node("Reshape", [h, graph.counts(0, -1)])
+    weights = _float32(model.fc.params)
+    return graph.node("Gemm", [h, graph.constant(weights["weight"]), graph.constant(weights["bias"])], transB=1)
+
+
+def _layers(graph: _Graph, layer: Recurrent, x: str, with_state: bool, lengths: str) -> tuple[str, list[list[str]]]:
+    """The recurrent layers on x (time, batch, I). Returns y (time, batch, D·H), and for each letter of the state its
+    final value layer by layer."""
+    node, D, H = NODES[layer.cell], layer.num_directions, layer.hidden_size
+    parameters = _float32(layer.params)
+    attributes: dict[str, Any] = {"hidden_size": H, "direction": "bidirectional" if D == 2 else "forward"}
+    if node.kind == "GRU":
         attributes["linear_before_reset"] = 1
-    if kind == "RNN":
-        attributes["activations"] = [layer.nonlinearity.capitalize()] * D
-    states = [[] for _ in letters]
+    if node.activation:
+        attributes["activations"] = [node.activation] * D
+    states: list[list[str]] = [[] for _ in layer.cell.state]
     for k in range(layer.num_layers):
         suffixes = [f"_l{k}", f"_l{k}_reverse"][:D]
 
-        def stacked(name):
-            blocks = [np.split(parameters[name + suffix], len(GATES[kind])) for suffix in suffixes]
-            return np.stack([np.concatenate([direction[gate] for gate in GATES[kind]]) for direction in blocks])
+        def stacked(name: str, suffixes: list[str] = suffixes) -> np.ndarray:
+            return np.stack([_reordered(parameters[name + suffix], node) for suffix in suffixes])
 
-        bias = g.constant(np.concatenate([stacked("bias_ih"), stacked("bias_hh")], axis=1)) if layer.bias else ""
-        inputs = [x, g.constant(stacked("weight_ih")), g.constant(stacked("weight_hh")), bias, lengths]
-        for letter in letters:
+        bias = ""
+        if layer.bias:
+            bias = graph.constant(np.concatenate([stacked("bias_ih"), stacked("bias_hh")], axis=1))
+        inputs = [x, graph.constant(stacked("weight_ih")), graph.constant(stacked("weight_hh")), bias, lengths]
+        for letter in layer.cell.state:
             if with_state:
-                inputs.append(
-                    g.node("Slice", [letter + "_0", *(g.constant(np.int64([n])) for n in (k * D, k * D + D, 0))])
-                )
+                ends = [graph.counts(n) for n in (k * D, k * D + D, 0)]
+                inputs.append(graph.node("Slice", [letter + "_0", *ends]))
             elif layer.learn_initial_state:  # (D, 1, H), for every sequence of the batch
-                batch = g.node("Slice", [g.node("Shape", [x]), g.constant(np.int64([1])), g.constant(np.int64([2]))])
-                shape = g.node("Concat", [g.constant(np.int64([D])), batch, g.constant(np.int64([H]))], axis=0)
-                inputs.append(g.node("Expand", [g.constant(parameters[letter + "_0"][k * D : k * D + D, None]), shape]))
+                learned = parameters[letter + "_0"][k * D : k * D + D, None]
+                inputs.append(graph.node("Expand", [graph.constant(learned), _state_shape(graph, x, D, H)]))
         while not inputs[-1]:
             inputs.pop()
-        names = [f"Y_{k}", *(f"Y_{letter}_{k}" for letter in letters)]
-        g.nodes.append(protobuf.node(kind, inputs, names, **attributes))
+        names = [f"Y_{k}", *(f"Y_{letter}_{k}" for letter in layer.cell.state)]
+        graph.nodes.append(protobuf.node(node.kind, inputs, names, **attributes))
         for parts, name in zip(states, names[1:]):
             parts.append(name)
-        y = g.node("Transpose", [names[0]], perm=[0, 2, 1, 3])  # (T, D, B, H) -> (T, B, D, H)
-        x = g.node("Reshape", [y, g.constant(np.int64([0, 0, D * H]))])
+        y = graph.node("Transpose", [names[0]], perm=[0, 2, 1, 3])  # (T, D, B, H) -> (T, B, D, H)
+        x = graph.node("Reshape", [y, graph.counts(0, 0, D * H)])
     return x, states
+
+
+def _state_shape(graph: _Graph, x: str, D: int, H: int) -> str:
+    """Return the vector [D, batch, H], for the batch of x (time, batch, ·)."""
+    sizes = graph.node("Shape", [x])
+    batch = graph.node("Slice", [sizes, graph.counts(1), graph.counts(2)])
+    return graph.node("Concat", [graph.counts(D), batch, graph.counts(H)], axis=0)
+
+
+def _reordered(array: np.ndarray, node: _Node) -> np.ndarray:
+    """Return the gate blocks of a parameter in ONNX's order and sense."""
+    blocks = np.split(array, len(node.order))
+    return np.concatenate([blocks[gate] * np.float32(node.signs[gate]) for gate in node.order])
+
+
+def _float32(parameters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(array, np.float32) for name, array in parameters.items()}

@@ -3,7 +3,8 @@
     h_T = encoder(x_1 … x_T),   y = W h_T + b
 
 h_T is the top layer's hidden state at the last step of each sequence; with two directions, the final states of both
-directions side by side. x is (B, T, I), one row per sequence. The parameters of both parts are one flat vector,
+directions side by side (``read="final"``: that of the reverse direction belongs to the first step). Programs in torch
+often take ``output[:, -1]`` instead (``read="last"``): then the reverse direction has seen the last step only. x is (B, T, I), one row per sequence. The parameters of both parts are one flat vector,
 ``theta``.
 """
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
 
+READS = "final", "last"
+
+
 class Model(Module):
     """Encoder and head.
 
@@ -34,6 +38,7 @@ class Model(Module):
         dtype, rng: of the parameters; generator (or seed) for the initial weights and dropout.
         scaling: how inputs are standardised and outputs converted back to data units, a ``Scaling`` or a dict of its
             four lists ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale``; None for no change.
+        read: what the head reads of two directions: ``"final"`` or ``"last"`` as above; of one direction the same.
         threads: of an optimized encoder (``layers.OptimizedLSTM``); it does not affect the results and is not part of
             ``config``.
         options: of the encoder: ``num_layers``, ``bidirectional``, ``dropout``, ``forget_bias``, … (``Recurrent``).
@@ -57,6 +62,7 @@ class Model(Module):
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | int | None = None,
         scaling: Scaling | Mapping[str, Any] | None = None,
+        read: str = "final",
         threads: int | None = None,
         **options: Any,
     ):
@@ -64,8 +70,10 @@ class Model(Module):
             raise ValueError(f"unknown model {kind!r}; one of {', '.join(MODELS)} expected")
         if loss not in losses.LOSSES:
             raise ValueError(f"unknown loss {loss!r}; one of {', '.join(losses.LOSSES)} expected")
+        if read not in READS:
+            raise ValueError(f"read is {read!r}; one of {', '.join(READS)} expected")
         self.rng = np.random.default_rng(rng)
-        self.kind, self.loss = kind, loss
+        self.kind, self.loss, self.read = kind, loss, read
         self.scaling = Scaling.from_json(scaling) if isinstance(scaling, Mapping) else scaling
         self.metadata: dict[str, Any] | None = None
         self.config = dict(
@@ -75,6 +83,7 @@ class Model(Module):
             hidden_size=int(hidden_size),
             output_size=int(output_size),
             **options,
+            **({} if read == "final" else {"read": read}),
         )
         if kind.startswith("optimized"):
             options["threads"] = threads
@@ -105,26 +114,41 @@ class Model(Module):
 
     def forward(self, x: np.ndarray, lengths: ArrayLike | None = None, training: bool = False) -> tuple:
         """Run the model: x (B, T, I), standardised. Returns y (B, O) and the tape."""
-        _, state, tape = self.rnn.forward(x, None, lengths, training)
-        h = self._last_hidden(state)
-        y, head_tape = self.fc.forward(h)
-        return y, (tape, head_tape)
+        hs, state, tape = self.rnn.forward(x, None, lengths, training)
+        y, head_tape = self.fc.forward(self._read(hs, state, lengths))
+        return y, ((tape, hs.shape, lengths), head_tape)
 
     def backward(self, tape: tuple, dy: np.ndarray) -> np.ndarray:
         """Return the gradient of all parameters as one flat vector, given dy (B, O)."""
-        tape, head_tape = tape
+        (tape, shape, lengths), head_tape = tape
         dh, head_grads = self.fc.backward(head_tape, dy)
-        # the loss reads the top layer's final h alone: the gradient of every other state is zero
+        # the loss reads the top layer's h alone: the gradient of every other state is zero
         D, (B, _) = self.rnn.num_directions, dh.shape
         d_state = [np.zeros((self.rnn.num_layers * D, B, size), self.dtype) for size in self.rnn.state_sizes()]
+        d_hs = None
+        if self._reads_last():
+            P, (rows, steps) = dh.shape[1] // 2, _last_steps(shape, lengths)
+            d_hs = np.zeros(shape, self.dtype)
+            d_hs[rows, steps, P:] = dh[rows, P:]
+            dh = dh.copy()
+            dh[rows, P:] = 0
         d_state[0][-D:] = dh.reshape(B, D, -1).swapaxes(0, 1)
-        _, _, grads = self.rnn.backward(tape, None, d_state[0] if len(d_state) == 1 else d_state, need_dx=False)
+        _, _, grads = self.rnn.backward(tape, d_hs, d_state[0] if len(d_state) == 1 else d_state, need_dx=False)
         return np.concatenate([grads.theta, head_grads.theta])
 
-    def _last_hidden(self, state):
+    def _reads_last(self) -> bool:
+        return self.read == "last" and self.rnn.num_directions == 2
+
+    def _read(self, hs: np.ndarray, state: Any, lengths: ArrayLike | None) -> np.ndarray:
+        """Return what the head reads, (B, D·P), of the outputs hs (B, T, D·P) and the final state."""
         h = state[0] if isinstance(state, tuple) else state
         D = self.rnn.num_directions
-        return h[-D:].swapaxes(0, 1).reshape(h.shape[1], -1)
+        h = h[-D:].swapaxes(0, 1).reshape(h.shape[1], -1)
+        if self._reads_last():
+            P, (rows, steps) = h.shape[1] // 2, _last_steps(hs.shape, lengths)
+            h = h.copy()
+            h[rows, P:] = hs[rows, steps, P:]  # of the forward direction it is the final state already
+        return h
 
     def loss_and_grad(self, batch: tuple, training: bool = True) -> tuple[Any, np.ndarray]:
         """Return the mean loss over the batch (x, target, lengths) and its gradient as one flat vector."""
@@ -140,8 +164,8 @@ class Model(Module):
 
     def outputs(self, x: np.ndarray, lengths: ArrayLike | None = None) -> np.ndarray:
         """Return y (B, O) for x (B, T, I), standardised: inference, without a tape and without dropout."""
-        _, state = self.rnn(x, None, lengths)
-        return self.fc.forward(self._last_hidden(state))[0]
+        hs, state = self.rnn(x, None, lengths)
+        return self.fc.forward(self._read(hs, state, lengths))[0]
 
     def predict(self, x: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
         """Return y (B, O) for x (B, T, I), both in data units (logits for a classifier).
@@ -165,3 +189,11 @@ class Model(Module):
 
     def __repr__(self) -> str:
         return f"Model({', '.join(f'{name}={value!r}' for name, value in self.config.items())}, dtype={self.dtype})"
+
+
+def _last_steps(shape: tuple[int, ...], lengths: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sequences that are not empty, and the number of the last step of each; ``shape``: (B, T, ·)."""
+    B, T = shape[:2]
+    ends = np.full(B, T) if lengths is None else np.asarray(lengths)
+    rows = np.flatnonzero(ends > 0)
+    return rows, ends[rows] - 1

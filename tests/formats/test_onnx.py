@@ -1,6 +1,7 @@
 """ONNX export: the checker accepts it, and ONNX Runtime gives npseq's numbers."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from npseq.nn.model import Model
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
+FILES = Path(__file__).parents[1] / "files"
 CLOSE = dict(rtol=1e-5, atol=2e-6)
 KINDS = [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("GRU", {}), ("LSTM", {}), ("OptimizedLSTM", {})]
 MODELS = ["rnn", "lstm", "gru", "optimized_lstm", "optimized_rnn", "optimized_gru"]
@@ -121,3 +123,106 @@ def test_the_command_exports_a_trained_file_and_refuses_others(tmp_path, capsys)
             export.main(argv)
         message = capsys.readouterr().err
         assert end.value.code == 2 and message.count("\n") == 1 and word in message
+
+
+LARGE = {"input_mean": [5.4e7, 0.0], "input_scale": [0.14, 2.0], "output_mean": [5.4e7], "output_scale": [0.14]}
+SMALL = {"input_mean": [54.0, 0.0], "input_scale": [0.14, 2.0], "output_mean": [54.0], "output_scale": [0.14]}
+
+
+@pytest.mark.parametrize("scaling, kind", [(LARGE, "tensor(double)"), (SMALL, "tensor(float)")], ids=["large", "small"])
+@pytest.mark.parametrize("name", MODELS)
+def test_numbers_large_against_their_spread_keep_their_spread(tmp_path, name, scaling, kind):
+    """float32 has 4 at 54,000,000: x − mean would be 0 for every row."""
+    model = randomised(Model(name, 2, 4, rng=0, scaling=scaling))
+    x = np.random.default_rng(0).normal(size=(64, 5, 2)) * scaling["input_scale"] + scaling["input_mean"]
+    run = session(model, tmp_path, with_scaler=True)
+    assert run.get_inputs()[0].type == run.get_outputs()[0].type == kind
+    (y,) = run.run(None, {"x": x.astype(np.float64 if "double" in kind else np.float32)})
+    expected = model.predict(x)
+    deviation = scaling["output_scale"][0]
+    assert np.abs(y - expected).max() < 0.01 * deviation and expected.std() > 0.02 * deviation
+
+
+def test_the_command_says_that_inputs_are_double(tmp_path, capsys):
+    file, to = str(tmp_path / "m.pth"), str(tmp_path / "m.onnx")
+    npseq.save(file, Model("lstm", 2, 4, rng=0, scaling=LARGE))
+    assert export.main([file, "--to", to, "--with-scaler"]) == 0
+    assert "x and y are double" in capsys.readouterr().out
+    npseq.save(file, Model("lstm", 2, 4, rng=0, scaling=SMALL))
+    assert export.main([file, "--to", to, "--with-scaler"]) == 0
+    assert "double" not in capsys.readouterr().out
+
+
+# ---- the node follows from the cell, not from the class's name ----
+
+
+class OtherGates(npseq.cells.LSTMCell):
+    gates = "ifgo"
+
+
+class MyLSTM(npseq.layers.Recurrent):
+    cell = OtherGates
+
+
+class Whatever(npseq.layers.Recurrent):
+    cell = npseq.cells.GRUCell
+
+
+class GRUinName(npseq.layers.Recurrent):
+    cell = npseq.cells.LSTMCell
+
+
+def test_a_cell_of_ones_own_is_refused_by_name_whatever_its_class_is_called(tmp_path):
+    for layer in MyLSTM(3, 4, rng=0), npseq.LSTM(3, 4, rng=0):
+        layer.cell = OtherGates
+        with pytest.raises(ValueError, match="OtherGates.*GRU, LSTM, RNN"):
+            npseq_onnx.export(layer, tmp_path / "x.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [Whatever, GRUinName])
+def test_a_class_of_ones_own_with_a_known_cell_is_exported_as_that_cell(tmp_path, kind):
+    layer = randomised(kind(3, 4))
+    x = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+    y, *_ = session(layer, tmp_path).run(None, {"x": x})
+    np.testing.assert_allclose(y, layer(x)[0], **CLOSE)
+
+
+@pytest.mark.parametrize("thing", [npseq.Linear(3, 4, rng=0), object(), None])
+def test_what_is_no_recurrent_layer_is_refused(tmp_path, thing):
+    with pytest.raises(TypeError, match="a Model or a recurrent layer expected"):
+        npseq_onnx.export(thing, tmp_path / "x.onnx")
+
+
+def test_a_model_in_float64_is_exported_in_float32(tmp_path):
+    model = randomised(Model("gru", 3, 4, rng=0, dtype=np.float64))
+    x = np.random.default_rng(0).normal(size=(6, 5, 3))
+    (y,) = session(model, tmp_path).run(None, {"x": x.astype(np.float32)})
+    np.testing.assert_allclose(y, model.outputs(x), **CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_a_head_that_reads_the_last_output_of_two_directions(tmp_path, kind):
+    model = randomised(Model(kind, 3, 4, 2, num_layers=2, bidirectional=True, read="last", rng=0))
+    x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype(np.float32)
+    (y,) = session(model, tmp_path).run(None, {"x": x})
+    np.testing.assert_allclose(y, model.outputs(x), **CLOSE)
+    lengths = np.array([5, 2, 1, 4, 3, 5])
+    (y,) = session(model, tmp_path, with_lengths=True).run(None, {"x": x, "lengths": lengths.astype(np.int32)})
+    np.testing.assert_allclose(y, model.outputs(x, lengths), **CLOSE)
+
+
+def test_a_meter_with_many_digits(tmp_path, monkeypatch):
+    """Readings near 54,000,000 with a deviation of 0.14: the graph gives what ``Model.predict`` gives."""
+    from npseq.cli import training_run
+
+    monkeypatch.chdir(tmp_path)
+    meter = str(FILES / "meter.csv")
+    assert training_run.main(["--data", meter, "--epochs", "2", "--lr", "0.01", "--quiet"]) == 0
+    model = npseq.load("rnn_lstm_best.pth")
+    run = session(model, tmp_path, with_scaler=True)
+    rng = np.random.default_rng(0)
+    inputs, outputs = model.scaling.inputs, model.scaling.outputs
+    x = inputs.mean + inputs.scale * rng.normal(size=(50, 12, model.rnn.input_size))
+    (y,) = run.run(None, {"x": x})
+    assert outputs.mean.max() > 5e7 and np.abs(y - model.predict(x)).max() < 0.01 * outputs.scale.min()

@@ -1,0 +1,115 @@
+"""One file named for two things, in any command: refused before anything is read.
+
+Two paths are the same file by what they point to: through links, relative paths, and letters that the file system does
+not tell apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+import tempfile
+import unicodedata
+from typing import NamedTuple
+
+from ..data.sources import SHIPPED, SHIPPED_SEQUENCES, shipped
+
+READ = ("file", "data", "init", "resume")  # names of options (argparse's dest) that name files to read
+WRITTEN = ("history", "report", "plot", "output", "to")
+CONTINUED = {"--resume", "the last file"}  # one thing: a run is resumed from its last file, and writes it again
+
+
+class File(NamedTuple):
+    """A path on the command line: what it is given for, the path, and whether the command writes it."""
+
+    purpose: str
+    path: str
+    written: bool
+
+
+def check(files: list[File]) -> None:
+    """Refuse one file that is named for two things, if one of them is written.
+
+    Raises:
+        ValueError: naming both purposes and both paths.
+    """
+    for k, second in enumerate(files):
+        for first in files[:k]:
+            if not (first.written or second.written) or {first.purpose, second.purpose} == CONTINUED:
+                continue
+            both = f"{first.purpose} {first.path} and {second.purpose} {second.path}"
+            if same(first.path, second.path):
+                raise ValueError(f"{both} are the same file: name two different files")
+            if first.written and second.written and _nested(first.path, second.path):
+                raise ValueError(f"{both}: one of them would be a folder of the other; name two different files")
+
+
+def named(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[File]:
+    """Return the files that the options name."""
+    files = []
+    for action in parser._actions:
+        if action.dest not in READ + WRITTEN:
+            continue
+        purpose = action.option_strings[-1] if action.option_strings else action.metavar or action.dest
+        given = getattr(args, action.dest, None)
+        for path in given if isinstance(given, (list, tuple)) else [given]:
+            if isinstance(path, (str, os.PathLike)):
+                files += [File(str(purpose), place, action.dest in WRITTEN) for place in _paths(os.fspath(path))]
+    return files
+
+
+def own(args: argparse.Namespace) -> list[File]:
+    """Return the weights files that a training with these options writes: best, and with ``--checkpoint`` last."""
+    names = ["best", "last"] if args.checkpoint or args.resume else ["best"]
+    paths = [os.path.normpath(os.path.join(args.out_dir, f"rnn_{args.model}_{name}.pth")) for name in names]
+    return [File(f"the {name} file", path, True) for name, path in zip(names, paths)]
+
+
+def same(first: str, second: str) -> bool:
+    """True if both paths lead to one regular file, whether or not it exists yet."""
+    identities = [_identity(path) for path in (first, second)]
+    if None not in identities:
+        return identities[0] == identities[1]
+    if any(identities) or any(os.path.exists(path) for path in (first, second)):
+        return False  # one of them exists, or is a device, which can be written twice
+    places = [os.path.split(os.path.realpath(path)) for path in (first, second)]
+    if places[0] == places[1]:
+        return True
+    folded = [tuple(unicodedata.normalize("NFC", part).casefold() for part in place) for place in places]
+    return folded[0] == folded[1] and ignores_case(places[0][0])
+
+
+def _nested(first: str, second: str) -> bool:
+    """True if one of two paths would be in the other, as in a new folder."""
+    paths = sorted(map(os.path.realpath, (first, second)), key=len)
+    return paths[1].startswith(paths[0] + os.sep) and not os.path.isdir(paths[0])
+
+
+def ignores_case(folder: str) -> bool:
+    """True if the file system of ``folder`` does not tell upper from lower case."""
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix="npseq-case-") as file:
+            return os.path.exists(os.path.join(folder, os.path.basename(file.name).upper()))
+    except OSError:
+        return False
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return device and number of the regular file that ``path`` leads to, or None."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+
+
+def _paths(given: str) -> list[str]:
+    """Return the path of an argument, the paths of a shipped data set, or nothing for standard input."""
+    if given in SHIPPED:
+        return [shipped(SHIPPED[given])]
+    if given in SHIPPED_SEQUENCES:
+        return [shipped(file) for file in SHIPPED_SEQUENCES[given]]
+    return [] if given in ("-", "adding") else [given]

@@ -1,0 +1,154 @@
+"""One file named for two things is refused by every command, before anything is read or written."""
+
+import importlib
+import itertools
+import os
+import shutil
+
+import pytest
+
+from npseq.cli import arguments, files
+from npseq.cli.commands import COMMANDS
+
+# command -> options that take a file, with {} for each; the first of those that are read exist
+FORMS = {
+    "train": ["--data {}.csv", "--resume {}.pth", "--history {}.csv", "--report {}.json", "--plot {}.svg"],
+    "predict": ["{}.pth", "--data {}.csv", "--output {}.csv", "--plot {}.svg"],
+    "compare": ["--data {}.csv", "--output {}.json", "--plot {}.svg"],
+    "flow": ["--data {}.csv", "--output {}.csv", "--plot {}.svg"],
+    "export": ["{}.pth", "--to {}.onnx"],
+}
+WRITTEN = ["--history", "--report", "--plot", "--output", "--to"]
+NEEDED = {"predict": ["{}.pth", "--data {}.csv", "--output {}.csv"], "export": ["{}.pth", "--to {}.onnx"]}
+PAIRS = [
+    (command, first, second)
+    for command, forms in FORMS.items()
+    for first, second in itertools.combinations(forms, 2)
+    if first.split()[0] in WRITTEN or second.split()[0] in WRITTEN
+]
+SPELLINGS = ["the same", "relative", "absolute", "link", "hard link", "link to a folder"]
+
+
+def ended(command, argv, capsys):
+    """Status and standard error of a command."""
+    capsys.readouterr()
+    try:
+        status = importlib.import_module(COMMANDS[command][0]).main(argv)
+    except SystemExit as end:
+        status = end.code
+    return status, capsys.readouterr().err
+
+
+def spelled(path, how):
+    """Another name of the file ``path``."""
+    name = os.path.basename(path)
+    if how == "relative":
+        return os.path.join("..", os.path.basename(os.getcwd()), ".", name)
+    if how == "absolute":
+        return os.path.abspath(path)
+    if how == "link":
+        os.symlink(path, "a link")
+        return "a link"
+    if how == "hard link":
+        if not os.path.exists(path):
+            return path
+        os.link(path, "a hard link")
+        return "a hard link"
+    if how == "link to a folder":
+        os.symlink(".", "folder")
+        return os.path.join("folder", name)
+    return path
+
+
+def everything(folder):
+    return {
+        os.path.join(place, name): open(os.path.join(place, name), "rb").read()
+        for place, _, names in os.walk(folder)
+        for name in names
+        if os.path.isfile(os.path.join(place, name))
+    }
+
+
+@pytest.mark.parametrize("how", SPELLINGS)
+@pytest.mark.parametrize("command, first, second", PAIRS, ids=str)
+def test_a_pair_is_refused_and_nothing_is_changed(
+    tmp_path, small_csv, monkeypatch, capsys, command, first, second, how
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(small_csv, "x.csv")
+    (tmp_path / "x.pth").write_bytes(b"weights")
+    name = "x" if first.split()[0] not in WRITTEN else "new"  # an existing file where one of the two is read
+    path, argv = first.split()[-1].format(name), []
+    for form in FORMS[command]:
+        if form == first:
+            argv += form.format(name).split()
+        elif form == second:
+            argv += [*form.split()[:-1], spelled(path, how)]
+        elif form in NEEDED.get(command, []):
+            argv += form.format(f"other{len(argv)}").split()
+    before = everything(tmp_path)
+    status, message = ended(command, argv, capsys)
+    assert status == 2 and message.count("\n") == 1, message
+    assert "the same file" in message and path in message
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("option", ["--history", "--report", "--plot"])
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_the_weights_files_of_a_training_are_not_overwritten_by_its_other_files(
+    tmp_path, small_csv, monkeypatch, capsys, option, which
+):
+    monkeypatch.chdir(tmp_path)
+    more = ["--checkpoint"] if which == "last" else []
+    argv = ["--data", small_csv, "--model", "gru", "--out-dir", "out", option, f"./out/rnn_gru_{which}.pth"]
+    status, message = ended("train", [*argv, *more], capsys)
+    assert status == 2 and message.count("\n") == 1 and f"the {which} file" in message and os.listdir() == []
+
+
+def test_data_that_are_the_weights_file_are_refused(tmp_path, small_csv, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(small_csv, "rnn_lstm_best.pth")
+    before = everything(tmp_path)
+    status, message = ended("train", ["--data", "rnn_lstm_best.pth"], capsys)
+    assert status == 2 and message.count("\n") == 1 and "same file" in message and everything(tmp_path) == before
+
+
+def test_the_shipped_data_are_a_file_too(capsys):
+    from npseq.data.sources import SHIPPED, shipped
+
+    status, message = ended("train", ["--history", shipped(SHIPPED["metro_traffic"])], capsys)
+    assert status == 2 and message.count("\n") == 1 and "same file" in message
+
+
+def test_a_file_that_would_be_the_folder_of_another_is_refused(tmp_path, small_csv, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    status, message = ended("train", ["--data", small_csv, "--history", "a", "--report", "a/b.json"], capsys)
+    assert status == 2 and message.count("\n") == 1 and "folder" in message and os.listdir() == []
+
+
+def test_letters_that_the_file_system_does_not_tell_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cased = not os.path.exists(str(tmp_path).upper())
+    assert files.same("new/A.csv", "new/a.csv") == (not cased)
+    monkeypatch.setattr(files, "ignores_case", lambda folder: True)
+    assert files.same("new/A.csv", "new/a.csv") and files.same("Größe", "GRÖSSE") and not files.same("a", "b")
+
+
+def test_what_is_different_is_not_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").write_text("same content")
+    (tmp_path / "b").write_text("same content")
+    assert not files.same("a", "b") and not files.same("a", "new") and not files.same("new", "newer")
+    assert not files.same("/dev/null", "/dev/null")  # may be written twice
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_that_takes_a_file_is_known(name, monkeypatch, capsys):
+    """A new option with FILE in its place is in one of the two lists."""
+    parsers = []
+    monkeypatch.setattr(arguments.Parser, "parse_known_args", lambda self, *args: parsers.append(self) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        importlib.import_module(COMMANDS[name][0]).main([])
+    for action in parsers[0]._actions:
+        if "FILE" in str(action.metavar):
+            assert action.dest in files.READ + files.WRITTEN, action

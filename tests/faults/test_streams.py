@@ -1,0 +1,200 @@
+"""Standard output that is closed, full, or in an encoding that lacks a character; Ctrl-C; for each way to start."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import npseq
+from npseq.cli import streams
+
+PACKAGE = Path(npseq.__file__).parent
+STARTS = {
+    "npseq": [sys.executable, "-c", "import sys; sys.argv[0] = 'npseq'; from npseq.cli import main; sys.exit(main())"],
+    "python -m npseq": [sys.executable, "-m", "npseq"],
+    "python npseq/train.py": [sys.executable, str(PACKAGE / "train.py")],
+    "python -m npseq.gradcheck": [sys.executable, "-m", "npseq.gradcheck"],
+}
+# a command for each way to start that ends in a moment and writes to standard output
+QUICK = {
+    "npseq": ["explain", "--only", "dc"],
+    "python -m npseq": ["explain", "--only", "dc"],
+    "python npseq/train.py": ["-h"],
+    "python -m npseq.gradcheck": ["--list-bugs"],
+}
+each_start = pytest.mark.parametrize("start", STARTS)
+full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
+
+
+def environment(**more):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONIO", "LC_", "LANG"))}
+    paths = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
+    return {**kept, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", **more}
+
+
+def shell(start, redirect, *argv, cwd=None, **more):
+    """Run a command with a redirection of the shell's."""
+    words = [*STARTS[start], *(argv or QUICK[start])]
+    line = 'exec "$@" ' + redirect
+    return subprocess.run(
+        ["sh", "-c", line, "sh", *words], env=environment(**more), capture_output=True, cwd=cwd, timeout=120
+    )
+
+
+@each_start
+def test_a_closed_standard_output_is_no_error(start):
+    run = shell(start, ">&-")
+    assert run.returncode == 0 and run.stderr == b""
+
+
+@each_start
+def test_a_reader_that_leaves_at_once_is_no_error(start):
+    receive, send = os.pipe()
+    os.close(receive)
+    run = subprocess.run(
+        [*STARTS[start], *QUICK[start]], stdout=send, stderr=subprocess.PIPE, env=environment(), timeout=120
+    )
+    os.close(send)
+    assert run.returncode == 0 and run.stderr == b""
+
+
+@full
+@each_start
+def test_a_full_standard_output_is_one_line_and_status_1(start):
+    run = shell(start, ">/dev/full")
+    assert run.returncode == 1
+    assert run.stderr.count(b"\n") == 1 and b"standard output cannot be written: No space left" in run.stderr
+
+
+@each_start
+def test_a_closed_standard_error_changes_no_status(start):
+    assert shell(start, "2>&-", "--no-such-option").returncode == 2
+    run = shell(start, "2>&- <&-")
+    assert run.returncode == 0 and run.stdout
+
+
+@pytest.mark.parametrize("redirect", [">&-", pytest.param(">/dev/full", marks=full), "| true", "<&- >&- 2>&-"])
+def test_a_training_continues_without_its_output(tmp_path, small_csv, redirect):
+    """Its weights are what it is run for."""
+    run = shell("python npseq/train.py", redirect, "--data", small_csv, "--epochs", "2", cwd=tmp_path)
+    assert run.returncode == (1 if "full" in redirect else 0)
+    assert os.listdir(tmp_path) == ["rnn_lstm_best.pth"]
+    npseq.load(tmp_path / "rnn_lstm_best.pth")
+    assert Path(small_csv).read_text().startswith("hour,load")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
+def test_what_a_terminal_lacks_is_spelled_in_ascii(encoding):
+    utf8 = shell("npseq", "", "explain", PYTHONIOENCODING="utf-8")
+    run = shell("npseq", "", "explain", PYTHONIOENCODING=encoding)
+    assert run.returncode == utf8.returncode == 0 and run.stderr == b""
+    expected = utf8.stdout.decode()
+    for character in sorted(set(expected)):
+        try:
+            character.encode(encoding)
+        except UnicodeEncodeError:
+            expected = expected.replace(character, streams.spelled(character))
+    assert run.stdout.decode(encoding) == expected and "tanh" in expected
+    assert "?" not in expected
+
+
+def test_the_c_locale_is_no_error(tmp_path, small_csv):
+    table = tmp_path / "größe.csv"
+    table.write_text(Path(small_csv).read_text().replace("load", "Größe −"), "utf-8")
+    argv = ["--data", "größe.csv", "--target", "Größe −", "--epochs", "1", "--history", "h.csv", "--out-dir", "ö"]
+    for more in {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}:
+        run = shell("python npseq/train.py", "", *argv, cwd=tmp_path, **more)
+        assert run.returncode == 0 and run.stderr == b"", run.stderr
+        assert (tmp_path / "ö" / "rnn_lstm_best.pth").exists()
+
+
+def test_every_character_has_an_ascii_spelling():
+    assert streams.spelled("σ") == "sigma" and streams.spelled("é") == "e" and streams.spelled("…") == "..."
+    assert streams.spelled("漢") == "?"
+    assert all(streams.spelled(chr(code)).isascii() for code in range(0x80, 0x3000))
+
+
+def test_the_programs_own_streams_come_back(capsys):
+    from npseq.cli import main
+
+    before = sys.stdin, sys.stdout, sys.stderr, sys.stdout.errors
+    assert main(["--version"]) == 0
+    assert (sys.stdin, sys.stdout, sys.stderr, sys.stdout.errors) == before
+
+
+# ---- Ctrl-C ----
+
+
+def interrupted(argv, moment):
+    """Start a command, send it SIGINT once ``moment`` (pid) is true. Returns its status and standard error."""
+    # a shell starts background commands with SIGINT ignored, and so may whatever runs the tests
+    child = subprocess.Popen(
+        argv,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 60
+    while not moment(child.pid) and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    child.send_signal(signal.SIGINT)
+    errors = child.communicate(timeout=60)[1]
+    return child.returncode, errors.decode()
+
+
+def has_loaded(word):
+    """True of a process once a library of that name is mapped into it."""
+
+    def moment(pid):
+        try:
+            return word in Path(f"/proc/{pid}/maps").read_text()
+        except OSError:
+            return False
+
+    return moment
+
+
+LONG = {
+    "npseq": ["train", "--epochs", "100"],
+    "python -m npseq": ["compare"],
+    "python npseq/train.py": ["--epochs", "100"],
+    "python -m npseq.gradcheck": [],
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux")
+@each_start
+@pytest.mark.parametrize("library", ["_multiarray_umath", "scipy"])
+def test_ctrl_c_during_the_imports_is_one_line_and_status_130(tmp_path, start, library):
+    status, errors = interrupted([*STARTS[start], *LONG[start]], has_loaded(library))
+    assert status == 130 and errors.count("\n") == 1 and "interrupted" in errors, (status, errors)
+
+
+@pytest.mark.wide
+@each_start
+def test_ctrl_c_at_any_moment_after_the_first_line_of_ours(tmp_path, start):
+    for delay in np.linspace(0, 0.6, 25):
+        begun = []
+
+        def moment(pid, delay=delay, begun=begun):
+            if not begun and has_loaded("_multiarray_umath")(pid):
+                begun.append(time.monotonic())
+            return bool(begun) and time.monotonic() - begun[0] >= delay
+
+        status, errors = interrupted([*STARTS[start], *LONG[start]], moment)
+        assert status == 130 and "Traceback" not in errors and errors.count("interrupted") <= 1, (delay, status, errors)
+
+
+def test_ctrl_c_while_a_users_program_imports_npseq_is_the_programs_own():
+    code = (
+        "import signal; before = signal.getsignal(signal.SIGINT); import npseq; "
+        "assert signal.getsignal(signal.SIGINT) is before"
+    )
+    run = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, timeout=60)
+    assert run.returncode == 0, run.stderr
