@@ -57,13 +57,13 @@ class ReLURNNCell:
     @staticmethod
     def forward(a_x, a_h, state):
         a = a_x + a_h
-        h = np.where(a.real > 0, a, 0)  # (11)
+        h = np.where(a.real <= 0, 0, a)  # (11); NaN stays NaN
         return (h,), (h,)
 
     @staticmethod
     def backward(d_state, cache):
         (dh,), (h,) = d_state, cache
-        da = np.where(h.real > 0, dh, 0)  # (12): the slope at a = 0 is taken as 0, as torch does
+        da = np.where(h.real <= 0, 0, dh)  # (12): the slope at a = 0 is taken as 0, at NaN as 1, as torch does
         return da, da, (np.zeros_like(dh),)
 
 

@@ -8,6 +8,7 @@ that meet at every product stall for milliseconds when another process keeps a c
 
 import functools
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from ..bptt import Weights
 from . import through_time
-from .blas import _limit, available, limited, one_at_the_start
+from .blas import available, limited, one_at_the_start
 
 LARGE = 250_000  # rows of W · its columns, from which the products of many steps are split where the batch is narrow
 WIDE, WIDE_OF_LARGE = 16, 32  # columns of a part, at least: fewer make a product no faster
@@ -28,8 +29,6 @@ class Split:
     Columns are independent, so each part is a call of its own; the gradients of the weights are added part by part, in
     order. The same count gives the same bits, whatever the timing.
     """
-
-    _pools = {}  # by count
 
     def __init__(self, count=None):
         if count is not None and (not isinstance(count, (int, np.integer)) or count < 1):
@@ -50,7 +49,7 @@ class Split:
     def _whole(self, weights):
         """Of a batch that is not split: the context, and what makes the products of many steps."""
         (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
-        context = nullcontext() if _limit == 1 or one_at_the_start() else limited(1)
+        context = nullcontext() if one_at_the_start() else limited(1)
         count = 1 if rows * (H + I) < LARGE else self.count or available()
         return context, np.matmul if count == 1 else functools.partial(self._matmul, count)
 
@@ -62,11 +61,12 @@ class Split:
         return out
 
     def _each(self, call, parts):
-        """``call(k, columns)`` for every part, the first one in this thread; all have ended when this does."""
-        pool = self._pools.setdefault(len(parts), None) or ThreadPoolExecutor(len(parts), "npseq")
-        self._pools[len(parts)] = pool
+        """``call(k, columns)`` for every part, the first one in this thread; returns when all calls have finished."""
+        if getattr(_this_thread, "is_worker", False):  # to wait here for a free worker could mean to wait for itself
+            return [call(k, columns) for k, columns in enumerate(parts)]
+        pool = _pool(len(parts))
         with limited(1):
-            others = [pool.submit(call, k, columns) for k, columns in enumerate(parts) if k]
+            others = [pool.submit(_in_worker, call, k, columns) for k, columns in enumerate(parts) if k]
             try:
                 first = call(0, parts[0])
             finally:
@@ -103,7 +103,7 @@ class Split:
             )
 
         _, states, tapes = zip(*self._each(run, parts))
-        tape = None if tapes[0] is None else SplitTape(parts, tapes, h_mask)
+        tape = None if tapes[0] is None else SplitTape(parts, tapes)
         return out, tuple(np.concatenate(letter, axis=1) for letter in zip(*states)), tape
 
     def backward_through_time(self, cell, weights, tape, d_hs, d_state, *, need_dx=True):
@@ -134,9 +134,33 @@ class Split:
 class SplitTape:
     """The tapes of the parts, and which columns each has."""
 
-    def __init__(self, parts, tapes, h_mask):
-        self.parts, self.tapes, self.h_mask = parts, tapes, h_mask
+    def __init__(self, parts, tapes):
+        self.parts, self.tapes = parts, tapes
 
 
-if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
-    os.register_at_fork(after_in_child=Split._pools.clear)
+_pools = {}  # number of workers -> ThreadPoolExecutor, made when first needed
+_pools_lock = threading.Lock()
+_this_thread = threading.local()  # ``is_worker`` is set in the threads of the pools
+
+
+def _pool(count):
+    with _pools_lock:
+        if count not in _pools:
+            _pools[count] = ThreadPoolExecutor(count, "npseq")
+        return _pools[count]
+
+
+def _in_worker(call, k, columns):
+    _this_thread.is_worker = True
+    with limited(1):  # a BLAS may have a number of threads for each thread
+        return call(k, columns)
+
+
+def _after_fork():
+    """A forked process has none of its parent's threads."""
+    _pools.clear()
+    _pools_lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_pools_lock.acquire, after_in_parent=_pools_lock.release, after_in_child=_after_fork)

@@ -17,6 +17,7 @@ class RNNSchedule:
 
     cell_state, blocks, factor_blocks, gradient_blocks, da = "h", 0, 1, 1, slice(0, 1)
     bounded = True  # h stays finite when a sequence that has ended runs on
+    zeros_in_W = False  # whether some rows of W have zeros where others read x
 
     @staticmethod
     def rows_of_x(H):
@@ -84,15 +85,18 @@ class RNNSchedule:
     @staticmethod
     def backward_views(back):
         """For each step the factors, and the gradients with the loss's own."""
-        return [(K[0],) for K in back.K], [(D[0], d_output) for D, d_output in zip(back.D, back.d_outputs)]
+        return [(K[0],) for K in back.K], [(D[0], D[0], d_output) for D, d_output in zip(back.D, back.d_outputs)]
 
-    @staticmethod
-    def backward(back, W_T, made, first, last, with_outputs, ends):
-        dot, add, multiply, dh = np.dot, np.add, np.multiply, back.dh
-        for (K,), (da, d_output) in zip(back.K_steps[first - made : last - made][::-1], back.steps[first:last][::-1]):
+    scale, operand = staticmethod(np.multiply), staticmethod(lambda array: array)  # da = dh ⊙ K
+
+    @classmethod
+    def backward(cls, back, W_T, made, first, last, with_outputs, ends):
+        dot, add, scale, dh, dh_operand = np.dot, np.add, cls.scale, back.dh, cls.operand(back.dh)
+        steps = zip(back.K_steps[first - made : last - made][::-1], back.steps[first:last][::-1])
+        for (K,), (da, da_operand, d_output) in steps:
             if with_outputs:
                 add(dh, d_output, dh)
-            multiply(dh, K, da)
+            scale(dh_operand, K, da_operand)
             dot(W_T, da, dh)  # (45)
 
     @staticmethod
@@ -108,18 +112,42 @@ class RNNSchedule:
 
 
 class ReLURNNSchedule(RNNSchedule):
-    """h = max(a_x + a_h, 0)."""
+    """h = max(a_x + a_h, 0).
+
+    da is selected, not multiplied: 0 · dh would be NaN where dh is not finite. The factor is a mask of bits, all ones
+    or all zeros for each number, and da = dh AND mask, which is as fast as a product.
+    """
 
     bounded = False
 
     @staticmethod
     def activate(a, h):
-        np.multiply(a, a.real > 0, h)
+        """(11), as in ``cells.py``: NaN stays NaN, and a complex number is selected by its real part."""
+        if a.dtype.kind == "c":
+            np.copyto(h, np.where(a.real <= 0, 0, a))
+        else:
+            np.maximum(a, 0, out=h)
 
     @staticmethod
     def factors(room, K, start, count):
-        """(12): da = dh where h > 0, else 0."""
-        K[:, 0] = room.Z[start + 1 : start + count + 1, : room.sizes[2]].real > 0
+        """(12): da = 0 where h <= 0, else dh."""
+        zero = room.Z[start + 1 : start + count + 1, : room.sizes[2]].real <= 0
+        mask = _bits(K[:, 0])
+        np.subtract(np.repeat(zero, mask.shape[-1] // zero.shape[-1], axis=-1), 1, out=mask, dtype=mask.dtype)
+
+    @staticmethod
+    def backward_views(back):
+        return (
+            [(_bits(K[0]),) for K in back.K],
+            [(D[0], _bits(D[0]), d_output) for D, d_output in zip(back.D, back.d_outputs)],
+        )
+
+    scale, operand = staticmethod(np.bitwise_and), staticmethod(lambda array: _bits(array))
+
+
+def _bits(array):
+    """A view of floats as signed integers of the same bits; two of them for each complex number."""
+    return array.view(f"i{array.real.itemsize}")
 
 
 class LSTMSchedule(RNNSchedule):
@@ -256,6 +284,7 @@ class GRUSchedule(RNNSchedule):
     a_hn, r, z, n, n − h'. Blocks of D: da_hn, da_r, da_z, da_xn, and the part of dh that goes past the gates."""
 
     cell_state, blocks, factor_blocks, gradient_blocks, da = "h", 5, 5, 5, slice(0, 4)
+    zeros_in_W = True
 
     @staticmethod
     def rows_of_x(H):

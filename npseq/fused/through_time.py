@@ -42,15 +42,28 @@ Options that have no fused form go through ``bptt.py``: projection, recurrent dr
 (whose h may grow without bound behind the end), and cells that are not npseq's own.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .. import bptt
 from .kernels import SCHEDULES
 from .memory_layout import copy_swapped, gathered, narrow, transposed
 from .packing import Packing
-from .workspace import Back, Room, columns_at_once, group
+from .workspace import POOL, BackwardWorkspace, ForwardWorkspace, Lease, columns_at_once, group
 
 INFERENCE = 32  # steps in one go when no tape is kept, at most
+
+
+class FusedTape(NamedTuple):
+    """A forward pass over T steps; its workspace returns to the pool when the tape and all its copies are deleted."""
+
+    schedule: type  # the cell's, of ``kernels.py``
+    W: np.ndarray  # the stacked weights
+    T: int
+    reverse: bool
+    lease: Lease  # on the workspace of the forward pass
+    packing: Packing | None = None
 
 
 def forward_through_time(
@@ -101,20 +114,21 @@ def forward_through_time(
     halved = schedule.halve(W)
     if lengths is None:
         backwards = slice(None, None, -1 if reverse else 1)
-        state, room = _forward(schedule, halved, x[backwards], state, out[backwards], keep_tape, matmul)
-        return out, state, _Tape(schedule, W, T, reverse, room) if keep_tape else None
+        state, lease = _forward(schedule, halved, x[backwards], state, out[backwards], keep_tape, matmul)
+        return out, state, FusedTape(schedule, W, T, reverse, lease) if keep_tape else None
     packing = Packing(T, lengths, reverse, W.size)
     hs, flat = packing.room(out)
-    final, room = _forward(schedule, halved, packing.packed(x), state, hs, keep_tape, matmul, packing)
+    final, lease = _forward(schedule, halved, packing.packed(x), state, hs, keep_tape, matmul, packing)
     packing.unpack(flat, out)
-    return out, final, _Tape(schedule, W, T, reverse, room, packing) if keep_tape else None
+    return out, final, FusedTape(schedule, W, T, reverse, lease, packing) if keep_tape else None
 
 
 def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True, matmul=np.matmul):
     """As ``bptt.backward_through_time``, the same arguments and results."""
     if isinstance(tape, bptt.Tape):
         return bptt.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx)
-    schedule, room, W, packing, T = tape.schedule, tape.room, tape.W, tape.packing, tape.T
+    schedule, W, T, _, lease, packing = tape
+    room = lease.workspace
     _, I, H, B = room.sizes
     if packing is None:
         backwards = slice(None, None, -1 if tape.reverse else 1)
@@ -148,9 +162,11 @@ def _forward(schedule, halved, x, state, hs, keep, matmul, packing=None):
     T, I, B = x.shape
     H = state[0].shape[0]
     n = min(T, group(I, H, B, halved.dtype), T if keep else INFERENCE)
-    room = Room.take(schedule, T if keep else n, I, H, B, halved.dtype, keep or packing is not None)
-    if room.large:
-        room.W_h = np.ascontiguousarray(halved[schedule.rows_of_h(H), :H])
+    steps = -(-(T if keep else n) // 8) * 8  # rounded up, so that similar lengths share a workspace
+    lease = POOL.acquire(ForwardWorkspace, schedule, steps, I, H, B, halved.dtype, keep or packing is not None)
+    room = lease.workspace
+    rows_of_x, rows_of_h = schedule.rows_of_x(H), schedule.rows_of_h(H)
+    room.W_h, room.a_x_steps = np.ascontiguousarray(halved[rows_of_h, :H]) if room.large else None, None
     if packing is not None:
         initial, final = state, tuple(part.copy() for part in state)
         state = tuple(np.zeros((H, B), halved.dtype) for part in state)
@@ -159,8 +175,13 @@ def _forward(schedule, halved, x, state, hs, keep, matmul, packing=None):
         first = start if keep else 0
         last = first + count
         copy_swapped(room.Z[first:last, H : H + I], x[start : start + count])
-        if room.large:
-            room.hoist(halved[schedule.rows_of_x(H), H:], first, last, matmul)
+        # rows that do not read x have zeros in its place, and 0 · inf is NaN
+        infinite = schedule.zeros_in_W and not np.isfinite(room.Z[first:last, H : H + I]).all()
+        if room.large or infinite:
+            room.W_h = np.ascontiguousarray(halved[rows_of_h, :H]) if room.W_h is None else room.W_h
+            room.hoist(halved[rows_of_x, H:], first, last, matmul)
+        else:
+            room.a_x_steps = None
         if first == 0:
             schedule.set_state(room, state)
         if packing is None:
@@ -178,9 +199,7 @@ def _forward(schedule, halved, x, state, hs, keep, matmul, packing=None):
             for whole, part in zip(final, slots):
                 whole[:, packing.sequences[here]] = part[packing.ends[here] + shift, :, packing.columns[here]].T
         copy_swapped(hs[start : start + count], room.Z[first + 1 : last + 1, :H])
-    if not keep:
-        room.give_back()
-    return state if packing is None else final, room if keep else None
+    return state if packing is None else final, lease if keep else None
 
 
 def _backward(schedule, room, T, W, d_hs, d_state, dx, matmul, packing=None):
@@ -190,7 +209,8 @@ def _backward(schedule, room, T, W, d_hs, d_state, dx, matmul, packing=None):
     order = "F" if len(W) < W.shape[1] or narrow(len(W), B) else "C"  # as ``outer`` gives its terms
     dW, W_T = np.zeros(W.shape, W.dtype, order), transposed(W[schedule.rows_of_h(H), :H])
     n = min(T, -(-columns_at_once(len(W)) // B))
-    back = Back.take(schedule, n, I, H, B, W.dtype)
+    lease = POOL.acquire(BackwardWorkspace, schedule, n, I, H, B, W.dtype)
+    back = lease.workspace
     entering = {}  # step -> what enters the gradient of c there
     if packing is None:
         back.start(d_state)
@@ -222,9 +242,7 @@ def _backward(schedule, room, T, W, d_hs, d_state, dx, matmul, packing=None):
         if dx is not None:  # dx = W_xᵀ da, for all steps of the chunk, in the caller's own layout
             rows = schedule.rows_of_x(H)
             matmul(D[rows].T, W[rows, H : H + I], out=dx[start : start + count].reshape(count * B, I))
-    d_state = back.end() if packing is None else d_initial
-    back.give_back()
-    return dW, d_state
+    return dW, back.end() if packing is None else d_initial
 
 
 def _entering(packing, d_final, B):
@@ -235,13 +253,3 @@ def _entering(packing, d_final, B):
             d = found.setdefault(int(packing.ends[k]) - 1, np.zeros((len(dc), B), dc.dtype))
             d[:, packing.columns[k]] = dc[:, packing.sequences[k]]
     return found
-
-
-class _Tape:
-    """A forward pass over T steps; its room goes back into the pool when it is gone."""
-
-    def __init__(self, schedule, W, T, reverse, room, packing=None):
-        self.schedule, self.W, self.T, self.reverse, self.room, self.packing = schedule, W, T, reverse, room, packing
-
-    def __del__(self):
-        self.room.give_back()

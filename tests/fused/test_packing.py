@@ -116,7 +116,7 @@ def test_weights_that_do_not_stay_in_the_cache(kind, B, I, H, mixed):
     rng = np.random.default_rng(B)
     T = 45
     plain, fast = (getattr(npseq, name)(I, H, rng=0, dtype=np.float64) for name in (kind, "Optimized" + kind))
-    assert kind == "RNN" and H < 360 or workspace.Room(SCHEDULES[plain.cell], 1, I, H, 1, np.float64).large
+    assert kind == "RNN" and H < 360 or workspace.ForwardWorkspace(SCHEDULES[plain.cell], 1, I, H, 1, np.float64).large
     lengths = draw_lengths(rng, T, B) if mixed else None
     x, dy = rng.normal(size=(T, B, I)), rng.normal(size=(T, B, H))
     results = []
