@@ -50,8 +50,8 @@ class Stepper:
         self._initial = None
         if layer.learn_initial_state:
             self._initial = [layer.params[letter + "_0"][:, :, None].copy() for letter in self._letters]
-        self._W_out = None if head is None else _with_bias(head)
-        self.output_size: int = self._sizes[0] if self._W_out is None else len(self._W_out)
+        self._W_out_T = None if head is None else _with_bias(head).T
+        self.output_size: int = self._sizes[0] if self._W_out_T is None else self._W_out_T.shape[1]
         self._make_buffers()
         self.reset()
 
@@ -67,6 +67,11 @@ class Stepper:
         self._runs = [step.run for step in steps]
         self._x, self._h, self._h_1 = z[L * (P + 1) :].T, z[:P].T, z[: P + 1].T
         self._x_shape = self._x.shape
+
+    def _answer(self, h_1: Array) -> Array:
+        """Return the head's y of [h; 1], (P + 1,) or (B, P + 1)."""
+        y: Array = np.dot(h_1, self._W_out_T)  # type: ignore[arg-type]
+        return y
 
     @property
     def state(self) -> Array | tuple[Array, ...]:
@@ -146,8 +151,8 @@ class Stream(Stepper):
 
     y of T calls of ``step`` is what the layer gives for these T steps; a model's y is its answer to the steps so far.
     The weights are copied when the stream is made: after a change of the parameters make a new one. A step allocates
-    nothing but its answer (with cells of your own, also what the cell allocates). Different streams may run in different
-    threads; one stream is for one thread at a time.
+    nothing but its answer (and, with a cell of your own, what the cell allocates). Different streams may run in
+    different threads; one stream is for one thread at a time.
 
     Args and errors: as ``Stepper``. ``layer.stream(batch)`` and ``model.stream(batch)`` call this.
 
@@ -177,9 +182,9 @@ class Stream(Stepper):
         self._x[...] = x
         for run in self._runs:
             run()
-        if self._W_out is None:
+        if self._W_out_T is None:
             return self._h.copy()
-        return np.dot(self._h_1, self._W_out.T)
+        return self._answer(self._h_1)
 
     def _checked(self, x: Array) -> Array:
         if x.shape != self._x_shape:
@@ -238,7 +243,7 @@ class WindowStream(Stepper):
         self.seen += 1
         if self.seen < self.window:
             return None
-        return np.dot(self._h_1.reshape(self.batch, -1)[self.seen % self.window], self._W_out.T)
+        return self._answer(self._h_1.reshape(self.batch, -1)[self.seen % self.window])
 
     def reset(self) -> None:
         """Forget all rows."""
