@@ -178,7 +178,7 @@ class GRUStep(RNNStep):
     """
 
     gates = GRUCell.gates
-    blocks = (("n", "h"), ("r", "hx"), ("z", "hx"))
+    blocks = (("n", "h"), ("r", "hx"), ("z", "hx"), ("n", "x"))
     halved = "rz"
     SMALL = 64  # H up to which there is one product
 
@@ -186,9 +186,9 @@ class GRUStep(RNNStep):
     def arrays_of(cls, weights: Weights) -> tuple[Array, ...]:
         P = weights.W_h.shape[1]
         if P <= cls.SMALL:
-            return (stacked(weights, cls.gates, (*cls.blocks, ("n", "x")), cls.halved),)
-        W_n = stacked(weights, cls.gates, (("n", "x"),))
-        return (*super().arrays_of(weights), W_n[:, P:])
+            return super().arrays_of(weights)
+        W_n = stacked(weights, cls.gates, cls.blocks[3:])
+        return stacked(weights, cls.gates, cls.blocks[:3], cls.halved), W_n[:, P:]
 
     def __init__(self, arrays: tuple[Array, ...], z: Array) -> None:
         W, *rest = arrays
