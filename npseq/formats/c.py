@@ -335,7 +335,7 @@ class _Header:
         if self.window:
             window = (
                 f"\n   The model was trained on windows of {self.window} rows. For a forecast as in the training call\n"
-                f"   {name}_reset, then {name}_step for each of the last {name.upper()}_WINDOW rows; the last y counts.\n"
+                f"   {name}_reset, then {name}_step for each of the last {name.upper()}_WINDOW rows; take the last y.\n"
             )
             define = f"#define {name.upper()}_WINDOW {self.window}\n"
         return HEADER.substitute(
