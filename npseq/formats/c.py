@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..fused.step import STEPS, LSTMStep, ReLURNNStep, RNNStep, stacked
 from ..nn.model import Model
-from . import atomic, c_example
+from . import atomic, c_example, schema
 
 Array = NDArray[Any]
 
@@ -196,13 +196,22 @@ def _rows_padded(array: Array, blocks: int = 1) -> Array:
     return result.reshape(-1, *array.shape[1:])
 
 
+def _window(metadata: Any) -> int | None:
+    """The window of the recipe in the metadata of a weights file; a file may come from anywhere."""
+    recipe = metadata.get("recipe") if isinstance(metadata, dict) else None
+    window = recipe.get("window") if isinstance(recipe, dict) else None
+    return window if schema.COUNT.fits(window) else None
+
+
 class _Header:
     """The text of a header, part by part."""
 
     def __init__(self, model: Any, name: str, file: str, with_scaler: bool) -> None:
-        self.head = model.fc if isinstance(model, Model) else None
-        self.layer = model.rnn if isinstance(model, Model) else model
-        self.scaling = model.scaling if with_scaler and isinstance(model, Model) else None
+        self.head, self.scaling, self.window, self.layer = None, None, None, model
+        if isinstance(model, Model):
+            self.head, self.layer = model.fc, model.rnn
+            self.scaling = model.scaling if with_scaler else None
+            self.window = _window(model.metadata)
         if self.layer.bidirectional:
             raise ValueError(
                 f"{type(self.layer).__name__} is bidirectional: its second direction starts at the end of the "
@@ -212,15 +221,12 @@ class _Header:
             raise ValueError(f"the cell {self.layer.cell.__name__} has no form in C; RNN, LSTM or GRU expected")
         if not np.isfinite(model.theta.astype(np.float32)).all():
             raise ValueError("a weight is infinite or no number in float32; there is no C constant for it")
-        if with_scaler and not self.scaling:
+        if with_scaler and self.scaling is None:
             raise ValueError("with_scaler given, but there is no scaler to put into the header")
         self.kind = STEPS[self.layer.cell]
         self.name, self.file = name, file
         self.number = "double" if self.scaling else "float"
         self.H, self.P = padded(self.layer.hidden_size), padded(self.layer.output_size)
-        metadata = getattr(model, "metadata", None)
-        recipe = metadata.get("recipe") if isinstance(metadata, dict) else None
-        self.window = recipe.get("window") if isinstance(recipe, dict) and self.head is not None else None
         self.constants: list[str] = []
         self.functions = [self._layer(k) for k in range(self.layer.num_layers)]
 
@@ -286,10 +292,9 @@ class _Header:
         """The body of ``NAME_step``."""
         name, top = self.name, self.layer.num_layers - 1
         lines, x = [], "x"
-        scaling = {key: np.asarray(values, np.float64) for key, values in (self.scaling or {}).items()}
-        for key in scaling:
-            self.constants.append(constant("double", f"{name}_{key}", scaling[key]))
-        if scaling:
+        if self.scaling is not None:
+            for key, values in self.scaling.to_json().items():
+                self.constants.append(constant("double", f"{name}_{key}", np.array(values)))
             x = "z"
             lines += [
                 f"    for (i = 0; i < {self.layer.input_size}; i++)",
@@ -309,7 +314,7 @@ class _Header:
             declared = ["int i, k" if len(W) >= 4 else "int i", f"float a[{rows}]"]
             source = "a"
         y = f"{source}[i]"
-        if scaling:
+        if self.scaling is not None:
             declared.append(f"float z[{self.layer.input_size}]")
             y = f"(double){y} * {name}_output_scale[i] + {name}_output_mean[i]"
         lines += [f"    for (i = 0; i < {self.name.upper()}_OUTPUTS; i++)", f"        y[i] = {y};"]
