@@ -148,11 +148,12 @@ def export(
     main = os.path.join(os.path.dirname(path), "main.c")
     if example:
         c_example.check(main)
+        program = header.example()
     with atomic.replacing(path) as file:
         file.write(text.encode())
     if example:
         with atomic.replacing(main) as file:
-            file.write(c_example.text(name, os.path.basename(path), header.number, header.window).encode())
+            file.write(program.encode())
 
 
 def number(value: float) -> str:
@@ -196,22 +197,18 @@ def _rows_padded(array: Array, blocks: int = 1) -> Array:
     return result.reshape(-1, *array.shape[1:])
 
 
-def _window(metadata: Any) -> int | None:
-    """The window of the recipe in the metadata of a weights file; a file may come from anywhere."""
-    recipe = metadata.get("recipe") if isinstance(metadata, dict) else None
-    window = recipe.get("window") if isinstance(recipe, dict) else None
-    return window if schema.COUNT.fits(window) else None
-
-
 class _Header:
     """The text of a header, part by part."""
 
     def __init__(self, model: Any, name: str, file: str, with_scaler: bool) -> None:
         self.head, self.scaling, self.window, self.layer = None, None, None, model
+        self.recipe: dict[str, Any] = {}
         if isinstance(model, Model):
             self.head, self.layer = model.fc, model.rnn
             self.scaling = model.scaling if with_scaler else None
-            self.window = _window(model.metadata)
+            recipe = model.metadata.get("recipe") if isinstance(model.metadata, dict) else None
+            self.recipe = recipe if isinstance(recipe, dict) else {}  # a file may come from anywhere
+            self.window = self.recipe.get("window") if schema.COUNT.fits(self.recipe.get("window")) else None
         if self.layer.bidirectional:
             raise ValueError(
                 f"{type(self.layer).__name__} is bidirectional: its second direction starts at the end of the "
@@ -366,3 +363,9 @@ class _Header:
             functions="\n".join(self.functions),
             step=step,
         )
+
+    def example(self) -> str:
+        """``main.c``."""
+        if self.scaling is not None and self.recipe.get("task") == "forecast":
+            return c_example.forecast_text(self.name, self.file, self.recipe)
+        return c_example.text(self.name, self.file, self.number, self.window)
