@@ -61,6 +61,7 @@ __all__ = [
     "tasks",
     # modules that are imported on first access
     "bptt",
+    "c",
     "cells",
     "explain",
     "fused",
@@ -75,6 +76,7 @@ __all__ = [
 # Public names of modules -> where they are. ``import npseq.losses`` and ``from npseq.losses import mse`` work too.
 _PUBLIC = {
     "baselines": "tasks.baselines",
+    "c": "formats.c",
     "checkpoint": "formats.checkpoint",
     "features": "tasks.features",
     "fit": "training.fit",

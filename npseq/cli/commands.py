@@ -14,11 +14,12 @@ COMMANDS = {
     "train": ("npseq.cli.training_run", "train a model and keep its best weights"),
     "evaluate": ("npseq.cli.evaluate", "judge a trained model on test data or new data"),
     "predict": ("npseq.cli.predict", "write a trained model's answers for new data"),
+    "stream": ("npseq.cli.stream", "answer rows on standard input as they arrive"),
     "compare": ("npseq.cli.compare", "train several models side by side"),
     "flow": ("npseq.cli.gradient_flow", "how far back the gradient reaches, in each model"),
     "inspect": ("npseq.cli.inspect_file", "show what a .pth file holds, running nothing in it"),
     "gradcheck": ("npseq.cli.gradcheck", "check every gradient against the complex step"),
-    "export": ("npseq.cli.export", "write a trained model as an ONNX file"),
+    "export": ("npseq.cli.export", "write a trained model as an ONNX file or a C header"),
     "explain": ("npseq.cli.explain", "every equation of a small network with its numbers put in"),
 }
 

@@ -1,31 +1,75 @@
-"""``npseq export``: a trained model as an ONNX file."""
+"""``npseq export``: a trained model as an ONNX file or a C header."""
+
+from __future__ import annotations
 
 import os
+from typing import Any
 
-from ..formats import model_file
-from ..formats.onnx import export, needs_double
+from ..formats import c, checkpoint, model_file, onnx
+from ..nn.layers import from_state_dict
 from . import arguments
 
+ONNX_ONLY, C_ONLY = ("with_state", "with_lengths"), ("name", "example")  # options
 
-def main(argv=None):
-    """``npseq export``; -> exit status."""
+
+def parser() -> arguments.Parser:
+    """Return the options."""
     p = arguments.Parser(
         prog="npseq export",
-        description="Write a trained model as an ONNX file.",
+        description="Write a trained model as an ONNX file (.onnx) or a C header (.h).",
         epilog="example: npseq export rnn_lstm_best.pth --to rnn_lstm.onnx --with-scaler",
     )
     p.add_argument("file", metavar="FILE.pth")
-    p.add_argument("--to", required=True, metavar="FILE.onnx")
-    p.add_argument("--with-state", action="store_true", help="initial and final states as inputs and outputs")
-    p.add_argument("--with-lengths", action="store_true", help="lengths of the sequences as an input")
+    p.add_argument("--to", required=True, metavar="FILE.onnx|FILE.h", help="its ending says which of the two")
     p.add_argument("--with-scaler", action="store_true", help="inputs and outputs in the data's own units")
+    p.add_argument(
+        "--prefix",
+        metavar="PREFIX",
+        help="only the recurrent layer whose parameters have names that start with PREFIX, such as lstm. (with the "
+        "point); FILE.pth may then be any state_dict of torch",
+    )
+    p.add_argument(
+        "--nonlinearity",
+        choices=["tanh", "relu"],
+        help="of an RNN in a file that torch alone has written, which does not say it; default: tanh, with a warning",
+    )
+    p.add_argument("--with-state", action="store_true", help=".onnx: initial and final states as inputs and outputs")
+    p.add_argument("--with-lengths", action="store_true", help=".onnx: lengths of the sequences as an input")
+    p.add_argument("--name", help=".h: what its names start with; default: the file's name without its ending")
+    p.add_argument(
+        "--example", action="store_true", help=".h: also main.c beside it, which reads CSV and prints answers"
+    )
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``npseq export`` and return its exit status."""
+    p = parser()
     args = p.parse_args(argv)
+    ending = os.path.splitext(args.to)[1].lower()
+    if ending not in (".onnx", ".h"):
+        p.error(f"--to {args.to}: an ending of .onnx or .h expected")
+    for name in C_ONLY if ending == ".onnx" else ONNX_ONLY:
+        if getattr(args, name):
+            p.error(f"--{name.replace('_', '-')} is not for {ending} files; leave it out")
     try:
-        model = model_file.load_model(args.file)
-        export(model, args.to, args.with_state, args.with_lengths, args.with_scaler)
+        model = _load(args)
+        if ending == ".onnx":
+            onnx.export(model, args.to, args.with_state, args.with_lengths, args.with_scaler)
+        else:
+            c.export(model, args.to, args.name, args.with_scaler, args.example)
     except (OSError, ValueError) as error:
         p.error(str(error))
-    if args.with_scaler and needs_double(model):
+    if ending == ".onnx" and args.with_scaler and onnx.needs_double(model):
         print("x and y are double: float32 cannot hold data so large against their standard deviation")
-    print(f"{args.to}: {model.kind}, {model.theta.size:,} parameters, {os.path.getsize(args.to):,} bytes")
+    kind = getattr(model, "kind", type(model).__name__.lower())
+    print(f"{args.to}: {kind}, {model.theta.size:,} parameters, {os.path.getsize(args.to):,} bytes")
     return 0
+
+
+def _load(args: Any) -> Any:
+    """Return the model of the file, or the layer under the prefix."""
+    if args.prefix is None:
+        return model_file.load_model(args.file, args.nonlinearity)
+    state = checkpoint.load(args.file).state_dict
+    return from_state_dict(state, args.prefix, nonlinearity=args.nonlinearity or "tanh")

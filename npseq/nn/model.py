@@ -20,6 +20,7 @@ from .linear import Linear
 from .module import Module
 from .registry import MODELS
 from .scaling import Scaling
+from .streaming import Stream
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -166,6 +167,17 @@ class Model(Module):
         """Return y (B, O) for x (B, T, I), standardised: inference, without a tape and without dropout."""
         hs, state = self.rnn(x, None, lengths)
         return self.fc.forward(self._read(hs, state, lengths))[0]
+
+    def stream(self, batch: int = 1) -> Stream:
+        """Return a ``Stream``: after each step the model's y for the steps so far, for ``batch`` sequences.
+
+        It takes the model's inputs, standardised, as ``outputs`` does. The weights are copied: after a change of the
+        parameters make a new stream. For a model that was trained on windows: ``streaming.WindowStream``.
+
+        Raises:
+            ValueError: for a model with two directions.
+        """
+        return Stream(self.rnn, batch, self.fc)
 
     def predict(self, x: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
         """Return y (B, O) for x (B, T, I), both in data units (logits for a classifier).

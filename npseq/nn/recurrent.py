@@ -14,6 +14,7 @@ from .. import bptt
 from ..bptt import Weights
 from ..cells import LSTMCell
 from .module import Module
+from .streaming import Stream
 from .validation import check_dtype, check_sizes, checked_checkpoint, checked_lengths
 
 
@@ -255,6 +256,16 @@ class Recurrent(Module):
         state = self._rows(final)
         tape = LayerTape(runs, masks, learned, (T, B, unbatched), y.shape) if keep_tape else None
         return self._as_given(y, unbatched), self._joined(state, unbatched), tape
+
+    def stream(self, batch=1):
+        """Return a ``Stream``: the layer one step at a time, for ``batch`` sequences, its state kept between steps.
+
+        The weights are copied: after a change of the parameters make a new stream.
+
+        Raises:
+            ValueError: for a layer with two directions.
+        """
+        return Stream(self, batch)
 
     def backward(self, tape, dy, d_state=None, need_dx=True):
         """The gradient of a loss that reads y and the final state.

@@ -4,6 +4,7 @@ from .adding import Adding
 from .base import Batch
 from .classification import Classification, Frames
 from .forecast import Forecast
+from .streaming import ForecastStream
 from .windows import Windows
 
-__all__ = ["Adding", "Batch", "Classification", "Forecast", "Frames", "Windows"]
+__all__ = ["Adding", "Batch", "Classification", "Forecast", "ForecastStream", "Frames", "Windows"]

@@ -1,0 +1,342 @@
+"""``npseq stream``: rows on standard input, forecasts on standard output, each as soon as its row is there."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, TextIO
+
+import numpy as np
+
+from .. import status
+from ..data.errors import DataError
+from ..formats import checkpoint
+from ..fused import blas
+from ..tasks import intervals
+from ..tasks.recipe import ForecastRecipe, Trained, load_trained
+from ..tasks.streaming import ForecastStream, shown
+from . import arguments, output
+
+MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}  # cells without a value, in lower case
+SEPARATORS = "\t;|,"
+PROG = "npseq stream"
+
+
+def parser() -> arguments.Parser:
+    """Return the options."""
+    p = arguments.Parser(
+        prog=PROG,
+        description="Read rows on standard input, in time order, and write a forecast on standard output after each.",
+        epilog="example: tail -n +1 -f data.csv | npseq stream rnn_lstm_best.pth --state stream.pth",
+    )
+    p.add_argument("file", metavar="FILE.pth", help="of npseq train, a forecaster")
+    p.add_argument(
+        "--interval", type=arguments.share, metavar="P", help="also the bounds of the P interval, such as 0.9"
+    )
+    p.add_argument("--state", metavar="FILE", help="continue from the state in FILE, and save it there at the end")
+    p.add_argument("--strict", action="store_true", help="stop at the first row that cannot be used, with status 2")
+    p.add_argument(
+        "--time", metavar="COLUMN", help="time column; default: as in the training, else the first with times"
+    )
+    p.add_argument(
+        "--time-format",
+        metavar="FORMAT",
+        help="of times that are not written as 2024-03-31 14:00:00, such as %%d.%%m.%%Y %%H:%%M",
+    )
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``npseq stream`` until its input ends and return its exit status."""
+    p = parser()
+    args = p.parse_args(argv)
+    try:
+        model, trained = load_trained(args.file)
+        if not isinstance(trained.recipe, ForecastRecipe):
+            raise DataError(f"{args.file} is no forecaster; npseq stream needs one")
+        stream = ForecastStream(model, trained.recipe)
+        bounds = None if args.interval is None else intervals.interval(trained, args.interval)
+        mark = fingerprint(model, trained)
+        if args.state:
+            output.check_file(args.state)
+            if os.path.exists(args.state):
+                restore(stream, args.state, mark)
+    except (OSError, ValueError) as error:
+        p.error(str(error))
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+    rows = Rows(stream, args.time or trained.columns.get("time"), args.time_format)
+    try:
+        with blas.limited(1):
+            return serve(stream, rows, Writer(stream, bounds), args.strict)
+    finally:
+        if args.state:
+            checkpoint.save(args.state, stream.state(), {"stream": 1, "model": mark})
+
+
+def fingerprint(model: Any, trained: Trained) -> str:
+    """Return a hash of the weights and of the recipe, by which a state is known to be this model's."""
+    digest = hashlib.sha256(json.dumps(trained.recipe.to_json(), sort_keys=True).encode())
+    digest.update(model.theta.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def restore(stream: ForecastStream, path: str, mark: str) -> None:
+    """Continue from the state in a file.
+
+    Raises:
+        CheckpointError, ValueError: for a file that is not a state of this model. OSError: if it cannot be read.
+    """
+    file = checkpoint.load(path)
+    if not isinstance(file.metadata, dict) or "stream" not in file.metadata:
+        raise DataError(f"{path} is no state of npseq stream")
+    if file.metadata.get("model") != mark:
+        raise DataError(f"{path} is the state of another model; name another file with --state")
+    try:
+        stream.restore(file.state_dict)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+# ---- rows and forecasts ----
+
+
+class BadRow(ValueError):
+    """A row that cannot be used; the message is one line."""
+
+
+class Rows:
+    """The lines of a CSV stream, as values and times.
+
+    If the first line is a header, with the name of a column that the model needs, columns are found by name. Without a
+    header they are, in this order, the time (if there is one field more than the model has columns), the targets and
+    the other inputs; or, if the training data had no header either, the columns of the same numbers.
+    """
+
+    def __init__(self, stream: ForecastStream, time: str | None, time_format: str | None) -> None:
+        self.columns, self.needs_time = stream.columns, stream.recipe.calendar
+        self.time_name, self.time_format = time, time_format
+        self.separator = ""
+        self.header: list[str] | None = None
+        self.names: list[str] = []  # of all fields
+        self.places: list[int] | None = None
+        self.time_place: int | None = None
+
+    def take(self, line: str) -> tuple[np.ndarray, str | None] | None:
+        """Return the values and the time of a line; None for a blank line or a header.
+
+        Raises:
+            BadRow: for a line that is no row. DataError: for a first line by which no column can be found.
+        """
+        if not line.strip():
+            return None
+        first = not self.separator
+        if first and self._is_header(line.removeprefix("\ufeff")):
+            return None
+        cells = self._split(line.removeprefix("\ufeff") if first else line)
+        if cells == self.header:  # files one after the other, each with its header
+            return None
+        try:
+            if first:
+                self._name(len(cells))
+            if len(cells) != len(self.names):
+                raise BadRow(f"{len(cells)} fields; {len(self.names)} expected")
+            if self.places is None:
+                self.time_place = self._time_column(cells)
+                self.places = [self.names.index(name) for name in self.columns]
+            values = np.array([self._number(cells[k], name) for k, name in zip(self.places, self.columns)])
+            return values, None if self.time_place is None else self._time(cells[self.time_place])
+        except BadRow as error:
+            if first:
+                raise DataError(
+                    f"the first line is neither a row ({error}) nor a header with {', '.join(self.columns)}"
+                ) from None
+            raise
+
+    def _split(self, line: str) -> list[str]:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=self.separator))]
+
+    def _is_header(self, line: str) -> bool:
+        """True for a header. Decides the separator: the one that gives names, or else the most fields."""
+        counts = {}
+        for self.separator in SEPARATORS:
+            cells = self._split(line)
+            if any(name in cells for name in self.columns):
+                self.header = self.names = cells
+                absent = [name for name in self.columns if name not in cells]
+                if absent:
+                    raise DataError(f"the header has no column {absent[0]!r}; {', '.join(self.columns)} expected")
+                return True
+            counts[self.separator] = len(cells)
+        self.separator = max(SEPARATORS, key=lambda separator: counts[separator])
+        return False
+
+    def _name(self, fields: int) -> None:
+        """Name the fields of a stream without a header."""
+        count = len(self.columns)
+        if all(name[:1] == "c" and name[1:].isdigit() for name in self.columns):
+            self.names = [f"c{k}" for k in range(fields)]
+            fits = max(int(name[1:]) for name in self.columns) < fields
+        else:
+            self.names = [self.time_name or "time", *self.columns][-fields:]
+            fits = fields == count + 1 or fields == count and not self.needs_time
+        if not fits:
+            expected = (
+                f"{count + 1}, the time first," if self.needs_time else f"{count}, or {count + 1} with the time first,"
+            )
+            raise BadRow(f"{fields} fields; {expected} expected")
+
+    def _time_column(self, cells: list[str]) -> int | None:
+        """The place of the times: as named, or the first field that is one."""
+        if self.time_name is not None:
+            if self.time_name in self.names:
+                return self.names.index(self.time_name)
+            if self.time_name.isdigit() and int(self.time_name) < len(self.names):
+                return int(self.time_name)
+        for k, (name, cell) in enumerate(zip(self.names, cells)):
+            if name not in self.columns:
+                try:
+                    self._time(cell)
+                except BadRow:
+                    continue
+                return k
+        if self.needs_time:
+            raise BadRow("no time in it, which the model needs for its calendar (--time, --time-format)")
+        return None
+
+    def _number(self, cell: str, name: str) -> float:
+        if cell.lower() in MISSING:
+            return np.nan
+        try:
+            if "_" in cell:
+                raise ValueError
+            return float(cell if self.separator == "," else cell.replace(",", "."))
+        except ValueError:
+            raise BadRow(f"{cell[:40]!r} in {name!r}; a number expected") from None
+
+    def _time(self, cell: str) -> str:
+        """The time as ISO text."""
+        try:
+            if self.time_format is not None:
+                return datetime.strptime(cell, self.time_format).isoformat()
+            if not cell[:4].isdigit() or cell[4:5] != "-":
+                raise ValueError
+            return str(np.datetime64(cell.removesuffix("Z").removesuffix("+00:00"), "s"))
+        except ValueError:
+            form = self.time_format or "2024-03-31 14:00:00 (for others: --time-format)"
+            raise BadRow(f"{cell[:40]!r} is no time of the form {form}") from None
+
+
+class _Stopped(Exception):
+    """A signal has come while a line was waited for."""
+
+
+class Lines:
+    """The lines of a text stream, with their numbers, until it ends or SIGTERM or SIGINT comes.
+
+    A signal interrupts the wait for a line and nothing else, so that a state is never saved half-way through a step.
+
+    Attributes:
+        stopped: the signal, or None.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self.file, self.stopped, self._waiting = file, 0, False
+
+    def __enter__(self) -> Lines:
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._stop)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: object) -> None:
+        self.stopped = number
+        if self._waiting:
+            raise _Stopped
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        number = 0
+        try:
+            while not self.stopped:
+                self._waiting = True
+                line = self.file.readline()
+                self._waiting = False
+                if not line:
+                    return
+                number += 1
+                yield number, line
+        except _Stopped:
+            pass
+
+
+class Writer:
+    """Forecasts as lines of CSV on standard output, each flushed; a header before the first.
+
+    Args:
+        stream: whose forecasts they are. bounds: low and high of an interval, to be added to a forecast, or None.
+    """
+
+    def __init__(self, stream: ForecastStream, bounds: tuple[np.ndarray, np.ndarray] | None) -> None:
+        self.stream, self.bounds, self.count = stream, bounds, 0
+        self.csv = csv.writer(sys.stdout, lineterminator="\n")
+
+    def write(self, forecast: np.ndarray) -> None:
+        """Write the forecast (horizon, targets) that the last row gave."""
+        time = self.stream.next_time
+        if self.count == 0:
+            self.csv.writerow(["row" if np.isnat(time) else "time", *self._names()])
+        self.count += 1
+        parts = [forecast.reshape(-1)]
+        if self.bounds is not None:
+            parts += [parts[0] + bound for bound in self.bounds]
+        cells = np.stack(parts, axis=1).reshape(-1)
+        when = self.stream.seen if np.isnat(time) else shown(time)
+        self.csv.writerow([when, *(f"{value:.10g}" for value in cells)])
+        sys.stdout.flush()
+
+    def _names(self) -> list[str]:
+        recipe = self.stream.recipe
+        ahead = [""] if recipe.horizon == 1 else [f"_{k}" for k in range(1, recipe.horizon + 1)]
+        endings = [""] if self.bounds is None else ["", "_low", "_high"]
+        return [name + step + ending for step in ahead for name in recipe.target for ending in endings]
+
+
+def serve(stream: ForecastStream, rows: Rows, writer: Writer, strict: bool) -> int:
+    """Answer each line of standard input. Returns the exit status."""
+    with Lines(sys.stdin) as lines:
+        for number, line in lines:
+            try:
+                row = rows.take(line)
+                forecast = None if row is None else stream.step(*row)
+            except DataError as error:
+                say(f"line {number}: {error}")
+                return status.USAGE
+            except ValueError as error:
+                say(f"line {number}: {error}" + ("" if strict else "; the row is left out"))
+                if strict:
+                    return status.USAGE
+                continue
+            if row is not None and stream.inserted:
+                say(f"line {number}: {stream.inserted:,} rows are missing before it; each repeats the values before")
+            if forecast is not None:
+                writer.write(forecast)
+    if not writer.count and stream.seen < stream.recipe.first:
+        say(f"{stream.seen:,} rows so far; the first forecast comes after {stream.recipe.first:,}")
+    return status.INTERRUPTED if lines.stopped == signal.SIGINT else status.OK
+
+
+def say(message: str) -> None:
+    """Write one line on standard error."""
+    print(f"{PROG}: {' '.join(message.split())}", file=sys.stderr, flush=True)

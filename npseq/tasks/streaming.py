@@ -1,0 +1,201 @@
+"""A trained forecaster, one row at a time: a row in data units goes in, a forecast in data units comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data.table import LARGEST
+from ..nn.streaming import WindowStream
+from . import features
+from .recipe import ForecastRecipe
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+UNKNOWN = np.datetime64("NaT", "s")
+
+
+class ForecastStream:
+    """What ``npseq predict`` gives, row by row: scaler, calendar, lags and windows are kept inside.
+
+    Row t gives the forecast of the rows t + 1 … t + horizon from the rows up to t, as soon as there are
+    ``recipe.first`` rows. The inputs of a row are those of ``Windows``; the model runs through ``WindowStream``.
+
+    Args:
+        model: ``Model``; one direction.
+        recipe: of its training.
+
+    Attributes:
+        columns: the names of the values of a row: targets, then inputs.
+        seen: the number of rows so far, with those that were put in for missing times.
+        inserted: how many of these the last ``step`` put in.
+        time: of the last row, datetime64[s], or NaT.
+
+    Raises:
+        ValueError: for a model with two directions, or one that was trained on irregular times with a calendar: its
+            inputs include the time of the next row, which a stream cannot know.
+    """
+
+    def __init__(self, model: Any, recipe: ForecastRecipe) -> None:
+        if recipe.calendar and recipe.step is None:
+            raise ValueError(
+                "the model was trained on irregular times with a calendar, so its inputs include the time of the next "
+                "row, which is not known yet; train with equally spaced times"
+            )
+        self.recipe, self.columns = recipe, [*recipe.target, *recipe.inputs]
+        O, lags = len(recipe.target), tuple(dict.fromkeys(recipe.lags))
+        self._lags, self._units = lags, recipe.scaler.first(O).repeat(recipe.horizon)
+        self._windows = WindowStream(model, recipe.window)
+        self._x = np.zeros(self._windows.input_size, model.dtype)
+        calendar = len(features.CALENDAR) if recipe.calendar else 0
+        expected = len(self.columns) + calendar + len(lags) * recipe.horizon * O
+        if self._windows.input_size != expected:
+            raise ValueError(f"the model has {self._windows.input_size} inputs; its recipe needs {expected}")
+        self._past = np.zeros((max(lags, default=1), O))  # standardised targets of the last rows, row t in t % len
+        self._last = np.full(len(self.columns), np.nan)  # values of the last row
+        self.seen, self.inserted = 0, 0
+        self.time: Any = UNKNOWN
+
+    @property
+    def next_time(self) -> Any:
+        """The time of the first row of the next forecast, datetime64[s]; NaT if it is not known."""
+        return UNKNOWN if self.recipe.step is None else self.time + np.timedelta64(self.recipe.step, "s")
+
+    def step(self, values: Mapping[str, float] | Sequence[float] | np.ndarray, time: Any = None) -> np.ndarray | None:
+        """Take one row.
+
+        Args:
+            values: name to number, or numbers in the order of ``columns``, in data units. A missing value (NaN) is
+                replaced by the one before, as in ``npseq predict``.
+            time: datetime64, datetime or ISO text. Needed if the model was trained with a calendar. With equally spaced
+                times a row for each time that is missing since the last row is put in first, with the last values.
+
+        Returns:
+            (horizon, targets) in data units: the forecast of the next rows; None before ``recipe.first`` rows.
+
+        Raises:
+            ValueError: for a missing column, a value or time that cannot be used, or a time that does not follow. The
+                state is then unchanged.
+        """
+        row = self._checked(values)
+        when, missing = self._checked_time(time)
+        self.inserted = missing
+        for k in range(min(missing, self.recipe.first), 0, -1):  # older rows no longer count
+            self._advance(self._last, when - k * np.timedelta64(self.recipe.step or 0, "s"))
+        return self._advance(row, when)
+
+    def _checked(self, values: Any) -> np.ndarray:
+        if isinstance(values, Mapping):
+            absent = [name for name in self.columns if name not in values]
+            if absent:
+                raise ValueError(f"the row has no {absent[0]!r}; {', '.join(self.columns)} expected")
+            values = [values[name] for name in self.columns]
+        row = np.array(values, np.float64)
+        if row.shape != self._last.shape:
+            raise ValueError(f"a row of {row.size} values; {len(self.columns)} expected: {', '.join(self.columns)}")
+        row[~np.isfinite(row)] = np.nan
+        row = np.where(np.isnan(row), self._last, row)
+        for name, value in zip(self.columns, row):
+            if np.isnan(value):
+                raise ValueError(f"{name!r} is missing, and there is no value before it")
+            if abs(value) > LARGEST:
+                raise ValueError(f"{name!r} is {value:.3g}, too large to compute with")
+        return row
+
+    def _checked_time(self, time: Any) -> tuple[Any, int]:
+        """The time of the row, and the number of rows that are missing before it."""
+        step = self.recipe.step
+        if time is None:
+            if self.recipe.calendar:
+                raise ValueError("the row has no time; the model was trained with a calendar, so it needs one")
+            if not np.isnat(self.time):
+                raise ValueError(f"the row has no time; the rows before have, up to {shown(self.time)}")
+            return UNKNOWN, 0
+        when = np.datetime64(time, "s")
+        if np.isnat(when):
+            raise ValueError("the time of the row is missing")
+        if self.seen and np.isnat(self.time):
+            raise ValueError(f"the row has the time {shown(when)}; the rows before have none")
+        if not self.seen:
+            return when, 0
+        if when <= self.time:
+            raise ValueError(f"the time {shown(when)} does not follow that of the row before, {shown(self.time)}")
+        if step is None:
+            return when, 0
+        steps, rest = divmod(int((when - self.time).astype(np.int64)), step)
+        if rest:
+            raise ValueError(
+                f"the time {shown(when)} is not a multiple of {step:,} s after that of the row before, {shown(self.time)}"
+            )
+        return when, steps - 1
+
+    def _advance(self, values: np.ndarray, time: Any) -> np.ndarray | None:
+        recipe, past, x = self.recipe, self._past, self._x
+        z, O, at = recipe.scaler.standardise(values), len(recipe.target), len(values)
+        past[self.seen % len(past)] = z[:O]
+        self.seen += 1
+        self._last, self.time = values, time
+        if self.seen < len(past):
+            return None
+        x[:at] = z
+        if recipe.calendar:
+            x[at : at + len(features.CALENDAR)] = features.calendar(self.next_time)
+            at += len(features.CALENDAR)
+        for lag in self._lags:
+            for step in range(recipe.horizon):  # of this row t = seen − 1: the row t + 1 + step − lag
+                x[at : at + O] = past[(self.seen + step - lag) % len(past)]
+                at += O
+        y = self._windows.step(x)
+        return None if y is None else self._units.to_units(y).reshape(recipe.horizon, O)
+
+    # ---- the state ----
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all that later forecasts depend on, as arrays by name. ``restore`` takes it back."""
+        states = self._windows.state
+        parts = states if isinstance(states, tuple) else (states,)
+        counts = np.array([self.seen, self._windows.seen, self.time.astype(np.int64)], np.int64)
+        return {
+            "counts": counts,
+            "past": self._past.copy(),
+            "last": self._last.copy(),
+            **dict(zip(("h", "c"), parts)),
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a ``state`` of a stream of the same model.
+
+        Raises:
+            ValueError: for the state of another model; this one is then unchanged.
+        """
+        own = self.state()
+        for name, array in own.items():
+            given = state.get(name)
+            if not isinstance(given, np.ndarray) or given.shape != array.shape or given.dtype.kind != array.dtype.kind:
+                raise ValueError(f"the state has no {name} of shape {array.shape}: it is of another model")
+        seen, rows, seconds = map(int, state["counts"])
+        if min(seen, rows) < 0:
+            raise ValueError(f"the state counts {min(seen, rows)} rows; a number from 0 up expected")
+        self._windows.state = (state["h"], state["c"]) if "c" in own else state["h"]
+        self.seen, self._windows.seen, self.time = seen, rows, np.datetime64(seconds, "s")
+        self._past[...], self._last = state["past"], state["last"].astype(np.float64)
+
+    def reset(self) -> None:
+        """Forget all rows."""
+        self._windows.reset()
+        self._last = np.full(len(self.columns), np.nan)
+        self.seen, self.inserted, self.time = 0, 0, UNKNOWN
+
+    def copy(self) -> Self:
+        """Return a second stream in the same state, which goes on by itself. The weights are shared."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), _windows=self._windows.copy(), _past=self._past.copy(), _x=self._x.copy())
+        return other
+
+
+def shown(time: Any) -> str:
+    """Return a time as the commands write it."""
+    return str(time).replace("T", " ")
