@@ -33,7 +33,7 @@ LEVELS = {
     "train": 11,
 }
 PUBLIC = """RNN LSTM GRU OptimizedRNN OptimizedLSTM OptimizedGRU Linear Embedding Model load save baselines checkpoint
-    data features fit layers losses optim tasks bptt cells explain fused gradcheck onnx parallel rtrl training
+    data c features fit layers losses optim tasks bptt cells explain fused gradcheck onnx parallel rtrl training
     __version__"""
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 SOURCES = [

@@ -30,6 +30,7 @@ class Sequences:
     classes: list
     notes: list = field(default_factory=list)
     names: list = field(default_factory=list)
+    targets: np.ndarray | None = None  # (S,) a number for each sequence
 
     def batch(self, which, mean=0.0, scale=1.0, dtype=np.float32):
         """The sequences ``which`` -> x (B, T, C) standardised and padded with zeros, lengths (B,)."""
@@ -52,6 +53,7 @@ class Sequences:
             self.classes,
             self.notes + other.notes,
             self.names + other.names,
+            None if self.targets is None else np.concatenate([self.targets, other.targets]),
         )
 
     def fingerprint(self):

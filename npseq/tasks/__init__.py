@@ -4,7 +4,18 @@ from .adding import Adding
 from .base import Batch
 from .classification import Classification, Frames
 from .forecast import Forecast
+from .regression import NumberedFrames, SequenceRegression
 from .streaming import ForecastStream
 from .windows import Windows
 
-__all__ = ["Adding", "Batch", "Classification", "Forecast", "ForecastStream", "Frames", "Windows"]
+__all__ = [
+    "Adding",
+    "Batch",
+    "Classification",
+    "Forecast",
+    "ForecastStream",
+    "Frames",
+    "NumberedFrames",
+    "SequenceRegression",
+    "Windows",
+]

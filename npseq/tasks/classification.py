@@ -12,9 +12,10 @@ from ..nn.scaling import Scaler, Scaling
 from .base import Batch, fingerprint
 from .metrics import class_metrics
 from .recipe import ClassificationRecipe
+from .sequence_examples import SequenceExamples, draw, frames_of
 
 
-class Frames:
+class Frames(SequenceExamples):
     """Sequences as examples, standardised frame by frame, shared by training and inference.
 
     Args:
@@ -27,7 +28,7 @@ class Frames:
     """
 
     def __init__(self, sequences: Sequences, scaler: Scaler, classes: list[str] | None = None):
-        self.sequences, self.scaler, self.name = sequences, scaler, sequences.name
+        super().__init__(sequences, scaler)
         self.classes = sequences.classes if classes is None else classes
         self.labels = sequences.labels
         if self.classes != sequences.classes and sequences.classes:
@@ -40,11 +41,6 @@ class Frames:
     def from_recipe(cls, recipe: ClassificationRecipe, sequences: Sequences) -> Frames:
         """Return the examples of other sequences, prepared in the same way. Errors as the class."""
         return Frames(sequences, recipe.scaler, recipe.classes)
-
-    def examples(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
-        """Return the sequences ``rows``: x (B, T, I) padded to the longest of them, lengths (B,), without a target."""
-        x, lengths = self.sequences.batch(rows, self.scaler.mean, self.scaler.scale, dtype)
-        return Batch(x, None, lengths)
 
     def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
         """Return the sequences ``rows``: x (B, T, I) padded to the longest of them, labels (B,), lengths (B,)."""
@@ -87,12 +83,11 @@ class Classification(Frames):
         self.parts = {"train": kept, "validation": validation, "test": tested}
         self.published = test is not None
         sequences = train if test is None else train.followed_by(test)
-        frames = np.concatenate([np.arange(sequences.starts[s], sequences.starts[s + 1]) for s in kept])
-        super().__init__(sequences, Scaler.fit(sequences.frames[frames]))
+        super().__init__(sequences, Scaler.fit(frames_of(sequences, kept)))
         self.input_size, self.output_size = len(self.columns), len(self.classes)
 
-    def _draw(self, rows, labels, rng, fraction=0.15):
-        """Draw ``fraction`` of the ``rows`` of each class, at least one. Returns the others and those drawn, sorted."""
+    def _draw(self, rows, labels, rng):
+        """Draw a fraction of the ``rows`` of each class, at least one. Returns the others and those drawn, sorted."""
         drawn = []
         for label, name in enumerate(self.classes):
             own = rows[labels[rows] == label]
@@ -101,7 +96,7 @@ class Classification(Frames):
                     f"{self.name} has too few sequences of the class {name!r} for a training, a validation "
                     "and a test part; at least 3 expected"
                 )
-            drawn.append(rng.permutation(own)[: max(1, round(fraction * len(own)))])
+            drawn.append(draw(own, rng))
         drawn = np.sort(np.concatenate(drawn))
         return np.setdiff1d(rows, drawn), drawn
 

@@ -85,6 +85,30 @@ class ClassificationRecipe:
 
 
 @dataclass(frozen=True)
+class RegressionRecipe:
+    """How sequences with a number each become examples (``regression.NumberedFrames``)."""
+
+    task: ClassVar[str] = "regress"
+    FIELDS: ClassVar[dict[str, schema.Field]] = {
+        "task": schema.one_of(["regress"]),
+        "data": schema.TEXT,
+        "inputs": schema.listed(schema.TEXT),
+        **_SCALER,
+        "target_mean": schema.NUMBER,
+        "target_spread": schema.POSITIVE,
+    }
+
+    data: str
+    inputs: list[str]
+    scaler: Scaler
+    target_scaler: Scaler  # of the number, one column
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as a weights file keeps it."""
+        return _to_json(self)
+
+
+@dataclass(frozen=True)
 class AddingRecipe:
     """How the sequences of the adding problem are generated (``adding.Adding``)."""
 
@@ -109,14 +133,16 @@ class AddingRecipe:
         return _to_json(self)
 
 
-Recipe = ForecastRecipe | ClassificationRecipe | AddingRecipe
-RECIPES = {recipe.task: recipe for recipe in (ForecastRecipe, ClassificationRecipe, AddingRecipe)}
+Recipe = ForecastRecipe | ClassificationRecipe | RegressionRecipe | AddingRecipe
+RECIPES = {recipe.task: recipe for recipe in (ForecastRecipe, ClassificationRecipe, RegressionRecipe, AddingRecipe)}
 
 
 def _to_json(recipe):
     values = {"task": recipe.task, **vars(recipe)}
     if (scaler := values.pop("scaler", None)) is not None:
         values |= {"mean": scaler.mean.tolist(), "spread": scaler.scale.tolist()}
+    if (scaler := values.pop("target_scaler", None)) is not None:
+        values |= {"target_mean": float(scaler.mean[0]), "target_spread": float(scaler.scale[0])}
     return values
 
 
@@ -136,6 +162,8 @@ def from_json(mapping: Any) -> Recipe:
         if not len(values["mean"]) == len(values["spread"]) == columns:
             raise ValueError(f"its recipe has {columns} columns, but another number of means or standard deviations")
         values["scaler"] = Scaler(values.pop("mean"), values.pop("spread"))
+    if "target_mean" in values:
+        values["target_scaler"] = Scaler([values.pop("target_mean")], [values.pop("target_spread")])
     return RECIPES[task](**values)
 
 
