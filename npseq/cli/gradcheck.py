@@ -104,7 +104,7 @@ def _check_case(case: planted_bugs.Case, arguments: argparse.Namespace) -> Resul
         )
     except Exception as error:  # an edited cells.py or bptt.py may fail anywhere
         unknown = ArrayError("forward", float("inf"), (), float("nan"), float("nan"))
-        line = failure(error, case.layer.cell).replace("backward raises", "forward raises", 1)
+        line = failure(error).replace("backward raises", "forward raises", 1)
         return Result({"forward": unknown}, THRESHOLD[arguments.method], arguments.method, faults=[line])
     result.faults += check_initialisation(layer)
     return result

@@ -11,7 +11,6 @@ import linecache
 import os
 import re
 import sys
-import sysconfig
 import warnings
 from types import CodeType
 from typing import Any, Callable, Mapping
@@ -20,6 +19,7 @@ import numpy as np
 
 from .numerical import CENTRAL_STEP, central_difference, numerical_gradient
 from .result import largest
+from .tracing import is_package_code
 
 AGREE = 1e-6  # relative: complex step and central differences that are nearer than this agree
 NOISE = 100 * np.finfo(float).eps / CENTRAL_STEP  # of a central difference, for each unit of |f|
@@ -72,9 +72,9 @@ class Differentiated:
         v = np.random.default_rng(array.size).uniform(-1, 1, array.shape)
         before = array.copy()
         array[...] = before + CENTRAL_STEP * v
-        above = self.f()
+        above = np.real(self.f())
         array[...] = before - CENTRAL_STEP * v
-        below = self.f()
+        below = np.real(self.f())
         array[...] = before
         difference = (above - below) / (2 * CENTRAL_STEP) - (gradient * v).sum()
         return bool(np.abs(difference) <= 10 * AGREE * np.abs(gradient * v).sum() + NOISE * max(abs(above), abs(below)))
@@ -141,11 +141,8 @@ def _suspects(f: Callable[[], Any]) -> list[tuple[str, int, str]]:
 def _codes_run_by(f: Callable[[], Any]) -> list[CodeType]:
     """Return the functions that f runs, other than those of Python, of packages, and of npseq above its cells."""
     codes: dict[CodeType, None] = {}
-    here = os.path.dirname(os.path.abspath(__file__))
-    root = os.path.dirname(here)
-    paths = sysconfig.get_paths()
-    foreign = [paths[key] + os.sep for key in ("stdlib", "platstdlib", "purelib", "platlib")]
-    own = [os.path.join(root, room) + os.sep for room in ("nn", "fused", "gradcheck")]
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    own = tuple(os.path.join(root, room) + os.sep for room in ("nn", "fused", "gradcheck"))
 
     def watch(frame: Any, event: str, argument: Any) -> None:
         codes[frame.f_code] = None
@@ -156,14 +153,8 @@ def _codes_run_by(f: Callable[[], Any]) -> list[CodeType]:
         f()
     finally:
         sys.settrace(before)
-    in_root = root + os.sep
-    return [
-        code
-        for code in codes
-        if os.path.exists(code.co_filename)
-        and not code.co_filename.startswith(tuple(own))
-        and (code.co_filename.startswith(in_root) or not code.co_filename.startswith(tuple(foreign)))
-    ]
+    files = {code: code.co_filename for code in codes}
+    return [code for code, file in files.items() if not is_package_code(file) and not file.startswith(own)]
 
 
 def check_method(

@@ -17,6 +17,7 @@ from .numerical import CENTRAL_STEP, STEP
 from .result import largest, relative_error
 
 TOLERANCE = {"complex": 1e-12, "central": 1e-5}
+RIGHT_FOR_ANOTHER_FORWARD = "the gradient is right for what forward computes; "
 NAMES = {"RNNCell": "RNN", "ReLURNNCell": "ReLU RNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from typing import Any, Callable, Mapping
 
@@ -85,24 +86,20 @@ def _result(
     return result
 
 
-def failure(error: Exception, cell: Any = None) -> str:
+def failure(error: Exception) -> str:
     """Return one line about an exception that backward raised: its text, and the line of code that raised it."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    known = [(frame, line) for frame, line in frames if _is_ours(frame.f_code.co_filename, cell)]
-    if not known:
+    here = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    frames = [
+        (frame.f_code, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not tracing.is_package_code(frame.f_code.co_filename) and not frame.f_code.co_filename.startswith(here)
+    ]
+    if not frames:
         return f"backward raises {type(error).__name__}: {error}"
-    frame, line = known[-1]
-    names = tracing.stored_on_line(frame.f_code, line)
+    code, line = frames[-1]
+    names = tracing.stored_on_line(code, line)
     computing = f" when it computes {', '.join(dict.fromkeys(names))}" if names else ""
-    return f"backward raises {type(error).__name__}{computing}, {places.line_of(frame.f_code, line)} ({error})"
-
-
-def _is_ours(file: str, cell: Any) -> bool:
-    """True for ``cells.py``, ``bptt.py``, and the file in which a cell's backward is written."""
-    code = tracing.code_of(getattr(cell, "backward", None))
-    return file.replace("\\", "/").endswith(("npseq/cells.py", "npseq/bptt.py")) or (
-        code is not None and file == code.co_filename
-    )
+    return f"backward raises {type(error).__name__}{computing}, {places.line_of(code, line)} ({error})"
 
 
 # ---- what the loss does not depend on ----

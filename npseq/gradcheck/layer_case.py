@@ -133,4 +133,4 @@ class LayerCase:
         name = cell_diagnosis.NAMES[reference_of(self.layer.cell).__name__]
         found = cell_diagnosis.forward_difference(self.layer.cell, self.step())
         found = found or f"forward is not the {name}'s: the cell is, the recurrence around it is not"
-        return [f"the gradient is right for what forward computes; {found}" if result.ok else found]
+        return [cell_diagnosis.RIGHT_FOR_ANOTHER_FORWARD + found if result.ok else found]

@@ -33,7 +33,7 @@ def central_difference(f: Callable[[], Any], array: np.ndarray, index: tuple, fr
         array[index] = value + h
         above = f()
         array[index] = value - h
-        return (above - f()) / (2 * h)  # (53)
+        return float(np.real(above - f())) / (2 * h)  # (53)
     finally:
         array[index] = value
 

@@ -76,7 +76,7 @@ def diagnose(layer: Any, T: int, B: int, lengths: Any, training: bool, method: s
         for options in [{}] + ([{"checkpoint_every": layer.checkpoint_every}] if layer.checkpoint_every else []):
             cell = reference.TrueDerivative(layer.cell, method)
             lines = _compare(problem, engine, cell, TOLERANCE[method], options)
-            if not lines and not isinstance(engine, type(bptt)) and not options:
+            if not lines and not inspect.ismodule(engine) and not options:
                 lines = _other_engine(problem, engine, TOLERANCE[method])
             if lines:
                 return lines
@@ -85,7 +85,7 @@ def diagnose(layer: Any, T: int, B: int, lengths: Any, training: bool, method: s
 
 def _compare(problem: Problem, engine: Any, cell: Any, tolerance: float, options: dict) -> list[str]:
     """Return a line about the first wrong intermediate, or about wrong results; empty if all is right."""
-    codes = _loops()
+    codes = _loops(engine)
     forward_notes, backward_notes = _Notes(), _Notes()
     hs, end, tape = problem.forward(reference, cell, note=forward_notes)
     true = _results(*problem.backward(reference, cell, tape, note=backward_notes), problem.cell)
@@ -130,10 +130,12 @@ class _Notes(dict):
         self.setdefault((name, t), []).append(value)
 
 
-def _loops() -> list:
+def _loops(engine: Any) -> list:
     """Return the code of the functions of ``bptt.py`` that go over the steps."""
-    functions = [f for f in vars(bptt).values() if inspect.isfunction(f) and f.__module__ == bptt.__name__]
-    return [f.__code__ for f in functions if "t" in f.__code__.co_varnames]
+    module = engine if inspect.ismodule(engine) else bptt  # which other schedules use for a cell that is not npseq's
+    functions = [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__]
+    codes = [f.__code__ for f in functions]
+    return [code for code in codes if "t" in code.co_varnames + code.co_cellvars]
 
 
 def _first_wrong(problem: Problem, assigned: list, notes: _Notes, tolerance: float) -> str | None:
@@ -167,7 +169,10 @@ def _parts(given: Any, expected: Any, letters: str) -> list[tuple]:
 
 def _describe(problem: Problem, item: tracing.Assignment, given: Any, expected: Any) -> str:
     """Return step, place, values and line of a wrong intermediate."""
-    line = places.line_of(item.code, item.line)
+    number = item.line
+    if item.name == "state" and item.step:  # it was read from a slot that the step before wrote
+        number = places.line_with(item.code, "[t + 1] =") or number
+    line = places.line_of(item.code, number)
     T, units = len(problem.x), len(problem.state[-1])
     step = item.step or 0
     if np.shape(given) != np.shape(expected):

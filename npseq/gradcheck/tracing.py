@@ -10,6 +10,7 @@ import dis
 import functools
 import os
 import sys
+import sysconfig
 from types import CodeType
 from typing import Any, Callable, Iterable, NamedTuple
 
@@ -130,3 +131,11 @@ def _copied(value: Any) -> Any:
 def source_file(code: CodeType) -> str:
     """Return the name of the file of a function, without folders."""
     return os.path.basename(code.co_filename)
+
+
+def is_package_code(file: str) -> bool:
+    """True if a file belongs to Python or to an installed package other than npseq, or does not exist."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    paths = sysconfig.get_paths()
+    foreign = tuple(paths[key] + os.sep for key in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return not os.path.exists(file) or not file.startswith(root) and file.startswith(foreign)
