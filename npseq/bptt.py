@@ -17,7 +17,8 @@ Source: Werbos, "Backpropagation through time: what it does and how to do it", P
 
 from __future__ import annotations
 
-from typing import Any, Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 

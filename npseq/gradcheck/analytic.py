@@ -12,8 +12,9 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Callable, Mapping
 from types import CodeType
-from typing import Any, Callable, Mapping
+from typing import Any
 
 import numpy as np
 

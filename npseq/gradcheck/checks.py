@@ -24,7 +24,8 @@ Numbers such as (52) are those of the equations in ``docs/derivation.md``.
 from __future__ import annotations
 
 import itertools
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import linecache
 import re
+from collections.abc import Sequence
 from types import CodeType
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 

@@ -16,7 +16,8 @@ Sources of the equations: ``npseq/cells.py``, ``docs/derivation.md``.
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 

@@ -11,8 +11,9 @@ import functools
 import os
 import sys
 import sysconfig
+from collections.abc import Callable, Iterable
 from types import CodeType
-from typing import Any, Callable, Iterable, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 

@@ -4,7 +4,6 @@ import importlib.util
 import itertools
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import npseq
@@ -16,8 +15,8 @@ from npseq.gradcheck import check_layer
 CELL_EDITS = [
     ("rnn", "da = dh * (1 - h * h)", "da = dh * (1 - h)", ["da is wrong", "equation (10)"]),
     ("rnn", "da = dh * (1 - h * h)", "da = dh", ["da is wrong", "equation (10)"]),
-    ("relu", "da = np.where(h.real > 0, dh, 0)", "da = dh * 1", ["da is wrong", "equation (12)"]),
-    ("relu", "da = np.where(h.real > 0, dh, 0)", "da = np.where(h.real > 0, dh, 0.1 * dh)", ["da is wrong"]),
+    ("relu", "da = np.where(h.real <= 0, 0, dh)", "da = dh * 1", ["da is wrong", "equation (12)"]),
+    ("relu", "da = np.where(h.real <= 0, 0, dh)", "da = np.where(h.real <= 0, 0.1 * dh, dh)", ["da is wrong"]),
     ("lstm", "do = dh * tanh_c", "do = dh * o", ["do (gate o) is wrong", "equation (16)"]),
     ("lstm", "dc = dc + dh * o * (1", "dc = dh * o * (1", ["dc is wrong", "equation (17)"]),
     ("lstm", "dc = dc + dh * o * (1", "dc = dc + dh * (1", ["dc is wrong", "equation (17)"]),
