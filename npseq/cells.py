@@ -1,17 +1,32 @@
 """One time step of each recurrent cell and its derivative, written as the papers write them.
 
-A cell is element-wise. It is given two pre-activations, ``a_x = W_x x_t + b_x`` from the input and
-``a_h = W_h h_{t-1} + b_h`` from the hidden state, and has no matrix product and no loop over time: those are in
-``bptt.py``, once for every cell. All arrays have one column per sequence (letters: ``npseq/__init__.py``).
+A cell is an element-wise function of two pre-activations, ``a_x = W_x x_t + b_x`` from the input and
+``a_h = W_h h_{t-1} + b_h`` from the hidden state, and of the state before. The matrix products and the time loop, which
+are the same for every cell, are in ``bptt.py``. All arrays have one column per sequence (letters:
+``npseq/__init__.py``).
 
 A cell is a class with
 
 ``gates``, ``state``
     one letter for each gate block of a_x and a_h, in the order of the rows; one letter for each array of the state.
 ``forward(a_x, a_h, state) -> new state, cache``
-    a_x, a_h (G·H, B); a state is always a tuple of (H, B) arrays; the cache starts with the gates' values, in order.
+    a_x, a_h (G·H, B); a state is always a tuple of (H, B) arrays, the first of which is h; the cache is a tuple that
+    starts with the gates' values, in order, and holds whatever else backward needs.
 ``backward(d_state, cache) -> da_x, da_h, d_state of the step before``
-    the forward read from the bottom up; the last value leaves out the path through W_h, which ``bptt.py`` adds.
+    the forward pass, line by line in reverse; d_state is the gradient of the new state. The returned d_state omits the
+    contribution through W_h, which ``bptt.py`` adds. Every gradient has the shape of what it is the gradient of.
+
+A cell may have parameters of its own, such as peepholes or gains. It then declares
+
+``own``
+    name -> shape in the legend's letters: ``{"p_i": "H", "W_n": "H,H"}``. A shape is one or more sizes with commas in
+    between, a size a product of letters (H, G, I, P) and numbers, as in ``"G·H"`` or ``"2*H"``.
+``own_init`` (optional)
+    name -> initial value, a number or ``f(rng, shape)``; U(−1/√H, 1/√H) for a name that is missing.
+
+and its functions take and return one more dict, in which a vector is a column, (H, 1) for ``"H"``:
+``forward(a_x, a_h, state, own)`` and ``backward(d_state, cache, own) -> da_x, da_h, d_state, d_own``. In d_own each
+gradient is summed over the columns. ``examples/peephole.py`` is such a cell; ``npseq.gradcheck.check_cell`` checks it.
 
 Numbers such as (17) are those of the equations in ``docs/derivation.md``, which derives every line.
 
@@ -19,16 +34,21 @@ Everything here runs in float32, float64 and complex128: no ``abs``, no conjugat
 that the complex-step check runs over this very code.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
+State = tuple[np.ndarray, ...]
+Cache = tuple[np.ndarray, ...]
 
-def sigmoid(a):
-    """The logistic function σ(a) = 1 / (1 + e^−a) = ½ tanh(a/2) + ½, which cannot overflow; any shape."""
+
+def sigmoid(a: np.ndarray) -> np.ndarray:
+    """Return the logistic function σ(a) = 1 / (1 + e^−a) = ½ tanh(a/2) + ½, which cannot overflow; a of any shape."""
     return 0.5 * np.tanh(0.5 * a) + 0.5  # (5)
 
 
-def gate_blocks(a, gates):
-    """(G·H, B) -> (G, H, B): the rows of each gate as an array of their own. A view."""
+def gate_blocks(a: np.ndarray, gates: str) -> np.ndarray:
+    """Return the rows of each gate of a (G·H, B) as a separate array: a view of shape (G, H, B)."""
     return a.reshape(len(gates), a.shape[0] // len(gates), *a.shape[1:])
 
 
@@ -38,12 +58,14 @@ class RNNCell:
     gates, state = "h", "h"
 
     @staticmethod
-    def forward(a_x, a_h, state):
+    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, Cache]:
+        """Compute one step: a_x, a_h (H, B), state ((H, B),). Returns the new state (h,) and the cache."""
         h = np.tanh(a_x + a_h)  # (9)
         return (h,), (h,)
 
     @staticmethod
-    def backward(d_state, cache):
+    def backward(d_state: State, cache: Cache) -> tuple[np.ndarray, np.ndarray, State]:
+        """Given d_state ((H, B),), return da_x, da_h (H, B) and the direct gradient of h', which is zero."""
         (dh,), (h,) = d_state, cache
         da = dh * (1 - h * h)  # (10): tanh' = 1 − tanh²
         return da, da, (np.zeros_like(dh),)
@@ -55,13 +77,15 @@ class ReLURNNCell:
     gates, state = "h", "h"
 
     @staticmethod
-    def forward(a_x, a_h, state):
+    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, Cache]:
+        """Compute one step: a_x, a_h (H, B), state ((H, B),). Returns the new state (h,) and the cache."""
         a = a_x + a_h
         h = np.where(a.real <= 0, 0, a)  # (11); NaN stays NaN
         return (h,), (h,)
 
     @staticmethod
-    def backward(d_state, cache):
+    def backward(d_state: State, cache: Cache) -> tuple[np.ndarray, np.ndarray, State]:
+        """Given d_state ((H, B),), return da_x, da_h (H, B) and the direct gradient of h', which is zero."""
         (dh,), (h,) = d_state, cache
         da = np.where(h.real <= 0, 0, dh)  # (12): the slope at a = 0 is taken as 0, at NaN as 1, as torch does
         return da, da, (np.zeros_like(dh),)
@@ -75,13 +99,15 @@ class LSTMCell:
     c = f ⊙ c' + i ⊙ g
     h = o ⊙ tanh(c)
 
-    The cell state c is carried by f alone, with no matrix in its way: dc' = f ⊙ dc. That is why the gradient survives.
+    Along c the gradient is only multiplied by f, never by a matrix: dc' = f ⊙ dc. Where f is close to 1 it does not
+    vanish.
     """
 
     gates, state = "ifgo", "hc"
 
     @staticmethod
-    def forward(a_x, a_h, state):
+    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, Cache]:
+        """Compute one step: a_x, a_h (4·H, B), state ((H, B), (H, B)). Returns the new state (h, c) and the cache."""
         _, c_prev = state
         a_i, a_f, a_g, a_o = gate_blocks(a_x + a_h, "ifgo")
         i, f, g, o = sigmoid(a_i), sigmoid(a_f), np.tanh(a_g), sigmoid(a_o)  # (13)
@@ -91,10 +117,11 @@ class LSTMCell:
         return (h, c), (i, f, g, o, c_prev, tanh_c)
 
     @staticmethod
-    def backward(d_state, cache):
+    def backward(d_state: State, cache: Cache) -> tuple[np.ndarray, np.ndarray, State]:
+        """Given d_state (dh, dc), (H, B) each, return da_x, da_h (4·H, B) and the direct gradients of h' (0) and c'."""
         dh, dc = d_state
         i, f, g, o, c_prev, tanh_c = cache
-        # h = o ⊙ tanh(c): c is reached through h and, already in dc, through the step after
+        # h = o ⊙ tanh(c): c affects the loss through h and through the next step; the latter is already in dc
         do = dh * tanh_c  # (16)
         dc = dc + dh * o * (1 - tanh_c * tanh_c)  # (17)
         # c = f ⊙ c' + i ⊙ g
@@ -106,8 +133,8 @@ class LSTMCell:
 
 
 class GRUCell:
-    """Gated recurrent unit, reset after the product (Cho et al. 2014, arXiv 1406.1078v1), in the sense of z of
-    Chung et al. 2014 (arXiv 1412.3555): z is how much of the new value is taken. Cho's z, and torch's, is our 1 − z.
+    """Gated recurrent unit, reset after the product (Cho et al. 2014, arXiv 1406.1078v1), with z defined as in
+    Chung et al. 2014 (arXiv 1412.3555): z weights the new value. Cho's z, and torch's, is 1 − z here.
 
     r = σ(a_r), z = σ(a_z)    with a = a_x + a_h
     n = tanh(a_xn + r ⊙ a_hn)
@@ -117,7 +144,8 @@ class GRUCell:
     gates, state = "rzn", "h"
 
     @staticmethod
-    def forward(a_x, a_h, state):
+    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, Cache]:
+        """Compute one step: a_x, a_h (3·H, B), state ((H, B),). Returns the new state (h,) and the cache."""
         (h_prev,) = state
         a_xr, a_xz, a_xn = gate_blocks(a_x, "rzn")
         a_hr, a_hz, a_hn = gate_blocks(a_h, "rzn")
@@ -127,12 +155,13 @@ class GRUCell:
         return (h,), (r, z, n, a_hn, h_prev)
 
     @staticmethod
-    def backward(d_state, cache):
+    def backward(d_state: State, cache: Cache) -> tuple[np.ndarray, np.ndarray, State]:
+        """Given d_state ((H, B),), return da_x, da_h (3·H, B) and the direct gradient of h'."""
         (dh,) = d_state
         r, z, n, a_hn, h_prev = cache
         # h = (1 − z) ⊙ h' + z ⊙ n
         dz, dn, dh_prev = dh * (n - h_prev), dh * z, dh * (1 - z)  # (24)
-        # n = tanh(a_xn + r ⊙ a_hn): the input's part is reached as it is, the hidden state's through r
+        # n = tanh(a_xn + r ⊙ a_hn): a_xn enters directly, a_hn multiplied by r
         da_xn = dn * (1 - n * n)  # (25)
         dr, da_hn = da_xn * a_hn, da_xn * r  # (26)
         # r, z = σ(a_x + a_h)

@@ -54,7 +54,7 @@ def assert_close(found, expected, tolerance=1e-13):
 @pytest.mark.parametrize("cell", CELLS)
 def test_sequence_equals_a_plain_loop_over_the_cell(module, cell):
     run = Run(cell)
-    W_x, W_h, b_x, b_h, _ = run.weights
+    W_x, W_h, b_x, b_h, *_ = run.weights
     state, expected = run.state, []
     for x_t in run.x:
         state, _ = cell.forward(W_x @ x_t + b_x, W_h @ state[0] + b_h, state)

@@ -126,7 +126,11 @@ class Split:
             )
 
         d_weights, d_x, d_states = zip(*self._each(run, tape.parts))
-        total = Weights(*(None if same[0] is None else sum(same[1:], start=same[0]) for same in zip(*d_weights)))
+        total = Weights(
+            *(None if same[0] is None else sum(same[1:], start=same[0]) for same in zip(*(d[:5] for d in d_weights)))
+        )
+        if weights.own is not None:
+            total = total._replace(own={name: sum(d.own[name] for d in d_weights) for name in weights.own})
         d_x = np.concatenate([part.transpose(0, 2, 1) for part in d_x], axis=1).transpose(0, 2, 1) if need_dx else None
         return total, d_x, tuple(np.concatenate(letter, axis=1) for letter in zip(*d_states))
 

@@ -32,7 +32,7 @@ class RNNSchedule:
     @staticmethod
     def stack(weights):
         """[W_h, W_x, b_x + b_h]."""
-        W_x, W_h, b_x, b_h, _ = weights
+        W_x, W_h, b_x, b_h, *_ = weights
         H, (rows, I) = W_h.shape[1], W_x.shape
         W = np.empty((rows, H + I + 1), W_h.dtype)
         W[:, :H], W[:, H : H + I] = W_h, W_x
@@ -162,7 +162,7 @@ class LSTMSchedule(RNNSchedule):
 
     @staticmethod
     def stack(weights):
-        W_x, W_h, b_x, b_h, _ = weights
+        W_x, W_h, b_x, b_h, *_ = weights
         H, I = W_h.shape[1], W_x.shape[1]
         W = np.empty((4 * H, H + I + 1), W_h.dtype)
         for to, rows in ((slice(0, H), slice(3 * H, None)), (slice(H, None), slice(0, 3 * H))):  # i f g o -> o i f g
@@ -296,7 +296,7 @@ class GRUSchedule(RNNSchedule):
 
     @staticmethod
     def stack(weights):
-        W_x, W_h, b_x, b_h, _ = weights
+        W_x, W_h, b_x, b_h, *_ = weights
         H, I = W_h.shape[1], W_x.shape[1]
         W = np.zeros((4 * H, H + I + 1), W_h.dtype)
         W[:H, :H], W[H : 3 * H, :H] = W_h[2 * H :], W_h[: 2 * H]

@@ -48,7 +48,7 @@ def stacked(weights: Weights, gates: str, blocks: tuple[tuple[str, str], ...], h
         blocks: for each block of H rows its gate and what it reads: ``"h"``, ``"x"`` or ``"hx"``.
         halved: the gates whose rows are halved, for σ(a) = ½ tanh(a/2) + ½ (46).
     """
-    W_x, W_h, b_x, b_h, _ = weights
+    W_x, W_h, b_x, b_h, *_ = weights
     H, P, I = len(W_h) // len(gates), W_h.shape[1], W_x.shape[1]
     W = aligned((len(blocks) * H, P + 1 + I), W_h.dtype)
     for k, (gate, reads) in enumerate(blocks):
@@ -232,11 +232,11 @@ class CellStep:
 
     def run(self) -> None:
         """Compute the state from the state and x, in place."""
-        W_x, W_h, b_x, b_h, W_p = self.weights
+        W_x, W_h, b_x, b_h, W_p, own = self.weights
         a_x, a_h = W_x @ self.x, W_h @ self.state[0]  # (7), (8)
         if b_x is not None:
             a_x, a_h = a_x + b_x, a_h + b_h
-        (h, *rest), _ = self.cell.forward(a_x, a_h, self.state)
+        (h, *rest), _ = self.cell.forward(a_x, a_h, self.state, *(() if own is None else (own,)))
         for view, new in zip(self.state, (h if W_p is None else W_p @ h, *rest)):  # (40)
             view[...] = new
 
@@ -261,7 +261,8 @@ class Plan:
         self.cell = cell
         self.kind = None if weights.W_h.dtype.kind == "c" else STEPS.get(cell)
         if self.kind is None:
-            self.weights = Weights(*(W if W is None else W.copy() for W in weights))  # type: ignore[arg-type]
+            own = None if weights.own is None else {name: part.copy() for name, part in weights.own.items()}
+            self.weights = Weights(*(W if W is None else W.copy() for W in weights[:5]), own)  # type: ignore[arg-type]
         else:
             self.arrays = self.kind.arrays_of(weights)
 

@@ -8,37 +8,53 @@ Complex step (Squire & Trapp, SIAM Review 40, 1998): for f analytic and real on 
 
     df/dx_j = Im f(x + i h e_j) / h + O(h²)
 
-Nothing is subtracted, so h may be 1e-30 and the derivative is exact to rounding: a right gradient agrees to 1e-15, and
-the default threshold is 1e-13. The textbook's central difference, (f(x + h) − f(x − h)) / 2h, is there as
+Nothing is subtracted, so h may be 1e-30 and the derivative is exact to rounding: a correct gradient agrees to 1e-15,
+and the default threshold is 1e-13. The textbook's central difference, (f(x + h) − f(x − h)) / 2h, is there as
 ``method="central"``; it loses half the digits to cancellation.
+
+A gradient is called wrong only if f is analytic: where the complex step disagrees with the gradient, or a random
+direction disagrees with the complex step, central differences are computed too. If they disagree with the complex step
+the verdict is "unchecked", and the report says which line of f drops the imaginary part.
 
 Numbers such as (52) are those of the equations in ``docs/derivation.md``.
 
 ``python -m npseq.gradcheck`` checks every layer of npseq, and with ``--break NAME`` shows what a known bug looks like.
 """
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from ..nn.recurrent import Recurrent
-from . import planted_bugs
-from .diagnosis import known_bugs, patterns
-from .numerical import numerical_gradient
-from .result import Result, compare, largest
+from . import cell_diagnosis, diagnosis, places
+from .judge import THRESHOLD, failure, judge, set_places, threshold_of, unread_by_forward, unused_arrays
+from .layer_case import LayerCase
+from .result import Result
 
-THRESHOLD = {"complex": 1e-13, "central": 1e-6}
+__all__ = ["THRESHOLD", "check", "check_cell", "check_initialisation", "check_layer"]
 
 
-def check(f, grad, arrays, *, method="complex", threshold=None, steps_of=None):
+def check(
+    f: Callable[..., Any],
+    grad: Callable[..., Mapping[str, np.ndarray]],
+    arrays: Mapping[str, Any],
+    *,
+    method: str = "complex",
+    threshold: float | None = None,
+    steps_of: str | None = None,
+) -> Result:
     """Check a gradient of any function.
 
     Args:
-        f: ``f(**arrays)`` -> a number. It is given complex128 arrays for the complex step, so on its way there must be
-            no ``abs``, no conjugate, no ``float``.
+        f: ``f(**arrays)`` -> a number. For the complex step it receives complex128 arrays, so it must be analytic: no
+            ``abs``, no conjugate, no ``float``, no array of a fixed real dtype. Otherwise the verdict is "unchecked".
         grad: ``grad(**arrays)`` -> name -> gradient, in float64. Every array needs one.
         arrays: name -> array of real numbers.
-        method: ``"complex"``, or ``"central"`` for functions that cannot be given complex numbers.
+        method: ``"complex"``, or ``"central"`` for functions that do not accept complex numbers.
         threshold: the largest relative error that passes; 1e-13 for the complex step, 1e-6 for central differences.
         steps_of: name of an array whose first axis is time; its errors are then reported by time step too.
 
@@ -52,178 +68,204 @@ def check(f, grad, arrays, *, method="complex", threshold=None, steps_of=None):
         >>> check(lambda x: (x * x).sum(), lambda x: {"x": 2 * x}, {"x": np.arange(3.0)}).ok
         True
     """
-    threshold = _threshold(method, threshold)
+    threshold = threshold_of(method, threshold)
     arrays = {name: np.asarray(array, np.float64) for name, array in arrays.items()}
     given = grad(**{name: array.copy() for name, array in arrays.items()})
-    changed = {name: array.astype(_dtype(method)) for name, array in arrays.items()}
-    expected = numerical_gradient(lambda: f(**changed), changed, method)
     missing = [name for name in arrays if name not in given]
     if missing:
         raise ValueError(f"grad returned no gradient for {', '.join(missing)}; it has {', '.join(given) or 'none'}")
-    result = _result([{name: given[name] for name in arrays}], expected, threshold, method, steps_of)
-    if not result.ok:
-        result.diagnosis = patterns(result, given, expected, {}, steps_of)
+
+    def make(dtype: type) -> tuple:
+        changed = {name: array.astype(dtype) for name, array in arrays.items()}
+        return lambda: f(**changed), changed
+
+    result, expected = judge(make, [{name: given[name] for name in arrays}], method, threshold, steps_of)
+    result.faults += unused_arrays(make, result, expected, np.random.default_rng(0))
+    if result.verdict == "wrong":
+        result.diagnosis = diagnosis.patterns(result, given, expected, {}, steps_of)
     return result
 
 
-def check_cell(cell, *, hidden_size=4, batch=3, method="complex", threshold=None, rng=0):
+def check_cell(
+    cell: Any,
+    *,
+    hidden_size: int = 4,
+    batch: int = 3,
+    method: str = "complex",
+    threshold: float | None = None,
+    rng: Any = 0,
+) -> Result:
     """Check a cell with the contract of ``cells.py``: one step by itself, then carried through time by ``bptt.py``.
 
     One step: the loss is Σ S ⊙ state with random S on every array of the new state; checked are the gradients with
-    respect to a_x, a_h and the state before (``h_prev``, …), and that backward, called twice, gives the same twice.
-    Through time: as ``check_layer`` does, in a layer of one direction.
+    respect to a_x, a_h, the state before (``h_prev``, …) and the cell's own parameters, and that backward, called
+    twice, returns the same twice. Through time: as ``check_layer`` does, in a layer of one direction.
+
+    Args:
+        cell: a class (or an instance) with ``gates``, ``state``, ``forward`` and ``backward``.
+        hidden_size, batch: H and B.
+        method, threshold: as for ``check``.
+        rng: generator or seed.
+
+    Returns:
+        Result.
+
+    Raises:
+        ValueError: if an array that forward or backward returns does not have the shape of the contract.
     """
-    threshold = _threshold(method, threshold)
+    threshold = threshold_of(method, threshold)
     rng = np.random.default_rng(rng)
-    shape = (hidden_size, batch)
-    rows = (len(cell.gates) * hidden_size, batch)
+    name = getattr(cell, "__name__", type(cell).__name__)  # an instance may be a cell too
+    rows, shape = (len(cell.gates) * hidden_size, batch), (hidden_size, batch)
     before = [letter + "_prev" for letter in cell.state]
     arrays = {"a_x": rng.standard_normal(rows), "a_h": rng.standard_normal(rows)}
-    arrays.update({name: rng.standard_normal(shape) for name in before})
+    arrays.update({state: rng.standard_normal(shape) for state in before})
     S = tuple(rng.standard_normal(shape) for _ in cell.state)
+    layer = type(f"{name}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)
+    own = layer.astype(np.float64).weights().own
+    own = None if own is None else {key: part + rng.uniform(-0.5, 0.5, part.shape) for key, part in own.items()}
+    step = cell_diagnosis.Step(arrays["a_x"], arrays["a_h"], tuple(arrays[key] for key in before), (), S)
+    if own is not None:
+        arrays.update(own)
+        step = step._replace(own=(own,))
 
-    def forward(arrays):
-        return cell.forward(arrays["a_x"], arrays["a_h"], tuple(arrays[name] for name in before))
+    def forward(arrays: Mapping[str, np.ndarray]) -> tuple:
+        extra = () if own is None else ({key: arrays[key] for key in own},)
+        return cell.forward(arrays["a_x"], arrays["a_h"], tuple(arrays[key] for key in before), *extra)
 
-    def gradients(cache):
-        da_x, da_h, d_state = cell.backward(S, cache)
-        return {name: np.array(d) for name, d in zip(arrays, (da_x, da_h, *d_state))}
+    def gradients(cache: Any) -> dict[str, np.ndarray]:
+        da_x, da_h, d_state, *d_own = step.backward(cell, cache)
+        found = {key: np.array(d) for key, d in zip(arrays, (da_x, da_h, *d_state))}
+        return {**found, **{key: np.array(d_own[0][key]) for key in own or ()}}
+
+    def make(dtype: type) -> tuple:
+        changed = {key: array.astype(dtype) for key, array in arrays.items()}
+        return lambda: step.loss(forward(changed)[0]), changed
 
     cache = forward(arrays)[1]
-    given, again = gradients(cache), gradients(cache)
-    changed = {name: array.astype(_dtype(method)) for name, array in arrays.items()}
-
-    def loss():
-        return sum((s * new).sum() for s, new in zip(S, forward(changed)[0]))
-
-    expected = numerical_gradient(loss, changed, method)
-    result = _result([given, again], expected, threshold, method)
-    if not result.ok:
-        result.diagnosis = patterns(result, given, expected, {"a_x": cell.gates, "a_h": cell.gates})
-
-    name = getattr(cell, "__name__", type(cell).__name__)  # an instance may be a cell too
-    layer = type(f"{name}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)
-    carried = check_layer(layer, T=4, B=batch, method=method, threshold=threshold, rng=rng)
-    result.arrays.update(carried.arrays)
-    result.steps = carried.steps
-    result.faults += carried.faults
-    result.diagnosis += carried.diagnosis
+    calls, fault = [], None
+    try:
+        calls = [gradients(cache), gradients(cache)]
+    except Exception as error:
+        fault = failure(error)
+    result, expected = judge(make, calls, method, threshold, fault=fault)
+    set_places(result.arrays, {key: array.shape for key, array in arrays.items()}, cell.gates, hidden_size)
+    faults, notes = unread_by_forward(cell, lambda point: forward(point)[0], arrays, np.random.default_rng(0))
+    result.faults += faults
+    result.notes += notes
+    difference = cell_diagnosis.forward_difference(cell, step)
+    if difference and result.ok:
+        result.notes.append(cell_diagnosis.RIGHT_FOR_ANOTHER_FORWARD + difference)
+    if result.verdict == "wrong" and calls:
+        gates = {"a_x": cell.gates, "a_h": cell.gates}
+        found = diagnosis.attempt(lambda: cell_diagnosis.diagnose(cell, step, method))
+        result.diagnosis = found.lines if found else []
+        result.diagnosis += diagnosis.patterns(result, calls[0], expected, gates)
+    result.merge(check_layer(layer, T=4, B=batch, method=method, threshold=threshold, rng=rng))
     return result
 
 
-def _near(a, b, threshold=1e-12):
-    return np.abs(a - b).max() <= max(threshold, 1e-12) * max(1.0, np.abs(b).max())
+def check_layer(
+    layer: Any,
+    *,
+    T: int = 7,
+    B: int = 3,
+    lengths: Any = None,
+    with_state: bool = True,
+    training: bool = False,
+    method: str = "complex",
+    threshold: float | None = None,
+    rng: Any = 0,
+) -> Result:
+    """Check a layer with the contract of ``Recurrent``, at its own weights, in float64.
+
+    The loss is Σ R ⊙ y + Σ S ⊙ state, equation (54), with random R on every step (in the padding too, where it must
+    not count) and random S on the final state. x and the initial state are random, and in the copy that is checked the
+    biases (and a learned initial state, and the cell's own parameters) are changed at random, so that none of them is
+    zero: a zero hides an error. Checked are all parameters, x and the initial state, that backward called twice returns
+    the same twice, that it leaves the parameters and its arguments as they were, that its other forms (without dy,
+    without d_state, ``need_dx=False``) and the layer's inference agree with it, and that forward reads everything it
+    is given.
+
+    Args:
+        layer: a ``Recurrent``; it is not changed.
+        T, B, lengths: time steps, sequences, and the length of each (None: T).
+        with_state: False gives no initial state: zeros, or the learned one.
+        training: True for dropout, with the same masks in every pass.
+        method, threshold: as for ``check``.
+        rng: generator or seed.
+
+    Returns:
+        Result, whose ``steps`` has an entry for each time step of x.
+    """
+    threshold = threshold_of(method, threshold)
+    rng = np.random.default_rng(rng)
+    case = LayerCase(layer, T, B, lengths, with_state, training, rng)
+    layer, y, tape = case.layer, *case.forward_once()
+    read_only = case.read_only()
+    before = [array.copy() for array in read_only]
+    calls, fault = [], None
+    try:
+        calls = [case.gradients(layer, tape), case.gradients(layer, tape)]
+    except Exception as error:
+        fault = failure(error)
+    unchanged = all(map(np.array_equal, read_only, before))
+    result, expected = judge(case.make, calls, method, threshold, "x", fault)
+    places.name_places(result.arrays, layer, {name: array.shape for name, array in expected.items()})
+    if not unchanged:
+        result.faults.append("backward has changed the parameters or its arguments")
+    if result.ok:
+        result.faults += _other_forms(layer, tape, *case.as_given_to_backward())
+        if not training and not _near(case.inference(), y, threshold):
+            result.faults.append("layer(x) returns another output than layer.forward(x)")
+    faults, notes = case.unread()
+    result.faults += faults
+    result.notes += notes + case.other_forward(y, result)
+    if result.verdict == "wrong" and calls:
+        result.diagnosis = _diagnose(case, result, calls, expected, method, rng)
+        result.notes = [note for note in result.notes if not any(line.startswith(note) for line in result.diagnosis)]
+    return result
 
 
-def _other_forms(layer, tape, R, S):
-    """What is wrong with ``backward`` called in its other forms. The gradient is linear in dy and d_state."""
+def _diagnose(case: LayerCase, result: Result, calls: list, expected: dict, method: str, rng: Any) -> list[str]:
+    """Return what is wrong in a layer, and what its gradients look like."""
+    layer = case.layer
+    lines = diagnosis.diagnose_layer(case.case, calls, expected, case.gradients_of, method)
+    gates = {name: layer.cell.gates for name in expected if name.startswith(("weight_ih", "weight_hh", "bias"))}
+    found = diagnosis.patterns(result, calls[0], expected, gates, "x", case.padding())
+    if (
+        not found and case.case.T > 1 and not any(line.startswith("forward") for line in lines)
+    ):  # a pattern may be recognisable in a single step but not over several
+        single = LayerCase(layer, 1, case.case.B, None, case.case.with_state, case.case.training, rng)
+        _, tape = single.forward_once()
+        given = [single.gradients(single.layer, tape)]
+        result, expected = judge(single.make, given, method, result.threshold)
+        found = [f"with T = 1: {line}" for line in diagnosis.patterns(result, given[0], expected, gates, "x")]
+    return lines + found
+
+
+def _near(a: np.ndarray, b: np.ndarray, threshold: float = 1e-12) -> bool:
+    return bool(np.abs(a - b).max() <= max(threshold, 1e-12) * max(1.0, np.abs(b).max()))
+
+
+def _other_forms(layer: Any, tape: Any, R: Any, S: Any) -> list[str]:
+    """Return what is wrong with ``backward`` called in its other forms. The gradient is linear in dy and d_state."""
     faults, grads = [], layer.backward(tape, R, S)[2]
     if not np.array_equal(grads.theta, np.concatenate([grads[name].reshape(-1) for name in layer.params])):
         faults.append("grads.theta is not the named gradients one after another")
     if not _near(layer.backward(tape, R, S, need_dx=False)[2].theta, grads.theta):
-        faults.append("backward with need_dx=False gives another gradient")
+        faults.append("backward with need_dx=False returns another gradient")
     parts = layer.backward(tape, R, None)[2].theta, layer.backward(tape, None, S)[2].theta
     if not _near(parts[0] + parts[1], grads.theta):
         faults.append("the gradients without d_state and without dy do not add up to that with both")
     return faults
 
 
-def check_layer(
-    layer, *, T=7, B=3, lengths=None, with_state=True, training=False, method="complex", threshold=None, rng=0
-):
-    """Check a layer with the contract of ``Recurrent``, at its own weights, in float64.
-
-    The loss is Σ R ⊙ y + Σ S ⊙ state with random R on every step (in the padding too, where it must not count) and
-    random S on the final state. x and the initial state are random, and in the copy that is checked the biases (and a
-    learned initial state) are drawn anew, so that none of them is zero: a zero hides an error. Checked are all
-    parameters, x and the initial state, that backward called twice gives the same twice, that it leaves the parameters
-    and its arguments as they were, and that its other forms (without dy, without d_state, ``need_dx=False``) and the
-    layer's inference fit to it.
-
-    Args:
-        T, B, lengths: time steps, sequences, and the length of each (None: T).
-        with_state: False gives no initial state: zeros, or the learned one.
-        training: True for dropout, with the same masks in every pass.
-        method, threshold: as ``check``.
-        rng: generator or seed.
+def check_initialisation(layer: Any) -> list[str]:
+    """Check that no two gates are initialised with the same matrix, a fault that no gradient check reveals.
 
     Returns:
-        Result, whose ``steps`` has an entry for each time step of x.
-    """
-    threshold = _threshold(method, threshold)
-    rng = np.random.default_rng(rng)
-    layer = layer.astype(np.float64)
-    for name, array in layer.params.items():
-        if name.startswith(("bias", "h_0", "c_0")):
-            array[...] = rng.uniform(-1, 1, array.shape)
-    x = rng.standard_normal((T, B, layer.input_size))
-    runs, letters = layer.num_layers * layer.num_directions, layer.cell.state
-    S = [rng.standard_normal((runs, B, size)) for size in layer.state_sizes()]
-    state = [rng.standard_normal(s.shape) for s in S] if with_state else []
-    R = rng.standard_normal((T, B, layer.num_directions * layer.output_size))
-    mask_seed = int(rng.integers(2**31))
-
-    def as_given(array):
-        return array.swapaxes(0, 1) if layer.batch_first else array
-
-    def joined(parts):
-        return None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
-
-    def forward(layer, x, state):
-        masks = np.random.default_rng(mask_seed)
-        return layer.forward(as_given(x), joined(state), lengths, training=training, rng=masks)
-
-    def gradients(layer, tape):
-        dx, d_state, grads = layer.backward(tape, as_given(R), joined(S))
-        found = {name: grads[name] for name in layer.params}
-        found["x"] = as_given(dx)
-        if with_state:
-            found.update(zip(letters, d_state if len(letters) > 1 else (d_state,)))
-        return {name: np.array(d) for name, d in found.items()}
-
-    y, _, tape = forward(layer, x, state)
-    read_only = [layer.theta, x, R, *S, *state]
-    before = [array.copy() for array in read_only]
-    given, again = gradients(layer, tape), gradients(layer, tape)
-    unchanged = all(map(np.array_equal, read_only, before))
-
-    changed = layer.astype(_dtype(method))
-    arrays = dict(changed.params, x=x.astype(changed.dtype))
-    if with_state:
-        arrays.update(zip(letters, [s.astype(changed.dtype) for s in state]))
-
-    def loss():
-        y, end, _ = forward(changed, arrays["x"], [arrays[letter] for letter in letters] if with_state else [])
-        end = end if len(letters) > 1 else (end,)
-        return (as_given(R) * y).sum() + sum((s * e).sum() for s, e in zip(S, end))  # (54)
-
-    expected = numerical_gradient(loss, arrays, method)
-    result = _result([given, again], expected, threshold, method, "x")
-    if not unchanged:
-        result.faults.append("backward has changed the parameters or its arguments")
-    if result.ok:
-        result.faults += _other_forms(layer, tape, as_given(R), joined(S))
-        if not training and not _near(layer(as_given(x), joined(state), lengths)[0], y, threshold):
-            result.faults.append("layer(x) gives another output than layer.forward(x)")
-    if not result.ok:
-        padding = None if lengths is None else np.arange(T)[:, None] >= np.asarray(lengths)
-        gates = {name: layer.cell.gates for name in given if name.startswith(("weight_ih", "weight_hh", "bias"))}
-        case = planted_bugs.Case(layer, T, B, lengths, with_state, training)
-        result.diagnosis = known_bugs(
-            case, given, expected, lambda layer: gradients(layer, forward(layer, x, state)[2])
-        )
-        result.diagnosis += patterns(result, given, expected, gates, "x", padding)
-        if not result.diagnosis and T > 1:  # a pattern that later steps blur may be plain in one step
-            single = check_layer(layer, T=1, B=B, with_state=with_state, training=training, method=method, rng=rng)
-            result.diagnosis = [f"with T = 1: {line}" for line in single.diagnosis]
-    return result
-
-
-def check_initialisation(layer):
-    """Two gates that start from one matrix stay alike in ways nobody wants, and no gradient shows it.
-
-    Returns:
-        a line for each weight matrix of which two gate blocks are equal; empty when all is well.
+        a line for each weight matrix of which two gate blocks are equal; empty if there is none.
     """
     lines = []
     for name, array in layer.params.items():
@@ -233,31 +275,5 @@ def check_initialisation(layer):
                 f"{a} and {b}" for a, b in itertools.combinations(blocks, 2) if np.array_equal(blocks[a], blocks[b])
             ]
             if alike:
-                lines.append(f"{name}: gates start from one matrix: {', '.join(alike)}")
+                lines.append(f"{name}: gates are initialised with the same matrix: {', '.join(alike)}")
     return lines
-
-
-def _threshold(method, threshold):
-    if method not in THRESHOLD:
-        raise ValueError(f"method must be 'complex' or 'central'; {method!r} given")
-    return THRESHOLD[method] if threshold is None else threshold
-
-
-def _dtype(method):
-    return np.complex128 if method == "complex" else np.float64
-
-
-def _result(calls, expected, threshold, method, steps_of=None):
-    """The worst of the gradients that backward gave, called once or twice."""
-    arrays = {
-        name: max((compare(name, given[name], expected[name]) for given in calls), key=lambda found: found.error)
-        for name in expected
-    }
-    result = Result(arrays, threshold, method)
-    if steps_of is not None:
-        given, true = calls[0][steps_of], expected[steps_of]
-        result.steps = [compare(f"{steps_of}[{t}]", given[t], true[t], largest(true)) for t in range(len(true))]
-    differ = [name for name in expected if not np.array_equal(calls[0][name], calls[-1][name], equal_nan=True)]
-    if differ:
-        result.faults.append(f"backward called twice gives two different gradients of {', '.join(differ)}")
-    return result

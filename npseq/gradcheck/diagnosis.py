@@ -1,17 +1,30 @@
-"""What a wrong gradient looks like."""
+"""What a wrong gradient is: a known bug, an error in the cell, the recurrence or the layer; and what it looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
-from . import planted_bugs
-from .result import largest, relative_error
+from ..nn.recurrent import Recurrent
+from . import cell_diagnosis, planted_bugs, recurrence_diagnosis
+from .planting import Case, reference_layer
+from .reference import reference_of
+from .result import Result, largest, relative_error
 
 ALIKE = 1e-9  # a wrong gradient is called "equal to" a pattern when it is nearer to it than this
 
+Arrays = Mapping[str, np.ndarray]
 
-def describe(name, given, expected, gates=""):
-    """What a wrong gradient looks like -> lines, empty when nothing is recognised.
 
-    ``gates`` are the letters of the gate blocks that the rows of the array fall into, if they do.
+# ---- patterns in the numbers ----
+
+
+def describe(name: str, given: np.ndarray, expected: np.ndarray, gates: str = "") -> list[str]:
+    """Return what a wrong gradient looks like, one line for each pattern; empty if none is recognised.
+
+    ``gates`` are the letters of the gate blocks of the array's rows, if it has gate blocks.
     """
     whole = _pattern(given, expected)
     if whole:
@@ -32,20 +45,20 @@ def describe(name, given, expected, gates=""):
     return lines
 
 
-def describe_steps(name, given, expected, padding=None):
-    """The same for an array whose first axis is time; ``padding`` (T, B) is True where no step of a sequence is."""
+def describe_steps(name: str, given: np.ndarray, expected: np.ndarray, padding: np.ndarray | None = None) -> list[str]:
+    """Do the same for an array whose first axis is time; ``padding`` (T, B) is True at padded steps."""
     lines = []
     if largest(expected[0]) and not largest(given[0]) and largest(given):
         lines.append(f"all of t = 0 is missing: {name}[0] is zero")
     if len(given) > 1 and relative_error(given[::-1], expected) < ALIKE:
-        lines.append(f"{name} is turned round in time: the reverse direction was not turned back")
+        lines.append(f"{name} is reversed in time: the reverse direction was not restored to forward order")
     if padding is not None and largest(given[padding]):
         lines.append(f"padding contributes: {name} is not zero past the end of a sequence")
     return lines
 
 
-def _pattern(given, expected):
-    """Zero, the wrong sign, or a constant factor."""
+def _pattern(given: np.ndarray, expected: np.ndarray) -> str | None:
+    """Return that an array is zero, has the wrong sign, or a constant factor; None if it is right or none of these."""
     if not np.all(np.isfinite(given)):
         return "has NaN or infinity in it"
     if relative_error(given, expected) < ALIKE or not largest(expected):
@@ -58,7 +71,15 @@ def _pattern(given, expected):
     return "has its sign flipped" if abs(factor + 1) < ALIKE else f"is {factor:.6g} times what it should be"
 
 
-def patterns(result, given, expected, gates, steps_of=None, padding=None):
+def patterns(
+    result: Result,
+    given: Arrays,
+    expected: Arrays,
+    gates: Mapping[str, str],
+    steps_of: str | None = None,
+    padding: np.ndarray | None = None,
+) -> list[str]:
+    """Return the patterns of every wrong array of a result."""
     lines = []
     for name, found in result.arrays.items():
         if not found.error <= result.threshold:
@@ -68,17 +89,67 @@ def patterns(result, given, expected, gates, steps_of=None, padding=None):
     return lines
 
 
-def known_bugs(case, given, expected, gradients):
-    """Does npseq's own layer, with one of the planted bugs, give the very same wrong gradient?"""
-    reference = planted_bugs.plain(case.layer)
-    if reference is None:
+# ---- a layer ----
+
+
+def known_bugs(
+    case: Case, calls: list[Arrays], expected: Arrays, gradients: Callable[[Any], list[Arrays]]
+) -> list[str]:
+    """Find the planted bugs with which the reference gives the same wrong gradients, the closest first.
+
+    Args:
+        case: the layer and what it was run on.
+        calls: the gradients that the layer's backward returned, called once or twice.
+        expected: the true gradients.
+        gradients: ``gradients(layer)`` -> the same of another layer.
+    """
+    if not isinstance(case.layer, Recurrent):
         return []
-    lines = []
+    unbroken = reference_layer(case.layer)
+    found = []
     for name, bug in planted_bugs.BUGS.items():
-        if bug.acts(case._replace(layer=reference)):
-            wrong = gradients(planted_bugs.plant(name, reference))
-            if any(relative_error(wrong[array], expected[array]) > ALIKE for array in expected) and all(
-                relative_error(given[array], wrong[array]) < ALIKE for array in expected
-            ):
-                lines.append(f"equal to the gradient when {bug.what} ({name})")
+        if not bug.acts(case._replace(layer=unbroken)):
+            continue
+        with np.errstate(all="ignore"):  # a bug about one cell's gates may divide by zero in another
+            wrong = gradients(planted_bugs.plant(name, unbroken))
+        if len(wrong) == len(calls) and any(_distance(call, expected) > ALIKE for call in wrong):
+            distance = max(map(_distance, calls, wrong))
+            if distance < ALIKE:
+                found.append((distance, f"equal to the gradient when {bug.what} ({name})"))
+    return [line for _, line in sorted(found, key=lambda pair: pair[0])]
+
+
+def _distance(given: Arrays, expected: Arrays) -> float:
+    """Return the largest relative error of any array."""
+    return max(relative_error(given[name], expected[name]) for name in expected)
+
+
+def diagnose_layer(
+    case: Case, calls: list[Arrays], expected: Arrays, gradients: Callable[[Any], list[Arrays]], method: str
+) -> list[str]:
+    """Return what is wrong in a layer: known bugs, then the cell, then the recurrence, then the layer around them."""
+    layer, B = case.layer, case.B
+    own = layer.weights().own
+    step = cell_diagnosis.draw(layer.cell, layer.hidden_size, B, np.random.default_rng(0), own)
+    lines = []
+    cell = attempt(lambda: cell_diagnosis.diagnose(layer.cell, step, method))
+    if reference_of(layer.cell) or cell is not None and cell.right:
+        lines += attempt(lambda: known_bugs(case, calls, expected, gradients)) or []
+    lines += cell.lines if cell is not None else []
+    if not recurrence_diagnosis.can_judge(layer):
+        return lines
+    found = attempt(lambda: recurrence_diagnosis.diagnose(layer, case.T, B, case.lengths, case.training, method))
+    lines += found or []
+    if found == [] and not lines:
+        kind = type(layer)
+        where = "nn/recurrent.py" if kind.backward is Recurrent.backward else f"{kind.__name__}.backward"
+        lines.append(f"the cell and the recurrence are right by themselves: the error is in the layer, {where}")
     return lines
+
+
+def attempt(find: Callable[[], Any]) -> Any:
+    """Return what ``find`` returns; None if the code that is diagnosed fails."""
+    try:
+        return find()
+    except Exception:
+        return None

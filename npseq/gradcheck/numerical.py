@@ -1,12 +1,48 @@
 """Numerical derivatives: complex step and central differences."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 STEP = 1e-30  # of the complex step: any h with h² below the rounding of f will do
+CENTRAL_STEP = float(np.cbrt(np.finfo(float).eps))  # balances the rounding of f against the h² term
+METHODS = ("complex", "central")
 
 
-def numerical_gradient(f, arrays, method="complex"):
-    """The gradient of ``f()`` with respect to each of ``arrays``, element by element.
+def dtype_of(method: str) -> type:
+    """Return the dtype of the arrays that ``method`` changes: complex128 or float64.
+
+    Raises:
+        ValueError: if there is no such method.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be 'complex' or 'central'; {method!r} given")
+    return np.complex128 if method == "complex" else np.float64
+
+
+def central_difference(f: Callable[[], Any], array: np.ndarray, index: tuple, fraction: float = 1.0) -> float:
+    """Return (f(x + h) − f(x − h)) / 2h for one element of ``array``, which is changed in place and put back.
+
+    ``fraction`` multiplies the default step.
+    """
+    value = array[index]
+    h = fraction * CENTRAL_STEP * max(1.0, abs(value))
+    try:
+        array[index] = value + h
+        above = f()
+        array[index] = value - h
+        return float(np.real(above - f())) / (2 * h)  # (53)
+    finally:
+        array[index] = value
+
+
+def numerical_gradient(
+    f: Callable[[], Any], arrays: dict[str, np.ndarray], method: str = "complex"
+) -> dict[str, np.ndarray]:
+    """Compute the gradient of ``f()`` with respect to each of ``arrays``, element by element.
 
     Args:
         f: takes nothing, reads the arrays, returns a number.
@@ -16,42 +52,42 @@ def numerical_gradient(f, arrays, method="complex"):
 
     Returns:
         name -> gradient, float64.
+
+    Raises:
+        TypeError: for the complex step, if f returns a real number.
     """
     gradients = {}
     for name, array in arrays.items():
         gradients[name] = d = np.empty(array.shape)
         for index in np.ndindex(array.shape):
+            if method == "central":
+                d[index] = central_difference(f, array, index)
+                continue
             value = array[index]
-            if method == "complex":
-                array[index] = value + 1j * STEP
+            array[index] = value + 1j * STEP
+            try:
                 moved = f()
-                if not np.iscomplexobj(moved):
-                    raise TypeError(
-                        f"f gives a {type(moved).__name__} for complex {name}: an abs, a conjugate or a "
-                        "float on its way has dropped the imaginary part; mend it, or take "
-                        "method='central'"
-                    )
-                d[index] = moved.imag / STEP  # (52)
-            else:
-                h = np.cbrt(np.finfo(float).eps) * max(1.0, abs(value))  # balances rounding against the h² term
-                array[index] = value + h
-                above = f()
-                array[index] = value - h
-                d[index] = (above - f()) / (2 * h)  # (53)
-            array[index] = value
+            finally:
+                array[index] = value
+            if not np.iscomplexobj(moved):
+                raise TypeError(
+                    f"f returns a {type(moved).__name__} for complex {name}: abs, conj or float() dropped the "
+                    "imaginary part; fix it or use method='central'"
+                )
+            d[index] = moved.imag / STEP  # (52)
     return gradients
 
 
-def hessian_vector_product(f_grad, params, v):
-    """H v = Im f_grad(params + i h v) / h: the complex step through the hand-written backward, exact to rounding.
+def hessian_vector_product(f_grad: Callable[[np.ndarray], np.ndarray], params: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Return H v = Im f_grad(params + i h v) / h, the complex step through the hand-written backward.
 
     Args:
-        f_grad: ``f_grad(params)`` -> the gradient, one flat vector; it is given complex128.
+        f_grad: ``f_grad(params)`` -> the gradient, one flat vector; it receives complex128.
         params: flat vector of real numbers.
         v: a direction of the same size.
 
     Returns:
-        H v, float64. It costs about what one gradient in complex numbers costs; H is never formed.
+        H v, float64, exact to rounding. It costs about as much as one gradient in complex numbers; H is never formed.
 
     The sharpest direction of the loss, by SciPy's Lanczos iteration::
 
@@ -61,7 +97,7 @@ def hessian_vector_product(f_grad, params, v):
         sharpness, direction = eigsh(H, k=1, which="LA")
 
     Raises:
-        ValueError: if v has another shape than params.
+        ValueError: if the shape of v is not that of params.
     """
     params, v = np.asarray(params, np.float64), np.asarray(v, np.float64)
     if v.shape != params.shape:

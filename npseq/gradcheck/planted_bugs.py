@@ -1,137 +1,44 @@
 """Twenty bugs to plant in a layer: what a gradient checker has to catch.
 
-Some of them have stood in published code. Each is a small change to right code: to the cell's derivative, to the tape
-in front of backward, or to the gradient behind it. Those about z and about the reset are planted in backward only; in
-both directions they would be a right gradient of another function. Where a bug needs the inside of the loop, the layer
-that has it runs ``bptt.py``, also when it is an optimized one.
+Some come from published code. Each is a small change to correct code: to the cell's derivative, to the tape before
+backward, or to the gradient after it. Those about z and about the reset are planted in backward only; planted in
+forward as well, they would give the correct gradient of a different function.
+
+A bug in a cell or in a tape is planted into ``reference.py``: its cells (for a user-defined cell, that cell) and its
+recurrence, even if the layer is an optimized one. Errors in ``cells.py`` and ``bptt.py`` therefore do not change what a
+planted bug looks like.
 """
 
-import types
-from collections.abc import Callable
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
-from .. import bptt
-from ..cells import ReLURNNCell, RNNCell, gate_blocks, sigmoid
-from ..nn.layers import GRU, LSTM, RNN
+from ..cells import gate_blocks
+from . import reference
+from .planting import Bug, Case, each, in_cell, in_gradient, in_tape
+from .reference import logistic as sigmoid
+from .reference import reference_of
+
+__all__ = ["BUGS", "Bug", "Case", "plant"]
 
 CLIP_NORM = 0.1  # bound of the planted clipping
 
 
-class Case(NamedTuple):
-    """A layer and what it will be run on."""
-
-    layer: object
-    T: int
-    B: int
-    lengths: object = None
-    with_state: bool = True
-    training: bool = False
-
-    @property
-    def longest(self):
-        return self.T if self.lengths is None else int(np.max(self.lengths))
-
-    @property
-    def gates(self):
-        return self.layer.cell.gates
-
-
-class Bug(NamedTuple):
-    name: str
-    what: str
-    plant: Callable  # (copy of a layer) -> None
-    acts: Callable  # Case -> does the bug change a gradient (or, for the initialisation, a parameter) there?
-
-
-def plant(name, layer):
-    """A copy of ``layer`` that has the bug ``name`` of ``BUGS``."""
+def plant(name: str, layer: Any) -> Any:
+    """Return a copy of ``layer`` that has the bug ``name`` of ``BUGS``."""
     layer = layer.astype(layer.dtype)
     layer.checkpoint_every = None  # several bugs are changes to what a tape keeps
     BUGS[name].plant(layer)
     return layer
 
 
-def plain(layer):
-    """A copy of ``layer`` as npseq's own code runs it through ``bptt.py``; None if it is no layer of npseq."""
-    for kind in (RNN, LSTM, GRU):
-        if isinstance(layer, kind):
-            cell = {"tanh": RNNCell, "relu": ReLURNNCell}[layer.nonlinearity] if kind is RNN else kind.cell
-            if (cell.gates, cell.state) != (layer.cell.gates, layer.cell.state):
-                return None  # a cell of somebody's own in npseq's layer
-            layer = layer.astype(layer.dtype)
-            layer.__class__, layer.through_time, layer.cell = kind, bptt, cell
-            return layer
-    return None
-
-
-# ---- three places to put a bug: the cell's derivative, the tape before backward, the gradient after it ----
-
-
-def in_cell(backward):
-    """``backward(cell, d_state, cache)`` in place of the cell's own."""
-
-    def plant(layer):
-        cell = layer.cell
-        layer.cell = types.SimpleNamespace(
-            gates=cell.gates,
-            state=cell.state,
-            forward=cell.forward,
-            backward=lambda d_state, cache: backward(cell, d_state, cache),
-        )
-        layer.through_time = bptt
-
-    return plant
-
-
-def in_tape(change):
-    """``change(weights, tape) -> weights, tape``, the ones that backward is then given."""
-
-    def plant(layer):
-        def backward(cell, weights, tape, *args, **options):
-            return bptt.backward_through_time(cell, *change(weights, tape), *args, **options)
-
-        layer.through_time = types.SimpleNamespace(
-            forward_through_time=bptt.forward_through_time, backward_through_time=backward
-        )
-
-    return plant
-
-
-def in_gradient(change):
-    """``change(weights, tape, d_weights, d_x) -> d_weights, d_x`` after the layer's own backward, optimized or not."""
-
-    def plant(layer):
-        own = layer.through_time
-
-        def backward(cell, weights, tape, *args, **options):
-            d_weights, d_x, d_state = own.backward_through_time(cell, weights, tape, *args, **options)
-            return *change(weights, tape, d_weights, d_x), d_state
-
-        layer.through_time = types.SimpleNamespace(
-            forward_through_time=own.forward_through_time, backward_through_time=backward
-        )
-
-    return plant
-
-
-def _each(change):
-    """A gradient bug that treats every weight gradient alike: ``change(W, dW) -> dW``."""
-    return lambda weights, tape, d_weights, d_x: (
-        bptt.Weights(*(None if dW is None else change(W, dW) for W, dW in zip(weights, d_weights))),
-        d_x,
-    )
-
-
 # ---- the bugs ----
 
 
 def _h_of_this_step(weights, tape):
-    segments = [
-        segment._replace(slots=(np.roll(segment.slots[0], -1, axis=0), *segment.slots[1:])) for segment in tape.segments
-    ]
-    return weights, tape._replace(segments=segments)
+    return weights, tape._replace(slots=(np.roll(tape.slots[0], -1, axis=0), *tape.slots[1:]))
 
 
 def _first_step_skipped(weights, tape):
@@ -142,7 +49,7 @@ def _first_step_skipped(weights, tape):
 
 
 def _scaled(gates, slope):
-    """The da of some gates times wrong slope / right slope; ``slope(value) -> wrong / right``."""
+    """Return a backward that multiplies the da of some gates by wrong slope / correct slope = ``slope(value)``."""
 
     def backward(cell, d_state, cache):
         da_x, da_h, d_before = cell.backward(d_state, cache)
@@ -175,7 +82,7 @@ def _dc_not_carried(cell, d_state, cache):
 
 
 def _dh_overwritten(layer):
-    """Nothing of dh comes from the step after: neither the cell's own path nor the one through W_h."""
+    """No gradient reaches dh from the next step, neither directly through the cell nor through W_h."""
 
     def backward(cell, d_state, cache):
         da_x, da_h, d_before = cell.backward(d_state, cache)
@@ -210,7 +117,7 @@ def _cache_overwritten(cell, d_state, cache):
 
 
 def _reset_before(cell, d_state, cache):
-    """As if n = tanh(a_xn + W (r ⊙ h')): r would then not be on da_hn's way, and h' would stand where a_hn does."""
+    """As if n = tanh(a_xn + W (r ⊙ h')): da_hn would then not be multiplied by r, and dr would contain h' for a_hn."""
     r, z, n, a_hn, h_prev = cache
     da_x, da_h, d_before = cell.backward(d_state, (r, z, n, h_prev, h_prev))
     H = len(r)
@@ -242,14 +149,15 @@ def _mask_drawn_again(layer):
 
 
 def _clipped(weights, tape, d_weights, d_x):
-    norm = np.sqrt(sum((dW * dW).sum() for dW in d_weights if dW is not None))
+    every = [dW for dW in d_weights[:5] if dW is not None] + list((d_weights.own or {}).values())
+    norm = np.sqrt(sum((dW * dW).sum() for dW in every))
     factor = CLIP_NORM / norm if norm > CLIP_NORM else 1
-    return _each(lambda W, dW: dW * factor)(weights, tape, d_weights, d_x)
+    return each(lambda W, dW: dW * factor)(weights, tape, d_weights, d_x)
 
 
 def _mean_for_sum(weights, tape, d_weights, d_x):
     T, _, B = d_x.shape
-    return _each(lambda W, dW: dW / (T * B))(weights, tape, d_weights, d_x)
+    return each(lambda W, dW: dW / (T * B))(weights, tape, d_weights, d_x)
 
 
 def _gate_not_stored(cell, d_state, cache):
@@ -281,9 +189,13 @@ def _padded(case):
     if case.lengths is None:
         return False
     padded = np.array(case.lengths) < case.T
-    if case.layer.cell is ReLURNNCell and not (case.layer.bias or case.with_state):
-        padded &= np.array(case.lengths) > 0  # nothing comes out of relu(0), nor does a gradient go through it
+    if _relu(case) and not (case.layer.bias or case.with_state):
+        padded &= np.array(case.lengths) > 0  # relu(0) is 0, and so is its gradient
     return padded.any()
+
+
+def _relu(case):
+    return reference_of(case.layer.cell) is reference.ReLURNNCell
 
 
 def _lstm(case):
@@ -301,31 +213,31 @@ BUGS = {
         Bug("first-step-skipped", "the loop going back stops before t = 0", in_tape(_first_step_skipped), _any_step),
         Bug(
             "sigmoid-slope-of-value",
-            "the sigmoid's slope is taken at its value in place of its argument",
+            "the slope of the sigmoid is taken at its value instead of its argument",
             in_cell(_scaled("ifoorz", _sigmoid_slope_of_value)),
             _gated,
         ),
         Bug(
             "tanh-twice",
-            "the slope of tanh is taken at tanh(a) in place of a",
+            "the slope of tanh is taken at tanh(a) instead of a",
             in_cell(_scaled("hgn", _tanh_slope_twice)),
-            lambda case: _any_step(case) and case.layer.cell is not ReLURNNCell,
+            lambda case: _any_step(case) and not _relu(case),
         ),
         Bug(
             "c-of-this-step",
-            "df is taken with c_t in place of c_{t-1}",
+            "df is computed with c_t instead of c_{t-1}",
             in_cell(_c_of_this_step),
             lambda case: _any_step(case) and _lstm(case),
         ),
         Bug(
             "dc-not-carried",
-            "dc is not handed to the step before",
+            "dc is not passed to the step before",
             in_cell(_dc_not_carried),
             lambda case: _carried(case) and _lstm(case),
         ),
         Bug(
             "dh-overwritten",
-            "dh from the output overwrites dh from the step after, where the two add",
+            "dh from the output overwrites dh from the next step, where the two should be added",
             _dh_overwritten,
             _carried,
         ),
@@ -343,13 +255,13 @@ BUGS = {
         ),
         Bug(
             "reverse-not-turned-back",
-            "dx of the reverse direction stays in reverse order",
+            "dx of the reverse direction is left in reverse order",
             in_gradient(lambda weights, tape, d_weights, d_x: (d_weights, d_x[::-1] if tape.reverse else d_x)),
             lambda case: _any_step(case) and case.layer.bidirectional and case.T > 1,
         ),
         Bug(
             "padding-contributes",
-            "steps past a sequence's end count in the gradient",
+            "padded steps count in the gradient",
             in_tape(lambda weights, tape: (weights, tape._replace(valid=None))),
             _padded,
         ),
@@ -361,13 +273,13 @@ BUGS = {
         ),
         Bug(
             "cache-overwritten",
-            "backward overwrites an array that forward kept",
+            "backward overwrites an array of the tape",
             in_cell(_cache_overwritten),
             _any_step,
         ),
         Bug(
             "reset-before",
-            "backward takes the reset gate in front of the product, forward behind it",
+            "backward applies the reset gate before the product, forward after it",
             in_cell(_reset_before),
             lambda case: _gru(case) and (_carried(case) or _any_step(case) and case.layer.bias),
         ),  # else a_hn = 0
@@ -381,7 +293,7 @@ BUGS = {
         Bug(
             "starts-from-weights",
             "the gradient's buffer starts from the weights",
-            in_gradient(_each(lambda W, dW: W + dW)),
+            in_gradient(each(lambda W, dW: W + dW)),
             lambda case: True,
         ),
         Bug(
@@ -390,7 +302,12 @@ BUGS = {
             in_cell(_gate_not_stored),
             _any_step,
         ),
-        Bug("gates-alike", "all gates start from one matrix", _gates_alike, lambda case: len(case.gates) > 1),
+        Bug(
+            "gates-alike",
+            "all gates are initialised with the same matrix",
+            _gates_alike,
+            lambda case: len(case.gates) > 1,
+        ),
         Bug(
             "z-swapped", "backward takes z for 1 - z", in_cell(_z_swapped), lambda case: _any_step(case) and _gru(case)
         ),

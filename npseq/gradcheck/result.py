@@ -1,15 +1,26 @@
-"""What a gradient check found: errors by array and by time step, their table, and what a wrong gradient looks like.
+"""The result of a gradient check: errors by array and by time step, the verdict, and the report.
 
 The relative error of an array is max|given − expected| / max|expected|, both over the whole array (also where it is
-reported by time step): element by element, right code reaches 2.5e-13 where the true value is tiny. For an array that
+reported by time step): element by element, correct code reaches 2.5e-13 where the true value is tiny. For an array that
 must be zero it is max|given|.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import numpy as np
 
+RIGHT, WRONG, UNCHECKED = "right", "wrong", "unchecked"
+_SEVERITY = (RIGHT, UNCHECKED, WRONG)
 
-def relative_error(given, expected):
-    """max|given − expected| / max|expected| over the whole array; max|given| where expected is zero; inf for NaN."""
+
+def relative_error(given: Any, expected: Any) -> float:
+    """Return max|given − expected| / max|expected| over the whole array.
+
+    It is max|given| where expected is zero, and inf if there is a NaN.
+    """
     return compare("", given, expected).error
 
 
@@ -17,27 +28,37 @@ class ArrayError(float):
     """The worst element of one array (or of one time step of it). As a number it is that element's relative error.
 
     Attributes:
-        name: of the array; where: index of the element; given: what the backward pass said there; expected: what the
-        complex step (or the central difference) said there; error: the number itself.
+        name: of the array.
+        where: index of the element.
+        given: the value that the backward pass returned there.
+        expected: the value that the complex step (or the central difference) gives there.
+        place: the element in the code's words, such as ``"gate f, unit 2"``; empty if it has none.
+        error: the number itself.
     """
 
-    def __new__(cls, name, error, where, given, expected):
+    name: str
+    where: tuple[int, ...]
+    given: float
+    expected: float
+    place: str
+
+    def __new__(cls, name: str, error: float, where: tuple, given: float, expected: float) -> ArrayError:
         self = super().__new__(cls, error)
-        self.name, self.where, self.given, self.expected = name, where, given, expected
+        self.name, self.where, self.given, self.expected, self.place = name, where, given, expected, ""
         return self
 
     @property
-    def error(self):
+    def error(self) -> float:
         return float(self)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{self.error:.1e} in {self.name} at {self.where}: {self.given!r} given, {self.expected!r} expected"
 
 
-def compare(name, given, expected, scale=None):
-    """Two arrays of one shape -> ArrayError.
+def compare(name: str, given: Any, expected: Any, scale: float | None = None) -> ArrayError:
+    """Return the ArrayError of two arrays of one shape.
 
-    ``scale`` stands in for max|expected| when the array is part of a larger one.
+    ``scale`` replaces max|expected| when the array is part of a larger one.
 
     Raises:
         ValueError: if the shapes differ: a gradient has the shape of what it is the gradient of.
@@ -60,44 +81,128 @@ def compare(name, given, expected, scale=None):
     )
 
 
-def largest(array):
-    """max|array|, 0.0 for an array of no elements."""
+def largest(array: Any) -> float:
+    """Return max|array|, 0.0 for an array without elements."""
     return float(np.abs(array).max(initial=0.0))
 
 
 class Result:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
+        verdict: ``"right"``; ``"wrong"``; or ``"unchecked"``, when the complex step cannot tell, because forward is not
+            analytic (``reasons`` names where).
         arrays: name -> ArrayError, for every array checked.
-        steps: an ArrayError for each time step of x (``x[t]``), empty when there is no time.
-        faults: what is wrong beside the numbers, a line each (backward called twice differs, …).
-        diagnosis: what the error looks like, a line for each pattern that was recognised.
+        steps: an ArrayError for each time step of x (``x[t]``), empty if there is no time.
+        faults: other faults, one line each (backward called twice differs, …).
+        notes: what is unusual but not wrong, one line each (a gate that forward does not read, …).
+        not_analytic: name -> what the complex step and central differences give for an array in which they disagree.
+        reasons: what makes forward not analytic, one line for each place found.
+        central: the Result by central differences, if the complex step cannot tell; else None.
+        central_values: name -> gradient by central differences, of the arrays for which it was computed.
+        diagnosis: what the error is or looks like, one line for each finding, the most specific first.
         threshold, method: the largest error that passes; ``"complex"`` or ``"central"``.
     """
 
-    def __init__(self, arrays, threshold, method, steps=(), faults=(), diagnosis=()):
+    def __init__(
+        self,
+        arrays: Mapping[str, ArrayError],
+        threshold: float,
+        method: str,
+        steps: Iterable[ArrayError] = (),
+        faults: Iterable[str] = (),
+        diagnosis: Iterable[str] = (),
+    ) -> None:
         self.arrays, self.steps = dict(arrays), list(steps)
         self.threshold, self.method = threshold, method
-        self.faults, self.diagnosis = list(faults), list(diagnosis)
+        self.faults, self.diagnosis, self.notes = list(faults), list(diagnosis), []
+        self.not_analytic: dict[str, str] = {}
+        self.reasons: list[str] = []
+        self.central: Result | None = None
+        self.central_values: dict[str, np.ndarray] = {}
 
     @property
-    def worst(self):
-        """The ArrayError with the largest error."""
-        return max(self.arrays.values(), key=lambda found: found.error)
+    def wrong(self) -> list[ArrayError]:
+        """The arrays whose gradient is wrong, the largest error first, without those that could not be checked."""
+        found = [found for found in self.arrays.values() if self._mark(found) == "WRONG"]
+        return sorted(found, key=lambda found: -found.error)
 
     @property
-    def ok(self):
-        return not self.faults and self.worst.error <= self.threshold
+    def verdict(self) -> str:
+        if self.faults or self.wrong:
+            return WRONG
+        return UNCHECKED if self.not_analytic else RIGHT
 
-    def assert_ok(self):
-        """Raise AssertionError with the whole table unless every array passed."""
+    @property
+    def worst(self) -> ArrayError:
+        """The ArrayError with the largest error; if the verdict is wrong, of the arrays that could be checked."""
+        return (self.wrong or sorted(self.arrays.values(), key=lambda found: -found.error))[0]
+
+    @property
+    def ok(self) -> bool:
+        return self.verdict == RIGHT
+
+    def assert_ok(self) -> None:
+        """Raise AssertionError with the whole report unless the verdict is right."""
         if not self.ok:
-            raise AssertionError(f"a gradient is wrong\n{self}")
+            what = "a gradient is wrong" if self.verdict == WRONG else "a gradient could not be checked"
+            raise AssertionError(f"{what}\n{self}")
 
-    def __str__(self):
-        rows = [("array", "error", "where", "given", f"expected ({self.method})", "")]
+    def merge(self, other: Result) -> None:
+        """Add the arrays, the steps and every finding of another result."""
+        self.arrays.update(other.arrays)
+        self.steps += other.steps
+        self.not_analytic.update(other.not_analytic)
+        self.central_values.update(other.central_values)
+        for name in ("faults", "notes", "reasons", "diagnosis"):
+            mine = getattr(self, name)
+            mine += [line for line in getattr(other, name) if line not in mine]
+        if self.central is None:
+            self.central = other.central
+        elif other.central is not None:
+            self.central.merge(other.central)
+
+    def findings(self) -> list[str]:
+        """Return the lines that say what is wrong, unusual, or could not be checked."""
+        lines = [f"fault: {fault}" for fault in self.faults]
+        if self.not_analytic:
+            places = ", ".join(f"{name} ({text})" for name, text in self.not_analytic.items())
+            lines.append(
+                f"unchecked: forward is not analytic; complex step and central differences disagree in {places}"
+            )
+            lines += [f"  {reason}" for reason in self.reasons]
+        if self.central is not None:
+            found = self.central
+            lines.append(
+                f"method='central' finds the gradient {found.verdict}: worst {found.worst.error:.1e} in "
+                f"{found.worst.name}, {found.threshold:.0e} allowed"
+            )
+        return lines + [f"note: {note}" for note in self.notes] + [f"looks like: {line}" for line in self.diagnosis]
+
+    def wrong_arrays(self) -> str:
+        """Return one line: the worst element and both its values, and the names of the other wrong arrays."""
+        names = [found.name for found in self.wrong]
+        others = f"; also wrong: {', '.join(names[1:])}" if names[1:] else ""
+        return described(self.worst) + others
+
+    def side_by_side(self) -> list[str]:
+        """Return the gradient and its numerical values at the worst element, one line each."""
+        found = self.worst
+        rows = [("backward", found.given), (self.method, found.expected)]
+        if found.name in self.central_values:
+            rows.append(("central", float(self.central_values[found.name][found.where])))
+        lines = [f"{name:10}{value: .17g}  difference {found.given - value: .3g}" for name, value in rows]
+        return [f"{found.name}{list(found.where)}{f' ({found.place})' if found.place else ''}", *lines]
+
+    def _mark(self, found: ArrayError) -> str:
+        if found.error <= self.threshold:
+            return ""
+        return "unchecked" if found.name.partition("[")[0] in self.not_analytic else "WRONG"
+
+    def __str__(self) -> str:
+        rows = [("array", "error", "where", "given", f"expected ({self.method})", "", "")]
         for found in [*self.arrays.values(), *self.steps]:
+            mark = self._mark(found)
             rows.append(
                 (
                     found.name,
@@ -105,14 +210,28 @@ class Result:
                     ",".join(map(str, found.where)),
                     f"{found.given:.9g}",
                     f"{found.expected:.9g}",
-                    "" if found.error <= self.threshold else "WRONG",
+                    found.place if mark else "",
+                    mark,
                 )
             )
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-        lines += [f"fault: {fault}" for fault in self.faults] + [f"looks like: {line}" for line in self.diagnosis]
+        lines += self.findings()
+        word = {RIGHT: "ok", WRONG: "WRONG", UNCHECKED: "unchecked"}[self.verdict]
         lines.append(
-            f"{'ok' if self.ok else 'WRONG'}: worst {self.worst.error:.1e} in {self.worst.name}, "
-            f"{self.threshold:.0e} allowed"
+            f"{word}: worst {self.worst.error:.1e} in {self.worst.name}, {self.threshold:.0e} allowed"
+            if self.verdict != UNCHECKED
+            else "unchecked: the complex step cannot check this function; method='central' can"
         )
         return "\n".join(lines)
+
+
+def described(found: ArrayError) -> str:
+    """Return one line about an ArrayError: array, place, both values."""
+    place = found.place or f"at {','.join(map(str, found.where))}"
+    return f"{found.name} ({place}): {found.given:.9g} given, {found.expected:.9g} expected"
+
+
+def worst_verdict(results: Iterable[Result]) -> str:
+    """Return the most severe verdict of several results; ``"right"`` if there are none."""
+    return max((result.verdict for result in results), key=_SEVERITY.index, default=RIGHT)

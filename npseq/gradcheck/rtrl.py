@@ -29,7 +29,7 @@ def gradient_forward_in_time(cell, weights, x, state, d_hs, d_state):
     Returns:
         d_weights (a ``Weights``), d_state of the initial state (tuple of (H, B)).
     """
-    W_x, W_h, b_x, b_h, _ = weights
+    W_x, W_h, b_x, b_h, *_ = weights
     GH, I = W_x.shape
     H, letters, N = W_h.shape[1], len(cell.state), W_h.shape[1] * len(cell.state)
     parts = np.cumsum([0, GH * I, GH * H, GH, GH, N])  # θ: W_x, W_h, b_x, b_h and the initial state

@@ -1,0 +1,187 @@
+"""Can the complex step check this function? It needs a forward pass that is analytic.
+
+abs, max, var, a conjugate, the real part, or an array of a real dtype drop or change the imaginary part. The complex
+step is then wrong, not the gradient. Central differences need no complex numbers, so wherever the complex step
+disagrees with the gradient it is compared with them first.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from .numerical import CENTRAL_STEP, central_difference, numerical_gradient
+from .result import largest
+from .tracing import is_package_code
+
+AGREE = 1e-6  # relative: complex step and central differences that are nearer than this agree
+NOISE = 100 * np.finfo(float).eps / CENTRAL_STEP  # of a central difference, for each unit of |f|
+SMALLER = 1 / 64  # of the step, for a second try: across a kink the first one is no derivative
+
+ComplexWarning = getattr(np, "exceptions", np).ComplexWarning
+
+ANY = "abs, max, conj, var, the real part or an array of a real dtype changes or drops the imaginary part"
+_SUSPECT = re.compile(
+    r"\b(abs|absolute|fabs|hypot|norm|conj|conjugate|max|min|amax|amin|maximum|minimum|var|std|sign|clip|float|real)\s*\("
+    r"|\.(real)\b(?!\s*(?:[<>=!]|\.dtype))"
+)
+
+Make = Callable[[type], tuple[Callable[[], Any], dict[str, np.ndarray]]]
+
+
+class Differentiated:
+    """The complex step of a loss, and what central differences say about it.
+
+    Args:
+        make: ``make(dtype) -> f, arrays``: a loss that reads ``arrays`` (name -> array of that dtype).
+
+    Attributes:
+        expected: name -> gradient by the complex step; NaN if f cannot run in complex numbers.
+        error: the exception with which f failed in complex numbers, or None.
+    """
+
+    def __init__(self, make: Make) -> None:
+        self.make = make
+        f, arrays = make(np.complex128)
+        self.error: Exception | None = None
+        with warnings.catch_warnings(record=True) as self._caught:
+            warnings.simplefilter("always", ComplexWarning)
+            try:
+                self.expected = numerical_gradient(f, arrays)
+            except Exception as error:  # whatever f raises only in complex numbers is not the gradient's fault
+                self.error = error
+                self.expected = {name: np.full(array.shape, np.nan) for name, array in arrays.items()}
+        for caught in self._caught:
+            if not issubclass(caught.category, ComplexWarning):
+                warnings.warn_explicit(caught.message, caught.category, caught.filename, caught.lineno)
+        self.f, self.real = make(np.float64)
+
+    def agrees_along_a_direction(self, name: str) -> bool:
+        """True if, along one random direction, the complex step of an array agrees with a central difference.
+
+        This costs two evaluations, and finds a forward that is not analytic even if the gradient agrees with it.
+        """
+        array, gradient = self.real[name], self.expected[name]
+        v = np.random.default_rng(array.size).uniform(-1, 1, array.shape)
+        before = array.copy()
+        array[...] = before + CENTRAL_STEP * v
+        above = np.real(self.f())
+        array[...] = before - CENTRAL_STEP * v
+        below = np.real(self.f())
+        array[...] = before
+        difference = (above - below) / (2 * CENTRAL_STEP) - (gradient * v).sum()
+        return bool(np.abs(difference) <= 10 * AGREE * np.abs(gradient * v).sum() + NOISE * max(abs(above), abs(below)))
+
+    def central(self, names: list[str]) -> dict[str, np.ndarray]:
+        """Return the gradients of some arrays by central differences; raises what f raises for real numbers."""
+        return numerical_gradient(self.f, {name: self.real[name] for name in names}, "central")
+
+    def disagreement(self, name: str, central: np.ndarray) -> str | None:
+        """Return what the two methods give where they differ most; None if they agree."""
+        expected = self.expected[name]
+        if self.error is not None:
+            return f"complex step failed, central difference {_largest_element(central):.9g}"
+        scale, size = max(largest(expected), largest(central)), abs(self.f())
+        difference = np.where(np.isfinite(expected), np.abs(expected - central), np.inf)
+        for index in map(tuple, np.argwhere(difference > AGREE * scale + NOISE * size)):
+            again = central_difference(self.f, self.real[name], index, SMALLER)
+            if not abs(again - expected[index]) > AGREE * scale + NOISE / SMALLER * size:
+                difference[index] = 0
+        if not (difference > AGREE * scale + NOISE * size).any():
+            return None
+        where = np.unravel_index(difference.argmax(), difference.shape)
+        at = f" at {','.join(map(str, where))}" if where else ""
+        return f"complex step {expected[where]:.9g}, central difference {central[where]:.9g}{at}"
+
+    def reasons(self) -> list[str]:
+        """Return what makes f not analytic, one line for each place found in the code that it runs."""
+        lines = []
+        if self.error is not None:
+            lines.append(f"in complex numbers forward raises {type(self.error).__name__}: {self.error}")
+        if self.f() != self.f():
+            lines.append("forward returns another value when it is called again")
+        for caught in self._caught:
+            if issubclass(caught.category, ComplexWarning):
+                lines.append(
+                    f"{_place(caught.filename, caught.lineno)} drops the imaginary part: the array that it writes to "
+                    "is real"
+                )
+        found = _suspects(self.f)
+        lines += [f"{_place(file, line)} uses {name}" for file, line, name in found]
+        return list(dict.fromkeys(lines)) or [ANY]
+
+
+def _largest_element(array: np.ndarray) -> float:
+    return array.flat[np.abs(array).argmax()] if array.size else 0.0
+
+
+def _place(file: str, line: int) -> str:
+    text = linecache.getline(file, line).strip()
+    return f"{os.path.basename(file)}:{line}" + (f" ({text})" if text else "")
+
+
+def _suspects(f: Callable[[], Any]) -> list[tuple[str, int, str]]:
+    """Return (file, line, name) for every call in the code that f runs that may not be analytic."""
+    found = []
+    for code in _codes_run_by(f):
+        for line in sorted({line for _, _, line in code.co_lines() if line}):
+            text = linecache.getline(code.co_filename, line).partition("#")[0]
+            for match in _SUSPECT.finditer(text):
+                found.append((code.co_filename, line, match[1] or "the real part"))
+    return found
+
+
+def _codes_run_by(f: Callable[[], Any]) -> list[CodeType]:
+    """Return the functions that f runs, other than those of Python, of packages, and of npseq above its cells."""
+    codes: dict[CodeType, None] = {}
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    own = tuple(os.path.join(root, room) + os.sep for room in ("nn", "fused", "gradcheck"))
+
+    def watch(frame: Any, event: str, argument: Any) -> None:
+        codes[frame.f_code] = None
+
+    before = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        f()
+    finally:
+        sys.settrace(before)
+    files = {code: code.co_filename for code in codes}
+    return [code for code, file in files.items() if not is_package_code(file) and not file.startswith(own)]
+
+
+def check_method(
+    errors: Mapping[str, float], threshold: float, differentiated: Differentiated
+) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Compare the complex step with central differences where the gradient, or one direction, disagrees with it.
+
+    Args:
+        errors: name -> relative error of the gradient against the complex step.
+        threshold: the largest error that passes.
+        differentiated: the complex step of the loss.
+
+    Returns:
+        name -> disagreement, empty if forward is analytic; and name -> central differences of the arrays compared, of
+        every array if forward is not analytic.
+    """
+    suspects = [
+        name
+        for name, error in errors.items()
+        if not error <= threshold
+        or differentiated.error is not None
+        or not differentiated.agrees_along_a_direction(name)
+    ]
+    central = differentiated.central(suspects)
+    found = {name: differentiated.disagreement(name, central[name]) for name in suspects}
+    not_analytic = {name: text for name, text in found.items() if text is not None}
+    if not_analytic:
+        central.update(differentiated.central([name for name in errors if name not in central]))
+    return not_analytic, central

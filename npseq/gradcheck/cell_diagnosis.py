@@ -1,0 +1,234 @@
+"""What is wrong in one step of a cell: the first wrong variable of its backward, or a forward that is another cell's.
+
+For each local variable v of forward, the gradient of the loss with respect to v is computed by a complex step on v, in
+the running forward. Backward's local variables are recorded as they are assigned; the one called dv must be that
+gradient. The first that is not is the error: everything before it is right.
+"""
+
+from __future__ import annotations
+
+import linecache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import places, reference, tracing
+from .numerical import CENTRAL_STEP, STEP
+from .result import largest, relative_error
+
+TOLERANCE = {"complex": 1e-12, "central": 1e-5}
+RIGHT_FOR_ANOTHER_FORWARD = "the gradient is right for what forward computes; "
+NAMES = {"RNNCell": "RNN", "ReLURNNCell": "ReLU RNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
+
+
+class Step(NamedTuple):
+    """Random arguments of one step of a cell, and the weights S of the loss Σ S ⊙ new state."""
+
+    a_x: np.ndarray
+    a_h: np.ndarray
+    state: tuple
+    own: tuple  # empty, or the dict of the cell's own parameters
+    S: tuple
+
+    def forward(self, cell: Any, dtype: type = np.float64) -> tuple:
+        """Return the new state and the cache."""
+        own = tuple({name: part.astype(dtype) for name, part in mapping.items()} for mapping in self.own)
+        state = tuple(part.astype(dtype) for part in self.state)
+        return cell.forward(self.a_x.astype(dtype), self.a_h.astype(dtype), state, *own)
+
+    def backward(self, cell: Any, cache: Any) -> tuple:
+        """Return what the cell's backward returns for d_state = S."""
+        return cell.backward(tuple(part.copy() for part in self.S), cache, *self.own)
+
+    def loss(self, new_state: tuple) -> Any:
+        return sum((s * part).sum() for s, part in zip(self.S, new_state))
+
+
+def draw(cell: Any, hidden_size: int, batch: int, rng: np.random.Generator, own: dict | None = None) -> Step:
+    """Return a random ``Step`` of a cell."""
+    shape, rows = (hidden_size, batch), (len(cell.gates) * hidden_size, batch)
+    return Step(
+        rng.standard_normal(rows),
+        rng.standard_normal(rows),
+        tuple(rng.standard_normal(shape) for _ in cell.state),
+        () if own is None else (own,),
+        tuple(rng.standard_normal(shape) for _ in cell.state),
+    )
+
+
+class CellReport(NamedTuple):
+    """What was found about one step.
+
+    Attributes:
+        right: True if what backward returns is the derivative of forward.
+        lines: what is wrong, the first wrong variable first.
+        forward: the line that says how forward differs from the published cell's; None if it does not, or if the cell
+            is not one of npseq's.
+    """
+
+    right: bool
+    lines: list[str]
+    forward: str | None
+
+
+def diagnose(cell: Any, step: Step, method: str = "complex") -> CellReport:
+    """Return what is wrong in one step of a cell."""
+    tolerance = TOLERANCE[method]
+    _, cache = step.forward(cell)
+    true = step.backward(reference.TrueDerivative(cell, method), step.forward(reference.TrueDerivative(cell))[1])
+    forward = forward_difference(cell, step)
+    given, assigned = tracing.record(lambda: step.backward(cell, cache), [tracing.code_of(cell.backward)])
+    wrong = _wrong_outputs(cell, step, given, true, tolerance)
+    if not wrong:
+        return CellReport(True, [], forward)
+    if forward is not None:
+        fits = _backward_fits_the_reference(cell, step)
+        return CellReport(False, [forward + ("; backward is right for the published forward" if fits else "")], forward)
+    locals_of_forward, known = _true_gradients(cell, step, true, method)
+    found = _first_wrong_variable(cell, step, assigned, known, tolerance)
+    lines = [found] if found else [f"{_name(cell)}.backward returns a wrong {line}" for line in wrong]
+    return CellReport(False, _changed_in_the_cache(cell, assigned, locals_of_forward) + lines, forward)
+
+
+def _name(cell: Any) -> str:
+    return getattr(cell, "__name__", type(cell).__name__)
+
+
+def _wrong_outputs(cell: Any, step: Step, given: tuple, true: tuple, tolerance: float) -> list[str]:
+    """Return a line for each array that backward returns and that is wrong, with the gates it is wrong in."""
+    pairs = [("da_x", given[0], true[0]), ("da_h", given[1], true[1])]
+    pairs += [(f"d{letter}_prev", d, e) for letter, d, e in zip(cell.state, given[2], true[2])]
+    if step.own:
+        pairs += [(f"d{name}", given[3][name], true[3][name]) for name in true[3]]
+    lines, units = [], len(step.state[0])
+    for name, d, e in pairs:
+        if relative_error(d, e) > tolerance:
+            lines.append(f"{name}, {_where(d, e, cell.gates, units)}")
+    return lines
+
+
+def _where(given: np.ndarray, expected: np.ndarray, gates: str, units: int) -> str:
+    """Return the wrong gates of an array (if it has gate blocks), its worst element and both values."""
+    where, a, b = places.worst_element(given, expected)
+    place = places.of_column(where, given.shape, gates, units)
+    if len(gates) > 1 and given.shape[0] == len(gates) * units:
+        blocks = zip(gates, np.split(given, len(gates)), np.split(expected, len(gates)))
+        wrong = [gate for gate, d, e in blocks if largest(d - e) > 1e-9 * largest(expected)]
+        others = [gate for gate in wrong if f"gate {gate}," not in place]
+        place += f" (also wrong: gates {', '.join(others)})" if others else ""
+    return f"{place}: {a:.9g} given, {b:.9g} expected"
+
+
+def _backward_fits_the_reference(cell: Any, step: Step) -> bool:
+    """True if backward, given the cache of the published forward, is the derivative of that forward."""
+    known = reference.reference_of(cell)
+    _, cache = step.forward(known)
+    true = step.backward(known, cache)
+    try:
+        given = step.backward(cell, cache)
+    except Exception:  # the edited cell keeps something else in its cache
+        return False
+    return not _wrong_outputs(cell, step, given, true, TOLERANCE["complex"])
+
+
+def forward_difference(cell: Any, step: Step) -> str | None:
+    """Return how forward differs from that of the published cell of the same name; None if it does not."""
+    known = reference.reference_of(cell)
+    if known is None:
+        return None
+    code = tracing.code_of(cell.forward)
+    (new, _), assigned = tracing.record(lambda: step.forward(cell), [code])
+    (true, _), published = tracing.record(lambda: step.forward(known), [tracing.code_of(known.forward)])
+    if all(relative_error(a, b) < TOLERANCE["complex"] for a, b in zip(new, true)):
+        return None
+    text = f"forward is not the {NAMES[known.__name__]}'s"
+    values = {item.name: item.value for item in published}
+    for item in assigned:
+        if item.name in values and np.shape(item.value) == np.shape(values[item.name]):
+            if relative_error(item.value, values[item.name]) > TOLERANCE["complex"]:
+                return f"{text}: {item.name} differs, {places.line_of(item.code, item.line)}"
+    letters = [letter for letter, a, b in zip(cell.state, new, true) if relative_error(a, b) > TOLERANCE["complex"]]
+    return f"{text}: the new {', '.join(letters)} differs"
+
+
+def _true_gradients(cell: Any, step: Step, true: tuple, method: str) -> tuple[dict, dict]:
+    """Return the last value of each local variable of forward, and name -> the true gradients with respect to it.
+
+    A variable that is assigned several times has several gradients. The arguments are in it too.
+    """
+    code = tracing.code_of(cell.forward)
+    known: dict[str, list] = {"a_x": [true[0]], "a_h": [true[1]]}
+    known.update({f"{letter}_prev": [d] for letter, d in zip(cell.state, true[2])})
+    if step.own:
+        known.update({name: [d] for name, d in true[3].items()})
+    for k, gate in enumerate(cell.gates):  # a = a_x + a_h, of a cell that only adds the two
+        block, other = (np.split(d, len(cell.gates))[k] for d in true[:2])
+        if relative_error(block, other) < TOLERANCE[method]:
+            known[f"a_{gate}"] = [block]
+    if relative_error(true[0], true[1]) < TOLERANCE[method]:
+        known["a"] = [true[0]]
+    if code is None:
+        return {}, known
+    _, assigned = tracing.record(lambda: step.forward(cell), [code])
+    found: dict[str, list] = {}
+    for item in assigned:
+        if isinstance(item.value, np.ndarray) and item.value.dtype.kind == "f":
+            found.setdefault(item.name, []).append(_gradient_of_local(cell, step, item, method))
+    return {item.name: item.value for item in assigned}, {**known, **found}
+
+
+def _gradient_of_local(cell: Any, step: Step, item: tracing.Assignment, method: str) -> np.ndarray:
+    """Return the gradient of the loss with respect to one assignment of forward."""
+    d = np.empty(item.value.shape)
+    dtype = np.complex128 if method == "complex" else np.float64
+
+    def loss(index: tuple, shift: complex) -> Any:
+        def change(value: np.ndarray) -> np.ndarray:
+            moved = value.astype(dtype)
+            moved[index] += shift
+            return moved
+
+        call = lambda: step.forward(cell, dtype)[0]  # noqa: E731
+        return step.loss(tracing.changed(call, item.code, item.name, item.count, change))
+
+    for index in np.ndindex(d.shape):
+        if method == "complex":
+            d[index] = np.imag(loss(index, 1j * STEP)) / STEP
+        else:
+            d[index] = (loss(index, CENTRAL_STEP) - loss(index, -CENTRAL_STEP)) / (2 * CENTRAL_STEP)
+    return d
+
+
+def _first_wrong_variable(cell: Any, step: Step, assigned: list, known: dict, tolerance: float) -> str | None:
+    """Return a line about the first variable d + v of backward whose last value is not the gradient of v."""
+    last = {item.name: item for item in assigned}
+    for item in assigned:
+        if item is not last[item.name] or not item.name.startswith("d"):
+            continue
+        expected = [e for e in known.get(item.name[1:], []) if np.shape(e) == np.shape(item.value)]
+        if not expected or any(relative_error(item.value, e) <= tolerance for e in expected):
+            continue
+        lines = [other.line for other in assigned if other.name == item.name]
+        several = f" (assigned in lines {', '.join(map(str, lines))})" if len(set(lines)) > 1 else ""
+        gate = f" (gate {item.name[-1]})" if item.name[1:] in (*cell.gates, *(f"a_{g}" for g in cell.gates)) else ""
+        return (
+            f"{_name(cell)}.backward: {item.name}{gate} is wrong{several}, {places.line_of(item.code, item.line)}; "
+            f"{_where(item.value, expected[-1], cell.gates, len(step.state[0]))}"
+        )
+    return None
+
+
+def _changed_in_the_cache(cell: Any, assigned: list, locals_of_forward: dict) -> list[str]:
+    """Return a line for the first variable that backward takes from the cache and that has another value in forward."""
+    for item in assigned:
+        before = locals_of_forward.get(item.name)
+        if item.name.startswith("d") or not isinstance(before, np.ndarray) or not isinstance(item.value, np.ndarray):
+            continue
+        if "cache" not in linecache.getline(item.code.co_filename, item.line):
+            continue
+        if item.value.shape != before.shape or relative_error(item.value, before) > 1e-12:
+            return [
+                f"{_name(cell)}.backward: {item.name} is not forward's {item.name}: the cache holds something else, "
+                f"{places.line_of(item.code, item.line)}"
+            ]
+    return []

@@ -1,0 +1,136 @@
+"""A layer with random data for everything, its loss, and the gradients that its backward returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import cell_diagnosis
+from .judge import unread_by_forward
+from .planting import Case, reference_layer
+from .reference import reference_of
+from .result import Result, relative_error
+
+
+class LayerCase:
+    """A float64 copy of a layer, random x and initial state, and the weights R and S of the loss Σ R ⊙ y + Σ S ⊙ state.
+
+    Args: as for ``check_layer``; ``rng`` is a generator.
+    """
+
+    def __init__(
+        self, layer: Any, T: int, B: int, lengths: Any, with_state: bool, training: bool, rng: np.random.Generator
+    ) -> None:
+        self.layer = layer = layer.astype(np.float64)
+        self.case = Case(layer, T, B, lengths, with_state, training)
+        self.letters = layer.cell.state
+        learned = tuple(f"{letter}_0" for letter in self.letters)
+        own = tuple(f"{name}_l" for name in getattr(layer.cell, "own", None) or ())
+        for name, array in layer.params.items():
+            if name.startswith("bias") or name in learned:
+                array[...] = rng.uniform(-1, 1, array.shape)
+            elif own and name.startswith(own):  # near its value, which may have to be positive
+                array += rng.uniform(-0.5, 0.5, array.shape)
+        self.x = rng.standard_normal((T, B, layer.input_size))
+        runs = layer.num_layers * layer.num_directions
+        self.S = [rng.standard_normal((runs, B, size)) for size in layer.state_sizes()]
+        self.state = [rng.standard_normal(s.shape) for s in self.S] if with_state else []
+        self.R = rng.standard_normal((T, B, layer.num_directions * layer.output_size))
+        self.mask_seed = int(rng.integers(2**31))
+
+    def _as_given(self, array: np.ndarray) -> np.ndarray:
+        return array.swapaxes(0, 1) if self.layer.batch_first else array
+
+    @staticmethod
+    def _joined(parts: list) -> Any:
+        return None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
+
+    def forward(self, layer: Any, x: np.ndarray, state: list) -> tuple:
+        """Return y, the final state and the tape of a layer, with the case's dropout masks."""
+        masks = np.random.default_rng(self.mask_seed)
+        return layer.forward(
+            self._as_given(x), self._joined(state), self.case.lengths, training=self.case.training, rng=masks
+        )
+
+    def forward_once(self) -> tuple:
+        """Return y and the tape of the layer itself."""
+        y, _, tape = self.forward(self.layer, self.x, self.state)
+        return y, tape
+
+    def inference(self) -> np.ndarray:
+        """Return y of ``layer(x)``."""
+        return self.layer(self._as_given(self.x), self._joined(self.state), self.case.lengths)[0]
+
+    def as_given_to_backward(self) -> tuple:
+        """Return dy and d_state in the layer's own form."""
+        return self._as_given(self.R), self._joined(self.S)
+
+    def read_only(self) -> list[np.ndarray]:
+        """Return the arrays that backward must not change."""
+        return [self.layer.theta, self.x, self.R, *self.S, *self.state]
+
+    def gradients(self, layer: Any, tape: Any) -> dict[str, np.ndarray]:
+        """Return name -> gradient of the parameters, x (time first) and the initial state, of one call of backward."""
+        dx, d_state, grads = layer.backward(tape, *self.as_given_to_backward())
+        found = {name: grads[name] for name in layer.params}
+        found["x"] = self._as_given(dx)
+        if self.case.with_state:
+            found.update(zip(self.letters, d_state if len(self.letters) > 1 else (d_state,)))
+        return {name: np.array(d) for name, d in found.items()}
+
+    def gradients_of(self, layer: Any) -> list[dict[str, np.ndarray]]:
+        """Return the gradients of another layer of the same sizes, from two calls of backward."""
+        _, _, tape = self.forward(layer, self.x, self.state)
+        return [self.gradients(layer, tape), self.gradients(layer, tape)]
+
+    def make(self, dtype: type) -> tuple:
+        """Return the loss, and the arrays of ``dtype`` that it reads."""
+        changed = self.layer.astype(dtype)
+        arrays = dict(changed.params, x=self.x.astype(dtype))
+        if self.case.with_state:
+            arrays.update(zip(self.letters, [s.astype(dtype) for s in self.state]))
+
+        def loss() -> Any:
+            state = [arrays[letter] for letter in self.letters] if self.case.with_state else []
+            y, end, _ = self.forward(changed, arrays["x"], state)
+            end = end if len(self.letters) > 1 else (end,)
+            return (self._as_given(self.R) * y).sum() + sum((s * e).sum() for s, e in zip(self.S, end))  # (54)
+
+        return loss, arrays
+
+    def padding(self) -> np.ndarray | None:
+        """Return (T, B), True at padded steps; None without lengths."""
+        lengths = self.case.lengths
+        return None if lengths is None else np.arange(self.case.T)[:, None] >= np.asarray(lengths)
+
+    def step(self) -> cell_diagnosis.Step:
+        """Return one random step of the layer's cell, with the parameters of the first layer."""
+        layer = self.layer
+        own = layer.weights().own
+        return cell_diagnosis.draw(layer.cell, layer.hidden_size, self.case.B, np.random.default_rng(0), own)
+
+    def unread(self) -> tuple[list[str], list[str]]:
+        """Return faults and notes about what the cell's forward does not read."""
+        cell, step = self.layer.cell, self.step()
+        before = [letter + "_prev" for letter in cell.state]
+        arrays = {"a_x": step.a_x, "a_h": step.a_h, **dict(zip(before, step.state))}
+        own = dict(step.own[0]) if step.own else {}
+
+        def forward(point: dict) -> tuple:
+            extra = ({name: point[name] for name in own},) if own else ()
+            return cell.forward(point["a_x"], point["a_h"], tuple(point[name] for name in before), *extra)[0]
+
+        return unread_by_forward(cell, forward, {**arrays, **own}, np.random.default_rng(0))
+
+    def other_forward(self, y: np.ndarray, result: Result) -> list[str]:
+        """Return a note if the layer of an npseq cell no longer computes the published equations."""
+        if reference_of(self.layer.cell) is None:
+            return []
+        expected, _, _ = self.forward(reference_layer(self.layer), self.x, self.state)
+        if relative_error(y, expected) <= 1e-10:
+            return []
+        name = cell_diagnosis.NAMES[reference_of(self.layer.cell).__name__]
+        found = cell_diagnosis.forward_difference(self.layer.cell, self.step())
+        found = found or f"forward is not the {name}'s: the cell is, the recurrence around it is not"
+        return [cell_diagnosis.RIGHT_FOR_ANOTHER_FORWARD + found if result.ok else found]

@@ -1,0 +1,110 @@
+"""Where an element of an array is, in the code's words: gate letter, unit, step and sequence instead of indices.
+
+Units, steps, sequences and columns are counted from 0, as everywhere in the code.
+"""
+
+from __future__ import annotations
+
+import linecache
+import re
+from collections.abc import Sequence
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from .result import ArrayError
+from .tracing import source_file
+
+TENSORS = {"weight_ih": "W_x", "weight_hh": "W_h", "bias_ih": "b_x", "bias_hh": "b_h", "weight_hr": "W_p"}
+_SUFFIX = re.compile(r"_l(\d+)(_reverse)?$")
+
+
+def _row(index: int, gates: Sequence[str], rows: int) -> str:
+    """Return the gate and the unit of one row of (G·H, …)."""
+    gate, unit = divmod(index, rows // len(gates))
+    return f"gate {gates[gate]}, unit {unit}"
+
+
+def of_parameter(name: str, where: tuple, shape: tuple, gates: str) -> str:
+    """Return the place of an element of a layer's parameter, such as ``"W_h, gate f, unit 2, column 0"``."""
+    base = _SUFFIX.sub("", name)
+    tensor = TENSORS.get(base, base)
+    if base in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+        words = [tensor, _row(where[0], gates, shape[0])]
+        return ", ".join(words + [f"column {column}" for column in where[1:]])
+    if len(where) == 1:
+        return f"{tensor}, unit {where[0]}"
+    return f"{tensor}, row {where[0]}, column {where[1]}" if len(where) == 2 else tensor
+
+
+def of_state(where: tuple, directions: int) -> str:
+    """Return the place of an element of a state (L·D, B, H), or of a learned initial state (L·D, H)."""
+    layer, reverse = divmod(where[0], directions)
+    words = [f"layer {layer}{', reverse' if reverse else ''}"]
+    words += [f"sequence {where[1]}"] if len(where) == 3 else []
+    return ", ".join([*words, f"unit {where[-1]}"])
+
+
+def of_step(where: tuple) -> str:
+    """Return the place of an element of x or y (T, B, features)."""
+    return f"step {where[0]}, sequence {where[1]}, feature {where[2]}"
+
+
+def of_column(where: tuple, shape: tuple, gates: str, units: int) -> str:
+    """Return the place of an element of an array with one column per sequence: (G·H, B), or (H, B)."""
+    if not where:
+        return ""
+    row = _row(where[0], gates, shape[0]) if shape[0] == len(gates) * units and len(gates) > 1 else f"unit {where[0]}"
+    return row + (f", sequence {where[1]}" if len(where) > 1 else "")
+
+
+def name_places(found: dict[str, ArrayError], layer: Any, shapes: dict[str, tuple]) -> None:
+    """Set ``place`` of the errors of a layer's parameters, x and states."""
+    cell = layer.cell
+    for name, error in found.items():
+        if not error.where:
+            continue
+        if name in cell.state or name[:-2] in cell.state and name.endswith("_0"):
+            error.place = of_state(error.where, layer.num_directions)
+        elif name == "x":
+            error.place = of_step(error.where)
+        else:
+            error.place = of_parameter(name, error.where, shapes[name], cell.gates)
+
+
+# ---- lines of code ----
+
+
+def line_of(code: CodeType, line: int) -> str:
+    """Return a line's file, number, equation number and text, such as ``cells.py:128, equation (18): df = dc * c'``."""
+    text = linecache.getline(code.co_filename, line).strip()
+    number = equation(code, line)
+    place = f"{source_file(code)}:{line}" + (f", equation ({number})" if number else "")
+    return place + (f": {text.partition('  #')[0]}" if text else "")
+
+
+def equation(code: CodeType, line: int) -> int | None:
+    """Return the equation number in the comment on a line, or in a comment directly above it."""
+    text = linecache.getline(code.co_filename, line)
+    above = linecache.getline(code.co_filename, line - 1).strip()
+    for comment in (text.partition("#")[2], above if above.startswith("#") else ""):
+        found = re.search(r"(?<![\w)])\((\d+)\)", comment)
+        if found:
+            return int(found[1])
+    return None
+
+
+def line_with(code: CodeType, text: str) -> int | None:
+    """Return the number of the first line of a function that contains ``text``."""
+    for line in sorted({line for _, _, line in code.co_lines() if line}):
+        if text in linecache.getline(code.co_filename, line):
+            return line
+    return None
+
+
+def worst_element(given: np.ndarray, expected: np.ndarray) -> tuple[tuple, float, float]:
+    """Return the index at which two arrays of one shape differ most, and both values there."""
+    difference = np.abs(given - expected)
+    where = np.unravel_index(np.where(np.isfinite(difference), difference, np.inf).argmax(), difference.shape)
+    return tuple(map(int, where)), float(np.real(given[where])), float(np.real(expected[where]))

@@ -1,0 +1,133 @@
+"""How a bug is planted in a copy of a layer: in its cell's derivative, in the tape, or in the gradient."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..bptt import Weights
+from ..nn.layers import GRU, LSTM, RNN
+from ..nn.recurrent import Recurrent
+from . import reference
+from .reference import reference_of
+
+
+class Case(NamedTuple):
+    """A layer and what it will be run on."""
+
+    layer: Any
+    T: int
+    B: int
+    lengths: Any = None
+    with_state: bool = True
+    training: bool = False
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest sequence."""
+        return self.T if self.lengths is None else int(np.max(self.lengths))
+
+    @property
+    def gates(self) -> str:
+        return self.layer.cell.gates
+
+
+class Bug(NamedTuple):
+    """A bug: its name, one line that says what it does, and two functions.
+
+    ``plant(layer)`` changes a copy of a layer. ``acts(case)`` is True if the bug changes a gradient (or, for the
+    initialisation, a parameter) in that case.
+    """
+
+    name: str
+    what: str
+    plant: Callable[[Any], None]
+    acts: Callable[[Case], bool]
+
+
+def reference_layer(layer: Any) -> Any:
+    """Return a layer with the parameters of ``layer`` and the reference's recurrence.
+
+    Its cell is the reference of an npseq cell, otherwise the layer's own; methods that the layer's class overrides are
+    those of npseq.
+    """
+    known = reference_of(layer.cell)
+    kinds = {"RNNCell": RNN, "ReLURNNCell": RNN, "LSTMCell": LSTM, "GRUCell": GRU}
+    layer = layer.astype(layer.dtype)
+    kind = kinds[known.__name__] if known else type("Reference", (Recurrent,), {})
+    layer.__class__, layer.through_time, layer.cell = kind, reference, known or layer.cell
+    return layer
+
+
+# ---- three places for a bug: the cell's derivative, the tape before backward, the gradient after it ----
+
+
+def in_cell(backward: Callable) -> Callable[[Any], None]:
+    """Return a function that plants ``backward(cell, d_state, cache)`` in place of the cell's own backward."""
+
+    def plant(layer: Any) -> None:
+        cell = reference_of(layer.cell) or layer.cell
+
+        def planted(d_state, cache, *own):
+            d_own = []
+
+            def right(d_state, cache):
+                da_x, da_h, d_before, *d_own[:] = cell.backward(d_state, cache, *own)
+                return da_x, da_h, d_before
+
+            unbroken = types.SimpleNamespace(gates=cell.gates, state=cell.state, backward=right)
+            return *backward(unbroken, d_state, cache), *d_own
+
+        kind = cell if isinstance(cell, type) else type(cell)
+        layer.cell = type(kind.__name__, (kind,), {"backward": staticmethod(planted)})
+        layer.through_time = reference
+
+    return plant
+
+
+def in_tape(change: Callable) -> Callable[[Any], None]:
+    """Return a function that plants ``change(weights, tape) -> weights, tape``: what backward is then called with."""
+
+    def plant(layer: Any) -> None:
+        def backward(cell, weights, tape, *args, **options):
+            return reference.backward_through_time(cell, *change(weights, tape), *args, **options)
+
+        layer.cell = reference_of(layer.cell) or layer.cell
+        layer.through_time = types.SimpleNamespace(
+            forward_through_time=reference.forward_through_time, backward_through_time=backward
+        )
+
+    return plant
+
+
+def in_gradient(change: Callable) -> Callable[[Any], None]:
+    """Return a function that plants ``change(weights, tape, d_weights, d_x) -> d_weights, d_x`` after the layer's own
+    backward, optimized or not."""
+
+    def plant(layer: Any) -> None:
+        own = layer.through_time
+
+        def backward(cell, weights, tape, *args, **options):
+            d_weights, d_x, d_state = own.backward_through_time(cell, weights, tape, *args, **options)
+            return *change(weights, tape, d_weights, d_x), d_state
+
+        layer.through_time = types.SimpleNamespace(
+            forward_through_time=own.forward_through_time, backward_through_time=backward
+        )
+
+    return plant
+
+
+def changed(change: Callable, weights: Weights, d_weights: Weights) -> Weights:
+    """Return ``change(W, dW)`` for every weight matrix, bias and parameter of the cell."""
+    changed = [None if dW is None else change(W, dW) for W, dW in zip(weights[:5], d_weights)]
+    own = weights.own and {name: change(W, d_weights.own[name]) for name, W in weights.own.items()}
+    return Weights(*changed, own)
+
+
+def each(change: Callable) -> Callable:
+    """Return a gradient bug that treats every weight gradient alike: ``change(W, dW) -> dW``."""
+    return lambda weights, tape, d_weights, d_x: (changed(change, weights, d_weights), d_x)

@@ -1,0 +1,142 @@
+"""The local variables of a running function: recorded as they are assigned, or one of them changed.
+
+Only the functions that are named are traced (``sys.settrace``), opcode by opcode, so that every assignment is seen at
+the moment at which it happens, whatever the line looks like.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import os
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable
+from types import CodeType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Assignment(NamedTuple):
+    """One assignment to a local variable.
+
+    Attributes:
+        code: of the function.
+        name: of the variable.
+        count: how many assignments to this name the same call of the function made before.
+        line: number of the line in the file.
+        value: the value, copied.
+        step: the value of the local variable ``t`` at that moment, or None.
+    """
+
+    code: CodeType
+    name: str
+    count: int
+    line: int
+    value: Any
+    step: int | None
+
+
+def code_of(function: Any) -> CodeType | None:
+    """Return the code object of a function, method, static or class method; None if it is not written in Python."""
+    function = getattr(function, "__func__", function)
+    return getattr(getattr(function, "__wrapped__", function), "__code__", None)
+
+
+def record(call: Callable[[], Any], codes: Iterable[CodeType | None]) -> tuple[Any, list[Assignment]]:
+    """Return what ``call()`` returns, and every assignment that it makes in functions with one of ``codes``."""
+    found: list[Assignment] = []
+
+    def on_store(frame: Any, names: dict, name: str, count: int, line: int) -> None:
+        found.append(Assignment(frame.f_code, name, count, line, _copied(names[name]), names.get("t")))
+
+    return _traced(call, codes, on_store), found
+
+
+def changed(
+    call: Callable[[], Any], code: CodeType, name: str, count: int, change: Callable[[np.ndarray], np.ndarray]
+) -> Any:
+    """Return what ``call()`` returns when one assignment in ``code`` stores ``change(value)`` instead of ``value``."""
+
+    def on_store(frame: Any, names: dict, stored: str, stored_count: int, line: int) -> None:
+        if (stored, stored_count) == (name, count):
+            names[name] = change(names[name])  # written back into the frame when the trace function returns
+
+    return _traced(call, [code], on_store)
+
+
+def _traced(call: Callable[[], Any], codes: Iterable[CodeType | None], on_store: Callable) -> Any:
+    wanted = {code for code in codes if code is not None}
+
+    def trace_call(frame: Any, event: str, argument: Any) -> Any:
+        if frame.f_code not in wanted:
+            return None
+        stores = _stores(frame.f_code)
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        counts: dict[str, int] = {}
+        last = None
+
+        def trace(frame: Any, event: str, argument: Any) -> Any:
+            nonlocal last
+            if event in ("opcode", "return"):
+                names = frame.f_locals
+                for name, line in stores.get(last, ()):
+                    if name in names:
+                        counts[name] = counts.get(name, -1) + 1
+                        on_store(frame, names, name, counts[name], line)
+                last = frame.f_lasti
+            return trace
+
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace_call)
+    try:
+        return call()
+    finally:
+        sys.settrace(before)
+
+
+@functools.lru_cache(maxsize=256)
+def _stores(code: CodeType) -> dict[int, tuple[tuple[str, int], ...]]:
+    """Return offset of an instruction -> the (name, line) that it stores."""
+    lines = {offset: line for start, end, line in code.co_lines() for offset in range(start, end, 2) if line}
+    found = {}
+    for instruction in dis.get_instructions(code):
+        kind, names = instruction.opname, instruction.argval
+        if kind.startswith(("STORE_FAST", "STORE_DEREF")):
+            names = (names,) if isinstance(names, str) else names
+            if kind == "STORE_FAST_LOAD_FAST":
+                names = names[:1]
+            found[instruction.offset] = tuple((name, lines.get(instruction.offset, 0)) for name in names)
+    return found
+
+
+def stored_on_line(code: CodeType, line: int) -> list[str]:
+    """Return the names of the local variables that a line of a function assigns, in order."""
+    return [name for stores in _stores(code).values() for name, where in stores if where == line]
+
+
+def _copied(value: Any) -> Any:
+    """A copy of an array, or of the arrays in a tuple or a dict; other values as they are."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, tuple):
+        return tuple(map(_copied, value))
+    if isinstance(value, dict):
+        return {name: _copied(part) for name, part in value.items()}
+    return value
+
+
+def source_file(code: CodeType) -> str:
+    """Return the name of the file of a function, without folders."""
+    return os.path.basename(code.co_filename)
+
+
+def is_package_code(file: str) -> bool:
+    """True if a file belongs to Python or to an installed package other than npseq, or does not exist."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    paths = sysconfig.get_paths()
+    foreign = tuple(paths[key] + os.sep for key in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return not os.path.exists(file) or not file.startswith(root) and file.startswith(foreign)
