@@ -53,4 +53,6 @@ def read_arrays(arrays: Mapping[str, np.ndarray], source: str, time: str | None 
     values = [array[:, None] if array.ndim == 1 else array for array in arrays.values()]
     # one array of float64 is used as it is: a mapped file is not read into memory
     together = values[0].astype(np.float64, copy=False) if len(values) == 1 else np.concatenate(values, 1, dtype=float)
+    together = together.view()
+    together.flags.writeable = False  # the caller's arrays are never changed
     return Content(together, columns, columns, None if times is None else times.astype("M8[us]"))

@@ -32,7 +32,7 @@ MISSING_TIME = np.iinfo(np.int64).min
 
 def format_of(cell: str, order: str) -> str | None:
     """Return the strptime format of a date in this order of day, month and year, or None if it cannot be one."""
-    if set(order) - set("ymd"):
+    if set(order) - set("ymd") or not cell.strip()[:1].isalnum():
         return None
     left, clock, parts = list(order), ["%H", "%M", "%S", "%f"], []
     tokens = TOKENS.findall(cell.strip())
