@@ -20,6 +20,8 @@ QUARTER = re.compile(r"(?P<y>\d{4})[-/ ]?Q(?P<q>[1-4])|Q(?P<r>[1-4])[-/ ]?(?P<z>
 ISO_WEEK = re.compile(r"(\d{4})[- ]?W(\d{1,2})(?:-?([1-7]))?", re.I)
 UNIX = {10: -6, 13: -3, 16: 0, 19: 3}  # digits: the power of ten that makes a microsecond of a tick
 INTERVAL = re.compile(r"\s+(?:-|–|—|to|bis)\s+|(?<=\d)/(?=\d{4}-\d\d-\d\d)")
+NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
+NUMERIC_TIMES = (4, 6, 8, 10, 12, 13, 14, 16, 19)  # digits of years, compact dates and Unix times
 ZONE = re.compile(r"%z|(Z|UTC|GMT)$", re.I)
 TOKENS = re.compile(r"\d+|[^\W\d_]+|[\W_]+")
 MIDNIGHT = re.compile(r"(?<=[T ])24(?=(?::00)*$)")  # the end of the day
@@ -142,23 +144,27 @@ def parse(cells: pd.Series, order: str) -> tuple[np.ndarray, int | None]:
 
 def looks_like_times(name: str, cells: Sequence[str]) -> bool:
     """True if most of these cells, which are not missing, are times; numbers must be in order or have a fitting name."""
-    column = pd.Series(list(cells[:200]), dtype=object).str.strip()
-    digits = bool(column.str.fullmatch(r"\d+(\.\d*)?").all())
-    if not digits:
-        head = [INTERVAL.split(cell)[0] for cell in column[:50]]
+    head = cells[:50]
+    if not NUMBER.fullmatch(head[0]):
+        starts = [INTERVAL.split(cell)[0] for cell in head]
         known = [
             bool(QUARTER.fullmatch(cell) or ISO_WEEK.fullmatch(cell) or any(format_of(cell, order) for order in ORDERS))
-            for cell in head
+            for cell in starts
         ]
         return sum(known) >= len(known) / 2
-    lengths = set(column.str.split(".").str[0].str.len())
-    if len(lengths) > 1 or not (hinted := HINT.search(name)) and lengths & {4, 6, 9} or len(column) < 3 and not hinted:
+    length, hinted = len(head[0].split(".")[0]), HINT.search(name)
+    if length not in (10, 13, 16, 19) and not head[0].isdigit() or length not in NUMERIC_TIMES:
+        return False
+    if (
+        any(not re.fullmatch(r"\d{%d}(\.\d*)?" % length, cell) for cell in head)
+        or not hinted
+        and (length < 8 or len(cells) < 3)
+    ):
         return False
     for order in ("ymd", "dmy", "mdy", "ym", "unix"):
-        times, wrong = parse(column, order)
+        times, wrong = parse(pd.Series(list(cells[:200]), dtype=object), order)
         if wrong is None and EARLIEST <= times.min() and times.max() < LATEST:
-            step = np.diff(times)
-            if hinted or (step > 0).all() and find_grid(times.view("M8[us]").astype("M8[s]"))[0] is not None:
+            if hinted or (np.diff(times) > 0).all() and find_grid(times.view("M8[us]").astype("M8[s]"))[0] is not None:
                 return True
     return False
 

@@ -123,13 +123,15 @@ def _repeated(collector, known):
 def _sheet(book, name, sheet):
     """A sheet of a spreadsheet as text, so that titles, units and marks are treated as in text."""
     if sheet is None:
-        filled = [one for one in book.sheet_names if not book.parse(one, header=None, nrows=2).empty]
+        filled = [
+            one for one in book.sheet_names if not pd.read_excel(book, sheet_name=one, header=None, nrows=2).empty
+        ]
         if len(filled) > 1:
             raise DataError(f"{name} has the sheets {listed(filled)}; say which with --sheet")
         sheet = (filled or book.sheet_names)[0]
     elif sheet not in book.sheet_names:
         raise DataError(f"{name} has no sheet {sheet!r}; it has {listed(book.sheet_names)}")
-    cells = book.parse(sheet, header=None, dtype=object).dropna(axis=1, how="all")
+    cells = pd.read_excel(book, sheet_name=sheet, header=None, dtype=object).dropna(axis=1, how="all")
     return io.BytesIO(cells.to_csv(header=False, index=False).encode())
 
 
