@@ -1,46 +1,58 @@
-"""Tables in NumPy's own files, .npy and .npz."""
+"""Tables of NumPy arrays: .npy and .npz files, dicts, arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
+from .content import Content
 from .errors import DataError
-from .text_table import Text
 
 
-def read_arrays(path, time):
-    """A .npy or .npz file as ``Text``: arrays of rows, or of rows and columns, side by side."""
+def open_arrays(path: str) -> dict[str, np.ndarray]:
+    """Return the arrays of a .npy (mapped, named "") or .npz file. Raises DataError for a damaged one."""
     try:
         content = np.load(path, mmap_mode="r" if path.endswith(".npy") else None, allow_pickle=False)
         if isinstance(content, np.ndarray):
-            arrays = {"": content}
-        else:
-            with content:
-                arrays = {name: content[name] for name in content.files}
+            return {"": content}
+        with content:
+            return {name: content[name] for name in content.files}
     except Exception as error:  # a damaged file can raise nearly anything
         raise DataError(f"{path} cannot be read as a NumPy file: {' '.join(str(error).split())[:200]}") from None
+
+
+def read_arrays(arrays: Mapping[str, np.ndarray], source: str, time: str | None = None) -> Content:
+    """Return arrays of rows, or of rows and columns, side by side; one of datetime64 is the time column.
+
+    Raises:
+        DataError: for arrays that are no numbers, or of different lengths.
+    """
+    arrays = {str(name): np.asanyarray(array) for name, array in arrays.items()}
     if time is None:
         time = next((name for name, array in arrays.items() if array.dtype.kind == "M"), None)
     elif time not in arrays or arrays[time].dtype.kind != "M":
-        raise DataError(f"{path} has no array {time!r} of datetime64, a time column")
-    times = arrays.pop(time, None)
+        raise DataError(f"{source} has no array {time!r} of datetime64, a time column")
+    times = arrays.pop(time, None) if time is not None else None
     for name, array in arrays.items():
         if array.dtype.kind not in "fiub" or array.ndim not in (1, 2) or 0 in array.shape:
             raise DataError(
-                f"{path}: the array {name or 'in it'} is {array.dtype} of shape {array.shape}; numbers in "
+                f"{source}: the array {name or 'in it'} is {array.dtype} of shape {array.shape}; numbers in "
                 "one or two dimensions (rows, columns) expected"
             )
     everything = [*arrays.values()] + ([] if times is None else [times])
     if not arrays or len({len(array) for array in everything}) != 1 or times is not None and times.ndim != 1:
-        raise DataError(
-            f"{path} holds no numbers, or arrays of different numbers of rows: "
-            + ", ".join(f"{array.dtype} {array.shape}" for array in everything)
-        )
+        shapes = ", ".join(f"{array.dtype} {array.shape}" for array in everything)
+        raise DataError(f"{source} holds no numbers, or arrays of different numbers of rows: {shapes}")
     if times is not None and np.isnat(times).any():
-        raise DataError(f"{path}: the time column {time!r} has empty times")
-    columns = []
+        raise DataError(f"{source}: the time column {time!r} has empty times")
+    columns: list[str] = []
     for name, array in arrays.items():
         width = 1 if array.ndim == 1 else array.shape[1]
         columns += [name or "value"] if width == 1 else [f"{name or 'c'}{k}" for k in range(width)]
     values = [array[:, None] if array.ndim == 1 else array for array in arrays.values()]
     # one array of float64 is used as it is: a mapped file is not read into memory
     together = values[0].astype(np.float64, copy=False) if len(values) == 1 else np.concatenate(values, 1, dtype=float)
-    return Text(together, columns, columns, None if times is None else times.astype("datetime64[s]"), {}, {}, [])
+    together = together.view()
+    together.flags.writeable = False  # the caller's arrays are never changed
+    return Content(together, columns, columns, None if times is None else times.astype("M8[us]"))

@@ -1,13 +1,20 @@
 """Missing values: found, filled and counted."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .errors import DataError
 
+if TYPE_CHECKING:
+    from .table import Table
 
-def fill(table, how):
-    """Fill the gaps of every column and count them."""
-    table.filled = ~np.isfinite(table.values)
+
+def fill(table: Table, how: str) -> None:
+    """Fill the missing values of every column and count them."""
+    table.filled = np.isnan(table.values)
     if not table.filled.any():
         return
     if not table.values.flags.writeable:
@@ -17,19 +24,21 @@ def fill(table, how):
         if count is None:
             raise DataError(f"{table.name}: the column {name!r} has no number in it")
         if count:
-            table.notes.append(
-                f"{count:,} gaps in {name} filled "
-                + ("with the value before" if how == "past" else "by linear interpolation")
-            )
+            way = "with the value before" if how == "past" else "by linear interpolation"
+            table.notes.append(f"{count:,} gaps in {name} filled {way}")
 
 
-def fill_column(column, gap, how="linear"):
-    """Fill ``column`` where ``gap`` says so, in place -> how many, or None where there is nothing to fill from."""
-    at = np.flatnonzero(gap)
+def fill_column(column: np.ndarray, missing: np.ndarray, how: str = "linear") -> int | None:
+    """Fill ``column`` (n,) in place where ``missing`` (n,) is True.
+
+    Returns:
+        The number of values filled, or None if all are missing.
+    """
+    at = np.flatnonzero(missing)
     if len(at) == len(column):
         return None
     if len(at):
-        new = np.append(True, np.diff(at) > 1)  # the first cell of each gap
+        new = np.append(True, np.diff(at) > 1)  # the first of each run of missing values
         run = np.cumsum(new) - 1
         before = (at[new] - 1)[run]
         after = (at[np.append(new[1:], True)] + 1)[run]
@@ -38,3 +47,19 @@ def fill_column(column, gap, how="linear"):
         left, right = column[before], column[after]
         column[at] = left if how == "past" else left + (right - left) * ((at - before) / np.maximum(after - before, 1))
     return len(at)
+
+
+def stands_apart(column: np.ndarray) -> tuple[float, int] | None:
+    """Return a value such as −9999 that marks missing values, and how often it occurs; None if there is none.
+
+    It is the least or the greatest value, occurs at least twice, and lies further from the others than they spread.
+    """
+    for extreme, sign in ((np.fmin.reduce(column), 1), (np.fmax.reduce(column), -1)):
+        there = np.isfinite(column) & (column != extreme)
+        count = np.count_nonzero(column == extreme)
+        if not 2 <= count <= len(column) // 2 or len(np.unique(column[there][:1000])) < 5:
+            continue
+        low, high = column.min(where=there, initial=np.inf), column.max(where=there, initial=-np.inf)
+        if (low - extreme if sign > 0 else extreme - high) > high - low:
+            return float(extreme), int(count)
+    return None

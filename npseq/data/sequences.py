@@ -1,39 +1,48 @@
-"""Labelled sequences of different lengths."""
+"""Sequences of different lengths, each with a label or a number."""
+
+from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from .arrays import open_arrays
+from .content import Content, Labels
 from .errors import DataError, listed, no_column
 from .missing import fill_column
-from .sources import SHIPPED_SEQUENCES, existing, shipped
-from .table import check_size
-from .text_table import read_csv
+from .sources import SHIPPED_SEQUENCES, TableOptions, existing, shipped
+from .strict_reader import read_strict
+from .table import check_size, counts_rows, read
 
 
 @dataclass
 class Sequences:
-    """Labelled sequences, one after another.
+    """Labelled sequences, end to end.
 
     frames (n, C) float64; columns: their C names; starts (S + 1,): sequence s is the rows starts[s] … starts[s+1] − 1;
     labels (S,) numbers into ``classes``; classes: the names of the labels, sorted; notes: lines on what was done;
-    names: of the sequences.
+    names: of the sequences; targets (S,) float64: a number for each sequence instead of a class, or None.
     """
 
     name: str
     frames: np.ndarray
-    columns: list
+    columns: list[str]
     starts: np.ndarray
     labels: np.ndarray
-    classes: list
-    notes: list = field(default_factory=list)
-    names: list = field(default_factory=list)
-    targets: np.ndarray | None = None  # (S,) a number for each sequence
+    classes: list[str]
+    notes: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    targets: np.ndarray | None = None
 
-    def batch(self, which, mean=0.0, scale=1.0, dtype=np.float32):
-        """The sequences ``which`` -> x (B, T, C) standardised and padded with zeros, lengths (B,)."""
+    def batch(
+        self, which: np.ndarray, mean: Any = 0.0, scale: Any = 1.0, dtype: Any = np.float32
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sequences ``which`` as x (B, T, C), standardised and padded with zeros, and their lengths (B,)."""
         starts = self.starts[which]
         lengths = self.starts[np.asarray(which) + 1] - starts
         steps = np.arange(lengths.max())
@@ -42,112 +51,280 @@ class Sequences:
         x[there] = (self.frames[(starts[:, None] + steps)[there]] - mean) / scale
         return x, lengths
 
-    def followed_by(self, other):
-        """These sequences and then those of ``other``, which has the same columns and classes."""
-        return Sequences(
-            self.name,
-            np.concatenate([self.frames, other.frames]),
-            self.columns,
-            np.concatenate([self.starts, self.starts[-1] + other.starts[1:]]),
-            np.concatenate([self.labels, other.labels]),
-            self.classes,
-            self.notes + other.notes,
-            self.names + other.names,
-            None if self.targets is None else np.concatenate([self.targets, other.targets]),
+    def followed_by(self, other: Sequences) -> Sequences:
+        """Return these sequences and then those of ``other``, which has the same columns and classes."""
+        return replace(
+            self,
+            frames=np.concatenate([self.frames, other.frames]),
+            starts=np.concatenate([self.starts, self.starts[-1] + other.starts[1:]]),
+            labels=np.concatenate([self.labels, other.labels]),
+            notes=self.notes + other.notes,
+            names=self.names + other.names,
+            targets=None if self.targets is None else np.concatenate([self.targets, other.targets]),
         )
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
+        """Return a hash of the frames and the labels, to tell whether a run is continued on the same data."""
         digest = hashlib.sha256(repr((self.columns, self.classes)).encode())
-        for array in (self.frames, self.starts, self.labels):
+        for array in (self.frames, self.starts, self.labels, *([] if self.targets is None else [self.targets])):
             digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()[:16]
 
 
-def load_sequences(source, sequence="utterance", label="speaker", inputs=None, time=None):
-    """Labelled sequences of a text file with one row a frame, -> ``Sequences``, and those of the test part or None.
+def load_sequences(
+    source: Any,
+    sequence: str | None = "utterance",
+    label: Any = "speaker",
+    inputs: Sequence[str] | None = None,
+    time: str | None = None,
+    options: TableOptions | None = None,
+    regress: bool = False,
+) -> tuple[Sequences, Sequences | None]:
+    """Read labelled sequences.
 
     Args:
-        source: ``"japanese_vowels"``, whose official test part is given too, or a path.
-        sequence, label: columns that say to which sequence a row belongs and of which class that is; without labels
-            (None) every label is 0, of no class. Rows of one sequence are taken in the order of the file.
-        inputs: names of the columns to use; by default all other columns of numbers, but one that counts the frames.
+        source: ``"japanese_vowels"``, whose official test part is returned too; a table (anything ``load`` reads) with a
+            row for each frame, or, with ``sequence=None``, a row for each sequence of one number a step (empty cells at
+            the end make it shorter); a .npz file or dict of X (N, T) or (N, T, F) and y; or a list of arrays (T_i, F).
+        sequence, label: the columns that say to which sequence a row belongs, and its class. With ``label=None`` every
+            label is 0. For arrays in memory ``label`` is a list of labels.
+        inputs: names of the columns to use; by default all other numeric columns, except a frame counter.
+        time: the column that orders the frames of each sequence, also a number; by default the first one of times.
+        options: of a table of text. regress: True if the label is a number to be predicted and not a class.
 
     Raises:
-        DataError: also for a sequence of two labels, or one without a single number in a column.
+        DataError: also for a sequence with two labels, or without a number in a column.
     """
-    source = os.fspath(source)
-    if source in SHIPPED_SEQUENCES:
-        train, test = (
-            _sequences(shipped(file), source, sequence, label, inputs, time) for file in SHIPPED_SEQUENCES[source]
-        )
-        return train, test
-    return _sequences(existing(source), os.path.basename(source), sequence, label, inputs, time), None
+    if isinstance(source, str) and source in SHIPPED_SEQUENCES:
+        files = [shipped(file) for file in SHIPPED_SEQUENCES[source]]
+        contents = [read_strict(file, file, time, [one for one in (sequence, label) if one]) for file in files]
+        return tuple(_gather(content, source, label is not None, inputs, False) for content in contents)
+    if not isinstance(source, (str, os.PathLike)):
+        if not hasattr(source, "columns"):
+            return _from_arrays(source, label, regress), None
+    elif os.fspath(source).endswith((".npy", ".npz")):
+        arrays = open_arrays(existing(os.fspath(source)))
+        return _from_arrays(arrays, None if label is None else arrays, regress, os.path.basename(source)), None
+    if sequence is None:
+        return _one_row_each(source, label, options, regress), None
+    if sequence == label:
+        raise DataError(f"{sequence!r} is given as the column of the sequence and of the label; two columns expected")
+    kept = [sequence] if label is None or regress else [sequence, label]
+    content, name = _read_ordered(source, time, kept, options)
+    return _gather(content, name, label is not None and not regress, inputs, label if regress else None), None
 
 
-def _sequences(path, name, sequence, label, inputs, time):
-    if path.endswith((".npy", ".npz")):
-        raise DataError(f"{path}: sequences with labels are read from text files (CSV) only")
-    content = read_csv(path, time, [sequence] if label is None else [sequence, label])
-    if label is None:
-        content.labels[label] = np.zeros(len(content.values), np.int32), []
-    if len(content.labels) != 2:
-        raise DataError(
-            f"{path}: {sequence!r} is given as the column of the sequence and of the label; two columns expected"
-        )
-    (number, sequence_names), (label_of_row, names) = content.labels.values()
-    order = np.argsort(number, kind="stable")
-    number, label_of_row = number[order], label_of_row[order]
-    new = np.append(True, number[1:] != number[:-1])
-    starts = np.append(np.flatnonzero(new), len(number))
-    labels = label_of_row[starts[:-1]]
-    two = labels[number] != label_of_row
-    if two.any():
-        which = sequence_names[number[two.argmax()]]
-        raise DataError(
-            f"{path}: the sequence {which!r} has two labels, {names[labels[number[two.argmax()]]]!r} and "
-            f"{names[label_of_row[two.argmax()]]!r}; one expected"
-        )
-    frames, columns, notes = content.values[order], content.columns, list(content.notes)
-    if inputs is not None:
-        columns = list(inputs)
-        for column in columns:
-            if column not in content.columns:
-                raise DataError(content.refused.get(column) or str(no_column(path, column, content.columns)))
-        frames = frames[:, [content.columns.index(column) for column in columns]]
+def _read_ordered(source, time, kept, options):
+    """The content with its rows in time order (told), where ``time`` may also be a column of numbers."""
+    try:
+        content, name = read(source, time, kept, options)
+        order = content.times
+    except DataError as error:
+        content, name = read(source, None, kept, options) if time is not None else (None, None)
+        if content is None or time not in content.columns:
+            raise error from None
+        k = content.columns.index(time)
+        order = content.values[:, k]
+        columns = [column for column in content.columns if column != time]
+        content = content._replace(values=np.delete(content.values, k, axis=1), columns=columns)
+    if order is None:
+        return content, name
+    codes, names = next(iter(content.labels.values()))
+    rank = sorted(range(len(names)), key=lambda code: _natural(names[code]))  # the order of the rows does not matter
+    codes = np.append(np.argsort(rank), -1).astype(np.int64)[codes]
+    content.labels[kept[0]] = codes, [names[code] for code in rank]
+    rows = np.lexsort((order, codes))
+    if (rows != np.argsort(codes, kind="stable")).any():
+        content.notes.append("rows were not in time order: sorted")
+    labels = {column: (codes[rows], names) for column, (codes, names) in content.labels.items()}
+    return content._replace(values=content.values[rows], labels=labels), name
+
+
+def _gather(content: Content, name: str, labelled: bool, inputs: Sequence[str] | None, number: Any) -> Sequences:
+    """The rows of each sequence one after the other, its label and its name."""
+    notes = list(content.notes)
+    codes, names = next(iter(content.labels.values()))
+    order = np.argsort(codes, kind="stable")[np.count_nonzero(codes < 0) :]
+    if len(order) < len(codes):
+        notes.append(f"{len(codes) - len(order):,} rows name no sequence: left out")
+    codes, values = codes[order], content.values[order]
+    if not len(codes):
+        raise DataError(f"{name}: no row names its sequence")
+    starts = np.append(np.flatnonzero(np.append(True, codes[1:] != codes[:-1])), len(codes))
+    targets, classes = None, []
+    if number:
+        if number not in content.columns:
+            raise DataError(content.refused.get(number) or str(no_column(name, number, content.columns)))
+        k = content.columns.index(number)
+        targets = _the_one_of_each(values[:, k], np.isnan(values[:, k]), starts, names, name, "numbers", None)
+        values, columns = np.delete(values, k, axis=1), [column for column in content.columns if column != number]
+        content = content._replace(columns=columns)
+        labels, known = np.zeros(len(starts) - 1, np.int64), ~np.isnan(targets)
+    elif labelled:
+        label, classes = [*content.labels.values()][1]
+        labels = _the_one_of_each(label[order], label[order] < 0, starts, names, name, "labels", classes)
+        known = labels >= 0
     else:
-        counts = np.arange(len(frames)) - starts[:-1][number]
-        used = [k for k in range(len(columns)) if not _counts_frames(frames[:, k], counts)]
-        columns, frames = [columns[k] for k in used], frames[:, used]
-        if content.refused:
-            notes.append(f"columns left out, not being numbers: {listed(content.refused)}")
-    if not columns:
-        raise DataError(f"{path} has no column of numbers beside the sequence and the label")
-    gap, count = np.isnan(frames), 0
-    for s, k in zip(*np.nonzero(np.logical_or.reduceat(gap, starts[:-1], axis=0))):
+        labels, known = np.zeros(len(starts) - 1, np.int64), np.ones(len(starts) - 1, bool)
+    if not known.all():
+        notes.append(f"{np.count_nonzero(~known):,} sequences have no label: left out")
+    values, columns = _chosen(content, name, values, starts, inputs, notes)
+    lengths = np.diff(starts)
+    result = Sequences(name, values[np.repeat(known, lengths)], columns, np.append(0, np.cumsum(lengths[known])),
+                       labels[known], classes, notes, [one for one, there in zip(names, known) if there],
+                       None if targets is None else targets[known])  # fmt: skip
+    return _finished(result)
+
+
+def _the_one_of_each(values, missing, starts, names, source, what, classes):
+    """The one value of each sequence, wherever it stands in its rows: (S,), −1 or NaN where there is none."""
+    sequence = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    first = np.full(len(starts) - 1, -1 if classes is not None else np.nan)
+    there = np.flatnonzero(~missing)[::-1]
+    first[sequence[there]] = values[there]  # the last assignment is the first row's
+    two = ~missing & (values != first[sequence])
+    if two.any():
+        row = int(two.argmax())
+        pair = [
+            classes[int(value)] if classes is not None else f"{value:g}"
+            for value in (first[sequence[row]], values[row])
+        ]
+        raise DataError(
+            f"{source}: the sequence {names[sequence[row]]!r} has two {what}, {pair[0]!r} and {pair[1]!r}; one expected"
+        )
+    return first.astype(np.int64) if classes is not None else first
+
+
+def _chosen(content, name, values, starts, inputs, notes):
+    """The columns to use, and their names."""
+    columns = content.columns
+    if inputs is not None:
+        for column in inputs:
+            if column not in columns:
+                raise DataError(content.refused.get(column) or str(no_column(name, column, columns)))
+        return values[:, [columns.index(column) for column in inputs]], list(inputs)
+    sequence = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    counts = np.arange(len(values)) - starts[sequence]
+    used = [
+        k
+        for k in range(len(columns))
+        if not (_counts_frames(values[:, k], counts) or counts_rows(columns[k], values[:, k]) and len(columns) > 1)
+    ]
+    if content.refused:
+        notes.append(f"non-numeric columns ignored: {listed(content.refused)}")
+    if not used:
+        raise DataError(f"{name} has no column of numbers beside the sequence and the label")
+    return values[:, used], [columns[k] for k in used]
+
+
+def _finished(sequences: Sequences) -> Sequences:
+    """Fill missing values within each sequence, check the sizes, sort the classes, drop those that do not occur."""
+    name, frames, starts = sequences.name, sequences.frames, sequences.starts
+    if len(starts) < 2:
+        raise DataError(f"{name} has no sequence with a label")
+    check_size(name, frames, sequences.columns)
+    missing, count = np.isnan(frames), 0
+    for s, k in zip(*np.nonzero(np.logical_or.reduceat(missing, starts[:-1], axis=0))):
         rows = slice(starts[s], starts[s + 1])
-        filled = fill_column(frames[rows, k], gap[rows, k])
+        filled = fill_column(frames[rows, k], missing[rows, k])
         if filled is None:
             raise DataError(
-                f"{path}: the sequence {sequence_names[s]!r} has no number in the column {columns[k]!r}; "
+                f"{name}: the sequence {sequences.names[s]!r} has no number in the column {sequences.columns[k]!r}; "
                 "fill it, or leave the sequence out"
             )
         count += filled
     if count:
-        notes.append(f"{count:,} gaps filled by linear interpolation within their sequences")
-    check_size(name, frames, columns)
-    rank = sorted(range(len(names)), key=lambda code: _natural(names[code]))
-    labels = labels if label is None else np.argsort(rank)[labels]
-    return Sequences(name, frames, columns, starts, labels, [names[code] for code in rank], notes, list(sequence_names))
+        sequences.notes.append(f"{count:,} gaps filled by linear interpolation within their sequences")
+    if sequences.classes:
+        present = np.unique(sequences.labels)
+        rank = sorted(present.tolist(), key=lambda code: _natural(sequences.classes[code]))
+        place = np.zeros(len(sequences.classes), np.int64)
+        place[rank] = np.arange(len(rank))
+        sequences.labels, sequences.classes = place[sequences.labels], [sequences.classes[code] for code in rank]
+    return sequences
 
 
-def _counts_frames(column, counts):
-    """Does this column only number the frames of each sequence, from whatever start?"""
-    return not np.isnan(column).any() and len(counts) > 1 and (column - column[0] == counts).all() and counts.any()
+def _one_row_each(source, label, options, regress):
+    """A row for each sequence of one number a step; empty cells at the end make it shorter."""
+    content, name = read(source, None, [] if regress or label is None else [label], options, ragged=True)
+    if content.times is not None:
+        raise DataError(f"{name}: without --sequence a row is a sequence of numbers, but there is a column of times")
+    values, columns, notes = content.values, list(content.columns), list(content.notes)
+    targets = None
+    if regress:
+        k = columns.index(label) if label in columns else int(label) if str(label).isdigit() else -1
+        if not 0 <= k < len(columns):
+            raise no_column(name, label, columns)
+        targets = values[:, k]
+        values, columns = np.delete(values, k, axis=1), columns[:k] + columns[k + 1 :]
+    counters = [k for k in range(len(columns)) if counts_rows(columns[k], values[:, k]) and len(columns) > 1]
+    values = np.delete(values, counters, axis=1)
+    if counters or content.refused:
+        notes.append(f"columns left out: {listed([columns[k] for k in counters] + [*content.refused])}")
+    labels, classes = next(iter(content.labels.values()), (np.zeros(len(values), np.int64), []))
+    return _stacked(name, values[:, :, None], targets if regress else labels, classes, notes, regress)
 
 
-def _natural(text):
-    """2 before 10, numbers before words."""
-    try:
-        return (0, float(text), text)
-    except ValueError:
-        return (1, 0.0, text)
+def _from_arrays(source, label, regress, name="the data"):
+    """X and y in memory: arrays, a dict of them, or a list of (T_i, F) arrays."""
+    if isinstance(source, tuple) and len(source) == 2 and not isinstance(label, (list, np.ndarray)):
+        source, label = source
+    if isinstance(source, Mapping):
+        x, y = (
+            next((source[key] for key in keys if key in source), None)
+            for keys in (("X", "x", "data"), ("y", "Y", "labels", "label"))
+        )
+        if x is None or label is not None and y is None:
+            raise DataError(f"{name} has the arrays {listed(source)}; X (N, T) or (N, T, F) and y (N,) expected")
+        source, label = x, None if label is None else y
+    arrays = [np.asarray(one, np.float64) for one in source]
+    if not arrays or any(one.ndim not in (1, 2) for one in arrays) or len({one.shape[1:] for one in arrays}) > 1:
+        raise DataError(
+            f"{name}: sequences of shape (T,) or (T, F) with one F expected, got {listed(str(one.shape) for one in arrays)}"
+        )
+    width = max(map(len, arrays))
+    x = np.full((len(arrays), width, arrays[0].shape[1] if arrays[0].ndim == 2 else 1), np.nan)
+    for row, one in zip(x, arrays):
+        row[: len(one)] = one.reshape(len(one), -1)
+    labels, classes = np.zeros(len(x), np.int64), []
+    if label is not None:
+        label = np.asarray(label).ravel()
+        if len(label) != len(x):
+            raise DataError(f"{name} has {len(x)} sequences and {len(label)} labels")
+        if regress:
+            labels = label.astype(np.float64)
+        else:
+            known = Labels()
+            known.add(["" if one != one else str(one) for one in label.tolist()])
+            labels, classes = known.done()
+    return _stacked(name, x, labels, classes, [], regress)
+
+
+def _stacked(name, x, labels, classes, notes, regress):
+    """x (N, T, F), NaN after the end of each sequence, as ``Sequences``."""
+    there = ~np.isnan(x).all(axis=2)
+    lengths = np.where(there.any(axis=1), x.shape[1] - there[:, ::-1].argmax(axis=1), 0)
+    known = ~np.isnan(labels) if regress else labels >= 0
+    for what, none in (("are empty", lengths == 0), ("have no label", ~known & (lengths > 0))):
+        if none.any():
+            notes.append(f"{np.count_nonzero(none):,} sequences {what}: left out")
+    keep = known & (lengths > 0)
+    frames = x[keep][np.arange(x.shape[1]) < lengths[keep][:, None]]
+    columns = ["value"] if x.shape[2] == 1 else [f"x{k}" for k in range(x.shape[2])]
+    numbers = np.flatnonzero(keep)
+    return _finished(
+        Sequences(name, frames, columns, np.append(0, np.cumsum(lengths[keep])), np.zeros(len(numbers), np.int64) if regress else labels[keep],
+                  classes, notes, [str(number) for number in numbers], np.asarray(labels, float)[keep] if regress else None)
+    )  # fmt: skip
+
+
+def _counts_frames(column: np.ndarray, counts: np.ndarray) -> bool:
+    """True if this column is only a frame counter, from any starting value."""
+    return bool(
+        not np.isnan(column).any() and len(counts) > 1 and (column - column[0] == counts).all() and counts.any()
+    )
+
+
+def _natural(text: str) -> list[tuple[int, float, str]]:
+    """The key that sorts 2 before 10, numbers before words, and s2 before s10."""
+    return [(0, float(part), "") if part.isdecimal() else (1, 0.0, part) for part in re.split(r"(\d+)", text) if part]

@@ -1,22 +1,90 @@
-"""The shipped files, and where a source of data is."""
+"""The shipped files; where a source of data is, and how it is opened."""
 
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
 import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from typing import BinaryIO
 
-from .errors import DataError
+from .errors import DataError, listed
 
 SHIPPED = {"metro_traffic": "metro_traffic_hourly.csv"}
 SHIPPED_SEQUENCES = {"japanese_vowels": ("japanese_vowels_train.csv", "japanese_vowels_test.csv")}
+TEXT = (".csv", ".tsv", ".txt", ".dat")
+PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+IN_MEMORY = 1 << 26  # bytes of a pipe that are kept in memory; more go to a temporary file
 
 
-def shipped(file):
-    """The path of a file in ``npseq/data/datasets``."""
+@dataclass(frozen=True)
+class TableOptions:
+    """What the user says about a table, so that it is not decided: the options of the same names.
+
+    sep: between fields (" " for runs of blanks); decimal, thousands: signs in numbers; header: False if there is none;
+    encoding; na: further marks of a missing value ("inf": infinite numbers, too); strip: signs to remove from numbers,
+    such as "%"; date_format: of strptime; sheet: of an .xlsx file.
+    """
+
+    sep: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    header: bool | None = None
+    encoding: str | None = None
+    na: tuple[str, ...] = ()
+    strip: tuple[str, ...] = ()
+    date_format: str | None = None
+    sheet: str | None = None
+
+
+def shipped(file: str) -> str:
+    """Return the path of a file in ``npseq/data/datasets``."""
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "datasets", file)
 
 
-def existing(source):
+def existing(source: str) -> str:
+    """Return ``source`` if it is a file, a pipe or "-". Raises DataError otherwise."""
     known = ", ".join([*SHIPPED, *SHIPPED_SEQUENCES, "adding"])
     if os.path.isdir(source):
         raise DataError(f"{source} is a folder; a file, or one of {known}, expected")
-    if not os.path.exists(source):
-        raise DataError(f"there is no file {source}; a CSV, .npy or .npz file, or one of {known}, expected")
+    if source != "-" and not os.path.exists(source):
+        raise DataError(f"there is no file {source}; a table (.csv, .npy, .npz, …), or one of {known}, expected")
     return source
+
+
+def ending(path: str) -> str:
+    """Return the ending of a file name in lower case, of a compressed file that of its content: ".csv" of a.csv.gz."""
+    stem, end = os.path.splitext(path.lower())
+    return (os.path.splitext(stem)[1] or ".csv") if end in PACKED or end == ".zip" else end
+
+
+def open_binary(path: str) -> tuple[BinaryIO, BinaryIO, int]:
+    """Open a file, "-" (standard input) or a pipe, and decompress it.
+
+    Returns:
+        The content, which can be read again from its start; the file underneath, whose ``tell`` shows how much of it
+        has been read; and its size in bytes.
+
+    Raises:
+        DataError: for a .zip that does not hold exactly one file. OSError: as ``open``.
+    """
+    raw = sys.stdin.buffer if path == "-" else open(path, "rb")
+    if path == "-" or not raw.seekable():
+        spool = tempfile.SpooledTemporaryFile(IN_MEMORY)
+        shutil.copyfileobj(raw, spool)
+        raw = spool
+    size = raw.seek(0, os.SEEK_END)
+    raw.seek(0)
+    end = os.path.splitext(path.lower())[1]
+    if end == ".zip":
+        archive = zipfile.ZipFile(raw)
+        inside = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
+        if len(inside) != 1:
+            raise DataError(f"{path} holds {len(inside)} files ({listed(inside)}); one expected: unpack it")
+        return archive.open(inside[0]), raw, size
+    return (PACKED[end](raw) if end in PACKED else raw), raw, size

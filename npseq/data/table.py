@@ -1,63 +1,85 @@
-"""Tables and sequences: the shipped data, CSV, .npy and .npz files, the gaps in them, and their time column.
+"""``Table``: columns of numbers in time order, without missing values; and ``load``, which reads one from any source.
 
-A table is read whole into one float64 array. Everything that can be wrong with a file ends in a ``DataError`` of one
-line that says what was found, what was expected and what to do.
+Any problem with a source raises a ``DataError`` with a one-line message: what was found, what was expected, what to do.
 """
+
+from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from .arrays import read_arrays
+from .arrays import open_arrays, read_arrays
+from .content import Content
 from .errors import DataError, listed, no_column
-from .missing import fill as fill_gaps
-from .sources import SHIPPED, existing, shipped
-from .text_table import read_csv
-from .time_axis import put_in_time_order
+from .missing import fill as fill_missing
+from .missing import stands_apart
+from .sources import SHIPPED, TableOptions, ending, existing, shipped
+from .strict_reader import read_strict
+from .time_axis import Grid, put_in_time_order
 
-LARGEST = 1e140  # the square of a number, summed over any table, stays finite below this
+LARGEST = 1e140  # sums of squares of smaller values do not overflow
+COUNTERS = re.compile(r"unnamed: \d+|id|index|idx|row|rownum|nr|no|number|#|n|obs|record|seq|key", re.I)
 
 
 @dataclass
 class Table:
     """Columns of numbers in time order.
 
-    values (n, C) float64, gaps filled; columns: their names; step: the usual time between two rows in seconds, or None;
-    start: the time of the first row, where all rows are ``step`` apart; irregular (n,) datetime64[s], their times where
-    they are not; filled (n, C) bool, the cells that were gaps; all_columns: the names in the file, in its order;
-    refused: name -> message, of the columns that are no numbers; notes: lines on what was found and done.
+    values (n, C) float64, missing values filled; columns: their names; step: the usual time between two rows in
+    seconds, or None (months are not equal in seconds); start: the time of the first row, if all rows are ``step``
+    apart; irregular (n,) datetime64[s], their times if they are not; grid: the equal steps in the calendar, or None;
+    filled (n, C) bool, True where a value was missing; all_columns: the names in the source, in its order; counters:
+    columns that only count the rows; refused: name to message, of the columns without numbers; notes: lines on what was
+    found and done.
     """
 
     name: str
     values: np.ndarray
-    columns: list
+    columns: list[str]
     step: int | None = None
     start: np.datetime64 | None = None
     irregular: np.ndarray | None = None
     filled: np.ndarray | None = None
-    all_columns: list = field(default_factory=list)
-    refused: dict = field(default_factory=dict)
-    notes: list = field(default_factory=list)
+    all_columns: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    grid: Grid | None = None
+    counters: list[str] = field(default_factory=list)
 
     @property
-    def times(self):
+    def times(self) -> np.ndarray | None:
         """(n,) datetime64[s], or None for a table without a time column."""
         if self.start is None:
             return self.irregular
         return self.start + np.arange(len(self.values)) * np.timedelta64(self.step, "s")
 
-    def column(self, name):
-        """The index in ``values`` of a column given by name, or by its number in the file from 0; None is the first one
-        beside the time.
+    @property
+    def offset(self) -> str | None:
+        """pandas' name of the step, such as "h", "B" or "MS"; None for irregular times or a step without a name."""
+        return None if self.grid is None else self.grid.name
+
+    def times_after(self, n: int) -> np.ndarray | None:
+        """Return the times (n,) datetime64[s] of the rows after the end, or None where they are not known."""
+        return None if self.grid is None else self.grid.at(len(self.values) + np.arange(n))
+
+    def column(self, name: str | int | None) -> int:
+        """Return the index in ``values`` of a column given by name, or by its number in the source from 0.
+
+        None is the first column beside the time and those that count rows.
 
         Raises:
-            DataError: naming the columns that there are, or what is wrong with the one asked for.
+            DataError: listing the available columns, or saying what is wrong with the requested one.
         """
         names = self.all_columns or self.columns
         if name is None:
-            name = next(name for name in names if name in self.columns or name in self.refused)
+            numbers = [name for name in names if name in self.columns or name in self.refused]
+            name = next((name for name in numbers if name not in self.counters), numbers[0])
         if name not in names:
             if not str(name).isdigit() or int(name) >= len(names):
                 raise no_column(self.name, name, self.columns)
@@ -66,8 +88,8 @@ class Table:
             raise DataError(self.refused.get(name, f"the column {name!r} of {self.name} holds times, not numbers"))
         return self.columns.index(name)
 
-    def fingerprint(self):
-        """A hash of the numbers and the times, to tell whether a run is continued on the same data."""
+    def fingerprint(self) -> str:
+        """Return a hash of the numbers and the times, to tell whether a run is continued on the same data."""
         digest = hashlib.sha256(repr((self.columns, self.step, str(self.start))).encode())
         digest.update(np.ascontiguousarray(self.values))
         if self.irregular is not None:
@@ -75,22 +97,29 @@ class Table:
         return digest.hexdigest()[:16]
 
 
-def load(source, time=None, fill="linear", on_progress=None):
-    """The shipped table of that name, or the file (.csv and other text, .npy, .npz).
+def load(
+    source: Any,
+    time: str | None = None,
+    fill: str = "linear",
+    on_progress: Callable[[float], None] | None = None,
+    options: TableOptions | None = None,
+) -> Table:
+    """Read a table.
 
     Args:
-        source: a name of ``SHIPPED`` or a path. A .npy file of float64 without gaps is not read but mapped into memory.
-        time: the time column; by default the first one that holds dates.
-        fill: ``"linear"`` fills gaps between the values before and after, which looks ahead to the value after the gap;
-            ``"past"`` repeats the value before, so that nothing looks ahead. At the two ends the nearest value is held.
-        on_progress: called now and then with the share of a text file that has been read.
+        source: a name of ``SHIPPED``; the path of a file (.csv, .tsv, .txt or .dat, also compressed; .parquet, .feather,
+            .xlsx, .npy, .npz) or pipe; "-" for standard input; a DataFrame, a Series, a dict of arrays, or an array.
+            A .npy file of float64 without missing values is not read but mapped into memory.
+        time: the time column, or several with commas between; by default the first one that holds times.
+        fill: ``"linear"`` fills missing values on a line between their neighbours, which looks ahead; ``"past"``
+            repeats the value before, so that nothing looks ahead. At the two ends the nearest value is held.
+        on_progress: called periodically with the fraction of a text file read so far.
+        options: what is said about a table of text, and not decided from its rows.
 
     Raises:
         DataError.
     """
-    source = os.fspath(source)
-    path = shipped(SHIPPED[source]) if source in SHIPPED else existing(source)
-    content, name = _read(path, time, on_progress), os.path.basename(source)
+    content, name = read(source, time, (), options, on_progress)
     table = Table(
         name,
         content.values,
@@ -100,28 +129,95 @@ def load(source, time=None, fill="linear", on_progress=None):
         notes=list(content.notes),
     )
     if content.refused:
-        table.notes.append(f"columns left out, not being numbers: {listed(content.refused)}")
+        table.notes.append(f"non-numeric columns ignored: {listed(content.refused)}")
+    check_size(table.name, table.values, table.columns)  # first: differences of such values overflow
+    counters = [name for k, name in enumerate(table.columns) if counts_rows(name, table.values[:, k])]
+    table.counters = counters if len(counters) < len(table.columns) else []
+    if table.counters:
+        table.notes.append(f"columns that count the rows are no target: {listed(table.counters)}")
     if content.times is not None:
         times, content = content.times, None  # so that no second copy is held while rows move
         put_in_time_order(table, times)
         del times
-    check_size(table.name, table.values, table.columns)  # first: filling a gap between two such values overflows
-    fill_gaps(table, fill)
+    for k, column in enumerate(table.columns):
+        if (mark := stands_apart(table.values[:, k])) is not None:
+            table.notes.append(
+                f"{column} holds {mark[0]:g} {mark[1]:,} times, far from all other values; if it marks a missing value, say --na {mark[0]:g}"
+            )
+    fill_missing(table, fill)
     return table
 
 
-def _read(path, time, on_progress):
-    if path.endswith((".npy", ".npz")):
-        return read_arrays(path, time)
-    return read_csv(path, time, on_progress=on_progress)
+def read(
+    source: Any,
+    time: str | None = None,
+    labels: Sequence[str] = (),
+    options: TableOptions | None = None,
+    on_progress: Callable[[float], None] | None = None,
+    ragged: bool = False,
+) -> tuple[Content, str]:
+    """Return what any source holds, before rows are ordered and missing values filled, and the name of the source."""
+    if not isinstance(source, (str, os.PathLike)):
+        return _from_memory(source, time, labels, options)
+    source = os.fspath(source)
+    name = os.path.basename(source) if source != "-" else "standard input"
+    if source in SHIPPED:
+        return read_strict(shipped(SHIPPED[source]), name, time, labels), name
+    existing(source)
+    if source.endswith((".npy", ".npz")):
+        return read_arrays(open_arrays(source), source, time), name
+    try:
+        from .table_reader import read_table
+    except ImportError:
+        return _without_pandas(source, time, labels, options), name
+    return read_table(source, source, time, labels, options, on_progress, ragged), name
 
 
-def check_size(name, values, columns):
+def _from_memory(source, time, labels, options):
+    module = type(source).__module__.partition(".")[0]
+    if (
+        isinstance(source, Mapping)
+        and not labels
+        and all(np.asarray(array).dtype.kind in "fiubM" for array in source.values())
+    ):
+        return read_arrays(source, "the data", time), "the data"
+    if isinstance(source, Mapping) or module == "pandas":
+        from .table_reader import pd, read_table
+
+        if isinstance(source, pd.Series):
+            source = source.to_frame(source.name if source.name is not None else "value")
+        return read_table(pd.DataFrame(source), "the data", time, labels, options), "the data"
+    return read_arrays({"": np.asarray(source)}, "the data", time), "the data"
+
+
+def _without_pandas(source, time, labels, options):
+    """The strict reader's result, or the way to the other reader."""
+    try:
+        if ending(source) not in (".csv", ".txt") or options not in (None, TableOptions()) or source == "-":
+            raise DataError(f"{source} needs pandas")
+        return read_strict(source, source, time, labels)
+    except (DataError, UnicodeDecodeError) as error:
+        raise DataError(f"{error}; without pandas only plain tables are read: pip install 'pandas>=2.2'") from None
+
+
+def counts_rows(name: str, column: np.ndarray) -> bool:
+    """True if a column only counts its rows, or has the name of an index and whole numbers that increase."""
+    if len(column) < 3 or column[0] % 1:
+        return False
+    return bool(
+        (np.diff(column) == 1).all()
+        or COUNTERS.fullmatch(name)
+        and (np.diff(column) > 0).all()
+        and (column % 1 == 0).all()
+    )
+
+
+def check_size(name: str, values: np.ndarray, columns: Sequence[str]) -> None:
+    """Raise DataError for a value that is infinite or too large to compute with."""
     for k, column in enumerate(columns):
-        most = max(np.fmax.reduce(values[:, k]), -np.fmin.reduce(values[:, k]))  # gaps are left out
+        most = max(np.fmax.reduce(values[:, k]), -np.fmin.reduce(values[:, k]))  # missing values are left out
         if most > LARGEST:
             row = int(np.nanargmax(np.abs(values[:, k])))
-            raise DataError(
-                f"{name}: row {row} of {column!r} holds {values[row, k]:.3g}, too large to compute with; "
-                "mend it, or leave the cell empty"
-            )
+            value = values[row, k]
+            way = "--na inf takes it for a missing value" if np.isinf(value) else "correct it, or leave the cell empty"
+            raise DataError(f"{name}: row {row} of {column!r} holds {value:.3g}, too large to compute with; {way}")

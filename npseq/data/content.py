@@ -1,0 +1,88 @@
+"""What every reader returns, and the buffers that it fills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from .errors import no_column
+
+
+class Content(NamedTuple):
+    """What a source holds, before rows are ordered and missing values are filled.
+
+    values (n, C) float64, NaN where a value is missing; columns: their C names; all_columns: every name, in the order
+    of the source; times (n,) datetime64 or None; labels: name to (codes (n,), names) of the columns kept as text, code
+    −1 where the label is missing; refused: name to message, of the columns without numbers; notes: what was decided.
+    """
+
+    values: np.ndarray
+    columns: list[str]
+    all_columns: list[str]
+    times: np.ndarray | None = None
+    labels: dict[str, tuple[np.ndarray, list[str]]] = {}
+    refused: dict[str, str] = {}
+    notes: list[str] = []
+
+
+class Growing:
+    """An array that rows are appended to without ever holding two copies."""
+
+    def __init__(self, width: int, dtype: type = np.float64) -> None:
+        self.array, self.n = np.empty((0, width), dtype), 0
+
+    def add(self, rows: np.ndarray) -> None:
+        """Append ``rows`` (m, width)."""
+        n = self.n + len(rows)
+        if n > len(self.array):
+            self.array.resize((max(n, len(self.array) * 9 // 8), self.array.shape[1]), refcheck=False)
+        self.array[self.n : n] = rows
+        self.n = n
+
+    def done(self) -> np.ndarray:
+        """Return the array, cut to the rows that were added."""
+        self.array.resize((self.n, self.array.shape[1]), refcheck=False)
+        return self.array
+
+
+class Labels:
+    """A column kept as text, as codes in the order of appearance; a missing label has the code −1."""
+
+    def __init__(self) -> None:
+        self.codes, self.known = Growing(1, np.int32), {"": -1}
+
+    def add(self, cells: Iterable[str]) -> None:
+        """Append the cells; numbers are spelled one way, so that 1, 1.0 and "1" are one class."""
+        known = self.known
+        for cell in [cell for cell in dict.fromkeys(cells) if cell not in known]:
+            known[cell] = known.setdefault(spelling(cell), len(known) - 1)
+        self.codes.add(np.fromiter((known[cell] for cell in cells), np.int32)[:, None])
+
+    def done(self) -> tuple[np.ndarray, list[str]]:
+        """Return the codes (n,), counted from 0 without a hole, and the names."""
+        codes, names = self.codes.done()[:, 0], {code: spelling(cell) for cell, code in self.known.items() if code >= 0}
+        rank = np.zeros(max(names, default=0) + 2, np.int32)
+        rank[list(names)] = np.arange(len(names))
+        rank[-1] = -1
+        return rank[codes], list(names.values())
+
+
+def spelling(cell: str) -> str:
+    """Return the one spelling of a label: a whole number without a decimal point, text without blanks around it."""
+    cell = cell.strip()
+    try:
+        number = float(cell)
+    except ValueError:
+        return cell
+    return str(int(number)) if "_" not in cell and number.is_integer() and abs(number) < 2**53 else cell
+
+
+def position(source: str, columns: list[str], name: object) -> int:
+    """Return the place of a column given by name, or by its number from 0. Raises DataError if there is none."""
+    if name in columns:
+        return columns.index(str(name))
+    if str(name).isdigit() and int(str(name)) < len(columns):
+        return int(str(name))
+    raise no_column(source, name, columns)

@@ -1,0 +1,235 @@
+"""Times written as text: the readings that a column allows, and the one that puts its rows in order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from .content import Growing
+from .errors import DataError
+from .time_axis import find_grid
+
+ORDERS = {"ymd": "year first", "dmy": "day first", "mdy": "month first", "ym": "", "my": "", "quarter": "quarters",
+          "week": "ISO weeks", "unix": "Unix time"}  # fmt: skip
+COMPACT = {"ymd": {8: "%Y%m%d", 6: "%y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}, "ym": {6: "%Y%m", 4: "%Y"},
+           "dmy": {8: "%d%m%Y", 6: "%d%m%y"}, "mdy": {8: "%m%d%Y", 6: "%m%d%y"}}  # fmt: skip
+QUARTER = re.compile(r"(?P<y>\d{4})[-/ ]?Q(?P<q>[1-4])|Q(?P<r>[1-4])[-/ ]?(?P<z>\d{4})", re.I)
+ISO_WEEK = re.compile(r"(\d{4})[- ]?W(\d{1,2})(?:-?([1-7]))?", re.I)
+UNIX = {10: -6, 13: -3, 16: 0, 19: 3}  # digits: the power of ten that makes a microsecond of a tick
+INTERVAL = re.compile(r"\s+(?:-|–|—|to|bis)\s+|(?<=\d)/(?=\d{4}-\d\d-\d\d)")
+NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
+NUMERIC_TIMES = (4, 6, 8, 10, 12, 13, 14, 16, 19)  # digits of years, compact dates and Unix times
+ZONE = re.compile(r"%z|(Z|UTC|GMT)$", re.I)
+TOKENS = re.compile(r"\d+|[^\W\d_]+|[\W_]+")
+MIDNIGHT = re.compile(r"(?<=[T ])24(?=(?::00)*$)")  # the end of the day
+NAMES = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december")  # fmt: skip
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+HINT = re.compile(r"(^|[^a-z])(date|time|datetime|timestamp|when|day|month|year|quarter|week|hour|period|epoch|unix|ds|ts|datum|zeit|jahr|monat|tag|fecha|ano|año|mes)([^a-z]|$)|(date|time|datum)$", re.I)  # fmt: skip
+EARLIEST, LATEST = (int(np.datetime64(year, "us").astype(np.int64)) for year in ("1500", "2200"))  # of numbers
+MISSING_TIME = np.iinfo(np.int64).min
+
+
+def format_of(cell: str, order: str) -> str | None:
+    """Return the strptime format of a date in this order of day, month and year, or None if it cannot be one."""
+    if set(order) - set("ymd") or not cell.strip()[:1].isalnum():
+        return None
+    left, clock, parts = list(order), ["%H", "%M", "%S", "%f"], []
+    tokens = TOKENS.findall(cell.strip())
+    for i, token in enumerate(tokens):
+        word, before = token.lower(), tokens[i - 1] if i else ""
+        if token.isdigit() and token.isascii():
+            if (
+                len(left) == len(order)
+                and len(token) in COMPACT.get(order, ())
+                and (len(token) > 4 or len(tokens) == 1)
+            ):
+                part, left = COMPACT[order][len(token)], []
+                clock = clock[part.count("%H") + part.count("%M") + part.count("%S") :]
+            elif left:
+                letter = left.pop(0)
+                part = {4: "%Y"} if letter == "y" else {}
+                part = (part | {1: None if letter == "y" else f"%{letter}", 2: f"%{letter}"}).get(len(token))
+            elif len(clock) == 4 and (before.isspace() or before in ("T", "t", ", ")) and "d" in order:
+                part = {4: "%H%M", 6: "%H%M%S", 1: "%H", 2: "%H"}.get(len(token))
+                clock = clock[(part or "").count("%") :]
+            elif re.fullmatch(r"\s*[+-]", before) and len(clock) < 4:
+                rest = "".join(tokens[i:])
+                return "".join([*parts[:-1], before[:-1], "%z"]) if re.fullmatch(r"\d\d:?\d\d", rest) else None
+            else:
+                part = (
+                    clock.pop(0)
+                    if clock and before in (":", ".", ",", "h") and (before in ".,") == (clock[0] == "%f")
+                    else None
+                )
+        elif word in NAMES or word in {name[:3] for name in NAMES}:
+            part = None if "m" not in left else "%b" if len(word) == 3 else "%B"
+            left = [letter for letter in left if letter != "m"]
+        elif word in DAYS or word in {day[:3] for day in DAYS}:
+            part = "%a" if len(word) == 3 else "%A"
+        elif word in ("am", "pm"):
+            part, parts = "%p", [part.replace("%H", "%I") for part in parts]
+        else:
+            is_zone = word in ("z", "utc", "gmt") and i == len(tokens) - 1
+            part = token.replace("%", "%%") if not word.isalpha() or is_zone or word in ("t", "h") else None
+        if part is None:
+            return None
+        parts.append(part)
+    form = "".join(parts)
+    if order == "mdy" and form.startswith("%m.") or order == "ymd" and re.match("%y.?%b", form):
+        return None  # nobody writes 12.31.2024 or 24-Dec-31
+    return None if left or len(order) == 2 and not re.search("%[YbB]", form) else form
+
+
+def parse(cells: pd.Series, order: str) -> tuple[np.ndarray, int | None]:
+    """Read cells in one order, or by one strptime format.
+
+    Returns:
+        (n,) microseconds since 1970, and the place of the first cell that cannot be read, or None.
+    """
+    times = np.full(len(cells), MISSING_TIME)
+    if INTERVAL.search(cells.iloc[0]) and "%" not in order:
+        cells = cells.str.split(INTERVAL, regex=True).str[0]
+    todo, zoned = np.arange(len(cells)), set()
+    while len(todo):
+        group = cells.iloc[todo] if len(todo) < len(cells) else cells
+        cell = group.iloc[0]
+        if cell != cell.strip():
+            cells = cells.str.strip()
+            continue
+        if order == "quarter" and QUARTER.fullmatch(cell):
+            found = group.str.extract(QUARTER)
+            year, quarter = found["y"].fillna(found["z"]), found["q"].fillna(found["r"])
+            group, form = year + "-" + quarter.map({"1": "01", "2": "04", "3": "07", "4": "10"}), "%Y-%m"
+        elif order == "week" and ISO_WEEK.fullmatch(cell):
+            found = group.str.extract(ISO_WEEK)
+            group, form = found[0] + "-" + found[1] + "-" + found[2].fillna("1"), "%G-%V-%u"
+        elif order == "unix":
+            digits = cell.split(".")[0]
+            power = UNIX.get(len(digits)) if re.fullmatch(r"\d+(\.\d*)?", cell) else None
+            if power is None:
+                return times, int(todo[0])
+            same = group.str.fullmatch(r"\d{%d}(\.\d*)?" % len(digits)).to_numpy(bool)
+            whole = group[same].str.split(".").str[0].astype(np.int64).to_numpy()
+            fraction = group[same].str.extract(r"(\.\d+)")[0].astype(float).fillna(0.0).to_numpy()
+            whole = whole * 10**-power if power <= 0 else whole // 10**power
+            times[todo[same]] = whole + np.rint(fraction * 10.0**-power).astype(np.int64)
+            todo = todo[~same]
+            continue
+        else:
+            form = order if "%" in order else format_of(cell, order)
+        late = 0
+        zoned.add(bool(ZONE.search(form or "")))
+        if len(zoned) > 1:  # times with a zone and without cannot be compared
+            return times, int(todo[0])
+        if MIDNIGHT.search(cell) and form and "%H" in form:
+            at = group.str.contains(MIDNIGHT).to_numpy(bool)
+            todo, group, rest, late = (
+                todo[at],
+                group[at].str.replace(MIDNIGHT, "00", regex=True),
+                todo[~at],
+                86_400 * 10**6,
+            )
+        got = None if form is None else pd.to_datetime(group, format=form, errors="coerce", utc=True)
+        if got is None or pd.isna(got.iloc[0]):
+            return times, int(todo[0])
+        got = got.dt.tz_localize(None).to_numpy().astype("M8[us]").astype(np.int64)
+        fine = got != MISSING_TIME
+        times[todo[fine]] = got[fine] + late
+        todo = todo[~fine] if not late else np.sort(np.append(rest, todo[~fine]))
+    return times, None
+
+
+def looks_like_times(name: str, cells: Sequence[str]) -> bool:
+    """True if most of these cells, which are not missing, are times; numbers must be in order or have a fitting name."""
+    head = cells[:50]
+    if not NUMBER.fullmatch(head[0]):
+        starts = [INTERVAL.split(cell)[0] for cell in head]
+        known = [
+            bool(QUARTER.fullmatch(cell) or ISO_WEEK.fullmatch(cell) or any(format_of(cell, order) for order in ORDERS))
+            for cell in starts
+        ]
+        return sum(known) >= len(known) / 2
+    length, hinted = len(head[0].split(".")[0]), HINT.search(name)
+    if length not in (10, 13, 16, 19) and not head[0].isdigit() or length not in NUMERIC_TIMES:
+        return False
+    if (
+        any(not re.fullmatch(r"\d{%d}(\.\d*)?" % length, cell) for cell in head)
+        or not hinted
+        and (length < 8 or len(cells) < 3)
+    ):
+        return False
+    for order in ("ymd", "dmy", "mdy", "ym", "unix"):
+        times, wrong = parse(pd.Series(list(cells[:200]), dtype=object), order)
+        if wrong is None and EARLIEST <= times.min() and times.max() < LATEST:
+            if hinted or (np.diff(times) > 0).all() and find_grid(times.view("M8[us]").astype("M8[s]"))[0] is not None:
+                return True
+    return False
+
+
+class TimeReader:
+    """A time column, chunk by chunk, in every order that its cells allow."""
+
+    def __init__(self, source: str, name: str, date_format: str | None = None) -> None:
+        self.source, self.name, self.zones, self.plain = source, name, False, False
+        self.live = {order: Growing(1, np.int64) for order in ([date_format] if date_format else ORDERS)}
+
+    def add(self, cells: pd.Series) -> tuple[int, str] | None:
+        """Append cells, NaN where a time is missing. Returns the place of a cell that is no time, and the cell."""
+        missing = cells.isna().to_numpy()
+        there = cells[~missing].astype(object)
+        furthest = -1
+        read = {}
+        for order in list(self.live):
+            times = np.full(len(cells), MISSING_TIME)
+            if len(there):
+                times[~missing], wrong = parse(there, order)
+                if wrong is not None:
+                    furthest = max(furthest, wrong)
+                    continue
+            read[order] = times
+        if not read:
+            return int(np.flatnonzero(~missing)[furthest]), str(there.iloc[furthest])
+        self.live = {order: self.live[order] for order in read}
+        for order, times in read.items():
+            self.live[order].add(times[:, None])
+        self.plain = self.plain or bool(len(there)) and bool(re.match(r"\d{4}-\d\d-\d\d", there.iloc[0]))
+        self.zones = self.zones or bool(len(there)) and bool(re.search(r"\d[+-]\d\d:?\d\d$", there.iloc[0]))
+        return None
+
+    def done(self) -> tuple[np.ndarray, str]:
+        """Return the times (n,) datetime64[us], NaT where missing, and how they were read.
+
+        Raises:
+            DataError: if two readings that differ fit equally well; both are named.
+        """
+        read = {}
+        for order, column in self.live.items():
+            times = column.done()[:, 0].view("M8[us]")
+            if not any(np.array_equal(times, other, equal_nan=True) for other in read.values()):
+                read[order] = times
+        order = next(iter(read))
+        if len(read) > 1:
+            scores = {order: self._score(times[~np.isnat(times)]) for order, times in read.items()}
+            best = [order for order, score in scores.items() if score == max(scores.values())]
+            order = best[0]
+            if len(best) > 1:
+                k = int(np.flatnonzero(read[best[0]] != read[best[1]])[0])
+                first, second = (str(read[one][k])[:10] for one in best[:2])
+                raise DataError(
+                    f"{self.source}: a time in {self.name!r} can be {first} ({ORDERS[best[0]]}) or {second} ({ORDERS[best[1]]}), "
+                    "and both put the rows in order equally well; say which with --date-format, such as %d/%m/%Y"
+                )
+        how = "times in UTC" if self.zones else "" if self.plain else ORDERS.get(order, "")
+        return read[order], how
+
+    @staticmethod
+    def _score(times):
+        """(in order, 2 for equal steps or 1 with some missing)."""
+        steps = np.diff(times).astype(np.int64)
+        ordered = bool((steps >= 0).all() or (steps <= 0).all())
+        times = np.unique(times.astype("M8[s]"))
+        grid = find_grid(times)[0] if len(times) > 1 else None
+        return ordered, 0 if grid is None else 1 + (grid.index(times[-1:])[0] + 1 == len(times))
