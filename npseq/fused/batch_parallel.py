@@ -1,95 +1,89 @@
-"""Threads: as many as pay, and no more than the machine or the user allows.
+"""How many threads to use, and how a batch is split over them.
 
-A wide batch is split over Python threads (``Split``): NumPy's calls let other threads run while they work. Of a narrow
-batch with large weights only the products of many steps are split. BLAS itself is held to one thread meanwhile: two
-that meet at every product stall for milliseconds when another process keeps a core busy (a step with H = 512 took up to
-14 times as long).
+A wide batch is split over Python threads (``BatchParallel``): NumPy's calls let other threads run while they work. For
+a narrow batch with large weights only the products of many steps are split. BLAS itself is limited to one thread
+meanwhile: two threads that synchronise at every product stall for milliseconds when another process keeps a core busy
+(a step with H = 512 took up to 14 times as long).
 """
+
+from __future__ import annotations
 
 import functools
 import os
 import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import bptt
 from ..bptt import Weights
 from . import through_time
 from .blas import available, limited, one_at_the_start
+from .memory_layout import Matmul
+from .through_time import FusedTape, State
 
-LARGE = 250_000  # rows of W · its columns, from which the products of many steps are split where the batch is narrow
-WIDE, WIDE_OF_LARGE = 16, 32  # columns of a part, at least: fewer make a product no faster
-ENOUGH = 500_000  # multiplications of a step for each gate and one more, from which it pays to change threads so often
+Array = np.ndarray
+
+LARGE_WEIGHTS_MIN_ELEMENTS = 250_000  # of [W_h, W_x]; from there the products of many steps are split
+MIN_COLUMNS, MIN_COLUMNS_OF_LARGE = 16, 32  # of a part, with small and large weights; fewer make a product no faster
+MIN_MULTIPLICATIONS_PER_GATE = (
+    500_000  # of a step, for each gate and one more; below that, switching threads costs more
+)
 
 
-class Split:
-    """``fused.py``'s two functions with the batch split over ``count`` threads where that pays (None: ``available()``).
+class BatchParallel:
+    """The two functions of ``fused`` with the batch split over threads where that pays.
 
-    Columns are independent, so each part is a call of its own; the gradients of the weights are added part by part, in
-    order. The same count gives the same bits, whatever the timing.
+    Columns are independent, so each part is computed by a separate call; the gradients of the weights are added part by
+    part, in order. The same number of threads gives the same bits, whatever the timing. A layer that is called in a
+    thread of the pool computes its parts one after the other in that thread.
+
+    Args:
+        count: number of threads; None for ``blas.available()``.
+
+    Raises:
+        ValueError: for a count that is neither a positive integer nor None.
     """
 
-    def __init__(self, count=None):
+    def __init__(self, count: int | None = None) -> None:
         if count is not None and (not isinstance(count, (int, np.integer)) or count < 1):
             raise ValueError(f"threads must be a positive integer or None; {count!r} given")
         self.count = count
 
-    def parts(self, weights, B):
-        """The columns of each thread as slices; one slice where splitting does not pay."""
+    def parts(self, weights: Weights, B: int) -> list[slice]:
+        """Return the columns of each thread; a single slice if splitting a batch of B sequences does not pay."""
         (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
-        if rows * (H + I) * B < ENOUGH * (rows // H + 1):
+        if rows * (H + I) * B < MIN_MULTIPLICATIONS_PER_GATE * (rows // H + 1):
             return [slice(0, B)]
-        count = min(self.count or available(), B // (WIDE if rows * (H + I) < LARGE else WIDE_OF_LARGE))
-        if count < 2:
-            return [slice(0, B)]
-        borders = [B * k // count for k in range(count + 1)]
-        return [slice(a, b) for a, b in zip(borders, borders[1:])]
-
-    def _whole(self, weights):
-        """Of a batch that is not split: the context, and what makes the products of many steps."""
-        (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
-        context = nullcontext() if one_at_the_start() else limited(1)
-        count = 1 if rows * (H + I) < LARGE else self.count or available()
-        return context, np.matmul if count == 1 else functools.partial(self._matmul, count)
-
-    def _matmul(self, count, a, b, out):
-        """As ``np.matmul``, the rows of a split over ``count`` threads."""
-        borders = [len(a) * k // count for k in range(count + 1)]
-        parts = [slice(*ends) for ends in zip(borders, borders[1:])]
-        self._each(lambda k, rows: np.matmul(a[rows], b, out=out[rows]), parts)
-        return out
-
-    def _each(self, call, parts):
-        """``call(k, columns)`` for every part, the first one in this thread; returns when all calls have finished."""
-        if getattr(_this_thread, "is_worker", False):  # to wait here for a free worker could mean to wait for itself
-            return [call(k, columns) for k, columns in enumerate(parts)]
-        pool = _pool(len(parts))
-        with limited(1):
-            others = [pool.submit(_in_worker, call, k, columns) for k, columns in enumerate(parts) if k]
-            try:
-                first = call(0, parts[0])
-            finally:
-                for other in others:
-                    other.exception()  # waits
-        return [first, *(other.result() for other in others)]
+        columns = MIN_COLUMNS if rows * (H + I) < LARGE_WEIGHTS_MIN_ELEMENTS else MIN_COLUMNS_OF_LARGE
+        return _slices(B, max(1, min(self.count or available(), B // columns)))
 
     def forward_through_time(
-        self, cell, weights, x, state, lengths=None, reverse=False, *, h_mask=None, out=None, **options
-    ):
-        """As ``bptt.forward_through_time``."""
+        self,
+        cell: Any,
+        weights: Weights,
+        x: Array,
+        state: State,
+        lengths: Any = None,
+        reverse: bool = False,
+        **options: Any,
+    ) -> tuple[Array, State, SplitTape | FusedTape | bptt.Tape | None]:
+        """Carry ``cell`` over the T steps of x; arguments and results as ``bptt.forward_through_time``."""
         parts = self.parts(weights, x.shape[2])
         if len(parts) == 1:
             context, matmul = self._whole(weights)
             with context:
                 return through_time.forward_through_time(
-                    cell, weights, x, state, lengths, reverse, h_mask=h_mask, out=out, matmul=matmul, **options
+                    cell, weights, x, state, lengths, reverse, matmul=matmul, **options
                 )
-        if out is None:
-            out = np.empty((len(x),) + state[0].shape, weights.W_h.dtype)
+        out, h_mask = options.pop("out", None), options.pop("h_mask", None)
+        hs = np.empty((len(x),) + state[0].shape, weights.W_h.dtype) if out is None else out
         lengths = None if lengths is None else np.asarray(lengths)
 
-        def run(k, columns):
+        def run(k: int, columns: slice) -> Any:
             return through_time.forward_through_time(
                 cell,
                 weights,
@@ -98,16 +92,25 @@ class Split:
                 None if lengths is None else lengths[columns],
                 reverse,
                 h_mask=None if h_mask is None else h_mask[:, columns],
-                out=out[:, :, columns],
+                out=hs[:, :, columns],
                 **options,
             )
 
-        _, states, tapes = zip(*self._each(run, parts))
+        _, states, tapes = zip(*_each(run, parts))
         tape = None if tapes[0] is None else SplitTape(parts, tapes)
-        return out, tuple(np.concatenate(letter, axis=1) for letter in zip(*states)), tape
+        return hs, tuple(np.concatenate(letter, axis=1) for letter in zip(*states)), tape
 
-    def backward_through_time(self, cell, weights, tape, d_hs, d_state, *, need_dx=True):
-        """As ``bptt.backward_through_time``."""
+    def backward_through_time(
+        self,
+        cell: Any,
+        weights: Weights,
+        tape: SplitTape | FusedTape | bptt.Tape,
+        d_hs: np.ndarray | None,
+        d_state: State,
+        *,
+        need_dx: bool = True,
+    ) -> tuple[Weights, np.ndarray | None, State]:
+        """Compute the gradients; arguments and results as ``bptt.backward_through_time``."""
         if not isinstance(tape, SplitTape):
             context, matmul = self._whole(weights)
             with context:
@@ -115,7 +118,7 @@ class Split:
                     cell, weights, tape, d_hs, d_state, need_dx=need_dx, matmul=matmul
                 )
 
-        def run(k, columns):
+        def run(k: int, columns: slice) -> Any:
             return through_time.backward_through_time(
                 cell,
                 weights,
@@ -125,43 +128,91 @@ class Split:
                 need_dx=need_dx,
             )
 
-        d_weights, d_x, d_states = zip(*self._each(run, tape.parts))
-        total = Weights(
-            *(None if same[0] is None else sum(same[1:], start=same[0]) for same in zip(*(d[:5] for d in d_weights)))
-        )
-        if weights.own is not None:
-            total = total._replace(own={name: sum(d.own[name] for d in d_weights) for name in weights.own})
-        d_x = np.concatenate([part.transpose(0, 2, 1) for part in d_x], axis=1).transpose(0, 2, 1) if need_dx else None
+        d_weights, d_xs, d_states = zip(*_each(run, tape.parts))
+        total = Weights(*map(_sum, zip(*d_weights)))
+        d_x = np.concatenate([part.transpose(0, 2, 1) for part in d_xs], axis=1).transpose(0, 2, 1) if need_dx else None
         return total, d_x, tuple(np.concatenate(letter, axis=1) for letter in zip(*d_states))
 
+    def _whole(self, weights: Weights) -> tuple[AbstractContextManager[None], Matmul]:
+        """Return for a batch that is not split a context that limits BLAS, and what computes products of many steps."""
+        (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
+        context = nullcontext() if one_at_the_start() else limited(1)
+        count = 1 if rows * (H + I) < LARGE_WEIGHTS_MIN_ELEMENTS else self.count or available()
+        return context, np.matmul if count == 1 else functools.partial(_matmul, count)
 
-class SplitTape:
-    """The tapes of the parts, and which columns each has."""
 
-    def __init__(self, parts, tapes):
-        self.parts, self.tapes = parts, tapes
+class SplitTape(NamedTuple):
+    """The tapes of the parts of a split batch."""
+
+    parts: list[slice]  # the columns of each
+    tapes: tuple[FusedTape | bptt.Tape, ...]
 
 
-_pools = {}  # number of workers -> ThreadPoolExecutor, made when first needed
+def _slices(n: int, count: int) -> list[slice]:
+    """Return ``count`` slices of about equal length that cover n."""
+    borders = [n * k // count for k in range(count + 1)]
+    return [slice(a, b) for a, b in zip(borders, borders[1:])]
+
+
+def _matmul(count: int, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Compute a @ b as ``np.matmul`` does, with the rows of a split over ``count`` threads."""
+    _each(lambda k, rows: np.matmul(a[rows], b, out=out[rows]), _slices(len(a), count))
+    return out
+
+
+def _sum(parts: Sequence[Any]) -> Any:
+    """Return the sum of arrays in order, name by name if they are dicts of arrays; None if they are None."""
+    if parts[0] is None:
+        return None
+    if isinstance(parts[0], dict):
+        return {name: _sum([part[name] for part in parts]) for name in parts[0]}
+    return sum(parts[1:], start=parts[0])
+
+
+# ---- threads ----
+
+_pools: dict[int, ThreadPoolExecutor] = {}  # by number of threads, each made when first needed
 _pools_lock = threading.Lock()
 _this_thread = threading.local()  # ``is_worker`` is set in the threads of the pools
 
 
-def _pool(count):
+def _each(call: Callable[[int, slice], Any], parts: Sequence[slice]) -> list[Any]:
+    """Call ``call(k, part)`` for every part, the first one in this thread.
+
+    Returns:
+        The results in order, when all calls have finished.
+
+    Raises:
+        The first exception of a call, also when all have finished.
+    """
+    if getattr(_this_thread, "is_worker", False):  # to wait here for a free worker could mean to wait for itself
+        return [call(k, part) for k, part in enumerate(parts)]
+    pool = _pool(len(parts))
+    with limited(1):
+        others = [pool.submit(_in_worker, call, k, part) for k, part in enumerate(parts) if k]
+        try:
+            first = call(0, parts[0])
+        finally:
+            for other in others:
+                other.exception()  # waits
+    return [first, *(other.result() for other in others)]
+
+
+def _pool(count: int) -> ThreadPoolExecutor:
     with _pools_lock:
         if count not in _pools:
             _pools[count] = ThreadPoolExecutor(count, "npseq")
         return _pools[count]
 
 
-def _in_worker(call, k, columns):
+def _in_worker(call: Callable[[int, slice], Any], k: int, part: slice) -> Any:
     _this_thread.is_worker = True
-    with limited(1):  # a BLAS may have a number of threads for each thread
-        return call(k, columns)
+    with limited(1):  # some builds of BLAS have a number of threads for each thread
+        return call(k, part)
 
 
-def _after_fork():
-    """A forked process has none of its parent's threads."""
+def _after_fork() -> None:
+    """Forget the pools: a forked process has none of its parent's threads."""
     _pools.clear()
     _pools_lock.release()
 

@@ -86,7 +86,8 @@ def _libraries(per_thread: bool) -> list[Any]:
 
     An OpenBLAS that runs on OpenMP has one for each thread.
     """
-    found = [] if controller() is None else controller().select(user_api="blas").lib_controllers
+    threadpools = controller()
+    found = [] if threadpools is None else threadpools.select(user_api="blas").lib_controllers
     return [library for library in found if (getattr(library, "threading_layer", None) == "openmp") == per_thread]
 
 

@@ -1,255 +1,296 @@
-"""The optimized schedule of the recurrences: the two functions of ``bptt.py`` and its numbers, faster.
+"""Forward and backward over a whole sequence, as in ``bptt.py``, with the kernels of ``kernels.py``.
 
-``cells.py`` says what is computed; here, and for each cell in ``fused_cells.py``, is another order of the same
-operations. What makes the difference:
-
-1. **One product a step.** The columns h_t, x_{t+1} and a one stand on top of each other in ``Z[t]``, so that
-   ``W @ Z[t]`` with ``W = [W_h, W_x, b_x + b_h]`` is every pre-activation of step t + 1, biases included, and h_{t+1}
-   is written where the next product reads it. ``da Zᵀ``, summed over time, is dW_h, dW_x and db at once. (In the GRU
-   a_xn and a_hn enter apart, so the rows that read x, and those that read h, are not all the same.) The loops use
-   ``np.dot``, which for small matrices takes 0.4 µs less than ``np.matmul``, and W_hᵀ is copied once so that it is
-   contiguous, without which ``dot`` would copy it at every step.
-
-2. **One tanh for all gates.** σ(a) = ½ tanh(a/2) + ½, and a/2 comes for nothing when the rows of W of a σ gate are
-   halved beforehand. NumPy's tanh is vectorised; its exp-based ways to σ take more calls.
-
-3. **Gates in the order in which one call serves several.** A step's blocks stand one after the other, (H, B) each. In
-   the LSTM that is o i f g c': tanh takes the first four, the σ of o i f the first three, and the one product
-   [i, f] ⊙ [g, c'] gives both terms of c = f ⊙ c' + i ⊙ g.
-
-4. **What does not depend on the incoming gradient leaves the loop.** dh and dc enter every line of a cell's backward
-   linearly. Their factors K are computed for many steps in one call, and the loop has only what must be sequential.
-   For the LSTM: [part of dc, da_o] = dh ⊙ [K_c, K_o], [da_i, da_f, da_g, dc'] = dc ⊙ [K_i, K_f, K_g, f]; for the GRU
-   all five things come from dh by one multiplication. As h = o ⊙ tanh c, K_c = o (1 − tanh² c) is o − h ⊙ tanh c.
-
-5. **Chunks.** The factors are made for so many steps that they stay in the cache (``CACHE``). What is a sum over time,
-   or is asked for at every step but carried nowhere, is one product over the steps and sequences of a chunk, of
-   ``COLUMNS`` columns or more: the gradient of W, and dx, which comes out in the caller's own layout. When W is too
-   large to stay in the cache (``HOIST``) so is W_x x.
-
-6. **Room made once.** Buffers and their views for every step are kept in a pool, by sizes; a tape owns its room until
-   it is gone. Every call writes with ``out``.
-
-7. **Columns are independent.** So sequences of different lengths are packed one behind the other, without masks in the
-   loop (``ragged.py``), and a wide batch may be split over threads: NumPy's calls let other threads run. Each part is
-   summed by itself and the parts are added in order, so that the result does not depend on timing. Of a narrow batch
-   with large weights only the products of many steps are split (``matmul``): threads that have to meet at every step
-   stall when another process keeps one of them waiting.
-
-Numbers in the comments are those of the equations in ``docs/derivation.md``, section 11.
-
-Options that have no fused form go through ``bptt.py``: projection, recurrent dropout, checkpointing, lengths with relu
-(whose h may grow without bound behind the end), and cells that are not npseq's own.
+The reasons for the order of operations are in ``fused/__init__.py``. Numbers in the comments are those of the equations
+in ``docs/derivation.md``.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import bptt
-from .kernels import SCHEDULES
-from .memory_layout import copy_swapped, gathered, narrow, transposed
+from ..bptt import Weights
+from .kernel_base import Kernel
+from .kernels import KERNELS
+from .memory_layout import Matmul, copy_swapped, gathered, narrow, transposed
 from .packing import Packing
-from .workspace import POOL, BackwardWorkspace, ForwardWorkspace, Lease, columns_at_once, group
+from .pool import POOL, Lease
+from .workspace import BackwardSteps, BackwardWorkspace, ForwardWorkspace, columns_per_product, steps_per_group
 
-INFERENCE = 32  # steps in one go when no tape is kept, at most
+INFERENCE_STEPS = 32  # maximum number of steps that share a workspace when no tape is kept
+STEPS_MULTIPLE = 8  # numbers of steps are rounded up to multiples of this, so that similar lengths share a workspace
+
+State = tuple[np.ndarray, ...]  # (H, B) arrays: h, and for the LSTM c
 
 
 class FusedTape(NamedTuple):
-    """A forward pass over T steps; its workspace returns to the pool when the tape and all its copies are deleted."""
+    """What backward needs of a forward pass. It is only read.
 
-    schedule: type  # the cell's, of ``kernels.py``
-    W: np.ndarray  # the stacked weights
-    T: int
+    Its workspace returns to the pool when the tape and its shallow copies are deleted. Deep copies and pickles have a
+    workspace of their own.
+    """
+
+    kernel: type[Kernel]
+    W: np.ndarray  # (rows, H + I + 1), the stacked weights
+    T: int  # steps of the batch
     reverse: bool
-    lease: Lease  # on the workspace of the forward pass
+    lease: Lease  # on the ``ForwardWorkspace``
     packing: Packing | None = None
 
 
 def forward_through_time(
-    cell,
-    weights,
-    x,
-    state,
-    lengths=None,
-    reverse=False,
+    cell: Any,
+    weights: Weights,
+    x: np.ndarray,
+    state: State,
+    lengths: np.ndarray | None = None,
+    reverse: bool = False,
     *,
-    h_mask=None,
-    checkpoint_every=None,
-    keep_tape=True,
-    out=None,
-    matmul=np.matmul,
-):
-    """As ``bptt.forward_through_time``, the same arguments and results. ``matmul`` makes the products of many steps."""
-    T, I, B = x.shape
-    schedule = SCHEDULES.get(cell)
+    h_mask: np.ndarray | None = None,
+    checkpoint_every: int | str | None = None,
+    keep_tape: bool = True,
+    out: np.ndarray | None = None,
+    matmul: Matmul = np.matmul,
+) -> tuple[np.ndarray, State, FusedTape | bptt.Tape | None]:
+    """Carry ``cell`` over the T steps of ``x``, as ``bptt.forward_through_time``, which has the equation.
+
+    Args:
+        cell, weights, x, state, lengths, reverse, h_mask, checkpoint_every, keep_tape, out: as there.
+        matmul: computes the products of many steps, called as ``np.matmul``.
+
+    Returns:
+        hs (T, H, B), the final state, and the tape: a ``FusedTape``, the tape of ``bptt.py`` if that function ran
+        (options without a fused implementation), or None without ``keep_tape``.
+    """
+    T, _, B = x.shape
+    kernel = KERNELS.get(cell)
     if lengths is not None:
         lengths = np.asarray(lengths)
         lengths = None if (lengths == T).all() else lengths
-    if (
-        schedule is None
-        or h_mask is not None
-        or weights.W_p is not None
-        or keep_tape
-        and checkpoint_every is not None
-        or lengths is not None
-        and not (schedule.bounded and lengths.any())
-        or T == 0
-    ):
-        return bptt.forward_through_time(
-            cell,
-            weights,
-            x,
-            state,
-            lengths,
-            reverse,
-            h_mask=h_mask,
-            checkpoint_every=checkpoint_every,
-            keep_tape=keep_tape,
-            out=out,
-        )
+    plain_options = h_mask is not None or weights.W_p is not None or keep_tape and checkpoint_every is not None
+    plain_lengths = lengths is not None and not (kernel is not None and kernel.bounded and lengths.any())
+    if kernel is None or plain_options or plain_lengths or T == 0:
+        options: Any = dict(h_mask=h_mask, checkpoint_every=checkpoint_every, keep_tape=keep_tape, out=out)
+        return bptt.forward_through_time(cell, weights, x, state, lengths, reverse, **options)
     if out is None:
         out = np.empty((T, state[0].shape[0], B), weights.W_h.dtype)
-    W = schedule.stack(weights)
-    halved = schedule.halve(W)
+    W = kernel.stack(weights)
+    halved = kernel.halve(W)
     if lengths is None:
-        backwards = slice(None, None, -1 if reverse else 1)
-        state, lease = _forward(schedule, halved, x[backwards], state, out[backwards], keep_tape, matmul)
-        return out, state, FusedTape(schedule, W, T, reverse, lease) if keep_tape else None
+        order = slice(None, None, -1 if reverse else 1)
+        final, lease = _forward(kernel, halved, x[order], state, out[order], keep_tape, matmul)
+        return out, final, None if lease is None else FusedTape(kernel, W, T, reverse, lease)
     packing = Packing(T, lengths, reverse, W.size)
-    hs, flat = packing.room(out)
-    final, lease = _forward(schedule, halved, packing.packed(x), state, hs, keep_tape, matmul, packing)
-    packing.unpack(flat, out)
-    return out, final, FusedTape(schedule, W, T, reverse, lease, packing) if keep_tape else None
+    hs, rows = packing.buffer(out)
+    final, lease = _forward(kernel, halved, packing.packed(x), state, hs, keep_tape, matmul, packing)
+    packing.unpack(rows, out)
+    return out, final, None if lease is None else FusedTape(kernel, W, T, reverse, lease, packing)
 
 
-def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True, matmul=np.matmul):
-    """As ``bptt.backward_through_time``, the same arguments and results."""
+def backward_through_time(
+    cell: Any,
+    weights: Weights,
+    tape: FusedTape | bptt.Tape,
+    d_hs: np.ndarray | None,
+    d_state: State,
+    *,
+    need_dx: bool = True,
+    matmul: Matmul = np.matmul,
+) -> tuple[Weights, np.ndarray | None, State]:
+    """Compute the gradient of a loss that reads every output and the final state.
+
+    Args:
+        cell, weights, tape, d_hs, d_state, need_dx: as for ``bptt.backward_through_time``.
+        matmul: computes the products of many steps, called as ``np.matmul``.
+
+    Returns:
+        d_weights (a ``Weights``), d_x (T, I, B) or None, d_state of the initial state.
+    """
     if isinstance(tape, bptt.Tape):
         return bptt.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx)
-    schedule, W, T, _, lease, packing = tape
-    room = lease.workspace
-    _, I, H, B = room.sizes
+    kernel, W, T, reverse, lease, packing = tape
+    workspace = lease.workspace
+    _, I, H, B = workspace.sizes
     if packing is None:
-        backwards = slice(None, None, -1 if tape.reverse else 1)
+        order = slice(None, None, -1 if reverse else 1)
         dx = np.empty((T, B, I), W.dtype) if need_dx else None
-        dW, d_state = _backward(schedule, room, T, W, None if d_hs is None else d_hs[backwards], d_state, dx, matmul)
-        return schedule.unpack(dW, weights), dx.transpose(0, 2, 1)[backwards] if need_dx else None, d_state
+        d_outputs = None if d_hs is None else d_hs[order]
+        dW, d_state = _backward(kernel, workspace, T, W, d_outputs, d_state, dx, matmul)
+        return kernel.unpack(dW, weights), None if dx is None else dx.transpose(0, 2, 1)[order], d_state
     d_outputs = np.zeros((packing.steps, B, H), W.dtype).transpose(0, 2, 1) if d_hs is None else packing.packed(d_hs)
     if d_state[0].any():
-        d_outputs[packing.ends - 1, :, packing.columns] += d_state[0][:, packing.sequences].T
-    d_x = np.empty((T, len(packing.lengths), I), W.dtype).transpose(0, 2, 1) if need_dx else None
-    dx, flat = packing.room(d_x) if need_dx else (None, None)
-    dW, d_state = _backward(
-        schedule,
-        room,
-        packing.steps,
-        W,
-        d_outputs,
-        d_state,
-        dx.transpose(0, 2, 1) if need_dx else None,
-        matmul,
-        packing,
-    )
+        d_outputs[packing.last_slots - 1, :, packing.columns] += d_state[0][:, packing.sequences].T
+    d_x = dx = rows = None
     if need_dx:
-        packing.unpack(flat, d_x)
-    return schedule.unpack(dW, weights), d_x, d_state
+        d_x = np.empty((T, len(packing.lengths), I), W.dtype).transpose(0, 2, 1)
+        packed_dx, rows = packing.buffer(d_x)
+        dx = packed_dx.transpose(0, 2, 1)
+    dW, d_state = _backward(kernel, workspace, packing.steps, W, d_outputs, d_state, dx, matmul, packing)
+    if d_x is not None:
+        packing.unpack(rows, d_x)
+    return kernel.unpack(dW, weights), d_x, d_state
 
 
-def _forward(schedule, halved, x, state, hs, keep, matmul, packing=None):
-    """All steps of x, in its order, fill ``hs`` -> the state after the last step, or behind each packed sequence, and
-    the room where everything is (None without ``keep``)."""
+def _forward(
+    kernel: type[Kernel],
+    W: np.ndarray,
+    x: np.ndarray,
+    state: State,
+    hs: np.ndarray,
+    keep: bool,
+    matmul: Matmul,
+    packing: Packing | None = None,
+) -> tuple[State, Lease | None]:
+    """Run all steps of x (T, I, B) and fill ``hs`` (T, H, B).
+
+    Returns the final state (with packing, the state at the end of each sequence) and the lease on the workspace (None
+    unless ``keep``).
+    """
     T, I, B = x.shape
     H = state[0].shape[0]
-    n = min(T, group(I, H, B, halved.dtype), T if keep else INFERENCE)
-    steps = -(-(T if keep else n) // 8) * 8  # rounded up, so that similar lengths share a workspace
-    lease = POOL.acquire(ForwardWorkspace, schedule, steps, I, H, B, halved.dtype, keep or packing is not None)
-    room = lease.workspace
-    rows_of_x, rows_of_h = schedule.rows_of_x(H), schedule.rows_of_h(H)
-    room.W_h, room.a_x_steps = np.ascontiguousarray(halved[rows_of_h, :H]) if room.large else None, None
+    n = min(T, steps_per_group(I, H, B, W.dtype), T if keep else INFERENCE_STEPS)
+    steps = -(-(T if keep else n) // STEPS_MULTIPLE) * STEPS_MULTIPLE
+    lease = POOL.acquire(ForwardWorkspace, kernel, steps, I, H, B, W.dtype, keep or packing is not None)
+    workspace = lease.workspace
+    workspace.W_h = None
+    carried = final = state
     if packing is not None:
-        initial, final = state, tuple(part.copy() for part in state)
-        state = tuple(np.zeros((H, B), halved.dtype) for part in state)
-    for start in range(0, T, n):  # x in, n steps, y out, while they are in the cache
+        carried, final = tuple(np.zeros((H, B), W.dtype) for _ in state), tuple(part.copy() for part in state)
+    for start in range(0, T, n):  # x is read, n steps run, and y is written, while they are in the cache
         count = min(n, T - start)
         first = start if keep else 0
         last = first + count
-        copy_swapped(room.Z[first:last, H : H + I], x[start : start + count])
-        # rows that do not read x have zeros in its place, and 0 · inf is NaN
-        infinite = schedule.zeros_in_W and not np.isfinite(room.Z[first:last, H : H + I]).all()
-        if room.large or infinite:
-            room.W_h = np.ascontiguousarray(halved[rows_of_h, :H]) if room.W_h is None else room.W_h
-            room.hoist(halved[rows_of_x, H:], first, last, matmul)
-        else:
-            room.a_x_steps = None
+        _load(kernel, workspace, W, x[start : start + count], first, matmul)
         if first == 0:
-            schedule.set_state(room, state)
+            kernel.set_state(workspace, carried)
         if packing is None:
-            schedule.forward(room, halved, first, last)
-            state = schedule.state(room, last)
+            kernel.forward(workspace, W, first, last)
         else:
-            slots, shift = schedule.states(room), first - start
-            for t, stop, begin in packing.pieces(start, start + count):
-                if begin:
-                    for part, given in zip(slots, initial):
-                        part[t + shift][:, packing.columns[begin]] = given[:, packing.sequences[begin]]
-                schedule.forward(room, halved, t + shift, stop + shift)
-            state = schedule.state(room, last)
-            here = (start < packing.ends) & (packing.ends <= start + count)
-            for whole, part in zip(final, slots):
-                whole[:, packing.sequences[here]] = part[packing.ends[here] + shift, :, packing.columns[here]].T
-        copy_swapped(hs[start : start + count], room.Z[first + 1 : last + 1, :H])
-    return state if packing is None else final, lease if keep else None
+            _forward_packed(kernel, workspace, W, packing, start, count, first - start, state, final)
+        carried = kernel.state(workspace, last)
+        copy_swapped(hs[start : start + count], workspace.Z[first + 1 : last + 1, :H])
+    return carried if packing is None else final, lease if keep else None
 
 
-def _backward(schedule, room, T, W, d_hs, d_state, dx, matmul, packing=None):
-    """The T steps of ``room`` back, filling ``dx`` (T, B, I) unless that is None -> dW, d_state of the initial
-    state."""
-    _, I, H, B = room.sizes
-    order = "F" if len(W) < W.shape[1] or narrow(len(W), B) else "C"  # as ``outer`` gives its terms
-    dW, W_T = np.zeros(W.shape, W.dtype, order), transposed(W[schedule.rows_of_h(H), :H])
-    n = min(T, -(-columns_at_once(len(W)) // B))
-    lease = POOL.acquire(BackwardWorkspace, schedule, n, I, H, B, W.dtype)
+def _load(
+    kernel: type[Kernel], workspace: ForwardWorkspace, W: np.ndarray, x: np.ndarray, first: int, matmul: Matmul
+) -> None:
+    """Copy x (count, I, B) into Z from slot ``first`` on, and precompute W_x x + b if W is large."""
+    _, I, H, _ = workspace.sizes
+    last = first + len(x)
+    copy_swapped(workspace.Z[first:last, H : H + I], x)
+    workspace.do_not_hoist()
+    if workspace.large:
+        kernel.hoist(workspace, W, first, last, matmul)
+
+
+def _forward_packed(
+    kernel: type[Kernel],
+    workspace: ForwardWorkspace,
+    W: np.ndarray,
+    packing: Packing,
+    start: int,
+    count: int,
+    shift: int,
+    state: State,
+    final: State,
+) -> None:
+    """Run the steps start … start + count − 1 of a packed batch, which are in the slots from start + shift on.
+
+    Where a sequence starts, its initial state is taken from ``state``; where one ends, its final state is written to
+    ``final``; (H, number of sequences) each.
+    """
+    slots = kernel.states(workspace)
+    for t, stop, starting in packing.pieces(start, start + count):
+        if starting is not None:
+            for part, given in zip(slots, state):
+                part[t + shift][:, packing.columns[starting]] = given[:, packing.sequences[starting]]
+        kernel.forward(workspace, W, t + shift, stop + shift)
+    ending = (start < packing.last_slots) & (packing.last_slots <= start + count)
+    for whole, part in zip(final, slots):
+        last_slots = packing.last_slots[ending] + shift
+        whole[:, packing.sequences[ending]] = part[last_slots, :, packing.columns[ending]].T
+
+
+def _backward(
+    kernel: type[Kernel],
+    workspace: ForwardWorkspace,
+    T: int,
+    W: np.ndarray,
+    d_hs: np.ndarray | None,
+    d_state: State,
+    dx: np.ndarray | None,
+    matmul: Matmul,
+    packing: Packing | None = None,
+) -> tuple[np.ndarray, State]:
+    """Backward pass over the T steps in the workspace; fills ``dx`` (T, B, I) unless it is None.
+
+    Returns dW, as W, and the gradient of the initial state.
+    """
+    _, I, H, B = workspace.sizes
+    order: Any = "F" if len(W) < W.shape[1] or narrow(len(W), B) else "C"  # the layout of the terms that are added
+    dW, W_T = np.zeros(W.shape, W.dtype, order), transposed(W[kernel.rows_of_h(H), :H])
+    rows_of_x = kernel.rows_of_x(H)
+    n = min(T, -(-columns_per_product(len(W)) // B))
+    lease = POOL.acquire(BackwardWorkspace, kernel, n, I, H, B, W.dtype)
     back = lease.workspace
-    entering = {}  # step -> what enters the gradient of c there
-    if packing is None:
-        back.start(d_state)
-    else:
-        d_initial = tuple(part.copy() for part in d_state)
-        back.start([0] * len(d_state))
-        entering = _entering(packing, d_state[1:], B)
+    back.set_state(d_state if packing is None else [0] * len(d_state))
+    gradient_at_end: dict[int, np.ndarray] = {}
+    d_initial = d_state
+    if packing is not None:
+        d_initial, gradient_at_end = tuple(part.copy() for part in d_state), _gradient_at_end(packing, d_state[1:], B)
     for start in range((T - 1) // n * n, -1, -n):
         count = min(n, T - start)
         if d_hs is not None:
             copy_swapped(back.d_outputs[:count], d_hs[start : start + count])
-        ends = {t - start: d for t, d in entering.items()}
+        in_chunk = {t - start: d for t, d in gradient_at_end.items()}
         for first in range((count - 1) // back.m * back.m, -1, -back.m):
             last = min(first + back.m, count)
-            schedule.factors(room, back.K[: last - first], start + first, last - first)
+            kernel.factors(workspace, back.K[: last - first], start + first, last - first)
             if packing is None:
-                schedule.backward(back, W_T, first, first, last, d_hs is not None, ends)
-                continue
-            for t, stop, begin in packing.pieces(start + first, start + last)[::-1]:
-                schedule.backward(back, W_T, first, t - start, stop - start, True, ends)
-                if begin:
-                    for whole, part in zip(d_initial, (back.dh, back.dc)):
-                        whole[:, packing.sequences[begin]] = part[:, packing.columns[begin]]
-                        part[:, packing.columns[begin]] = 0
-        # (rows, steps · sequences): what is summed over time, or asked for every step, is one product
-        D = gathered(back.D_flat, back.D[:count, schedule.da])
-        Z = gathered(back.Z_flat, room.Z[start : start + count, None])
-        schedule.add_dW(dW, D, Z, H, back.product, matmul)
-        if dx is not None:  # dx = W_xᵀ da, for all steps of the chunk, in the caller's own layout
-            rows = schedule.rows_of_x(H)
-            matmul(D[rows].T, W[rows, H : H + I], out=dx[start : start + count].reshape(count * B, I))
-    return dW, back.end() if packing is None else d_initial
+                kernel.backward(back, W_T, BackwardSteps(first, last, first, d_hs is not None, in_chunk))
+            else:
+                _backward_packed(kernel, back, W_T, packing, start, first, last, in_chunk, d_initial)
+        # what is summed over time, or needed at every step but not passed on, is one product over (steps · sequences)
+        D = gathered(back.D_flat, back.D[:count, kernel.da])
+        Z = gathered(back.Z_flat, workspace.Z[start : start + count, None])
+        kernel.add_dW(dW, D, Z, H, back.product, matmul)
+        if dx is not None:  # (45): dx = W_xᵀ da, in the caller's own layout
+            matmul(D[rows_of_x].T, W[rows_of_x, H : H + I], out=dx[start : start + count].reshape(count * B, I))
+    return dW, back.state() if packing is None else d_initial
 
 
-def _entering(packing, d_final, B):
-    """Last step of a sequence -> (H, B), the gradient of its final c. (That of h stands with the outputs'.)"""
-    found = {}
+def _backward_packed(
+    kernel: type[Kernel],
+    back: BackwardWorkspace,
+    W_T: np.ndarray,
+    packing: Packing,
+    start: int,
+    first: int,
+    last: int,
+    gradient_at_end: dict[int, np.ndarray],
+    d_initial: State,
+) -> None:
+    """Run the steps first … last − 1 of the chunk that begins at ``start`` backward, in a packed batch.
+
+    Where a sequence starts, the gradient of its initial state is written to ``d_initial`` and taken out of the column.
+    """
+    for t, stop, starting in packing.pieces(start + first, start + last)[::-1]:
+        kernel.backward(back, W_T, BackwardSteps(t - start, stop - start, first, True, gradient_at_end))
+        if starting is not None:
+            for whole, part in zip(d_initial, (back.dh, back.dc)):
+                whole[:, packing.sequences[starting]] = part[:, packing.columns[starting]]
+                part[:, packing.columns[starting]] = 0
+
+
+def _gradient_at_end(packing: Packing, d_final: State, B: int) -> dict[int, np.ndarray]:
+    """Return step -> (H, B), the gradient to add to dc after that step. (The gradient of the final h is already part of
+    ``d_outputs``.)"""
+    found: dict[int, np.ndarray] = {}
     for dc in filter(np.any, d_final):
         for k in np.flatnonzero(dc[:, packing.sequences].any(0)):
-            d = found.setdefault(int(packing.ends[k]) - 1, np.zeros((len(dc), B), dc.dtype))
+            d = found.setdefault(int(packing.last_slots[k]) - 1, np.zeros((len(dc), B), dc.dtype))
             d[:, packing.columns[k]] = dc[:, packing.sequences[k]]
     return found

@@ -1,200 +1,186 @@
-"""Workspaces of ``fused``: buffers that are allocated once and reused, and the pool that keeps them between calls."""
+"""Workspaces of ``fused``: the buffers of one forward or backward pass, and the views into them for every step."""
 
-import os
-import threading
-from collections import OrderedDict, deque
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-CACHE = 400_000  # bytes of gradient factors computed in one call
-COLUMNS = 1024  # minimum number of columns of a product over time; half as many if W has more than COLUMNS // 2 rows
-HOIST = 150_000  # above this many elements W does not stay in the cache, so W_x x is computed for many steps at once
+from .memory_layout import Matmul
+
+CACHE_BYTES = 400_000  # of gradient factors computed in one call, and of states and inputs of the steps run together
+PRODUCT_MIN_COLUMNS = 1024  # of a product over time; half as many if W has more rows than half this number
+HOIST_MIN_ELEMENTS = 150_000  # above this many elements W does not stay in the cache: W_x x is precomputed ("hoisted")
+HOIST_MIN_INPUTS = 64  # with fewer input features that gains nothing
 
 
-def group(I, H, B, dtype):
-    """Number of steps to run together: as many as fit in the cache, and enough for one product with W_x if that is
-    precomputed."""
-    return max(1, CACHE // ((H + I + 1) * B * np.dtype(dtype).itemsize), -(-COLUMNS // B))
+class Layout(Protocol):
+    """What a workspace must know of a kernel (``kernel_base.Kernel``) to make its buffers and views."""
+
+    cell_state: str
+    blocks: int
+    factor_blocks: int
+    gradient_blocks: int
+    da: slice
+
+    @staticmethod
+    def rows_of_x(H: int) -> slice: ...
+
+    @staticmethod
+    def forward_views(workspace: ForwardWorkspace) -> list[Any]: ...
+
+    @staticmethod
+    def backward_views(workspace: BackwardWorkspace) -> tuple[list[Any], list[Any]]: ...
 
 
-def columns_at_once(rows):
-    """Number of columns of one product over time, for a W with ``rows`` rows."""
-    return COLUMNS if rows <= COLUMNS // 2 else COLUMNS // 2
+def steps_per_group(I: int, H: int, B: int, dtype: np.dtype[Any]) -> int:
+    """Return the number of steps to run together: as many as fit in the cache, and enough for one product with W_x if
+    that is precomputed."""
+    return max(1, CACHE_BYTES // ((H + I + 1) * B * np.dtype(dtype).itemsize), -(-PRODUCT_MIN_COLUMNS // B))
 
 
-class WorkspacePool:
-    """Workspaces that nobody uses at present, kept by size for later calls of the same sizes.
-
-    A workspace leaves the pool with ``acquire`` and comes back when the last reference to its lease is gone, so it has
-    one user at a time. When the pool is full, the workspaces whose sizes have been unused for longest are dropped. All
-    methods may be called from several threads.
-
-    Args:
-        capacity_bytes: maximum number of bytes in the pool.
-
-    Attributes:
-        used_bytes: number of bytes in the pool at present.
-    """
-
-    def __init__(self, capacity_bytes):
-        self.capacity_bytes = capacity_bytes
-        self.clear()
-
-    def clear(self):
-        """Drop all workspaces. Also run in a forked process, in which another thread's lock would stay locked."""
-        self._lock = threading.Lock()
-        self._available = OrderedDict()  # (class, *sizes) -> list of workspaces; the sizes used last are at the end
-        self._returned = deque()  # released, but not yet in ``_available``
-        self.used_bytes = 0
-
-    def acquire(self, workspace_class, *sizes):
-        """Return a ``Lease`` on a workspace of these sizes: one from the pool, else a new one."""
-        key, workspace = (workspace_class, *sizes), None
-        with self._lock:
-            self._store_returned()
-            if key in self._available:
-                workspace = self._remove(key, -1)
-                if key in self._available:
-                    self._available.move_to_end(key)
-        return Lease(workspace_class(*sizes) if workspace is None else workspace, self)
-
-    def release(self, workspace):
-        """Take a workspace back. Called by ``Lease`` only, once for each lease.
-
-        Leases are deleted at any moment, also by a garbage collection that starts while this thread holds the lock.
-        So a lock that is not free is never waited for: the workspace is stored by the next call that has it.
-        """
-        self._returned.append(workspace)
-        if self._lock.acquire(blocking=False):
-            try:
-                self._store_returned()
-            finally:
-                self._lock.release()
-
-    def _store_returned(self):
-        while self._returned:
-            workspace = self._returned.popleft()
-            if workspace.nbytes > self.capacity_bytes:
-                continue
-            while self.used_bytes + workspace.nbytes > self.capacity_bytes:
-                self._remove(next(iter(self._available)), 0)
-            self._available.setdefault(workspace.key, []).append(workspace)
-            self._available.move_to_end(workspace.key)
-            self.used_bytes += workspace.nbytes
-
-    def _remove(self, key, place):
-        kept = self._available[key]
-        workspace = kept.pop(place)
-        self.used_bytes -= workspace.nbytes
-        if not kept:
-            del self._available[key]
-        return workspace
-
-
-class Lease:
-    """The right to use a workspace. When the lease is deleted the workspace returns to its pool.
-
-    Copies are safe: ``copy.copy`` of an object that holds a lease shares the lease, and the workspace returns when both
-    are gone; ``copy.deepcopy`` and pickle give a lease on a workspace of its own, with the same contents.
-    """
-
-    __slots__ = ("workspace", "_pool")
-
-    def __init__(self, workspace, pool=None):
-        self.workspace, self._pool = workspace, POOL if pool is None else pool
-
-    def __del__(self):
-        workspace, self.workspace = self.workspace, None
-        if workspace is not None:
-            self._pool.release(workspace)
-
-    def __copy__(self):
-        return self
-
-    def __reduce__(self):
-        return Lease, (self.workspace,)
+def columns_per_product(rows: int) -> int:
+    """Return the number of columns of one product over time, for a W with ``rows`` rows."""
+    return PRODUCT_MIN_COLUMNS if rows <= PRODUCT_MIN_COLUMNS // 2 else PRODUCT_MIN_COLUMNS // 2
 
 
 class ForwardWorkspace:
-    """What a forward pass keeps: Z (T + 1, H + I + 1, B) and the blocks of each step, S (T + 1, blocks, H, B).
+    """What a forward pass over up to T steps computes, and a tape keeps. Steps are counted from 0.
 
-    Without ``keep`` (inference) all steps have the same S.
+    Args:
+        kernel: of the cell.
+        T, I, H, B: steps, input features, hidden units, sequences.
+        dtype: of all buffers.
+        keep: False for inference: all steps then share one S, of which nothing is needed later.
+
+    Attributes:
+        Z: (T + 1, H + I + 1, B). ``Z[t]`` holds h before step t, x of step t and a row of ones; step t writes its h
+            into ``Z[t + 1]``.
+        S: (T + 1, kernel.blocks, H, B), the blocks of each step.
+        scratch: (2, H, B), for intermediate results of one step.
+        large: True if W_x x is always precomputed for a group of steps.
+        W_h: the rows of W that read h and their columns of h, contiguous; needed where W_x x is precomputed.
+        a_x: (rows of W that read x, steps · B), the buffer of a precomputed W_x x + b.
+        steps: the views of each step, as ``kernel.forward_views`` makes them.
+        key: class and arguments; workspaces with equal keys are interchangeable.
+        nbytes: size of the large buffers.
     """
 
-    def __init__(self, schedule, T, I, H, B, dtype, keep=True):
-        self.key = (type(self), schedule, T, I, H, B, dtype, keep)
+    def __init__(self, kernel: Layout, T: int, I: int, H: int, B: int, dtype: np.dtype[Any], keep: bool = True) -> None:
+        self.key = (type(self), kernel, T, I, H, B, dtype, keep)
         self.sizes = T, I, H, B
         self.Z = np.zeros((T + 1, H + I + 1, B), dtype)
         self.Z[:, H + I] = 1
-        self.S = np.zeros((T + 1 if keep else 1, schedule.blocks, H, B), dtype)
+        self.S = np.zeros((T + 1 if keep else 1, kernel.blocks, H, B), dtype)
         self.scratch = np.empty((2, H, B), dtype)
-        rows, self.W_h = schedule.rows_of_x(H), None
-        self.large = rows.stop * (H + I) > HOIST and I >= 64  # whether W_x x is computed for a group of steps at once
-        n = min(T, group(I, H, B, dtype)) if self.large else 0
+        rows = kernel.rows_of_x(H)
+        self.large = rows.stop * (H + I) > HOIST_MIN_ELEMENTS and I >= HOIST_MIN_INPUTS
+        n = min(T, steps_per_group(I, H, B, dtype)) if self.large else 0
         self.a_x = np.empty((rows.stop - rows.start, n * B), dtype)
-        self.a_x_steps, self.first = None, 0  # of the present group, and its first step
+        self.W_h: Any = None
+        self._hoisted: np.ndarray | None = None  # (steps, rows, B), W_x x + b of the present group of steps
+        self._hoisted_first = 0  # the first of these steps
         self.nbytes = self.Z.nbytes + self.S.nbytes + self.a_x.nbytes
         if not keep:
             self.S = as_strided(self.S, (T + 1,) + self.S.shape[1:], (0,) + self.S.strides[1:])
-        self.steps = schedule.forward_views(self)
+        self.steps = kernel.forward_views(self)
 
-    def __reduce__(self):
-        """Copies and pickles are new workspaces: arrays of their own, and views of these arrays."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles are new workspaces, with arrays of their own and views into these arrays."""
         keep = self.key[-1]
         return type(self), self.key[1:], (self.Z, self.S if keep else self.S[:1])
 
-    def __setstate__(self, arrays):
+    def __setstate__(self, arrays: tuple[np.ndarray, np.ndarray]) -> None:
         for own, given in zip((self.Z, self.S), arrays):
             own[: len(given)] = given
 
-    def hoist(self, W_x, first, last, matmul):
-        """W_x x + b of the steps first … last − 1, whose x stand in Z, as one product."""
+    def hoist(self, W_x: np.ndarray, first: int, last: int, matmul: Matmul) -> None:
+        """Compute W_x x + b of the steps first … last − 1, whose x are in Z, as one product.
+
+        Args:
+            W_x: (rows, I + 1), the last column being the bias.
+            first, last: the range of steps.
+            matmul: computes the product.
+        """
         _, I, H, B = self.sizes
         n = last - first
         x = self.Z[first:last, H:].transpose(1, 0, 2).reshape(I + 1, n * B)
         a_x = self.a_x[:, : n * B] if self.large else np.empty((len(W_x), n * B), W_x.dtype)
         matmul(W_x, x, out=a_x)
-        self.a_x_steps, self.first = a_x.reshape(len(W_x), n, B).transpose(1, 0, 2), first
+        self._hoisted, self._hoisted_first = a_x.reshape(len(W_x), n, B).transpose(1, 0, 2), first
 
-    def hoisted(self, first, last):
-        """The precomputed W_x x + b of each of these steps, or None if it was not precomputed."""
-        if self.a_x_steps is None:
-            return repeat(None)
-        return self.a_x_steps[first - self.first : last - self.first]
+    def do_not_hoist(self) -> None:
+        """Let the next steps compute W_x x themselves, together with W_h h."""
+        self._hoisted = None
+
+    def views_of(self, first: int, last: int) -> Iterator[tuple[Any, np.ndarray | None]]:
+        """Return for each of the steps first … last − 1 its views, and the precomputed W_x x + b (rows, B) or None."""
+        a_x: Iterable[np.ndarray | None] = repeat(None)
+        if self._hoisted is not None:
+            a_x = self._hoisted[first - self._hoisted_first : last - self._hoisted_first]
+        return zip(self.steps[first:last], a_x)
+
+
+class BackwardSteps(NamedTuple):
+    """Which steps a kernel runs backward, all counted from the start of the chunk."""
+
+    first: int  # the steps last − 1 … first, in this order
+    last: int
+    factor_start: int  # the step whose factors are in ``K[0]``
+    with_outputs: bool  # False if d_outputs is to be taken as zero
+    gradient_at_end: Mapping[int, np.ndarray]  # step -> (H, B), the gradient to add to dc after it; for the LSTM alone
 
 
 class BackwardWorkspace:
-    """Workspace of a backward pass over chunks of n steps: factors K of m steps, gradients D of n, and both Z and D
-    gathered with the columns of all steps side by side."""
+    """The buffers of a backward pass over chunks of n steps.
 
-    def __init__(self, schedule, n, I, H, B, dtype):
-        self.key = (type(self), schedule, n, I, H, B, dtype)
+    Args:
+        kernel: of the cell.
+        n, I, H, B: steps of a chunk, input features, hidden units, sequences.
+        dtype: of all buffers.
+
+    Attributes:
+        m: number of steps, n at most, whose factors are computed in one call.
+        K: (m, kernel.factor_blocks, H, B), the factors of dh and dc.
+        D: (n, kernel.gradient_blocks, H, B), the gradients of each step; the blocks ``kernel.da`` are da.
+        D_flat, Z_flat: flat; receive da and Z with the columns of all n steps side by side.
+        d_outputs: (n, H, B), the gradient of the loss with respect to each step's output.
+        product: flat; receives the gradient of W of one chunk.
+        dh, dc: (H, B), the gradients of the state before the last step that ran.
+        K_steps, steps: the views of the factors and of the gradients of each step (``kernel.backward_views``).
+        key, nbytes: as in ``ForwardWorkspace``.
+    """
+
+    def __init__(self, kernel: Layout, n: int, I: int, H: int, B: int, dtype: np.dtype[Any]) -> None:
+        self.key = (type(self), kernel, n, I, H, B, dtype)
         self.sizes = n, I, H, B
-        blocks = schedule.factor_blocks
-        self.m = max(1, min(n, CACHE // (blocks * H * B * np.dtype(dtype).itemsize)))
-        self.K = np.empty((self.m, blocks, H, B), dtype)
-        self.D = np.empty((n, schedule.gradient_blocks, H, B), dtype)
-        self.D_flat = np.empty((schedule.da.stop - schedule.da.start) * H * n * B, dtype)
+        da_rows = (kernel.da.stop - kernel.da.start) * H
+        self.m = max(1, min(n, CACHE_BYTES // (kernel.factor_blocks * H * B * np.dtype(dtype).itemsize)))
+        self.K = np.empty((self.m, kernel.factor_blocks, H, B), dtype)
+        self.D = np.empty((n, kernel.gradient_blocks, H, B), dtype)
+        self.D_flat = np.empty(da_rows * n * B, dtype)
         self.Z_flat = np.empty((H + I + 1) * n * B, dtype)
         self.d_outputs = np.empty((n, H, B), dtype)
-        self.product = np.empty((schedule.da.stop - schedule.da.start) * H * (H + I + 1), dtype)
+        self.product = np.empty(da_rows * (H + I + 1), dtype)
         self.dh, self.dc = np.empty((2, H, B), dtype)
         arrays = self.K, self.D, self.D_flat, self.Z_flat, self.d_outputs, self.product
         self.nbytes = sum(array.nbytes for array in arrays)
-        self.letters = len(schedule.cell_state)
-        self.K_steps, self.steps = schedule.backward_views(self)
+        self._letters = len(kernel.cell_state)
+        self.K_steps, self.steps = kernel.backward_views(self)
 
-    def start(self, d_state):
-        self.dh[...] = d_state[0]
-        if self.letters > 1:
-            self.dc[...] = d_state[1]
+    def set_state(self, d_state: Iterable[Any]) -> None:
+        """Set dh, and dc for the LSTM, to arrays (H, B) or numbers."""
+        for own, given in zip((self.dh, self.dc), d_state):
+            own[...] = given
 
-    def end(self):
-        return (self.dh.copy(), self.dc.copy())[: self.letters]
+    def state(self) -> tuple[np.ndarray, ...]:
+        """Return copies of dh, (H, B), and for the LSTM dc."""
+        return (self.dh.copy(), self.dc.copy())[: self._letters]
 
-
-POOL = WorkspacePool(1 << 28)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=POOL.clear)
+    def views_of(self, steps: BackwardSteps) -> Iterator[tuple[Any, Any]]:
+        """Return the views of the factors and of the gradients of each step, the last one first."""
+        first, last, factor_start, _, _ = steps
+        return zip(self.K_steps[first - factor_start : last - factor_start][::-1], self.steps[first:last][::-1])

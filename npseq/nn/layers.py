@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
-from ..fused.batch_parallel import Split
+from ..fused.batch_parallel import BatchParallel
 from . import keras
 from .linear import Embedding, Linear
 from .recurrent import Recurrent
@@ -76,14 +76,14 @@ class GRU(Recurrent):
 
 
 class _Optimized:
-    """The schedule of ``fused.py``. ``threads``: over how many a wide batch is split (``threads.Split``); by default as
+    """The schedule of ``fused.py``. ``threads``: over how many a wide batch is split (``BatchParallel``); by default as
     many as pay."""
 
-    through_time = Split()
+    through_time = BatchParallel()
 
     def __init__(self, *args, threads=None, **options):
         if threads is not None:
-            self.through_time = Split(threads)
+            self.through_time = BatchParallel(threads)
         super().__init__(*args, **options)
 
 

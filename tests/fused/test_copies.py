@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import npseq
-from npseq.fused import batch_parallel, packing, workspace
+from npseq.fused import batch_parallel, packing, pool
 
 KINDS = {
     "rnn": ("RNN", {}),
@@ -25,8 +25,8 @@ LENGTHS = np.array([11, 0, 4, 11, 7, 2])
 
 @pytest.fixture(autouse=True)
 def fresh_pool(monkeypatch):
-    monkeypatch.setattr(workspace, "POOL", workspace.WorkspacePool(1 << 24))
-    monkeypatch.setattr("npseq.fused.through_time.POOL", workspace.POOL)
+    monkeypatch.setattr(pool, "POOL", pool.WorkspacePool(1 << 24))
+    monkeypatch.setattr("npseq.fused.through_time.POOL", pool.POOL)
 
 
 class Case:
@@ -36,10 +36,10 @@ class Case:
         name, options = KINDS[kind]
         self.threads = 2 if layout == "split" else 1
         if layout == "split":
-            monkeypatch.setattr(batch_parallel, "ENOUGH", 0)
-            monkeypatch.setattr(batch_parallel, "WIDE", 2)
+            monkeypatch.setattr(batch_parallel, "MIN_MULTIPLICATIONS_PER_GATE", 0)
+            monkeypatch.setattr(batch_parallel, "MIN_COLUMNS", 2)
         if layout == "packed":
-            monkeypatch.setattr(packing, "WORTH", -1)
+            monkeypatch.setattr(packing, "MIN_MULTIPLICATIONS_SAVED", -1)
         self.model = npseq.Model(f"optimized_{name.lower()}", I, H, 2, rng=0, threads=self.threads, **options)
         self.layer = self.model.rnn
         self.lengths = LENGTHS if layout == "packed" else None
@@ -117,14 +117,14 @@ def test_the_views_of_a_copied_workspace_are_views_of_its_own_arrays(kind, metho
 
 
 def test_a_workspace_returns_once_after_its_last_user():
-    pool = workspace.POOL
+    shared = pool.POOL
     layer = npseq.OptimizedLSTM(I, H, rng=0)
     _, _, tape = layer.forward(np.zeros((T, B, I), np.float32))
     twin = copy.copy(tape.runs[0])
-    assert pool.used_bytes == 0
+    assert shared.used_bytes == 0
     del tape
     gc.collect()
-    assert pool.used_bytes == 0  # twin shares it
+    assert shared.used_bytes == 0  # twin shares it
     del twin
     gc.collect()
     first, second = (layer.forward(np.zeros((T, B, I), np.float32))[2] for _ in range(2))
@@ -141,26 +141,26 @@ class Sized:
         self.key, self.nbytes = (Sized, name, nbytes), nbytes
 
 
-def total(pool):
-    return sum(w.nbytes for kept in pool._available.values() for w in kept)
+def total(own):
+    return sum(w.nbytes for kept in own._available.values() for w in kept)
 
 
 def test_a_full_pool_drops_the_sizes_unused_for_longest():
-    pool = workspace.WorkspacePool(100)
+    own = pool.WorkspacePool(100)
     for name in "abc":
-        pool.acquire(Sized, name, 30)
-    a = pool.acquire(Sized, "a", 30)  # now b is the one unused for longest
+        own.acquire(Sized, name, 30)
+    a = own.acquire(Sized, "a", 30)  # now b is the one unused for longest
     kept = a.workspace
     del a
-    pool.acquire(Sized, "d", 30)
-    assert [key[1] for key in pool._available] == ["c", "a", "d"] and pool.used_bytes == total(pool) == 90
-    assert pool.acquire(Sized, "a", 30).workspace is kept
-    pool.acquire(Sized, "too large", 101)
-    assert pool.used_bytes == total(pool) == 90  # and nothing was dropped for it
+    own.acquire(Sized, "d", 30)
+    assert [key[1] for key in own._available] == ["c", "a", "d"] and own.used_bytes == total(own) == 90
+    assert own.acquire(Sized, "a", 30).workspace is kept
+    own.acquire(Sized, "too large", 101)
+    assert own.used_bytes == total(own) == 90  # and nothing was dropped for it
 
 
 def test_the_number_of_bytes_stays_right_when_many_threads_use_the_pool():
-    pool, errors = workspace.WorkspacePool(500), []
+    own, errors = pool.WorkspacePool(500), []
     barrier = threading.Barrier(8)
 
     def use(seed):
@@ -168,7 +168,7 @@ def test_the_number_of_bytes_stays_right_when_many_threads_use_the_pool():
         barrier.wait()
         try:
             for _ in range(400):
-                leases = [pool.acquire(Sized, int(n), 10 + int(n)) for n in rng.integers(0, 12, 3)]
+                leases = [own.acquire(Sized, int(n), 10 + int(n)) for n in rng.integers(0, 12, 3)]
                 used = [lease.workspace for lease in leases]
                 for workspace_ in used:  # nobody else has it
                     assert not hasattr(workspace_, "user")
@@ -183,14 +183,14 @@ def test_the_number_of_bytes_stays_right_when_many_threads_use_the_pool():
         thread.start()
     for thread in threads:
         thread.join()
-    pool.acquire(Sized, "x", 1)  # stores what was returned while the lock was taken
-    assert not errors and pool.used_bytes == total(pool) <= 500 and not pool._returned
+    own.acquire(Sized, "x", 1)  # stores what was returned while the lock was taken
+    assert not errors and own.used_bytes == total(own) <= 500 and not own._returned
 
 
 def test_a_lease_that_is_deleted_while_the_lock_is_held_is_not_waited_for():
-    pool = workspace.WorkspacePool(100)
-    lease = pool.acquire(Sized, "a", 10)
+    own = pool.WorkspacePool(100)
+    lease = own.acquire(Sized, "a", 10)
     kept = lease.workspace
-    with pool._lock:  # as when a garbage collection starts inside the pool
+    with own._lock:  # as when a garbage collection starts inside the pool
         del lease
-    assert pool.acquire(Sized, "a", 10).workspace is kept
+    assert own.acquire(Sized, "a", 10).workspace is kept

@@ -1,4 +1,4 @@
-"""Sequences packed one behind the other: each keeps to itself, and the numbers are those of the plain layers."""
+"""Sequences packed end to end: each keeps to itself, and the numbers are those of the plain layers."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 import npseq
 from npseq.fused import packing as packing_module
 from npseq.fused import workspace
-from npseq.fused.kernels import SCHEDULES
+from npseq.fused.kernels import KERNELS
 from npseq.gradcheck import relative_error
 
 KINDS = ["RNN", "LSTM", "GRU"]
@@ -14,7 +14,7 @@ KINDS = ["RNN", "LSTM", "GRU"]
 
 @pytest.fixture
 def always_pack(monkeypatch):
-    monkeypatch.setattr(packing_module, "WORTH", -1)
+    monkeypatch.setattr(packing_module, "MIN_MULTIPLICATIONS_SAVED", -1)
 
 
 def draw_lengths(rng, T, B):
@@ -41,7 +41,7 @@ def test_no_slot_is_used_twice_and_an_idle_step_lies_between_two_sequences(alway
 @pytest.mark.parametrize("pack", [True, False])
 def test_unpacking_gives_back_what_was_packed_and_zeros_in_the_padding(monkeypatch, reverse, pack):
     if pack:
-        monkeypatch.setattr(packing_module, "WORTH", -1)
+        monkeypatch.setattr(packing_module, "MIN_MULTIPLICATIONS_SAVED", -1)
     rng = np.random.default_rng(0)
     T, B, size = 23, 40, 3
     lengths = draw_lengths(rng, T, B)
@@ -53,9 +53,9 @@ def test_unpacking_gives_back_what_was_packed_and_zeros_in_the_padding(monkeypat
     packed = packing.packed(x)
     assert np.isfinite(packed).all()
     out = np.full((T, B, size), np.nan).transpose(0, 2, 1)
-    room, flat = packing.room(out)
-    room[...] = packed
-    packing.unpack(flat, out)
+    buffer, rows = packing.buffer(out)
+    buffer[...] = packed
+    packing.unpack(rows, out)
     assert np.array_equal(out, np.nan_to_num(x))
     longest = int(np.argmax(lengths))  # a reversed sequence begins with its own last step
     k = list(packing.sequences).index(longest)
@@ -116,7 +116,7 @@ def test_weights_that_do_not_stay_in_the_cache(kind, B, I, H, mixed):
     rng = np.random.default_rng(B)
     T = 45
     plain, fast = (getattr(npseq, name)(I, H, rng=0, dtype=np.float64) for name in (kind, "Optimized" + kind))
-    assert kind == "RNN" and H < 360 or workspace.ForwardWorkspace(SCHEDULES[plain.cell], 1, I, H, 1, np.float64).large
+    assert kind == "RNN" and H < 360 or workspace.ForwardWorkspace(KERNELS[plain.cell], 1, I, H, 1, np.float64).large
     lengths = draw_lengths(rng, T, B) if mixed else None
     x, dy = rng.normal(size=(T, B, I)), rng.normal(size=(T, B, H))
     results = []
