@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from ..status import USAGE
 from . import files
+from .streams import one_line
 
 
 class UsageError(ValueError):
@@ -47,9 +48,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2 and one line."""
-        line = " ".join(message.split())
+        line = one_line(message)
         if self.raises:
-            raise UsageError(line)
+            raise UsageError(line[:300])
         self.exit(USAGE, f"{self.prog}: error: {line}\n")
         raise AssertionError("exit returns")
 

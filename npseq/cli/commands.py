@@ -71,9 +71,12 @@ def run(main, prog, *args):
     with streams.guarded(prog, prog in RUN_UNSEEN) as stdout:
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = lambda message, *_: print(f"{prog}: {message}", file=sys.stderr)
+                told: dict[str, None] = {}  # each once, and not beside an error
+                warnings.showwarning = lambda message, *_: told.setdefault(str(message))
                 status = main(*args)
             stdout.flush()
+            for text in told if status == OK else ():
+                print(f"{prog}: {streams.one_line(text)}", file=sys.stderr)
         except SystemExit as end:  # of the parser of options
             stdout.flush()
             if stdout.lost and not end.code:
@@ -84,7 +87,7 @@ def run(main, prog, *args):
             print(f"{line_end}{prog}: interrupted", file=sys.stderr)
             status = INTERRUPTED
         except OSError as error:
-            print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"{prog}: error: {streams.one_line(str(error))}", file=sys.stderr)
             status = UNEXPECTED
         except MemoryError:
             print(f"{prog}: error: this machine's memory does not suffice", file=sys.stderr)
