@@ -6,6 +6,7 @@ import warnings
 
 from .. import _interrupt
 from .._version import __version__
+from ..data import DataError
 from ..status import INTERRUPTED, OK, UNEXPECTED, USAGE
 from ..training import mpi
 from . import streams
@@ -86,7 +87,7 @@ def run(main, prog, *args):
             line_end = "\n" if sys.stderr.isatty() else ""  # after the terminal's ^C
             print(f"{line_end}{prog}: interrupted", file=sys.stderr)
             status = INTERRUPTED
-        except OSError as error:
+        except (OSError, DataError) as error:  # DataError: data that change while they are read
             print(f"{prog}: error: {streams.one_line(str(error))}", file=sys.stderr)
             status = UNEXPECTED
         except MemoryError:
