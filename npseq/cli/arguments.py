@@ -132,6 +132,7 @@ def _number(convert: Callable[[str], Any], fits: Callable[[Any], bool], expected
 
 
 positive_int = _number(int, lambda v: v > 0, "a whole number greater than 0")
+layers = _number(int, lambda v: 0 < v <= 1000, "a whole number from 1 to 1,000")
 natural = _number(int, lambda v: v >= 0, "a whole number from 0 up")
 positive = _number(float, lambda v: v > 0 and math.isfinite(v), "a finite number greater than 0")
 not_negative = _number(float, lambda v: v >= 0 and math.isfinite(v), "a finite number from 0 up")
