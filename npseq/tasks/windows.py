@@ -37,7 +37,8 @@ class Windows:
         calendar: False leaves out the calendar.
 
     Raises:
-        DataError: for a column that is missing or named twice, or a lag smaller than the horizon, whose value is not known yet.
+        DataError: for a column that is missing or named twice, or a lag smaller than the horizon, whose value is not
+            known yet.
     """
 
     def __init__(
