@@ -1,26 +1,56 @@
 # Two commands for a fresh machine with Python 3.10 or newer:
 #   make train   trains the default LSTM (ARGS="--model gru --epochs 3" for other options)
 #   make test    runs the whole test suite: the quick part, then the wide grids
+#
+# For those who change npseq:
+#   make quick     the quick part alone
+#   make check     ruff: rules and layout
+#   make minimal   the quick part with only the packages that npseq cannot do without
+#   make packages  builds wheel and sdist, installs each in a fresh environment and trains there
+#   make sdist     the quick part of the unpacked sdist, with the packages of make minimal
+#   make matrix    the quick part on each Python from 3.10 to 3.13 that this machine has (VERSIONS="3.12 3.13")
+#   make fuzz      the tests of faults with all their trials (an hour); NPSEQ_FUZZ says how many times the usual ones
 
 PYTHON ?= python3
 ARGS ?= --model lstm --epochs 10
+WORKERS ?= 2
+VERSIONS ?=
+# Two processes share the cores; BLAS threads besides would stall each other at every small product.
+ONE_THREAD = OMP_NUM_THREADS=1
+NPSEQ_FUZZ ?= 10
 
-.PHONY: train test quick minimal clean
+.PHONY: train test quick check minimal packages sdist matrix fuzz clean
 
 train: .venv/.installed
 	.venv/bin/python npseq/train.py $(ARGS)
 
 test: .venv/.tested
-	.venv/bin/python -m pytest
-	.venv/bin/python -m pytest -m wide
+	$(ONE_THREAD) .venv/bin/python -m pytest -n $(WORKERS)
+	$(ONE_THREAD) .venv/bin/python -m pytest -n $(WORKERS) -m wide
 
 quick: .venv/.tested
-	.venv/bin/python -m pytest
+	$(ONE_THREAD) .venv/bin/python -m pytest -n $(WORKERS)
 
-# The default suite with nothing but numpy, scipy, pytest and torch. Without threadpoolctl BLAS has to be told from outside
-# to use one thread, or small products stall when another process keeps a core busy.
+check: .venv/.tested
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
+
+# The quick part with nothing but numpy, scipy, pytest and torch.
 minimal: .venv-minimal/.installed
-	OMP_NUM_THREADS=1 .venv-minimal/bin/python -m pytest
+	$(ONE_THREAD) .venv-minimal/bin/python -m pytest
+
+packages: .venv/.tested
+	.ci/packages .venv/bin/python
+
+sdist: packages .venv-minimal/.installed
+	cd build/sdist && $(ONE_THREAD) ../../.venv-minimal/bin/python -m pytest
+
+matrix:
+	.ci/matrix $(VERSIONS)
+
+fuzz: .venv/.tested
+	NPSEQ_FUZZ=$(NPSEQ_FUZZ) $(ONE_THREAD) .venv/bin/python -m pytest -n $(WORKERS) -m "wide or not wide" tests/faults \
+		tests/formats
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -39,4 +69,4 @@ minimal: .venv-minimal/.installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-minimal build *.egg-info .pytest_cache .hypothesis
+	rm -rf .venv .venv-minimal .venv-3.* build *.egg-info .pytest_cache .hypothesis

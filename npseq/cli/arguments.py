@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from ..status import USAGE
 from . import files
+from .streams import one_line
 
 
 class UsageError(ValueError):
@@ -47,9 +48,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2 and one line."""
-        line = " ".join(message.split())
+        line = one_line(message)
         if self.raises:
-            raise UsageError(line)
+            raise UsageError(line[:300])
         self.exit(USAGE, f"{self.prog}: error: {line}\n")
         raise AssertionError("exit returns")
 
@@ -131,6 +132,7 @@ def _number(convert: Callable[[str], Any], fits: Callable[[Any], bool], expected
 
 
 positive_int = _number(int, lambda v: v > 0, "a whole number greater than 0")
+layers = _number(int, lambda v: 0 < v <= 1000, "a whole number from 1 to 1,000")
 natural = _number(int, lambda v: v >= 0, "a whole number from 0 up")
 positive = _number(float, lambda v: v > 0 and math.isfinite(v), "a finite number greater than 0")
 not_negative = _number(float, lambda v: v >= 0 and math.isfinite(v), "a finite number from 0 up")

@@ -6,6 +6,7 @@ import warnings
 
 from .. import _interrupt
 from .._version import __version__
+from ..data import DataError
 from ..status import INTERRUPTED, OK, UNEXPECTED, USAGE
 from ..training import mpi
 from . import streams
@@ -71,9 +72,12 @@ def run(main, prog, *args):
     with streams.guarded(prog, prog in RUN_UNSEEN) as stdout:
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = lambda message, *_: print(f"{prog}: {message}", file=sys.stderr)
+                told: dict[str, None] = {}  # each once, and not beside an error
+                warnings.showwarning = lambda message, *_: told.setdefault(str(message))
                 status = main(*args)
             stdout.flush()
+            for text in told if status == OK else ():
+                print(f"{prog}: {streams.one_line(text)}", file=sys.stderr)
         except SystemExit as end:  # of the parser of options
             stdout.flush()
             if stdout.lost and not end.code:
@@ -83,8 +87,8 @@ def run(main, prog, *args):
             line_end = "\n" if sys.stderr.isatty() else ""  # after the terminal's ^C
             print(f"{line_end}{prog}: interrupted", file=sys.stderr)
             status = INTERRUPTED
-        except OSError as error:
-            print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        except (OSError, DataError) as error:  # DataError: data that change while they are read
+            print(f"{prog}: error: {streams.one_line(str(error))}", file=sys.stderr)
             status = UNEXPECTED
         except MemoryError:
             print(f"{prog}: error: this machine's memory does not suffice", file=sys.stderr)

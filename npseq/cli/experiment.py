@@ -83,7 +83,7 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
 def add_model_options(p: argparse.ArgumentParser) -> None:
     """Add the options of the recurrent layers."""
     m = p.add_argument_group("model")
-    m.add_argument("--num-layers", default=1, type=arguments.positive_int, metavar="N", help="default: 1")
+    m.add_argument("--num-layers", default=1, type=arguments.layers, metavar="N", help="default: 1")
     m.add_argument("--bidirectional", action="store_true", help="also run from the last row to the first")
     m.add_argument("--dropout", default=0.0, type=arguments.probability, metavar="P", help="between layers")
     m.add_argument(

@@ -1,32 +1,47 @@
 """``npseq inspect FILE.pth``: what a weights file holds, without running anything in it."""
 
+from __future__ import annotations
+
+import itertools
 import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from .. import status
 from ..formats import checkpoint
 from . import arguments
+from .streams import shown
 
 MOST = 200  # lines of content that are shown
+DEEPEST = 8  # nesting that is shown entry by entry
 
 
-def lines_of(value, name="", depth=0):
-    """One line for each array and plain value of a nesting, by its path."""
+def lines_of(value: Any, name: str = "", depth: int = 0) -> Iterator[str]:
+    """Yield one line for each array and plain value of a nesting, by its path."""
     if isinstance(value, np.ndarray):
-        yield f"{name:48} {str(value.dtype):10} {str(tuple(value.shape)):18} {value.size:>10,}"
-    elif isinstance(value, (dict, list, tuple)) and depth < 8:
-        items = value.items() if isinstance(value, dict) else enumerate(value)
+        yield f"{name:48} {value.dtype!s:10} {tuple(value.shape)!s:18} {value.size:>10,}"
+    elif isinstance(value, (dict, list, tuple)) and depth < DEEPEST:
         if not value:
             yield f"{name:48} empty {type(value).__name__}"
-        for key, item in items:
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from lines_of(item, f"{name}.{key}" if name else str(key), depth + 1)
     else:
-        shown = repr(value)
-        yield f"{name:48} {shown[:60]}{'…' if len(shown) > 60 else ''}"
+        yield f"{name:48} {_cut(value, repr, 60)}"
 
 
-def main(argv=None):
-    """-> exit status."""
+def _cut(value: Any, form: Any, longest: int) -> str:
+    """Return the start of a value's text; its type if it has none (nested too deeply, or a number of many digits)."""
+    try:
+        text = form(value)
+    except (RecursionError, ValueError):
+        return f"a {type(value).__name__}"
+    return text[:longest] + ("…" if len(text) > longest else "")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. Returns the exit status."""
     p = arguments.Parser(
         prog="npseq inspect",
         description="Show what a .pth file holds, without running anything in it.",
@@ -40,20 +55,17 @@ def main(argv=None):
     except (OSError, ValueError) as error:
         p.error(str(error))
     print(f"{'name':48} {'dtype':10} {'shape':18} {'elements':>10}")
-    for count, line in enumerate(lines_of(file.content)):
-        if count == MOST and not args.all:
-            print("… more (--all)")
-            break
-        print(line)
-    print(
-        f"\n{len(file.state_dict)} tensors in the state_dict, {sum(a.size for a in file.state_dict.values()):,} "
-        "parameters"
-    )
+    lines = lines_of(file.content)
+    for line in lines if args.all else itertools.islice(lines, MOST):
+        print(shown(line))
+    if next(lines, None) is not None:
+        print("… more (--all)")
+    parameters = sum(array.size for array in file.state_dict.values())
+    print(f"\n{len(file.state_dict)} tensors in the state_dict, {parameters:,} parameters")
     if file.passed_over:
-        print(f"passed over unread: {', '.join(file.passed_over)}")
+        print(shown(f"passed over unread: {', '.join(file.passed_over)}"))
     if file.metadata is not None:
         print("\nnpseq's own metadata")
-        for name, value in file.metadata.items():
-            text = json.dumps(value)
-            print(f"  {name:20} {text[:96]}{'…' if len(text) > 96 else ''}")
-    return 0
+        for name, value in file.metadata.items() if isinstance(file.metadata, dict) else [("", file.metadata)]:
+            print(shown(f"  {name:20} {_cut(value, json.dumps, 96)}"))
+    return status.OK

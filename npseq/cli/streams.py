@@ -42,6 +42,17 @@ def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
     return spelled(character), error.start + 1
 
 
+def one_line(text: str, longest: int = 1000) -> str:
+    """Return a text in one line that a terminal only shows: what a file says must not move its cursor or clear it."""
+    line = shown(" ".join(text.split()))
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def shown(text: str) -> str:
+    """Return a text whose control characters are written as escapes, such as ``\\x1b``."""
+    return "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else repr(c)[1:-1] for c in text)
+
+
 codecs.register_error(_HANDLER, _spell)
 
 

@@ -10,18 +10,6 @@ from .content import Content
 from .errors import DataError
 
 
-def open_arrays(path: str) -> dict[str, np.ndarray]:
-    """Return the arrays of a .npy (mapped, named "") or .npz file. Raises DataError for a damaged one."""
-    try:
-        content = np.load(path, mmap_mode="r" if path.endswith(".npy") else None, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return {"": content}
-        with content:
-            return {name: content[name] for name in content.files}
-    except Exception as error:  # a damaged file can raise nearly anything
-        raise DataError(f"{path} cannot be read as a NumPy file: {' '.join(str(error).split())[:200]}") from None
-
-
 def read_arrays(arrays: Mapping[str, np.ndarray], source: str, time: str | None = None) -> Content:
     """Return arrays of rows, or of rows and columns, side by side; one of datetime64 is the time column.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from .errors import DataError, listed
-from .sources import TEXT, TableOptions, ending, open_binary
+from .sources import TableOptions, ending, open_binary
 
 MOST_ROWS = 1000  # that decisions are made from
 SAMPLE = 1 << 16  # bytes, or as many as LINES lines take, that decisions are made from; at most MOST bytes
@@ -121,7 +121,7 @@ def kind_of(path: str, options: TableOptions | None = None, named: bool = False)
     """
     if ending(path) != ".txt" or named or options not in (None, TableOptions()):
         return "table"
-    file, _, _ = open_binary(path)
+    file, _, _ = open_binary(path, options and options.max_memory)
     with file:
         sample, whole = read_sample(file)
     _, text = _decode(sample, whole, path, ["utf-8-sig", "cp1252", "latin-1"])

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import open_arrays
 from .content import Content, Labels
 from .errors import DataError, listed, no_column
+from .limits import load_arrays
 from .missing import fill_column
 from .sources import SHIPPED_SEQUENCES, TableOptions, existing, shipped
 from .strict_reader import read_strict
@@ -103,7 +103,7 @@ def load_sequences(
         if not hasattr(source, "columns"):
             return _from_arrays(source, label, regress), None
     elif os.fspath(source).endswith((".npy", ".npz")):
-        arrays = open_arrays(existing(os.fspath(source)))
+        arrays = load_arrays(existing(os.fspath(source)), options and options.max_memory)
         return _from_arrays(arrays, None if label is None else arrays, regress, os.path.basename(source)), None
     if sequence is None:
         return _one_row_each(source, label, options, regress), None

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import shutil
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from .errors import DataError, listed
+from .limits import Counted
 
 SHIPPED = {"metro_traffic": "metro_traffic_hourly.csv"}
 SHIPPED_SEQUENCES = {"japanese_vowels": ("japanese_vowels_train.csv", "japanese_vowels_test.csv")}
@@ -28,7 +30,8 @@ class TableOptions:
 
     sep: between fields (" " for runs of blanks); decimal, thousands: signs in numbers; header: False if there is none;
     encoding; na: further marks of a missing value ("inf": infinite numbers, too); strip: signs to remove from numbers,
-    such as "%"; date_format: of strptime; sheet: of an .xlsx file.
+    such as "%"; date_format: of strptime; sheet: of an .xlsx file; max_memory: GiB that a compressed file may open to
+    (``limits.py``), which decides nothing about the table.
     """
 
     sep: str | None = None
@@ -40,6 +43,7 @@ class TableOptions:
     strip: tuple[str, ...] = ()
     date_format: str | None = None
     sheet: str | None = None
+    max_memory: float | None = field(default=None, compare=False)
 
 
 def shipped(file: str) -> str:
@@ -63,12 +67,13 @@ def ending(path: str) -> str:
     return (os.path.splitext(stem)[1] or ".csv") if end in PACKED or end == ".zip" else end
 
 
-def open_binary(path: str) -> tuple[BinaryIO, BinaryIO, int]:
+def open_binary(path: str, max_memory: float | None = None) -> tuple[BinaryIO, BinaryIO, int]:
     """Open a file, "-" (standard input) or a pipe, and decompress it.
 
     Returns:
         The content, which can be read again from its start; the file underneath, whose ``tell`` shows how much of it
-        has been read; and its size in bytes.
+        has been read; and its size in bytes. Reading raises DataError once a compressed file has opened to more than
+        ``max_memory`` allows.
 
     Raises:
         DataError: for a .zip that does not hold exactly one file. OSError: as ``open``.
@@ -81,10 +86,14 @@ def open_binary(path: str) -> tuple[BinaryIO, BinaryIO, int]:
     size = raw.seek(0, os.SEEK_END)
     raw.seek(0)
     end = os.path.splitext(path.lower())[1]
+
+    def limited(stream: BinaryIO) -> BinaryIO:
+        return io.BufferedReader(Counted(stream, size, path, max_memory))
+
     if end == ".zip":
         archive = zipfile.ZipFile(raw)
         inside = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
         if len(inside) != 1:
             raise DataError(f"{path} holds {len(inside)} files ({listed(inside)}); one expected: unpack it")
-        return archive.open(inside[0]), raw, size
-    return (PACKED[end](raw) if end in PACKED else raw), raw, size
+        return limited(archive.open(inside[0])), raw, size
+    return (limited(PACKED[end](raw)) if end in PACKED else raw), raw, size

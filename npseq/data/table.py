@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import open_arrays, read_arrays
+from .arrays import read_arrays
 from .content import Content
 from .errors import DataError, listed, no_column
+from .limits import load_arrays
 from .missing import fill as fill_missing
 from .missing import stands_apart
 from .sources import SHIPPED, TableOptions, ending, existing, shipped
@@ -165,7 +166,7 @@ def read(
         return read_strict(shipped(SHIPPED[source]), name, time, labels), name
     existing(source)
     if source.endswith((".npy", ".npz")):
-        return read_arrays(open_arrays(source), source, time), name
+        return read_arrays(load_arrays(source, options and options.max_memory), source, time), name
     try:
         from .table_reader import read_table
     except ImportError:

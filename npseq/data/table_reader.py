@@ -15,10 +15,10 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from . import dates, layout
+from . import dates, layout, limits
 from .content import Content, Growing, Labels, position
 from .errors import DataError, listed
-from .layout import CONVENTIONS, MARKS, MISSING, TRUTH, Layout
+from .layout import CONVENTIONS, MARKS, MISSING, TRUTH
 from .sources import TableOptions, ending, open_binary
 
 CELLS = 300_000  # cells in memory as text at one time
@@ -73,11 +73,13 @@ def read_table(
     if isinstance(source, pd.DataFrame):
         return _repeated(lambda: _Frame(source, name, known), known)
     end = ending(source)
+    if end in (".parquet", ".xlsx", ".xlsm"):
+        limits.check_columns(source, options.max_memory)
     if end in (".parquet", ".feather"):
         frame = _opened(name, end, lambda: (pd.read_parquet if end == ".parquet" else pd.read_feather)(source))
         return _repeated(lambda: _Frame(frame, name, known), known)
     try:
-        file, raw, size = open_binary(source)
+        file, raw, size = open_binary(source, options.max_memory)
         with raw, file:
             if end in (".xlsx", ".xlsm"):
                 file = _sheet(_opened(name, end, lambda: pd.ExcelFile(file, engine="openpyxl")), name, options.sheet)

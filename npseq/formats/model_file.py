@@ -20,8 +20,8 @@ from .unpickler import CheckpointError
 
 # What to do with a file that holds weights, but no such model.
 DOOR = (
-    "; its recurrent layers alone: npseq.layers.from_state_dict(npseq.checkpoint.load(path).state_dict, prefix), with the "
-    "prefix of their names"
+    "; its recurrent layers alone: npseq.layers.from_state_dict(npseq.checkpoint.load(path).state_dict, prefix), with "
+    "the prefix of their names"
 )
 VERSION = 1  # of npseq's own record in a weights file
 
@@ -92,8 +92,8 @@ def load_model(path: str | os.PathLike[str], nonlinearity: str | None = None, re
     """Return the ``Model`` of a weights file. ``metadata`` has what ``save_model`` was given, or is None.
 
     A file that torch alone has written opens too, if it holds one recurrent layer and one linear layer that reads its
-    hidden state, whatever their names; kind and sizes follow from the shapes. What does not follow from them is assumed,
-    with a warning unless it is given:
+    hidden state, whatever their names; kind and sizes follow from the shapes. What does not follow from them is
+    assumed, with a warning unless it is given:
 
     Args:
         path: of the file.
@@ -174,7 +174,8 @@ def _of_torch(state, nonlinearity, read):
     size = layer.num_directions * layer.output_size
     if weight.shape[1] != size:
         raise ValueError(
-            f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state has {size}{DOOR}"
+            f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state has {size}"
+            f"{DOOR}"
         )
     options = {
         "num_layers": layer.num_layers,

@@ -4,8 +4,9 @@
 
 h_T is the top layer's hidden state at the last step of each sequence; with two directions, the final states of both
 directions side by side (``read="final"``: that of the reverse direction belongs to the first step). Programs in torch
-often take ``output[:, -1]`` instead (``read="last"``): then the reverse direction has seen the last step only. x is (B, T, I), one row per sequence. The parameters of both parts are one flat vector,
-``theta``.
+often take ``output[:, -1]`` instead (``read="last"``): then the reverse direction has seen the last step only.
+
+x is (B, T, I), one row per sequence. The parameters of both parts are one flat vector, ``theta``.
 """
 
 from __future__ import annotations

@@ -128,7 +128,8 @@ class ForecastStream:
         steps, rest = divmod(int((when - self.time).astype(np.int64)), step)
         if rest:
             raise ValueError(
-                f"the time {shown(when)} is not a multiple of {step:,} s after that of the row before, {shown(self.time)}"
+                f"the time {shown(when)} is not a multiple of {step:,} s after that of the row before, "
+                f"{shown(self.time)}"
             )
         return when, steps - 1
 

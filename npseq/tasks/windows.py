@@ -37,7 +37,8 @@ class Windows:
         calendar: False leaves out the calendar.
 
     Raises:
-        DataError: for a missing column, or a lag smaller than the horizon, whose value is not known yet.
+        DataError: for a column that is missing or named twice, or a lag smaller than the horizon, whose value is not
+            known yet.
     """
 
     def __init__(
@@ -53,9 +54,13 @@ class Windows:
         calendar: bool = True,
     ):
         target, inputs = ([names] if isinstance(names, str) else names for names in (target, inputs))
-        targets = list(dict.fromkeys(table.column(name) for name in target or [None]))
-        others = [table.column(name) for name in inputs or ()]
-        self.columns = list(dict.fromkeys(targets + others))
+        targets = [table.column(name) for name in target or [None]]
+        self.columns = targets + [table.column(name) for name in inputs or ()]
+        if twice := [table.columns[k] for k in dict.fromkeys(self.columns) if self.columns.count(k) > 1]:
+            raise DataError(
+                f"the column {twice[0]!r} is named twice: name each target once, and as inputs only other columns (the "
+                "model sees the targets anyway)"
+            )
         self.table, self.name = table, table.name
         self.window, self.horizon, self.lags = int(window), int(horizon), tuple(dict.fromkeys(int(lag) for lag in lags))
         self.target_columns = [table.columns[k] for k in targets]

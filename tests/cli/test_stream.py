@@ -126,8 +126,9 @@ def test_the_state_is_saved_and_continued(trained, small_csv, tmp_path, streamed
     model = npseq.load(trained)
     model.theta[0] += 1
     npseq.save(other, model, {name: model.metadata[name] for name in ("recipe", "columns")})
-    before = state.read_bytes()
-    for argv, word in [((other, "--state", state), "another model"), ((trained, "--state", trained), "no state of")]:
+    before, copy = state.read_bytes(), tmp_path / "copy.pth"
+    npseq.save(copy, npseq.load(trained))
+    for argv, word in [((other, "--state", state), "another model"), ((trained, "--state", copy), "no state of")]:
         code, rows, err = streamed("".join(lines), *argv)
         assert code == 2 and rows == [] and err.count("\n") == 1 and word in err
     assert state.read_bytes() == before

@@ -11,7 +11,7 @@ from npseq.data.errors import DataError
 from npseq.tasks import Forecast
 
 pytest.importorskip("pandas")
-from npseq.data import table_reader  # noqa: E402
+from npseq.data import table_reader
 
 
 def read_csv(path, time=None, labels=(), **said):

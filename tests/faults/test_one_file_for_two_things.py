@@ -152,3 +152,19 @@ def test_every_option_that_takes_a_file_is_known(name, monkeypatch, capsys):
     for action in parsers[0]._actions:
         if "FILE" in str(action.metavar):
             assert action.dest in files.READ + files.WRITTEN, action
+
+
+@pytest.mark.parametrize(
+    "options, word",
+    [
+        (["--target", "load,load"], "load"),
+        (["--target", "load", "--inputs", "load"], "load"),
+        (["--inputs", "temp,temp"], "temp"),
+    ],
+)
+def test_a_column_that_is_named_twice_is_refused(tmp_path, monkeypatch, capsys, options, word):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("load,temp\n" + "".join(f"{k % 7},{k % 5}\n" for k in range(200)))
+    status, message = ended("train", ["--data", "a.csv", *options], capsys)
+    assert status == 2 and message.count("\n") == 1 and f"'{word}' is named twice" in message
+    assert os.listdir() == ["a.csv"]

@@ -1,0 +1,190 @@
+"""Archives that swell, members that lie about their size, and a mapped file that shrinks while it is read."""
+
+import gzip
+import io
+import os
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+import npseq
+from npseq.data import DataError, limits
+from npseq.data import load as load_table
+
+resource = pytest.importorskip("resource")
+
+
+@pytest.fixture
+def small_limit(monkeypatch):
+    monkeypatch.setattr(limits, "ALWAYS", 1 << 20)
+
+
+def header(shape, dtype="<f8"):
+    out = io.BytesIO()
+    np.lib.format.write_array_header_1_0(out, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return out.getvalue()
+
+
+def archive(path, **members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in members.items():
+            file.writestr(f"{name}.npy", data)
+    return str(path)
+
+
+def test_an_archive_that_swells_is_refused_at_once_and_can_be_allowed(tmp_path, small_limit):
+    path = str(tmp_path / "a.npz")
+    np.savez_compressed(path, load=np.zeros(1 << 20))  # 8 MiB of zeros in 8 KiB
+    assert os.path.getsize(path) < 20_000
+    with pytest.raises(DataError, match=r"a\.npz: its .* open to 8,388,608 or more.*--max-memory 1 \(GiB\)"):
+        limits.load_arrays(path)
+    assert len(limits.load_arrays(path, max_memory=0.01)["load"]) == 1 << 20
+    with pytest.raises(DataError):
+        limits.load_arrays(path, max_memory=0.001)
+
+
+def test_numbers_that_hardly_compress_are_not_refused(tmp_path, small_limit):
+    path = str(tmp_path / "a.npz")
+    np.savez_compressed(path, load=np.random.default_rng(0).normal(size=300_000))
+    assert len(limits.load_arrays(path)["load"]) == 300_000
+
+
+@pytest.mark.parametrize("shape", [(2**40,), (10**9, 10**9), (2**62, 2**62)])
+def test_a_member_that_claims_more_than_it_has_is_refused_before_memory_is_taken(tmp_path, shape):
+    path = archive(tmp_path / "a.npz", load=header(shape) + b"\0" * 80)
+    with pytest.raises(DataError, match="claims .* bytes of numbers, but has 80"):
+        load_table(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\x93NUMPY", b"\x93NUMPY\x09\x09" + b"\0" * 40])
+def test_a_member_that_is_no_array_is_refused_by_name(tmp_path, data):
+    path = archive(tmp_path / "a.npz", load=header((10,)) + b"\0" * 80, notes=data)
+    with pytest.raises(DataError, match="notes|format") as error:
+        load_table(path)
+    assert "a.npz" in str(error.value) and "\n" not in str(error.value)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("readme.txt", "text")
+    with pytest.raises(DataError):
+        load_table(path)
+
+
+class Run:
+    def __reduce__(self):
+        return os.system, ("touch npseq_limits_marker",)
+
+
+def test_pickles_in_arrays_are_never_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    objects = np.array([Run(), 1], dtype=object)
+    np.save("a.npy", objects, allow_pickle=True)
+    np.savez("b.npz", load=objects)
+    for name in "a.npy", "b.npz":
+        with pytest.raises(DataError, match=name.replace(".", r"\.")):
+            load_table(name)
+    assert sorted(os.listdir()) == ["a.npy", "b.npz"]
+
+
+def test_a_stream_that_swells_is_ended(small_limit):
+    """For compressed CSV: what is given is counted, whatever the file says of itself."""
+    data = gzip.compress(b"1,2,3\n" * 10**6)
+    stream = limits.Counted(gzip.open(io.BytesIO(data)), len(data), "x.csv.gz")
+    with pytest.raises(DataError, match=r"x\.csv\.gz: its .* open to .*--max-memory 1 \(GiB\)"):
+        for _ in io.TextIOWrapper(io.BufferedReader(stream)):
+            pass
+    assert stream.given < 3 << 20
+    stream = limits.Counted(gzip.open(io.BytesIO(data)), len(data), "x.csv.gz", max_memory=0.01)
+    assert sum(1 for _ in io.TextIOWrapper(io.BufferedReader(stream))) == 10**6
+
+
+def test_a_mapped_file_that_is_cut_off_is_named(tmp_path):
+    path = str(tmp_path / "a.npy")
+    np.save(path, np.random.default_rng(0).normal(size=(100_000, 2)))
+    table = load_table(path)
+    assert isinstance(table.values, np.memmap) and type(table.values[[1, 2]]) is np.ndarray
+    assert type(table.values + 1) is np.ndarray and isinstance(table.values.sum(), float)
+    os.truncate(path, 4096)
+    for index in 99_999, slice(50_000, 60_000), np.array([3, 99_000]), (slice(None), 0):
+        with pytest.raises(DataError, match=r"a\.npy became shorter.*4,096 bytes, 1,600,128 expected"):
+            table.values[index]
+
+
+def test_a_mapped_file_that_is_replaced_stays_as_it_was(tmp_path):
+    path, values = str(tmp_path / "a.npy"), np.random.default_rng(0).normal(size=(1000, 2))
+    np.save(path, values)
+    table = load_table(path)
+    np.save(str(tmp_path / "b.npy"), np.zeros(3))
+    os.replace(tmp_path / "b.npy", path)
+    np.testing.assert_array_equal(table.values[500:], values[500:])
+
+
+def test_a_training_whose_data_are_cut_off_ends_in_one_line(tmp_path):
+    path = str(tmp_path / "a.npy")
+    np.save(path, np.random.default_rng(0).normal(size=20_000))
+    argv = [
+        sys.executable,
+        "-m",
+        "npseq",
+        "train",
+        "--data",
+        path,
+        "--epochs",
+        "50",
+        "--lags",
+        "none",
+        "--batch-size",
+        "512",
+    ]
+    run = subprocess.Popen(
+        argv,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(npseq.__file__)), "OMP_NUM_THREADS": "1"},
+    )
+    while not run.stdout.readline().startswith("epoch  1"):
+        assert run.poll() is None
+    os.truncate(path, 4096)
+    errors = run.communicate(timeout=60)[1]
+    assert run.returncode in (1, 2) and errors.count("\n") == 1 and "became shorter" in errors
+    npseq.load(tmp_path / "rnn_lstm_best.pth")
+
+
+@pytest.mark.wide
+def test_four_megabytes_that_open_to_four_gigabytes(tmp_path):
+    path = str(tmp_path / "a.npz")
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file,
+        file.open("load.npy", "w", force_zip64=True) as member,
+    ):
+        member.write(header((1 << 29,)))
+        for _ in range(256):
+            member.write(bytes(16 << 20))
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match="--max-memory 4"):
+        load_table(path)
+    assert time.monotonic() - started < 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+@pytest.mark.parametrize("end", [".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zip", ".parquet", ".xlsx"])
+def test_compressed_tables_that_swell_are_refused_and_can_be_allowed(tmp_path, small_limit, end):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip({".parquet": "pyarrow", ".xlsx": "openpyxl"}.get(end, "pandas"))
+    path = str(tmp_path / f"a{end}")
+    rows = 20_000 if end == ".xlsx" else 300_000
+    frame = pandas.DataFrame({"load": np.zeros(rows), "other": np.ones(rows)})
+    {".parquet": frame.to_parquet, ".xlsx": frame.to_excel}.get(end, frame.to_csv)(path, index=False)
+    if 20 * os.path.getsize(path) > 1 << 20:
+        limits.RATIO = 1  # a spreadsheet compresses less
+    try:
+        with pytest.raises(DataError, match=r"a\.(csv|parquet|xlsx).* open to .*--max-memory 1 \(GiB\)"):
+            load_table(path)
+        options = npseq.data.TableOptions(max_memory=1)
+        assert load_table(path, options=options).values.shape == (rows, 2)
+    finally:
+        limits.RATIO = 20

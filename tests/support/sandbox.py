@@ -1,0 +1,54 @@
+"""Commands run in this process, as from a terminal, with what they print and change."""
+
+import contextlib
+import io
+import os
+import traceback
+import warnings
+from pathlib import Path
+
+from npseq.cli import main
+
+
+class Ended:
+    """How a command ended: ``status``, what it printed, and the traceback of an exception that it let through."""
+
+    def __init__(self, argv):
+        self.argv, self.trace = argv, ""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+            warnings.simplefilter("default")  # as outside of tests
+            try:
+                self.status = main(argv)
+            except SystemExit as end:
+                self.status = end.code
+            except BaseException:
+                self.status, self.trace = 1, traceback.format_exc()
+        self.out, self.err = out.getvalue(), err.getvalue()
+
+    def fault(self, statuses=(0, 2, 3, 130)):
+        """What is wrong with the end, or None: a traceback, another status, more or less than one line."""
+        lines = self.err.count("\n")
+        if self.trace:
+            return self.trace
+        if self.status not in statuses:
+            return f"status {self.status}: {self.err}"
+        if "Traceback" in self.err or "\x1b" in self.err + self.out:
+            return f"{self.err} {self.out!r}"
+        if self.status in (2, 3) and (lines != 1 or len(self.err) > 2000):
+            return f"{lines} lines: {self.err}"
+        return None
+
+
+def files_below(folder):
+    """path -> bytes of all files below a folder."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in Path(folder).rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def scaled(count):
+    """A number of trials, times ``NPSEQ_FUZZ`` (default: 1)."""
+    return max(1, round(count * float(os.environ.get("NPSEQ_FUZZ", "1"))))
