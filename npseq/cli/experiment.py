@@ -16,7 +16,7 @@ from ..nn.model import Model
 from ..nn.registry import MODELS
 from ..training import resume
 from ..training.fit import Progress
-from . import arguments, progress
+from . import arguments, data_options, progress
 
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
@@ -51,10 +51,12 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
         "--data",
         default=default,
         metavar="NAME|FILE",
-        help=f"a file (.csv, .npy, .npz), or {known}; default: {default}",
+        help=f"a table (.csv, .xlsx, .parquet, .npz, …; - for standard input), or {known}; default: {default}",
     )
     d.add_argument("--target", type=arguments.names, metavar="COLUMNS", help="to forecast; default: the first column")
-    d.add_argument("--time", metavar="COLUMN", help="time column; default: the first column with dates")
+    d.add_argument(
+        "--time", metavar="COLUMN[,COLUMN]", help="time column, or date and hour; default: the first column with times"
+    )
     d.add_argument("--inputs", type=arguments.names, metavar="COLUMNS", help="other columns that the model sees")
     d.add_argument(
         "--window", default=12, type=arguments.positive_int, metavar="N", help="rows that the model sees; default: 12"
@@ -73,11 +75,17 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
     d.add_argument(
         "--scale", default="standard", choices=["standard", "none"], help="default: standard, by the training rows"
     )
-    d.add_argument("--sequence", metavar="COLUMN", help="classify: says to which sequence a row belongs")
+    d.add_argument(
+        "--sequence",
+        metavar="COLUMN",
+        help="classify: says to which sequence a row belongs; without it each row is a sequence",
+    )
     d.add_argument("--label", metavar="COLUMN", help="classify: the class of the sequence")
+    d.add_argument("--regress", action="store_true", help="the label is a number: predict it")
     d.add_argument(
         "--length", default=50, type=arguments.positive_int, metavar="N", help="of the adding problem; default: 50"
     )
+    data_options.add_table_options(p)
 
 
 def add_model_options(p: argparse.ArgumentParser) -> None:
@@ -175,7 +183,7 @@ def settle_options(
             raise ValueError(f"{state.path} cannot be resumed from: its option {name[:40]} is invalid")
         if name not in given:
             setattr(args, name, value)
-        elif name not in FREE and given[name] != value:
+        elif name not in FREE and name != "data" and given[name] != value:  # data are compared by their content
             raise ValueError(
                 f"{arguments.option(name)} {given[name]} given, but {state.path} was begun with "
                 f"{arguments.option(name)} {value}: leave it out, or begin anew without --resume"
@@ -222,19 +230,31 @@ def make_task(args: argparse.Namespace) -> Any:
         return tasks.Adding(args.length, seed=args.seed)
     if args.data in data.SHIPPED_SEQUENCES or args.sequence is not None or args.label is not None:
         return _classification(args)
-    table = data.load(args.data, args.time, on_progress=None if getattr(args, "quiet", False) else progress.reading())
+    if args.regress:
+        raise data.DataError("--regress predicts a number for each sequence: name its column with --label")
+    bar = None if getattr(args, "quiet", False) else progress.reading()
+    table = data.load(args.data, args.time, on_progress=bar, options=data_options.table_options(args))
     lags = "auto" if args.lags is None else args.lags
     return tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, lags, args.scale)
 
 
 def _classification(args):
-    if args.data not in data.SHIPPED_SEQUENCES and (args.sequence is None or args.label is None):
+    """The task of labelled sequences: a class or, with --regress, a number for each."""
+    if args.data not in data.SHIPPED_SEQUENCES and args.label is None:
         raise data.DataError(
-            "to classify sequences both are needed: --sequence COLUMN (which rows belong together) "
-            "and --label COLUMN (their class)"
+            "--sequence says which rows belong together; --label COLUMN, their class (or with --regress their number), "
+            "is needed too"
         )
-    names = {name: value for name, value in (("sequence", args.sequence), ("label", args.label)) if value is not None}
-    parts = data.load_sequences(args.data, inputs=args.inputs, time=args.time, **names)
+    parts = data.load_sequences(
+        args.data,
+        inputs=args.inputs,
+        time=args.time,
+        options=data_options.table_options(args),
+        regress=args.regress,
+        **data_options.sequence_columns(args.data, {"sequence": args.sequence, "label": args.label}),
+    )
+    if args.regress:
+        return tasks.SequenceRegression(*parts, seed=args.seed)
     return tasks.Classification(*parts, seed=args.seed)
 
 
