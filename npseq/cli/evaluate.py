@@ -138,7 +138,7 @@ def evaluate_sequences(args: argparse.Namespace, model: Model, trained: Trained)
         sequences, rows = drawn.sequences, drawn.parts["test"]
     else:
         sequences = train if test is None else train.followed_by(test)
-        rows = np.arange(len(sequences.labels))
+        rows = np.arange(len(sequences.names))
     task = (tasks.NumberedFrames if regress else tasks.Frames).from_recipe(recipe, sequences)
     predicting = "predicting" if regress else "classifying"
     results = task.metrics(outputs(model, task, rows, progress=progress.bar(predicting)), rows)

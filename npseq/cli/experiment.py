@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import data, optim, tasks
+from ..formats import model_file
 from ..nn.losses import LOSSES
 from ..nn.model import Model
 from ..nn.registry import MODELS
@@ -21,7 +22,7 @@ from . import arguments, data_options, progress
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
 # write: a training-state file may come from an untrusted source.
-FREE = {"epochs", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot"}
+FREE = {"epochs", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot", "init"}
 
 models = arguments.one_of_several(MODELS, "models")
 
@@ -109,6 +110,7 @@ def add_model_options(p: argparse.ArgumentParser) -> None:
 def add_training_options(p: argparse.ArgumentParser) -> None:
     """Add the options of the optimisation."""
     t = p.add_argument_group("training")
+    t.add_argument("--init", metavar="FILE.pth", help="start from the weights of a file, of npseq or of torch")
     t.add_argument("--batch-size", default=16, type=arguments.positive_int, metavar="N", help="default: 16")
     t.add_argument(
         "--clip", default=1.0, type=arguments.positive, metavar="NORM", help="largest norm of the gradient; default: 1"
@@ -206,16 +208,56 @@ def build(args: argparse.Namespace, state: resume.TrainingState | None = None, h
     """
     if args.checkpoint and args.optimizer == "lbfgs":
         raise ValueError("--optimizer lbfgs cannot be resumed: leave out --checkpoint and --resume")
+    if state is not None and args.init:
+        raise ValueError("--init starts a new run and --resume continues one: give one of them")
+    if state is not None and args.data == state.settings.get("data") and _is_gone(args.data):
+        raise ValueError(f"there is no file {args.data}, with which the run was begun: give its location with --data")
     task = make_task(args)
     rng = np.random.default_rng(args.seed)
     model = make_model(args, task, rng)
+    if args.init:
+        initialise(model, args.init)
     optimizer = make_optimizer(args, model)
     schedule = make_schedule(args, -(-len(task.parts["train"]) // args.batch_size))
-    fingerprint = task.fingerprint() if args.checkpoint or state or hash_data else None
+    fingerprint = _fingerprint(task, args, state) if args.checkpoint or state or hash_data else None
     done = None
     if state is not None:
         done = resume.restore(state, settings(args), model, optimizer, schedule, rng, fingerprint)
     return Experiment(task, model, optimizer, schedule, rng, fingerprint, done)
+
+
+def _is_gone(source):
+    return source not in [*data.SHIPPED, *data.SHIPPED_SEQUENCES, tasks.Adding.name] and not os.path.exists(source)
+
+
+def _fingerprint(task, args, state):
+    """The fingerprint of the data, which a resumed run knows by their content: the file may have another name now."""
+    if state is None or args.data == state.settings.get("data"):
+        return task.fingerprint()
+    name, task.name = task.name, os.path.basename(str(state.settings.get("data")))
+    try:
+        return task.fingerprint()
+    finally:
+        task.name = name
+
+
+def initialise(model: Model, path: str) -> None:
+    """Take the weights of a file of npseq or of torch as a starting point.
+
+    Raises:
+        ValueError: for a parameter that is missing, unknown or of another shape, naming both shapes. CheckpointError,
+            OSError: as ``model_file.load_model``.
+    """
+    own, given = model.state_dict(), model_file.load_model(path).state_dict()
+    for name in [*own, *(name for name in given if name not in own)]:
+        shapes = [tuple(state[name].shape) if name in state else None for state in (own, given)]
+        if shapes[0] != shapes[1]:
+            here, there = (f"the shape {shape}" if shape else "none" for shape in shapes)
+            raise ValueError(
+                f"--init {path}: {name} has {there} there, and {here} in this model: options such as --model, "
+                "--hidden-size, --num-layers and --bidirectional, and the inputs, must be those of the file"
+            )
+    model.load_state_dict(given)
 
 
 def make_task(args: argparse.Namespace) -> Any:
@@ -255,7 +297,20 @@ def _classification(args):
     )
     if args.regress:
         return tasks.SequenceRegression(*parts, seed=args.seed)
-    return tasks.Classification(*parts, seed=args.seed)
+    try:
+        return tasks.Classification(*parts, seed=args.seed)
+    except data.DataError as error:
+        if all(map(_is_number, parts[0].classes)):
+            raise data.DataError(f"{error}; if the label is a number to predict, and no class, say --regress") from None
+        raise
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def make_model(args: argparse.Namespace, task: Any, rng: np.random.Generator) -> Model:

@@ -214,7 +214,7 @@ def write_sequences(args: argparse.Namespace, model: Model, trained: Trained) ->
     sequences = first if second is None else second  # shipped: the test part
     task = (tasks.NumberedFrames if regress else tasks.Frames).from_recipe(recipe, sequences)
     bar = progress.bar("predicting" if regress else "classifying")
-    y = outputs(model, task, np.arange(len(task.labels)), progress=bar)
+    y = outputs(model, task, np.arange(len(sequences.names)), progress=bar)
     with output.csv_writer(args.output) as writer:
         if regress:
             writer.writerow(["sequence", "prediction"])

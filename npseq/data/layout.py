@@ -330,11 +330,12 @@ def _widened(names, kinds, body, layout, source, line):
         return [*names, ""]
     if layout.sep == " " and clock:
         return [*names[:clock], f"{names[clock - 1]} (clock)", *names[clock:]]
-    if (
-        len(set(columns[0])) == len(columns[0])
-        and kinds[0] != "time"
-        and (kinds[0] == "text" or all(cell.isdigit() for cell in columns[0]))
-    ):
+    first = columns[0]
+    if kinds[0] == "text":
+        row_names = len(set(first)) == len(first)
+    else:
+        row_names = all(cell.isdigit() for cell in first) and {int(b) - int(a) for a, b in zip(first, first[1:])} <= {1}
+    if row_names:  # as R writes them
         return ["", *names]
     raise DataError(
         f"{source} line {line} has {len(kinds)} fields; {len(names)} expected, as in the header line; a decimal comma "
