@@ -15,7 +15,7 @@ from ..nn.model import Model
 from ..tasks import baselines, intervals, multistep
 from ..tasks.recipe import Trained, load_trained
 from ..tasks.scoring import outputs
-from . import arguments, progress
+from . import arguments, data_options, progress
 from .predict import add_column_options, fill_columns
 from .tables import comparison, confusion_table
 
@@ -42,7 +42,6 @@ def parser() -> arguments.Parser:
         help="nominal coverage of the prediction interval; default: 0.9",
     )
     add_column_options(p)
-    p.add_argument("--label", metavar="COLUMN", help="of a classifier's data; default: as in the training")
     return p
 
 
@@ -58,7 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise data.DataError(f"{args.file} was trained on {name}: give its location, or other data, with --data")
         args.data = args.data or name
         args.part = args.part or ("test" if os.path.basename(args.data) == name else "all")
-        evaluate = {"forecast": evaluate_forecast, "classify": evaluate_classes, "adding": evaluate_adding}
+        evaluate = {
+            "forecast": evaluate_forecast,
+            "classify": evaluate_sequences,
+            "regress": evaluate_sequences,
+            "adding": evaluate_adding,
+        }
         with blas.limited(1):
             lines = evaluate[trained.recipe.task](args, model, trained)
     except (OSError, ValueError) as error:
@@ -70,13 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def evaluate_forecast(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
     """Return the lines of the error beside the baselines', the coverage of the interval, and both for recursive
     forecasts."""
-    recipe = trained.recipe
+    recipe, options = trained.recipe, data_options.table_options(args)
     if args.part == "test":  # the same examples, baselines and filled values as in the training
-        table = data.load(args.data, args.time, on_progress=progress.reading())
+        table = data.load(args.data, args.time, on_progress=progress.reading(), options=options)
         task: Any = tasks.Forecast.from_recipe(recipe, table)
         rows, others = task.parts["test"], task.baselines()
     else:
-        table = data.load(args.data, args.time, fill="past", on_progress=progress.reading())
+        table = data.load(args.data, args.time, "past", progress.reading(), options)
         task = tasks.Windows.from_recipe(recipe, table)
         rows = np.arange(task.first, len(table.values) - task.horizon + 1)
         if len(rows) == 0:
@@ -120,25 +124,31 @@ def coverage(residuals: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
     return float(((low <= residuals) & (residuals <= high))[known].mean()) if known.any() else float("nan")
 
 
-def evaluate_classes(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
-    """Return the lines of the accuracy beside that of the most frequent class, and the confusion matrix."""
-    names = {name: value for name in ("sequence", "label") if (value := getattr(args, name))}
-    train, test = data.load_sequences(args.data, inputs=trained.recipe.inputs, time=args.time, **names)
+def evaluate_sequences(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
+    """Return the lines of the metrics beside those of one answer for all, and the confusion matrix of classes."""
+    recipe = trained.recipe
+    names = data_options.sequence_columns(args.data, {"sequence": args.sequence, "label": args.label})
+    regress, options = recipe.task == "regress", data_options.table_options(args)
+    train, test = data.load_sequences(
+        args.data, inputs=recipe.inputs, time=args.time, options=options, regress=regress, **names
+    )
+    whole = tasks.SequenceRegression if regress else tasks.Classification
     if args.part == "test":
-        drawn = tasks.Classification(train, test, trained.seed)
+        drawn = whole(train, test, trained.seed)
         sequences, rows = drawn.sequences, drawn.parts["test"]
     else:
         sequences = train if test is None else train.followed_by(test)
-        rows = np.arange(len(sequences.labels))
-    task = tasks.Frames.from_recipe(trained.recipe, sequences)
-    results = task.metrics(outputs(model, task, rows, progress=progress.bar("classifying")), rows)
+        rows = np.arange(len(sequences.names))
+    task = (tasks.NumberedFrames if regress else tasks.Frames).from_recipe(recipe, sequences)
+    predicting = "predicting" if regress else "classifying"
+    results = task.metrics(outputs(model, task, rows, progress=progress.bar(predicting)), rows)
+    lines = [f"{len(rows):,} sequences, {_part(args, sequences.name)}", ""]
+    if regress:
+        mean = np.full((len(rows), 1), recipe.target_scaler.mean)
+        return [*lines, comparison(model.kind, results, {"mean of the training": task.metrics(mean, rows)})]
     most = {"accuracy": float(np.bincount(task.labels[rows]).max() / len(rows))}
-    return [
-        f"{len(rows):,} sequences, {_part(args, sequences.name)}",
-        "",
-        comparison(model.kind, results, {"one answer for all": most}),
-        confusion_table(results, task.classes),
-    ]
+    table = comparison(model.kind, results, {"one answer for all": most})
+    return [*lines, table, confusion_table(results, task.classes)]
 
 
 def evaluate_adding(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:

@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from .. import data, optim, tasks
+from ..formats import model_file
 from ..nn.losses import LOSSES
 from ..nn.model import Model
 from ..nn.registry import MODELS
 from ..training import resume
 from ..training.fit import Progress
-from . import arguments, progress
+from . import arguments, data_options, progress
 
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
 # write: a training-state file may come from an untrusted source.
-FREE = {"epochs", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot"}
+FREE = {"epochs", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot", "init"}
 
 models = arguments.one_of_several(MODELS, "models")
 
@@ -51,10 +52,12 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
         "--data",
         default=default,
         metavar="NAME|FILE",
-        help=f"a file (.csv, .npy, .npz), or {known}; default: {default}",
+        help=f"a table (.csv, .xlsx, .parquet, .npz, …; - for standard input), or {known}; default: {default}",
     )
     d.add_argument("--target", type=arguments.names, metavar="COLUMNS", help="to forecast; default: the first column")
-    d.add_argument("--time", metavar="COLUMN", help="time column; default: the first column with dates")
+    d.add_argument(
+        "--time", metavar="COLUMN[,COLUMN]", help="time column, or date and hour; default: the first column with times"
+    )
     d.add_argument("--inputs", type=arguments.names, metavar="COLUMNS", help="other columns that the model sees")
     d.add_argument(
         "--window", default=12, type=arguments.positive_int, metavar="N", help="rows that the model sees; default: 12"
@@ -73,11 +76,17 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
     d.add_argument(
         "--scale", default="standard", choices=["standard", "none"], help="default: standard, by the training rows"
     )
-    d.add_argument("--sequence", metavar="COLUMN", help="classify: says to which sequence a row belongs")
+    d.add_argument(
+        "--sequence",
+        metavar="COLUMN",
+        help="classify: says to which sequence a row belongs; without it each row is a sequence",
+    )
     d.add_argument("--label", metavar="COLUMN", help="classify: the class of the sequence")
+    d.add_argument("--regress", action="store_true", help="the label is a number: predict it")
     d.add_argument(
         "--length", default=50, type=arguments.positive_int, metavar="N", help="of the adding problem; default: 50"
     )
+    data_options.add_table_options(p)
 
 
 def add_model_options(p: argparse.ArgumentParser) -> None:
@@ -101,6 +110,7 @@ def add_model_options(p: argparse.ArgumentParser) -> None:
 def add_training_options(p: argparse.ArgumentParser) -> None:
     """Add the options of the optimisation."""
     t = p.add_argument_group("training")
+    t.add_argument("--init", metavar="FILE.pth", help="start from the weights of a file, of npseq or of torch")
     t.add_argument("--batch-size", default=16, type=arguments.positive_int, metavar="N", help="default: 16")
     t.add_argument(
         "--clip", default=1.0, type=arguments.positive, metavar="NORM", help="largest norm of the gradient; default: 1"
@@ -175,7 +185,7 @@ def settle_options(
             raise ValueError(f"{state.path} cannot be resumed from: its option {name[:40]} is invalid")
         if name not in given:
             setattr(args, name, value)
-        elif name not in FREE and given[name] != value:
+        elif name not in FREE and name != "data" and given[name] != value:  # data are compared by their content
             raise ValueError(
                 f"{arguments.option(name)} {given[name]} given, but {state.path} was begun with "
                 f"{arguments.option(name)} {value}: leave it out, or begin anew without --resume"
@@ -198,16 +208,56 @@ def build(args: argparse.Namespace, state: resume.TrainingState | None = None, h
     """
     if args.checkpoint and args.optimizer == "lbfgs":
         raise ValueError("--optimizer lbfgs cannot be resumed: leave out --checkpoint and --resume")
+    if state is not None and args.init:
+        raise ValueError("--init starts a new run and --resume continues one: give one of them")
+    if state is not None and args.data == state.settings.get("data") and _is_gone(args.data):
+        raise ValueError(f"there is no file {args.data}, with which the run was begun: give its location with --data")
     task = make_task(args)
     rng = np.random.default_rng(args.seed)
     model = make_model(args, task, rng)
+    if args.init:
+        initialise(model, args.init)
     optimizer = make_optimizer(args, model)
     schedule = make_schedule(args, -(-len(task.parts["train"]) // args.batch_size))
-    fingerprint = task.fingerprint() if args.checkpoint or state or hash_data else None
+    fingerprint = _fingerprint(task, args, state) if args.checkpoint or state or hash_data else None
     done = None
     if state is not None:
         done = resume.restore(state, settings(args), model, optimizer, schedule, rng, fingerprint)
     return Experiment(task, model, optimizer, schedule, rng, fingerprint, done)
+
+
+def _is_gone(source):
+    return source not in [*data.SHIPPED, *data.SHIPPED_SEQUENCES, tasks.Adding.name] and not os.path.exists(source)
+
+
+def _fingerprint(task, args, state):
+    """The fingerprint of the data, which a resumed run knows by their content: the file may have another name now."""
+    if state is None or args.data == state.settings.get("data"):
+        return task.fingerprint()
+    name, task.name = task.name, os.path.basename(str(state.settings.get("data")))
+    try:
+        return task.fingerprint()
+    finally:
+        task.name = name
+
+
+def initialise(model: Model, path: str) -> None:
+    """Take the weights of a file of npseq or of torch as a starting point.
+
+    Raises:
+        ValueError: for a parameter that is missing, unknown or of another shape, naming both shapes. CheckpointError,
+            OSError: as ``model_file.load_model``.
+    """
+    own, given = model.state_dict(), model_file.load_model(path).state_dict()
+    for name in [*own, *(name for name in given if name not in own)]:
+        shapes = [tuple(state[name].shape) if name in state else None for state in (own, given)]
+        if shapes[0] != shapes[1]:
+            here, there = (f"the shape {shape}" if shape else "none" for shape in shapes)
+            raise ValueError(
+                f"--init {path}: {name} has {there} there, and {here} in this model: options such as --model, "
+                "--hidden-size, --num-layers and --bidirectional, and the inputs, must be those of the file"
+            )
+    model.load_state_dict(given)
 
 
 def make_task(args: argparse.Namespace) -> Any:
@@ -222,20 +272,45 @@ def make_task(args: argparse.Namespace) -> Any:
         return tasks.Adding(args.length, seed=args.seed)
     if args.data in data.SHIPPED_SEQUENCES or args.sequence is not None or args.label is not None:
         return _classification(args)
-    table = data.load(args.data, args.time, on_progress=None if getattr(args, "quiet", False) else progress.reading())
+    if args.regress:
+        raise data.DataError("--regress predicts a number for each sequence: name its column with --label")
+    bar = None if getattr(args, "quiet", False) else progress.reading()
+    table = data.load(args.data, args.time, on_progress=bar, options=data_options.table_options(args))
     lags = "auto" if args.lags is None else args.lags
     return tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, lags, args.scale)
 
 
 def _classification(args):
-    if args.data not in data.SHIPPED_SEQUENCES and (args.sequence is None or args.label is None):
+    """The task of labelled sequences: a class or, with --regress, a number for each."""
+    if args.data not in data.SHIPPED_SEQUENCES and args.label is None:
         raise data.DataError(
-            "to classify sequences both are needed: --sequence COLUMN (which rows belong together) "
-            "and --label COLUMN (their class)"
+            "--sequence says which rows belong together; --label COLUMN, their class (or with --regress their number), "
+            "is needed too"
         )
-    names = {name: value for name, value in (("sequence", args.sequence), ("label", args.label)) if value is not None}
-    parts = data.load_sequences(args.data, inputs=args.inputs, time=args.time, **names)
-    return tasks.Classification(*parts, seed=args.seed)
+    parts = data.load_sequences(
+        args.data,
+        inputs=args.inputs,
+        time=args.time,
+        options=data_options.table_options(args),
+        regress=args.regress,
+        **data_options.sequence_columns(args.data, {"sequence": args.sequence, "label": args.label}),
+    )
+    if args.regress:
+        return tasks.SequenceRegression(*parts, seed=args.seed)
+    try:
+        return tasks.Classification(*parts, seed=args.seed)
+    except data.DataError as error:
+        if all(map(_is_number, parts[0].classes)):
+            raise data.DataError(f"{error}; if the label is a number to predict, and no class, say --regress") from None
+        raise
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def make_model(args: argparse.Namespace, task: Any, rng: np.random.Generator) -> Model:

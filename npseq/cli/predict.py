@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from ..nn.model import Model
 from ..tasks import intervals, multistep
 from ..tasks.recipe import Trained, load_trained
 from ..tasks.scoring import outputs
-from . import arguments, output, plots, progress
+from . import arguments, data_options, output, plots, progress
 
 SHOWN, BEFORE = 336, 168  # rows of forecasts, and of data before the first of --steps, in the picture
 
@@ -55,8 +54,15 @@ def parser() -> arguments.Parser:
 
 def add_column_options(p: argparse.ArgumentParser) -> None:
     """Add the options that name columns of new data."""
-    p.add_argument("--time", metavar="COLUMN", help="time column; default: as in the training")
-    p.add_argument("--sequence", metavar="COLUMN", help="of a classifier's data; default: as in the training")
+    p.add_argument("--time", metavar="COLUMN[,COLUMN]", help="time column; default: as in the training")
+    p.add_argument("--sequence", metavar="COLUMN", help="of labelled sequences; default: as in the training")
+    p.add_argument(
+        "--label",
+        metavar="COLUMN",
+        help="of labelled sequences; default: as in the training; npseq predict only leaves it out, and takes none for "
+        "rows without one",
+    )
+    data_options.add_table_options(p)
 
 
 def fill_columns(args: argparse.Namespace, trained: Trained) -> None:
@@ -78,16 +84,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise data.DataError(
                 f"{args.file} was trained on the adding problem, which has no data to predict; use npseq evaluate"
             )
-        if task == "classify" and (args.steps or args.interval or args.plot):
+        if task != "forecast" and (args.steps or args.interval or args.plot):
             raise data.DataError(
-                f"{args.file} is a classifier; --steps, --interval and --plot apply to forecasts only: leave them out"
+                f"{args.file} predicts a class or a number for each sequence; --steps, --interval and --plot apply to "
+                "forecasts only: leave them out"
             )
         if args.plot:
             plots.check(args.plot)
         for file in (args.output, args.plot):
             if file:
                 output.check_file(file)
-        write = {"forecast": write_forecast, "classify": write_classes}[task]
+        write = {"forecast": write_forecast, "classify": write_sequences, "regress": write_sequences}[task]
         with blas.limited(1):
             lines = write(args, model, trained)
     except (OSError, ValueError) as error:
@@ -105,7 +112,8 @@ def write_forecast(args: argparse.Namespace, model: Model, trained: Trained) -> 
     Returns:
         lines to print.
     """
-    table = data.load(args.data, args.time, fill="past", on_progress=progress.reading())  # nothing may look ahead
+    options = data_options.table_options(args)
+    table = data.load(args.data, args.time, "past", progress.reading(), options)  # nothing may look ahead
     windows = tasks.Windows.from_recipe(trained.recipe, table)
     n, h, O = len(table.values), windows.horizon, len(windows.target_columns)
     if n < windows.first:
@@ -136,8 +144,8 @@ def write_forecast(args: argparse.Namespace, model: Model, trained: Trained) -> 
 
 def _times(table: Table, rows: np.ndarray) -> np.ndarray:
     """The times of rows, after the end too; their numbers if there is no time, or the next one is unknown."""
-    if table.start is not None:
-        return table.start + rows * np.timedelta64(table.step, "s")
+    if table.grid is not None:
+        return table.grid.at(rows)
     if table.irregular is not None and rows.max() < len(table.irregular):
         return table.irregular[rows]
     return rows
@@ -180,25 +188,42 @@ def _draw(args, table, windows, rows, values, low, high):
     )
 
 
-# ---- classes ----
+# ---- sequences ----
 
 
-def write_classes(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
-    """Write a line for each sequence: the predicted class and the probability of each. No labels are needed.
+def write_sequences(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
+    """Write a line for each sequence: the predicted class and the probability of each, or the predicted number. No
+    labels are needed.
 
     Returns:
         lines to print.
     """
-    names: dict[str, Any] = {} if args.sequence is None else {"sequence": args.sequence}
-    first, second = data.load_sequences(args.data, label=None, inputs=trained.recipe.inputs, time=args.time, **names)
-    task = tasks.Frames.from_recipe(trained.recipe, first if second is None else second)  # shipped: the test part
-    sequences, rows = task.sequences, np.arange(len(task.labels))
-    p = probabilities(outputs(model, task, rows, progress=progress.bar("classifying")))
+    recipe = trained.recipe
+    names = data_options.sequence_columns(args.data, {"sequence": args.sequence})
+    unused = [] if args.label in (None, "none") else [args.label]
+    first, second = data.load_sequences(
+        args.data,
+        label=None,
+        inputs=recipe.inputs,
+        time=args.time,
+        options=data_options.table_options(args),
+        unused=unused,
+        **names,
+    )
+    regress = recipe.task == "regress"
+    sequences = first if second is None else second  # shipped: the test part
+    task = (tasks.NumberedFrames if regress else tasks.Frames).from_recipe(recipe, sequences)
+    bar = progress.bar("predicting" if regress else "classifying")
+    y = outputs(model, task, np.arange(len(sequences.names)), progress=bar)
     with output.csv_writer(args.output) as writer:
-        writer.writerow(["sequence", "answer", *(f"p_{name}" for name in task.classes)])
-        for name, row in zip(sequences.names, p):
-            writer.writerow([name, task.classes[row.argmax()], *(f"{value:.4f}" for value in row)])
+        if regress:
+            writer.writerow(["sequence", "prediction"])
+            writer.writerows([name, f"{value:.10g}"] for name, value in zip(sequences.names, y[:, 0]))
+        else:
+            writer.writerow(["sequence", "answer", *(f"p_{name}" for name in task.classes)])
+            for name, row in zip(sequences.names, probabilities(y)):
+                writer.writerow([name, task.classes[row.argmax()], *(f"{value:.4f}" for value in row)])
     return [
         *(f"{sequences.name}: {note}" for note in sequences.notes),
-        f"{len(p):,} sequences classified in {args.output}",
+        f"{len(y):,} sequences {'predicted' if regress else 'classified'} in {args.output}",
     ]

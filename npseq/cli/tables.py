@@ -13,12 +13,13 @@ def comparison(name, results, baselines):
     columns = {
         "rmse": ("RMSE", "10.1f"),
         "mae": ("MAE", "10.1f"),
+        "r2": ("R²", "10.3f"),
         "accuracy": ("accuracy", "10.1%"),
         "mse": ("MSE", "10.5f"),
     }
     columns = {key: form for key, form in columns.items() if key in results}
     if "rmse" in columns and not 10 <= max(r["rmse"] for r in (results, *baselines.values())) < 1e7:
-        columns = {key: (title, "11.4g") for key, (title, _) in columns.items()}
+        columns = {key: (title, "11.4g" if key != "r2" else form) for key, (title, form) in columns.items()}
     first = next(iter(columns))
     better = 1 if first == "accuracy" else -1
     rows = sorted([*baselines.items(), (name, results)], key=lambda row: better * row[1][first])
@@ -27,7 +28,7 @@ def comparison(name, results, baselines):
     lines = [f"{'on the test part':{width}}" + titles]
     lines += [
         f"{row:{width}}"
-        + "".join(f"{r[key]:{form}}" for key, (_, form) in columns.items())
+        + "".join(f"{float('nan') if r[key] is None else r[key]:{form}}" for key, (_, form) in columns.items())
         + ("  <" if row == name else "")
         for row, r in rows
     ]

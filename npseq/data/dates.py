@@ -14,8 +14,8 @@ from .time_axis import find_grid
 
 ORDERS = {"ymd": "year first", "dmy": "day first", "mdy": "month first", "ym": "", "my": "", "quarter": "quarters",
           "week": "ISO weeks", "unix": "Unix time"}  # fmt: skip
-COMPACT = {"ymd": {8: "%Y%m%d", 6: "%y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}, "ym": {6: "%Y%m", 4: "%Y"},
-           "dmy": {8: "%d%m%Y", 6: "%d%m%y"}, "mdy": {8: "%m%d%Y", 6: "%m%d%y"}}  # fmt: skip
+COMPACT = {"ymd": {8: "%Y%m%d", 6: "%y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"},
+           "ym": {6: "%Y%m", 4: "%Y"}, "dmy": {8: "%d%m%Y", 6: "%d%m%y"}, "mdy": {8: "%m%d%Y", 6: "%m%d%y"}}  # fmt: skip
 QUARTER = re.compile(r"(?P<y>\d{4})[-/ ]?Q(?P<q>[1-4])|Q(?P<r>[1-4])[-/ ]?(?P<z>\d{4})", re.I)
 ISO_WEEK = re.compile(r"(\d{4})[- ]?W(\d{1,2})(?:-?([1-7]))?", re.I)
 UNIX = {10: -6, 13: -3, 16: 0, 19: 3}  # digits: the power of ten that makes a microsecond of a tick
@@ -25,9 +25,13 @@ NUMERIC_TIMES = (4, 6, 8, 10, 12, 13, 14, 16, 19)  # digits of years, compact da
 ZONE = re.compile(r"%z|(Z|UTC|GMT)$", re.I)
 TOKENS = re.compile(r"\d+|[^\W\d_]+|[\W_]+")
 MIDNIGHT = re.compile(r"(?<=[T ])24(?=(?::00)*$)")  # the end of the day
-NAMES = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december")  # fmt: skip
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-HINT = re.compile(r"(^|[^a-z])(date|time|datetime|timestamp|when|day|month|year|quarter|week|hour|period|epoch|unix|ds|ts|datum|zeit|jahr|monat|tag|fecha|ano|año|mes)([^a-z]|$)|(date|time|datum)$", re.I)  # fmt: skip
+NAMES = "january february march april may june july august september october november december".split()
+DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+HINT = re.compile(
+    r"(^|[^a-z])(date|time|datetime|timestamp|when|day|month|year|quarter|week|hour|period|epoch|unix|ds|ts|datum|zeit|"
+    r"jahr|monat|tag|fecha|ano|año|mes)([^a-z]|$)|(date|time|datum)$",
+    re.I,
+)
 EARLIEST, LATEST = (int(np.datetime64(year, "us").astype(np.int64)) for year in ("1500", "2200"))  # of numbers
 MISSING_TIME = np.iinfo(np.int64).min
 
@@ -219,8 +223,9 @@ class TimeReader:
                 k = int(np.flatnonzero(read[best[0]] != read[best[1]])[0])
                 first, second = (str(read[one][k])[:10] for one in best[:2])
                 raise DataError(
-                    f"{self.source}: a time in {self.name!r} can be {first} ({ORDERS[best[0]]}) or {second} ({ORDERS[best[1]]}), "
-                    "and both put the rows in order equally well; say which with --date-format, such as %d/%m/%Y"
+                    f"{self.source}: a time in {self.name!r} can be {first} ({ORDERS[best[0]]}) or {second} "
+                    f"({ORDERS[best[1]]}), and both put the rows in order equally well; say which with --date-format, "
+                    "such as %d/%m/%Y"
                 )
         how = "times in UTC" if self.zones else "" if self.plain else ORDERS.get(order, "")
         return read[order], how

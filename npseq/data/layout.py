@@ -28,8 +28,8 @@ LOOSE = re.compile(r"[-+−]?[\d.,'’ \u00a0\u202f]*\d[\d.,]*(?:[eE][-+]?\d+)?"
 UNIT = "[%€$£¥]?"
 AMOUNT = re.compile(rf"{UNIT}\s?(?:{LOOSE.pattern}|[-+]?inf)\s?{UNIT}", re.I)
 TIMELIKE = re.compile(
-    r"(?:\d{1,4}([-/. ])\d{1,2}\1 ?\d{1,4}|\d{1,4}[-/. ]?[A-Za-z]{3,9}\.?[-/. ]?,? ?\d{1,4}|[A-Za-z]{3,9}\.?,?[- ]\d{1,2}[, ]+\d{1,4}"
-    r"|\d{4}[-/.]\d{1,2}|\d{1,2}[-/.]\d{4}|\d{4}[- ]?[QWqw]\d+|[Qq]\d[-/ ]?\d{4}|[A-Za-z]{3}[- ]\d{2,4}|\d{1,2}:\d\d)\b[^,;|\t]*"
+    r"(?:\d{1,4}([-/. ])\d{1,2}\1 ?\d{1,4}|\d{1,4}[-/. ]?[A-Za-z]{3,9}\.?[-/. ]?,? ?\d{1,4}"
+    r"|[A-Za-z]{3,9}\.?,?[- ]\d{1,2}[, ]+\d{1,4}|\d{4}[-/.]\d{1,2}|\d{1,2}[-/.]\d{4}|\d{4}[- ]?[QWqw]\d+|[Qq]\d[-/ ]?\d{4}|[A-Za-z]{3}[- ]\d{2,4}|\d{1,2}:\d\d)\b[^,;|\t]*"
 )
 
 
@@ -265,7 +265,7 @@ def _find_header(layout, rows, width, kinds, number, source, options):
         ]
 
     def is_above(cells):
-        """True for a row that no row of data can be: text where times or numbers are expected, and nothing that fits."""
+        """True for what no row of data can be: text where times or numbers are expected, and nothing that fits."""
         fit, misfit = misfits(cells)
         time = any(kind == "time" and _kind(cell, number, options) == "text" for kind, cell in zip(kinds, cells))
         return misfit > 0 and (fit == 0 or time)
@@ -330,15 +330,16 @@ def _widened(names, kinds, body, layout, source, line):
         return [*names, ""]
     if layout.sep == " " and clock:
         return [*names[:clock], f"{names[clock - 1]} (clock)", *names[clock:]]
-    if (
-        len(set(columns[0])) == len(columns[0])
-        and kinds[0] != "time"
-        and (kinds[0] == "text" or all(cell.isdigit() for cell in columns[0]))
-    ):
+    first = columns[0]
+    if kinds[0] == "text":
+        row_names = len(set(first)) == len(first)
+    else:
+        row_names = all(cell.isdigit() for cell in first) and {int(b) - int(a) for a, b in zip(first, first[1:])} <= {1}
+    if row_names:  # as R writes them
         return ["", *names]
     raise DataError(
-        f"{source} line {line} has {len(kinds)} fields; {len(names)} expected, as in the header line; a decimal comma in a table with "
-        "commas between fields needs quotes, or another separator"
+        f"{source} line {line} has {len(kinds)} fields; {len(names)} expected, as in the header line; a decimal comma "
+        "in a table with commas between fields needs quotes, or another separator"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .content import Content, Labels
+from .content import Content, Labels, position
 from .errors import DataError, listed, no_column
 from .limits import load_arrays
 from .missing import fill_column
@@ -79,6 +79,7 @@ def load_sequences(
     time: str | None = None,
     options: TableOptions | None = None,
     regress: bool = False,
+    unused: Sequence[str] = (),
 ) -> tuple[Sequences, Sequences | None]:
     """Read labelled sequences.
 
@@ -91,6 +92,7 @@ def load_sequences(
         inputs: names of the columns to use; by default all other numeric columns, except a frame counter.
         time: the column that orders the frames of each sequence, also a number; by default the first one of times.
         options: of a table of text. regress: True if the label is a number to be predicted and not a class.
+        unused: columns that are no inputs, such as labels that are not needed.
 
     Raises:
         DataError: also for a sequence with two labels, or without a number in a column.
@@ -106,7 +108,7 @@ def load_sequences(
         arrays = load_arrays(existing(os.fspath(source)), options and options.max_memory)
         return _from_arrays(arrays, None if label is None else arrays, regress, os.path.basename(source)), None
     if sequence is None:
-        return _one_row_each(source, label, options, regress), None
+        return _one_row_each(source, label, options, regress, unused), None
     if sequence == label:
         raise DataError(f"{sequence!r} is given as the column of the sequence and of the label; two columns expected")
     kept = [sequence] if label is None or regress else [sequence, label]
@@ -244,25 +246,24 @@ def _finished(sequences: Sequences) -> Sequences:
     return sequences
 
 
-def _one_row_each(source, label, options, regress):
+def _one_row_each(source, label, options, regress, unused):
     """A row for each sequence of one number a step; empty cells at the end make it shorter."""
     content, name = read(source, None, [] if regress or label is None else [label], options, ragged=True)
     if content.times is not None:
         raise DataError(f"{name}: without --sequence a row is a sequence of numbers, but there is a column of times")
-    values, columns, notes = content.values, list(content.columns), list(content.notes)
-    targets = None
-    if regress:
-        k = columns.index(label) if label in columns else int(label) if str(label).isdigit() else -1
-        if not 0 <= k < len(columns):
-            raise no_column(name, label, columns)
-        targets = values[:, k]
-        values, columns = np.delete(values, k, axis=1), columns[:k] + columns[k + 1 :]
-    counters = [k for k in range(len(columns)) if counts_rows(columns[k], values[:, k]) and len(columns) > 1]
-    values = np.delete(values, counters, axis=1)
-    if counters or content.refused:
-        notes.append(f"columns left out: {listed([columns[k] for k in counters] + [*content.refused])}")
+    values, columns, notes = content.values, content.columns, list(content.notes)
+    everything = content.all_columns
+    aside = [everything[position(name, everything, column)] for column in ([label] if regress else unused)]
+    if regress and aside[0] not in columns:
+        raise DataError(content.refused[aside[0]])
+    counters = [one for k, one in enumerate(columns) if counts_rows(one, values[:, k]) and one not in aside]
+    left_out = [*counters, *(one for one in content.refused if one not in aside)]
+    if left_out:
+        notes.append(f"columns left out: {listed(left_out)}")
+    steps = values[:, [k for k, one in enumerate(columns) if one not in counters + aside]]
     labels, classes = next(iter(content.labels.values()), (np.zeros(len(values), np.int64), []))
-    return _stacked(name, values[:, :, None], targets if regress else labels, classes, notes, regress)
+    labels = values[:, columns.index(aside[0])] if regress else labels
+    return _stacked(name, steps[:, :, None], labels, classes, notes, regress)
 
 
 def _from_arrays(source, label, regress, name="the data"):

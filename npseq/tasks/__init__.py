@@ -4,6 +4,7 @@ from .adding import Adding
 from .base import Batch
 from .classification import Classification, Frames
 from .forecast import Forecast
+from .pandas_frames import predict_frame
 from .regression import NumberedFrames, SequenceRegression
 from .streaming import ForecastStream
 from .windows import Windows
@@ -18,4 +19,5 @@ __all__ = [
     "NumberedFrames",
     "SequenceRegression",
     "Windows",
+    "predict_frame",
 ]

@@ -69,7 +69,10 @@ def recursive_forecast(
 def _rows(table, start, stop, calendar):
     """A copy of the rows start … stop − 1; after the end of the table the last row is repeated."""
     rows = np.minimum(np.arange(start, stop), len(table.values) - 1)
-    if stop > len(table.values) and table.irregular is not None and calendar:
+    times, n = table.irregular, len(table.values)
+    if times is not None and stop > n and (after := table.times_after(stop - n)) is not None:
+        times = np.append(times, after)
+    elif stop > n and times is not None and calendar:
         raise DataError(
             f"{table.name} has irregular times, so the times after its end are not known: only the rows of "
             "one horizon can be forecast there"
@@ -80,7 +83,7 @@ def _rows(table, start, stop, calendar):
         table.columns,
         table.step,
         None if table.start is None else table.start + start * np.timedelta64(table.step, "s"),
-        None if table.irregular is None else table.irregular[rows],
+        None if times is None else times[start:stop] if len(times) >= stop else times[rows],
         all_columns=table.all_columns,
         refused=table.refused,
     )

@@ -195,9 +195,7 @@ def test_without_pandas_plain_tables_are_read_and_others_name_the_way(tmp_path):
 
 
 def test_a_default_run_does_not_import_pandas(tmp_path):
-    code = (
-        "import sys; from npseq.train import main; main(['--epochs', '1', '--quiet']); print('pandas' in sys.modules)"
-    )
+    code = "import sys; from npseq.train import main; main(['--epochs', '1', '--quiet', '--batch-size', '512']); print('pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.strip() == "False"
 

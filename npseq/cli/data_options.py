@@ -1,0 +1,79 @@
+"""The options that say how a table is read, in every command that reads one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from .. import data
+from . import arguments
+
+_WORDS = {"tab": "\t", "\\t": "\t", "blank": " ", "blanks": " ", "space": " ", "comma": ",", "semicolon": ";"}
+_SAID = ("sep", "decimal", "thousands", "header", "no_header", "encoding", "na", "strip", "date_format", "sheet")
+
+
+def add_table_options(p: argparse.ArgumentParser) -> None:
+    """Add the options that say what is otherwise decided from the rows of a table, and told."""
+    t = p.add_argument_group("reading tables (default: decided from the rows, and told)")
+    t.add_argument(
+        "--sep", type=_sign, metavar="CHARACTER", help="between fields; tab, or blank for any number of them"
+    )
+    t.add_argument("--decimal", type=_sign, metavar="CHARACTER", help="decimal sign of numbers")
+    t.add_argument("--thousands", type=_sign, metavar="CHARACTER", help="sign between groups of three digits")
+    header = t.add_mutually_exclusive_group()
+    header.add_argument("--header", action="store_true", help="the first line holds the names of the columns")
+    header.add_argument("--no-header", action="store_true", help="the first line holds data")
+    t.add_argument("--encoding", metavar="NAME", help="of the text, such as utf-8, utf-16 or latin-1")
+    t.add_argument(
+        "--na",
+        type=arguments.names,
+        action="extend",
+        metavar="MARK",
+        help="further mark of a missing value (repeat it, or separate several by commas); inf: infinite numbers, too",
+    )
+    t.add_argument(
+        "--strip",
+        type=arguments.names,
+        action="extend",
+        metavar="SIGN",
+        help="sign to remove from numbers, such as %% or €",
+    )
+    t.add_argument("--date-format", metavar="FORMAT", help="of the time column, such as %%d.%%m.%%Y %%H:%%M")
+    t.add_argument("--sheet", metavar="NAME", help="of a spreadsheet")
+
+
+def table_options(args: argparse.Namespace) -> data.TableOptions:
+    """Return what the options say about the table."""
+    header = True if args.header else False if args.no_header else None
+    return data.TableOptions(
+        sep=args.sep,
+        decimal=args.decimal,
+        thousands=args.thousands,
+        header=header,
+        encoding=args.encoding,
+        na=tuple(args.na or ()),
+        strip=tuple(args.strip or ()),
+        date_format=args.date_format,
+        sheet=args.sheet,
+    )
+
+
+def are_said(args: argparse.Namespace) -> bool:
+    """True if an option of tables, or a column, is given: then a .txt file is a table."""
+    columns = ("target", "inputs", "time", "sequence", "label")
+    return any(getattr(args, name, None) for name in _SAID + columns)
+
+
+def sequence_columns(source: str, columns: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return ``sequence`` and ``label`` as ``load_sequences`` takes them: those of shipped data are known."""
+    if source in data.SHIPPED_SEQUENCES:
+        return {name: column for name, column in columns.items() if column is not None}
+    return dict(columns)
+
+
+def _sign(text: str) -> str:
+    sign = _WORDS.get(text.lower(), text)
+    if len(sign) != 1:
+        raise argparse.ArgumentTypeError(f"{text!r} given, one character expected")
+    return sign

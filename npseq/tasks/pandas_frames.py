@@ -1,0 +1,114 @@
+"""A DataFrame in, a DataFrame out: the predictions of a trained model with the index, names and step of the input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data import load, load_sequences
+from ..data.errors import DataError
+from ..data.table import Table
+from ..nn.losses import probabilities
+from . import intervals, multistep
+from .classification import Frames
+from .recipe import load_trained
+from .regression import NumberedFrames
+from .scoring import outputs
+from .windows import Windows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def predict_frame(file: str, frame: pd.DataFrame, steps: int | None = None, interval: float | None = None) -> Any:
+    """Return the predictions of a trained model for a DataFrame (or Series) as a DataFrame.
+
+    Args:
+        file: of ``npseq train``.
+        frame: with the columns that the model was trained on; times in a column or as the index.
+        steps: forecast this many rows after the end; by default the next row is forecast from the rows before it, for
+            each row that has enough of them, and for the first row after the end.
+        interval: add the bounds of prediction intervals with this coverage, in columns NAME_low and NAME_high.
+
+    Returns:
+        A column for each target. The index continues the frame's: the same kind, name and time zone, the same step
+        where it has a name. For a classifier, the answer and the probability of each class of each sequence; for a
+        regression on sequences, the number.
+
+    Raises:
+        DataError: as ``load``, ``Windows`` and ``multistep.recursive_forecast``; for ``steps`` or ``interval`` of
+            sequences. CheckpointError, OSError: as ``load_trained``.
+    """
+    model, trained = load_trained(file)
+    if trained.recipe.task in ("classify", "regress"):
+        if steps or interval:
+            raise DataError(
+                f"{file} predicts a class or a number for each sequence: steps and interval are of forecasts"
+            )
+        return _sequences(model, trained, frame)
+    table = load(frame, trained.columns.get("time"), fill="past")  # nothing may look ahead
+    windows = Windows.from_recipe(trained.recipe, table)
+    n = len(table.values)
+    if n < windows.first:
+        raise DataError(f"{table.name} has {n:,} rows: too few for a model that sees {windows.first}")
+    O = len(windows.target_columns)
+    if steps:
+        rows = n + np.arange(steps)
+        values = multistep.recursive_forecast(model, trained.recipe, table, np.array([n]), steps)[0]
+        ahead = np.arange(steps)
+    else:
+        rows = np.arange(windows.first, n + 1)
+        values, ahead = outputs(model, windows, rows)[:, :O], np.zeros(len(rows), int)
+    columns = dict(zip(windows.target_columns, values.T))
+    if interval:
+        low, high = (values + bound.reshape(-1, O)[ahead] for bound in intervals.interval(trained, interval, steps))
+        for k, name in enumerate(windows.target_columns):
+            columns |= {f"{name}_low": low[:, k], f"{name}_high": high[:, k]}
+    import pandas as pd
+
+    return pd.DataFrame(columns, index=_index(frame, table, rows))
+
+
+def _index(frame: Any, table: Table, rows: np.ndarray) -> Any:
+    """The index of some rows, after the end too, as that of the frame."""
+    import pandas as pd
+
+    if table.grid is not None:
+        times = table.grid.at(rows)
+    elif table.irregular is not None and rows.max() < len(table.irregular):
+        times = table.irregular[rows]
+    else:
+        return pd.RangeIndex(rows[0], rows[-1] + 1)
+    name, index = frame.index.name, frame.index
+    if not isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):
+        name = next((one for one in getattr(frame, "columns", ()) if frame[one].dtype.kind == "M"), name)
+        return pd.DatetimeIndex(times, name=name)
+    found = pd.DatetimeIndex(times, name=name)
+    if isinstance(index, pd.PeriodIndex):
+        return found.to_period(index.freq)
+    found = found.tz_localize("UTC").tz_convert(index.tz) if index.tz is not None else found
+    if table.offset is not None and len(rows) > 1 and (index.freq is not None or len(index) == len(table.values)):
+        found.freq = index.freq or pd.tseries.frequencies.to_offset(table.offset)
+    return found.as_unit(index.unit)
+
+
+def _sequences(model, trained, frame):
+    """The predictions for each sequence, with its name as the index."""
+    import pandas as pd
+
+    recipe = trained.recipe
+    unused = [] if trained.columns.get("label") in (None, *set(recipe.inputs)) else [trained.columns["label"]]
+    unused = [name for name in unused if name in frame.columns]
+    sequence = trained.columns.get("sequence")
+    sequences, _ = load_sequences(frame, sequence, None, recipe.inputs, trained.columns.get("time"), unused=unused)
+    index = pd.Index(sequences.names, name=sequence)
+    kind = NumberedFrames if recipe.task == "regress" else Frames
+    y = outputs(model, kind.from_recipe(recipe, sequences), np.arange(len(sequences.names)))
+    if recipe.task == "regress":
+        return pd.DataFrame({"prediction": y[:, 0]}, index=index)
+    p = probabilities(y)
+    answer = [recipe.classes[k] for k in p.argmax(axis=1)]
+    return pd.DataFrame(
+        {"answer": answer, **{f"p_{name}": p[:, k] for k, name in enumerate(recipe.classes)}}, index=index
+    )

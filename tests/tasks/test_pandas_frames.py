@@ -1,0 +1,73 @@
+"""Predictions for a DataFrame keep its index, names, time zone and step."""
+
+import numpy as np
+import pytest
+
+from npseq.tasks.pandas_frames import predict_frame
+from npseq.train import main
+
+pd = pytest.importorskip("pandas")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The path of a model trained on a table of these dates."""
+
+    def trained(dates, *options):
+        folder = tmp_path_factory.mktemp("run")
+        frame = pd.DataFrame({"x": np.sin(np.arange(len(dates)) / 3), "y": np.arange(len(dates)) % 5.0}, index=dates)
+        frame.index.name = "day"
+        frame.to_csv(folder / "t.csv")
+        main(
+            [
+                "--data",
+                str(folder / "t.csv"),
+                "--epochs",
+                "1",
+                "--hidden-size",
+                "4",
+                "--quiet",
+                "--out-dir",
+                str(folder),
+                *options,
+            ]
+        )
+        return str(folder / "rnn_lstm_best.pth"), frame
+
+    return trained
+
+
+@pytest.mark.parametrize("freq", ["MS", "ME", "B", "h", "QE"])
+def test_the_index_continues(trained, freq):
+    dates = pd.date_range("2015-01-05", periods=120, freq=freq)
+    file, frame = trained(dates[:114])
+    forecast = predict_frame(file, frame, steps=6)
+    assert forecast.index.equals(dates[114:]) and forecast.index.freq == dates.freq and forecast.index.name == "day"
+    assert list(forecast.columns) == ["x"] and np.isfinite(forecast.to_numpy()).all()
+    each = predict_frame(file, frame, interval=0.8)
+    assert each.index[-1] == dates[114] and list(each.columns) == ["x", "x_low", "x_high"]
+    assert (each["x_low"] < each["x_high"]).all() and each.index.isin(dates).all()
+
+
+def test_periods_zones_and_columns_of_times(trained):
+    months = pd.period_range("2015-01", periods=103, freq="M")
+    file, frame = trained(months[:100].to_timestamp())
+    periods = predict_frame(file, frame.set_axis(months[:100]), steps=3)
+    assert periods.index.equals(months[100:])
+    column = predict_frame(file, frame.reset_index(), steps=3)
+    assert column.index.equals(months[100:].to_timestamp()) and column.index.name == "day"
+    hours = pd.date_range("2015-01-05", periods=100, freq="h", tz="Europe/Oslo", name="at")
+    file, frame = trained(hours.tz_convert("UTC").tz_localize(None))
+    assert predict_frame(file, frame.set_axis(hours), steps=2).index.tz is hours.tz
+
+
+def test_sequences(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [(s, k, "ab"[s % 2], rng.normal() + 3 * (s % 2)) for s in range(30) for k in range(4)]
+    frame = pd.DataFrame(rows, columns=["run", "k", "kind", "v"])
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    options = ["--sequence", "run", "--label", "kind", "--epochs", "1", "--quiet", "--out-dir", str(tmp_path)]
+    main(["--data", str(tmp_path / "t.csv"), *options])
+    answers = predict_frame(str(tmp_path / "rnn_lstm_best.pth"), frame.drop(columns="kind"))
+    assert answers.index.name == "run" and list(answers.columns) == ["answer", "p_a", "p_b"] and len(answers) == 30
+    assert np.allclose(answers[["p_a", "p_b"]].sum(axis=1), 1) and set(answers["answer"]) <= {"a", "b"}
