@@ -71,5 +71,8 @@ def _load(args: Any) -> Any:
     """Return the model of the file, or the layer under the prefix."""
     if args.prefix is None:
         return model_file.load_model(args.file, args.nonlinearity)
-    state = checkpoint.load(args.file).state_dict
-    return from_state_dict(state, args.prefix, nonlinearity=args.nonlinearity or "tanh")
+    file = checkpoint.load(args.file)
+    config = file.metadata.get("config") if isinstance(file.metadata, dict) else None
+    known = config.get("nonlinearity") if isinstance(config, dict) else None
+    nonlinearity = args.nonlinearity or known or "tanh"
+    return from_state_dict(file.state_dict, args.prefix, nonlinearity=nonlinearity)

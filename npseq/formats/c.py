@@ -320,7 +320,7 @@ class _Header:
     def text(self) -> str:
         """The whole file."""
         layer, name, L = self.layer, self.name, self.layer.num_layers
-        kind = next(word for word in ("LSTM", "GRU", "RNN") if word in type(layer).__name__)
+        kind = self.kind.__name__.removesuffix("Step")
         step = self._step()
         sizes = {"h": self.P, "c": self.H}
         reset = [f"        for (i = 0; i < {sizes[letter]}; i++)" for letter in layer.cell.state]

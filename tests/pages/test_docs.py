@@ -22,6 +22,7 @@ FILES = [
     "cells.py",
     "bptt.py",
     "fused/kernels.py",
+    "fused/step.py",
     "nn/layers.py",
     "gradcheck/numerical.py",
     "gradcheck/checks.py",
