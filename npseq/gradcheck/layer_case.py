@@ -26,11 +26,11 @@ class LayerCase:
         self.case = Case(layer, T, B, lengths, with_state, training)
         self.letters = layer.cell.state
         learned = tuple(f"{letter}_0" for letter in self.letters)
-        own = tuple(f"{name}_l" for name in getattr(layer.cell, "own", None) or ())
+        own = layer.own_names() if hasattr(layer, "own_names") else {}
         for name, array in layer.params.items():
             if name.startswith("bias") or name in learned:
                 array[...] = rng.uniform(-1, 1, array.shape)
-            elif own and name.startswith(own):  # near its value, which may have to be positive
+            elif name in own:  # near its value, which may have to be positive
                 array += rng.uniform(-0.5, 0.5, array.shape)
         self.x = rng.standard_normal((T, B, layer.input_size))
         runs = layer.num_layers * layer.num_directions

@@ -1,92 +1,110 @@
-"""What every recurrent layer has: torch-shaped arrays outside, one column per sequence inside.
+"""Base class of the recurrent layers: torch-shaped arrays outside, one column per sequence inside.
 
-Layers on top of each other, two directions, dropout, lengths, states. Nothing is remembered between calls but the
-parameters (and the generator that dropout draws from): the state goes in and comes out, and the tape carries all that
-backward needs.
+It has stacked layers, two directions, dropout, lengths and states. A layer stores nothing between calls except its
+parameters and the generator for dropout. The state is passed in and returned; the tape holds everything backward needs.
 """
 
+from __future__ import annotations
+
 import warnings
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .. import bptt
 from ..bptt import Weights
-from ..cells import LSTMCell
-from .module import Module
+from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
+from .module import Gradients, Module
+from .own_parameters import check_backward, check_forward, initial_value, own_shapes
 from .streaming import Stream
-from .validation import check_dtype, check_sizes, checked_checkpoint, checked_lengths
+from .torch_shapes import as_given, checked_state, columns, joined, rows, time_major
+from .validation import check_sizes, checked_checkpoint, checked_lengths
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
+CHECKED = RNNCell, ReLURNNCell, LSTMCell, GRUCell  # the shapes of their arrays need no check
+Array = np.ndarray
+SHOWN = {  # options in repr, and their defaults
+    **{"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0},
+    **{"recurrent_dropout": 0.0, "learn_initial_state": False, "checkpoint_every": None},
+}
 
 
 class LayerTape(NamedTuple):
-    runs: list  # a tape of bptt.py or fused.py for each layer and direction: l0, l0 reverse, l1, …
-    dropout: list  # the mask on the output of each layer, or None
-    learned_state: bool  # did the initial state come from the parameters?
-    shape: tuple  # (T, B) and whether x was unbatched
-    y_shape: tuple
+    """What backward needs of a layer's forward pass."""
+
+    runs: list[Any]  # a tape of bptt.py or fused/ for each layer and direction: l0, l0 reverse, l1, …
+    dropout: list[Array | None]  # the mask on the output of each layer, or None
+    learned_state: bool  # True if the learned initial state was used
+    shape: tuple[int, int, bool]  # (T, B) and whether x was unbatched
+    y_shape: tuple[int, ...]
 
 
 class Recurrent(Module):
     """What RNN, LSTM and GRU have in common: layers, directions, dropout, lengths, states.
 
+    A subclass needs only ``cell``, a class with the contract of ``cells.py``; ``registry.register`` gives it a name.
+
     Args:
         input_size, hidden_size: I and H.
-        num_layers: layers on top of each other; layer k > 0 reads the output of the one below.
-        bias: False leaves out both bias vectors.
+        num_layers: L, stacked layers; layer k > 0 reads the output of layer k − 1.
+        bias: False omits both bias vectors.
         batch_first: x and y are (B, T, ·) instead of (T, B, ·). States are (L·D, B, ·) either way.
         dropout: probability of zeroing an output of every layer but the last, in training (inverted dropout).
-        bidirectional: a second set of weights runs from the last step to the first; the outputs stand side by side.
-        proj_size: LSTM only: h is projected to this size (Sak et al. 2014, arXiv 1402.1128v1).
+        bidirectional: a second set of weights processes the sequence in reverse; the two outputs are concatenated.
+        proj_size: only for cells with a state of several arrays, such as the LSTM: h is projected to this size (Sak et
+            al. 2014, arXiv 1402.1128v1).
         dtype: float32 to train, float64 to check, complex128 for complex-step checks.
         rng: ``np.random.Generator`` (or a seed) for the initial weights, U(−1/√H, 1/√H) as torch draws them, and for
             dropout masks.
-        recurrent_dropout: probability of zeroing an element of h in front of W_h, one mask for all steps (Gal &
-            Ghahramani 2016, arXiv 1512.05287v5), in training.
-        learn_initial_state: the state of a call that is given none is a parameter (``h_0``, and ``c_0`` for the LSTM,
-            (L·D, H)) that starts at zero. torch's layers have no such parameter.
-        forget_bias: LSTM only: the forget gate's bias at the start (Gers et al. 2000; Jozefowicz et al. 2015), put into
-            b_ih; the forget block of b_hh is then zero, so that it does not count twice.
+        recurrent_dropout: probability of zeroing an element of h before W_h, one mask for all steps (Gal & Ghahramani
+            2016, arXiv 1512.05287v5), in training.
+        learn_initial_state: the default initial state is a parameter (``h_0``, and ``c_0`` for the LSTM, (L·D, H)),
+            initially zero. torch's layers have no such parameter.
+        forget_bias: only for cells with a gate f: the initial bias of the forget gate (Gers et al. 2000; Jozefowicz et
+            al. 2015). It is put into b_ih; the forget block of b_hh is then zero, so that it does not count twice.
         recurrent_init: ``"uniform"`` or ``"orthogonal"`` (each gate's block of W_h; Saxe et al. 2014, arXiv
             1312.6120v3).
-        checkpoint_every: keep every k-th state only and compute the rest again going back: memory O(√T) with
-            ``"sqrt"``. The tape then refers to x, which must not be changed before backward.
+        checkpoint_every: store every k-th state only and recompute the rest in backward; with ``"sqrt"`` memory is
+            O(√T). The tape then refers to x, which must not change before backward.
 
-    The optimized twins run recurrent dropout and checkpointing through ``bptt.py``; the numbers are the same either
-    way.
+    The optimized twins run recurrent dropout, checkpointing and user-defined cells through ``bptt.py``; the numbers are
+    the same either way.
 
     Raises:
         ValueError, TypeError: naming what was given and what was expected.
     """
 
-    through_time = bptt
-    cell = None
+    through_time: Any = bptt
+    cell: Any = None
 
     def __init__(
         self,
-        input_size,
-        hidden_size,
-        num_layers=1,
-        bias=True,
-        batch_first=False,
-        dropout=0.0,
-        bidirectional=False,
-        proj_size=0,
-        dtype=np.float32,
-        rng=None,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        dtype: DTypeLike = np.float32,
+        rng: np.random.Generator | int | None = None,
         *,
-        recurrent_dropout=0.0,
-        learn_initial_state=False,
-        forget_bias=None,
-        recurrent_init="uniform",
-        checkpoint_every=None,
-    ):
+        recurrent_dropout: float = 0.0,
+        learn_initial_state: bool = False,
+        forget_bias: float | None = None,
+        recurrent_init: str = "uniform",
+        checkpoint_every: int | str | None = None,
+    ) -> None:
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         for name, p in dict(dropout=dropout, recurrent_dropout=recurrent_dropout).items():
             if not 0 <= p < 1:
                 raise ValueError(f"{name} must be a probability in [0, 1); {p!r} given")
         if dropout and num_layers == 1:
             warnings.warn(f"dropout={dropout} acts between layers, so with num_layers=1 it does nothing", stacklevel=3)
-        if proj_size and self.cell is not LSTMCell:
+        if proj_size and len(self.cell.state) < 2:  # such a cell reads h, which would have another size
             raise ValueError(f"proj_size is only supported for LSTM; {proj_size!r} given to {type(self).__name__}")
         if not isinstance(proj_size, (int, np.integer)) or not 0 <= proj_size < hidden_size:
             raise ValueError(
@@ -105,48 +123,61 @@ class Recurrent(Module):
         self.dropout, self.recurrent_dropout = float(dropout), float(recurrent_dropout)
         self.proj_size, self.learn_initial_state = int(proj_size), bool(learn_initial_state)
         self.rng = np.random.default_rng(rng)
+        self._cells_checked: set[tuple[str, int, int]] = set()
         super().__init__(self._parameter_shapes(), dtype)
         self._initialise(forget_bias, recurrent_init)
 
     # ---- sizes and parameters ----
 
     @property
-    def num_directions(self):
+    def num_directions(self) -> int:
+        """D, 1 or 2."""
         return 2 if self.bidirectional else 1
 
     @property
-    def output_size(self):
+    def output_size(self) -> int:
         """Size of h in one direction: P with projection, else H."""
         return self.proj_size or self.hidden_size
 
-    def state_sizes(self):
-        """Rows of each array of the state: P (or H) for h, H for c."""
+    def state_sizes(self) -> list[int]:
+        """Return the rows of each array of the state: P (or H) for h, H for c."""
         return [self.output_size] + [self.hidden_size] * (len(self.cell.state) - 1)
 
-    def _suffixes(self):
-        return [
-            f"_l{k}{direction}" for k in range(self.num_layers) for direction in ("", "_reverse")[: self.num_directions]
-        ]
+    def _suffixes(self) -> list[str]:
+        directions = ("", "_reverse")[: self.num_directions]
+        return [f"_l{k}{direction}" for k in range(self.num_layers) for direction in directions]
 
-    def _parameter_shapes(self):
+    def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         G, H, P, D = len(self.cell.gates), self.hidden_size, self.output_size, self.num_directions
-        shapes = {}
+        shapes: dict[str, tuple[int, ...]] = {}
         for run, suffix in enumerate(self._suffixes()):
-            shapes["weight_ih" + suffix] = (G * H, self.input_size if run < D else D * P)
+            I = self.input_size if run < D else D * P
+            shapes["weight_ih" + suffix] = (G * H, I)
             shapes["weight_hh" + suffix] = (G * H, P)
             if self.bias:
                 shapes["bias_ih" + suffix] = shapes["bias_hh" + suffix] = (G * H,)
             if self.proj_size:
                 shapes["weight_hr" + suffix] = (P, H)
+            for name, shape in own_shapes(self.cell, H=H, G=G, I=I, P=P).items():
+                shapes[name + suffix] = shape
         if self.learn_initial_state:
             for letter, size in zip(self.cell.state, self.state_sizes()):
                 shapes[letter + "_0"] = (self.num_layers * D, size)
         return shapes
 
-    def _initialise(self, forget_bias, recurrent_init):
+    def own_names(self) -> dict[str, str]:
+        """Return name of a parameter -> name that the cell gives it, for the cell's own parameters in every layer."""
+        names = getattr(self.cell, "own", None) or {}
+        return {name + suffix: name for suffix in self._suffixes() for name in names}
+
+    def _initialise(self, forget_bias: float | None, recurrent_init: str) -> None:
         G, H, bound = len(self.cell.gates), self.hidden_size, self.hidden_size**-0.5
+        learned, own = [letter + "_0" for letter in self.cell.state], self.own_names()
         for name, array in self.params.items():
-            if name in ("h_0", "c_0"):
+            if name in learned:
+                continue
+            if name in own:
+                array[...] = initial_value(self.cell, own[name], array.shape, self.rng, bound)
                 continue
             array[...] = self.rng.uniform(-bound, bound, array.shape)
             if name.startswith("weight_hh") and recurrent_init == "orthogonal":
@@ -157,78 +188,100 @@ class Recurrent(Module):
             if forget_bias is not None and name.startswith("bias"):
                 array[self.cell.gates.index("f") * H :][:H] = forget_bias if name.startswith("bias_ih") else 0
 
-    def _adopt(self, theta):
+    def _adopt(self, theta: Array) -> None:
         super()._adopt(theta)
         self.suffixes = self._suffixes()
         self._weights = [self._weights_of(suffix) for suffix in self.suffixes]
 
-    def weights(self, run=0):
-        """The ``Weights`` of one layer in one direction (l0, l0 reverse, l1, …), as views of the parameters."""
+    def weights(self, run: int = 0) -> Weights:
+        """Return the ``Weights`` of one layer in one direction (l0, l0 reverse, l1, …), as views of the parameters."""
         return self._weights[run]
 
-    def _weights_of(self, suffix):
+    def _weights_of(self, suffix: str) -> Weights:
         b_x, b_h = (self.params[name + suffix][:, None] if self.bias else None for name in ("bias_ih", "bias_hh"))
+        own = {name: self.params[name + suffix] for name in getattr(self.cell, "own", None) or {}}
         return Weights(
             self.params["weight_ih" + suffix],
             self.params["weight_hh" + suffix],
             b_x,
             b_h,
             self.params["weight_hr" + suffix] if self.proj_size else None,
+            {name: part[:, None] if part.ndim == 1 else part for name, part in own.items()} or None,
         )
 
-    def __repr__(self):
+    def _check_cell(self, check: Any, B: int) -> None:
+        """Check the shapes that a user-defined cell returns, once for each size of the batch."""
+        if self.cell not in CHECKED and (check.__name__, id(self.cell), B) not in self._cells_checked:
+            check(self.cell, self.hidden_size, self.output_size, B, self.dtype, self.weights().own)
+            self._cells_checked.add((check.__name__, id(self.cell), B))
+
+    def __repr__(self) -> str:
         options = [f"{self.input_size}, {self.hidden_size}"]
-        options += [
-            f"{name}={getattr(self, name)}"
-            for name, default in [
-                ("num_layers", 1),
-                ("bias", True),
-                ("batch_first", False),
-                ("dropout", 0.0),
-                ("bidirectional", False),
-                ("proj_size", 0),
-                ("recurrent_dropout", 0.0),
-                ("learn_initial_state", False),
-                ("checkpoint_every", None),
-            ]
-            if getattr(self, name) != default
-        ]
+        options += [f"{name}={getattr(self, name)}" for name in SHOWN if getattr(self, name) != SHOWN[name]]
         return f"{type(self).__name__}({', '.join(options)}, dtype={self.dtype})"
 
     # ---- forward and backward ----
 
-    def forward(self, x, state=None, lengths=None, training=False, rng=None, checkpoint_every=None):
+    def forward(
+        self,
+        x: ArrayLike,
+        state: Any = None,
+        lengths: ArrayLike | None = None,
+        training: bool = False,
+        rng: np.random.Generator | None = None,
+        checkpoint_every: int | str | None = None,
+    ) -> tuple[Array, Any, LayerTape]:
         """Run the sequences and keep what backward needs.
 
         Args:
             x: (T, B, I); (B, T, I) with batch_first; or one sequence without a batch, (T, I).
             state: h_0 (L·D, B, P or H), for the LSTM (h_0, c_0); zeros (or the learned state) when None. Unbatched
                 without B.
-            lengths: (B,) integers from 0 to T, in any order. Outputs past a sequence's length are zero, its final
-                state is the one at its last valid step, and padding, whatever stands in it, changes nothing.
-            training: dropout acts only when True.
+            lengths: (B,) integers from 0 to T, in any order. Outputs past the end of a sequence are zero, its final
+                state is the one at its last valid step, and the values in the padding are ignored.
+            training: True enables dropout.
             rng: generator for the dropout masks; the layer's own when None.
             checkpoint_every: as in the constructor, for this call.
 
         Returns:
             y (T, B, D·P) or (B, T, D·P), the final state in the same form as ``state``, the tape.
-        """
-        return self._run(x, state, lengths, training, rng, checkpoint_every, keep_tape=True)
 
-    def __call__(self, x, state=None, lengths=None):
-        """Inference: ``forward`` without a tape and without dropout -> y, state. Memory beyond y is constant in T."""
+        Raises:
+            ValueError, TypeError: naming what was given and what was expected.
+        """
+        y, state, tape = self._run(x, state, lengths, training, rng, checkpoint_every, keep_tape=True)
+        assert tape is not None
+        return y, state, tape
+
+    def __call__(self, x: ArrayLike, state: Any = None, lengths: ArrayLike | None = None) -> tuple[Array, Any]:
+        """Return y and the final state: inference, without a tape and without dropout; arguments as ``forward``.
+
+        Memory use apart from y does not grow with T.
+        """
         return self._run(x, state, lengths, False, None, None, keep_tape=False)[:2]
 
-    def _run(self, x, state, lengths, training, rng, checkpoint_every, keep_tape):
-        x, unbatched = self._time_major(x, "x", self.input_size)
+    def _run(
+        self,
+        x: ArrayLike,
+        state: Any,
+        lengths: ArrayLike | None,
+        training: bool,
+        rng: np.random.Generator | None,
+        checkpoint_every: int | str | None,
+        keep_tape: bool,
+    ) -> tuple[Array, Any, LayerTape | None]:
+        x, unbatched = time_major(x, "x", self.input_size, self.dtype, self.batch_first)
         T, B, _ = x.shape
         lengths = checked_lengths(lengths, T, B)
         checkpoint_every = checked_checkpoint(checkpoint_every) or self.checkpoint_every
         learned = state is None and self.learn_initial_state
         initial = self._columns(state, B, unbatched, learned)
+        self._check_cell(check_forward, B)
         rng = self.rng if rng is None else rng
         D, P = self.num_directions, self.output_size
-        runs, masks, final = [], [], []
+        runs: list[Any] = []
+        masks: list[Array | None] = []
+        final: list[Any] = []
         for k in range(self.num_layers):
             y = np.empty((T, B, D * P), self.dtype)
             for direction in range(D):
@@ -253,11 +306,10 @@ class Recurrent(Module):
             last = k == self.num_layers - 1
             masks.append(None if last else self._dropout_mask(self.dropout, y.shape, training, rng))
             x = y if masks[-1] is None else y * masks[-1]
-        state = self._rows(final)
         tape = LayerTape(runs, masks, learned, (T, B, unbatched), y.shape) if keep_tape else None
-        return self._as_given(y, unbatched), self._joined(state, unbatched), tape
+        return as_given(y, unbatched, self.batch_first), joined(rows(final, self.dtype), unbatched), tape
 
-    def stream(self, batch=1):
+    def stream(self, batch: int = 1) -> Stream:
         """Return a ``Stream``: the layer one step at a time, for ``batch`` sequences, its state kept between steps.
 
         The weights are copied: after a change of the parameters make a new stream.
@@ -267,34 +319,42 @@ class Recurrent(Module):
         """
         return Stream(self, batch)
 
-    def backward(self, tape, dy, d_state=None, need_dx=True):
-        """The gradient of a loss that reads y and the final state.
+    def backward(
+        self, tape: LayerTape, dy: ArrayLike | None, d_state: Any = None, need_dx: bool = True
+    ) -> tuple[Array | None, Any, Gradients]:
+        """Compute the gradient of a loss that reads y and the final state.
 
         Args:
-            tape: from ``forward``, the parameters being unchanged since; it is only read.
-            dy: dloss/dy, of y's shape, or None for zeros (a loss that reads the final state alone).
+            tape: the tape returned by ``forward``; the parameters must not have changed since. It is not modified.
+            dy: dloss/dy, of y's shape, or None for zeros (a loss that reads only the final state).
             d_state: dloss/dfinal state, in the form of the state, or None for zeros.
-            need_dx: False when the gradient of x is not asked for.
+            need_dx: False skips the gradient of x.
 
         Returns:
-            dx (of x's shape, or None), d_state of the initial state, grads: name -> array, ``grads.theta`` the flat
-            vector.
+            dx (of x's shape, or None), d_state of the initial state, and grads: name -> array, with ``grads.theta`` as
+            the flat vector.
+
+        Raises:
+            ValueError, TypeError: naming what was given and what was expected.
         """
         if not isinstance(tape, LayerTape):
             raise TypeError(
-                f"the tape must be the third thing that this layer's forward gave; {type(tape).__name__} given"
+                f"the tape must be the third value returned by this layer's forward; {type(tape).__name__} given"
             )
         T, B, unbatched = tape.shape
+        D, P = self.num_directions, self.output_size
         if dy is not None:
-            dy, dy_unbatched = self._time_major(dy, "dy", self.num_directions * self.output_size)
+            dy, dy_unbatched = time_major(dy, "dy", D * P, self.dtype, self.batch_first)
             if dy.shape != tape.y_shape or dy_unbatched != unbatched:
                 raise ValueError(f"dy has the shape {dy.shape}; y has {tape.y_shape} (time first)")
         d_final = self._columns(d_state, B, unbatched, learned=False, name="d_state")
-        grads, d_initial = self.new_gradients(), [None] * len(tape.runs)
-        D, P = self.num_directions, self.output_size
+        self._check_cell(check_backward, B)
+        grads = self.new_gradients()
+        d_initial: list[Any] = [None] * len(tape.runs)
         for k in reversed(range(self.num_layers)):
-            if dy is not None and tape.dropout[k] is not None:
-                dy = dy * tape.dropout[k]
+            mask = tape.dropout[k]
+            if dy is not None and mask is not None:
+                dy = dy * mask
             dx = None
             for direction in range(D):
                 run = k * D + direction
@@ -307,81 +367,33 @@ class Recurrent(Module):
                     d_x = d_x.transpose(0, 2, 1)
                     dx = d_x if dx is None else dx + d_x
             dy = dx
-        d_state = self._rows(d_initial)
+        d_states = rows(d_initial, self.dtype)
         if tape.learned_state:
-            for letter, d in zip(self.cell.state, d_state):
+            for letter, d in zip(self.cell.state, d_states):
                 grads[letter + "_0"][...] = d.sum(1)
-        dx = self._as_given(dy, unbatched) if need_dx else None
-        return dx, self._joined(d_state, unbatched), grads
+        dx = as_given(dy, unbatched, self.batch_first) if need_dx else None
+        return dx, joined(d_states, unbatched), grads
 
     @staticmethod
-    def _store(grads, suffix, d_weights):
-        for name, d in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"), d_weights):
+    def _store(grads: Gradients, suffix: str, d_weights: Weights) -> None:
+        found = dict(zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"), d_weights))
+        for name, d in {**found, **(d_weights.own or {})}.items():
             if d is not None:
                 grads[name + suffix][...] = d.reshape(grads[name + suffix].shape)
 
-    def _dropout_mask(self, p, shape, training, rng):
+    def _dropout_mask(self, p: float, shape: tuple[int, ...], training: bool, rng: np.random.Generator) -> Array | None:
         """Inverted dropout: 1/(1 − p) with probability 1 − p, else 0; drawn here once, never in backward."""
         if not training or not p:
             return None
         return ((rng.random(shape) >= p) / (1 - p)).astype(self.dtype)
 
-    # ---- torch's shapes in and out ----
-
-    def _time_major(self, x, name, size):
-        """-> (T, B, size) as a view, and whether there was no batch dimension."""
-        x = np.asarray(x)
-        check_dtype(name, x, self.dtype)
-        x = x.astype(self.dtype, copy=False)
-        if x.ndim not in (2, 3):
-            raise ValueError(f"{name} must have 2 dimensions (unbatched) or 3; {name} of shape {x.shape} given")
-        if x.shape[-1] != size:
-            raise ValueError(f"the last dimension of {name} must be {size}; {name} of shape {x.shape} given")
-        if x.ndim == 2:
-            x, unbatched = x[:, None, :], True
-        else:
-            x, unbatched = x.swapaxes(0, 1) if self.batch_first else x, False
-        if x.shape[0] < 1 or x.shape[1] < 1:
-            raise ValueError(
-                f"{name} must have at least one time step and one sequence; {x.shape[0]} steps of "
-                f"{x.shape[1]} sequences given"
-            )
-        return x, unbatched
-
-    def _as_given(self, y, unbatched):
-        return y[:, 0] if unbatched else y.swapaxes(0, 1) if self.batch_first else y
-
-    def _columns(self, state, B, unbatched, learned, name="state"):
-        """torch's state -> for each layer and direction a tuple of (H, B) arrays."""
+    def _columns(self, state: Any, B: int, unbatched: bool, learned: bool, name: str = "state") -> list[Any]:
+        """Return torch's state as a tuple of (H, B) arrays for each layer and direction."""
         letters, sizes, runs = self.cell.state, self.state_sizes(), len(self._weights)
         if learned:
             parts = [np.repeat(self.params[letter + "_0"][:, None, :], B, axis=1) for letter in letters]
         elif state is None:
             return [tuple(np.zeros((size, B), self.dtype) for size in sizes) for run in range(runs)]
         else:
-            if len(letters) == 1:
-                state = (state,)
-            elif not isinstance(state, (tuple, list)) or len(state) != len(letters):
-                raise TypeError(f"{name} must be a tuple ({', '.join(letters)}); {type(state).__name__} given")
-            parts = [np.asarray(part) for part in state]
-            for letter, part, size in zip(letters, parts, sizes):
-                check_dtype(f"{name} {letter}", part, self.dtype)
-                expected = (runs, size) if unbatched else (runs, B, size)
-                if part.shape != expected:
-                    raise ValueError(f"{name} {letter} must have the shape {expected}; {part.shape} given")
-            if unbatched:
-                parts = [part[:, None, :] for part in parts]
-        return [tuple(np.array(part[run].T, self.dtype, order="C") for part in parts) for run in range(runs)]
-
-    def _rows(self, states):
-        """The inverse of ``_columns``: for each letter one (L·D, B, H) array."""
-        parts = [np.empty((len(states), part.shape[1], len(part)), self.dtype) for part in states[0]]
-        for run, state in enumerate(states):
-            for whole, part in zip(parts, state):
-                whole[run] = part.T
-        return tuple(parts)
-
-    def _joined(self, state, unbatched):
-        """h alone, or (h, c)."""
-        state = tuple(part[:, 0] for part in state) if unbatched else state
-        return state if len(self.cell.state) > 1 else state[0]
+            parts = checked_state(state, name, letters, sizes, runs, B, unbatched, self.dtype)
+        return columns(parts, runs, self.dtype)

@@ -1,0 +1,167 @@
+"""A cell's own parameters, and the shapes of what its functions return: the contract of ``cells.py``, checked."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+
+TAKEN = "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"
+
+
+def own_shapes(cell: Any, **sizes: int) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of the cell's own parameters, empty if it declares none.
+
+    Args:
+        cell: a class with the contract of ``cells.py``.
+        sizes: the legend's letters and their values: H, G, I, P.
+
+    Raises:
+        ValueError: for a name or a shape that is not as ``cells.py`` says.
+    """
+    return {name: _shape(cell, name, text, sizes) for name, text in (getattr(cell, "own", None) or {}).items()}
+
+
+def _shape(cell: Any, name: str, text: Any, sizes: dict[str, int]) -> tuple[int, ...]:
+    if not isinstance(name, str) or not name.isidentifier() or name in TAKEN or re.search(r"_l\d+(_reverse)?$", name):
+        raise ValueError(
+            f"{_name(cell)}.own: {name!r} given; a name in letters, digits and underscores expected, other than "
+            f"{', '.join(TAKEN)}, and without the number of a layer (_l0) at its end"
+        )
+    factors = [[factor.strip() for factor in re.split(r"[·*]", size)] for size in str(text).split(",")]
+    if not all(factor in sizes or factor.isdigit() and int(factor) for size in factors for factor in size):
+        raise ValueError(
+            f"{_name(cell)}.own: the shape of {name} is {text!r}; sizes such as 'H', 'G·H', 'H,H' or '2*H' expected, "
+            f"of the letters {', '.join(sizes)} and numbers"
+        )
+    return tuple(math.prod(sizes.get(factor) or int(factor) for factor in size) for size in factors)
+
+
+def initial_value(cell: Any, name: str, shape: tuple[int, ...], rng: np.random.Generator, bound: float) -> Any:
+    """Return the initial value of a parameter: that of ``own_init``, or U(−bound, bound).
+
+    Raises:
+        ValueError: if ``own_init`` does not return a number or an array of the parameter's shape.
+    """
+    value = (getattr(cell, "own_init", None) or {}).get(name)
+    if value is None:
+        return rng.uniform(-bound, bound, shape)
+    value = np.asarray(value(rng, shape) if callable(value) else value)
+    if value.shape not in ((), shape) or value.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{_name(cell)}.own_init: the value of {name} is {value.dtype} of shape {value.shape}; a number or an "
+            f"array of shape {shape} expected"
+        )
+    return value
+
+
+def _name(cell: Any) -> str:
+    return getattr(cell, "__name__", type(cell).__name__)
+
+
+# ---- what a cell's functions must return ----
+
+
+def check_forward(cell: Any, H: int, P: int, B: int, dtype: Any, own: dict[str, np.ndarray] | None) -> tuple:
+    """Run one step of a cell on random arrays and check the shapes that forward returns.
+
+    Args:
+        cell: a class with the contract of ``cells.py``.
+        H, P, B: rows of the state, rows of the first array of the state (P with projection, else H), and columns.
+        dtype, own: of the arrays; the cell's own parameters, or None.
+
+    Returns:
+        the new state and the cache.
+
+    Raises:
+        ValueError: with one sentence that names the function, what it returned and what is expected.
+    """
+    rng, where = np.random.default_rng(0), f"{_name(cell)}.forward"
+    a_x, a_h = (rng.standard_normal((len(cell.gates) * H, B)).astype(dtype) for _ in range(2))
+    state = tuple(rng.standard_normal((H if k else P, B)).astype(dtype) for k in range(len(cell.state)))
+    extra = () if own is None else (own,)
+    with np.errstate(all="ignore"):
+        try:
+            returned = cell.forward(a_x, a_h, state, *extra)
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f"{where} fails for a_x {a_x.shape}, a_h {a_h.shape}, state {_shapes(state)}"
+                f"{_own_text(own)}: {type(error).__name__}: {error}"
+            ) from error
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise ValueError(f"{where} returns {_shapes(returned)}; two values expected, the new state and the cache")
+    new_state, cache = returned
+    expected = ((H, B),) * len(cell.state)
+    if not isinstance(new_state, tuple) or tuple(map(np.shape, new_state)) != expected:
+        raise ValueError(
+            f"{where} returns a new state of shape {_shapes(new_state)}; a tuple ({', '.join(cell.state)}) of shape "
+            f"{_text(expected)} expected"
+        )
+    return new_state, cache
+
+
+def check_backward(cell: Any, H: int, P: int, B: int, dtype: Any, own: dict[str, np.ndarray] | None) -> None:
+    """Run one step of a cell on random arrays and check the shapes that backward returns; arguments as above.
+
+    Raises:
+        ValueError: with one sentence that names the function, what it returned and what is expected.
+    """
+    new_state, cache = check_forward(cell, H, P, B, dtype, own)
+    where, rows = f"{_name(cell)}.backward", (len(cell.gates) * H, B)
+    count = 3 if own is None else 4
+    with np.errstate(all="ignore"):
+        try:
+            returned = cell.backward(new_state, cache, *(() if own is None else (own,)))
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f"{where} fails for d_state {_shapes(new_state)} and the cache {_shapes(cache)} that forward returned: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    if not isinstance(returned, tuple) or len(returned) != count:
+        names = "da_x, da_h, d_state" + ("" if own is None else ", d_own")
+        raise ValueError(f"{where} returns {_shapes(returned)}; {count} values expected: {names}")
+    for name, d in zip(("da_x", "da_h"), returned):
+        if np.shape(d) != rows:
+            raise ValueError(f"{where} returns {name} of shape {_shapes(d)}; {rows} expected, as {name[1:]}")
+    d_state = returned[2]
+    expected = [((H, B),) if k else ((H, B), (P, B)) for k in range(len(cell.state))]
+    if (
+        not isinstance(d_state, tuple)
+        or len(d_state) != len(expected)
+        or any(np.shape(d) not in shapes for d, shapes in zip(d_state, expected))
+    ):
+        raise ValueError(
+            f"{where} returns a d_state of shape {_shapes(d_state)}; a tuple ({', '.join(cell.state)}) of shape "
+            f"{_text(((H, B),) * len(cell.state))} expected"
+        )
+    if own is not None:
+        _check_own(where, returned[3], own)
+
+
+def _check_own(where: str, d_own: Any, own: dict[str, np.ndarray]) -> None:
+    if not isinstance(d_own, dict) or set(d_own) != set(own):
+        given = ", ".join(d_own) if isinstance(d_own, dict) else type(d_own).__name__
+        raise ValueError(f"{where} returns d_own with {given or 'nothing'}; a dict with {', '.join(own)} expected")
+    for name, part in own.items():
+        if np.shape(d_own[name]) != part.shape:
+            raise ValueError(
+                f"{where} returns a gradient of {name} of shape {np.shape(d_own[name])}; {part.shape} expected, summed "
+                "over the columns"
+            )
+
+
+def _shapes(value: Any) -> str:
+    """Return the shape of an array, or the shapes of the arrays in a tuple."""
+    if isinstance(value, (tuple, list)):
+        return f"({', '.join(map(_shapes, value))}{',' if len(value) == 1 else ''})"
+    return str(np.shape(value)) if isinstance(value, (np.ndarray, np.generic, float, int)) else type(value).__name__
+
+
+def _text(shapes: tuple) -> str:
+    return f"({', '.join(map(str, shapes))}{',' if len(shapes) == 1 else ''})"
+
+
+def _own_text(own: dict[str, np.ndarray] | None) -> str:
+    return "" if own is None else f", own {', '.join(f'{name} {part.shape}' for name, part in own.items())}"
