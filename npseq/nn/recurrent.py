@@ -252,7 +252,7 @@ class Recurrent(Module):
                 final.append(end)
             last = k == self.num_layers - 1
             masks.append(None if last else self._dropout_mask(self.dropout, y.shape, training, rng))
-            x = y if masks[-1] is None else y * masks[-1]
+            x = y if masks[-1] is None else y * masks[-1]  # (62) of docs/derivation.md
         state = self._rows(final)
         tape = LayerTape(runs, masks, learned, (T, B, unbatched), y.shape) if keep_tape else None
         return self._as_given(y, unbatched), self._joined(state, unbatched), tape
@@ -294,7 +294,7 @@ class Recurrent(Module):
         D, P = self.num_directions, self.output_size
         for k in reversed(range(self.num_layers)):
             if dy is not None and tape.dropout[k] is not None:
-                dy = dy * tape.dropout[k]
+                dy = dy * tape.dropout[k]  # (62)
             dx = None
             for direction in range(D):
                 run = k * D + direction
