@@ -1,4 +1,4 @@
-"""``npseq explain``: every equation of a small network with numbers substituted."""
+"""``npseq explain``: every equation of a small network with numbers substituted, as text or as an interactive page."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import status
+from ..explain import page
 from ..explain.as_text import describe, render
 from ..explain.derivatives import EquationError
 from ..explain.equations import CELLS
 from ..explain.worked_example import WorkedExample, disagreements, explain
-from . import arguments
+from ..formats import atomic
+from . import arguments, output
 
 EXAMPLE = "example: npseq explain --model lstm --hidden-size 2 --steps 2 --only dW_h"
 LARGEST = 16  # hidden units, inputs and steps: larger networks would print too many numbers to read
@@ -34,6 +36,7 @@ def _parser() -> arguments.Parser:
         "--seed", type=arguments.natural, default=0, metavar="N", help="of the numbers given; default: 0"
     )
     parser.add_argument("--only", metavar="NAME", help="follow one tensor, such as dW_h, dc or a_xi")
+    parser.add_argument("--html", metavar="FILE.html", help="write an interactive page there instead")
     return parser
 
 
@@ -53,6 +56,8 @@ def main(argv: list[str] | None = None) -> int:
             )
     try:
         cell = CELLS[args.model] if args.cell is None else load_cell(args.cell)
+        if args.html:
+            return _write_page(args, cell)
         network = WorkedExample(
             cell, args.hidden_size, args.steps, args.seed, args.input_size, args.model if args.cell is None else None
         )
@@ -80,6 +85,17 @@ def _print(parser: argparse.ArgumentParser, network: WorkedExample, only: str | 
         else f"\nWRONG: {len(wrong)} values differ, first {wrong[0]}"
     )
     return status.UNEXPECTED if wrong else status.OK
+
+
+def _write_page(args: argparse.Namespace, cell: Any) -> int:
+    if not args.html.lower().endswith((".html", ".htm")):
+        raise ValueError(f"--html {args.html} given, a file name that ends in .html expected")
+    output.check_file(args.html)
+    text = page.build(None if args.cell is None else cell, args.model, args.seed).encode("utf-8")
+    with atomic.replacing(args.html) as file:
+        file.write(text)
+    print(f"{args.html}: {len(text) / 1000:.0f} kB; open it in a browser")
+    return status.OK
 
 
 def load_cell(text: str) -> Any:

@@ -2,13 +2,8 @@
 
 import sys
 
-<<<<<<< HEAD
 from .. import optim, status, tasks
-from ..explain.gradient_flow import OPEN, SHUT, measure
-=======
-from .. import optim, status
 from ..explain.gradient_flow import OPEN, PATHS, SHUT, measure
->>>>>>> a75b34c (Every equation of the derivation is read from the page and checked; exercises that are graded value by value)
 from ..fused import blas
 from ..nn.model import Model
 from ..training.fit import Diverged, fit
@@ -87,14 +82,7 @@ def main(argv=None):
         return status.DIVERGED
     except (OSError, ValueError) as error:
         p.error(str(error))
-<<<<<<< HEAD
-    print("\n".join([*flow_picture(flows), "", *saturation_table(flows)]))
-=======
-    except KeyboardInterrupt:
-        print(f"{p.prog}: interrupted", file=sys.stderr)
-        return status.INTERRUPTED
     print("\n".join([*flow_picture(flows), "", *saturation_table(flows), "", *paths_table(flows)]))
->>>>>>> a75b34c (Every equation of the derivation is read from the page and checked; exercises that are graded value by value)
     if args.output:
         write(args.output, flows)
     if args.plot:
@@ -137,14 +125,8 @@ def train(model, task, args, name):
 
 
 def write(path, flows):
-<<<<<<< HEAD
-    """A line for each number: norms as they are, not relative ones."""
-    with output.csv_writer(path) as writer:
-=======
     """Write one row for each number: norms as they are, not relative ones."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
->>>>>>> a75b34c (Every equation of the derivation is read from the page and checked; exercises that are graded value by value)
+    with output.csv_writer(path) as writer:
         writer.writerow(["panel", "model", "quantity", "steps_before_the_loss", "value"])
         for panel, models in flows.items():
             for name, flow in models.items():
