@@ -1,8 +1,9 @@
 """The pictures in docs/: ``python docs/make_pictures.py`` (needs matplotlib) writes them where they stand.
 
 lstm_step.svg      one LSTM step forward and backward, with equation numbers
-unrolled.svg       three steps, and the three places of matrix products
-gradient_flow.svg  how much the loss at the last step depends on the input k steps before, in the four models
+unrolled.svg       three steps of the LSTM, and the three places of matrix products
+gradient_flow.svg  how much the loss at the last step depends on the input k steps before, in the four models, and in
+                   one of them along each of the two paths separately
 """
 
 import sys
@@ -14,6 +15,8 @@ DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
 import npseq  # noqa: E402
+from npseq import bptt  # noqa: E402
+from npseq.explain.gradient_flow import carried_back  # noqa: E402
 
 FORWARD, BACKWARD, PRODUCT, INK, PAPER = "#1f5fa8", "#c2410c", "#fde9b8", "#222222", "#ffffff"
 MODELS = {
@@ -25,14 +28,28 @@ MODELS = {
 }
 
 
-def gradient_flow(layer, T=60, B=16, seed=0):
-    """The norm of dloss/dx_t for a loss that reads the last output alone -> (T,), by the distance from that output."""
+PATHS = "lstm, forget bias 3"  # of this model the two paths are shown separately
+
+
+def gradient_flow(layer, path="both", T=60, B=16, seed=0):
+    """Return the norm of dloss/dx_t for a loss that reads the last output alone: (T,), by the distance from it.
+
+    ``path``: one of ``explain.gradient_flow.PATHS``; the other path is switched off in the backward pass.
+    """
     rng = np.random.default_rng(seed)
-    y, _, tape = layer.forward(rng.standard_normal((T, B, layer.input_size)))
-    dy = np.zeros_like(y)
-    dy[-1] = rng.standard_normal(y[-1].shape)
-    dx, _, _ = layer.backward(tape, dy)
-    return np.sqrt((dx * dx).sum((1, 2)))[::-1]
+    x = rng.standard_normal((T, B, layer.input_size)).transpose(0, 2, 1)
+    d_h = rng.standard_normal((B, layer.hidden_size)).T
+    cell, weights, tapes = layer.cell, layer.weights(), []
+    state = tuple(np.zeros((layer.hidden_size, B)) for _ in cell.state)
+    for t in range(T):
+        _, state, tape = bptt.forward_through_time(cell, weights, x[t : t + 1], state)
+        tapes.append(tape)
+    d_states = carried_back(cell, weights, tapes, (d_h, *(0 * part for part in state[1:])), path)
+    norms = []
+    for tape, d_state in zip(reversed(tapes), d_states):
+        _, dx, _ = bptt.backward_through_time(cell, weights, tape, None, d_state)
+        norms.append(np.sqrt((dx * dx).sum()))
+    return np.array(norms)
 
 
 # ---- boxes and arrows ----
@@ -59,6 +76,11 @@ def box(ax, x, y, text, width=0.9, height=0.5, fill=PAPER):
 def dot(ax, x, y, text):
     ax.scatter([x], [y], s=230, facecolor=PAPER, edgecolor=INK, linewidth=1, zorder=3)
     ax.text(x, y - 0.01, text, ha="center", va="center", fontsize=10, color=INK, zorder=4)
+
+
+def joint(ax, x, y):
+    """A point where a line branches: both branches carry the same."""
+    ax.scatter([x], [y], s=34, color=INK, zorder=3)
 
 
 def arrow(ax, points, colour, label="", place=None):
@@ -118,12 +140,13 @@ def lstm_step():
         ax.text(
             0.2,
             5.6,
-            "backward: every arrow turned round; where one value went two ways, two gradients add"
+            "backward: every arrow reversed. A sum becomes a branch, and c, which was read twice, becomes a sum"
             if back
             else "forward: one step of the LSTM",
             fontsize=11,
             color=colour,
             weight="bold",
+            va="center",
         )
         for name, x, y in (("c'", 0.6, 5), ("h'", 0.6, 1.9), ("x", 0.6, 0.7), ("c", 10.65, 5), ("h", 10.65, 0.7)):
             box(ax, x, y, d + name, 0.7)
@@ -134,7 +157,15 @@ def lstm_step():
             box(ax, 5.35, y, slope if back else f"{gate} = {'tanh' if gate == 'g' else 'σ'}(a_{gate})", 1.2)
         box(ax, 9.2, 2.9, "slope" if back else "tanh", 0.8)
         for sign, x, y in (("+", 3.8, 1.3), ("⊙", 6.95, 5), ("+", 8.1, 5), ("⊙", 8.1, 2.4), ("⊙", 9.2, 0.7)):
-            dot(ax, x, y, sign)
+            if back and sign == "+":
+                joint(ax, x, y)
+            else:
+                dot(ax, x, y, sign)
+        if back:
+            dot(ax, 9.2, 5, "+")
+        else:
+            joint(ax, 9.2, 5)
+        ax.text(4.2, 4.25, "one block for each gate", fontsize=7.5, ha="center", color=INK)
         ax.text(5.35, 3.45, "(20)" if back else "(13)", fontsize=8, ha="center", color=colour)
         for points, place, forth, gradient in EDGES:
             arrow(ax, points[::-1] if back else points, colour, gradient if back else forth, place)
@@ -142,57 +173,64 @@ def lstm_step():
 
 
 def unrolled():
-    figure, (ax,) = canvas(10, 5.4)
-    ax.set(xlim=(0, 11.6), ylim=(0.3, 6.4))
-    ax.text(0.2, 6.15, "forward", fontsize=11, color=FORWARD, weight="bold")
-    ax.text(1.5, 6.15, "and backward", fontsize=11, color=BACKWARD, weight="bold")
-    ax.text(3.75, 6.15, "through three steps; matrix products only in the three yellow places", fontsize=11, color=INK)
-    y, slots, cells = 3.3, (0.6, 4.1, 7.6, 11.1), (2.75, 6.25, 9.75)
-    box(ax, 5.9, 5.5, "3   after the loop: dW_x = Σ da_x xᵀ (31),   dW_h = Σ da_h h'ᵀ (32)", 8.6, 0.5, PRODUCT)
-    box(
-        ax,
-        5.9,
-        1.75,
-        "1   before the loop: all a_x = W_x x + b_x (7);   going back: all dx = W_xᵀ da_x (34)",
-        8.6,
-        0.5,
-        PRODUCT,
-    )
+    figure, (ax,) = canvas(10, 6.6)
+    ax.set(xlim=(0, 11.6), ylim=(0.3, 7.5))
+    ax.text(0.2, 7.2, "forward", fontsize=11, color=FORWARD, weight="bold")
+    ax.text(1.5, 7.2, "and backward", fontsize=11, color=BACKWARD, weight="bold")
+    ax.text(3.75, 7.2, "through three steps; matrix products only in the three yellow places", fontsize=11, color=INK)
+    y, y_c, slots, cells = 3.75, 5.05, (0.6, 4.1, 7.6, 11.1), (2.75, 6.25, 9.75)
+    box(ax, 5.9, 6.5, "3   after the loop: dW_x = Σ da_x xᵀ (31),   dW_h = Σ da_h h'ᵀ (32)", 8.6, 0.5, PRODUCT)
+    before = "1   before the loop: all a_x = W_x x + b_x (7);   going back: all dx = W_xᵀ da_x (34)"
+    box(ax, 5.9, 1.75, before, 8.6, 0.5, PRODUCT)
     for t, x in enumerate(slots):
         box(ax, x, y, f"h_{t}", 0.6)
-        ax.text(x, y - 0.55, f"slot {t}", fontsize=7.5, ha="center", color=INK)
+        box(ax, x, y_c, f"c_{t}", 0.6)
+        ax.text(x, 5.5, f"slot {t}", fontsize=7.5, ha="center", color=INK)
         if t:
-            arrow(ax, [(x - 0.1, y + 0.28), (x - 0.1, y + 0.9)], FORWARD)
-            arrow(ax, [(x + 0.1, y + 0.9), (x + 0.1, y + 0.28)], BACKWARD)
-            ax.text(x, y + 1.1, f"y_{t}, dy_{t} (29)", fontsize=8, ha="center", color=INK)
-    for t, (before, x) in enumerate(zip(slots, cells), 1):
-        middle = before + 1.05
-        box(ax, x, y, f"cell\n{t}", 0.7, 0.95)
-        box(ax, middle, y, "2\nW_h", 0.6, 0.75, PRODUCT)
-        box(ax, x, 0.75, f"x_{t}", 0.6)
-        for left, right, forth, gradient in (
-            (before + 0.32, middle - 0.32, "", "dh (30)"),
-            (middle + 0.32, x - 0.37, "a_h (8)", "da_h"),
-            (x + 0.37, x + 1.03, "", "dh"),
-        ):
-            centre = (left + right) / 2
-            arrow(ax, [(left, y + 0.12), (right, y + 0.12)], FORWARD, forth, (centre, y + 0.6))
-            below = y - 0.32 if gradient == "dh" else y - 0.6
-            arrow(ax, [(right, y - 0.12), (left, y - 0.12)], BACKWARD, gradient, (centre, below))
-        for low, high in ((1.02, 1.48), (2.02, y - 0.5)):
-            arrow(ax, [(x - 0.1, low), (x - 0.1, high)], FORWARD)
-            arrow(ax, [(x + 0.1, high), (x + 0.1, low)], BACKWARD)
-        ax.text(x - 0.3, 2.35, "a_x", fontsize=8, ha="center", color=FORWARD)
-        ax.text(x + 0.36, 2.35, "da_x", fontsize=8, ha="center", color=BACKWARD)
-        arrow(ax, [(x, y + 0.5), (x, 5.23)], BACKWARD, "da_x, da_h", (x + 0.58, 4.75))
+            arrow(ax, [(x - 0.1, y - 0.28), (x - 0.1, y - 0.78)], FORWARD)
+            arrow(ax, [(x + 0.1, y - 0.78), (x + 0.1, y - 0.28)], BACKWARD)
+            ax.text(x, y - 1.0, f"y_{t - 1}, dy_{t - 1} (29)", fontsize=8, ha="center", color=INK)
+    for t, (before, x) in enumerate(zip(slots, cells)):
+        _one_step(ax, t, before, x, y, y_c)
+    note = "dotted: the GRU's direct path,\ndh'_direct (24); it has no c"
+    ax.text(8.0, 0.75, note, fontsize=8, ha="center", va="center", color=BACKWARD)
     return figure
+
+
+def _one_step(ax, t, before, x, y, y_c):
+    """Step t, between the slot at ``before`` and the next one, 3.5 further to the right; its cell is at ``x``."""
+    middle = before + 1.05
+    box(ax, x, (y + y_c) / 2, f"cell\n\nstep {t}", 0.75, y_c - y + 0.8)
+    box(ax, middle, y, "2\nW_h", 0.6, 0.75, PRODUCT)
+    box(ax, x, 0.75, f"x_{t}", 0.6)
+    for left, right, forth, gradient in (
+        (before + 0.32, middle - 0.32, "", "dh (30)"),
+        (middle + 0.32, x - 0.39, "a_h (8)", "da_h"),
+        (x + 0.39, x + 1.03, "", "dh"),
+    ):
+        centre = (left + right) / 2
+        arrow(ax, [(left, y + 0.12), (right, y + 0.12)], FORWARD, forth, (centre, y + 0.55))
+        below = y - 0.32 if gradient == "dh" else y - 0.55
+        arrow(ax, [(right, y - 0.12), (left, y - 0.12)], BACKWARD, gradient, (centre, below))
+    for left, right, gradient in ((before + 0.32, x - 0.39, "dc' = dc ⊙ f (18)"), (x + 0.39, x + 1.03, "dc")):
+        arrow(ax, [(left, y_c + 0.12), (right, y_c + 0.12)], FORWARD)
+        arrow(ax, [(right, y_c - 0.12), (left, y_c - 0.12)], BACKWARD, gradient, ((left + right) / 2, y_c - 0.32))
+    ax.plot([x - 0.39, before + 0.5, before + 0.25], [y + 0.85, y + 0.85, y + 0.32], ":", color=BACKWARD, lw=1.3)
+    ax.annotate(
+        "", (before + 0.2, y + 0.27), (before + 0.27, y + 0.4), arrowprops={"arrowstyle": "-|>", "color": BACKWARD}
+    )
+    for low, high in ((1.02, 1.48), (2.02, y - 0.42)):
+        arrow(ax, [(x - 0.1, low), (x - 0.1, high)], FORWARD)
+        arrow(ax, [(x + 0.1, high), (x + 0.1, low)], BACKWARD)
+    ax.text(x - 0.3, 2.35, "a_x", fontsize=8, ha="center", color=FORWARD)
+    ax.text(x + 0.36, 2.35, "da_x", fontsize=8, ha="center", color=BACKWARD)
+    arrow(ax, [(x, y_c + 0.42), (x, 6.23)], BACKWARD, "da_x, da_h", (x + 0.58, 5.9))
 
 
 def flow():
     import matplotlib.pyplot as plt
 
-    figure, ax = plt.subplots(figsize=(8, 4.6), facecolor=PAPER)
-    ax.set_facecolor(PAPER)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), facecolor=PAPER, sharey=True)
     styles = {
         "rnn": ("#777777", "-"),
         "gru": ("#0f766e", "-"),
@@ -202,22 +240,26 @@ def flow():
     }
     for name, (kind, options) in MODELS.items():
         colour, line = styles[name]
-        ax.semilogy(
-            gradient_flow(kind(4, 32, dtype=np.float64, rng=0, **options)),
-            line,
-            color=colour,
-            label=name,
-            linewidth=3 if line == ":" else 1.8,
-            zorder=3 if line == ":" else 2,
-        )
-    ax.set(
-        xlabel="steps between the input and the output that the loss reads",
-        ylabel="norm of the gradient of that input",
-        xlim=(0, 59),
-        title="How far the gradient reaches, before training (H = 32)",
+        norms = gradient_flow(kind(4, 32, dtype=np.float64, rng=0, **options))
+        thick = line == ":"
+        left.semilogy(norms, line, color=colour, label=name, linewidth=3 if thick else 1.8, zorder=3 if thick else 2)
+    kind, options = MODELS[PATHS]
+    for path, line, label in (
+        ("both", "-", "both paths"),
+        ("direct", "--", "along c alone (37)"),
+        ("W_h", ":", "through W_h alone"),
+    ):
+        norms = gradient_flow(kind(4, 32, dtype=np.float64, rng=0, **options), path)
+        right.semilogy(norms, line, color=BACKWARD, label=label, linewidth=1.8)
+    left.set(
+        title="How far the gradient reaches, before training (H = 32)", ylabel="norm of the gradient of that input"
     )
-    ax.grid(True, color="#dddddd", linewidth=0.6)
-    ax.legend(frameon=False)
+    right.set(title=f"The two paths of “{PATHS}” separately")
+    for ax in (left, right):
+        ax.set_facecolor(PAPER)
+        ax.set(xlabel="steps between the input and the output that the loss reads", xlim=(0, 59), ylim=(1e-16, 20))
+        ax.grid(True, color="#dddddd", linewidth=0.6)
+        ax.legend(frameon=False)
     figure.tight_layout()
     return figure
 

@@ -21,7 +21,8 @@ COMMANDS = {
     "inspect": ("npseq.cli.inspect_file", "show what a .pth file holds, running nothing in it"),
     "gradcheck": ("npseq.cli.gradcheck", "check every gradient against the complex step"),
     "export": ("npseq.cli.export", "write a trained model as an ONNX file or a C header"),
-    "explain": ("npseq.cli.explain", "every equation of a small network with its numbers put in"),
+    "explain": ("npseq.cli.explain", "print every equation of a small network with numbers substituted"),
+    "exercise": ("npseq.cli.exercise", "write backward passes yourself and have them graded"),
 }
 
 RUN_UNSEEN = {"npseq train", "npseq compare"}  # hours of work, kept in files: they continue when nobody reads on

@@ -1,61 +1,124 @@
-"""``npseq explain``: every equation of a small network with numbers substituted."""
+"""``npseq explain``: every equation of a small network with numbers substituted, as text or as an interactive page."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
 
 from .. import status
+from ..explain import page
 from ..explain.as_text import describe, render
+from ..explain.derivatives import EquationError
 from ..explain.equations import CELLS
 from ..explain.worked_example import WorkedExample, disagreements, explain
-from . import arguments
+from ..formats import atomic
+from . import arguments, output
 
 EXAMPLE = "example: npseq explain --model lstm --hidden-size 2 --steps 2 --only dW_h"
-LARGEST = 16  # hidden units, and steps: of more, nobody reads every number
+LARGEST = 16  # hidden units, inputs and steps: larger networks would print too many numbers to read
 
 
-def _parser():
+def _parser() -> arguments.Parser:
     parser = arguments.Parser(
         prog="npseq explain",
         epilog=EXAMPLE,
-        description="One small network with every equation's numbers put in, forward and backward.",
+        description="Print every equation of a small network with numbers substituted, forward and backward.",
     )
     parser.add_argument("--model", type=arguments.name, choices=list(CELLS), default="lstm", help="default: lstm")
+    parser.add_argument("--cell", metavar="FILE.py:CLASS", help="a cell of your own that states its equations")
     parser.add_argument("--hidden-size", type=arguments.positive_int, default=2, metavar="N", help="default: 2")
+    parser.add_argument("--input-size", type=arguments.positive_int, default=1, metavar="N", help="default: 1")
     parser.add_argument("--steps", type=arguments.positive_int, default=2, metavar="N", help="default: 2")
     parser.add_argument(
         "--seed", type=arguments.natural, default=0, metavar="N", help="of the numbers given; default: 0"
     )
     parser.add_argument("--only", metavar="NAME", help="follow one tensor, such as dW_h, dc or a_xi")
+    parser.add_argument("--html", metavar="FILE.html", help="write an interactive page there instead")
     return parser
 
 
-def main(argv=None):
-    """Run the command; -> 0, or 1 if an equation and its check disagree. Wrong usage: SystemExit with status 2."""
+def main(argv: list[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        The exit status: 0, or 1 if an equation and its check disagree. Wrong usage: SystemExit with status 2.
+    """
     parser = _parser()
-    arguments = parser.parse_args(argv)
-    for name in "hidden_size", "steps":
-        if getattr(arguments, name) > LARGEST:
+    args = parser.parse_args(argv)
+    for name in "hidden_size", "input_size", "steps":
+        if getattr(args, name) > LARGEST:
             parser.error(
-                f"--{name.replace('_', '-')} {getattr(arguments, name)} given, at most {LARGEST} expected: "
-                "every "
-                "number is printed"
+                f"--{name.replace('_', '-')} {getattr(args, name)} given, at most {LARGEST} expected: every number is "
+                "printed"
             )
-    network = WorkedExample(arguments.model, arguments.hidden_size, arguments.steps, arguments.seed)
-    lines, steps, gradients = explain(network)
-    text = "\n".join(render(lines, arguments.only))
-    if not text:
-        names = ", ".join(dict.fromkeys(line.group for line in lines))
-        parser.error(
-            f"--only {arguments.only}: no such name in the {arguments.model}; one of {names} expected, "
-            "with or without a gate's letter"
+    try:
+        cell = CELLS[args.model] if args.cell is None else load_cell(args.cell)
+        if args.html:
+            return _write_page(args, cell)
+        network = WorkedExample(
+            cell, args.hidden_size, args.steps, args.seed, args.input_size, args.model if args.cell is None else None
         )
-    if arguments.only is None:
+    except (EquationError, OSError, ValueError) as error:
+        parser.error(str(error))
+    return _print(parser, network, args.only)
+
+
+def _print(parser: argparse.ArgumentParser, network: WorkedExample, only: str | None) -> int:
+    lines, steps, gradients = explain(network)
+    text = "\n".join(render(lines, only))
+    if not text:
+        names = ", ".join(dict.fromkeys((line.names[1] if len(line.names) > 1 else line.name) for line in lines))
+        parser.error(
+            f"--only {only}: no such name in the {network.description.name}; one of {names} expected, with or without "
+            "a gate's letter"
+        )
+    if only is None:
         print("\n".join(describe(network)))
-    print(text if arguments.only is None else text.lstrip("\n"))
+    print(text if only is None else text.lstrip("\n"))
     wrong = disagreements(network, lines, steps, gradients)
     print(
-        "\n"
-        + (
-            "all of it agrees with the complex step and with bptt.py to 1e-13"
-            if not wrong
-            else f"WRONG: {len(wrong)} values differ, first {wrong[0]}"
-        )
+        "\nall of it agrees with the complex step and with bptt.py to 1e-13"
+        if not wrong
+        else f"\nWRONG: {len(wrong)} values differ, first {wrong[0]}"
     )
     return status.UNEXPECTED if wrong else status.OK
+
+
+def _write_page(args: argparse.Namespace, cell: Any) -> int:
+    if not args.html.lower().endswith((".html", ".htm")):
+        raise ValueError(f"--html {args.html} given, a file name that ends in .html expected")
+    output.check_file(args.html)
+    text = page.build(None if args.cell is None else cell, args.model, args.seed).encode("utf-8")
+    with atomic.replacing(args.html) as file:
+        file.write(text)
+    print(f"{args.html}: {len(text) / 1000:.0f} kB; open it in a browser")
+    return status.OK
+
+
+def load_cell(text: str) -> Any:
+    """Import FILE.py and return its CLASS.
+
+    Raises:
+        ValueError: naming what was given, if there is no such file or class, or it is not a cell.
+    """
+    path, colon, name = text.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        raise ValueError(f"--cell {text} given, FILE.py:CLASS expected")
+    if not Path(path).is_file():
+        raise ValueError(f"--cell {text}: there is no file {path}")
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    sys.path.insert(0, str(Path(path).resolve().parent))
+    try:
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
+    except Exception as error:  # the user's own code
+        raise ValueError(f"--cell {text}: {path} cannot be imported: {type(error).__name__}: {error}") from None
+    finally:
+        sys.path.pop(0)
+    cell = getattr(module, name, None)
+    if any(not hasattr(cell, part) for part in ("gates", "state", "forward", "backward")):
+        raise ValueError(f"--cell {text}: {path} has no cell {name} (a class with gates, state, forward and backward)")
+    return cell

@@ -3,7 +3,7 @@
 import sys
 
 from .. import optim, status, tasks
-from ..explain.gradient_flow import OPEN, SHUT, measure
+from ..explain.gradient_flow import OPEN, PATHS, SHUT, measure
 from ..fused import blas
 from ..nn.model import Model
 from ..training.fit import Diverged, fit
@@ -37,7 +37,7 @@ def parser():
         default=4.0,
         type=arguments.positive,
         metavar="G",
-        help="also show recurrent weights that are so many times as large; default: 4",
+        help="also show the untrained network with recurrent weights scaled by this factor; default: 4",
     )
     p.add_argument("--seed", default=0, type=arguments.natural, metavar="N", help="default: 0")
     experiment.add_data_options(p, default=tasks.Adding.name)
@@ -82,7 +82,7 @@ def main(argv=None):
         return status.DIVERGED
     except (OSError, ValueError) as error:
         p.error(str(error))
-    print("\n".join([*flow_picture(flows), "", *saturation_table(flows)]))
+    print("\n".join([*flow_picture(flows), "", *saturation_table(flows), "", *paths_table(flows)]))
     if args.output:
         write(args.output, flows)
     if args.plot:
@@ -90,8 +90,26 @@ def main(argv=None):
     return status.OK
 
 
+def paths_table(flows):
+    """Lines: how much of the gradient arrives at the first step, with both paths and with each of them alone."""
+    rows = [
+        (panel, name, [flow.paths[path][-1] / flow.paths["both"][0] for path in PATHS])
+        for panel, models in flows.items()
+        for name, flow in models.items()
+        if flow.paths
+    ]
+    if not rows:
+        return []
+    width = max(len(f"{panel}, {name}") for panel, name, _ in rows)
+    titles = ["both paths", "past W_h", "through W_h"]
+    lines = [f"{'gradient at the first step, as a multiple':{width}}" + "".join(f"{title:>14}" for title in titles)]
+    return lines + [
+        f"{f'{panel}, {name}':{width}}" + "".join(f"{value:14.1e}" for value in v) for panel, name, v in rows
+    ]
+
+
 def train(model, task, args, name):
-    """Adam, clipping at 1 as in ``npseq train``, and batches of 32."""
+    """Train as ``npseq train`` does: Adam, clipping at 1; batches of 32."""
     steps = args.epochs * -(-len(task.parts["train"]) // 32)
     bar = iter(progress.bar(f"training {name}")(range(steps)))
     done = fit(
@@ -107,12 +125,13 @@ def train(model, task, args, name):
 
 
 def write(path, flows):
-    """A line for each number: norms as they are, not relative ones."""
+    """Write one row for each number: norms as they are, not relative ones."""
     with output.csv_writer(path) as writer:
         writer.writerow(["panel", "model", "quantity", "steps_before_the_loss", "value"])
         for panel, models in flows.items():
             for name, flow in models.items():
                 columns = {f"norm of d{letter}": norms for letter, norms in flow.norms.items()}
+                columns |= {f"norm of the state's gradient, path {path}": norms for path, norms in flow.paths.items()}
                 for gate, shares in flow.gates.items():
                     columns[f"{gate} below {SHUT}"], columns[f"{gate} above {OPEN}"] = shares.T
                 for quantity, values in columns.items():

@@ -1,8 +1,13 @@
 """The equations of the cells as text, by their numbers in ``docs/derivation.md``."""
 
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from ..cells import GRUCell, LSTMCell, RNNCell, sigmoid
+from ..cells import GRUCell, LSTMCell, RNNCell
+from .derivatives import FUNCTIONS, Equation, derive, parse
 
 CELLS = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
 
@@ -39,7 +44,7 @@ BACKWARD = {
         (20, "da_o", "do * o * (1 - o)"),
     ],
     "gru": [
-        (24, "dz", "dh * (n - h_prev)"),
+        (24, "dz", "dh * (n - h_direct)"),
         (24, "dn", "dh * z"),
         (24, "dh_direct", "dh * (1 - z)"),
         (25, "da_xn", "dn * (1 - n**2)"),
@@ -49,7 +54,6 @@ BACKWARD = {
         (27, "da_z", "dz * z * (1 - z)"),
     ],
 }
-FUNCTIONS = {"tanh": np.tanh, "σ": sigmoid}
 SHOWN = {
     "h_prev": "h'",
     "c_prev": "c'",
@@ -60,6 +64,44 @@ SHOWN = {
 }
 
 
-def evaluate(formula, values):
-    """The formula's value, element by element."""
+class Description(NamedTuple):
+    """What the worked example and the page need to know of a cell."""
+
+    name: str
+    gates: list[str]  # [""] for a single block
+    state: str
+    own: list[str]  # names of the cell's own parameters, one value for each unit
+    forward: list[Equation]
+    backward: list[Equation]
+
+
+def describe(cell: Any, name: str | None = None) -> Description | None:
+    """Return the description of a cell: npseq's from the tables above, another's from its ``equations``.
+
+    Args:
+        cell: a class with the contract of ``cells.py``.
+        name: how to call it; default: npseq's model name, or the name of the class.
+
+    Returns:
+        The description, or None for another's cell that does not state its equations, or whose own parameters do not
+        have one value for each unit.
+
+    Raises:
+        EquationError: if its ``equations`` cannot be read.
+    """
+    gates, state = list(cell.gates) if len(cell.gates) > 1 else [""], cell.state
+    for model, known in CELLS.items():
+        if cell is known:
+            tables = ([Equation(*row) for row in table[model]] for table in (FORWARD, BACKWARD))
+            return Description(name or model, gates, state, [], *tables)
+    own = getattr(cell, "own", None) or {}
+    if not hasattr(cell, "equations") or any(shape != "H" for shape in own.values()):
+        return None
+    forward = parse(cell.equations, cell.gates, state, tuple(own))
+    backward = derive(forward, cell.gates, state, tuple(own))
+    return Description(name or cell.__name__, gates, state, list(own), forward, backward)
+
+
+def evaluate(formula: str, values: dict[str, Any]) -> np.ndarray:
+    """Return the value of a formula, element by element."""
     return eval(formula, {"__builtins__": {}}, {**values, **FUNCTIONS})

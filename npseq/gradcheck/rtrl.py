@@ -2,7 +2,7 @@
 
 BPTT carries dloss/dstate_t from the end to the beginning. RTRL carries ∂state_t/∂θ from the beginning to the end:
 
-    P_t = A_x ∂a_x/∂θ + A_h (∂a_h/∂θ + W_h P_{t−1}[h]) + D P_{t−1} + E,    dloss/dθ = Σ_t dh_t P_t[h] + dstate_T P_T
+    P_{t+1} = A_x ∂a_x/∂θ + A_h (∂a_h/∂θ + W_h P_t[h]) + D P_t + E,    dloss/dθ = Σ_t dy_t P_{t+1}[h] + dstate_T P_T
 
 A_x, A_h and D are the derivatives of one step's new state with respect to a_x, a_h and (other than through W_h) the
 state before, and E those with respect to the cell's own parameters, if it has any. They come from the cell, the same

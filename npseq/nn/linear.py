@@ -30,7 +30,7 @@ class Linear(Module):
             raise ValueError(
                 f"the last dimension of x must be {self.params['weight'].shape[1]}; x of shape {x.shape} given"
             )
-        y = x @ self.params["weight"].T
+        y = x @ self.params["weight"].T  # (60) of docs/derivation.md
         return (y + self.params["bias"] if "bias" in self.params else y), x
 
     def backward(self, tape, dy):
@@ -65,5 +65,5 @@ class Embedding(Module):
     def backward(self, tape, dy):
         """dy (…, size) -> grads. An index that occurs twice gets both its gradients. (An index has no gradient.)"""
         grads = self.new_gradients()
-        np.add.at(grads["weight"], tape, dy)
+        np.add.at(grads["weight"], tape, dy)  # (61) of docs/derivation.md
         return grads

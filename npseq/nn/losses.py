@@ -5,6 +5,8 @@
 Formulas are torch's (2.13), with ``reduction="mean"``. They run in float32, float64 and complex128 (a complex y is what
 the complex-step check gives them); loss and dy have y's dtype, and dy has y's shape. Nothing is broadcast.
 
+Numbers such as (63) are those of the equations in ``docs/derivation.md``.
+
 Raises (all of them): TypeError for a y that is not of floats; ValueError for shapes that differ and for no elements.
 """
 
@@ -17,7 +19,7 @@ def mse(y, target):
     loss = Σ (y − target)² / n,   dy = 2 (y − target) / n
     """
     e = _difference(y, target)
-    return (e * e).mean(), e * (2 / e.size)
+    return (e * e).mean(), e * (2 / e.size)  # (63)
 
 
 def mae(y, target):
@@ -27,7 +29,7 @@ def mae(y, target):
     """
     e = _difference(y, target)
     sign = _sign(e)
-    return (sign * e).mean(), sign / e.size
+    return (sign * e).mean(), sign / e.size  # (64)
 
 
 def huber(y, target, delta=1.0):
@@ -46,7 +48,7 @@ def huber(y, target, delta=1.0):
     sign = _sign(e)
     size = sign * e  # |e|, by the sign of the real part
     m = np.where(size.real <= delta, size, np.asarray(delta, e.dtype))
-    return (m * (size - m / 2)).mean(), sign * m / e.size
+    return (m * (size - m / 2)).mean(), sign * m / e.size  # (65)
 
 
 def cross_entropy(logits, labels, ignore_index=-100, label_smoothing=0.0):
@@ -82,13 +84,13 @@ def cross_entropy(logits, labels, ignore_index=-100, label_smoothing=0.0):
             f"{labels[used].min()} to {labels[used].max()} given"
         )
     shifted = logits - logits.real.max(axis=-1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))  # (66)
     weight = (used / max(used.sum(), 1)).astype(logits.real.dtype)[..., None]  # 1 / N, or 0 where ignored
     q = np.zeros(logits.shape, logits.real.dtype)
     np.put_along_axis(q, np.where(used, labels, 0)[..., None], 1 - label_smoothing, axis=-1)
-    q = (q + np.asarray(label_smoothing / K, q.dtype)) * weight
+    q = (q + np.asarray(label_smoothing / K, q.dtype)) * weight  # (67), divided by N
     loss = -(q * np.where(q > 0, log_p, 0)).sum()  # 0 · log 0 = 0
-    return loss, np.exp(log_p) * weight - q
+    return loss, np.exp(log_p) * weight - q  # (68)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

@@ -305,7 +305,7 @@ class Recurrent(Module):
                 final.append(end)
             last = k == self.num_layers - 1
             masks.append(None if last else self._dropout_mask(self.dropout, y.shape, training, rng))
-            x = y if masks[-1] is None else y * masks[-1]
+            x = y if masks[-1] is None else y * masks[-1]  # (62) of docs/derivation.md
         tape = LayerTape(runs, masks, learned, (T, B, unbatched), y.shape) if keep_tape else None
         return as_given(y, unbatched, self.batch_first), joined(rows(final, self.dtype), unbatched), tape
 
@@ -354,7 +354,7 @@ class Recurrent(Module):
         for k in reversed(range(self.num_layers)):
             mask = tape.dropout[k]
             if dy is not None and mask is not None:
-                dy = dy * mask
+                dy = dy * mask  # (62)
             dx = None
             for direction in range(D):
                 run = k * D + direction

@@ -1,0 +1,128 @@
+"""``npseq exercise``: exercises in backpropagation through time, graded value by value."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+
+from .. import status
+from ..explain.exercises.catalogue import EXERCISES
+from ..explain.exercises.exercise import ExerciseError
+from ..explain.exercises.grading import SECONDS, Report, exercise_of, grade_file
+from . import arguments, output
+
+EXAMPLE = "example: npseq exercise start lstm-backward; npseq exercise grade lstm_backward.py"
+
+
+def _parser() -> arguments.Parser:
+    parser = arguments.Parser(
+        prog="npseq exercise", epilog=EXAMPLE, description="Write backward passes yourself and have them graded."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="{list,start,grade,hint,solution}", required=True)
+    commands.add_parser("list", help="show the exercises, from easy to hard")
+    start = _with_name(commands, "start", "write the file to fill in")
+    start.add_argument("--dir", default=".", metavar="DIR", help="folder of the file; default: the current one")
+    grade = commands.add_parser("grade", help="run files and show their points; status 0 if all have all points")
+    grade.add_argument("files", nargs="+", metavar="FILE.py")
+    grade.add_argument("--json", action="store_true", help="print the points as JSON")
+    grade.add_argument(
+        "--timeout", type=arguments.positive, default=SECONDS, metavar="S", help=f"for each file; default: {SECONDS:g}"
+    )
+    hint = _with_name(commands, "hint", "show a hint")
+    hint.add_argument("--number", type=arguments.positive_int, default=1, metavar="N", help="which; default: 1")
+    _with_name(commands, "solution", "print the solved file")
+    return parser
+
+
+def _with_name(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text)
+    parser.add_argument("name", type=_exercise, metavar="NAME")
+    if name != "hint":
+        parser.add_argument("--seed", type=arguments.natural, default=0, metavar="N", help="of the numbers; default: 0")
+    return parser
+
+
+def _exercise(text: str) -> str:
+    name = text.replace("_", "-").lower()
+    if name not in EXERCISES:
+        raise argparse.ArgumentTypeError(f"{text!r} given, one of {', '.join(EXERCISES)} expected")
+    return name
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        The exit status: 0; for ``grade`` 1 if a point is missing. Wrong usage: SystemExit with status 2.
+    """
+    parser = _parser()
+    args = parser.parse_args(argv)
+    try:
+        return {"list": _list, "start": _start, "grade": _grade, "hint": _hint, "solution": _solution}[args.command](
+            args
+        )
+    except (ExerciseError, OSError) as error:
+        parser.error(str(error))
+
+
+def _list(args: argparse.Namespace) -> int:
+    width = max(map(len, EXERCISES))
+    for exercise in EXERCISES.values():
+        print(f"{exercise.name:{width}}  {exercise.minutes:3} min  {exercise.title}")
+    return status.OK
+
+
+def _start(args: argparse.Namespace) -> int:
+    exercise = EXERCISES[args.name]
+    output.check_folder(args.dir)
+    path = os.path.join(args.dir, exercise.name.replace("-", "_") + ".py")
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(exercise.start(args.seed))
+    except FileExistsError:
+        raise ExerciseError(f"{path} exists and is left as it is; give another --dir, or remove it") from None
+    print(f"{path}: {exercise.title}, about {exercise.minutes} minutes")
+    print(f"fill in what is TODO, then: npseq exercise grade {path}")
+    return status.OK
+
+
+def _grade(args: argparse.Namespace) -> int:
+    for path in args.files:  # a wrong name is reported before anything runs
+        exercise_of(path)
+    reports = [grade_file(path, args.timeout) for path in args.files]
+    if args.json:
+        print(json.dumps([report.as_dict() for report in reports], indent=2))
+    else:
+        print("\n\n".join(_text(report) for report in reports))
+    return status.OK if all(report.points == report.of for report in reports) else status.UNEXPECTED
+
+
+def _text(report: Report) -> str:
+    lines = [f"{report.file}: {report.exercise}, seed {report.seed}: {report.points} of {report.of} points"]
+    if report.error is not None:
+        return "\n".join([*lines, f"  {report.error}"])
+    width = max(len(outcome.name) for outcome in report.outcomes)
+    for outcome in report.outcomes:
+        equation = "" if outcome.equation is None else f"({outcome.equation})"
+        lines.append(
+            f"  {outcome.points} of {outcome.of}  {outcome.name:{width}} {equation:5} {outcome.message or ''}".rstrip()
+        )
+    first = report.first_wrong
+    if first is not None:
+        equation = "" if first.equation is None else f", equation ({first.equation}) in docs/derivation.md"
+        lines.append(f"first wrong: {first.name}{equation}; npseq exercise hint {report.exercise} helps")
+    return "\n".join(lines)
+
+
+def _hint(args: argparse.Namespace) -> int:
+    hints = EXERCISES[args.name].hints
+    if args.number > len(hints):
+        raise ExerciseError(f"--number {args.number} given, but {args.name} has {len(hints)} hints")
+    print(f"hint {args.number} of {len(hints)}: {hints[args.number - 1]}")
+    return status.OK
+
+
+def _solution(args: argparse.Namespace) -> int:
+    print(EXERCISES[args.name].solution(args.seed), end="")
+    return status.OK

@@ -1,0 +1,100 @@
+"""The bug hunt: a backward pass of the LSTM in which each seed plants another bug."""
+
+from __future__ import annotations
+
+import re
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+
+from .exercise import Outcome, Step, call, follow
+
+T, H, B, I = 5, 3, 2, 2
+
+
+class Bug(NamedTuple):
+    """A line of the listing, and the wrong code in its place."""
+
+    line: int
+    wrong: str
+
+
+BUGS = [
+    Bug(9, "df = dc * c[t + 1]"),
+    Bug(8, "dc = dh * o * (1 - tanh_c**2)"),
+    Bug(19, "dW_h += da @ h[t + 1].T"),
+    Bug(3, "for t in reversed(range(1, len(x))):"),
+    Bug(6, "dh = dys[t]"),
+    Bug(15, "da_g = dg * (1 - np.tanh(g) ** 2)"),
+    Bug(13, "da_i = di * sigmoid(i) * (1 - sigmoid(i))"),
+    Bug(20, "db = da.sum(axis=1, keepdims=True)"),
+    Bug(12, "dc_carried = dc * i"),
+    Bug(17, "da = np.concatenate([da_i, da_f, da_o, da_g])"),
+    Bug(7, "do = dh * c[t + 1]"),
+    Bug(5, "tanh_c = np.tanh(c[t])"),
+    Bug(16, "da_o = do * (1 - o)"),
+    Bug(11, "dg = dc * f"),
+]
+
+
+def bug_of(seed: int) -> Bug:
+    """Return the bug that a seed plants."""
+    return BUGS[seed % len(BUGS)]
+
+
+def with_bug(text: str, seed: int, solved: bool) -> str:
+    """Plant the bug, or name its line in the solution."""
+    bug = bug_of(seed)
+    if solved:
+        return re.sub(r"^BUG_LINE = 0", f"BUG_LINE = {bug.line}", text, flags=re.MULTILINE)
+    planted, count = re.subn(
+        rf"^( *).*  # line {bug.line}$", rf"\g<1>{bug.wrong}  # line {bug.line}", text, flags=re.MULTILINE
+    )
+    assert count == 1
+    return planted
+
+
+def grade(module: ModuleType, seed: int) -> list[Outcome]:
+    """Two points for the line, and one for each gradient that is right."""
+    given = getattr(module, "BUG_LINE", None)
+    outcomes = [Outcome("BUG_LINE", 2, 2, None)]
+    if given != bug_of(seed).line:
+        written = isinstance(given, int)
+        message = f"line {given} is not the wrong one" if written else "not written yet"
+        outcomes = [Outcome("BUG_LINE", 0, 2, None, message)]
+    rng = np.random.default_rng(seed)
+    shapes = {"W_x": (4 * H, I), "W_h": (4 * H, H), "b": (4 * H, 1), "x": (T, I, B), "h_0": (H, B), "c_0": (H, B)}
+    v = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    dys = rng.normal(size=(T, H, B))
+    forward, error = call(module, "forward", *v.values())
+    result = None
+    if error is None:
+        result, error = call(module, "backward", v["W_x"], v["W_h"], v["x"], *forward, dys)
+    numbers = {"W_x": 31, "W_h": 32, "b": 33, "x": 34, "h_0": 30, "c_0": 18}
+    right = _complex_step(v, dys)
+    steps = [Step(f"d{name}", numbers[name], lambda _, name=name: right[name]) for name in shapes]  # type: ignore[misc]
+    return outcomes + follow(steps, {}, result, error)
+
+
+def _complex_step(v: dict[str, np.ndarray], dys: np.ndarray) -> dict[str, np.ndarray]:
+    """The gradient of Σ dys ⊙ h by the complex step (52), which shares nothing with the listing's backward."""
+
+    def loss(W_x, W_h, b, x, h_0, c_0):  # type: ignore[no-untyped-def]
+        h, c, total = h_0, c_0, 0
+        for x_t, dy in zip(x, dys):
+            a_i, a_f, a_g, a_o = np.split(W_x @ x_t + W_h @ h + b, 4)
+            c = c / (1 + np.exp(-a_f)) + np.tanh(a_g) / (1 + np.exp(-a_i))
+            h = np.tanh(c) / (1 + np.exp(-a_o))
+            total = total + (dy * h).sum()
+        return total
+
+    gradients = {}
+    for name, array in v.items():
+        d = np.empty(array.shape)
+        for index in np.ndindex(array.shape):
+            moved = array.astype(complex)
+            moved[index] += 1e-30j
+            d[index] = loss(**{**v, name: moved}).imag / 1e-30
+        gradients[name] = d
+    return gradients

@@ -1,0 +1,198 @@
+"""The interactive page: one HTML file that computes a small network in the browser, from the same equations as text.
+
+The page's script holds no equation: forward and backward come from ``equations.py`` (npseq's cells) or from what a cell
+states itself. When the page opens it compares its own numbers with those that npseq computed when it was made, and says
+at the foot to how many digits they agree. A cell that does not state its equations gets a page that shows npseq's
+recorded values and cannot be changed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tokenize
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import bptt
+from .._version import __version__
+from .equations import CELLS, SHOWN, Description, describe
+from .page_bugs import BUGS
+from .worked_example import WorkedExample, weights_of
+
+MAX_STEPS, MAX_UNITS, MAX_INPUTS = 12, 3, 2
+CHECKED_SIZES = [(2, 1, 1), (3, 2, 1), (6, 3, 2), (12, 2, 2)]  # (T, H, I) at which page and npseq are compared
+RECORDED_SIZE = (6, 2, 1)
+SCRIPTS = ["engine.js", "chain.js", "app.js"]
+
+
+def build(cell: Any = None, start: str = "lstm", seed: int = 0) -> str:
+    """Return the page as HTML.
+
+    Args:
+        cell: a cell of the user's, shown first; None for npseq's cells alone.
+        start: the model that is shown first, if no cell is given.
+        seed: of the numbers that are given.
+
+    Raises:
+        EquationError: if the cell states equations that cannot be read.
+        ValueError: if its code computes something else than its equations say.
+    """
+    data = page_data(cell, start, seed)
+    folder = resources.files(__package__) / "web"
+
+    def read(name: str) -> str:
+        return (folder / name).read_text(encoding="utf-8")
+
+    text = read("page.html").replace("/* STYLE */", read("style.css"))
+    text = text.replace("/* SCRIPT */", "\n".join(map(read, SCRIPTS)))
+    # "<" in a JSON string could end the script element
+    return text.replace(
+        "/* DATA */", json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    )
+
+
+def page_data(cell: Any = None, start: str = "lstm", seed: int = 0) -> dict[str, Any]:
+    """Return what the page's script is given, ready for JSON."""
+    cells = dict(CELLS)
+    if cell is not None:
+        start = cell.__name__
+        cells = {start: cell, **cells}
+    models = {name: _model(name, kind, seed) for name, kind in cells.items()}
+    return {
+        "version": __version__,
+        "start": start,
+        "sizes": {"T": MAX_STEPS, "H": MAX_UNITS, "I": MAX_INPUTS},
+        "models": models,
+        "shown": SHOWN,
+        "code": {str(number): place for number, place in code_lines().items()},
+        "bugs": BUGS,
+    }
+
+
+def _model(name: str, cell: Any, seed: int) -> dict[str, Any]:
+    described = describe(cell, name)
+    if described is None:
+        return {"name": name, "gates": _gates(cell), "state": cell.state, "recorded": _recorded(cell, seed)}
+    network = WorkedExample(cell, MAX_UNITS, MAX_STEPS, seed, MAX_INPUTS, name)
+    checks = [_check(cell, described, network, *sizes) for sizes in CHECKED_SIZES]
+    return {
+        "name": name,
+        "gates": described.gates,
+        "state": described.state,
+        "own": described.own,
+        "forward": described.forward,
+        "backward": described.backward,
+        "given": {key: value.tolist() for key, value in network.given.items()},
+        "x": network.xs.tolist(),
+        "dy": network.dys.tolist(),
+        "initial": {letter: part.tolist() for letter, part in network.state.items()},
+        "checks": checks,
+    }
+
+
+def _gates(cell: Any) -> list[str]:
+    return list(cell.gates) if len(cell.gates) > 1 else [""]
+
+
+def part_of(network: WorkedExample, T: int, H: int, I: int) -> WorkedExample:
+    """Return the same network with fewer steps, units and inputs: the first of each."""
+    part = object.__new__(WorkedExample)
+    part.cell, part.description, part.gates = network.cell, network.description, network.gates
+    part.xs, part.dys = network.xs[:T, :I], network.dys[:T, :H]
+    part.state = {letter: value[:H] for letter, value in network.state.items()}
+    part.given = {
+        name: value[:H, : I if name.startswith("W_x") else H] if value.ndim == 2 else value[:H]
+        for name, value in network.given.items()
+    }
+    return part
+
+
+def npseq_gradients(network: WorkedExample) -> dict[str, np.ndarray]:
+    """Return the outputs h and all gradients by ``bptt.py`` and the cell's own code, by the page's names."""
+    state = tuple(part[:, None] for part in network.state.values())
+    weights = weights_of(network, network.given)
+    hs, _, tape = bptt.forward_through_time(network.cell, weights, network.xs[:, :, None], state)
+    zeros = tuple(np.zeros_like(part) for part in state)
+    d, dx, d_state = bptt.backward_through_time(network.cell, weights, tape, network.dys[:, :, None], zeros)
+    found = {"h": hs[:, :, 0], "dx": dx[:, :, 0]}
+    for name, stacked in zip(("W_x", "W_h", "b_x", "b_h"), d):
+        for gate, block in zip(network.gates, np.split(stacked, len(network.gates))):
+            found[name + gate] = block if name[0] == "W" else block[:, 0]
+    found.update({letter + "_0": part[:, 0] for letter, part in zip(network.description.state, d_state)})
+    found.update({name: d.own[name][:, 0] for name in network.description.own})
+    return found
+
+
+def _check(cell: Any, described: Description, network: WorkedExample, T: int, H: int, I: int) -> dict[str, Any]:
+    part = part_of(network, T, H, I)
+    found = npseq_gradients(part)
+    _, steps = part.run()
+    if max(np.abs(v["h"] - h).max() for v, h in zip(steps, found["h"])) > 1e-12:
+        raise ValueError(f"{described.name}: its forward computes another h than its equations say")
+    return {"T": T, "H": H, "I": I, "values": {name: value.tolist() for name, value in found.items()}}
+
+
+def _recorded(cell: Any, seed: int) -> dict[str, Any]:
+    """The values of a cell whose equations are not known: every step's, as npseq computes them."""
+    (T, H, I), rng, G = RECORDED_SIZE, np.random.default_rng(seed), len(cell.gates)
+    W = bptt.Weights(*(rng.uniform(-1, 1, shape) for shape in ((G * H, I), (G * H, H), (G * H, 1), (G * H, 1))))
+    own = {name: rng.uniform(-1, 1, (H, 1)) for name in getattr(cell, "own", None) or {}}
+    W = W._replace(own=own) if own else W
+    xs, dys = rng.uniform(-1, 1, (T, I, 1)), rng.uniform(-1, 1, (T, H, 1))
+    state = tuple(rng.uniform(-1, 1, (H, 1)) for _ in cell.state)
+    tapes, steps, initial = [], [], state
+    for t in range(T):
+        before = state
+        _, state, tape = bptt.forward_through_time(cell, W, xs[t : t + 1], state)
+        tapes.append(tape)
+        a_x, a_h = W.W_x @ xs[t] + W.b_x, W.W_h @ before[0] + W.b_h
+        values = {"x": xs[t], "a_x": a_x, "a_h": a_h, "dy": dys[t]}
+        values.update({letter + "_prev": part for letter, part in zip(cell.state, before)})
+        values.update(zip(cell.state, state))
+        steps.append(values)
+    d_state: tuple[np.ndarray, ...] = tuple(np.zeros_like(part) for part in state)
+    total = None
+    for t in reversed(range(T)):
+        d_new = (d_state[0] + dys[t], *d_state[1:])
+        steps[t].update({f"d{letter}": d for letter, d in zip(cell.state, d_new)})
+        d_weights, dx, d_state = bptt.backward_through_time(cell, W, tapes[t], None, d_new)
+        steps[t].update({f"d{letter}_prev": d for letter, d in zip(cell.state, d_state)}, dx=dx[0])
+        parts = [*d_weights[:4], *(d_weights.own or {}).values()] if own else list(d_weights[:4])
+        total = parts if total is None else [a + b for a, b in zip(total, parts)]
+    names = ["W_x", "W_h", "b_x", "b_h", *own]
+    return {
+        "T": T,
+        "H": H,
+        "I": I,
+        "steps": [{name: value[:, 0].tolist() for name, value in values.items()} for values in steps],
+        "initial": {letter: part[:, 0].tolist() for letter, part in zip(cell.state, initial)},
+        "gradients": {name: d.tolist() for name, d in zip(names, total or [])},
+    }
+
+
+@lru_cache(maxsize=1)
+def code_lines() -> dict[int, list[Any]]:
+    """Return for each equation number the file, the line number and the text of the line of code that has it.
+
+    A comment on a line by itself belongs to the line after it.
+    """
+    found: dict[int, list[Any]] = {}
+    root = Path(bptt.__file__).parent
+    for file in ("bptt.py", "cells.py"):
+        source = (root / file).read_text(encoding="utf-8")
+        lines = source.splitlines()
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type != tokenize.COMMENT:
+                continue
+            row = token.start[0]
+            alone = lines[row - 1].lstrip().startswith("#")
+            for number in map(int, re.findall(r"(?<![\w)])\((\d{1,2})\)", token.string)):
+                place = row + alone
+                found.setdefault(number, [file, place, lines[place - 1].strip()])
+    return found

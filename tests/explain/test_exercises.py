@@ -1,0 +1,204 @@
+"""The graded exercises: every solution passes, and every mutation of a solution loses exactly the points it should."""
+
+import ast
+import json
+import re
+import types
+
+import pytest
+from exercise_mutations import MUTATIONS
+
+from npseq.cli import exercise as command
+from npseq.explain.exercises import EXERCISES, bug_hunt, grade_file
+from npseq.explain.exercises.exercise import HEADER, ExerciseError
+
+
+def graded(text, seed=0):
+    """The outcomes of a file's text, graded in this process."""
+    name = HEADER.search(text)[1]
+    module = types.ModuleType("submission")
+    module.__file__ = "submission.py"
+    exec(compile(text, "submission.py", "exec"), module.__dict__)
+    return EXERCISES[name].grade(module, seed)
+
+
+def lost(outcomes):
+    return {outcome.name for outcome in outcomes if outcome.points < outcome.of}
+
+
+@pytest.fixture
+def no_clock(monkeypatch):
+    """Speed is graded in the test that measures it."""
+    from npseq.explain.exercises import sequences
+
+    monkeypatch.setattr(sequences, "TIMES_AS_FAST", 0)
+
+
+@pytest.mark.parametrize("name", list(EXERCISES))
+def test_every_solution_gets_all_points_with_any_seed(name, no_clock):
+    for seed in (0, 1, 7):
+        assert lost(graded(EXERCISES[name].solution(seed), seed)) == set()
+
+
+@pytest.mark.parametrize("name", list(EXERCISES))
+def test_the_file_to_start_with_runs_and_gets_no_points_and_shows_no_answer(name):
+    exercise = EXERCISES[name]
+    text = exercise.start(0)
+    ast.parse(text)
+    outcomes = graded(text)
+    assert all(outcome.message for outcome in outcomes)
+    if name != "bug-hunt":  # where one wrong line leaves some gradients right
+        assert sum(outcome.points for outcome in outcomes) == 0
+    solved = [line for line in exercise.solution(0).splitlines() if re.search(r"=.*  # ", line)]
+    assert "TODO" in text and solved and set(solved) - set(text.splitlines())
+
+
+@pytest.mark.parametrize("name, right, wrong, points_lost", MUTATIONS, ids=lambda value: str(value)[:30])
+def test_a_mutation_of_a_solution_loses_exactly_its_points(name, right, wrong, points_lost, no_clock):
+    text = EXERCISES[name].solution(0)
+    assert right in text, "the mutation does not apply"
+    outcomes = graded(text.replace(right, wrong, 1))
+    assert lost(outcomes) == set(points_lost.split(", "))
+    assert all(outcome.message for outcome in outcomes if outcome.points < outcome.of)
+
+
+def test_every_value_of_every_exercise_is_lost_by_some_mutation():
+    for name, exercise in EXERCISES.items():
+        values = {outcome.name for outcome in graded(exercise.start(0))}
+        assert values <= {part for n, _, _, names in MUTATIONS if n == name for part in names.split(", ")}, name
+
+
+@pytest.mark.parametrize("k", range(len(bug_hunt.BUGS)))
+def test_every_bug_of_the_hunt_is_one_line_that_makes_a_gradient_wrong(k):
+    exercise, bug = EXERCISES["bug-hunt"], bug_hunt.BUGS[k]
+    planted, solution = exercise.start(k).splitlines(), exercise.solution(k).splitlines()
+    different = [line for line in planted if "# line" in line and line not in solution]
+    assert len(different) == 1 and different[0].endswith(f"# line {bug.line}")
+    found = "\n".join(planted).replace("BUG_LINE = TODO", f"BUG_LINE = {bug.line}")
+    assert "BUG_LINE" not in lost(graded(found, k)) and lost(graded(found, k))
+    assert len({bug.line for bug in bug_hunt.BUGS}) >= 10
+
+
+def test_the_fused_solution_is_faster_than_the_plain_loop():
+    outcomes = graded(EXERCISES["fused-lstm"].solution(0))
+    assert outcomes[-1].name == "speed" and outcomes[-1].points == 2, outcomes[-1].message
+    slow = (
+        EXERCISES["fused-lstm"]
+        .solution(0)
+        .replace("    for t in", "    for _ in range(40): np.stack(list(f))\n    for t in")
+    )
+    assert lost(graded(slow)) == {"speed"}
+
+
+@pytest.mark.parametrize("name", list(EXERCISES))
+def test_an_exercise_has_hints_and_a_time(name):
+    assert len(EXERCISES[name].hints) >= 3 and EXERCISES[name].minutes > 0
+
+
+# ---- in a process, and by the command ----
+
+
+def run(capsys, *argv):
+    try:
+        status = command.main([str(word) for word in argv])
+    except SystemExit as end:
+        status = end.code
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_a_file_is_graded_in_a_process_with_what_it_prints_ignored(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(EXERCISES["lstm-backward"].solution(0) + "\nprint('hello')\n", encoding="utf-8")
+    report = grade_file(path)
+    assert report.points == report.of == 10 and report.error is None and report.first_wrong is None
+
+
+@pytest.mark.parametrize(
+    "code, word",
+    [
+        ("while True: pass", "stopped after 1 seconds"),
+        ("import os; os._exit(3)", "the process ended"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit(0)", "SystemExit"),
+        ("def backward(:", "SyntaxError"),
+    ],
+)
+def test_a_file_that_does_not_end_or_fails_gets_no_points_and_one_line_says_why(tmp_path, code, word):
+    path = tmp_path / "mine.py"
+    path.write_text(f"# npseq exercise: lstm-backward, seed 0\n{code}\n", encoding="utf-8")
+    report = grade_file(path, seconds=1 if "while" in code else 20)
+    assert report.points == 0 and report.of == 10 and word in report.error and "\n" not in report.error
+
+
+def test_an_error_inside_a_function_names_its_line(tmp_path):
+    text = EXERCISES["gru-backward"].solution(0).replace("    dn = dh * z", "    dn = dh @ z")
+    number = next(k for k, line in enumerate(text.splitlines(), 1) if "dh @ z" in line)
+    outcomes = graded(text)
+    assert all(outcome.message.startswith(f"line {number}: ValueError") for outcome in outcomes)
+
+
+def test_the_command_from_start_to_the_grade(tmp_path, capsys):
+    status, out, _ = run(capsys, "start", "lstm-backward", "--seed", "3", "--dir", tmp_path)
+    path = tmp_path / "lstm_backward.py"
+    assert status == 0 and path.name in out and "seed 3" in path.read_text(encoding="utf-8")
+    status, out, _ = run(capsys, "grade", path)
+    assert status == 1 and "0 of 10" in out and "do" in out and "(16)" in out
+    status, solution, _ = run(capsys, "solution", "lstm-backward", "--seed", "3")
+    assert status == 0
+    path.write_text(solution.replace("do = dh * np.tanh(c)", "do = dh * c"), encoding="utf-8")
+    status, out, _ = run(capsys, "grade", path)
+    assert status == 1 and "9 of 10" in out and re.search(r"first wrong: do, equation \(16\)", out)
+    assert "np.tanh" not in out  # the answer is not shown
+    path.write_text(solution, encoding="utf-8")
+    status, out, _ = run(capsys, "grade", path)
+    assert status == 0 and "10 of 10" in out
+
+
+def test_start_does_not_overwrite_what_somebody_has_written(tmp_path, capsys):
+    run(capsys, "start", "rnn-step", "--dir", tmp_path)
+    (tmp_path / "rnn_step.py").write_text("mine", encoding="utf-8")
+    status, _, error = run(capsys, "start", "rnn-step", "--dir", tmp_path)
+    assert status == 2 and error.count("\n") == 1 and "exists" in error
+    assert (tmp_path / "rnn_step.py").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_class_is_graded_at_once_as_json(tmp_path, capsys):
+    for name, exercise in (("a", "rnn-step"), ("b", "gru-backward")):
+        (tmp_path / f"{name}.py").write_text(EXERCISES[exercise].solution(0), encoding="utf-8")
+    (tmp_path / "c.py").write_text(EXERCISES["rnn-backward"].start(0), encoding="utf-8")
+    status, out, _ = run(capsys, "grade", *sorted(tmp_path.iterdir()), "--json")
+    reports = json.loads(out)
+    assert status == 1 and [report["points"] for report in reports] == [9, 8, 0]
+    assert reports[2]["first_wrong"] == "da" and reports[2]["values"][0]["equation"] == 10
+
+
+def test_list_and_hint(capsys):
+    status, out, _ = run(capsys, "list")
+    assert status == 0 and all(name in out for name in EXERCISES)
+    status, first, _ = run(capsys, "hint", "truncated")
+    status, third, _ = run(capsys, "hint", "truncated", "--number", "3")
+    assert status == 0 and "1 of 3" in first and "3 of 3" in third and first != third
+
+
+@pytest.mark.parametrize(
+    "argv, word",
+    [
+        (["start", "lstm-backwards"], "lstm-backward,"),
+        (["grade", "absent.py"], "absent.py cannot be read"),
+        (["grade"], "FILE.py"),
+        (["hint", "rnn-step", "--number", "9"], "3 hints"),
+        (["solve", "rnn-step"], "solve"),
+        ([], "list"),
+    ],
+)
+def test_wrong_usage_is_one_line(argv, word, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    status, _, error = run(capsys, *argv)
+    assert status == 2 and error.count("\n") == 1 and word in error
+
+
+def test_a_file_that_is_not_an_exercise_is_refused(tmp_path):
+    (tmp_path / "x.py").write_text("print(1)\n", encoding="utf-8")
+    with pytest.raises(ExerciseError, match="npseq exercise: lstm-backward, seed 0"):
+        grade_file(tmp_path / "x.py")
