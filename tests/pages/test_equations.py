@@ -1,6 +1,6 @@
 """Every equation of docs/derivation.md, read from the page and evaluated, agrees with the complex step and npseq."""
 
-from functools import lru_cache
+from functools import cache
 
 import derivation_values as values
 import latex
@@ -19,7 +19,7 @@ CODE = {"rnn": RNNCell, "relu": ReLURNNCell, "lstm": LSTMCell, "gru": GRUCell}
 RNG = np.random.default_rng(1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def run(cell):
     return Run(cell)
 
@@ -327,7 +327,7 @@ def forward_in_time():  # (56), (57): one sequence of the LSTM; θ = (W_x, W_h, 
                 columns.append(moved(parameter, index)[t][name][:, b].imag / ETA)
         return np.array(columns).T
 
-    @lru_cache(maxsize=None)
+    @cache
     def moved(parameter, index):
         return r.run((None, parameter, index))[1]
 

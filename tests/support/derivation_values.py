@@ -4,7 +4,7 @@ A gradient is taken by the complex step (52) on those forward equations, so that
 backward equations, nor with npseq's. Sizes are small: T = 3 steps, B = 2 sequences, I = 2 inputs, H = 3 units.
 """
 
-from functools import lru_cache
+from functools import cache
 
 import latex
 import numpy as np
@@ -13,7 +13,7 @@ from derivation import blocks
 T, B, I, H, ETA = 3, 2, 2, 3, 1e-30
 
 
-@lru_cache(maxsize=None)
+@cache
 def statements(number):
     """The statements of an equation: lists of the trees that are equal to each other."""
     return [latex.sides(statement) for statement in latex.statements(blocks()[number])]
@@ -83,7 +83,7 @@ class Run:
             steps.append(v)
         return loss + sum((self.S[letter] * state[letter]).sum() for letter in self.letters), steps
 
-    @lru_cache(maxsize=None)
+    @cache
     def gradient(self, step, name):
         """dloss/dname by the complex step."""
         value = self.given[name] if step is None else self.steps[step][name]
