@@ -45,7 +45,8 @@ class Tape(NamedTuple):
     """What backward needs of a forward pass. With ``checkpoint_every`` a segment's slots and caches are None and only
     the state before its first step is kept."""
 
-    x: np.ndarray  # (T, I, B) in the order in which the steps ran; zero in the padding unless checkpointed
+    # (T, I, B), or indices (T, B), in the order in which the steps ran; zero in the padding unless checkpointed
+    x: np.ndarray
     valid: np.ndarray | None  # (T, 1, B), bool, True where step t is within the sequence
     reverse: bool
     h_mask: np.ndarray | None
@@ -81,7 +82,7 @@ def forward_through_time(
     Args:
         cell: a class of ``cells.py``, or one with the same contract.
         weights: ``Weights``, all of one dtype, which is also the dtype of the results.
-        x: (T, I, B).
+        x: (T, I, B); or integers (T, B), one-hot vectors given by the index of their 1 (``input_product``).
         state: tuple of (H, B) arrays, the initial state; (h, c) for an LSTM, (h,) for the others.
         lengths: (B,) integers from 0 to T in any order, or None for T everywhere. Past the end of a sequence its state
             is unchanged, its output is zero, and x is ignored.
@@ -136,7 +137,7 @@ def backward_through_time(
         tape: the tape it returned. It is not modified, so calling this function twice gives the same result.
         d_hs: (T, H, B), dloss/dhs, ignored in the padding. None for zeros.
         d_state: tuple like the state, dloss/dfinal state.
-        need_dx: False skips the product W_xᵀ da_x when the gradient of x is not needed.
+        need_dx: False skips the product W_xᵀ da_x when the gradient of x is not needed; indices have no gradient.
 
     Returns:
         d_weights (a ``Weights``), d_x (T, I, B) or None, d_state of the initial state.
@@ -144,6 +145,7 @@ def backward_through_time(
     x, valid, reverse, h_mask, segments = tape
     if d_hs is not None and reverse:
         d_hs = d_hs[::-1]
+    need_dx = need_dx and x.ndim == 3
     d_x = np.empty(x.shape, weights.W_x.dtype) if need_dx else None
     own = None if weights.own is None else {name: np.zeros_like(part) for name, part in weights.own.items()}
     d_weights = Weights(*(None if W is None else np.zeros_like(W) for W in weights[:5]), own)
@@ -175,7 +177,7 @@ def _segments(T: int, k: int | str | None) -> Iterator[slice]:
 
 def _without_padding(x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
     """Padding may hold anything, even NaN, so it is set to zero before any matrix product."""
-    return x if valid is None else np.where(valid, x, 0)
+    return x if valid is None else np.where(valid if x.ndim == 3 else valid[:, 0], x, 0)
 
 
 def _forward_steps(cell, weights, x, state, valid, h_mask):
@@ -183,7 +185,7 @@ def _forward_steps(cell, weights, x, state, valid, h_mask):
     W_x, W_h, b_x, b_h, W_p, own = weights
     extra = () if own is None else (own,)
     n = len(x)
-    a_x = W_x @ x if b_x is None else W_x @ x + b_x  # (7)
+    a_x = input_product(W_x, x) if b_x is None else input_product(W_x, x) + b_x  # (7)
     slots = tuple(np.empty((n + 1,) + s.shape, s.dtype) for s in state)
     for slot, s in zip(slots, state):
         slot[0] = s
@@ -235,7 +237,7 @@ def _backward_steps(cell, weights, x, slots, caches, valid, h_mask, d_hs, d_stat
     if d_x is not None:
         np.matmul(W_x.T, da_x, out=d_x)  # (34)
     d_weights = Weights(
-        W_x=_sum_of_products(da_x, x),  # (31)
+        W_x=_sum_of_products(da_x, x) if x.ndim == 3 else _sum_by_index(da_x, x, W_x.shape[1]),  # (31)
         W_h=_sum_of_products(da_h, h_before),  # (32)
         b_x=None if b_x is None else da_x.sum((0, 2))[:, None],  # (33)
         b_h=None if b_h is None else da_h.sum((0, 2))[:, None],  # (33)
@@ -248,3 +250,25 @@ def _backward_steps(cell, weights, x, slots, caches, valid, h_mask, d_hs, d_stat
 def _sum_of_products(da: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return Σ_t da_t x_tᵀ, (A, C), for da (n, A, B) and x (n, C, B): one product over steps and sequences."""
     return np.tensordot(da, x, axes=((0, 2), (0, 2)))  # (35)
+
+
+def input_product(W_x: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return W_x x_t for each of n steps, (n, G·H, B).
+
+    x is (n, I, B), or integers (n, B): x_t is then the one-hot vector e_k, and W_x e_k is column k of W_x.
+    """
+    return W_x @ x if x.ndim == 3 else W_x.T[x].transpose(0, 2, 1)
+
+
+def _sum_by_index(da: np.ndarray, x: np.ndarray, I: int) -> np.ndarray:
+    """Return Σ_t da_t x_tᵀ, (A, I), for da (n, A, B) and one-hot x_t given as indices (n, B)."""
+    return sum_of_columns(da.transpose(1, 0, 2).reshape(da.shape[1], -1), x.reshape(-1), I)
+
+
+def sum_of_columns(columns: np.ndarray, indices: np.ndarray, I: int) -> np.ndarray:
+    """Return the (A, I) array whose column k is the sum of those columns (A, N) whose index, of N, is k."""
+    total = np.zeros((len(columns), I), columns.dtype)
+    order = np.argsort(indices, kind="stable")  # the columns of one index side by side
+    found, starts = np.unique(indices[order], return_index=True)
+    total[:, found] = np.add.reduceat(columns.take(order, axis=1), starts, axis=1)
+    return total

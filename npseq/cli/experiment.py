@@ -15,6 +15,7 @@ from ..formats import model_file
 from ..nn.losses import LOSSES
 from ..nn.model import Model
 from ..nn.registry import MODELS
+from ..tasks.scoring import training_steps
 from ..training import resume
 from ..training.fit import Progress
 from . import arguments, data_options, progress
@@ -218,7 +219,7 @@ def build(args: argparse.Namespace, state: resume.TrainingState | None = None, h
     if args.init:
         initialise(model, args.init)
     optimizer = make_optimizer(args, model)
-    schedule = make_schedule(args, -(-len(task.parts["train"]) // args.batch_size))
+    schedule = make_schedule(args, training_steps(task, args.batch_size))
     fingerprint = _fingerprint(task, args, state) if args.checkpoint or state or hash_data else None
     done = None
     if state is not None:

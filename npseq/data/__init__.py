@@ -1,20 +1,25 @@
-"""Arrays read from the outside world: tables, time axes, labelled sequences; and the shipped files."""
+"""Arrays read from the outside world: tables, time axes, labelled sequences, texts; and the shipped files."""
 
+from .corpus import Corpus, Vocabulary, load_corpus
 from .errors import DataError
 from .layout import kind_of
 from .sequences import Sequences, load_sequences
-from .sources import SHIPPED, SHIPPED_SEQUENCES, TableOptions, shipped
+from .sources import SHIPPED, SHIPPED_SEQUENCES, SHIPPED_TEXTS, TableOptions, shipped
 from .table import Table, load
 
 __all__ = [
     "SHIPPED",
     "SHIPPED_SEQUENCES",
+    "SHIPPED_TEXTS",
+    "Corpus",
     "DataError",
     "Sequences",
     "Table",
     "TableOptions",
+    "Vocabulary",
     "kind_of",
     "load",
+    "load_corpus",
     "load_sequences",
     "shipped",
 ]

@@ -18,6 +18,7 @@ from .errors import DataError, listed
 from .limits import Counted
 
 SHIPPED = {"metro_traffic": "metro_traffic_hourly.csv"}
+SHIPPED_TEXTS = {"tiny_shakespeare": "tiny_shakespeare.txt"}
 SHIPPED_SEQUENCES = {"japanese_vowels": ("japanese_vowels_train.csv", "japanese_vowels_test.csv")}
 TEXT = (".csv", ".tsv", ".txt", ".dat")
 PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -53,7 +54,7 @@ def shipped(file: str) -> str:
 
 def existing(source: str) -> str:
     """Return ``source`` if it is a file, a pipe or "-". Raises DataError otherwise."""
-    known = ", ".join([*SHIPPED, *SHIPPED_SEQUENCES, "adding"])
+    known = ", ".join([*SHIPPED, *SHIPPED_SEQUENCES, *SHIPPED_TEXTS, "adding"])
     if os.path.isdir(source):
         raise DataError(f"{source} is a folder; a file, or one of {known}, expected")
     if source != "-" and not os.path.exists(source):

@@ -50,6 +50,7 @@ SEED = Field(lambda value: _is_whole(value) and 0 <= value < 2**128, "a whole nu
 NUMBER = Field(_is_number, "a finite number")
 POSITIVE = Field(lambda value: _is_number(value) and value > 0, "a finite number greater than 0")
 PROBABILITY = Field(lambda value: _is_number(value) and 0 <= value < 1, "a number from 0 up to, not including, 1")
+SHARE = Field(lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
 TEXT = Field(lambda value: isinstance(value, str), "a text")
 BOOLEAN = Field(lambda value: isinstance(value, bool), "true or false")
 MAPPING = Field(

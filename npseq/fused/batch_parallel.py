@@ -72,7 +72,7 @@ class BatchParallel:
         **options: Any,
     ) -> tuple[Array, State, SplitTape | FusedTape | bptt.Tape | None]:
         """Carry ``cell`` over the T steps of x; arguments and results as ``bptt.forward_through_time``."""
-        parts = self.parts(weights, x.shape[2])
+        parts = self.parts(weights, x.shape[-1])
         if len(parts) == 1:
             context, matmul = self._whole(weights)
             with context:
@@ -87,7 +87,7 @@ class BatchParallel:
             return through_time.forward_through_time(
                 cell,
                 weights,
-                x[:, :, columns],
+                x[..., columns],
                 tuple(part[:, columns] for part in state),
                 None if lengths is None else lengths[columns],
                 reverse,

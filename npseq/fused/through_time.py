@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import bptt
 from ..bptt import Weights
+from . import one_hot
 from .kernel_base import Kernel
 from .kernels import KERNELS
 from .memory_layout import Matmul, copy_swapped, gathered, narrow, transposed
@@ -38,6 +39,7 @@ class FusedTape(NamedTuple):
     reverse: bool
     lease: Lease  # on the ``ForwardWorkspace``
     packing: Packing | None = None
+    indices: np.ndarray | None = None  # of one-hot inputs (T, B), in the order of the steps
 
 
 def forward_through_time(
@@ -64,13 +66,14 @@ def forward_through_time(
         hs (T, H, B), the final state, and the tape: a ``FusedTape``, the tape of ``bptt.py`` if that function ran
         (options without a fused implementation), or None without ``keep_tape``.
     """
-    T, _, B = x.shape
+    T, B, by_index = len(x), x.shape[-1], x.ndim == 2
     kernel = KERNELS.get(cell)
     if lengths is not None:
         lengths = np.asarray(lengths)
         lengths = None if (lengths == T).all() else lengths
     plain_options = h_mask is not None or weights.W_p is not None or keep_tape and checkpoint_every is not None
-    plain_lengths = lengths is not None and not (kernel is not None and kernel.bounded and lengths.any())
+    packable = kernel is not None and kernel.bounded and not by_index
+    plain_lengths = lengths is not None and not (packable and lengths.any())
     if kernel is None or plain_options or plain_lengths or T == 0:
         options: Any = dict(h_mask=h_mask, checkpoint_every=checkpoint_every, keep_tape=keep_tape, out=out)
         return bptt.forward_through_time(cell, weights, x, state, lengths, reverse, **options)
@@ -81,7 +84,8 @@ def forward_through_time(
     if lengths is None:
         order = slice(None, None, -1 if reverse else 1)
         final, lease = _forward(kernel, halved, x[order], state, out[order], keep_tape, matmul)
-        return out, final, None if lease is None else FusedTape(kernel, W, T, reverse, lease)
+        indices = x[order].copy() if by_index and keep_tape else None
+        return out, final, None if lease is None else FusedTape(kernel, W, T, reverse, lease, indices=indices)
     packing = Packing(T, lengths, reverse, W.size)
     hs, rows = packing.buffer(out)
     final, lease = _forward(kernel, halved, packing.packed(x), state, hs, keep_tape, matmul, packing)
@@ -110,13 +114,18 @@ def backward_through_time(
     """
     if isinstance(tape, bptt.Tape):
         return bptt.backward_through_time(cell, weights, tape, d_hs, d_state, need_dx=need_dx)
-    kernel, W, T, reverse, lease, packing = tape
+    kernel, W, T, reverse, lease, packing, indices = tape
     workspace = lease.workspace
     _, I, H, B = workspace.sizes
     if packing is None:
         order = slice(None, None, -1 if reverse else 1)
         dx = np.empty((T, B, I), W.dtype) if need_dx else None
         d_outputs = None if d_hs is None else d_hs[order]
+        if indices is not None:
+            d_inputs = one_hot.TableGradient(kernel, indices, weights.W_x.shape[1], H, W.dtype)
+            W, _ = one_hot.split(kernel, W, H)
+            dW, d_state = _backward(kernel, workspace, T, W, d_outputs, d_state, None, matmul, d_inputs=d_inputs)
+            return kernel.unpack(d_inputs.joined(dW), weights), None, d_state
         dW, d_state = _backward(kernel, workspace, T, W, d_outputs, d_state, dx, matmul)
         return kernel.unpack(dW, weights), None if dx is None else dx.transpose(0, 2, 1)[order], d_state
     d_outputs = np.zeros((packing.steps, B, H), W.dtype).transpose(0, 2, 1) if d_hs is None else packing.packed(d_hs)
@@ -143,18 +152,20 @@ def _forward(
     matmul: Matmul,
     packing: Packing | None = None,
 ) -> tuple[State, Lease | None]:
-    """Run all steps of x (T, I, B) and fill ``hs`` (T, H, B).
+    """Run all steps of x, (T, I, B) or indices (T, B), and fill ``hs`` (T, H, B).
 
     Returns the final state (with packing, the state at the end of each sequence) and the lease on the workspace (None
     unless ``keep``).
     """
-    T, I, B = x.shape
-    H = state[0].shape[0]
+    T, H, B = len(x), len(state[0]), x.shape[-1]  # a packed batch has fewer columns than the state
+    I, table = x.shape[1] if x.ndim == 3 else 0, None
+    if x.ndim == 2:
+        W, table = one_hot.split(kernel, W, H)
     n = min(T, steps_per_group(I, H, B, W.dtype), T if keep else INFERENCE_STEPS)
     steps = -(-(T if keep else n) // STEPS_MULTIPLE) * STEPS_MULTIPLE
     lease = POOL.acquire(ForwardWorkspace, kernel, steps, I, H, B, W.dtype, keep or packing is not None)
     workspace = lease.workspace
-    workspace.W_h = None
+    workspace.W_h = np.ascontiguousarray(W[kernel.rows_of_h(H), :H]) if x.ndim == 2 else None
     carried = final = state
     if packing is not None:
         carried, final = tuple(np.zeros((H, B), W.dtype) for _ in state), tuple(part.copy() for part in state)
@@ -162,7 +173,10 @@ def _forward(
         count = min(n, T - start)
         first = start if keep else 0
         last = first + count
-        _load(kernel, workspace, W, x[start : start + count], first, matmul)
+        if table is None:
+            _load(kernel, workspace, W, x[start : start + count], first, matmul)
+        else:
+            workspace.look_up(table, x[start : start + count], first)
         if first == 0:
             kernel.set_state(workspace, carried)
         if packing is None:
@@ -224,10 +238,11 @@ def _backward(
     dx: np.ndarray | None,
     matmul: Matmul,
     packing: Packing | None = None,
+    d_inputs: one_hot.TableGradient | None = None,
 ) -> tuple[np.ndarray, State]:
     """Backward pass over the T steps in the workspace; fills ``dx`` (T, B, I) unless it is None.
 
-    Returns dW, as W, and the gradient of the initial state.
+    Returns dW, as W, and the gradient of the initial state. Of one-hot inputs dW_x goes to ``d_inputs``.
     """
     _, I, H, B = workspace.sizes
     order: Any = "F" if len(W) < W.shape[1] or narrow(len(W), B) else "C"  # the layout of the terms that are added
@@ -257,6 +272,8 @@ def _backward(
         D = gathered(back.D_flat, back.D[:count, kernel.da])
         Z = gathered(back.Z_flat, workspace.Z[start : start + count, None])
         kernel.add_dW(dW, D, Z, H, back.product, matmul)
+        if d_inputs is not None:
+            d_inputs.add(D, start, count)
         if dx is not None:  # (45): dx = W_xᵀ da, in the caller's own layout
             matmul(D[rows_of_x].T, W[rows_of_x, H : H + I], out=dx[start : start + count].reshape(count * B, I))
     return dW, back.state() if packing is None else d_initial

@@ -61,7 +61,7 @@ class ForwardWorkspace:
             into ``Z[t + 1]``.
         S: (T + 1, kernel.blocks, H, B), the blocks of each step.
         scratch: (2, H, B), for intermediate results of one step.
-        large: True if W_x x is always precomputed for a group of steps.
+        large: True if W_x x is always precomputed for a group of steps, or, for one-hot inputs (I = 0), looked up.
         W_h: the rows of W that read h and their columns of h, contiguous; needed where W_x x is precomputed.
         a_x: (rows of W that read x, steps · B), the buffer of a precomputed W_x x + b.
         steps: the views of each step, as ``kernel.forward_views`` makes them.
@@ -77,12 +77,14 @@ class ForwardWorkspace:
         self.S = np.zeros((T + 1 if keep else 1, kernel.blocks, H, B), dtype)
         self.scratch = np.empty((2, H, B), dtype)
         rows = kernel.rows_of_x(H)
-        self.large = rows.stop * (H + I) > HOIST_MIN_ELEMENTS and I >= HOIST_MIN_INPUTS
-        n = min(T, steps_per_group(I, H, B, dtype)) if self.large else 0
+        self.large = I == 0 or rows.stop * (H + I) > HOIST_MIN_ELEMENTS and I >= HOIST_MIN_INPUTS
+        n = min(T, steps_per_group(I, H, B, dtype)) if self.large and I else 0
         self.a_x = np.empty((rows.stop - rows.start, n * B), dtype)
         self.W_h: Any = None
         self._hoisted: np.ndarray | None = None  # (steps, rows, B), W_x x + b of the present group of steps
         self._hoisted_first = 0  # the first of these steps
+        self._table: np.ndarray | None = None  # of one-hot inputs: W_x + b, and the index of each step and sequence
+        self._indices: Any = None
         self.nbytes = self.Z.nbytes + self.S.nbytes + self.a_x.nbytes
         if not keep:
             self.S = as_strided(self.S, (T + 1,) + self.S.shape[1:], (0,) + self.S.strides[1:])
@@ -112,6 +114,10 @@ class ForwardWorkspace:
         matmul(W_x, x, out=a_x)
         self._hoisted, self._hoisted_first = a_x.reshape(len(W_x), n, B).transpose(1, 0, 2), first
 
+    def look_up(self, table: np.ndarray, indices: np.ndarray, first: int) -> None:
+        """From step ``first`` on, take W_x x + b from the columns of ``table`` (rows, I), by ``indices`` (n, B)."""
+        self._table, self._indices, self._hoisted_first = table, indices, first
+
     def do_not_hoist(self) -> None:
         """Let the next steps compute W_x x themselves, together with W_h h."""
         self._hoisted = None
@@ -119,7 +125,12 @@ class ForwardWorkspace:
     def views_of(self, first: int, last: int) -> Iterator[tuple[Any, np.ndarray | None]]:
         """Return for each of the steps first … last − 1 its views, and the precomputed W_x x + b (rows, B) or None."""
         a_x: Iterable[np.ndarray | None] = repeat(None)
-        if self._hoisted is not None:
+        if self._table is not None:
+            table, buffer = self._table, np.empty((len(self._table), self.sizes[3]), self._table.dtype)
+            indices = self._indices[first - self._hoisted_first : last - self._hoisted_first]
+            # mode "clip" writes into the buffer without a copy
+            a_x = (np.take(table, k, axis=1, out=buffer, mode="clip") for k in indices)
+        elif self._hoisted is not None:
             a_x = self._hoisted[first - self._hoisted_first : last - self._hoisted_first]
         return zip(self.steps[first:last], a_x)
 

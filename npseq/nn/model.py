@@ -1,12 +1,13 @@
-"""A model for a task: a recurrent encoder, and a linear head on its last hidden state.
+"""A model for a task: a recurrent encoder, and a linear head on its last hidden state, or on that of every step.
 
-    h_T = encoder(x_1 … x_T),   y = W h_T + b
+    h_1 … h_T = encoder(x_1 … x_T),   y = W h_T + b   or   y_t = W h_t + b,  t = 1 … T
 
 h_T is the top layer's hidden state at the last step of each sequence; with two directions, the final states of both
 directions side by side (``read="final"``: that of the reverse direction belongs to the first step). Programs in torch
 often take ``output[:, -1]`` instead (``read="last"``): then the reverse direction has seen the last step only.
 
-x is (B, T, I), one row per sequence. The parameters of both parts are one flat vector, ``theta``.
+x is (B, T, I), one row per sequence, or integers (B, T): one-hot vectors by the index of their 1, or indices of the rows
+of an embedding. The parameters of all parts are one flat vector, ``theta``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import losses
-from .linear import Linear
+from .linear import Embedding, Linear
 from .module import Module
 from .registry import MODELS
 from .scaling import Scaling
@@ -26,8 +27,9 @@ from .streaming import Stream
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
-
 READS = "final", "last"
+OUTPUTS = "last", "all"  # the steps at which a model has an output
+State = Any  # of the encoder, as torch's: h (L·D, B, H), or (h, c)
 
 
 class Model(Module):
@@ -37,6 +39,10 @@ class Model(Module):
         kind: a name of ``MODELS``.
         input_size, hidden_size, output_size: I, H and O, the number of outputs (values to forecast, or classes).
         loss: ``"mse"``, ``"mae"``, ``"huber"`` (targets (B, O)) or ``"cross_entropy"`` (labels (B,)).
+        outputs: ``"last"``: one output, after the last step; ``"all"``: one at every step, y (B, T, O), targets
+            (B, T, O) or labels (B, T). Steps past a sequence's length do not count in the loss.
+        embedding_size: 0, or the number E of an embedding: x is then integers (B, T) from 0 to I − 1, and the encoder
+            reads rows of ``embedding.weight`` (I, E).
         dtype, rng: of the parameters; generator (or seed) for the initial weights and dropout.
         scaling: how inputs are standardised and outputs converted back to data units, a ``Scaling`` or a dict of its
             four lists ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale``; None for no change.
@@ -61,6 +67,8 @@ class Model(Module):
         output_size: int = 1,
         *,
         loss: str = "mse",
+        outputs: str = "last",
+        embedding_size: int = 0,
         dtype: DTypeLike = np.float32,
         rng: np.random.Generator | int | None = None,
         scaling: Scaling | Mapping[str, Any] | None = None,
@@ -74,8 +82,10 @@ class Model(Module):
             raise ValueError(f"unknown loss {loss!r}; one of {', '.join(losses.LOSSES)} expected")
         if read not in READS:
             raise ValueError(f"read is {read!r}; one of {', '.join(READS)} expected")
+        if outputs not in OUTPUTS:
+            raise ValueError(f"unknown outputs {outputs!r}; one of {', '.join(OUTPUTS)} expected")
         self.rng = np.random.default_rng(rng)
-        self.kind, self.loss, self.read = kind, loss, read
+        self.kind, self.loss, self.read, self.every_step = kind, loss, read, outputs == "all"
         self.scaling = Scaling.from_json(scaling) if isinstance(scaling, Mapping) else scaling
         self.metadata: dict[str, Any] | None = None
         self.config = dict(
@@ -87,25 +97,37 @@ class Model(Module):
             **options,
             **({} if read == "final" else {"read": read}),
         )
+        if self.every_step:
+            self.config["outputs"] = outputs
+        if embedding_size:
+            self.config["embedding_size"] = int(embedding_size)
         if kind.startswith("optimized"):
             options["threads"] = threads
-        self.rnn = MODELS[kind](input_size, hidden_size, batch_first=True, dtype=dtype, rng=self.rng, **options)
+        self.embedding = Embedding(input_size, embedding_size, dtype, self.rng) if embedding_size else None
+        size = embedding_size or input_size
+        self.rnn = MODELS[kind](size, hidden_size, batch_first=True, dtype=dtype, rng=self.rng, **options)
         self.fc = Linear(self.rnn.output_size * self.rnn.num_directions, output_size, dtype=dtype, rng=self.rng)
         shapes = {
-            f"{part}.{name}": shape for part in ("rnn", "fc") for name, shape in getattr(self, part).shapes.items()
+            f"{part}.{name}": shape for part in self._parts() for name, shape in getattr(self, part).shapes.items()
         }
         super().__init__(shapes, dtype)
 
+    def _parts(self):
+        return ("rnn", "fc") if self.embedding is None else ("embedding", "rnn", "fc")
+
     def _adopt(self, theta):
-        """Put the encoder's parameters into the first part of θ and the head's into the rest."""
-        middle = self.rnn.theta.size
-        self.rnn.bind(theta[:middle])
-        self.fc.bind(theta[middle:])
+        """Put the parameters of the parts into θ one after another."""
+        start = 0
+        for part in self._parts():
+            module = getattr(self, part)
+            module.bind(theta[start : start + module.theta.size])
+            start += module.theta.size
         super()._adopt(theta)
 
     def astype(self, dtype: DTypeLike) -> Model:
         other = self._copy()
-        other.rnn, other.fc = self.rnn.astype(dtype), self.fc.astype(dtype)
+        for part in self._parts():
+            setattr(other, part, getattr(self, part).astype(dtype))
         other.rng = other.rnn.rng
         other._adopt(np.empty_like(self.theta, dtype))
         return other
@@ -115,15 +137,40 @@ class Model(Module):
         return getattr(self, part)._to_torch(rest, array)
 
     def forward(self, x: np.ndarray, lengths: ArrayLike | None = None, training: bool = False) -> tuple:
-        """Run the model: x (B, T, I), standardised. Returns y (B, O) and the tape."""
-        hs, state, tape = self.rnn.forward(x, None, lengths, training)
+        """Run the model: x (B, T, I), standardised, or indices (B, T). Returns y, (B, O) or (B, T, O), and the tape."""
+        return self.forward_from(None, x, lengths, training)[::2]
+
+    def forward_from(
+        self, state: State | None, x: np.ndarray, lengths: ArrayLike | None = None, training: bool = False
+    ) -> tuple:
+        """Run the model as ``forward`` from an initial state. Returns y, the encoder's final state and the tape."""
+        x, embedding_tape = (x, None) if self.embedding is None else self.embedding.forward(x)
+        hs, state, tape = self.rnn.forward(x, state, lengths, training)
         y, head_tape = self.fc.forward(self._read(hs, state, lengths))
-        return y, ((tape, hs.shape, lengths), head_tape)
+        return self._by_sequence(y, hs), state, ((tape, hs.shape, lengths), head_tape, embedding_tape)
 
     def backward(self, tape: tuple, dy: np.ndarray) -> np.ndarray:
-        """Return the gradient of all parameters as one flat vector, given dy (B, O)."""
-        (tape, shape, lengths), head_tape = tape
-        dh, head_grads = self.fc.backward(head_tape, dy)
+        """Return the gradient of all parameters as one flat vector, given dy (B, O) or (B, T, O).
+
+        The gradient of the initial state is not part of it.
+        """
+        (tape, shape, lengths), head_tape, embedding_tape = tape
+        if self.every_step:
+            B, T, O = dy.shape
+            dh, head_grads = self.fc.backward(head_tape, dy.swapaxes(0, 1).reshape(T * B, O))
+            d_hs, d_state = dh.reshape(T, B, -1).swapaxes(0, 1), None
+        else:
+            dh, head_grads = self.fc.backward(head_tape, dy)
+            d_hs, d_state = self._d_read(dh, shape, lengths)
+        dx, _, grads = self.rnn.backward(tape, d_hs, d_state, need_dx=self.embedding is not None)
+        if self.embedding is None:
+            return np.concatenate([grads.theta, head_grads.theta])
+        d_embedding = self.embedding.backward(embedding_tape, dx)
+        return np.concatenate([d_embedding.theta, grads.theta, head_grads.theta])
+
+    def _d_read(self, dh, shape, lengths):
+        """Return the gradients of the encoder's outputs (None for zeros) and final state, given that of what the head
+        has read after the last step."""
         # the loss reads the top layer's h alone: the gradient of every other state is zero
         D, (B, _) = self.rnn.num_directions, dh.shape
         d_state = [np.zeros((self.rnn.num_layers * D, B, size), self.dtype) for size in self.rnn.state_sizes()]
@@ -135,14 +182,16 @@ class Model(Module):
             dh = dh.copy()
             dh[rows, P:] = 0
         d_state[0][-D:] = dh.reshape(B, D, -1).swapaxes(0, 1)
-        _, _, grads = self.rnn.backward(tape, d_hs, d_state[0] if len(d_state) == 1 else d_state, need_dx=False)
-        return np.concatenate([grads.theta, head_grads.theta])
+        return d_hs, d_state[0] if len(d_state) == 1 else d_state
 
     def _reads_last(self) -> bool:
         return self.read == "last" and self.rnn.num_directions == 2
 
     def _read(self, hs: np.ndarray, state: Any, lengths: ArrayLike | None) -> np.ndarray:
-        """Return what the head reads, (B, D·P), of the outputs hs (B, T, D·P) and the final state."""
+        """Return what the head reads of the outputs hs (B, T, D·P) and the final state: (B, D·P), or for outputs at
+        every step (T·B, D·P)."""
+        if self.every_step:
+            return hs.swapaxes(0, 1).reshape(-1, hs.shape[2])  # in the encoder's own order, without a copy
         h = state[0] if isinstance(state, tuple) else state
         D = self.rnn.num_directions
         h = h[-D:].swapaxes(0, 1).reshape(h.shape[1], -1)
@@ -152,22 +201,53 @@ class Model(Module):
             h[rows, P:] = hs[rows, steps, P:]  # of the forward direction it is the final state already
         return h
 
+    def _by_sequence(self, y, hs):
+        """Return the head's output for what ``_read`` gave as (B, O), or (B, T, O)."""
+        return y.reshape(hs.shape[1], hs.shape[0], -1).swapaxes(0, 1) if self.every_step else y
+
     def loss_and_grad(self, batch: tuple, training: bool = True) -> tuple[Any, np.ndarray]:
         """Return the mean loss over the batch (x, target, lengths) and its gradient as one flat vector."""
+        return self.loss_grad_and_state(batch, None, training)[:2]
+
+    def loss_grad_and_state(self, batch: tuple, state: State | None, training: bool = True) -> tuple:
+        """Return the mean loss over the batch, its gradient, and the final state, given the initial one.
+
+        The initial state is a constant: the gradient is that of truncated backpropagation through time.
+        """
         x, target, lengths = batch
-        y, tape = self.forward(x, lengths, training)
-        loss, dy = losses.LOSSES[self.loss](y, target)
-        return loss, self.backward(tape, dy)
+        y, state, tape = self.forward_from(state, x, lengths, training)
+        loss, dy = self._loss(y, target, lengths)
+        return loss, self.backward(tape, dy), state
 
     def loss_of(self, batch: tuple) -> Any:
         """Return the mean loss over the batch, without a tape and without dropout."""
+        return self.loss_and_state(batch, None)[0]
+
+    def loss_and_state(self, batch: tuple, state: State | None) -> tuple:
+        """Return the mean loss over the batch, as ``loss_of``, and the final state, given the initial one."""
         x, target, lengths = batch
-        return losses.LOSSES[self.loss](self.outputs(x, lengths), target)[0]
+        y, state = self.outputs_from(state, x, lengths)
+        return self._loss(y, target, lengths)[0], state
+
+    def _loss(self, y, target, lengths):
+        """Return the mean loss and dy; of outputs at every step, without the steps past the lengths."""
+        loss_of = losses.LOSSES[self.loss]
+        if lengths is None or not self.every_step:
+            return loss_of(y, target)
+        there = np.arange(y.shape[1]) < np.asarray(lengths)[:, None]
+        dy = np.zeros_like(y)
+        loss, dy[there] = loss_of(y[there], np.asarray(target)[there])
+        return loss, dy
 
     def outputs(self, x: np.ndarray, lengths: ArrayLike | None = None) -> np.ndarray:
-        """Return y (B, O) for x (B, T, I), standardised: inference, without a tape and without dropout."""
-        hs, state = self.rnn(x, None, lengths)
-        return self.fc.forward(self._read(hs, state, lengths))[0]
+        """Return y as ``forward`` does: inference, without a tape and without dropout."""
+        return self.outputs_from(None, x, lengths)[0]
+
+    def outputs_from(self, state: State | None, x: np.ndarray, lengths: ArrayLike | None = None) -> tuple:
+        """Return y and the final state, from an initial state of the encoder (None: zeros, or the learned one)."""
+        x = x if self.embedding is None else self.embedding.forward(x)[0]
+        hs, state = self.rnn(x, state, lengths)
+        return self._by_sequence(self.fc.forward(self._read(hs, state, lengths))[0], hs), state
 
     def stream(self, batch: int = 1) -> Stream:
         """Return a ``Stream``: after each step the model's y for the steps so far, for ``batch`` sequences.
@@ -181,13 +261,16 @@ class Model(Module):
         return Stream(self.rnn, batch, self.fc)
 
     def predict(self, x: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
-        """Return y (B, O) for x (B, T, I), both in data units (logits for a classifier).
+        """Return y (B, O), or (B, T, O), for x (B, T, I), both in data units (logits for a classifier).
 
-        A single window (T, I) gives (O,).
+        A single window (T, I) gives (O,), or (T, O). With an embedding x is integers, (B, T) or (T,).
 
         Raises:
             ValueError: for an x of another shape.
         """
+        if self.embedding is not None:
+            x = np.asarray(x)
+            return self.outputs(x[None], lengths)[0] if x.ndim == 1 else self.outputs(x, lengths)
         x = np.asarray(x, np.float64)
         if x.ndim not in (2, 3) or x.shape[-1] != self.rnn.input_size:
             raise ValueError(

@@ -17,7 +17,7 @@ from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from .module import Gradients, Module
 from .own_parameters import check_backward, check_forward, initial_value, own_shapes
 from .streaming import Stream
-from .torch_shapes import as_given, checked_state, columns, joined, rows, time_major
+from .torch_shapes import as_given, checked_state, columns, inputs, joined, rows, time_major
 from .validation import check_sizes, checked_checkpoint, checked_lengths
 
 if TYPE_CHECKING:
@@ -234,7 +234,8 @@ class Recurrent(Module):
         """Run the sequences and keep what backward needs.
 
         Args:
-            x: (T, B, I); (B, T, I) with batch_first; or one sequence without a batch, (T, I).
+            x: (T, B, I); (B, T, I) with batch_first; or one sequence, (T, I). Integers (T, B), (B, T) or (T,) are
+                one-hot vectors, given by the index of their 1: W_x x is a column of W_x, and x has no gradient.
             state: h_0 (L·D, B, P or H), for the LSTM (h_0, c_0); zeros (or the learned state) when None. Unbatched
                 without B.
             lengths: (B,) integers from 0 to T, in any order. Outputs past the end of a sequence are zero, its final
@@ -270,8 +271,8 @@ class Recurrent(Module):
         checkpoint_every: int | str | None,
         keep_tape: bool,
     ) -> tuple[Array, Any, LayerTape | None]:
-        x, unbatched = time_major(x, "x", self.input_size, self.dtype, self.batch_first)
-        T, B, _ = x.shape
+        x, unbatched = inputs(x, self.input_size, self.dtype, self.batch_first)
+        T, B = x.shape[:2]
         lengths = checked_lengths(lengths, T, B)
         checkpoint_every = checked_checkpoint(checkpoint_every) or self.checkpoint_every
         learned = state is None and self.learn_initial_state
@@ -294,7 +295,7 @@ class Recurrent(Module):
                 _, end, tape = self.through_time.forward_through_time(
                     self.cell,
                     self.weights(len(runs)),
-                    x.transpose(0, 2, 1),
+                    x.transpose(0, 2, 1) if x.ndim == 3 else x,
                     initial[len(runs)],
                     lengths,
                     direction == 1,
@@ -371,7 +372,7 @@ class Recurrent(Module):
         if tape.learned_state:
             for letter, d in zip(self.cell.state, d_states):
                 grads[letter + "_0"][...] = d.sum(1)
-        dx = as_given(dy, unbatched, self.batch_first) if need_dx else None
+        dx = as_given(dy, unbatched, self.batch_first) if need_dx and dy is not None else None
         return dx, joined(d_states, unbatched), grads
 
     @staticmethod

@@ -7,9 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from .validation import check_dtype
+from .validation import check_dtype, checked_indices
 
 State = tuple[np.ndarray, ...]
+
+
+def inputs(x: Any, size: int, dtype: np.dtype, batch_first: bool) -> tuple[np.ndarray, bool]:
+    """Return x as ``time_major`` does, or, for integers of up to two dimensions, the indices of one-hot vectors (T, B).
+
+    Raises:
+        ValueError: for an index that is not from 0 to ``size`` − 1, and as ``time_major``.
+    """
+    x = np.asarray(x)
+    if x.dtype.kind not in "iu" or x.ndim > 2:
+        return time_major(x, "x", size, dtype, batch_first)
+    x = checked_indices(x, size)
+    return (x[:, None], True) if x.ndim == 1 else (x.T if batch_first else x, False)
 
 
 def time_major(x: Any, name: str, size: int, dtype: np.dtype, batch_first: bool) -> tuple[np.ndarray, bool]:

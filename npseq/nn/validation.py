@@ -34,6 +34,17 @@ def checked_lengths(lengths, T, B):
     return lengths
 
 
+def checked_indices(x, size):
+    """Return x, integers that are the indices of one-hot vectors. Raises ValueError for none, or one out of range."""
+    if x.ndim == 0 or x.size == 0:
+        raise ValueError(f"x must have at least one time step and one sequence; x of shape {x.shape} given")
+    if not 0 <= x.min() <= x.max() < size:
+        raise ValueError(
+            f"x of integers, the indices of one-hot vectors, must be from 0 to {size - 1}; {x.min()} to {x.max()} given"
+        )
+    return x
+
+
 def checked_checkpoint(k):
     if k is None or k == "sqrt" or isinstance(k, (int, np.integer)) and k > 0:
         return k

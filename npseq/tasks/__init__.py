@@ -7,6 +7,7 @@ from .forecast import Forecast
 from .pandas_frames import predict_frame
 from .regression import NumberedFrames, SequenceRegression
 from .streaming import ForecastStream
+from .text import Text
 from .windows import Windows
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Frames",
     "NumberedFrames",
     "SequenceRegression",
+    "Text",
     "Windows",
     "predict_frame",
 ]

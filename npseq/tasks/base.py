@@ -37,6 +37,8 @@ class Task(Examples, Protocol):
 
     kind, name, loss: texts; ``loss`` is a name of ``losses.LOSSES``; input_size, output_size: I and O;
     parts: ``"train"``, ``"validation"`` and ``"test"``, each an array of examples.
+
+    A task whose examples follow each other (``text.Text``) says so: ``scoring.py`` has what a task does that does not.
     """
 
     kind: str

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..data.corpus import TOKENS, Vocabulary
 from ..formats import schema
 from ..formats.model_file import load_model
 from ..formats.unpickler import CheckpointError
@@ -133,8 +134,48 @@ class AddingRecipe:
         return _to_json(self)
 
 
-Recipe = ForecastRecipe | ClassificationRecipe | RegressionRecipe | AddingRecipe
-RECIPES = {recipe.task: recipe for recipe in (ForecastRecipe, ClassificationRecipe, RegressionRecipe, AddingRecipe)}
+def _is_alphabet(value):
+    # surrogates are no characters, and could not be written
+    return schema.TEXT.fits(value) and list(value) == sorted({c for c in value if not "\ud800" <= c <= "\udfff"})
+
+
+@dataclass(frozen=True)
+class TextRecipe:
+    """How a text becomes examples (``text.Text``). ``vocabulary``: the characters, sorted; empty for bytes."""
+
+    task: ClassVar[str] = "text"
+    FIELDS: ClassVar[dict[str, schema.Field]] = {
+        "task": schema.one_of(["text"]),
+        "data": schema.TEXT,
+        "tokens": schema.one_of(TOKENS),
+        "vocabulary": schema.Field(_is_alphabet, "a text of sorted, different characters"),
+        "window": schema.COUNT,
+        "split": schema.listed(schema.SHARE, 3),
+        "carries": schema.BOOLEAN,
+    }
+
+    data: str
+    tokens: str
+    vocabulary: str
+    window: int
+    split: list[float]
+    carries: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as a weights file keeps it."""
+        return _to_json(self)
+
+    @property
+    def alphabet(self) -> Vocabulary:
+        """The symbols that the model knows."""
+        return Vocabulary(self.tokens, self.vocabulary)
+
+
+Recipe = ForecastRecipe | ClassificationRecipe | RegressionRecipe | AddingRecipe | TextRecipe
+RECIPES = {
+    recipe.task: recipe
+    for recipe in (ForecastRecipe, ClassificationRecipe, RegressionRecipe, AddingRecipe, TextRecipe)
+}
 
 
 def _to_json(recipe):

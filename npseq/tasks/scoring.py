@@ -1,7 +1,19 @@
-"""A model run over many examples, in batches that bound the memory."""
+"""A model run over many examples, in batches that bound the memory.
+
+Most tasks have examples that do not depend on each other. A task whose batches follow each other has besides
+
+    streams(rows, size)            the rows of each batch of one pass, in order
+    steps(size)                    the number of batches in a pass over the training part
+    carries                        True if the state is carried from batch to batch, False if each starts anew
+    scored_side_by_side(rows)      the size of the batches for ``mean_loss``
+    surprise(model, rows)          what ``metrics`` takes in place of outputs
+
+and a task with several targets an example has ``weight(rows)``, their number.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -20,10 +32,33 @@ def batches(rows: np.ndarray, size: int = BATCH_ROWS) -> Iterator[np.ndarray]:
         yield rows[start : start + size]
 
 
+def training_batches(task: Task, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield the rows of each training batch of one pass: shuffled, or in the order of the streams."""
+    train = task.parts["train"]
+    return task.streams(train, size) if hasattr(task, "streams") else batches(rng.permutation(train), size)
+
+
+def training_steps(task: Task, size: int) -> int:
+    """Return the number of batches in a pass over the training part."""
+    return task.steps(size) if hasattr(task, "steps") else math.ceil(len(task.parts["train"]) / size)
+
+
+def carries(task: Task) -> bool:
+    """True if the state of a batch's last step is that before the next batch's first."""
+    return getattr(task, "carries", False)
+
+
+def weight(task: Task, rows: np.ndarray) -> int:
+    """Return how much the mean loss of a batch weighs in the mean over several: the number of its targets."""
+    return task.weight(rows) if hasattr(task, "weight") else len(rows)
+
+
 def outputs(
     model: Any, task: Examples, rows: np.ndarray, batch_size: int = BATCH_ROWS, progress: Progress = iter
 ) -> np.ndarray:
-    """Return the model's outputs (len(rows), O) for the examples ``rows``, in data units."""
+    """Return the model's outputs (len(rows), O) for the examples ``rows``, in data units, or a text's ``surprise``."""
+    if hasattr(task, "surprise"):
+        return task.surprise(model, rows)
     parts = []
     for some in progress(list(batches(rows, batch_size))):
         x, _, lengths = task.examples(some, model.dtype)
@@ -33,7 +68,14 @@ def outputs(
 
 def mean_loss(model: Any, task: Task, rows: np.ndarray, batch_size: int = BATCH_ROWS) -> float:
     """Return the mean loss over the examples ``rows``."""
-    total = 0.0
-    for some in batches(rows, batch_size):
-        total += float(model.loss_of(task.batch(some, model.dtype))) * len(some)
-    return total / len(rows)
+    total, count, state = 0.0, 0, None
+    in_streams = hasattr(task, "streams")
+    for some in task.streams(rows, task.scored_side_by_side(rows)) if in_streams else batches(rows, batch_size):
+        batch = task.batch(some, model.dtype)
+        if carries(task):
+            loss, state = model.loss_and_state(batch, state)
+        else:
+            loss = model.loss_of(batch)
+        total += float(loss) * weight(task, some)
+        count += weight(task, some)
+    return total / count

@@ -2,7 +2,9 @@
 
 Clipping, the learning-rate schedule and weight decay (in the optimiser) are steps of the loop, not hidden in a loss or
 a layer. A model needs ``theta``, ``dtype``, ``loss_and_grad(batch)`` and ``loss_of(batch)``; a task (``tasks.base``)
-gives batches. In several processes both are those of ``mpi.py``, and the loop is the same.
+gives batches. Where a task's batches follow each other (a text) the state after one is the state before the next, and
+the model needs ``loss_grad_and_state(batch, state)`` and ``loss_and_state(batch, state)``. In several processes model
+and task are those of ``mpi.py``, and the loop is the same.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 
 from .. import optim
 from ..tasks.base import Task
-from ..tasks.scoring import batches, mean_loss
+from ..tasks.scoring import batches, carries, mean_loss, training_batches, training_steps, weight
 
 
 class Diverged(ArithmeticError):
@@ -107,16 +109,20 @@ def fit(
         raise ValueError(f"batch_size must be at least 1; {batch_size!r} given")
     rng = np.random.default_rng(rng)
     progress = progress or Progress()
-    train, validation = task.parts["train"], task.parts["validation"]
-    steps = math.ceil(len(train) / batch_size)
+    validation = task.parts["validation"]
+    steps = training_steps(task, batch_size)
     with _keeping_the_best(model, progress):
         while progress.epoch < epochs:
-            epoch, started, total = progress.epoch + 1, time.perf_counter(), 0.0
-            for step, rows in enumerate(batches(rng.permutation(train), batch_size)):
+            epoch, started, total, count = progress.epoch + 1, time.perf_counter(), 0.0, 0
+            state = None  # zeros, or the learned one, before each pass
+            for step, rows in enumerate(training_batches(task, batch_size, rng)):
                 batch = task.batch(rows, model.dtype)
                 # overflow is not an error here: divergence is detected below and raised as ``Diverged``
                 with np.errstate(over="ignore", invalid="ignore"):
-                    loss, grad = model.loss_and_grad(batch)
+                    if carries(task):
+                        loss, grad, state = model.loss_grad_and_state(batch, state)
+                    else:
+                        loss, grad = model.loss_and_grad(batch)
                     if not math.isfinite(loss):
                         raise Diverged(epoch, "training loss")
                     if clip is not None:
@@ -124,7 +130,8 @@ def fit(
                     if schedule is not None:
                         optimizer.lr = schedule(progress.epoch * steps + step)
                     optimizer.step(grad)
-                total += float(loss) * len(rows)
+                total += float(loss) * weight(task, rows)
+                count += weight(task, rows)
                 if on_step is not None:
                     on_step(epoch, step + 1, steps)
             with np.errstate(over="ignore", invalid="ignore"):
@@ -134,7 +141,7 @@ def fit(
             if schedule is not None:
                 schedule.observe(validation_loss)
             seconds = time.perf_counter() - started
-            improved = progress.end_epoch(model, total / len(train), validation_loss, optimizer.lr, seconds)
+            improved = progress.end_epoch(model, total / count, validation_loss, optimizer.lr, seconds)
             if on_epoch is not None:
                 on_epoch(progress, improved)
             if patience is not None and epoch - progress.best_epoch >= patience:
@@ -155,13 +162,14 @@ def fit_lbfgs(
     The loss is the mean over all training examples, without dropout. Arguments, result and errors as ``fit``.
     """
     progress, train, started = Progress(), task.parts["train"], time.perf_counter()
+    total = weight(task, train)
 
     def loss_and_grad(theta):
         loss, grad = 0.0, np.zeros_like(model.theta)
         for rows in batches(train):
             part, d_part = model.loss_and_grad(task.batch(rows, model.dtype), training=False)
-            loss += float(part) * len(rows) / len(train)
-            grad += d_part * model.dtype.type(len(rows) / len(train))
+            loss += float(part) * weight(task, rows) / total
+            grad += d_part * model.dtype.type(weight(task, rows) / total)
         return loss, grad
 
     def end_of_iteration(iteration, loss):

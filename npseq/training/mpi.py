@@ -33,7 +33,7 @@ import numpy as np
 from ..nn.model import Model
 from ..status import UNEXPECTED
 from ..tasks.base import Batch, Task
-from ..tasks.scoring import outputs
+from ..tasks.scoring import outputs, weight
 
 # Where launchers tell the processes that they start how many there are.
 SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"
@@ -178,7 +178,7 @@ class Ranks:
 
 
 class SharedTask:
-    """A task whose batches are this process's share. ``count`` is the number of examples in the last one."""
+    """A task whose batches are this process's share. ``count`` is the number of targets in the last one."""
 
     def __init__(self, task: Task, ranks: Ranks):
         self.task, self.ranks, self.count = task, ranks, 0
@@ -189,7 +189,7 @@ class SharedTask:
     def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
         """Return this process's share of the examples ``rows``."""
         own = self.ranks.share(rows)
-        self.count, self.size = len(own), len(rows)
+        self.count, self.size = weight(self.task, own), len(rows)
         self.start = len(rows) * self.ranks.rank // self.ranks.size
         if not len(own):  # an empty share still runs one row, with weight 0
             self.start, own = 0, rows[:1]
@@ -205,19 +205,28 @@ class SharedModel:
 
     def loss_and_grad(self, batch: Batch, training: bool = True) -> tuple[Any, np.ndarray]:
         """Return the loss and the gradient of the whole batch, given this process's share."""
-        loss, grad = self.model.loss_and_grad(batch, training)
+        return self.loss_grad_and_state(batch, None, training)[:2]
+
+    def loss_grad_and_state(self, batch: Batch, state: Any, training: bool = True) -> tuple[Any, np.ndarray, Any]:
+        """Return the loss and the gradient of the whole batch, and the final state of this process's share."""
+        loss, grad, state = self.model.loss_grad_and_state(batch, state, training)
         message = np.append(grad, self.dtype.type([loss, 1])) * self.dtype.type(self.task.count)
         if self.task.count == 0:
             message[...] = 0  # also where the loss is not finite
         total = self.ranks.sum(message)
         total[:-1] /= total[-1]
-        return total[-2], total[:-2]
+        return total[-2], total[:-2], state
 
     def loss_of(self, batch: Batch) -> float:
         """Return the loss of the whole batch, given this process's share."""
-        loss = float(self.model.loss_of(batch)) if self.task.count else 0.0
+        return self.loss_and_state(batch, None)[0]
+
+    def loss_and_state(self, batch: Batch, state: Any) -> tuple[float, Any]:
+        """Return the loss of the whole batch, and the final state of this process's share."""
+        loss, state = self.model.loss_and_state(batch, state)
+        loss = float(loss) if self.task.count else 0.0
         total = self.ranks.sum(np.array([loss * self.task.count, self.task.count]))
-        return total[0] / total[1]
+        return total[0] / total[1], state
 
 
 class _Generator:
