@@ -33,6 +33,7 @@ from .nn.layers import GRU, LSTM, RNN, OptimizedGRU, OptimizedLSTM, OptimizedRNN
 from .nn.linear import Embedding, Linear
 from .nn.model import Model
 from .tasks import baselines, features
+from .tasks.text_samples import sample
 from .training import fit
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     # a model in a file
     "load",
     "save",
+    "sample",
     # modules
     "baselines",
     "checkpoint",

@@ -118,7 +118,9 @@ def name(text: str) -> str:
     return text.replace("-", "_").lower()
 
 
-def _number(convert: Callable[[str], Any], fits: Callable[[Any], bool], expected: str) -> Callable[[str], Any]:
+def number(convert: Callable[[str], Any], fits: Callable[[Any], bool], expected: str) -> Callable[[str], Any]:
+    """Return the type of an option that takes a number: how it is read, which ones fit, and that in words."""
+
     def parse(text: str) -> Any:
         try:
             value = convert(text)
@@ -131,14 +133,14 @@ def _number(convert: Callable[[str], Any], fits: Callable[[Any], bool], expected
     return parse
 
 
-positive_int = _number(int, lambda v: v > 0, "a whole number greater than 0")
-layers = _number(int, lambda v: 0 < v <= 1000, "a whole number from 1 to 1,000")
-natural = _number(int, lambda v: v >= 0, "a whole number from 0 up")
-positive = _number(float, lambda v: v > 0 and math.isfinite(v), "a finite number greater than 0")
-not_negative = _number(float, lambda v: v >= 0 and math.isfinite(v), "a finite number from 0 up")
-finite = _number(float, math.isfinite, "a finite number")
-probability = _number(float, lambda v: 0 <= v < 1, "a probability from 0 up to, not including, 1")
-share = _number(float, lambda v: 0 < v < 1, "a number between 0 and 1")
+positive_int = number(int, lambda v: v > 0, "a whole number greater than 0")
+layers = number(int, lambda v: 0 < v <= 1000, "a whole number from 1 to 1,000")
+natural = number(int, lambda v: v >= 0, "a whole number from 0 up")
+positive = number(float, lambda v: v > 0 and math.isfinite(v), "a finite number greater than 0")
+not_negative = number(float, lambda v: v >= 0 and math.isfinite(v), "a finite number from 0 up")
+finite = number(float, math.isfinite, "a finite number")
+probability = number(float, lambda v: 0 <= v < 1, "a probability from 0 up to, not including, 1")
+share = number(float, lambda v: 0 < v < 1, "a number between 0 and 1")
 
 
 def names(text: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import status
 from ..training.fit import Diverged
-from . import arguments, experiment, files, output, plots, training_run
+from . import arguments, experiment, files, output, plots, text_options, training_run
 from .tables import comparison_of_models, level_of, losses_of
 
 PROG = "npseq compare"
@@ -95,6 +95,7 @@ def _training_options(args, rest):
     p = training_run.parser()
     p.prog = PROG
     training = p.parse_args([*rest, "--quiet"])
+    text_options.set_defaults(training, p.given(rest))
     files.check([*files.named(parser(), args), *files.named(p, training)])
     if args.jobs > 1 and training.threads is None:
         training.threads = 1

@@ -12,7 +12,7 @@ import numpy as np
 from .. import data, status, tasks
 from ..fused import blas
 from ..nn.model import Model
-from ..tasks import baselines, intervals, multistep
+from ..tasks import baselines, intervals, multistep, text_samples
 from ..tasks.recipe import Trained, load_trained
 from ..tasks.scoring import outputs
 from . import arguments, data_options, progress
@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         model, trained = load_trained(args.file)
         fill_columns(args, trained)
         name = trained.recipe.data
-        if args.data is None and name not in [*data.SHIPPED, *data.SHIPPED_SEQUENCES, tasks.Adding.name]:
+        known = [*data.SHIPPED, *data.SHIPPED_SEQUENCES, *data.SHIPPED_TEXTS, tasks.Adding.name]
+        if args.data is None and name not in known:
             raise data.DataError(f"{args.file} was trained on {name}: give its location, or other data, with --data")
         args.data = args.data or name
         args.part = args.part or ("test" if os.path.basename(args.data) == name else "all")
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "classify": evaluate_sequences,
             "regress": evaluate_sequences,
             "adding": evaluate_adding,
+            "text": evaluate_text,
         }
         with blas.limited(1):
             lines = evaluate[trained.recipe.task](args, model, trained)
@@ -159,3 +161,20 @@ def evaluate_adding(args: argparse.Namespace, model: Model, trained: Trained) ->
     rows = task.parts["test"]
     results = task.metrics(outputs(model, task, rows), rows)
     return [f"{len(rows):,} sequences, the test part", "", comparison(model.kind, results, task.baselines())]
+
+
+def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
+    """Return the lines of the nats and bits a symbol, on the test part beside the n-grams of the training part, or on
+    all of another text beside the uniform distribution."""
+    vocabulary = text_samples.vocabulary_of(model)
+    task = tasks.Text.from_recipe(trained.recipe, data.load_corpus(args.data, vocabulary.tokens))
+    if args.part == "test":
+        rows, others = task.parts["test"], task.baselines()
+    else:
+        rows, others = range(len(task.symbols) - 1), task.uniform()
+    unknown = int((task.symbols[rows[0] + 1 : rows[-1] + 2] == vocabulary.unknown).sum())
+    results = task.metrics(outputs(model, task, rows), rows)
+    lines = [f"{len(rows):,} {vocabulary.tokens}, {_part(args, task.name)}"]
+    if unknown:
+        lines.append(f"{unknown:,} of them unknown to the model, predicted as one symbol")
+    return [*lines, "", comparison(model.kind, results, others)]

@@ -18,7 +18,7 @@ from ..nn.registry import MODELS
 from ..tasks.scoring import training_steps
 from ..training import resume
 from ..training.fit import Progress
-from . import arguments, data_options, progress
+from . import arguments, data_options, progress, text_options
 
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
@@ -267,11 +267,17 @@ def make_task(args: argparse.Namespace) -> Any:
     Raises:
         DataError: if the data, a column or the window is invalid.
     """
-    if args.data == tasks.Adding.name:
+    task = getattr(args, "task", None)
+    if task == "text":
+        return text_options.make_task(args)
+    if hasattr(args, "tokens"):
+        text_options.check(args)
+    if args.data == tasks.Adding.name and task is None:
         if args.length < 2:
             raise data.DataError(f"--length {args.length} given; at least 2 expected: one marked value in each half")
         return tasks.Adding(args.length, seed=args.seed)
-    if args.data in data.SHIPPED_SEQUENCES or args.sequence is not None or args.label is not None:
+    named = args.data in data.SHIPPED_SEQUENCES or args.sequence is not None or args.label is not None
+    if task == "classify" or task is None and named:
         return _classification(args)
     if args.regress:
         raise data.DataError("--regress predicts a number for each sequence: name its column with --label")
@@ -336,6 +342,7 @@ def make_model(args: argparse.Namespace, task: Any, rng: np.random.Generator) ->
         rng=rng,
         scaling=task.scaling(),
         threads=args.threads,
+        **text_options.of_model(args, task),
         **_changed(args, num_layers=1, bidirectional=False, dropout=0.0, recurrent_dropout=0.0, forget_bias=None),
     )
 
@@ -347,6 +354,10 @@ def make_optimizer(args: argparse.Namespace, model: Model) -> optim.Optimizer | 
         ValueError: for options that lbfgs does not use.
     """
     if args.optimizer == "lbfgs":
+        if getattr(args, "task", None) == "text":
+            raise ValueError(
+                "--optimizer lbfgs takes all examples at once; a text is read chunk by chunk: leave it out"
+            )
         unused = _changed(args, schedule="constant", warmup=0, dropout=0.0, recurrent_dropout=0.0, weight_decay=None)
         for name in unused:
             raise ValueError(f"{arguments.option(name)} does nothing with --optimizer lbfgs: leave it out")

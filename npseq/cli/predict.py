@@ -84,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise data.DataError(
                 f"{args.file} was trained on the adding problem, which has no data to predict; use npseq evaluate"
             )
+        if task == "text":
+            raise data.DataError(f"{args.file} was trained on a text; use npseq sample or npseq evaluate")
         if task != "forecast" and (args.steps or args.interval or args.plot):
             raise data.DataError(
                 f"{args.file} predicts a class or a number for each sequence; --steps, --interval and --plot apply to "

@@ -4,7 +4,12 @@ import numpy as np
 
 from ..explain.gradient_flow import OPEN, SHUT
 
-FORMS = {"rmse": ("RMSE", "{:.1f}"), "mse": ("MSE", "{:.5f}"), "accuracy": ("accuracy", "{:.1%}")}
+FORMS = {
+    "rmse": ("RMSE", "{:.1f}"),
+    "mse": ("MSE", "{:.5f}"),
+    "accuracy": ("accuracy", "{:.1%}"),
+    "nats": ("nats a symbol", "{:.3f}"),
+}
 MARKS = "█▇▆▅▄▃▂▁ "  # of the text picture, a factor of ten each
 
 
@@ -16,6 +21,8 @@ def comparison(name, results, baselines):
         "r2": ("R²", "10.3f"),
         "accuracy": ("accuracy", "10.1%"),
         "mse": ("MSE", "10.5f"),
+        "nats": ("nats", "10.3f"),
+        "bits": ("bits", "10.3f"),
     }
     columns = {key: form for key, form in columns.items() if key in results}
     if "rmse" in columns and not 10 <= max(r["rmse"] for r in (results, *baselines.values())) < 1e7:

@@ -24,7 +24,7 @@ from ..tasks import intervals
 from ..tasks.recipe import Trained
 from ..training import mpi, resume
 from ..training.fit import Diverged, Progress, fit, fit_lbfgs
-from . import arguments, experiment, files, output, plots
+from . import arguments, experiment, files, output, plots, text_options
 from .progress import EpochBar
 from .tables import comparison, confusion_table
 
@@ -46,6 +46,7 @@ def parser() -> arguments.Parser:
     experiment.add_data_options(p)
     experiment.add_model_options(p)
     experiment.add_training_options(p)
+    text_options.add_options(p)
     o = p.add_argument_group("output")
     o.add_argument(
         "--out-dir",
@@ -92,6 +93,7 @@ def _run(argv, ranks):
             for redirect in contextlib.redirect_stdout, contextlib.redirect_stderr:
                 silence.enter_context(redirect(io.StringIO()))
         args, given = p.parse_args(argv), p.given(argv)
+        text_options.set_defaults(args, given)
     args.quiet = args.quiet or not ranks.root
     try:
         return train(args, given, ranks, started).status
@@ -165,7 +167,7 @@ class _Run:
 
     def build(self, given: Mapping[str, Any]) -> str | None:
         """Build the experiment, and check the files to write. Returns the problem, or None."""
-        args = self.args
+        args, self.given = self.args, given
         try:
             state = None
             if args.resume:
@@ -200,7 +202,7 @@ class _Run:
         self.say(
             f"model       {args.model}, hidden size {args.hidden_size}, {e.model.theta.size:,} parameters, {args.dtype}"
         )
-        for line in e.task.describe():
+        for line in [*text_options.report_of(args, self.given), *e.task.describe()]:
             self.say(line)
         if self.ranks.size > 1:
             self.say(f"processes   {self.ranks.size} (MPI), each with its share of every batch of {args.batch_size}")

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..nn.layers import RNN, from_state_dict
 from ..nn.losses import LOSSES
-from ..nn.model import READS, Model
+from ..nn.model import OUTPUTS, READS, Model
 from ..nn.registry import MODELS
 from ..nn.scaling import Scaling
 from . import schema
@@ -43,6 +43,8 @@ CONFIG = {
     "recurrent_init": schema.missing(schema.one_of(("uniform", "orthogonal")), "uniform"),
     "nonlinearity": schema.missing(schema.one_of(("tanh", "relu")), "tanh"),
     "read": schema.missing(schema.one_of(READS), "final"),
+    "outputs": schema.missing(schema.one_of(OUTPUTS), "last"),
+    "embedding_size": schema.missing(schema.NATURAL, 0),
     "checkpoint_every": schema.Field(
         lambda k: k is None or k == "sqrt" or schema.COUNT.fits(k), "a whole number, 'sqrt' or null", None
     ),
@@ -140,6 +142,9 @@ def _own(metadata, state):
     found = from_state_dict(state, "rnn.")
     there = {name: getattr(found, name) for name in ("input_size", "hidden_size", "num_layers")}
     there["output_size"] = len(state.get("fc.weight", ()))
+    if config["embedding_size"]:  # the encoder reads its rows
+        there["embedding_size"] = there["input_size"]
+        there["input_size"] = len(state.get("embedding.weight", ()))
     for name, size in there.items():
         if config[name] != size:
             raise ValueError(f"its metadata have {name} {config[name]}, its arrays {size}")

@@ -14,7 +14,7 @@ from ..bptt import sum_of_columns
 
 
 def split(kernel: Any, W: np.ndarray, H: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return [W_h, b] and the table W_x + b (rows that read x, I), given the stacked [W_h, W_x, b] (rows, H + I + 1)."""
+    """Return [W_h, b] and the table W_x + b (rows that read x, I), of the stacked W, [W_h, W_x, b]."""
     rows = kernel.rows_of_x(H)
     return np.concatenate([W[:, :H], W[:, -1:]], axis=1), W[rows, H:-1] + W[rows, -1:]
 

@@ -6,8 +6,8 @@ h_T is the top layer's hidden state at the last step of each sequence; with two 
 directions side by side (``read="final"``: that of the reverse direction belongs to the first step). Programs in torch
 often take ``output[:, -1]`` instead (``read="last"``): then the reverse direction has seen the last step only.
 
-x is (B, T, I), one row per sequence, or integers (B, T): one-hot vectors by the index of their 1, or indices of the rows
-of an embedding. The parameters of all parts are one flat vector, ``theta``.
+x is (B, T, I), one row per sequence, or integers (B, T): one-hot vectors by the index of their 1, or indices of the
+rows of an embedding. The parameters of all parts are one flat vector, ``theta``.
 """
 
 from __future__ import annotations

@@ -153,7 +153,11 @@ class Text:
         start = rows[0] + 1
         found = mean_surprise(known, self.symbols[max(0, start - 16) : rows[-1] + 2], self.input_size, min(16, start))
         names = {n: "unigram" if n == 1 else f"{n}-gram, Witten–Bell" for n in found}
-        return {"uniform": _both(math.log(self.input_size)), **{names[n]: _both(nats) for n, nats in found.items()}}
+        return {**self.uniform(), **{names[n]: _both(nats) for n, nats in found.items()}}
+
+    def uniform(self) -> dict[str, dict[str, Any]]:
+        """Return the score of the uniform distribution over the V symbols: ln V nats."""
+        return {"uniform": _both(math.log(self.output_size))}
 
     def describe(self) -> list[str]:
         """Return the lines about the data that the command prints first."""

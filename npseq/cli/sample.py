@@ -1,0 +1,64 @@
+"""``npseq sample``: text that a trained model writes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import islice
+
+from .. import status
+from ..fused import blas
+from ..tasks import text_samples
+from ..tasks.recipe import load_trained
+from . import arguments
+
+
+def parser() -> arguments.Parser:
+    """Return the parser of the command."""
+    p = arguments.Parser(
+        prog="npseq sample",
+        description="Write text as a trained model does, to standard output as it is made.",
+        epilog='example: npseq sample rnn_lstm_best.pth --length 500 --temperature 0.8 --prime "ROMEO:" --seed 1',
+    )
+    p.add_argument("file", metavar="FILE.pth", help="of npseq train, trained on a text")
+    p.add_argument(
+        "--length", default=500, type=arguments.natural, metavar="N", help="characters or bytes to write; default: 500"
+    )
+    p.add_argument(
+        "--temperature",
+        default=1.0,
+        type=temperature,
+        metavar="T",
+        help="0 takes the likeliest character, 1 draws from the model's distribution; up to 2; default: 1",
+    )
+    p.add_argument("--top-k", type=arguments.positive_int, metavar="K", help="draw from the K likeliest only")
+    p.add_argument("--prime", default="", metavar="TEXT", help="what the text starts with; it is printed too")
+    p.add_argument(
+        "--seed", type=arguments.natural, metavar="N", help="the same seed gives the same text; default: a new one"
+    )
+    return p
+
+
+temperature = arguments.number(float, lambda v: 0 <= v <= 2, "a number from 0 to 2")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. Returns the exit status. Ctrl-C ends the text, and its line."""
+    p = parser()
+    args = p.parse_args(argv)
+    try:
+        model, _ = load_trained(args.file)
+        parts = text_samples.stream(model, args.prime, args.temperature, args.top_k, args.seed)
+    except (OSError, ValueError) as error:
+        p.error(str(error))
+    sys.stdout.write(args.prime)
+    try:
+        with blas.limited(1):
+            for part in islice(parts, args.length):
+                sys.stdout.write(part)
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(flush=True)
+        return status.INTERRUPTED
+    print(flush=True)
+    return status.OK

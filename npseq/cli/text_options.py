@@ -1,0 +1,138 @@
+"""The options of a text, how a text is told from a table, and the defaults that suit it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from .. import data, tasks
+from ..data.corpus import TOKENS
+from . import arguments
+
+TASKS = "forecast", "classify", "text"
+
+# Defaults of a text, for options that are not given; chosen on the validation part of tiny_shakespeare
+# (benchmarks/text.py), so that the command ends in three minutes on two cores.
+DEFAULTS = {
+    "hidden_size": 256,
+    "window": 64,
+    "batch_size": 32,
+    "epochs": 4,
+    "lr": 0.006,
+    "schedule": "cosine",
+}
+# Options of tables and of the adding problem: one of them says that a file is no text.
+OF_TABLES = "target", "time", "inputs", "horizon", "lags", "scale", "sequence", "label", "length", "label_each_row"
+OF_TEXTS = {"tokens": "characters", "split": None, "embedding": 0, "reset_state": False}
+
+
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Add ``--task`` and the options of a text."""
+    d = p.add_argument_group("text")
+    d.add_argument("--task", choices=TASKS, help="default: follows from the data: a .txt that is no table is a text")
+    d.add_argument(
+        "--tokens", default="characters", choices=TOKENS, help="to predict; bytes reads any file; default: characters"
+    )
+    d.add_argument(
+        "--split",
+        type=fractions,
+        metavar="A,B,C",
+        help="fractions of the training, validation and test part, in order; default: 0.9,0.05,0.05",
+    )
+    d.add_argument(
+        "--embedding",
+        default=0,
+        type=arguments.natural,
+        metavar="N",
+        help="numbers of each symbol's embedding; default: 0, one-hot inputs",
+    )
+    d.add_argument(
+        "--reset-state", action="store_true", help="start every chunk of --window symbols from the zero state"
+    )
+
+
+def fractions(text: str) -> list[float]:
+    """Return the fractions of a comma-separated list: three, or two without a test part."""
+    try:
+        values = [float(part) for part in arguments.names(text)]
+    except ValueError:
+        values = []
+    if len(values) == 2:
+        values.append(0.0)
+    if len(values) != 3 or not all(0 <= value <= 1 for value in values) or abs(sum(values) - 1) > 1e-9:
+        raise argparse.ArgumentTypeError(f"{text!r} given, two or three fractions expected that add up to 1")
+    return values
+
+
+def set_defaults(args: argparse.Namespace, given: Mapping[str, Any]) -> None:
+    """If the data are a text, give every option that was not typed the default of a text.
+
+    Args:
+        args: all options; changed in place. A run that is resumed has its own.
+        given: name and value of the options that were typed.
+    """
+    if args.resume or not is_text(args, given):
+        return
+    args.task = "text"
+    for name, value in DEFAULTS.items():
+        if name not in given:
+            setattr(args, name, value)
+
+
+def is_text(args: argparse.Namespace, given: Mapping[str, Any]) -> bool:
+    """True if the options describe a text: by ``--task``, or by the data. A file that cannot be read is none."""
+    if args.task is not None:
+        return bool(args.task == "text")
+    if args.data in data.SHIPPED_TEXTS:
+        return True
+    if not str(args.data).lower().endswith(".txt"):
+        return False
+    kind_of = getattr(data, "kind_of", lambda path, named: "table" if named else "text")
+    try:
+        return kind_of(args.data, named=any(name in given for name in OF_TABLES)) == "text"
+    except (OSError, ValueError):
+        return False
+
+
+def report_of(args: argparse.Namespace, given: Mapping[str, Any]) -> list[str]:
+    """Return the line that says what a .txt was taken for, unless ``--task`` was typed."""
+    if "task" in given or args.resume or not str(args.data).lower().endswith(".txt"):
+        return []
+    other = "forecast" if args.task == "text" else "text"
+    taken = "text: the file is no table" if args.task == "text" else "forecast: the file is a table"
+    return [f"task        {taken}; --task {other} overrides"]
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse options of a text for other data.
+
+    Raises:
+        DataError: naming the first.
+    """
+    for name, default in OF_TEXTS.items():
+        if getattr(args, name) != default:
+            raise data.DataError(f"{arguments.option(name)} is for texts, and {args.data} is none (--task text)")
+
+
+def make_task(args: argparse.Namespace) -> tasks.Text:
+    """Return the task of a text.
+
+    Raises:
+        DataError: for options that a text does not have, a file that is no text, or one too short.
+    """
+    for name in ("target", "time", "inputs", "sequence", "label", "label_each_row"):
+        if getattr(args, name, None):
+            raise data.DataError(f"{arguments.option(name)} is for tables; leave it out with a text")
+    if getattr(args, "bidirectional", False):
+        raise data.DataError("--bidirectional reads the symbols that a text's model shall predict: leave it out")
+    corpus = data.load_corpus(args.data, args.tokens)
+    return tasks.Text(corpus, args.window, args.split or tasks.text.SPLIT, carries=not args.reset_state)
+
+
+def of_model(args: argparse.Namespace, task: Any) -> dict[str, Any]:
+    """Return the options of the ``Model`` that a task with an output at every step needs."""
+    if task.kind != "text":
+        return {}
+    embedding = {"embedding_size": args.embedding} if args.embedding else {}
+    return {"outputs": "all", **embedding}
