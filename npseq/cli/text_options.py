@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -86,7 +87,7 @@ def is_text(args: argparse.Namespace, given: Mapping[str, Any]) -> bool:
         return bool(args.task == "text")
     if args.data in data.SHIPPED_TEXTS:
         return True
-    if not str(args.data).lower().endswith(".txt"):
+    if not str(args.data).lower().endswith(".txt") or not os.path.exists(args.data):
         return False
     kind_of = getattr(data, "kind_of", lambda path, named: "table" if named else "text")
     try:

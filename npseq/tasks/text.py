@@ -168,7 +168,7 @@ class Text:
             count = int((self.symbols == self.vocabulary.unknown).sum())
             if count:
                 lines.append(f"            {count:,} others, predicted as one unknown character")
-        counts = {part: len(rows) for part, rows in self.parts.items()}
+        counts = {part: len(rows) + (part == "train") for part, rows in self.parts.items()}  # and the text's first
         if not self.split[2]:
             del counts["test"]
         lines.append(f"split       {', '.join(f'{count:,} {part}' for part, count in counts.items())} {kind}, in order")

@@ -151,3 +151,173 @@ def test_a_copy_in_a_dtype_that_does_not_work_is_refused(dtype):
     for module in npseq.LSTM(3, 4), Model("lstm", 3, 4):
         with pytest.raises(TypeError, match="float32, float64 or complex128 expected"):
             module.astype(dtype)
+
+
+# ---- an output at every step, embeddings, one-hot inputs ----
+
+EVERY_STEP = [
+    {},
+    {"embedding_size": 3},
+    {"num_layers": 2, "embedding_size": 2},
+    {"bidirectional": True},
+    {"learn_initial_state": True, "bias": False},
+]
+
+
+def labelled(rng, size=5, shape=(3, 6)):
+    return Batch(rng.integers(0, size, shape), rng.integers(0, 4, shape), None)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("lengths", [None, [6, 2, 0]], ids=str)
+@pytest.mark.parametrize("options", EVERY_STEP, ids=str)
+def test_with_an_output_at_every_step_the_gradient_agrees_with_the_complex_step(kind, lengths, options):
+    rng = np.random.default_rng(1)
+    model = Model(kind, 5, 3, 4, loss="cross_entropy", outputs="all", dtype=np.float64, rng=rng, **options)
+    model.theta += rng.normal(0, 0.1, model.theta.shape)
+    data = labelled(rng)._replace(lengths=lengths)
+    loss, grad = model.loss_and_grad(data)
+    twin, h = model.astype(np.complex128), 1e-30
+    expected = np.empty_like(grad)
+    for k in range(grad.size):
+        twin.theta[k] += 1j * h
+        expected[k] = twin.loss_of(data).imag / h
+        twin.theta[k] = model.theta[k]
+    for name, part in model.named(expected).items():
+        assert np.abs(model.named(grad)[name] - part).max() <= 1e-13 * max(np.abs(part).max(), 1e-2), name
+    assert loss == pytest.approx(float(model.loss_of(data)), rel=1e-13)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("B", [1, 3, 40])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"bidirectional": True}], ids=str)
+def test_indices_are_one_hot_vectors_to_1e_12(kind, B, options):
+    rng = np.random.default_rng(B)
+    layer = MODELS[kind](7, 5, dtype=np.float64, rng=0, **options)
+    indices = rng.integers(0, 7, (70, B))
+    dy = None
+    for lengths in None, rng.integers(0, 71, B):
+        y, state, tape = layer.forward(indices, lengths=lengths)
+        expected, end, dense = layer.forward(np.eye(7)[indices], lengths=lengths)
+        dy = rng.normal(size=y.shape) if dy is None else dy
+        dx, _, grads = layer.backward(tape, dy)
+        assert dx is None and np.abs(y - expected).max() <= 1e-12
+        of_dense = layer.backward(dense, dy)[2].theta
+        assert np.abs(grads.theta - of_dense).max() <= 1e-12 * np.abs(of_dense).max()
+        assert np.allclose(layer(indices, lengths=lengths)[0], expected, rtol=0, atol=1e-12)
+        assert np.allclose(state, end, rtol=0, atol=1e-12)
+
+
+def test_one_hot_inputs_take_no_product_with_zeros(monkeypatch):
+    """W_x is read by its columns: no array with I rows or columns of inputs is ever made."""
+    I, made = 5003, []
+    layer = npseq.OptimizedLSTM(I, 2, rng=0)
+    zeros, empty = np.zeros, np.empty
+    monkeypatch.setattr(np, "zeros", lambda shape, *a, **k: made.append(shape) or zeros(shape, *a, **k))
+    monkeypatch.setattr(np, "empty", lambda shape, *a, **k: made.append(shape) or empty(shape, *a, **k))
+    y, _, tape = layer.forward(np.full((11, 13), I - 1))
+    layer.backward(tape, np.ones(y.shape, np.float32))
+    sizes = [np.prod(shape) for shape in made]
+    assert max(sizes) < 11 * 13 * I // 8, "inputs as large as one-hot vectors"
+
+
+def test_indices_out_of_range_and_of_more_dimensions_are_refused():
+    layer = npseq.LSTM(4, 3)
+    for bad in [[[0, 4]], [[-1, 0]]]:
+        with pytest.raises(ValueError, match="indices of one-hot vectors, must be from 0 to 3"):
+            layer(np.array(bad))
+    with pytest.raises(ValueError, match="at least one time step"):
+        layer(np.zeros((0, 2), int))
+    with pytest.raises(TypeError, match="x is int64"):
+        layer(np.zeros((2, 2, 4), int))
+    one, batch = layer(np.array([1, 2, 3]))[0], layer(np.array([[1], [2], [3]]))[0]
+    assert one.shape == (3, 3) and np.array_equal(one, batch[:, 0])
+
+
+@pytest.mark.parametrize("kind", ["lstm", "optimized_gru", "optimized_rnn"])
+def test_halves_with_the_state_carried_are_the_whole(kind):
+    rng = np.random.default_rng(0)
+    model = Model(kind, 5, 4, 5, loss="cross_entropy", outputs="all", embedding_size=3, dtype=np.float64, rng=0)
+    x = rng.integers(0, 5, (2, 20))
+    whole, end = model.outputs_from(None, x)
+    first, state = model.outputs_from(None, x[:, :7])
+    second, last = model.outputs_from(state, x[:, 7:])
+    assert np.allclose(np.concatenate([first, second], axis=1), whole, rtol=0, atol=1e-14)
+    assert np.allclose(last, end, rtol=0, atol=1e-14)
+    assert np.allclose(model.predict(x[0]), model.outputs(x)[0], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "gru", "optimized_lstm"])
+@pytest.mark.parametrize("embedding_size", [0, 6])
+def test_logits_over_1000_characters_and_the_gradient_of_a_chunk_are_torchs(kind, embedding_size):
+    torch = pytest.importorskip("torch")
+    V, H, rng = 11, 16, np.random.default_rng(0)
+    model = Model(kind, V, H, V, loss="cross_entropy", outputs="all", embedding_size=embedding_size, rng=1)
+
+    class Twin(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            if embedding_size:
+                self.embedding = torch.nn.Embedding(V, embedding_size)
+            layer = getattr(torch.nn, kind.removeprefix("optimized_").upper())
+            self.rnn, self.fc = layer(embedding_size or V, H, batch_first=True), torch.nn.Linear(H, V)
+
+        def forward(self, x, state=None):
+            one_hot = torch.nn.functional.one_hot(x, V).to(self.fc.weight.dtype)
+            h, state = self.rnn(self.embedding(x) if embedding_size else one_hot, state)
+            return self.fc(h), state
+
+    twin, x = Twin(), rng.integers(0, V, (1, 1000))
+    twin.load_state_dict({name: torch.tensor(array) for name, array in model.state_dict().items()})
+    state = theirs = None
+    for start in range(0, 1000, 90):  # the state carried from chunk to chunk
+        y, state = model.outputs_from(state, x[:, start : start + 90])
+        with torch.no_grad():
+            expected, theirs = twin(torch.tensor(x[:, start : start + 90]), theirs)
+        assert np.abs(y - expected.numpy()).max() <= 1e-5
+
+    model, twin = model.astype(np.float64), twin.double()
+    batch = Batch(rng.integers(0, V, (3, 20)), rng.integers(0, V, (3, 20)), None)
+    _, start = model.outputs_from(None, rng.integers(0, V, (3, 5)))
+    given = tuple(map(torch.tensor, start)) if isinstance(start, tuple) else torch.tensor(start)
+    loss, grad, _ = model.loss_grad_and_state(batch, start)
+    logits, _ = twin(torch.tensor(batch.x), given)
+    expected = torch.nn.functional.cross_entropy(logits.reshape(-1, V), torch.tensor(batch.target).reshape(-1))
+    expected.backward()
+    assert float(loss) == pytest.approx(expected.item(), rel=1e-12)
+    named = model.named(grad)
+    for name, parameter in twin.named_parameters():
+        d = parameter.grad.numpy()
+        ours = model._to_torch(name, named[name])  # the sign of the GRU's z rows, of gradients too
+        assert np.abs(ours - d).max() <= 1e-12 * np.abs(d).max(), name
+
+
+@pytest.mark.parametrize(
+    "options", [{"outputs": "all"}, {"outputs": "all", "embedding_size": 3}, {"embedding_size": 3}]
+)
+def test_a_model_with_outputs_at_every_step_or_an_embedding_comes_back_from_its_file(tmp_path, options):
+    model = Model("gru", 5, 4, 5, loss="cross_entropy", rng=0, **options)
+    npseq.save(tmp_path / "m.pth", model)
+    other = npseq.load(tmp_path / "m.pth")
+    assert other.config == model.config and np.array_equal(other.theta, model.theta)
+    x = np.array([[0, 4, 2]])
+    assert np.array_equal(other.outputs(x), model.outputs(x))
+    names = list(model.state_dict())
+    assert names[-2:] == ["fc.weight", "fc.bias"] and ("embedding.weight" == names[0]) == ("embedding_size" in options)
+    twin = copy.deepcopy(model)
+    twin.theta[...] = 7
+    assert all((array == 7).all() for part in twin._parts() for array in getattr(twin, part).params.values())
+
+
+def test_an_embedding_of_another_size_than_the_file_says_is_refused(tmp_path):
+    model = Model("lstm", 5, 4, 5, outputs="all", embedding_size=3, rng=0)
+    model.config["embedding_size"] = 10**9
+    npseq.save(tmp_path / "m.pth", model)
+    with pytest.raises(checkpoint.CheckpointError, match="embedding_size 1000000000, its arrays 3"):
+        npseq.load(tmp_path / "m.pth")
+
+
+def test_the_files_of_models_without_these_options_are_as_before():
+    assert set(Model("lstm", 3).config) == {"kind", "loss", "input_size", "hidden_size", "output_size"}
+    with pytest.raises(ValueError, match="unknown outputs 'first'; one of last, all expected"):
+        Model("lstm", 3, outputs="first")
