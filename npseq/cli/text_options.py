@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from .. import data, tasks
 from ..data.corpus import TOKENS
+from ..data.sources import ending
 from . import arguments
 
 TASKS = "forecast", "classify", "text"
@@ -87,18 +87,15 @@ def is_text(args: argparse.Namespace, given: Mapping[str, Any]) -> bool:
         return bool(args.task == "text")
     if args.data in data.SHIPPED_TEXTS:
         return True
-    if not str(args.data).lower().endswith(".txt") or not os.path.exists(args.data):
-        return False
-    kind_of = getattr(data, "kind_of", lambda path, named: "table" if named else "text")
     try:
-        return kind_of(args.data, named=any(name in given for name in OF_TABLES)) == "text"
+        return data.kind_of(args.data, named=any(name in given for name in OF_TABLES)) == "text"
     except (OSError, ValueError):
         return False
 
 
 def report_of(args: argparse.Namespace, given: Mapping[str, Any]) -> list[str]:
     """Return the line that says what a .txt was taken for, unless ``--task`` was typed."""
-    if "task" in given or args.resume or not str(args.data).lower().endswith(".txt"):
+    if "task" in given or args.resume or ending(args.data) != ".txt":
         return []
     other = "forecast" if args.task == "text" else "text"
     taken = "text: the file is no table" if args.task == "text" else "forecast: the file is a table"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import DataError
-from .sources import SHIPPED_TEXTS, existing, shipped
+from .sources import SHIPPED_TEXTS, existing, open_binary, shipped
 
 TOKENS = "characters", "bytes"
 REPLACEMENT = "\ufffd"  # shown for a character that the vocabulary does not have
@@ -91,7 +91,7 @@ class Vocabulary:
 
 
 def load_corpus(source: str | os.PathLike[str], tokens: str = "characters") -> Corpus:
-    """Read a text: a shipped one, or any file.
+    """Read a text: a shipped one, or any file, which may be compressed.
 
     A file of characters is UTF-8; a byte order mark at its start is left out, line ends are kept as they are.
 
@@ -104,7 +104,8 @@ def load_corpus(source: str | os.PathLike[str], tokens: str = "characters") -> C
         raise DataError(f"tokens {tokens!r} given; one of {', '.join(TOKENS)} expected")
     path = shipped(SHIPPED_TEXTS[source]) if source in SHIPPED_TEXTS else existing(source)
     name = source if source in SHIPPED_TEXTS else os.path.basename(source)
-    with open(path, "rb") as file:
+    file, _, _ = open_binary(path)
+    with file:
         content = file.read()
     if tokens == "bytes":
         symbols = np.frombuffer(content, np.uint8)
