@@ -143,6 +143,8 @@ def export(
     name = re.sub(r"\W", "_", os.path.splitext(os.path.basename(path))[0], flags=re.ASCII) if name is None else name
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise ValueError(f"name {name!r} given; a name in C, of letters, digits and _, expected")
+    if getattr(model, "embedding", None) is not None:
+        raise ValueError("a model with an embedding cannot be written in C")
     header = _Header(model, name, os.path.basename(path), with_scaler)
     text = header.text()
     main = os.path.join(os.path.dirname(path), "main.c")

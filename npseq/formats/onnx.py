@@ -21,7 +21,7 @@ from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from ..nn.model import Model
 from ..nn.recurrent import Recurrent
 from . import atomic, protobuf
-from .protobuf import DOUBLE, FLOAT, INT32
+from .protobuf import DOUBLE, FLOAT, INT32, INT64
 
 
 class _Node(NamedTuple):
@@ -52,7 +52,8 @@ def export(
 ) -> None:
     """Write a ``Model`` or a layer as an ONNX file.
 
-    A model's graph has the input ``x`` (batch, time, I), standardised, and the output ``y`` (batch, O). A layer's has x
+    A model's graph has the input ``x`` (batch, time, I), standardised, or with an embedding int64 (batch, time); and the
+    output ``y``, (batch, O), or (batch, time, O) of a model with an output at every step. A layer's has x
     and y in the layer's own layout, (time, batch, ·) or with batch_first (batch, time, ·), and its final states.
 
     Args:
@@ -74,7 +75,11 @@ def export(
     graph = _Graph()
     shape = ("batch", "time") if layer.batch_first else ("time", "batch")
     kind = DOUBLE if scaled is not None and needs_double(scaled) else FLOAT
-    x = graph.input("x", kind, (*shape, layer.input_size))
+    if isinstance(model, Model) and model.embedding is not None:
+        x = graph.input("x", INT64, shape)
+        x = graph.node("Gather", [graph.constant(_float32(model.embedding.params)["weight"]), x])
+    else:
+        x = graph.input("x", kind, (*shape, layer.input_size))
     if scaled is not None:
         mean, scale, _, _ = _scaler(scaled)
         x = graph.node("Sub", [graph.cast(x, DOUBLE), graph.constant(mean)])
@@ -89,15 +94,15 @@ def export(
     y, states = _layers(graph, layer, x, with_state, lengths)
 
     if isinstance(model, Model):
-        h = states[0][-1]
+        h, size = states[0][-1], len(model.fc.params["bias"])
         if model.read == "last" and layer.num_directions == 2:
             h = _last_outputs(graph, y, h, layer.hidden_size, lengths)
-        y = _head(graph, model, h)
+        y = _head_of_every_step(graph, model, y) if model.every_step else _head(graph, model, h)
         if scaled is not None:
             _, _, mean, scale = _scaler(scaled)
             y = graph.node("Mul", [graph.cast(y, DOUBLE), graph.constant(scale)])
             y = graph.cast(graph.node("Add", [y, graph.constant(mean)]), kind)
-        graph.output("y", kind, ("batch", len(model.fc.params["bias"])), "Identity", [y])
+        graph.output("y", kind, (*shape, size) if model.every_step else ("batch", size), "Identity", [y])
     else:
         y = graph.node("Transpose", [y], perm=[1, 0, 2]) if layer.batch_first else y
         graph.output("y", FLOAT, (*shape, layer.num_directions * layer.hidden_size), "Identity", [y])
@@ -188,6 +193,13 @@ def _last_outputs(graph: _Graph, y: str, h: str, H: int, lengths: str) -> str:
         backward = graph.node("ReverseSequence", [backward, counts], time_axis=0, batch_axis=1)
         ends = graph.counts(0), graph.counts(1)
     return graph.node("Concat", [forward, graph.node("Slice", [backward, *ends, graph.counts(0)])], axis=0)
+
+
+def _head_of_every_step(graph: _Graph, model: Model, y: str) -> str:
+    """The linear layer on the top layer's outputs (time, batch, D·H). Returns y (batch, time, O)."""
+    weights = _float32(model.fc.params)
+    y = graph.node("MatMul", [y, graph.constant(weights["weight"].T.copy())])
+    return graph.node("Transpose", [graph.node("Add", [y, graph.constant(weights["bias"])])], perm=[1, 0, 2])
 
 
 def _head(graph: _Graph, model: Model, h: str) -> str:

@@ -256,8 +256,10 @@ class Model(Module):
         parameters make a new stream. For a model that was trained on windows: ``streaming.WindowStream``.
 
         Raises:
-            ValueError: for a model with two directions.
+            ValueError: for a model with two directions, or with an embedding (``outputs_from`` keeps its state).
         """
+        if self.embedding is not None:
+            raise ValueError("a stream takes real numbers, and this model has an embedding: use outputs_from")
         return Stream(self.rnn, batch, self.fc)
 
     def predict(self, x: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:

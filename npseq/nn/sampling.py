@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .model import Model
+from .streaming import Stream
 
 PRIME_STEPS = 1024  # of the beginning that are read at a time
 
@@ -81,7 +82,14 @@ def _symbols(model, prime, temperature, top_k, rng, excluded):
     state = None
     for start in range(0, len(prime), PRIME_STEPS):
         y, state = model.outputs_from(state, prime[None, start : start + PRIME_STEPS])
+    stream, logits = Stream(model.rnn, head=model.fc), y[0, -1]
+    stream.state = state
     while True:
-        symbol = choose(y[0, -1], temperature, top_k, rng, excluded)
+        symbol = choose(logits, temperature, top_k, rng, excluded)
         yield symbol
-        y, state = model.outputs_from(state, np.array([[symbol]]))
+        if model.embedding is None:
+            x = np.zeros(model.config["input_size"], model.dtype)
+            x[symbol] = 1
+        else:
+            x = model.embedding.params["weight"][symbol]
+        logits = stream.step(x)

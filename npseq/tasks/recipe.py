@@ -173,8 +173,7 @@ class TextRecipe:
 
 Recipe = ForecastRecipe | ClassificationRecipe | RegressionRecipe | AddingRecipe | TextRecipe
 RECIPES = {
-    recipe.task: recipe
-    for recipe in (ForecastRecipe, ClassificationRecipe, RegressionRecipe, AddingRecipe, TextRecipe)
+    recipe.task: recipe for recipe in (ForecastRecipe, ClassificationRecipe, RegressionRecipe, AddingRecipe, TextRecipe)
 }
 
 

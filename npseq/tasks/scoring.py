@@ -6,7 +6,7 @@ Most tasks have examples that do not depend on each other. A task whose batches 
     steps(size)                    the number of batches in a pass over the training part
     carries                        True if the state is carried from batch to batch, False if each starts anew
     scored_side_by_side(rows)      the size of the batches for ``mean_loss``
-    surprise(model, rows)          what ``metrics`` takes in place of outputs
+    predictions(model, rows)       what ``metrics`` takes in place of ``outputs``
 
 and a task with several targets an example has ``weight(rows)``, their number.
 """
@@ -56,9 +56,9 @@ def weight(task: Task, rows: np.ndarray) -> int:
 def outputs(
     model: Any, task: Examples, rows: np.ndarray, batch_size: int = BATCH_ROWS, progress: Progress = iter
 ) -> np.ndarray:
-    """Return the model's outputs (len(rows), O) for the examples ``rows``, in data units, or a text's ``surprise``."""
-    if hasattr(task, "surprise"):
-        return task.surprise(model, rows)
+    """Return the model's outputs (len(rows), O) for the examples ``rows``, in data units, or the task's ``predictions``."""
+    if hasattr(task, "predictions"):
+        return task.predictions(model, rows)
     parts = []
     for some in progress(list(batches(rows, batch_size))):
         x, _, lengths = task.examples(some, model.dtype)

@@ -121,7 +121,7 @@ class Text:
         starts from the zero state."""
         return max(1, min(STREAMS, len(rows) // STREAM))
 
-    def surprise(self, model: Any, rows: range) -> np.ndarray:
+    def predictions(self, model: Any, rows: range) -> np.ndarray:
         """Return −log p of each symbol after the positions ``rows``, in nats: one stream, from the zero state on.
 
         Without ``carries`` every chunk of ``window`` symbols starts from the zero state.
@@ -143,7 +143,7 @@ class Text:
         return y
 
     def metrics(self, surprises: np.ndarray, rows: range) -> dict[str, Any]:
-        """Return the mean of ``surprises`` (nats a symbol, from ``surprise``), and the same in bits."""
+        """Return the mean of ``surprises`` (from ``predictions``), and the same in bits."""
         return _both(float(np.mean(surprises)))
 
     def baselines(self) -> dict[str, dict[str, Any]]:

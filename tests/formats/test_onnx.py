@@ -226,3 +226,39 @@ def test_a_meter_with_many_digits(tmp_path, monkeypatch):
     x = inputs.mean + inputs.scale * rng.normal(size=(50, 12, model.rnn.input_size))
     (y,) = run.run(None, {"x": x})
     assert outputs.mean.max() > 5e7 and np.abs(y - model.predict(x)).max() < 0.01 * outputs.scale.min()
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("options", [{}, {"embedding_size": 3}, {"num_layers": 2, "embedding_size": 3}], ids=str)
+def test_outputs_at_every_step_with_state_in_and_out(tmp_path, kind, options):
+    model = randomised(Model(kind, 5, 4, 5, loss="cross_entropy", outputs="all", rng=0, **options))
+    x = np.random.default_rng(0).integers(0, 5, (2, 12))
+    graph = session(model, tmp_path, with_state=True)
+    letters = "hc" if kind == "lstm" else "h"
+    state = {letter + "_0": np.zeros((model.rnn.num_layers, 2, 4), np.float32) for letter in letters}
+    parts = []
+    for steps in x[:, :5], x[:, 5:]:  # the state of one call is that of the next
+        given = steps if model.embedding else np.eye(5, dtype=np.float32)[steps]
+        y, *end = graph.run(None, {"x": given, **state})
+        state = dict(zip(state, end))
+        parts.append(y)
+    expected, end = model.outputs_from(None, x)
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), expected, **CLOSE)
+    for given, ours in zip(state.values(), end if isinstance(end, tuple) else [end]):
+        np.testing.assert_allclose(given, ours, **CLOSE)
+
+
+def test_outputs_at_every_step_of_two_directions_and_lengths(tmp_path):
+    model = randomised(Model("lstm", 3, 4, 2, bidirectional=True, outputs="all", rng=0))
+    x, lengths = np.random.default_rng(0).normal(size=(4, 6, 3)).astype(np.float32), np.array([6, 2, 1, 5])
+    (y,) = session(model, tmp_path, with_lengths=True).run(None, {"x": x, "lengths": lengths.astype(np.int32)})
+    np.testing.assert_allclose(y, model.outputs(x, lengths), **CLOSE)
+
+
+def test_an_embedding_is_refused_where_it_would_be_left_out(tmp_path):
+    model = Model("lstm", 5, 4, 5, embedding_size=3, rng=0)
+    with pytest.raises(ValueError, match="this model has an embedding: use outputs_from"):
+        model.stream()
+    with pytest.raises(ValueError, match="embedding cannot be written in C"):
+        npseq.c.export(model, tmp_path / "m.h")
+    assert list(tmp_path.iterdir()) == []
