@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": ("npseq.cli.predict", "write a trained model's answers for new data"),
     "stream": ("npseq.cli.stream", "answer rows on standard input as they arrive"),
     "sample": ("npseq.cli.sample", "write text as a trained model does"),
+    "neurons": ("npseq.cli.neurons", "what each unit of a text's model follows, as a page"),
     "compare": ("npseq.cli.compare", "train several models side by side"),
     "flow": ("npseq.cli.gradient_flow", "how far back the gradient reaches, in each model"),
     "inspect": ("npseq.cli.inspect_file", "show what a .pth file holds, running nothing in it"),

@@ -1,0 +1,78 @@
+"""``npseq neurons``: a page that shows what the units of a text's model follow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import data, status, tasks
+from ..explain import neurons, neurons_page
+from ..formats import atomic
+from ..fused import blas
+from ..tasks import text_samples
+from ..tasks.recipe import load_trained
+from . import arguments, output
+
+
+def parser() -> arguments.Parser:
+    """Return the parser of the command."""
+    p = arguments.Parser(
+        prog="npseq neurons",
+        description="Write a page that shows what the units of a text's model follow, and what each character's loss "
+        "depends on.",
+        epilog="example: npseq neurons rnn_lstm_best.pth --data tiny_shakespeare --output neurons.html",
+    )
+    p.add_argument("file", metavar="FILE.pth", help="of npseq train, trained on a text")
+    p.add_argument("--data", metavar="NAME|FILE", help="a text; default: the shipped one that the model was trained on")
+    p.add_argument("--output", required=True, metavar="FILE.html", help="the page to write; it needs no other file")
+    p.add_argument(
+        "--length",
+        default=1500,
+        type=arguments.positive_int,
+        metavar="N",
+        help="characters: of the start of the test part, or of another text; default: 1500",
+    )
+    p.add_argument(
+        "--window",
+        default=64,
+        type=arguments.positive_int,
+        metavar="N",
+        help="characters that a gradient is followed back; default: 64",
+    )
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. Returns the exit status."""
+    p = parser()
+    args = p.parse_args(argv)
+    try:
+        output.check_file(args.output)
+        model, trained = load_trained(args.file)
+        vocabulary = text_samples.vocabulary_of(model)
+        name = trained.recipe.data
+        if args.data is None and name not in data.SHIPPED_TEXTS:
+            raise data.DataError(f"{args.file} was trained on {name}: give its location, or another text, with --data")
+        corpus = data.load_corpus(args.data or name, vocabulary.tokens)
+        start = 0
+        if corpus.name == name:
+            start = tasks.Text.from_recipe(trained.recipe, corpus).parts["test"][0] + 1
+        symbols = corpus.symbols[start : start + args.length]
+        shown = data.Vocabulary.of(corpus.tokens, symbols)
+        # each byte by itself is shown as the character of its number
+        text = "".join(map(chr, symbols)) if corpus.tokens == "bytes" else shown.decode(shown.numbers(symbols))
+        with blas.limited(1):
+            measured = neurons.measure(model, vocabulary.numbers(symbols).astype(np.int64), text, args.window)
+    except (OSError, ValueError) as error:
+        p.error(str(error))
+    units = f"{os.path.basename(args.file)}: {model.rnn.output_size} units"
+    title = f"{units} over {len(text):,} {corpus.tokens} of {corpus.name}"
+    with atomic.replacing(args.output) as file:
+        file.write(neurons_page.render(measured, text, title).encode("utf-8", "replace"))
+    print(f"{args.output}: {title}")
+    for prop, r in measured.tracking.items():
+        best = int(np.abs(r).argmax())
+        print(f"  {prop:14} unit {best:4d}, r = {r[best]:.2f}")
+    return status.OK
