@@ -34,6 +34,10 @@ class Gradients(dict[str, np.ndarray]):
         super().__init__(_views(shapes, theta))
         self.theta = theta
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # pickle and deepcopy copy each array separately, so the views are rebuilt
+        return type(self), ({name: view.shape for name, view in self.items()}, self.theta)
+
 
 class Module:
     """Base class of everything with parameters.
