@@ -3,57 +3,54 @@
     optimizer = Adam(model.theta, lr=1e-3)
     optimizer.step(grad)                     # theta changes in place
 
-Rules, and names and defaults of the options, are torch's (2.13). θ is theta and g the gradient: with ``weight_decay`` λ
-that of the loss plus λ/2 ‖θ‖² (g = grad + λ θ), with ``maximize`` of the negative loss plus the same. ``optimizer.lr``
-may be set between steps. All arithmetic is in theta's dtype.
+The rules, and the names and defaults of the options, are torch's (2.13). θ is theta and g the gradient. With
+``weight_decay`` λ, g is the gradient of loss + λ/2 ‖θ‖², that is grad + λ θ; with ``maximize``, of −loss + λ/2 ‖θ‖².
+``optimizer.lr`` may be set between steps. All arithmetic is in theta's dtype.
 
-L-BFGS is SciPy's, a function. Learning-rate schedules are in ``schedules.py`` and reached from here.
+L-BFGS is a function (``lbfgs.py``). It and the learning-rate schedules (``schedules.py``) can be imported from here.
 """
 
+from __future__ import annotations
+
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from .lbfgs import LBFGSResult, lbfgs
 from .schedules import SCHEDULES, Constant, Cosine, OneCycle, Plateau, Schedule, Step, make_schedule
 
 __all__ = [
-    "SGD",
-    "Adagrad",
-    "RMSprop",
-    "Adam",
-    "AdamW",
-    "Optimizer",
-    "OPTIMIZERS",
-    "lbfgs",
-    "LBFGSResult",
-    "clip_by_global_norm",
-    "SCHEDULES",
-    "Schedule",
-    "Constant",
-    "Step",
-    "Cosine",
-    "OneCycle",
-    "Plateau",
-    "make_schedule",
-]
+    "Optimizer", "SGD", "Adagrad", "RMSprop", "Adam", "AdamW", "OPTIMIZERS",
+    "lbfgs", "LBFGSResult", "clip_by_global_norm",
+    "Schedule", "Constant", "Step", "Cosine", "OneCycle", "Plateau", "SCHEDULES", "make_schedule",
+]  # fmt: skip
 
 
 class Optimizer:
-    """What all have in common.
+    """Base class of the optimisers.
 
     Args:
         theta: (n,) contiguous vector of floats; ``step`` changes it in place.
-        lr: learning rate. weight_decay: λ above. maximize: go up instead of down.
+        lr: learning rate, from 0 up.
+        weight_decay: λ above, from 0 up.
+        maximize: True to maximise the loss instead.
+        not_negative: further options that must be finite numbers from 0 up.
+
+    Attributes:
+        state: names of the vectors and counters that a step changes.
 
     Raises (all optimisers):
-        TypeError: for a theta that is no such vector.
-        ValueError: for an option out of range, and in ``step`` for a gradient whose shape or dtype is not theta's.
+        TypeError: if theta is not such a vector.
+        ValueError: if an option is out of range, and in ``step`` if the gradient's shape or dtype is not theta's.
     """
 
-    state = ()  # names of the vectors and counters that a step changes
+    state: tuple[str, ...] = ()
 
-    def __init__(self, theta, lr, weight_decay, maximize, **not_negative):
+    def __init__(
+        self, theta: np.ndarray, lr: float, weight_decay: float, maximize: bool, **not_negative: float
+    ) -> None:
         if not (
             isinstance(theta, np.ndarray)
             and theta.ndim == 1
@@ -67,10 +64,21 @@ class Optimizer:
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be a finite number from 0 up; {value!r} given")
         self.theta, self.lr, self.weight_decay, self.maximize = theta, lr, float(weight_decay), maximize
-        self._g, self._work = np.empty_like(theta), np.empty_like(theta)  # made once: a step allocates nothing
+        self._g, self._work = (
+            np.empty_like(theta),
+            np.empty_like(theta),
+        )  # allocated once, so that steps allocate nothing
 
-    def _gradient(self, grad, weight_decay):
-        """g = ± grad + weight_decay θ; never written into the caller's array."""
+    def step(self, grad: np.ndarray) -> None:
+        """Update theta in place by the rule of the class.
+
+        Args:
+            grad: (n,), the gradient of the loss, of theta's dtype. It is not changed.
+        """
+        raise NotImplementedError
+
+    def _gradient(self, grad: np.ndarray, weight_decay: float) -> np.ndarray:
+        """Return g = ± grad + weight_decay θ. The caller's array is not written to."""
         theta = self.theta
         if not isinstance(grad, np.ndarray) or grad.shape != theta.shape or grad.dtype != theta.dtype:
             raise ValueError(
@@ -84,19 +92,20 @@ class Optimizer:
             grad = np.add(grad, self._work, out=self._g)
         return grad
 
-    def state_dict(self):
-        """name -> a copy of each vector, or a number: all that steps have changed, besides theta and ``lr``.
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that steps have changed besides theta and ``lr``: name -> a copy of the vector, or a number.
 
-        With the same theta, options and lr, ``load_state_dict`` of it continues a run byte for byte.
+        With the same theta, options and lr, a run continued with ``load_state_dict`` has the same bytes.
         """
         values = ((name, getattr(self, name)) for name in self.state)
         return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in values}
 
-    def load_state_dict(self, state):
-        """Go on from ``state_dict()`` of an optimiser with the same options.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from the ``state_dict()`` of an optimiser with the same options.
 
         Raises:
-            ValueError: when a name is missing or unexpected, or a vector does not fit theta; nothing is then changed.
+            ValueError: if a name is missing or unexpected, or a vector does not have theta's size. Nothing is changed
+                then.
         """
         if set(state) != set(self.state):
             raise ValueError(
@@ -125,12 +134,20 @@ class SGD(Optimizer):
 
     Example: ``SGD(model.theta, lr=0.1, momentum=0.9)``.
 
-    A warning: with two bias vectors, as torch's layers have them, the sum of the two moves twice as far.
+    A warning: with two bias vectors, as torch's layers have them, their sum moves twice as far.
     """
 
     def __init__(
-        self, theta, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, *, maximize=False
-    ):
+        self,
+        theta: np.ndarray,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
         super().__init__(theta, lr, weight_decay, maximize, momentum=momentum)
         if nesterov and (momentum == 0 or dampening != 0):
             raise ValueError(
@@ -141,7 +158,7 @@ class SGD(Optimizer):
             self.state = ("count", "velocity")
             self.count, self.velocity = 0, np.zeros_like(theta)
 
-    def step(self, grad):
+    def step(self, grad: np.ndarray) -> None:
         g, work = self._gradient(grad, self.weight_decay), self._work
         if self.momentum:
             v = self.velocity
@@ -169,28 +186,21 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        theta,
-        lr=0.01,
-        lr_decay=0.0,
-        weight_decay=0.0,
-        initial_accumulator_value=0.0,
-        eps=1e-10,
+        theta: np.ndarray,
+        lr: float = 0.01,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
         *,
-        maximize=False,
-    ):
-        super().__init__(
-            theta,
-            lr,
-            weight_decay,
-            maximize,
-            lr_decay=lr_decay,
-            eps=eps,
-            initial_accumulator_value=initial_accumulator_value,
-        )
+        maximize: bool = False,
+    ) -> None:
+        options = dict(lr_decay=lr_decay, eps=eps, initial_accumulator_value=initial_accumulator_value)
+        super().__init__(theta, lr, weight_decay, maximize, **options)
         self.lr_decay, self.eps = float(lr_decay), float(eps)
         self.count, self.square = 0, np.full_like(theta, initial_accumulator_value)
 
-    def step(self, grad):
+    def step(self, grad: np.ndarray) -> None:
         g, work = self._gradient(grad, self.weight_decay), self._work
         self.square += np.multiply(g, g, out=work)
         np.sqrt(self.square, out=work)
@@ -212,21 +222,30 @@ class RMSprop(Optimizer):
 
     Example: ``RMSprop(model.theta, lr=0.01)``.
 
-    A warning: ε stands outside the root here and in torch, inside it in TensorFlow. s − m² is not negative; where
-    rounding makes it so it is taken for 0, while torch's result is NaN.
+    A warning: ε is outside the root here and in torch, inside it in TensorFlow. s − m² is not negative; if rounding
+    makes it negative it is set to 0, while torch returns NaN.
     """
 
     def __init__(
-        self, theta, lr=0.01, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False, *, maximize=False
-    ):
+        self,
+        theta: np.ndarray,
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
         super().__init__(theta, lr, weight_decay, maximize, alpha=alpha, eps=eps, momentum=momentum)
         self.alpha, self.eps, self.momentum, self.centered = float(alpha), float(eps), float(momentum), centered
         self.square = np.zeros_like(theta)
-        self.mean = np.zeros_like(theta) if centered else None
-        self.velocity = np.zeros_like(theta) if momentum else None
+        self.mean: Any = np.zeros_like(theta) if centered else None
+        self.velocity: Any = np.zeros_like(theta) if momentum else None
         self.state = ("square",) + ("mean",) * bool(centered) + ("velocity",) * bool(momentum)
 
-    def step(self, grad):
+    def step(self, grad: np.ndarray) -> None:
         g, work = self._gradient(grad, self.weight_decay), self._work
         _running_mean(self.square, np.multiply(g, g, out=work), self.alpha, work)
         if self.centered:
@@ -254,8 +273,8 @@ class Adam(Optimizer):
         m ← β₁ m + (1 − β₁) g,   v ← β₂ v + (1 − β₂) g²
         θ ← θ − lr · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)        t = 1, 2, …
 
-    ``amsgrad`` takes the largest v so far in place of v (Reddi et al. 2018, arXiv 1904.09237v1).
-    ``decoupled_weight_decay`` leaves the gradient alone and shrinks the weights, as ``AdamW`` does.
+    With ``amsgrad`` the largest v so far replaces v (Reddi et al. 2018, arXiv 1904.09237v1). With
+    ``decoupled_weight_decay`` the weight decay is not added to the gradient but shrinks the weights, as in ``AdamW``.
 
     Example: ``Adam(model.theta, lr=0.001)``.
 
@@ -263,20 +282,20 @@ class Adam(Optimizer):
     TensorFlow follows, adds it before.
     """
 
-    state = ("count", "m", "v")
+    state: tuple[str, ...] = ("count", "m", "v")
 
     def __init__(
         self,
-        theta,
-        lr=1e-3,
-        betas=(0.9, 0.999),
-        eps=1e-8,
-        weight_decay=0.0,
-        amsgrad=False,
+        theta: np.ndarray,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
         *,
-        maximize=False,
-        decoupled_weight_decay=False,
-    ):
+        maximize: bool = False,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
         super().__init__(theta, lr, weight_decay, maximize, eps=eps)
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"betas must be two numbers from 0 up to, not including, 1; {betas!r} given")
@@ -287,7 +306,7 @@ class Adam(Optimizer):
             self.state = ("count", "m", "v", "v_max")
             self.v_max = np.zeros_like(theta)
 
-    def step(self, grad):
+    def step(self, grad: np.ndarray) -> None:
         decoupled = self.decoupled_weight_decay
         g, work, lr = self._gradient(grad, 0.0 if decoupled else self.weight_decay), self._work, float(self.lr)
         if decoupled:
@@ -306,128 +325,54 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with the weight decay λ taken out of the gradient (Loshchilov & Hutter 2019, arXiv 1711.05101v3).
+    """Adam with weight decay λ that is not part of the gradient (Loshchilov & Hutter 2019, arXiv 1711.05101v3).
 
         θ ← (1 − lr · λ) θ, then the step of ``Adam`` with g = grad
 
     Example: ``AdamW(model.theta, lr=0.001, weight_decay=0.01)``.
 
-    A warning: as in torch the decay is multiplied by lr; in the paper by the schedule's factor alone.
+    A warning: as in torch the decay is multiplied by lr; in the paper only by the schedule's factor.
     """
 
     def __init__(
-        self, theta, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False
-    ):
+        self,
+        theta: np.ndarray,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
         super().__init__(theta, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)
 
 
-def _running_mean(mean, new, keep, work):
-    """mean ← keep · mean + (1 − keep) · new; ``new`` may be ``work``, the room for the product."""
+def _running_mean(mean: np.ndarray, new: np.ndarray, keep: float, work: np.ndarray) -> None:
+    """mean ← keep · mean + (1 − keep) · new; ``new`` may be ``work``, the scratch buffer."""
     mean *= keep
     mean += np.multiply(new, 1 - keep, out=work)
 
 
-# The names that --optimizer takes, besides lbfgs, which is no class.
-OPTIMIZERS = {"sgd": SGD, "adagrad": Adagrad, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
+# The names that --optimizer takes, besides lbfgs, which is a function.
+OPTIMIZERS: dict[str, Any] = {"sgd": SGD, "adagrad": Adagrad, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
 
 
-class LBFGSResult(NamedTuple):
-    """How ``lbfgs`` ended."""
-
-    loss: float  # at the theta that it left
-    iterations: int
-    evaluations: int  # calls of loss_and_grad
-    converged: bool
-    message: str  # SciPy's, or why it was stopped
-
-
-def lbfgs(loss_and_grad, theta, max_iterations=100, history_size=10, ftol=2.2e-9, gtol=1e-5, callback=None):
-    """Minimise by SciPy's L-BFGS-B (Liu & Nocedal 1989; Byrd, Lu, Nocedal & Zhu 1995): deterministic, full batch.
-
-        θ ← θ − α H g,   H from the last ``history_size`` differences of θ and g, α by a line search
-
-    Args:
-        loss_and_grad: called with theta, gives the loss and its gradient: always of the same, whole data.
-            ``lambda theta: model.loss_and_grad(batch)`` with the model whose vector theta is.
-        theta: (n,) vector of floats, changed in place; at the end, also at an exception, the last accepted iterate.
-        max_iterations: at most so many; each takes one or a few calls of ``loss_and_grad``.
-        ftol, gtol: converged when the loss falls by less than the part ``ftol`` in an iteration, or when no element of
-            the gradient is larger than ``gtol``. In float32 rounding may end the line search before that.
-        callback: called with (iteration, loss) after each iteration, theta being the iterate; a true answer stops.
-
-    Returns:
-        ``LBFGSResult``. A loss or gradient that is not finite ends the search, with theta at the last iterate.
-
-    Raises:
-        ValueError: for numbers out of range, and for a loss or gradient that is not finite at the beginning.
-    """
-    from scipy.optimize import minimize
-
-    for name, value in dict(max_iterations=max_iterations, history_size=history_size).items():
-        if value < 1:
-            raise ValueError(f"{name} must be 1 or more; {value!r} given")
-    iterate, loss_there, loss_here = theta.astype(np.float64), None, math.nan
-    iterations = evaluations = 0
-
-    def objective(x):
-        nonlocal evaluations, loss_there, loss_here
-        theta[...] = x
-        loss, grad = loss_and_grad(theta)
-        evaluations += 1
-        loss_here, grad = float(loss), grad.astype(np.float64)
-        if not (math.isfinite(loss_here) and np.isfinite(grad).all()):
-            raise _Stop("the loss or its gradient is not finite")
-        if loss_there is None:
-            loss_there = loss_here
-        return loss_here, grad
-
-    def accept(x):
-        nonlocal iterations, iterate, loss_there
-        iterations += 1
-        iterate, loss_there = x.copy(), loss_here  # the line search ends at the point that it accepts
-        theta[...] = x
-        if callback is not None and callback(iterations, loss_there):
-            raise _Stop("stopped by the callback")
-
-    try:
-        found = minimize(
-            objective,
-            iterate,
-            jac=True,
-            method="L-BFGS-B",
-            callback=accept,
-            options=dict(
-                maxiter=max_iterations,
-                maxfun=21 * max_iterations,  # a line search makes 20 calls at most
-                maxcor=history_size,
-                ftol=ftol,
-                gtol=gtol,
-            ),
-        )
-        converged, message = bool(found.success), str(found.message)
-    except _Stop as stop:
-        if loss_there is None:
-            raise ValueError(f"{stop} at the beginning: loss {loss_here}") from None
-        converged, message = False, str(stop)
-    finally:
-        theta[...] = iterate
-    return LBFGSResult(loss_there, iterations, evaluations, converged, message)
-
-
-class _Stop(Exception):
-    """Leaves SciPy's loop; every version of it lets exceptions through."""
-
-
-def clip_by_global_norm(grad, max_norm):
-    """Scale the flat vector ``grad`` in place so that its Euclidean norm is at most ``max_norm``; -> the norm before.
+def clip_by_global_norm(grad: np.ndarray, max_norm: float) -> float:
+    """Scale ``grad`` in place so that its Euclidean norm is at most ``max_norm``.
 
         g ← g · min(1, max_norm / (‖g‖ + 1e-6))    (Pascanu et al. 2013, arXiv 1211.5063v2; the 1e-6 is torch's)
 
-    A norm that is not finite (a NaN or an infinity in grad) is returned and nothing is scaled: the caller decides. The
-    norm does not overflow where only its square does.
+    Args:
+        grad: (n,), flat.
+        max_norm: greater than 0.
+
+    Returns:
+        The norm before. If it is not finite (grad has a NaN or an infinity) nothing is scaled: the caller decides what
+        to do. The norm does not overflow where only its square does.
 
     Raises:
-        ValueError: for a max_norm that is not greater than 0, or a grad that is not flat.
+        ValueError: if max_norm is not greater than 0, or grad is not flat.
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm must be greater than 0; {max_norm!r} given")

@@ -16,6 +16,7 @@ LEVELS = {
     "cells": 0,
     "bptt": 0,
     "schedules": 0,
+    "lbfgs": 0,
     "status": 0,
     "_version": 0,
     "_aliases": 0,

@@ -274,8 +274,8 @@ def test_lbfgs_leaves_the_last_iterate_when_it_is_interrupted_or_the_loss_is_not
     assert np.array_equal(ends, iterates)
 
 
-def test_lbfgs_says_when_it_cannot_begin():
-    with pytest.raises(ValueError, match="not finite at the beginning"):
+def test_lbfgs_says_when_it_cannot_start():
+    with pytest.raises(ValueError, match="not finite at the start"):
         optim.lbfgs(lambda theta: (np.nan, theta), np.ones(2))
     with pytest.raises(ValueError, match="max_iterations"):
         optim.lbfgs(rosenbrock, np.ones(2), max_iterations=0)

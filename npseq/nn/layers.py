@@ -1,7 +1,7 @@
 """The layers that people use.
 
 ``RNN``, ``LSTM`` and ``GRU`` run ``bptt.py``, the readable recurrence; ``OptimizedRNN``, ``OptimizedLSTM`` and
-``OptimizedGRU`` run ``fused.py``: the same parameters, the same names, the same numbers. Options, shapes and errors of
+``OptimizedGRU`` run ``fused``: the same parameters, the same names, the same numbers. Options, shapes and errors of
 all six are those of ``Recurrent`` in ``recurrent.py``.
 """
 
@@ -76,8 +76,11 @@ class GRU(Recurrent):
 
 
 class _Optimized:
-    """The schedule of ``fused.py``. ``threads``: over how many a wide batch is split (``BatchParallel``); by default as
-    many as pay."""
+    """Runs ``fused`` in place of ``bptt.py``.
+
+    ``threads``: number of threads over which a wide batch is split (``fused/batch_parallel.py``); by default chosen from
+    the sizes and the available cores.
+    """
 
     through_time = BatchParallel()
 
@@ -88,15 +91,15 @@ class _Optimized:
 
 
 class OptimizedRNN(_Optimized, RNN):
-    """``RNN`` on the schedule of ``fused.py``; further option: ``threads``."""
+    """``RNN`` run by ``fused``; further option: ``threads``."""
 
 
 class OptimizedLSTM(_Optimized, LSTM):
-    """``LSTM`` on the schedule of ``fused.py``; further option: ``threads``."""
+    """``LSTM`` run by ``fused``; further option: ``threads``."""
 
 
 class OptimizedGRU(_Optimized, GRU):
-    """``GRU`` on the schedule of ``fused.py``; further option: ``threads``."""
+    """``GRU`` run by ``fused``; further option: ``threads``."""
 
 
 def from_state_dict(mapping, prefix="", optimized=False, nonlinearity="tanh"):

@@ -2,19 +2,26 @@
 
     loss, dy = mse(y, target)
 
-Formulas are torch's (2.13), with ``reduction="mean"``. They run in float32, float64 and complex128 (a complex y is what
-the complex-step check gives them); loss and dy have y's dtype, and dy has y's shape. Nothing is broadcast.
+Formulas are torch's (2.13), with ``reduction="mean"``. They run in float32, float64 and complex128 (the complex-step
+check passes a complex y); loss and dy have y's dtype, and dy has y's shape. Nothing is broadcast.
 
 Numbers such as (63) are those of the equations in ``docs/derivation.md``.
 
-Raises (all of them): TypeError for a y that is not of floats; ValueError for shapes that differ and for no elements.
+Raises (all of them): TypeError if y is not an array of floats; ValueError if the shapes differ or the arrays are empty.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+LossAndGradient = tuple[Any, np.ndarray]  # the loss, a NumPy scalar, and dy
 
-def mse(y, target):
-    """Mean squared error over all n elements; y and target of one shape.
+
+def mse(y: np.ndarray, target: np.ndarray) -> LossAndGradient:
+    """Compute the mean squared error over all n elements; y and target have the same shape.
 
     loss = Σ (y − target)² / n,   dy = 2 (y − target) / n
     """
@@ -22,8 +29,8 @@ def mse(y, target):
     return (e * e).mean(), e * (2 / e.size)  # (63)
 
 
-def mae(y, target):
-    """Mean absolute error over all n elements; y and target of one shape.
+def mae(y: np.ndarray, target: np.ndarray) -> LossAndGradient:
+    """Compute the mean absolute error over all n elements; y and target have the same shape.
 
     loss = Σ |y − target| / n,   dy = sign(y − target) / n, which is 0 where they are equal
     """
@@ -32,15 +39,19 @@ def mae(y, target):
     return (sign * e).mean(), sign / e.size  # (64)
 
 
-def huber(y, target, delta=1.0):
-    """Huber's loss (Annals of Mathematical Statistics 35, 1964), mean over all n elements; y and target of one shape.
+def huber(y: np.ndarray, target: np.ndarray, delta: float = 1.0) -> LossAndGradient:
+    """Compute Huber's loss (Annals of Mathematical Statistics 35, 1964), the mean over all n elements.
 
         e = y − target,   m = min(|e|, δ)
         loss = Σ m (|e| − m/2) / n,   that is e²/2 up to δ, δ (|e| − δ/2) beyond
         dy = sign(e) m / n
 
+    Args:
+        y, target: of the same shape.
+        delta: δ, greater than 0.
+
     Raises:
-        ValueError: for a delta that is not greater than 0.
+        ValueError: also if delta is not greater than 0.
     """
     if not delta > 0:
         raise ValueError(f"delta must be greater than 0; {delta!r} given")
@@ -51,23 +62,27 @@ def huber(y, target, delta=1.0):
     return (m * (size - m / 2)).mean(), sign * m / e.size  # (65)
 
 
-def cross_entropy(logits, labels, ignore_index=-100, label_smoothing=0.0):
-    """Cross entropy between softmax(logits) and the labels, mean over the N labels that are not ``ignore_index``.
+def cross_entropy(
+    logits: np.ndarray, labels: np.ndarray, ignore_index: int = -100, label_smoothing: float = 0.0
+) -> LossAndGradient:
+    """Compute the cross entropy of softmax(logits) and the labels, the mean over the N labels that are not ignored.
 
         log p = logits − log Σ_k exp(logits_k)
         loss = −Σ_n Σ_k q_nk log p_nk / N,   dlogits = (p − q) / N
 
-    q is 1 − ε at the label plus ε / K at each of the K classes, ε being ``label_smoothing`` (Szegedy et al. 2016, arXiv
-    1512.00567v3). The largest logit is taken off first, so that no exponential overflows; a logit of −inf rules a class
-    out (without smoothing).
+    q is 1 − ε at the label plus ε / K at each of the K classes, where ε is ``label_smoothing`` (Szegedy et al. 2016,
+    arXiv 1512.00567v3). The largest logit is subtracted first, so that exp cannot overflow; a logit of −inf excludes a
+    class (without smoothing).
 
     Args:
         logits: (…, K), classes on the last axis.
-        labels: (…) integers from 0 to K − 1, or ``ignore_index``. When all are ignored, loss and gradient are 0 (in
-            torch the loss is then NaN).
+        labels: (…) integers from 0 to K − 1, or ``ignore_index``. If all are ignored, loss and gradient are 0 (torch's
+            loss is NaN then).
+        ignore_index: label of the examples that do not count.
+        label_smoothing: ε, from 0 to 1.
 
     Raises:
-        ValueError: for shapes that do not fit, labels that are no integers or out of range, a smoothing outside [0, 1].
+        ValueError: if the shapes do not fit, labels are not integers or are out of range, or ε is outside [0, 1].
     """
     logits, labels = _floats(logits, "logits"), np.asarray(labels)
     if logits.shape[:-1] != labels.shape or logits.size == 0 or labels.dtype.kind not in "iu":
@@ -95,30 +110,35 @@ def cross_entropy(logits, labels, ignore_index=-100, label_smoothing=0.0):
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
     """Return softmax(logits), p_k = exp(logits_k) / Σ_j exp(logits_j) over the last axis; of the shape of logits."""
-    p = np.exp(logits - logits.real.max(axis=-1, keepdims=True))
+    p: np.ndarray = np.exp(logits - logits.real.max(axis=-1, keepdims=True))
     return p / p.sum(axis=-1, keepdims=True)
 
 
-def _difference(y, target):
+def _difference(y: np.ndarray, target: np.ndarray) -> Any:
     y, target = _floats(y, "y"), np.asarray(target)
     if y.shape != target.shape:
         raise ValueError(f"the prediction has the shape {y.shape} and the target {target.shape}: they must be the same")
     if y.size == 0:
-        raise ValueError(f"the loss of no elements is not defined: y has the shape {y.shape}")
+        raise ValueError(f"the loss of an empty array is undefined: y has the shape {y.shape}")
     return y - target.astype(y.dtype, copy=False)
 
 
-def _floats(array, name):
+def _floats(array: np.ndarray, name: str) -> np.ndarray:
     array = np.asarray(array)
     if array.dtype.kind not in "fc" or array.ndim == 0:
         raise TypeError(f"{name} must be an array of floats; {array.dtype} of shape {array.shape} given")
     return array
 
 
-def _sign(e):
-    """−1, 0 or 1 by the real part, in e's dtype."""
+def _sign(e: np.ndarray) -> Any:
+    """Return −1, 0 or 1 by the sign of the real part, in e's dtype."""
     return np.sign(e.real).astype(e.dtype)
 
 
-# The names that --loss takes, and the classifier's.
-LOSSES = {"mse": mse, "mae": mae, "huber": huber, "cross_entropy": cross_entropy}
+# The names that --loss takes, and the loss of classifiers.
+LOSSES: dict[str, Callable[..., LossAndGradient]] = {
+    "mse": mse,
+    "mae": mae,
+    "huber": huber,
+    "cross_entropy": cross_entropy,
+}
