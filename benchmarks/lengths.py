@@ -1,6 +1,6 @@
 """Time a training step over sequences of mixed lengths: python benchmarks/lengths.py [--steps 100,1000]
 
-Forward and backward of one layer, float32, one thread, B = 32 sequences, I = 8, H = 64, for T in 100, 1000 and 4000 and
+Forward and backward of one layer, float32, one thread, B = 16 sequences, I = 8, H = 64, for T in 100, 1000 and 4000 and
 three spreads of the lengths. npseq's optimized layers take ``lengths``; torch runs once over the padding (and gives
 wrong final states for all but the longest sequences), and once packed (``pack_padded_sequence``). All three run in this
 process, in turns; the time is the least processor time of the rounds. "steps" is the fraction of the T · B steps that
@@ -14,19 +14,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"
-for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-    os.environ.pop(name, None)
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from conditions import versions  # first: it sets the number of threads
+
+# isort: split
 
 import numpy as np
 import torch
@@ -34,7 +29,7 @@ import torch
 import npseq
 
 SPREADS = {"90 to 100 %": 0.9, "50 to 100 %": 0.5, "1 to 100 %": 0.01}  # the shortest length as a fraction of T
-B, I, H = 32, 8, 64
+B, I, H = 16, 8, 64
 ENOUGH = 1.0  # seconds of rounds
 
 
@@ -82,19 +77,6 @@ def steps_of(kind: str, x: np.ndarray, dy: np.ndarray, lengths: np.ndarray) -> d
     return {"npseq": ours, "padded": padded, "packed": packed}
 
 
-def conditions() -> dict[str, Any]:
-    """Return what the figures depend on."""
-    found: dict[str, Any] = {"python": platform.python_version(), "numpy": np.__version__, "torch": torch.__version__}
-    try:
-        from threadpoolctl import threadpool_info
-
-        keys = ("internal_api", "version", "architecture", "num_threads")
-        found["threadpoolctl"] = [{key: pool.get(key) for key in keys} for pool in threadpool_info()]
-    except ImportError:
-        found["threadpoolctl"] = "not installed"
-    return found
-
-
 def main() -> None:
     """Measure and print the table."""
     p = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -103,7 +85,7 @@ def main() -> None:
     p.add_argument("--json", metavar="FILE")
     args = p.parse_args()
     torch.set_num_threads(1)
-    print(json.dumps(conditions(), indent=1))
+    print(json.dumps(versions("torch"), indent=1))
     print("\nms a training step (as a multiple of torch padded)\n")
     print("cell     T  lengths       steps     npseq           torch padded   torch packed")
     rows = []
@@ -132,7 +114,7 @@ def main() -> None:
     ratios = [row["packed"] / row["npseq"] for row in rows]
     print(f"torch packed: {min(ratios):.1f} to {max(ratios):.1f} times npseq")
     if args.json:
-        Path(args.json).write_text(json.dumps({"conditions": conditions(), "rows": rows}, indent=1))
+        Path(args.json).write_text(json.dumps({"conditions": versions("torch"), "rows": rows}, indent=1))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,11 +23,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"
-for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-    os.environ.pop(name, None)
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from conditions import versions  # first: it sets the number of threads
+
+# isort: split
 
 import numpy as np
 
@@ -175,21 +170,11 @@ def check(steps: dict[str, Callable[[], Any]]) -> None:
 
 def conditions() -> dict[str, Any]:
     """Return what the figures depend on."""
-    found: dict[str, Any] = {"python": platform.python_version(), "numpy": np.__version__, "npseq": npseq.__version__}
-    for module in ("torch", "onnxruntime"):
-        found[module] = __import__(module).__version__
-    try:
-        from threadpoolctl import threadpool_info
-
-        keys = ("internal_api", "version", "architecture", "num_threads")
-        found["threadpoolctl"] = [{key: pool.get(key) for key in keys} for pool in threadpool_info()]
-    except ImportError:
-        found["threadpoolctl"] = "not installed"
+    found = versions("torch", "onnxruntime")
     compiler = shutil.which("gcc") or shutil.which("clang")
     if compiler:
-        found["compiler"] = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout.splitlines()[
-            0
-        ]
+        shown = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
+        found["compiler"] = shown.splitlines()[0]
     return found
 
 

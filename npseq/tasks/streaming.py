@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 UNKNOWN = np.datetime64("NaT", "s")
+
+
+@lru_cache(maxsize=1 << 12)
+def _calendar(second: int) -> np.ndarray:
+    """The calendar of a second of the week: it repeats every week, and costs more than the model's step."""
+    return features.calendar(np.asarray(features.MONDAY + np.timedelta64(second, "s")))
 
 
 class ForecastStream:
@@ -143,7 +150,8 @@ class ForecastStream:
             return None
         x[:at] = z
         if recipe.calendar:
-            x[at : at + len(features.CALENDAR)] = features.calendar(self.next_time)
+            second = (self.next_time - features.MONDAY).astype(np.int64) % features.WEEK
+            x[at : at + len(features.CALENDAR)] = _calendar(int(second))
             at += len(features.CALENDAR)
         for lag in self._lags:
             for step in range(recipe.horizon):  # of this row t = seen − 1: the row t + 1 + step − lag
