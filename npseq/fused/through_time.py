@@ -3,8 +3,8 @@
 ``cells.py`` says what is computed; here, and for each cell in ``fused_cells.py``, is another order of the same
 operations. What makes the difference:
 
-1. **One product a step.** The columns h_t, x_{t+1} and a one stand on top of each other in ``Z[t]``, so that
-   ``W @ Z[t]`` with ``W = [W_h, W_x, b_x + b_h]`` is every pre-activation of step t + 1, biases included, and h_{t+1}
+1. **One product a step.** The columns h_t, x_t and a one stand on top of each other in ``Z[t]``, so that
+   ``W @ Z[t]`` with ``W = [W_h, W_x, b_x + b_h]`` is every pre-activation of step t, biases included, and h_{t+1}
    is written where the next product reads it. ``da Zᵀ``, summed over time, is dW_h, dW_x and db at once. (In the GRU
    a_xn and a_hn enter apart, so the rows that read x, and those that read h, are not all the same.) The loops use
    ``np.dot``, which for small matrices takes 0.4 µs less than ``np.matmul``, and W_hᵀ is copied once so that it is

@@ -1,13 +1,13 @@
 """The equations of docs/derivation.md."""
 
 import re
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _found():
     """(LaTeX, file or None) of every displayed equation."""
     text = (DOCS / "derivation.md").read_text(encoding="utf-8")

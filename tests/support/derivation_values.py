@@ -4,7 +4,7 @@ A gradient is taken by the complex step (52) on those forward equations, so that
 backward equations, nor with npseq's. Sizes are small: T = 3 steps, B = 2 sequences, I = 2 inputs, H = 3 units.
 """
 
-from functools import lru_cache
+from functools import cache
 
 import latex
 import numpy as np
@@ -13,7 +13,7 @@ from derivation import blocks
 T, B, I, H, ETA = 3, 2, 2, 3, 1e-30
 
 
-@lru_cache(maxsize=None)
+@cache
 def statements(number):
     """The statements of an equation: lists of the trees that are equal to each other."""
     return [latex.sides(statement) for statement in latex.statements(blocks()[number])]
@@ -44,7 +44,7 @@ class Run:
         self.x, self.state = rng.normal(size=(T, I, B)), {letter: rng.normal(size=(H, B)) for letter in self.letters}
         self.R = rng.normal(size=(T, H, B))
         self.S = {letter: rng.normal(size=(H, B)) for letter in self.letters}
-        self.mask = 1 if mask is None else mask
+        self.mask, self.gradients = 1 if mask is None else mask, {}
         self.loss, self.steps = self.run()
 
     def run(self, moved=None):
@@ -83,14 +83,14 @@ class Run:
             steps.append(v)
         return loss + sum((self.S[letter] * state[letter]).sum() for letter in self.letters), steps
 
-    @lru_cache(maxsize=None)
     def gradient(self, step, name):
         """dloss/dname by the complex step."""
-        value = self.given[name] if step is None else self.steps[step][name]
-        d = np.empty(value.shape)
-        for index in np.ndindex(value.shape):
-            d[index] = self.run((step, name, index))[0].imag / ETA
-        return d
+        if (step, name) not in self.gradients:
+            value = self.given[name] if step is None else self.steps[step][name]
+            self.gradients[step, name] = d = np.empty(value.shape)
+            for index in np.ndindex(value.shape):
+                d[index] = self.run((step, name, index))[0].imag / ETA
+        return self.gradients[step, name]
 
     def read(self, letter):
         """For each slot the gradient that comes from the next step, or in the last slot from the loss: a list."""
@@ -126,3 +126,28 @@ class Run:
         v |= {"d" + name: self.gradient(None, name) for name in self.given}
         v["da"] = v["da_x"]
         return v
+
+
+@cache
+def run(cell):
+    return Run(cell)
+
+
+def steps(*cells):
+    return [run(cell).step(t) for cell in cells for t in range(T)]
+
+
+def over_time(cell, slots=range(T)):
+    """One set of values for each t, with what (30) needs of step t."""
+    of_time = run(cell).through_time()
+    return [{**of_time, "t": t, "dh'_direct": run(cell).gradient(t, "h'")} for t in slots]
+
+
+def complex_step(f, array):
+    """∂f/∂array, f giving a number."""
+    d = np.empty(array.shape)
+    for index in np.ndindex(array.shape):
+        moved = array.astype(complex)
+        moved[index] += 1j * ETA
+        d[index] = np.imag(f(moved)) / ETA
+    return d
