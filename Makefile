@@ -5,7 +5,7 @@
 PYTHON ?= python3
 ARGS ?= --model lstm --epochs 10
 
-.PHONY: train test quick minimal clean
+.PHONY: train test quick minimal page clean
 
 train: .venv/.installed
 	.venv/bin/python npseq/train.py $(ARGS)
@@ -37,6 +37,11 @@ minimal: .venv-minimal/.installed
 	$(PYTHON) -m venv .venv-minimal
 	.venv-minimal/bin/python -m pip install --quiet numpy scipy pytest torch==2.13.0
 	touch $@
+
+# The interactive page, where `make docs` puts the documentation.
+page: .venv/.installed
+	mkdir -p docs/_build/html
+	.venv/bin/npseq explain --html docs/_build/html/explain.html
 
 clean:
 	rm -rf .venv .venv-minimal build *.egg-info .pytest_cache .hypothesis

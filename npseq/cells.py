@@ -118,7 +118,7 @@ class LSTMCell:
 
     @staticmethod
     def backward(d_state: State, cache: Cache) -> tuple[np.ndarray, np.ndarray, State]:
-        """Given d_state (dh, dc), (H, B) each, return da_x, da_h (4·H, B) and the direct gradients of h', zero, and c'."""
+        """Given d_state (dh, dc), (H, B) each, return da_x, da_h (4·H, B) and the direct gradients of h' (0) and c'."""
         dh, dc = d_state
         i, f, g, o, c_prev, tanh_c = cache
         # h = o ⊙ tanh(c): c affects the loss through h and through the next step; the latter is already in dc
