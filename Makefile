@@ -19,7 +19,7 @@ VERSIONS ?=
 ONE_THREAD = OMP_NUM_THREADS=1
 NPSEQ_FUZZ ?= 10
 
-.PHONY: train test quick check minimal packages sdist matrix fuzz clean
+.PHONY: train test quick check minimal packages sdist matrix fuzz page docs clean
 
 train: .venv/.installed
 	.venv/bin/python npseq/train.py $(ARGS)
@@ -67,6 +67,11 @@ fuzz: .venv/.tested
 	$(PYTHON) -m venv .venv-minimal
 	.venv-minimal/bin/python -m pip install --quiet numpy scipy pytest torch==2.13.0
 	touch $@
+
+# The interactive page, where `make docs` puts the documentation.
+page: .venv/.installed
+	mkdir -p docs/_build/html
+	.venv/bin/npseq explain --html docs/_build/html/explain.html
 
 clean:
 	rm -rf .venv .venv-minimal .venv-3.* build *.egg-info .pytest_cache .hypothesis

@@ -4,11 +4,11 @@ This module knows neither gates nor cell types: a cell (``cells.py``) maps pre-a
 products and the time loop are here. There are three kinds of matrix product:
 
     1. before the loop   a_x = W_x x + b_x for all steps                               (7)
-    2. in the loop       a_h = W_h h_{t-1} + b_h, and going back dh_{t-1} = W_hᵀ da_h  (8), (30)
-    3. after the loop    dW_x = Σ_t da_x x_tᵀ, dW_h = Σ_t da_h h_{t-1}ᵀ, one product each  (31), (32)
+    2. in the loop       a_h = W_h h_t + b_h, and going back dh_t = W_hᵀ da_h          (8), (30)
+    3. after the loop    dW_x = Σ_t da_x x_tᵀ, dW_h = Σ_t da_h h_tᵀ, one product each  (31), (32)
 
-The states are stored in T + 1 slots. Steps are counted from 0: step t reads slot t and writes slot t + 1, so h_t above
-is in slot t + 1, the initial state is in slot 0, and the first step needs no special case.
+The states are stored in T + 1 slots; h_t is in slot t. Steps are counted from 0: step t reads slot t and writes slot
+t + 1, so the initial state is in slot 0, and the first step needs no special case.
 
 Numbers such as (30) are those of the equations in ``docs/derivation.md``, which derives every line.
 

@@ -1,8 +1,8 @@
 """One time step of each recurrent cell and its derivative, written as the papers write them.
 
 A cell is an element-wise function of two pre-activations, ``a_x = W_x x_t + b_x`` from the input and
-``a_h = W_h h_{t-1} + b_h`` from the hidden state, and of the state before. The matrix products and the time loop, which
-are the same for every cell, are in ``bptt.py``. All arrays have one column per sequence (letters:
+``a_h = W_h h_t + b_h`` from the hidden state, and of the state before step t. The matrix products and the time loop,
+which are the same for every cell, are in ``bptt.py``. All arrays have one column per sequence (letters:
 ``npseq/__init__.py``).
 
 A cell is a class with

@@ -35,7 +35,7 @@ def _parser() -> arguments.Parser:
     return parser
 
 
-def _with_name(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
+def _with_name(commands: argparse._SubParsersAction[arguments.Parser], name: str, text: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text)
     parser.add_argument("name", type=_exercise, metavar="NAME")
     if name != "hint":

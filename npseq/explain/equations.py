@@ -104,4 +104,5 @@ def describe(cell: Any, name: str | None = None) -> Description | None:
 
 def evaluate(formula: str, values: dict[str, Any]) -> np.ndarray:
     """Return the value of a formula, element by element."""
-    return eval(formula, {"__builtins__": {}}, {**values, **FUNCTIONS})
+    value: np.ndarray = eval(formula, {"__builtins__": {}}, {**values, **FUNCTIONS})
+    return value

@@ -46,11 +46,12 @@ def gradient_flow(layer: Any, x: np.ndarray, d_h: np.ndarray) -> Flow:
     """
     cell, weights, (T, B, _) = layer.cell, layer.weights(), x.shape
     state = tuple(np.zeros((size, B), layer.dtype) for size in layer.state_sizes())
-    tapes, values = [], []
+    tapes: list[Any] = []
+    values = []
     for t in range(T):  # one tape for each step, so that the gradient can be read between the steps
         _, state, tape = bptt.forward_through_time(cell, weights, x[t : t + 1].transpose(0, 2, 1), state)
-        cache, _ = tape.segments[0].caches[0]
         tapes.append(tape)
+        cache, _ = tapes[-1].segments[0].caches[0]
         values.append(np.stack(cache[: len(cell.gates)]))  # a cache starts with the gates' values
     d_state = (np.ascontiguousarray(d_h.T), *(np.zeros_like(part) for part in state[1:]))
     d_states = carried_back(cell, weights, tapes, d_state)
@@ -67,7 +68,7 @@ def gradient_flow(layer: Any, x: np.ndarray, d_h: np.ndarray) -> Flow:
 
 
 def carried_back(
-    cell: Any, weights: bptt.Weights, tapes: list[bptt.Tape], d_state: tuple[np.ndarray, ...], path: str = "both"
+    cell: Any, weights: bptt.Weights, tapes: list[Any], d_state: tuple[np.ndarray, ...], path: str = "both"
 ) -> list[tuple[np.ndarray, ...]]:
     """Carry the gradient of the final state back over ``tapes``, one for each step.
 
@@ -89,11 +90,10 @@ def carried_back(
     return d_states
 
 
-def has_direct_path(cell: Any, weights: bptt.Weights, tape: bptt.Tape, d_state: tuple[np.ndarray, ...]) -> bool:
+def has_direct_path(cell: Any, weights: bptt.Weights, tape: Any, d_state: tuple[np.ndarray, ...]) -> bool:
     """True if the cell itself passes gradient to the state before the step, as the LSTM and the GRU do."""
     cache, _ = tape.segments[0].caches[0]
-    own = getattr(weights, "own", None)
-    d_before = cell.backward(d_state, cache, *([] if own is None else [own]))[2]
+    d_before = cell.backward(d_state, cache, *([] if weights.own is None else [weights.own]))[2]
     return any(part.any() for part in d_before)
 
 

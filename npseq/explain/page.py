@@ -23,7 +23,7 @@ from .. import bptt
 from .._version import __version__
 from .equations import CELLS, SHOWN, Description, describe
 from .page_bugs import BUGS
-from .worked_example import WorkedExample, weights_of
+from .worked_example import WorkedExample, by_bptt
 
 MAX_STEPS, MAX_UNITS, MAX_INPUTS = 12, 3, 2
 CHECKED_SIZES = [(2, 1, 1), (3, 2, 1), (6, 3, 2), (12, 2, 2)]  # (T, H, I) at which page and npseq are compared
@@ -51,10 +51,8 @@ def build(cell: Any = None, start: str = "lstm", seed: int = 0) -> str:
 
     text = read("page.html").replace("/* STYLE */", read("style.css"))
     text = text.replace("/* SCRIPT */", "\n".join(map(read, SCRIPTS)))
-    # "<" in a JSON string could end the script element
-    return text.replace(
-        "/* DATA */", json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    )
+    as_json = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("/* DATA */", as_json.replace("<", "\\u003c"))  # "<" could end the script element
 
 
 def page_data(cell: Any = None, start: str = "lstm", seed: int = 0) -> dict[str, Any]:
@@ -115,17 +113,14 @@ def part_of(network: WorkedExample, T: int, H: int, I: int) -> WorkedExample:
 
 def npseq_gradients(network: WorkedExample) -> dict[str, np.ndarray]:
     """Return the outputs h and all gradients by ``bptt.py`` and the cell's own code, by the page's names."""
-    state = tuple(part[:, None] for part in network.state.values())
-    weights = weights_of(network, network.given)
-    hs, _, tape = bptt.forward_through_time(network.cell, weights, network.xs[:, :, None], state)
-    zeros = tuple(np.zeros_like(part) for part in state)
-    d, dx, d_state = bptt.backward_through_time(network.cell, weights, tape, network.dys[:, :, None], zeros)
+    hs, d, dx, d_state = by_bptt(network)
     found = {"h": hs[:, :, 0], "dx": dx[:, :, 0]}
-    for name, stacked in zip(("W_x", "W_h", "b_x", "b_h"), d):
+    for name, stacked in zip(("W_x", "W_h", "b_x", "b_h"), (d.W_x, d.W_h, d.b_x, d.b_h)):
+        assert stacked is not None
         for gate, block in zip(network.gates, np.split(stacked, len(network.gates))):
             found[name + gate] = block if name[0] == "W" else block[:, 0]
     found.update({letter + "_0": part[:, 0] for letter, part in zip(network.description.state, d_state)})
-    found.update({name: d.own[name][:, 0] for name in network.description.own})
+    found.update({name: part[:, 0] for name, part in (d.own or {}).items()})
     return found
 
 
@@ -139,14 +134,18 @@ def _check(cell: Any, described: Description, network: WorkedExample, T: int, H:
 
 
 def _recorded(cell: Any, seed: int) -> dict[str, Any]:
-    """The values of a cell whose equations are not known: every step's, as npseq computes them."""
+    """Return every step's values of a cell whose equations are not known, as npseq computes them."""
     (T, H, I), rng, G = RECORDED_SIZE, np.random.default_rng(seed), len(cell.gates)
-    W = bptt.Weights(*(rng.uniform(-1, 1, shape) for shape in ((G * H, I), (G * H, H), (G * H, 1), (G * H, 1))))
-    own = {name: rng.uniform(-1, 1, (H, 1)) for name in getattr(cell, "own", None) or {}}
-    W = W._replace(own=own) if own else W
-    xs, dys = rng.uniform(-1, 1, (T, I, 1)), rng.uniform(-1, 1, (T, H, 1))
-    state = tuple(rng.uniform(-1, 1, (H, 1)) for _ in cell.state)
-    tapes, steps, initial = [], [], state
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.uniform(-1, 1, shape)
+
+    own = {name: draw(H, 1) for name in getattr(cell, "own", None) or {}}
+    W = bptt.Weights(draw(G * H, I), draw(G * H, H), draw(G * H, 1), draw(G * H, 1), None, own or None)
+    xs, dys, initial = draw(T, I, 1), draw(T, H, 1), tuple(draw(H, 1) for _ in cell.state)
+    tapes: list[Any] = []
+    steps: list[dict[str, np.ndarray]] = []
+    state = initial
     for t in range(T):
         before = state
         _, state, tape = bptt.forward_through_time(cell, W, xs[t : t + 1], state)
@@ -156,23 +155,21 @@ def _recorded(cell: Any, seed: int) -> dict[str, Any]:
         values.update({letter + "_prev": part for letter, part in zip(cell.state, before)})
         values.update(zip(cell.state, state))
         steps.append(values)
-    d_state: tuple[np.ndarray, ...] = tuple(np.zeros_like(part) for part in state)
-    total = None
+    d_state, total = tuple(np.zeros_like(part) for part in state), dict[str, Any]()
     for t in reversed(range(T)):
         d_new = (d_state[0] + dys[t], *d_state[1:])
         steps[t].update({f"d{letter}": d for letter, d in zip(cell.state, d_new)})
         d_weights, dx, d_state = bptt.backward_through_time(cell, W, tapes[t], None, d_new)
-        steps[t].update({f"d{letter}_prev": d for letter, d in zip(cell.state, d_state)}, dx=dx[0])
-        parts = [*d_weights[:4], *(d_weights.own or {}).values()] if own else list(d_weights[:4])
-        total = parts if total is None else [a + b for a, b in zip(total, parts)]
-    names = ["W_x", "W_h", "b_x", "b_h", *own]
+        steps[t].update({f"d{letter}_prev": d for letter, d in zip(cell.state, d_state)}, dx=dx[0])  # type: ignore[index]
+        named = dict(zip(("W_x", "W_h", "b_x", "b_h"), d_weights)) | (d_weights.own or {})
+        total = {name: total.get(name, 0) + d for name, d in named.items()}
     return {
         "T": T,
         "H": H,
         "I": I,
         "steps": [{name: value[:, 0].tolist() for name, value in values.items()} for values in steps],
         "initial": {letter: part[:, 0].tolist() for letter, part in zip(cell.state, initial)},
-        "gradients": {name: d.tolist() for name, d in zip(names, total or [])},
+        "gradients": {name: d.tolist() for name, d in total.items()},
     }
 
 

@@ -209,7 +209,12 @@ def _gru(case):
 BUGS = {
     bug.name: bug
     for bug in [
-        Bug("h-of-this-step", "dW_h is summed with h_t in place of h_{t-1}", in_tape(_h_of_this_step), _any_step),
+        Bug(
+            "h-of-this-step",
+            "dW_h is summed with the state after each step, not before it",
+            in_tape(_h_of_this_step),
+            _any_step,
+        ),
         Bug("first-step-skipped", "the loop going back stops before t = 0", in_tape(_first_step_skipped), _any_step),
         Bug(
             "sigmoid-slope-of-value",
@@ -225,7 +230,7 @@ BUGS = {
         ),
         Bug(
             "c-of-this-step",
-            "df is computed with c_t instead of c_{t-1}",
+            "df is computed with c instead of c', the one before the step",
             in_cell(_c_of_this_step),
             lambda case: _any_step(case) and _lstm(case),
         ),

@@ -95,7 +95,8 @@ def in_tape(change: Callable) -> Callable[[Any], None]:
         def backward(cell, weights, tape, *args, **options):
             return reference.backward_through_time(cell, *change(weights, tape), *args, **options)
 
-        layer.cell = reference_of(layer.cell) or layer.cell
+        if layer.through_time is not reference:  # else a bug has been planted in its cell already
+            layer.cell = reference_of(layer.cell) or layer.cell
         layer.through_time = types.SimpleNamespace(
             forward_through_time=reference.forward_through_time, backward_through_time=backward
         )

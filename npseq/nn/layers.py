@@ -40,7 +40,7 @@ __all__ = [
 
 
 class RNN(Recurrent):
-    """Elman's network, h_t = tanh(W_x x_t + b_x + W_h h_{t-1} + b_h), or with relu in place of tanh.
+    """Elman's network, h_{t+1} = tanh(W_x x_t + b_x + W_h h_t + b_h), or with relu in place of tanh.
 
     ``nonlinearity``: ``"tanh"`` or ``"relu"``; all other options as ``Recurrent``.
     """

@@ -15,7 +15,7 @@ from npseq.cli import explain as command
 from npseq.explain import page
 from npseq.explain.derivatives import EquationError, derive, parse
 from npseq.explain.equations import BACKWARD, CELLS, FORWARD, evaluate
-from npseq.explain.worked_example import WorkedExample, disagreements, explain
+from npseq.explain.worked_example import WorkedExample, disagreements, explain, weights_of
 from npseq.gradcheck import planted_bugs, relative_error
 
 WEB = Path(page.__file__).parent / "web"
@@ -54,6 +54,24 @@ class CoupledCell:
 SilentCell = type("SilentCell", (), {k: v for k, v in vars(CoupledCell).items() if k != "equations"})
 
 
+class PeepCell:
+    """h = tanh(a + p ⊙ h'): a cell with a parameter of its own, whose h' is read twice."""
+
+    gates, state, own = "h", "h", {"p": "H"}
+    equations = "h = tanh(a_x + a_h + p * h_prev)"
+
+    @staticmethod
+    def forward(a_x, a_h, state, own):
+        h = np.tanh(a_x + a_h + own["p"] * state[0])
+        return (h,), (h, state[0])
+
+    @staticmethod
+    def backward(d_state, cache, own):
+        h, h_prev = cache
+        da = d_state[0] * (1 - h**2)
+        return da, da, (own["p"] * da,), {"p": (da * h_prev).sum(axis=1, keepdims=True)}
+
+
 # ---- the equations of a cell of one's own ----
 
 
@@ -79,11 +97,23 @@ def test_the_backward_equations_that_are_derived_are_those_of_the_table(model):
 
 
 @pytest.mark.parametrize("input_size", [1, 3])
-def test_a_cell_of_ones_own_is_explained_and_agrees_with_its_code(input_size):
-    network = WorkedExample(CoupledCell, 2, 3, input_size=input_size)
+@pytest.mark.parametrize("cell, name", [(CoupledCell, "df"), (PeepCell, "dp")])
+def test_a_cell_of_ones_own_is_explained_and_agrees_with_its_code(cell, name, input_size):
+    network = WorkedExample(cell, 2, 3, input_size=input_size)
     lines, steps, gradients = explain(network)
     assert disagreements(network, lines, steps, gradients) == []
-    assert any(line.name == "df" for line in lines) and all(line.number != 18 for line in lines)
+    assert any(line.name == name for line in lines) and all(line.number != 18 for line in lines)
+
+
+def test_the_gradient_of_an_own_parameter_that_is_wrong_is_found():
+    class Wrong(PeepCell):
+        @staticmethod
+        def backward(d_state, cache, own):
+            da_x, da_h, d_before, d_own = PeepCell.backward(d_state, cache, own)
+            return da_x, da_h, d_before, {"p": 2 * d_own["p"]}
+
+    network = WorkedExample(Wrong, 2, 2)
+    assert disagreements(network, *explain(network)) == ["dp of bptt.py"]
 
 
 def test_equations_that_are_not_the_cells_are_found():
@@ -141,6 +171,7 @@ def ask(tmp_path_factory):
     if node is None:
         pytest.skip("node is not installed")
     data = page.page_data(CoupledCell)
+    data["models"] |= page.page_data(PeepCell)["models"]
 
     def answers(requests):
         file = tmp_path_factory.mktemp("engine") / "requests.json"
@@ -156,7 +187,7 @@ def ask(tmp_path_factory):
 
 
 def test_the_page_computes_the_numbers_of_npseq(ask):
-    cells = {"CoupledCell": CoupledCell, **CELLS}
+    cells = {"CoupledCell": CoupledCell, "PeepCell": PeepCell, **CELLS}
     sizes = [(T, H, I) for T, H, I in page.CHECKED_SIZES]
     requests = [{"model": name, "T": T, "H": H, "I": I} for name in cells for T, H, I in sizes]
     for request, answer in zip(requests, ask(requests)["answers"]):
@@ -168,7 +199,13 @@ def test_the_page_computes_the_numbers_of_npseq(ask):
             assert relative_error(np.array(answer["gradients"][name]), expected) < 1e-13, name
 
 
-WEIGHTS = {"rnn": ["W_h", 0, 1], "lstm": ["W_hf", 1, 0], "gru": ["b_xn", 0, None], "CoupledCell": ["W_xg", 1, 0]}
+WEIGHTS = {
+    "rnn": ["W_h", 0, 1],
+    "lstm": ["W_hf", 1, 0],
+    "gru": ["b_xn", 0, None],
+    "CoupledCell": ["W_xg", 1, 0],
+    "PeepCell": ["p", 1, None],
+}
 
 
 def test_the_matrix_adds_up_to_the_gradient_and_the_complex_step(ask):
@@ -191,15 +228,15 @@ def test_the_page_cuts_and_switches_off_as_npseq_does(ask):
     layer = layer_of(npseq.GRU, network)
     parts = npseq.layers.truncated_bptt(layer, network.xs, lambda y, s: network.dys[s], 2, state_of(network))
     total = sum(grads.theta.copy() for _, _, _, grads, _ in parts)
-    _, _, tape = layer.forward(network.xs, state_of(network))
     assert relative_error(flat(cut, network), total) < 1e-13
     # the two paths of the LSTM: npseq's backward without W_h, and without what the cell passes back itself
     network = page.part_of(WorkedExample(LSTMCell, 3, 12, 0, 2), 6, 2, 1)
     layer = layer_of(npseq.LSTM, network)
-    _, _, tape = layer.forward(network.xs, state_of(network))
     broken = planted_bugs.plant("dc-not-carried", layer)
+    _, _, tape = broken.forward(network.xs, state_of(network))
     _, _, grads = broken.backward(tape, network.dys)
     assert relative_error(flat(without_c, network), grads.theta) < 1e-13
+    _, _, tape = layer.forward(network.xs, state_of(network))
     layer.params["weight_hh_l0"][...] = 0
     _, _, grads = layer.backward(tape, network.dys)
     assert relative_error(flat(without_W_h, network), grads.theta) < 1e-13
@@ -209,7 +246,7 @@ def layer_of(kind, network):
     """npseq's layer with the parameters of a worked example."""
     H, I = len(network.state["h"]), network.xs.shape[1]
     layer = kind(I, H, dtype=np.float64)
-    for name, stacked in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), page.weights_of(network, network.given)):
+    for name, stacked in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), weights_of(network, network.given)):
         layer.params[name + "_l0"][...] = stacked.reshape(layer.params[name + "_l0"].shape)
     return layer
 

@@ -128,7 +128,7 @@ def test_paths_cut_and_bug_change_the_gradient_and_the_page_says_so(seen):
         assert abs(seen[name]["complexStep"] - seen["keyed"]["complexStep"]) < 1e-15
     matrix = np.array(seen["cut"]["matrix"]).reshape(4, 4)
     assert (matrix[~np.eye(4, dtype=bool)] == 0).all() and (np.diag(matrix) != 0).all()
-    assert "bug" in seen["bug"]["sums"] and "c_t in place of" in seen["bug"]["text"]
+    assert "bug" in seen["bug"]["sums"] and "with c instead of c'" in seen["bug"]["text"]
 
 
 def test_sliders_set_the_forget_bias_and_the_spectral_radius(seen):

@@ -280,7 +280,7 @@ def test_backward_that_writes_its_arguments_is_caught():
         (
             "h-of-this-step",
             "gru",
-            "equal to the gradient when dW_h is summed with h_t in place of h_{t-1} (h-of-this-step)",
+            "equal to the gradient when dW_h is summed with the state after each step, not before it (h-of-this-step)",
         ),
         ("padding-contributes", "gru", "padding contributes: x is not zero past the end of a sequence"),
         ("bias-of-another-gate", "lstm", "bias_ih_l0: the i block is the gradient of the f block"),

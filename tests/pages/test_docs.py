@@ -34,7 +34,7 @@ def numbers_in(file):
         for node in ast.walk(ast.parse(source))
         if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef))
     ]
-    return {int(number) for text in texts for number in re.findall(r"(?<![\w)])\((\d{1,2})\)", text)}
+    return {int(number) for text in texts for number in re.findall(r"(?<![\w)])\(([1-9]\d?)\)", text)}
 
 
 def test_the_equations_of_the_derivation_are_numbered_from_one_without_a_gap():
@@ -138,7 +138,7 @@ def test_every_command_within_the_text_runs(page, tmp_path):
         assert done.returncode == ("--break" in command), f"{command}\n{done.stderr}"  # 1: a planted bug was found
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, "study.md"])
 def test_every_link_leads_to_a_file_and_a_heading(page):
     text = (DOCS / page).read_text(encoding="utf-8")
     for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", text):
@@ -147,6 +147,17 @@ def test_every_link_leads_to_a_file_and_a_heading(page):
         if anchor:
             headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, anchor
+
+
+def test_the_order_of_study_has_every_exercise_and_every_page():
+    from npseq.explain.exercises import EXERCISES
+
+    text = (DOCS / "study.md").read_text(encoding="utf-8")
+    started = re.findall(r"`npseq exercise start ([\w-]+)`", text)
+    assert list(dict.fromkeys(started)) == list(EXERCISES)  # in the same order, from easy to hard
+    assert "(tour.md)" in text and "(derivation.md)" in text and "npseq explain --html" in text
+    minutes = dict(re.findall(r"^\| (\d+) \|.*\| (\d+)(?: each)? \|$", text, re.MULTILINE))
+    assert sum(map(int, list(minutes.values())[:7])) == 120 and 5 * 60 < sum(map(int, minutes.values())) < 9 * 60
 
 
 # ---- the pictures ----

@@ -44,7 +44,7 @@ class Run:
         self.x, self.state = rng.normal(size=(T, I, B)), {letter: rng.normal(size=(H, B)) for letter in self.letters}
         self.R = rng.normal(size=(T, H, B))
         self.S = {letter: rng.normal(size=(H, B)) for letter in self.letters}
-        self.mask = 1 if mask is None else mask
+        self.mask, self.gradients = 1 if mask is None else mask, {}
         self.loss, self.steps = self.run()
 
     def run(self, moved=None):
@@ -83,14 +83,14 @@ class Run:
             steps.append(v)
         return loss + sum((self.S[letter] * state[letter]).sum() for letter in self.letters), steps
 
-    @cache
     def gradient(self, step, name):
         """dloss/dname by the complex step."""
-        value = self.given[name] if step is None else self.steps[step][name]
-        d = np.empty(value.shape)
-        for index in np.ndindex(value.shape):
-            d[index] = self.run((step, name, index))[0].imag / ETA
-        return d
+        if (step, name) not in self.gradients:
+            value = self.given[name] if step is None else self.steps[step][name]
+            self.gradients[step, name] = d = np.empty(value.shape)
+            for index in np.ndindex(value.shape):
+                d[index] = self.run((step, name, index))[0].imag / ETA
+        return self.gradients[step, name]
 
     def read(self, letter):
         """For each slot the gradient that comes from the next step, or in the last slot from the loss: a list."""
@@ -126,3 +126,28 @@ class Run:
         v |= {"d" + name: self.gradient(None, name) for name in self.given}
         v["da"] = v["da_x"]
         return v
+
+
+@cache
+def run(cell):
+    return Run(cell)
+
+
+def steps(*cells):
+    return [run(cell).step(t) for cell in cells for t in range(T)]
+
+
+def over_time(cell, slots=range(T)):
+    """One set of values for each t, with what (30) needs of step t."""
+    of_time = run(cell).through_time()
+    return [{**of_time, "t": t, "dh'_direct": run(cell).gradient(t, "h'")} for t in slots]
+
+
+def complex_step(f, array):
+    """∂f/∂array, f giving a number."""
+    d = np.empty(array.shape)
+    for index in np.ndindex(array.shape):
+        moved = array.astype(complex)
+        moved[index] += 1j * ETA
+        d[index] = np.imag(f(moved)) / ETA
+    return d

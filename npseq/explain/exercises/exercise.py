@@ -135,7 +135,7 @@ def follow(
         message, value = error, None
         if error is None:
             value, message = _array(result.get(step.name), expected.shape)
-        if message is None:
+        if value is not None:
             follows = np.asarray(step.expected(theirs), dtype=float)
             message = min((_difference(value, right, tolerance) for right in (expected, follows)), key=_is_wrong)
         usable = value is not None and np.any(value)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .catalogue import EXERCISES
 from .exercise import HEADER, Exercise, ExerciseError, Outcome
@@ -38,7 +38,7 @@ class Report(NamedTuple):
         """The first value that lost points, in the order in which the values are computed."""
         return next((outcome for outcome in self.outcomes if outcome.points < outcome.of), None)
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """Return the report for JSON."""
         first = self.first_wrong
         return {

@@ -33,7 +33,7 @@ def _rnn(seed: int, lengths: tuple[int, ...] | None = None) -> Values:
 # ---- the loop through time ----
 
 
-def _dh(v: Values) -> np.ndarray:
+def _dh(v: Values) -> Any:
     """(29), (30) and (39) for all steps; what a step carries back is computed from the da and dh of that step."""
     dh, da = np.empty(v["dys"].shape), v.get("da")
     carried = v["d_last"]
@@ -44,7 +44,7 @@ def _dh(v: Values) -> np.ndarray:
     return dh
 
 
-def _carried(v: Values) -> np.ndarray:
+def _carried(v: Values) -> Any:
     return v["W_h"].T @ v["da"][0] + (1 - v["valid"][0]) * v["dh"][0]
 
 
@@ -94,7 +94,7 @@ def grade_through_time(module: ModuleType, seed: int) -> list[Outcome]:
     ]
 
 
-def _usable(result: Any, name: str, instead: np.ndarray) -> np.ndarray:
+def _usable(result: Any, name: str, instead: np.ndarray) -> Any:
     """The student's value if others can be computed from it, else the right one."""
     value = result.get(name) if isinstance(result, dict) else None
     usable = isinstance(value, np.ndarray) and value.shape == instead.shape and np.isfinite(value).all() and value.any()
@@ -159,7 +159,7 @@ def grade_rtrl(module: ModuleType, seed: int) -> list[Outcome]:
             out[t + 1] = (1 - h[t + 1] ** 2)[:, None] * (known["immediate"][t] + v["W_h"] @ last)
         return out
 
-    def d_theta(known: Values) -> np.ndarray:
+    def d_theta(known: Values) -> Any:
         return sum(v["dy"][t] @ known["P"][t + 1] for t in range(steps))
 
     result, error = call(module, "gradient", v["W_x"], v["W_h"], v["b"], v["x"], h[0], v["dy"])

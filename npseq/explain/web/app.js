@@ -334,7 +334,8 @@
 
   function show(everything = false) {
     compute();
-    document.body.classList.toggle("predicting", Boolean(state.predict));
+    document.body.classList.toggle("predicting", Boolean(state.predict) && !net.recorded);
+    document.body.classList.toggle("recorded", Boolean(net.recorded));
     $("predict").checked = Boolean(state.predict);
     if (everything) {
       showControls();
