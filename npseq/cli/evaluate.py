@@ -15,7 +15,7 @@ from ..nn.model import Model
 from ..tasks import baselines, intervals, multistep, text_samples
 from ..tasks.recipe import Trained, load_trained
 from ..tasks.scoring import outputs
-from . import arguments, data_options, progress
+from . import arguments, data_options, own_cell, progress
 from .predict import add_column_options, fill_columns
 from .tables import comparison, confusion_table
 
@@ -28,6 +28,7 @@ def parser() -> arguments.Parser:
         epilog="example: npseq evaluate rnn_lstm_best.pth",
     )
     p.add_argument("file", metavar="FILE.pth", help="of npseq train")
+    own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
     p.add_argument("--data", metavar="NAME|FILE", help="default: the shipped data that the model was trained on")
     p.add_argument(
         "--part",
@@ -51,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = p.parse_args(argv)
     try:
         model, trained = load_trained(args.file)
+        own_cell.check_needed(args, model)
         fill_columns(args, trained)
         name = trained.recipe.data
         known = [*data.SHIPPED, *data.SHIPPED_SEQUENCES, *data.SHIPPED_TEXTS, tasks.Adding.name]

@@ -23,7 +23,7 @@ from . import arguments, data_options, progress, text_options
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
 # write: a training-state file may come from an untrusted source.
-FREE = {"epochs", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot", "init"}
+FREE = {"epochs", "cell", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot", "init"}
 
 models = arguments.one_of_several(MODELS, "models")
 
@@ -177,6 +177,9 @@ def settle_options(
             options this command does not take.
     """
     saved = {name: value for name, value in state.settings.items() if name not in FREE or name == "epochs"}
+    model = saved.get("model")
+    if isinstance(model, str) and model.isidentifier() and model not in MODELS:
+        raise ValueError(f"{state.path} was begun with a user-defined cell, {model[:60]}: give it with --cell FILE.py")
     try:
         known = vars(parser.parse_values(saved))
     except arguments.UsageError as error:

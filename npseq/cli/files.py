@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..data.sources import SHIPPED, SHIPPED_SEQUENCES, shipped
 
-READ = ("file", "data", "init", "resume")  # names of options (argparse's dest) that name files to read
+READ = ("file", "data", "init", "resume", "cell")  # names of options (argparse's dest) that name files to read
 WRITTEN = ("history", "report", "plot", "output", "to", "state")  # a state is read, too
 CONTINUED = {"--resume", "the last file"}  # one thing: a run is resumed from its last file, and writes it again
 
@@ -55,7 +55,8 @@ def named(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[Fil
         given = getattr(args, action.dest, None)
         for path in given if isinstance(given, (list, tuple)) else [given]:
             if isinstance(path, (str, os.PathLike)):
-                files += [File(str(purpose), place, action.dest in WRITTEN) for place in _paths(os.fspath(path))]
+                place = getattr(path, "path", os.fspath(path))  # of FILE.py:Class the file
+                files += [File(str(purpose), place, action.dest in WRITTEN) for place in _paths(place)]
     return files
 
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from .. import status
 from ..gradcheck import planted_bugs
-from ..gradcheck.checks import THRESHOLD, check, check_initialisation, check_layer
+from ..gradcheck.checks import THRESHOLD, check, check_cell, check_initialisation, check_layer
 from ..gradcheck.judge import failure
 from ..gradcheck.result import ArrayError, Result, worst_verdict
 from ..nn import losses
 from ..nn.registry import MODELS
-from . import arguments
+from . import arguments, own_cell
 
 LENGTHS = [5, 0, 3, 1]  # the "mixed" ones: unsorted, with T = 5, 1 and 0
 VARIANTS = {"rnn": [{}, {"nonlinearity": "relu"}], "lstm": [{}, {"proj_size": 2}], "gru": [{}]}
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"any of {', '.join(MODELS)} (default: all, and the losses)",
     )
+    own_cell.add_option(parser, "check the cell of a file, alone and in layers")
     parser.add_argument(
         "--layers", type=arguments.positive_int, nargs="+", metavar="L", help="numbers of layers (default: 1 2)"
     )
@@ -82,7 +83,7 @@ def _cases(arguments: argparse.Namespace) -> Iterator[tuple[str, planted_bugs.Ca
         defaults = ([2], [2], ["mixed"])
     given = (arguments.layers, arguments.directions, arguments.lengths)
     grid = [values or default for values, default in zip(given, defaults)]
-    for name in arguments.model or MODELS:
+    for name in arguments.model or ([arguments.cell.name] if arguments.cell else MODELS):
         for L, D, ends, variant in itertools.product(*grid, VARIANTS.get(name.split("_")[-1], [{}])):
             extra = dict(variant, dropout=0.3) if L > 1 else variant
             layer = MODELS[name](2, 3, num_layers=L, bidirectional=D == 2, rng=arguments.seed, **extra)
@@ -109,6 +110,10 @@ def _check_case(case: planted_bugs.Case, arguments: argparse.Namespace) -> Resul
         return Result({"forward": unknown}, THRESHOLD[arguments.method], arguments.method, faults=[line])
     result.faults += check_initialisation(layer)
     return result
+
+
+def _check_cell(cell: Any, arguments: argparse.Namespace) -> Result:
+    return check_cell(cell, method=arguments.method, rng=arguments.seed)
 
 
 def _check_loss(loss: Callable[..., Any], arguments: argparse.Namespace) -> Result:
@@ -154,7 +159,9 @@ def main(argv: list[str] | None = None) -> int:
             f"{arguments.bug} has no effect in any of these configurations; "
             "leave out --model, --layers, --directions and --lengths"
         )
-    if not arguments.bug and not arguments.model:
+    if arguments.cell and not arguments.bug and not own_cell.is_layer(arguments.cell.found):
+        checks.insert(0, (f"{arguments.cell.name} alone", _check_cell, arguments.cell.found))
+    if not (arguments.bug or arguments.model or arguments.cell):
         checks += [(f"loss {name}", _check_loss, loss) for name, loss in losses.LOSSES.items()]
     width = max(len(text) for text, _, _ in checks)
     results: list[Result] = []

@@ -19,7 +19,7 @@ from ..nn.model import Model
 from ..tasks import intervals, multistep
 from ..tasks.recipe import Trained, load_trained
 from ..tasks.scoring import outputs
-from . import arguments, data_options, output, plots, progress
+from . import arguments, data_options, output, own_cell, plots, progress
 
 SHOWN, BEFORE = 336, 168  # rows of forecasts, and of data before the first of --steps, in the picture
 
@@ -32,6 +32,7 @@ def parser() -> arguments.Parser:
         epilog="example: npseq predict rnn_lstm_best.pth --data metro_traffic --output forecast.csv --steps 24",
     )
     p.add_argument("file", metavar="FILE.pth", help="of npseq train")
+    own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
     p.add_argument("--data", required=True, metavar="NAME|FILE", help="with the columns that the model was trained on")
     p.add_argument("--output", required=True, metavar="FILE.csv", help="to write the predictions to")
     p.add_argument(
@@ -78,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = p.parse_args(argv)
     try:
         model, trained = load_trained(args.file)
+        own_cell.check_needed(args, model)
         fill_columns(args, trained)
         task = trained.recipe.task
         if task == "adding":

@@ -22,7 +22,7 @@ from ..fused import blas
 from ..tasks import intervals
 from ..tasks.recipe import ForecastRecipe, Trained, load_trained
 from ..tasks.streaming import ForecastStream, shown
-from . import arguments, output
+from . import arguments, output, own_cell
 
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}  # cells without a value, in lower case
 SEPARATORS = "\t;|,"
@@ -37,6 +37,7 @@ def parser() -> arguments.Parser:
         epilog="example: tail -n +1 -f data.csv | npseq stream rnn_lstm_best.pth --state stream.pth",
     )
     p.add_argument("file", metavar="FILE.pth", help="of npseq train, a forecaster")
+    own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
     p.add_argument(
         "--interval", type=arguments.share, metavar="P", help="also the bounds of the P interval, such as 0.9"
     )
@@ -59,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = p.parse_args(argv)
     try:
         model, trained = load_trained(args.file)
+        own_cell.check_needed(args, model)
         if not isinstance(trained.recipe, ForecastRecipe):
             raise DataError(f"{args.file} is no forecaster; npseq stream needs one")
         stream = ForecastStream(model, trained.recipe)

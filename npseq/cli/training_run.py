@@ -24,7 +24,7 @@ from ..tasks import intervals
 from ..tasks.recipe import Trained
 from ..training import mpi, resume
 from ..training.fit import Diverged, Progress, fit, fit_lbfgs
-from . import arguments, experiment, files, output, plots, text_options
+from . import arguments, experiment, files, output, own_cell, plots, text_options
 from .progress import EpochBar
 from .tables import comparison, confusion_table
 
@@ -40,6 +40,7 @@ def parser() -> arguments.Parser:
         epilog="example: npseq train --model lstm --epochs 10",
     )
     p.add_argument("--model", default="lstm", type=arguments.name, choices=list(MODELS), help="default: lstm")
+    own_cell.add_option(p, "instead of --model: a cell of your own")
     p.add_argument("--epochs", default=10, type=arguments.positive_int, metavar="N", help="default: 10")
     p.add_argument("--hidden-size", default=32, type=arguments.positive_int, metavar="N", help="default: 32")
     p.add_argument("--lr", default=0.001, type=arguments.positive, metavar="RATE", help="learning rate; default: 0.001")
@@ -93,6 +94,7 @@ def _run(argv, ranks):
             for redirect in contextlib.redirect_stdout, contextlib.redirect_stderr:
                 silence.enter_context(redirect(io.StringIO()))
         args, given = p.parse_args(argv), p.given(argv)
+        own_cell.use_instead_of_model(p, args, given)
         text_options.set_defaults(args, given)
     args.quiet = args.quiet or not ranks.root
     try:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.layers import RNN, from_state_dict
+from ..nn.layers import RNN, from_state_dict, sizes_in
 from ..nn.losses import LOSSES
 from ..nn.model import OUTPUTS, READS, Model
-from ..nn.registry import MODELS
+from ..nn.registry import MODELS, OWN
 from ..nn.scaling import Scaling
 from . import schema
 from .checkpoint import load, save
@@ -28,6 +28,7 @@ VERSION = 1  # of npseq's own record in a weights file
 # The arguments of a Model. Sizes are compared with the arrays besides: a file may claim any.
 CONFIG = {
     "kind": schema.one_of(MODELS),
+    "cell": schema.optional(schema.TEXT),
     "loss": schema.one_of(LOSSES),
     "input_size": schema.COUNT,
     "hidden_size": schema.COUNT,
@@ -70,7 +71,10 @@ def save_model(path: str | os.PathLike[str], model: Model, metadata: Mapping[str
 def describe(model: Model) -> dict[str, Any]:
     """Return the entries of a weights file that make the model again, for JSON."""
     scaling = None if model.scaling is None else model.scaling.to_json()
-    return {"npseq": VERSION, "config": model.config, "scaling": scaling}
+    config = dict(model.config)
+    if model.kind not in OWN:
+        config["cell"] = _name(model.rnn.cell)
+    return {"npseq": VERSION, "config": config, "scaling": scaling}
 
 
 def _check_nameable(model):
@@ -79,8 +83,13 @@ def _check_nameable(model):
     if layer_class is None or type(model.rnn) is not layer_class or own is not _cell_of(layer_class, model.rnn):
         raise ValueError(
             f"the model cannot be saved: {model.kind!r} names another layer or cell than "
-            f"{type(model.rnn).__name__} with {getattr(model.rnn.cell, '__name__', type(model.rnn.cell).__name__)}"
+            f"{type(model.rnn).__name__} with {_name(model.rnn.cell)}: give that layer a name with "
+            "npseq.nn.registry.register, and make the model by that name"
         )
+
+
+def _name(cell):
+    return getattr(cell, "__name__", type(cell).__name__)
 
 
 def _cell_of(layer_class, layer):
@@ -138,9 +147,16 @@ def load_model(path: str | os.PathLike[str], nonlinearity: str | None = None, re
 
 def _own(metadata, state):
     """A ``Model`` as the metadata describe it, if the arrays agree."""
+    _check_known(metadata["config"])
     config = schema.check(metadata["config"], CONFIG, "its config")
-    found = from_state_dict(state, "rnn.")
-    there = {name: getattr(found, name) for name in ("input_size", "hidden_size", "num_layers")}
+    if config["kind"] in OWN:
+        found = vars(from_state_dict(state, "rnn."))
+    else:
+        found = sizes_in(state, "rnn.")
+        gates = len(MODELS[config["kind"]].cell.gates)
+        if found["rows"] != gates * found["hidden_size"]:
+            raise ValueError(f"rnn.weight_hh_l0 has {found['rows']} rows, {gates * found['hidden_size']} expected")
+    there = {name: found[name] for name in ("input_size", "hidden_size", "num_layers")}
     there["output_size"] = len(state.get("fc.weight", ()))
     if config["embedding_size"]:  # the encoder reads its rows
         there["embedding_size"] = there["input_size"]
@@ -154,7 +170,18 @@ def _own(metadata, state):
         fields = {f"{side}_mean": schema.listed(schema.NUMBER, size) for side, size in sizes.items()}
         fields |= {f"{side}_scale": schema.listed(schema.POSITIVE, size) for side, size in sizes.items()}
         scaling = Scaling.from_json(schema.check(metadata["scaling"], fields, "its scaling"))
-    return Model(**metadata["config"], dtype=np.result_type(*state.values()), scaling=scaling)
+    options = {name: value for name, value in metadata["config"].items() if name != "cell"}
+    return Model(**options, dtype=np.result_type(*state.values()), scaling=scaling)
+
+
+def _check_known(config):
+    """Refuse the model of a cell of the user's own if its layer has not been registered, and say which it is."""
+    kind, cell = (config.get(name) if isinstance(config, dict) else None for name in ("kind", "cell"))
+    if isinstance(cell, str) and cell.isidentifier() and isinstance(kind, str) and kind not in MODELS:
+        raise ValueError(
+            f"it holds the user-defined cell {cell[:60]} under the name {kind[:60]!r}: give --cell FILE.py:{cell[:60]}, "
+            f"or in Python first call npseq.nn.registry.register({kind[:60]!r}, …) with its layer"
+        )
 
 
 def _of_torch(state, nonlinearity, read):

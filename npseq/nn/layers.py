@@ -1,4 +1,4 @@
-"""The layers that people use.
+"""The public layers.
 
 ``RNN``, ``LSTM`` and ``GRU`` run ``bptt.py``, the readable recurrence; ``OptimizedRNN``, ``OptimizedLSTM`` and
 ``OptimizedGRU`` run ``fused``: the same parameters, the same names, the same numbers. Options, shapes and errors of
@@ -8,8 +8,8 @@ all six are those of ``Recurrent`` in ``recurrent.py``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,12 +42,26 @@ __all__ = [
 class RNN(Recurrent):
     """Elman's network, h_{t+1} = tanh(W_x x_t + b_x + W_h h_t + b_h), or with relu in place of tanh.
 
-    ``nonlinearity``: ``"tanh"`` or ``"relu"``; all other options as ``Recurrent``.
+    Args:
+        input_size, hidden_size, num_layers: I, H and L.
+        nonlinearity: ``"tanh"`` or ``"relu"``.
+        args, options: as ``Recurrent``.
+
+    Raises:
+        ValueError: for another nonlinearity, and as ``Recurrent`` does.
     """
 
     cells = {"tanh": RNNCell, "relu": ReLURNNCell}
 
-    def __init__(self, input_size, hidden_size, num_layers=1, nonlinearity="tanh", *args, **options):
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        *args: Any,
+        **options: Any,
+    ) -> None:
         if nonlinearity not in self.cells:
             raise ValueError(f"nonlinearity must be 'tanh' or 'relu'; {nonlinearity!r} given")
         self.cell, self.nonlinearity = self.cells[nonlinearity], nonlinearity
@@ -68,7 +82,7 @@ class GRU(Recurrent):
 
     cell = GRUCell
 
-    def _to_torch(self, name, array):
+    def _to_torch(self, name: str, array: np.ndarray) -> np.ndarray:
         if not name.startswith(("weight_ih", "weight_hh", "bias")):
             return array
         H = self.hidden_size
@@ -84,7 +98,7 @@ class _Optimized:
 
     through_time = BatchParallel()
 
-    def __init__(self, *args, threads=None, **options):
+    def __init__(self, *args: Any, threads: int | None = None, **options: Any) -> None:
         if threads is not None:
             self.through_time = BatchParallel(threads)
         super().__init__(*args, **options)
@@ -102,53 +116,81 @@ class OptimizedGRU(_Optimized, GRU):
     """``GRU`` run by ``fused``; further option: ``threads``."""
 
 
-def from_state_dict(mapping, prefix="", optimized=False, nonlinearity="tanh"):
-    """The layer whose parameters stand in ``mapping`` (name -> array, in torch's names and sense) under ``prefix``.
+def from_state_dict(
+    mapping: Mapping[str, ArrayLike], prefix: str = "", optimized: bool = False, nonlinearity: str = "tanh"
+) -> Recurrent:
+    """Return the layer whose parameters are in ``mapping`` under ``prefix``.
 
-    Kind, sizes, number of layers, directions, bias, projection and learned initial state are read off the names and
-    shapes; names of other things are passed over. The nonlinearity of an RNN cannot be seen in them: give
-    ``nonlinearity="relu"`` where it is that.
+    Kind, sizes, number of layers, directions, bias, projection and learned initial state follow from the names and
+    shapes; other names are ignored.
+
+    Args:
+        mapping: name -> array, in torch's names and convention.
+        prefix: of the names of the layer's parameters.
+        optimized: return the optimized twin.
+        nonlinearity: of an RNN. It is not recorded in a state_dict: pass ``"relu"`` if the RNN used relu.
 
     Returns:
         An ``RNN``, ``LSTM`` or ``GRU``, or with ``optimized`` its twin, in float64 if the arrays are, else in float32.
 
     Raises:
-        ValueError: when there is no such layer under the prefix, or its shapes do not fit together.
+        ValueError: if there is no such layer under the prefix, or its shapes do not fit together.
     """
-    own = {
-        name[len(prefix) :]: np.asarray(value)
-        for name, value in mapping.items()
-        if name.startswith(prefix) and _RECURRENT_NAME.fullmatch(name[len(prefix) :])
-    }
-    W_x, W_h = own.get("weight_ih_l0"), own.get("weight_hh_l0")
+    sizes = sizes_in(mapping, prefix)
+    kinds = {1: RNN, 3: GRU, 4: LSTM}
+    H, rows = sizes["hidden_size"], sizes.pop("rows")
+    if rows % H or rows // H not in kinds:
+        raise ValueError(
+            f"{prefix}weight_hh_l0 has {rows} rows: {H} units need {H}, {3 * H} or {4 * H} rows (RNN, GRU, LSTM)"
+        )
+    kind = kinds[rows // H]
+    if optimized:
+        kind = {RNN: OptimizedRNN, GRU: OptimizedGRU, LSTM: OptimizedLSTM}[kind]
+    own = {name[len(prefix) :]: np.asarray(value) for name, value in mapping.items() if _is_recurrent(name, prefix)}
+    layer = kind(
+        dtype=np.float64 if own["weight_ih_l0"].dtype == np.float64 else np.float32,
+        **sizes,
+        **({"nonlinearity": nonlinearity} if issubclass(kind, RNN) else {}),
+    )
+    layer.load_state_dict(own)
+    return layer
+
+
+def sizes_in(mapping: Mapping[str, ArrayLike], prefix: str = "") -> dict[str, Any]:
+    """Return the sizes and options of the recurrent layer in ``mapping``, of any cell, from the names and shapes.
+
+    Returns:
+        the arguments of a ``Recurrent``, and ``rows``, the number of rows of W_h: G·H.
+
+    Raises:
+        ValueError: if there is no such layer under the prefix.
+    """
+    names = {name[len(prefix) :] for name in mapping if _is_recurrent(name, prefix)}
+    W_x, W_h, W_p = (
+        np.asarray(mapping[prefix + name]) if name in names else None
+        for name in ("weight_ih_l0", "weight_hh_l0", "weight_hr_l0")
+    )
     if W_x is None or W_h is None or W_x.ndim != 2 or W_h.ndim != 2:
         raise ValueError(
             f"no recurrent layer under the prefix {prefix!r}: {prefix}weight_ih_l0 and "
             f"{prefix}weight_hh_l0 expected, "
             f"{', '.join(list(mapping)[:8]) or 'nothing'} given"
         )
-    W_p = own.get("weight_hr_l0")
-    H = W_h.shape[1] if W_p is None else W_p.shape[-1]
-    kinds = {H: "RNN", 3 * H: "GRU", 4 * H: "LSTM"}
-    if len(W_h) not in kinds:
-        raise ValueError(
-            f"{prefix}weight_hh_l0 is {W_h.shape}: {H} units need {H}, {3 * H} or {4 * H} rows (RNN, GRU, LSTM)"
-        )
-    kind = kinds[len(W_h)]
-    options = {"nonlinearity": nonlinearity} if kind == "RNN" else {}
-    layer = globals()["Optimized" * optimized + kind](
-        W_x.shape[1],
-        H,
-        num_layers=sum(name.startswith("weight_hh_l") and not name.endswith("_reverse") for name in own),
-        bias="bias_ih_l0" in own,
-        bidirectional="weight_ih_l0_reverse" in own,
-        proj_size=0 if W_p is None else len(W_p),
-        learn_initial_state="h_0" in own,
-        dtype=np.float64 if W_x.dtype == np.float64 else np.float32,
-        **options,
-    )
-    layer.load_state_dict(own)
-    return layer
+    return {
+        "input_size": W_x.shape[1],
+        "hidden_size": W_h.shape[1] if W_p is None else W_p.shape[-1],
+        "num_layers": sum(name.startswith("weight_hh_l") and not name.endswith("_reverse") for name in names),
+        "bias": "bias_ih_l0" in names,
+        "bidirectional": "weight_ih_l0_reverse" in names,
+        "proj_size": 0 if W_p is None else len(W_p),
+        "learn_initial_state": "h_0" in names,
+        "rows": len(W_h),
+    }
+
+
+def _is_recurrent(name: str, prefix: str) -> bool:
+    """True if a name under the prefix is one of the parameters of npseq's layers."""
+    return name.startswith(prefix) and _RECURRENT_NAME.fullmatch(name[len(prefix) :]) is not None
 
 
 def from_keras_weights(
