@@ -179,7 +179,7 @@ def _check_known(config):
     kind, cell = (config.get(name) if isinstance(config, dict) else None for name in ("kind", "cell"))
     if isinstance(cell, str) and cell.isidentifier() and isinstance(kind, str) and kind not in MODELS:
         raise ValueError(
-            f"it holds the user-defined cell {cell[:60]} under the name {kind[:60]!r}: give --cell FILE.py:{cell[:60]}, "
+            f"it holds the user-defined cell {cell[:60]} as {kind[:60]!r}: give --cell FILE.py:{cell[:60]}, "
             f"or in Python first call npseq.nn.registry.register({kind[:60]!r}, …) with its layer"
         )
 

@@ -52,8 +52,8 @@ def export(
 ) -> None:
     """Write a ``Model`` or a layer as an ONNX file.
 
-    A model's graph has the input ``x`` (batch, time, I), standardised, or with an embedding int64 (batch, time); and the
-    output ``y``, (batch, O), or (batch, time, O) of a model with an output at every step. A layer's has x
+    A model's graph has the input ``x`` (batch, time, I), standardised, or with an embedding int64 (batch, time); and
+    the output ``y``, (batch, O), or (batch, time, O) of a model with an output at every step. A layer's has x
     and y in the layer's own layout, (time, batch, ·) or with batch_first (batch, time, ·), and its final states.
 
     Args:

@@ -92,8 +92,8 @@ class GRU(Recurrent):
 class _Optimized:
     """Runs ``fused`` in place of ``bptt.py``.
 
-    ``threads``: number of threads over which a wide batch is split (``fused/batch_parallel.py``); by default chosen from
-    the sizes and the available cores.
+    ``threads``: number of threads over which a wide batch is split (``fused/batch_parallel.py``); by default chosen
+    from the sizes and the available cores.
     """
 
     through_time = BatchParallel()

@@ -56,7 +56,7 @@ def weight(task: Task, rows: np.ndarray) -> int:
 def outputs(
     model: Any, task: Examples, rows: np.ndarray, batch_size: int = BATCH_ROWS, progress: Progress = iter
 ) -> np.ndarray:
-    """Return the model's outputs (len(rows), O) for the examples ``rows``, in data units, or the task's ``predictions``."""
+    """Return the model's outputs (len(rows), O) for the examples ``rows``, in data units (or ``task.predictions``)."""
     if hasattr(task, "predictions"):
         return task.predictions(model, rows)
     parts = []
