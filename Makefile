@@ -8,6 +8,7 @@
 #   make minimal   the quick part with only the packages that npseq cannot do without
 #   make packages  builds wheel and sdist, installs each in a fresh environment and trains there
 #   make sdist     the quick part of the unpacked sdist, with the packages of make minimal
+#   make page      the interactive page, into docs/_build/html
 #   make matrix    the quick part on each Python from 3.10 to 3.13 that this machine has (VERSIONS="3.12 3.13")
 #   make fuzz      the tests of faults with all their trials (an hour); NPSEQ_FUZZ says how many times the usual ones
 

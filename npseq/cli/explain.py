@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import sys
-from pathlib import Path
 from typing import Any
 
 from .. import status
@@ -15,7 +12,7 @@ from ..explain.derivatives import EquationError
 from ..explain.equations import CELLS
 from ..explain.worked_example import WorkedExample, disagreements, explain
 from ..formats import atomic
-from . import arguments, output
+from . import arguments, output, own_cell
 
 EXAMPLE = "example: npseq explain --model lstm --hidden-size 2 --steps 2 --only dW_h"
 LARGEST = 16  # hidden units, inputs and steps: larger networks would print too many numbers to read
@@ -28,7 +25,7 @@ def _parser() -> arguments.Parser:
         description="Print every equation of a small network with numbers substituted, forward and backward.",
     )
     parser.add_argument("--model", type=arguments.name, choices=list(CELLS), default="lstm", help="default: lstm")
-    parser.add_argument("--cell", metavar="FILE.py:CLASS", help="a cell of your own that states its equations")
+    own_cell.add_option(parser, "a cell of your own that states its equations")
     parser.add_argument("--hidden-size", type=arguments.positive_int, default=2, metavar="N", help="default: 2")
     parser.add_argument("--input-size", type=arguments.positive_int, default=1, metavar="N", help="default: 1")
     parser.add_argument("--steps", type=arguments.positive_int, default=2, metavar="N", help="default: 2")
@@ -55,7 +52,8 @@ def main(argv: list[str] | None = None) -> int:
                 "printed"
             )
     try:
-        cell = CELLS[args.model] if args.cell is None else load_cell(args.cell)
+        cell = CELLS[args.model] if args.cell is None else args.cell.found
+        cell = cell.cell if own_cell.is_layer(cell) else cell
         if args.html:
             return _write_page(args, cell)
         network = WorkedExample(
@@ -96,29 +94,3 @@ def _write_page(args: argparse.Namespace, cell: Any) -> int:
         file.write(text)
     print(f"{args.html}: {len(text) / 1000:.0f} kB; open it in a browser")
     return status.OK
-
-
-def load_cell(text: str) -> Any:
-    """Import FILE.py and return its CLASS.
-
-    Raises:
-        ValueError: naming what was given, if there is no such file or class, or it is not a cell.
-    """
-    path, colon, name = text.rpartition(":")
-    if not colon or not path.endswith(".py"):
-        raise ValueError(f"--cell {text} given, FILE.py:CLASS expected")
-    if not Path(path).is_file():
-        raise ValueError(f"--cell {text}: there is no file {path}")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    sys.path.insert(0, str(Path(path).resolve().parent))
-    try:
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
-    except Exception as error:  # the user's own code
-        raise ValueError(f"--cell {text}: {path} cannot be imported: {type(error).__name__}: {error}") from None
-    finally:
-        sys.path.pop(0)
-    cell = getattr(module, name, None)
-    if any(not hasattr(cell, part) for part in ("gates", "state", "forward", "backward")):
-        raise ValueError(f"--cell {text}: {path} has no cell {name} (a class with gates, state, forward and backward)")
-    return cell

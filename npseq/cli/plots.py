@@ -1,4 +1,4 @@
-"""Pictures, drawn by matplotlib (``pip install 'npseq[plot]'``) as PNG or SVG.
+"""Plots, drawn by matplotlib (``pip install 'npseq[plot]'``) as PNG or SVG.
 
 Each has its own white background and dark text, so that it can be read on a light page and on a dark one.
 """
@@ -36,10 +36,10 @@ class PlotError(ValueError):
 
 
 def check(path):
-    """See, before the work is done, that a picture can be drawn and named so.
+    """Check in advance that the plot can be drawn and that its file name is valid.
 
     Raises:
-        PlotError: when matplotlib is missing, or the file's ending is neither .png nor .svg.
+        PlotError: if matplotlib is missing, or the file name ends in neither .png nor .svg.
     """
     if not str(path).lower().endswith((".png", ".svg")):
         raise PlotError(f"{path}: a picture is written as .png or .svg")
@@ -69,7 +69,7 @@ def _figure(path, rows=1, columns=1, size=(9, 4.5), **options):
 
 
 def forecast(path, x, actual, predicted, name, title, low=None, high=None, interval=None):
-    """Actual and predicted values of one column over time (``x``: times or rows), with the interval where there is one.
+    """Draw actual and predicted values of one column over time (``x``: times or rows), with the interval if given.
 
     ``actual`` may be shorter than ``predicted``: the rest lies beyond the end of the data.
     """
@@ -89,7 +89,7 @@ def forecast(path, x, actual, predicted, name, title, low=None, high=None, inter
 
 
 def curves(path, histories, title, level=None):
-    """Validation loss by epoch: name -> list of runs, each a list of losses. The mean as a line, the runs as a band."""
+    """Draw validation loss by epoch: name -> list of runs, each a list of losses; mean as a line, runs as a band."""
     with _figure(path) as axes:
         ax = axes[0, 0]
         for colour, (name, runs) in zip(COLOURS, histories.items()):
@@ -97,7 +97,7 @@ def curves(path, histories, title, level=None):
             losses = np.array([run[:n] for run in runs])
             epochs = np.arange(1, n + 1)
             ax.fill_between(epochs, losses.min(0), losses.max(0), color=colour, alpha=0.2, lw=0)
-            dashes = "--" if name.startswith("optimized_") else "-"  # it may lie on its twin's
+            dashes = "--" if name.startswith("optimized_") else "-"  # it may coincide with its twin's curve
             ax.plot(epochs, losses.mean(0), color=colour, ls=dashes, marker="o", ms=3.5, lw=1.6, label=name)
         if level is not None:
             ax.axhline(level, color="#888888", ls=":", lw=1, label=f"level {level:.4g}")
@@ -107,7 +107,7 @@ def curves(path, histories, title, level=None):
 
 
 def confusion(path, table, classes, title):
-    """How often each class (row) was answered with each (column)."""
+    """Draw how often each class (row) was answered with each class (column)."""
     table = np.asarray(table)
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     with _figure(path, size=(1.5 + 0.5 * len(classes), 1.5 + 0.45 * len(classes))) as axes:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from running import status
 import npseq
 from npseq.cli import compare, plots, predict, tables
 from npseq.cli import gradient_flow as command
-from npseq.explain.gradient_flow import gradient_flow
+from npseq.explain.gradient_flow import gradient_flow, measure
 from npseq.gradcheck import relative_error
 
 SMALL = ["--epochs", "2", "--hidden-size", "4"]
@@ -202,6 +203,19 @@ def test_the_rnns_gradient_vanishes_and_explodes_and_the_lstms_cell_state_carrie
     assert "rnn ∂h" in shown and "▲" in shown and "saturated" in shown
 
 
+def test_the_flow_of_a_model_with_an_output_at_every_step_starts_from_the_last():
+    model = npseq.Model("gru", 5, 4, 5, loss="cross_entropy", outputs="all", embedding_size=3, dtype=np.float64, rng=0)
+    indices = np.random.default_rng(0).integers(0, 5, (6, 8))
+    task = SimpleNamespace(parts={"train": np.arange(6)}, batch=lambda rows, dtype: (indices, indices, None))
+    flow = measure(model, task)
+    y, _ = model.forward(indices)
+    p = np.exp(y[:, -1]) / np.exp(y[:, -1]).sum(-1, keepdims=True)
+    d_h = (p - np.eye(5)[indices[:, -1]]) / indices.size @ model.params["fc.weight"]
+    assert relative_error(flow.norms["h"][0], np.linalg.norm(d_h, axis=1).mean()) < 1e-12
+    x = model.params["embedding.weight"][indices].swapaxes(0, 1)
+    assert relative_error(flow.norms["h"], gradient_flow(model.rnn, x, d_h).norms["h"]) < 1e-12
+
+
 @pytest.mark.parametrize("data", [["--data", "japanese_vowels"], ["--data", "SMALL"]])
 def test_flow_takes_every_task(small_csv, data, capsys):
     argv = [small_csv if word == "SMALL" else word for word in data]
@@ -222,6 +236,34 @@ def test_flow_refuses_in_one_line(capsys, argv, word):
     assert ended(command.main, argv) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and word in message
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_each_path_alone_is_the_backward_pass_without_the_other(kind):
+    layer, rng = getattr(npseq, kind)(2, 3, dtype=np.float64, rng=0), np.random.default_rng(0)
+    x, d_h = rng.normal(size=(5, 1, 2)), rng.normal(size=(1, 3))
+    flow, states = gradient_flow(layer, x, d_h), []
+    state = None
+    for t in range(5):
+        states.append(state)
+        _, state, tape = layer.forward(x[t : t + 1], state)
+    both = np.sqrt(sum(norms**2 for norms in flow.norms.values()))  # one sequence: the norm of h and c together
+    assert relative_error(flow.paths["both"], both) < 1e-12
+    layer.params["weight_hh_l0"][...] = 0
+    norms = [np.linalg.norm(d_h)]
+    d_state = d_h[None] if kind == "GRU" else (d_h[None], np.zeros((1, 1, 3)))
+    original = getattr(npseq, kind)(2, 3, dtype=np.float64, rng=0)
+    for t in reversed(range(5)):  # the gates of the whole network, the gradient without W_h
+        _, _, tape = original.forward(x[t : t + 1], states[t])
+        _, d_state, _ = layer.backward(tape, None, d_state)
+        norms.append(np.sqrt(sum((part**2).sum() for part in (d_state if kind == "LSTM" else [d_state]))))
+    assert relative_error(flow.paths["direct"], np.array(norms)) < 1e-12
+    assert (flow.paths["W_h"][1:] < flow.paths["both"][1:]).all()
+
+
+def test_a_cell_with_one_path_has_no_separate_ones():
+    layer = npseq.RNN(2, 3, dtype=np.float64, rng=0)
+    assert gradient_flow(layer, np.ones((4, 2, 2)), np.ones((2, 3))).paths == {}
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])

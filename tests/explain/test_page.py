@@ -348,8 +348,7 @@ def test_the_command_takes_a_cell_from_a_file(tmp_path, capsys):
     [
         (["--html", "page.txt"], ".html"),
         (["--html", "absent/folder/x.html", "--model", "gru2"], "gru2"),
-        (["--cell", "own.py"], "FILE.py:CLASS"),
-        (["--cell", "absent.py:Cell"], "no file absent.py"),
+        (["--cell", "absent.py:Cell"], "absent.py: no such file"),
     ],
 )
 def test_wrong_usage_of_explain_is_one_line(argv, word, tmp_path, monkeypatch, capsys):
