@@ -76,7 +76,7 @@ def _list(args: argparse.Namespace) -> int:
 def _start(args: argparse.Namespace) -> int:
     exercise = EXERCISES[args.name]
     output.check_folder(args.dir)
-    path = os.path.join(args.dir, exercise.name.replace("-", "_") + ".py")
+    path = os.path.normpath(os.path.join(args.dir, exercise.name.replace("-", "_") + ".py"))
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(exercise.start(args.seed))

@@ -32,7 +32,7 @@ def mse(y: np.ndarray, target: np.ndarray) -> LossAndGradient:
 def mae(y: np.ndarray, target: np.ndarray) -> LossAndGradient:
     """Compute the mean absolute error over all n elements; y and target have the same shape.
 
-    loss = Σ |y − target| / n,   dy = sign(y − target) / n, which is 0 where they are equal
+    ``loss = Σ |y − target| / n``,   dy = sign(y − target) / n, which is 0 where they are equal
     """
     e = _difference(y, target)
     sign = _sign(e)
