@@ -75,12 +75,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdin, "reconfigure"):
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")
     rows = Rows(stream, args.time or trained.columns.get("time"), args.time_format)
+    saved = True
     try:
         with blas.limited(1):
-            return serve(stream, rows, Writer(stream, bounds), args.strict)
+            code = serve(stream, rows, Writer(stream, bounds), args.strict)
     finally:
         if args.state:
-            checkpoint.save(args.state, stream.state(), {"stream": 1, "model": mark})
+            saved = save(stream, args.state, mark)
+    return code if saved else status.USAGE
 
 
 def fingerprint(model: Any, trained: Trained) -> str:
@@ -105,6 +107,16 @@ def restore(stream: ForecastStream, path: str, mark: str) -> None:
         stream.restore(file.state_dict)
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def save(stream: ForecastStream, path: str, mark: str) -> bool:
+    """Write the state; True if that was possible."""
+    try:
+        checkpoint.save(path, stream.state(), {"stream": 1, "model": mark})
+    except OSError as error:
+        say(f"the state cannot be saved in {path}: {error.strerror or error}")
+        return False
+    return True
 
 
 # ---- rows and forecasts ----

@@ -261,8 +261,9 @@ class Plan:
         self.cell = cell
         self.kind = None if weights.W_h.dtype.kind == "c" else STEPS.get(cell)
         if self.kind is None:
+            copies = {name: W.copy() for name, W in weights._asdict().items() if isinstance(W, np.ndarray)}
             own = None if weights.own is None else {name: part.copy() for name, part in weights.own.items()}
-            self.weights = Weights(*(W if W is None else W.copy() for W in weights[:5]), own)  # type: ignore[arg-type]
+            self.weights = weights._replace(**copies, own=own)
         else:
             self.arrays = self.kind.arrays_of(weights)
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..fused.step import Plan, aligned
 from .linear import Linear
+from .torch_shapes import checked_state, columns, joined, rows
 from .validation import check_sizes
 
 if TYPE_CHECKING:
@@ -81,35 +82,26 @@ class Stepper:
         Raises (assignment):
             TypeError, ValueError: for a state of another form; the state is then unchanged.
         """
-        parts = tuple(np.stack([part.T for part in same]) for same in zip(*self._states))
-        return parts if len(parts) > 1 else parts[0]
+        return joined(rows(self._states, self.dtype), unbatched=False)
 
     @state.setter
     def state(self, state: Any) -> None:
-        parts = (state,) if len(self._letters) == 1 else state
-        if not isinstance(parts, tuple | list) or len(parts) != len(self._letters):
-            raise TypeError(f"state must be a tuple ({', '.join(self._letters)}); {type(state).__name__} given")
-        parts = [np.asarray(part) for part in parts]
-        for k, (letter, size) in enumerate(zip(self._letters, self._sizes)):
-            expected = (len(self._plans), self.batch, size)
-            if self.batch == 1 and parts[k].shape == (len(self._plans), size):
-                parts[k] = parts[k][:, None]
-            if parts[k].shape != expected:
-                raise ValueError(f"state {letter} must have the shape {expected}; {parts[k].shape} given")
-            if not np.can_cast(parts[k].dtype, self.dtype, "same_kind"):
-                raise TypeError(f"state {letter} must hold real numbers; {parts[k].dtype} given")
-        for views, news in zip(self._states, zip(*parts)):
+        first = state[0] if isinstance(state, tuple | list) and len(self._letters) > 1 else state
+        unbatched = self.batch == 1 and np.ndim(first) == 2
+        runs = len(self._plans)
+        parts = checked_state(state, "state", self._letters, self._sizes, runs, self.batch, unbatched, self.dtype)
+        for views, news in zip(self._states, columns(parts, runs, self.dtype)):
             for view, new in zip(views, news):
-                view[...] = new.T
+                view[...] = new
 
     def reset(self) -> None:
         """Return to the initial state: zeros, or the learned one."""
         self._clear(slice(None))
 
-    def _clear(self, columns: slice) -> None:
+    def _clear(self, sequences: slice) -> None:
         for k, views in enumerate(self._states):
             for letter, view in enumerate(views):
-                view[:, columns] = 0 if self._initial is None else self._initial[letter][k]
+                view[:, sequences] = 0 if self._initial is None else self._initial[letter][k]
 
     def copy(self) -> Self:
         """Return a second stream in the same state, which goes on by itself. The weights are shared."""

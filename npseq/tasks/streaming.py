@@ -183,7 +183,7 @@ class ForecastStream:
         own = self.state()
         for name, array in own.items():
             given = state.get(name)
-            if not isinstance(given, np.ndarray) or given.shape != array.shape or given.dtype.kind != array.dtype.kind:
+            if not isinstance(given, np.ndarray) or given.shape != array.shape or given.dtype != array.dtype:
                 raise ValueError(f"the state has no {name} of shape {array.shape}: it is of another model")
         seen, rows, seconds = map(int, state["counts"])
         if min(seen, rows) < 0:

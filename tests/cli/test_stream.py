@@ -134,6 +134,15 @@ def test_the_state_is_saved_and_continued(trained, small_csv, tmp_path, streamed
     assert state.read_bytes() == before
 
 
+def test_a_state_that_cannot_be_saved_is_told(trained, small_csv, tmp_path, streamed, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stream.checkpoint, "save", full)
+    code, rows, err = streamed("".join(lines_of(small_csv)[:50]), trained, "--state", tmp_path / "s.pth")
+    assert code == 2 and len(rows) == 49 - FIRST + 1 and err.count("\n") == 1 and "No space left" in err
+
+
 def test_a_forecast_leaves_as_soon_as_its_row_is_there_and_sigterm_saves_the_state(trained, small_csv, tmp_path):
     lines, state = lines_of(small_csv)[:60], tmp_path / "state.pth"
     command = [sys.executable, "-m", "npseq", "stream", trained, "--state", str(state)]

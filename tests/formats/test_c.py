@@ -18,7 +18,7 @@ from npseq.nn.streaming import WindowStream
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 needs_a_compiler = pytest.mark.skipif(not COMPILERS, reason="no C compiler (gcc or clang)")
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SANITIZED = ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 STEPS, BOUND = 1000, 1e-6
 SCALING = {
     "input_mean": [1e6, 0.0, -5.0],

@@ -220,7 +220,11 @@ def test_what_cannot_be_streamed_is_refused_by_name():
     lstm = npseq.LSTM(3, 4).stream(batch=2)
     for state, error, message in [
         (np.zeros((1, 2, 4)), TypeError, r"tuple \(h, c\); ndarray given"),
-        ((np.zeros((1, 2, 4)), np.zeros((1, 2, 5))), ValueError, r"state c .*\(1, 2, 4\); \(1, 2, 5\) given"),
+        (
+            (np.zeros((1, 2, 4), np.float32), np.zeros((1, 2, 5), np.float32)),
+            ValueError,
+            r"state c .*\(1, 2, 4\); \(1, 2, 5\) given",
+        ),
         ((np.zeros((1, 2, 4), complex), np.zeros((1, 2, 4))), TypeError, "state h .*complex128"),
     ]:
         with pytest.raises(error, match=message):
