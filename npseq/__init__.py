@@ -1,6 +1,6 @@
 """npseq: RNN, LSTM and GRU in NumPy, with backpropagation through time written by hand.
 
-Reading order: ``cells.py`` (one step and its derivative), ``bptt.py`` (carried through time), ``fused.py`` (the same,
+Reading order: ``cells.py`` (one step and its derivative), ``bptt.py`` (carried through time), ``fused/`` (the same,
 fast), ``recurrent.py`` and ``layers.py`` (torch-shaped layers), ``losses.py``, ``model.py``, ``optim.py``, ``fit.py``.
 
 Letters, everywhere:

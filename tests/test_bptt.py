@@ -1,4 +1,4 @@
-"""A cell carried through time and its gradient carried back: ``bptt.py``, and ``fused.py`` with the same functions."""
+"""A cell carried through time and its gradient carried back: ``bptt.py``, and ``fused`` with the same functions."""
 
 import ast
 import inspect
