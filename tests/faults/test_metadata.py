@@ -142,3 +142,27 @@ def test_mutated_metadata_end_in_one_line(trained, tmp_path, monkeypatch):
 def test_twenty_thousand_mutated_metadata_end_in_one_line(trained, tmp_path, monkeypatch):
     """20,000 with NPSEQ_FUZZ=10."""
     attack(trained, tmp_path, monkeypatch, scaled(2000), seed=2)
+
+
+@pytest.mark.parametrize(
+    "task, kind, path, value, command",
+    [
+        ("forecast", "best", ("residual_quantiles",), [[-(10**30)], [10**30]], "evaluate"),
+        ("sequences", "last", ("options", "sequence"), "1", "train"),
+    ],
+)
+def test_metadata_that_once_ended_in_a_traceback(trained, tmp_path, monkeypatch, task, kind, path, value, command):
+    monkeypatch.chdir(tmp_path)
+    (source,) = (trained / task).glob(f"*_{kind}.pth")
+
+    def change(metadata):
+        at(metadata, path[:-1])[path[-1]] = value
+        return metadata
+
+    with_metadata(source, "x.pth", change)
+    argv = {
+        "evaluate": ["evaluate", "x.pth", "--data", str(trained / f"{task}.csv")],
+        "train": ["train", "--resume", "x.pth"],
+    }
+    end = Ended(argv[command])
+    assert not end.fault(), end.fault()
