@@ -68,7 +68,7 @@ def mutated(metadata, rng, outside):
         elif change == 4 and isinstance(parent, dict):
             parent[rng.choice(["unknown", key + "_", ""])] = parent.pop(key)
         elif change == 5:
-            number = parent[key] if isinstance(parent[key], (int, float)) else 1
+            number = parent[key] if isinstance(parent[key], (int, float)) and abs(parent[key]) < 1e300 else 1
             parent[key] = rng.choice([-number, number + 1, number * 10**9, str(number), float(number), [number]])
         elif change == 6 and isinstance(parent, list):
             parent.extend(parent[key:] * rng.choice([1, 50]))
