@@ -149,6 +149,7 @@ def test_twenty_thousand_mutated_metadata_end_in_one_line(trained, tmp_path, mon
     [
         ("forecast", "best", ("residual_quantiles",), [[-(10**30)], [10**30]], "evaluate"),
         ("sequences", "last", ("options", "sequence"), "1", "train"),
+        ("adding", "best", ("recipe", "length"), 10**9, "adding"),
     ],
 )
 def test_metadata_that_once_ended_in_a_traceback(trained, tmp_path, monkeypatch, task, kind, path, value, command):
@@ -161,6 +162,7 @@ def test_metadata_that_once_ended_in_a_traceback(trained, tmp_path, monkeypatch,
 
     with_metadata(source, "x.pth", change)
     argv = {
+        "adding": ["evaluate", "x.pth"],
         "evaluate": ["evaluate", "x.pth", "--data", str(trained / f"{task}.csv")],
         "train": ["train", "--resume", "x.pth"],
     }
