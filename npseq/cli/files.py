@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from ..data.sources import SHIPPED, SHIPPED_SEQUENCES, shipped
 
-READ = ("file", "data", "init", "resume", "cell")  # names of options (argparse's dest) that name files to read
-WRITTEN = ("history", "report", "plot", "output", "to", "state", "html")  # a state is read, too
+READ = ("file", "files", "data", "init", "resume", "cell")  # names of options (argparse's dest) that name files to read
+WRITTEN = ("history", "report", "plot", "output", "html", "to", "state")  # a state is read, too
 CONTINUED = {"--resume", "the last file"}  # one thing: a run is resumed from its last file, and writes it again
 
 

@@ -163,6 +163,8 @@ def _gather(content: Content, name: str, labelled: bool, inputs: Sequence[str] |
         content = content._replace(columns=columns)
         labels, known = np.zeros(len(starts) - 1, np.int64), ~np.isnan(targets)
     elif labelled:
+        if len(content.labels) < 2:  # by its name and by its number, say
+            raise DataError(f"{name}: one column is given for the sequence and for the label; two columns expected")
         label, classes = [*content.labels.values()][1]
         labels = _the_one_of_each(label[order], label[order] < 0, starts, names, name, "labels", classes)
         known = labels >= 0

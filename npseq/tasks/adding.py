@@ -11,6 +11,9 @@ from .base import Batch, fingerprint
 from .recipe import AddingRecipe
 
 
+LARGEST = 10**9  # steps of all sequences together: 8 GB
+
+
 class Adding:
     """The adding problem: the sum of the two marked values of a sequence, for a memory of up to ``length`` steps.
 
@@ -21,7 +24,7 @@ class Adding:
     Source: Hochreiter & Schmidhuber 1997, Neural Computation 9(8), 1735–1780; here with values from 0.
 
     Raises:
-        DataError: for a length below 2, or no sequences.
+        DataError: for a length below 2, no sequences, or more than ``LARGEST`` steps in all.
     """
 
     kind, loss, name, input_size, output_size = "adding", "mse", "adding", 2, 1
@@ -32,9 +35,11 @@ class Adding:
                 f"the adding problem with sequences of {length} steps, {count} of them and {held_out} held "
                 "out; at least 2, 1 and 1 expected"
             )
+        n = count + 2 * held_out
+        if n * length > LARGEST:
+            raise DataError(f"{n:,} sequences of {length:,} steps given; at most {LARGEST:,} steps in all expected")
         self.length, self.seed = length, seed
         rng = np.random.default_rng(seed)
-        n = count + 2 * held_out
         self.values = rng.random((n, length))
         self.marked = np.stack([rng.integers(0, length // 2, n), rng.integers(length // 2, length, n)], axis=1)
         self.sums = np.take_along_axis(self.values, self.marked, axis=1).sum(axis=1, keepdims=True)

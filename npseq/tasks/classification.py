@@ -73,7 +73,8 @@ class Classification(Frames):
         if test is not None and (test.columns, test.classes) != (train.columns, train.classes):
             raise DataError(f"{train.name}: the training and the test part have different columns or classes")
         if len(self.classes) < 2:
-            raise DataError(f"{train.name} has one class, {self.classes[0]!r}; at least two expected")
+            found = f"one class, {self.classes[0]!r}" if self.classes else "no classes"
+            raise DataError(f"{train.name} has {found}; at least two expected")
         rng, n = np.random.default_rng(seed), len(train.labels)
         if test is None:
             rest, tested = self._draw(np.arange(n), train.labels, rng)

@@ -273,7 +273,7 @@ class Trained:
         values["recipe"] = from_json(values["recipe"])
         for name in ("residual_quantiles", "ahead_quantiles"):
             if values[name] is not None:
-                values[name] = np.array(values[name])
+                values[name] = np.array(values[name], np.float64)  # whole numbers, too, however large
         return cls(**values)
 
 

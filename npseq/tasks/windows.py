@@ -86,8 +86,9 @@ class Windows:
         self.input_size = sum(widths)
         self._from_calendar, self._from_lags = np.cumsum(widths[:2])
         self._index = np.int32 if len(self.values) < 2**31 else np.int64
-        self._back = np.arange(-self.window, 0, dtype=self._index)
-        self._ahead = np.arange(self.horizon, dtype=self._index)
+        longest = len(self.values) + 1  # a window of a billion rows has no example, and needs no memory
+        self._back = np.arange(-min(self.window, longest), 0, dtype=self._index)
+        self._ahead = np.arange(min(self.horizon, longest), dtype=self._index)
 
     @classmethod
     def from_recipe(cls, recipe: ForecastRecipe | Mapping[str, Any], table: Table) -> Windows:

@@ -68,7 +68,7 @@ def mutated(metadata, rng, outside):
         elif change == 4 and isinstance(parent, dict):
             parent[rng.choice(["unknown", key + "_", ""])] = parent.pop(key)
         elif change == 5:
-            number = parent[key] if isinstance(parent[key], (int, float)) else 1
+            number = parent[key] if isinstance(parent[key], (int, float)) and abs(parent[key]) < 1e300 else 1
             parent[key] = rng.choice([-number, number + 1, number * 10**9, str(number), float(number), [number]])
         elif change == 6 and isinstance(parent, list):
             parent.extend(parent[key:] * rng.choice([1, 50]))
@@ -142,3 +142,29 @@ def test_mutated_metadata_end_in_one_line(trained, tmp_path, monkeypatch):
 def test_twenty_thousand_mutated_metadata_end_in_one_line(trained, tmp_path, monkeypatch):
     """20,000 with NPSEQ_FUZZ=10."""
     attack(trained, tmp_path, monkeypatch, scaled(2000), seed=2)
+
+
+@pytest.mark.parametrize(
+    "task, kind, path, value, command",
+    [
+        ("forecast", "best", ("residual_quantiles",), [[-(10**30)], [10**30]], "evaluate"),
+        ("sequences", "last", ("options", "sequence"), "1", "train"),
+        ("adding", "best", ("recipe", "length"), 10**9, "adding"),
+    ],
+)
+def test_metadata_that_once_ended_in_a_traceback(trained, tmp_path, monkeypatch, task, kind, path, value, command):
+    monkeypatch.chdir(tmp_path)
+    (source,) = (trained / task).glob(f"*_{kind}.pth")
+
+    def change(metadata):
+        at(metadata, path[:-1])[path[-1]] = value
+        return metadata
+
+    with_metadata(source, "x.pth", change)
+    argv = {
+        "adding": ["evaluate", "x.pth"],
+        "evaluate": ["evaluate", "x.pth", "--data", str(trained / f"{task}.csv")],
+        "train": ["train", "--resume", "x.pth"],
+    }
+    end = Ended(argv[command])
+    assert not end.fault(), end.fault()

@@ -364,7 +364,7 @@ def test_sharpest_direction_by_scipys_lanczos_as_the_docstring_shows():
     layer = make_layer("lstm")
     rng = np.random.default_rng(2)
     f_grad = loss_gradient(layer, rng.standard_normal((4, 2, 2)), rng.standard_normal((4, 2, 3)))
-    code = re.search(r"(        from scipy.*?)\n\n", hessian_vector_product.__doc__, re.DOTALL).group(1)
+    code = re.search(r"( +from scipy.*?)\n\n", hessian_vector_product.__doc__, re.DOTALL).group(1)  # 3.13 dedents
     names = {"params": layer.theta, "f_grad": f_grad, "hessian_vector_product": hessian_vector_product}
     exec("\n".join(line.strip() for line in code.splitlines()), names)
     H = np.array([hessian_vector_product(f_grad, layer.theta, e) for e in np.eye(layer.theta.size)])
