@@ -15,7 +15,8 @@ from .errors import DataError
 from .layout import CONVENTIONS, MISSING, TRUTH
 from .sources import TableOptions
 
-CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?")
+CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,2}\.\d\d\.\d\d")
+PARTS = ("year", "month", "day", "hour", "minute")  # names of columns that are a time together
 HOURS = re.compile(r"(hour|hr|hh|time|clock|stunde|uhrzeit|zeit|hora|heure)s?", re.I)
 
 
@@ -65,6 +66,9 @@ class Collector:
         free = [
             k for k in range(len(cells)) if k not in self.label_columns and k not in self.known.no_time and cells[k]
         ]
+        parts = [k for part in PARTS for k in free if self.columns[k].lower() == part and cells[k][0].isdigit()]
+        if [self.columns[k].lower() for k in parts[:2]] == ["year", "month"]:
+            return parts
         for written in (True, False):  # times that are numbers only where no column has dates
             for k in free:
                 if cells[k][0].isdigit() != written and dates.looks_like_times(self.columns[k], cells[k]):

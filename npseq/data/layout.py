@@ -173,20 +173,23 @@ def _width(rows, ragged=False):
     return max(map(len, rows)) if ragged else Counter(tail).most_common(1)[0][0]
 
 
+def _is_typed(cell):
+    """True for a number, a time, or a mark of a missing value."""
+    return bool(AMOUNT.fullmatch(cell) or TIMELIKE.fullmatch(cell)) or cell.lower() in MISSING | set(TRUTH)
+
+
 def _fit(rows):
     """(how well the rows fit this separator, True for several columns): the greatest is taken."""
     if not rows:
         return 0.0, False
     width, tail = _width(rows), rows[len(rows) // 2 :][:40]
     cells = [cell for row in tail for cell in row[:200]]
-    typed = sum(
-        bool(AMOUNT.fullmatch(cell) or TIMELIKE.fullmatch(cell)) or cell.lower() in MISSING | set(TRUTH)
-        for cell in cells
-    )
+    typed = sum(map(_is_typed, cells))
     regular = sum(len(row) == width for row in tail) / len(tail)
     score = regular * typed / len(cells)
     if width == 1:  # a header of several names is not one name
-        return score * (0.5 if re.search(r"[,;|\t]", rows[0][0]) else 1.0), False
+        several = any(re.search(r"[,;|\t]", row[0]) and not _is_typed(row[0]) for row in rows[:40])
+        return score * (0.5 if several else 1.0), False
     return score * (0.8 if len(rows[0]) < width - 1 or width == 2 > len(rows[0]) else 1.0), True
 
 

@@ -24,6 +24,7 @@ from .table import Table
 from .time_axis import put_in_time_order
 
 LARGEST = 1e140  # sums of squares of smaller values do not overflow
+ELAPSED = re.compile(r"t|times?|timestamps?|time.?steps?|steps?|sec(ond)?s?|elapsed.*|time ?[(\[].*", re.I)
 COUNTERS = re.compile(r"unnamed: \d+|id|index|idx|row|rownum|nr|no|number|#|n|obs|record|seq|key", re.I)
 
 
@@ -131,8 +132,12 @@ def _without_pandas(source, time, labels, options):
 
 
 def counts_rows(name: str, column: np.ndarray) -> bool:
-    """True if a column only counts its rows, or has the name of an index and whole numbers that increase."""
-    if len(column) < 3 or column[0] % 1:
+    """True if a column only counts its rows, or increases under the name of an index (whole numbers) or a time."""
+    if len(column) < 3:
+        return False
+    if ELAPSED.fullmatch(name) and (np.diff(column) > 0).all():
+        return True
+    if column[0] % 1:
         return False
     return bool(
         (np.diff(column) == 1).all()

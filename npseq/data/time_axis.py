@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from .errors import DataError
 from .grid import DAY, SECOND, WEEK, Grid
 from .table import Table
 
@@ -128,6 +129,12 @@ def put_in_time_order(table: Table, times: np.ndarray) -> None:
         table.notes.append("rows were not in time order: sorted")
         steps = step_counts(times)
     if repeats := steps.pop(0, 0):
+        if 2 * repeats > len(times) > 9:
+            raise DataError(
+                f"{table.name}: its {len(times):,} rows have only {len(times) - repeats:,} different times; if the hour is "
+                "in another column say so with --time DATE,HOUR; if these are several series, with --sequence COLUMN and "
+                "--label COLUMN, or keep one of them"
+            )
         first = np.append(True, times[1:] > times[:-1])
         times, table.values = times[first], table.values[first]
         table.notes.append(f"{repeats:,} rows have a duplicate time; the first of each was kept")
