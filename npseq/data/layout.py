@@ -300,8 +300,8 @@ def _find_header(layout, rows, width, kinds, number, source, options):
         or _is_row_of_years(rows[first][2], rows[first + 1 :], kinds)
     ):
         above = max(above, first + 1)
-        head = max(range(first, above), key=lambda i: (len({cell for cell in rows[i][2] if cell}), -i))
-        names = rows[head][2]
+        head = max(range(first, above), key=lambda i: _as_header(rows[i][2], i))
+        names = [rows[head][2][0].lstrip("#%/ "), *rows[head][2][1:]]
     if above >= len(rows):
         raise DataError(f"{source} has a header line and no rows")
     layout.words.append("header" if names else "no header")
@@ -319,6 +319,11 @@ def _find_header(layout, rows, width, kinds, number, source, options):
     repeated = [name for name, count in Counter(layout.names).items() if count > 1]
     if repeated:
         raise DataError(f"{source} has two columns {listed(repeated)!r}; give each a separate name")
+
+
+def _as_header(cells, i):
+    """The key by which the header is the greatest of the rows above the data: no comment, many names, the first."""
+    return not cells[0].startswith(("#", "%", "//")), len({cell for cell in cells if cell}), -i
 
 
 def _widened(names, kinds, body, layout, source, line):

@@ -269,6 +269,7 @@ def test_months_with_points_and_elapsed_time_are_no_values(write):
 
 
 def test_comments_and_other_lines_above_the_header(write):
-    for above in ("// made by x\n// on y\n", "# a, b and c\n", "sep=,\n", "Station 7\n\n"):
+    for above in ("// made by x\n// on y\n", "# x, y and z\n", "sep=,\n", "Station 7\n\n"):
         table = load(write(above + "a,b\n1,2\n3,4\n5,7\n"))
         assert table.columns == ["a", "b"] and len(table.values) == 3, above
+    assert load(write("# a,b\n1,2\n3,4\n5,7\n")).columns == ["a", "b"]
