@@ -65,9 +65,13 @@ def are_said(args: argparse.Namespace) -> bool:
     return any(getattr(args, name, None) for name in _SAID + columns)
 
 
-def sequence_columns(source: str, columns: Mapping[str, str | None]) -> dict[str, Any]:
-    """Return ``sequence`` and ``label`` as ``load_sequences`` takes them: those of shipped data are known."""
-    if source in data.SHIPPED_SEQUENCES:
+def sequence_columns(columns: Mapping[str, str | None], *sources: str) -> dict[str, Any]:
+    """Return ``sequence`` and ``label`` as ``load_sequences`` takes them: those of shipped data are known.
+
+    Args:
+        columns: as they were given. sources: of the data, and of those that the model was trained on.
+    """
+    if set(sources) & set(data.SHIPPED_SEQUENCES):
         return {name: column for name, column in columns.items() if column is not None}
     return dict(columns)
 

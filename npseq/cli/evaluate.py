@@ -131,7 +131,7 @@ def coverage(residuals: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
 def evaluate_sequences(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
     """Return the lines of the metrics beside those of one answer for all, and the confusion matrix of classes."""
     recipe = trained.recipe
-    names = data_options.sequence_columns(args.data, {"sequence": args.sequence, "label": args.label})
+    names = data_options.sequence_columns({"sequence": args.sequence, "label": args.label}, args.data, recipe.data)
     regress, options = recipe.task == "regress", data_options.table_options(args)
     train, test = data.load_sequences(
         args.data, inputs=recipe.inputs, time=args.time, options=options, regress=regress, **names

@@ -303,7 +303,7 @@ def _classification(args):
         time=args.time,
         options=data_options.table_options(args),
         regress=args.regress,
-        **data_options.sequence_columns(args.data, {"sequence": args.sequence, "label": args.label}),
+        **data_options.sequence_columns({"sequence": args.sequence, "label": args.label}, args.data),
     )
     if args.regress:
         return tasks.SequenceRegression(*parts, seed=args.seed)

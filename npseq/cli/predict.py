@@ -203,7 +203,7 @@ def write_sequences(args: argparse.Namespace, model: Model, trained: Trained) ->
         lines to print.
     """
     recipe = trained.recipe
-    names = data_options.sequence_columns(args.data, {"sequence": args.sequence})
+    names = data_options.sequence_columns({"sequence": args.sequence}, args.data, recipe.data)
     unused = [] if args.label in (None, "none") else [args.label]
     first, second = data.load_sequences(
         args.data,

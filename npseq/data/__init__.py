@@ -3,9 +3,10 @@
 from .corpus import Corpus, Vocabulary, load_corpus
 from .errors import DataError
 from .layout import kind_of
+from .load import load
 from .sequences import Sequences, load_sequences
 from .sources import SHIPPED, SHIPPED_SEQUENCES, SHIPPED_TEXTS, TableOptions, shipped
-from .table import Table, load
+from .table import Table
 
 __all__ = [
     "SHIPPED",

@@ -63,11 +63,8 @@ def format_of(cell: str, order: str) -> str | None:
                 rest = "".join(tokens[i:])
                 return "".join([*parts[:-1], before[:-1], "%z"]) if re.fullmatch(r"\d\d:?\d\d", rest) else None
             else:
-                part = (
-                    clock.pop(0)
-                    if clock and before in (":", ".", ",", "h") and (before in ".,") == (clock[0] == "%f")
-                    else None
-                )
+                sign = "." if ":" not in cell and clock[:1] in (["%M"], ["%S"]) else ":h"  # 18.00.00
+                part = clock.pop(0) if clock and before and before in (".," if clock[0] == "%f" else sign) else None
         elif word in NAMES or word in {name[:3] for name in NAMES}:
             part = None if "m" not in left else "%b" if len(word) == 3 else "%B"
             left = [letter for letter in left if letter != "m"]
@@ -149,6 +146,9 @@ def parse(cells: pd.Series, order: str) -> tuple[np.ndarray, int | None]:
 def looks_like_times(name: str, cells: Sequence[str]) -> bool:
     """True if most of these cells, which are not missing, are times; numbers must be in order or have a fitting name."""
     head = cells[:50]
+    hinted = HINT.search(name)
+    if hinted and all(re.fullmatch(r"\d\d\.\d{4}|\d{4}\.\d\d", cell) for cell in head):  # 01.2005
+        return any(parse(pd.Series(head, dtype=object), order)[1] is None for order in ("ym", "my"))
     if not NUMBER.fullmatch(head[0]):
         starts = [INTERVAL.split(cell)[0] for cell in head]
         known = [
@@ -156,7 +156,7 @@ def looks_like_times(name: str, cells: Sequence[str]) -> bool:
             for cell in starts
         ]
         return sum(known) >= len(known) / 2
-    length, hinted = len(head[0].split(".")[0]), HINT.search(name)
+    length = len(head[0].split(".")[0])
     if length not in (10, 13, 16, 19) and not head[0].isdigit() or length not in NUMERIC_TIMES:
         return False
     if (
@@ -168,7 +168,12 @@ def looks_like_times(name: str, cells: Sequence[str]) -> bool:
     for order in ("ymd", "dmy", "mdy", "ym", "unix"):
         times, wrong = parse(pd.Series(list(cells[:200]), dtype=object), order)
         if wrong is None and EARLIEST <= times.min() and times.max() < LATEST:
-            if hinted or (np.diff(times) > 0).all() and find_grid(times.view("M8[us]").astype("M8[s]"))[0] is not None:
+            if (
+                hinted
+                and (length > 4 or (np.diff(times) > 0).all())
+                or (np.diff(times) > 0).all()
+                and find_grid(times.view("M8[us]").astype("M8[s]"))[0] is not None
+            ):
                 return True
     return False
 
@@ -199,7 +204,7 @@ class TimeReader:
         self.live = {order: self.live[order] for order in read}
         for order, times in read.items():
             self.live[order].add(times[:, None])
-        self.plain = self.plain or bool(len(there)) and bool(re.match(r"\d{4}-\d\d-\d\d", there.iloc[0]))
+        self.plain = self.plain or bool(len(there)) and bool(re.match(r"\d{4}-\d\d-\d\d|.*[a-z]{3}", there.iloc[0]))
         self.zones = self.zones or bool(len(there)) and bool(re.search(r"\d[+-]\d\d:?\d\d$", there.iloc[0]))
         return None
 

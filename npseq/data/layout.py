@@ -173,20 +173,23 @@ def _width(rows, ragged=False):
     return max(map(len, rows)) if ragged else Counter(tail).most_common(1)[0][0]
 
 
+def _is_typed(cell):
+    """True for a number, a time, or a mark of a missing value."""
+    return bool(AMOUNT.fullmatch(cell) or TIMELIKE.fullmatch(cell)) or cell.lower() in MISSING | set(TRUTH)
+
+
 def _fit(rows):
     """(how well the rows fit this separator, True for several columns): the greatest is taken."""
     if not rows:
         return 0.0, False
     width, tail = _width(rows), rows[len(rows) // 2 :][:40]
     cells = [cell for row in tail for cell in row[:200]]
-    typed = sum(
-        bool(AMOUNT.fullmatch(cell) or TIMELIKE.fullmatch(cell)) or cell.lower() in MISSING | set(TRUTH)
-        for cell in cells
-    )
+    typed = sum(map(_is_typed, cells))
     regular = sum(len(row) == width for row in tail) / len(tail)
     score = regular * typed / len(cells)
     if width == 1:  # a header of several names is not one name
-        return score * (0.5 if re.search(r"[,;|\t]", rows[0][0]) else 1.0), False
+        several = any(re.search(r"[,;|\t]", row[0]) and not _is_typed(row[0]) for row in rows[:40])
+        return score * (0.5 if several else 1.0), False
     return score * (0.8 if len(rows[0]) < width - 1 or width == 2 > len(rows[0]) else 1.0), True
 
 
@@ -297,8 +300,8 @@ def _find_header(layout, rows, width, kinds, number, source, options):
         or _is_row_of_years(rows[first][2], rows[first + 1 :], kinds)
     ):
         above = max(above, first + 1)
-        head = max(range(first, above), key=lambda i: (len({cell for cell in rows[i][2] if cell}), -i))
-        names = rows[head][2]
+        head = max(range(first, above), key=lambda i: _as_header(rows[i][2], i))
+        names = [rows[head][2][0].lstrip("#%/ "), *rows[head][2][1:]]
     if above >= len(rows):
         raise DataError(f"{source} has a header line and no rows")
     layout.words.append("header" if names else "no header")
@@ -316,6 +319,11 @@ def _find_header(layout, rows, width, kinds, number, source, options):
     repeated = [name for name, count in Counter(layout.names).items() if count > 1]
     if repeated:
         raise DataError(f"{source} has two columns {listed(repeated)!r}; give each a separate name")
+
+
+def _as_header(cells, i):
+    """The key by which the header is the greatest of the rows above the data: no comment, many names, the first."""
+    return not cells[0].startswith(("#", "%", "//")), len({cell for cell in cells if cell}), -i
 
 
 def _widened(names, kinds, body, layout, source, line):

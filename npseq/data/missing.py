@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from .errors import DataError
-
-if TYPE_CHECKING:
-    from .table import Table
+from .table import Table
 
 
 def fill(table: Table, how: str) -> None:

@@ -14,10 +14,10 @@ import numpy as np
 from .content import Content, Labels, position
 from .errors import DataError, listed, no_column
 from .limits import load_arrays
+from .load import check_size, counts_rows, read
 from .missing import fill_column
 from .sources import SHIPPED_SEQUENCES, TableOptions, existing, shipped
 from .strict_reader import read_strict
-from .table import check_size, counts_rows, read
 
 
 @dataclass

@@ -5,44 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import lzma
-import re
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
-import numpy as np
 import pandas as pd
 
-from . import dates, layout, limits
-from .content import Content, Growing, Labels, position
+from . import layout, limits
+from .columns import Again, Collector, Known, text_of
+from .content import Content
 from .errors import DataError, listed
-from .layout import CONVENTIONS, MARKS, MISSING, TRUTH
+from .layout import MARKS
 from .sources import TableOptions, ending, open_binary
 
 CELLS = 300_000  # cells in memory as text at one time
 EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) > (3, 0) else {"float_precision": "round_trip"}  # fmt: skip
-CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?")
-HOURS = re.compile(r"(hour|hr|hh|time|clock|stunde|uhrzeit|zeit|hora|heure)s?", re.I)
-
-
-class _Again(Exception):
-    """Raised to read once more: what a row further down has shown is now in ``_Known``."""
-
-
-@dataclass
-class _Known:
-    """What is said about a table, and what one pass has shown for the next: cells that the first rows did not foresee,
-    numbers that are no times after all, and the encodings that are left."""
-
-    time: str | None
-    labels: Sequence[str]
-    options: TableOptions
-    ragged: bool
-    cells: list[str] = field(default_factory=list)
-    no_time: set[int] = field(default_factory=set)
-    encodings: list[str] = field(default_factory=lambda: ["utf-8-sig", "cp1252", "latin-1"])
 
 
 def read_table(
@@ -67,7 +45,7 @@ def read_table(
         DataError: for a table that cannot be read, with the line, or that can be read in two ways, naming both.
     """
     options = options or TableOptions()
-    known = _Known(time, labels, options, ragged)
+    known = Known(time, labels, options, ragged)
     if options.encoding:
         known.encodings = [options.encoding]
     if isinstance(source, pd.DataFrame):
@@ -114,7 +92,7 @@ def _repeated(collector, known):
     while True:
         try:
             return collector().read()
-        except _Again:
+        except Again:
             continue
         except UnicodeDecodeError:
             if len(known.encodings) == 1:
@@ -137,224 +115,7 @@ def _sheet(book, name, sheet):
     return io.BytesIO(cells.to_csv(header=False, index=False).encode())
 
 
-class _Collector:
-    """Chunks of rows on their way to ``Content``; columns are numbered as in the source."""
-
-    def __init__(self, name, columns, rows, known, decimal=".", thousands=None):
-        self.name, self.columns, self.known, self.options, self.done = name, columns, known, known.options, 0
-        self.decimal, self.thousands = decimal, thousands
-        self.pattern = re.compile(layout.number_pattern(decimal, thousands), re.I)
-        self.label_columns = [position(name, columns, label) for label in known.labels]
-        self.labels = [Labels() for _ in self.label_columns]
-        self.asked = known.time is not None
-        self.time = self._time_columns(known.time, rows)
-        self.numeric = [k for k in range(len(columns)) if k not in self.time and k not in self.label_columns]
-        self.values, self.refused, self.stamps = Growing(len(self.numeric)), {}, Growing(1, np.int64)
-        self.dates = (
-            dates.TimeReader(name, ", ".join(columns[k] for k in self.time), self.options.date_format)
-            if self.time
-            else None
-        )
-        self.numbers_met, self.notes = set(), []
-
-    def _time_columns(self, time, rows):
-        if time is not None:
-            names = [time] if time in self.columns else str(time).split(",")
-            return [position(self.name, self.columns, name.strip()) for name in names]
-        cells = [[cell for cell in column if cell.lower() not in MISSING] for column in zip(*rows)]
-        free = [
-            k for k in range(len(cells)) if k not in self.label_columns and k not in self.known.no_time and cells[k]
-        ]
-        for written in (True, False):  # times that are numbers only where no column has dates
-            for k in free:
-                if cells[k][0].isdigit() != written and dates.looks_like_times(self.columns[k], cells[k]):
-                    return [k, k + 1] if written and self._is_clock(k + 1, cells, cells[k]) else [k]
-        return []
-
-    def _is_clock(self, k, cells, days):
-        """True if the column after the dates has their hours or clock times."""
-        if k >= len(cells) or k in self.label_columns or not cells[k] or any(":" in day for day in days):
-            return False
-        if all(CLOCK.fullmatch(cell) for cell in cells[k]):
-            return True
-        hours = all(cell.isdigit() and int(cell) <= 24 for cell in cells[k])
-        return hours and bool(HOURS.fullmatch(self.columns[k])) and len(set(days)) < len(days)
-
-    def add(self, frame: pd.DataFrame) -> None:
-        block = np.full((len(frame), len(self.numeric)), np.nan)
-        for place, k in enumerate(self.numeric):
-            if k not in self.refused:
-                found = self._numbers(frame.iloc[:, k], k)
-                if found is not None:
-                    block[:, place] = found
-        for mark in self.options.na:
-            if mark.lower() == "inf":
-                block[np.isinf(block)] = np.nan
-            elif self.pattern.fullmatch(mark):
-                block[block == float(mark.replace(self.decimal, "."))] = np.nan
-        self.values.add(block)
-        for column, k in zip(self.labels, self.label_columns):
-            cells = frame.iloc[:, k]
-            text = cells.astype(object).where(cells.notna(), "").astype(str).tolist()
-            column.add(["" if cell.strip().lower() in MISSING or cell in self.options.na else cell for cell in text])
-        if self.time:
-            self._add_times([frame.iloc[:, k] for k in self.time])
-        self.done += len(frame)
-
-    def _add_times(self, columns):
-        if len(columns) == 1 and (stamps := _stamps(columns[0])) is not None:
-            self.stamps.add(stamps[:, None])
-            return
-        columns = [column if self.strings else _text(column) for column in columns]
-        cells = columns[0]
-        for column in columns[1:]:
-            cells = cells + " " + column
-        wrong = self.dates.add(cells)
-        if wrong is not None:  # perhaps a mark of a missing value between blanks
-            cells = cells.where(~cells.str.strip().str.lower().isin(MISSING | set(self.options.na)))
-            wrong = self.dates.add(cells)
-        if wrong is not None:
-            row, cell = wrong
-            if not self.asked and cell.replace(".", "").isdigit():
-                self.known.no_time.add(self.time[0])
-                raise _Again
-            raise DataError(
-                f"{self.place(row)}, time column {self.dates.name!r} holds {cell[:40]!r}, a time "
-                + (
-                    f"of the form {self.options.date_format} expected"
-                    if self.options.date_format
-                    else "such as 2024-03-31 14:00 expected; --date-format says its form"
-                )
-            )
-
-    def _numbers(self, column, k):
-        """The numbers of a chunk of a column, or None (and why) if it holds something else."""
-        if column.dtype.kind in "biuf":
-            self.numbers_met.add(k)
-            return column.to_numpy(dtype=float, na_value=np.nan)
-        if column.dtype.kind in "Mm" or isinstance(column.dtype, pd.PeriodDtype):
-            self.refused[k] = f"the column {self.columns[k]!r} of {self.name} holds times, not numbers"
-            return None
-        text = _text(column)
-        for sign in self.options.strip:
-            text = text.str.replace(sign, "", regex=False)
-        text = text.str.strip().str.lower()
-        missing = (text.isna() | text.isin(MISSING)).to_numpy(bool)
-        there = text[~missing].replace(TRUTH)
-        fits = there.str.fullmatch(self.pattern).to_numpy(bool)
-        if not fits.all():
-            self._refuse(column[~missing][~fits], k, int(np.flatnonzero(~missing)[np.argmin(fits)]))
-            return None
-        if self.thousands:
-            there = there.str.replace(
-                re.compile(
-                    "[ \u00a0\u202f\u2009]"
-                    if self.thousands == " "
-                    else "['’]"
-                    if self.thousands == "'"
-                    else re.escape(self.thousands)
-                ),
-                "",
-                regex=True,
-            )
-        there = there.str.replace(self.decimal, ".", regex=False).str.replace("−", "-", regex=False)
-        numbers = np.full(len(column), np.nan)
-        numbers[~missing] = np.array(there.tolist(), dtype=object).astype(float)
-        if len(there):
-            self.numbers_met.add(k)
-        return numbers
-
-    def _refuse(self, cells, k, row):
-        shown = [str(cell).strip() for cell in cells]
-        others = [
-            re.compile(layout.number_pattern(*one), re.I)
-            for one in CONVENTIONS
-            if one != (self.decimal, self.thousands)
-        ]
-        if (
-            self.redecides
-            and k in self.numbers_met
-            and all(any(one.fullmatch(cell) for one in others) for cell in shown)
-        ):
-            self.known.cells += shown[:1000]
-            raise _Again
-        sign = re.fullmatch(r"([^\d\s]{1,3})?\s*[-+]?[\d.,]+\s*([^\d\s]{1,3})?", shown[0])
-        hint = f"; --strip {sign[1] or sign[2]} reads it as a number" if sign and (sign[1] or sign[2]) else ""
-        self.refused[k] = (
-            f"{self.place(row)}, column {self.columns[k]!r} holds {shown[0][:40]!r}, a number expected{hint}"
-        )
-
-    redecides = strings = False
-
-    def place(self, row):
-        return f"{self.name} row {self.done + row}"
-
-    def content(self, words) -> Content:
-        """All chunks together."""
-        name, columns, values = self.name, self.columns, self.values.done()
-        times, kept = None, [column.done() for column in self.labels]
-        if self.time:
-            times, how = (self.stamps.done()[:, 0].view("M8[us]"), "") if self.stamps.n else self.dates.done()
-            words = (
-                words
-                + [how] * bool(how)
-                + [f"time in {' and '.join(columns[k] for k in self.time)}"] * (len(self.time) > 1)
-            )
-        empty = [
-            np.isnan(values[:, j]).all() if len(values) and np.isnan(values[0, j]) else False
-            for j in range(len(self.numeric))
-        ]
-        unnamed = [
-            k
-            for k, none in zip(self.numeric, empty)
-            if none and columns[k].startswith("Unnamed: ") and k not in self.refused
-        ]
-        for k, none in zip(self.numeric, empty):
-            if none and k not in self.refused:
-                self.refused[k] = f"{name}: the column {columns[k]!r} has no number in it"
-        if len(self.refused) == len(self.numeric) and not (self.labels and not self.numeric):
-            beside = f"{name} has no column of numbers beside {', '.join(columns)}"
-            raise DataError(next((self.refused[k] for k in self.numeric if k not in unnamed), beside))
-        notes = self.notes + [
-            f"read as: {', '.join([*words, _count(len(columns) - len(unnamed), 'column'), _count(len(values), 'row')])}"
-        ]
-        used = [j for j, k in enumerate(self.numeric) if k not in self.refused]
-        if len(used) < len(self.numeric):
-            values = values[:, used]
-        keep = self._rows(values, times, kept, notes)
-        if keep is not None:
-            values, times = values[keep], None if times is None else times[keep]
-            kept = [(codes[keep], names) for codes, names in kept]
-        return Content(
-            values,
-            [columns[self.numeric[j]] for j in used],
-            [one for k, one in enumerate(columns) if k not in unnamed],
-            times,
-            {columns[k]: label for k, label in zip(self.label_columns, kept)},
-            {columns[k]: why for k, why in self.refused.items() if k not in unnamed},
-            notes,
-        )
-
-    def _rows(self, values, times, kept, notes):
-        """The rows to keep, or None for all: those without a time, and empty ones at the end, are left out and told."""
-        if times is not None:
-            there = ~np.isnat(times)
-            if not there.any():
-                raise DataError(f"{self.name}: the time column {self.dates.name!r} is empty")
-            if there.all():
-                return None
-            notes.append(f"{np.count_nonzero(~there):,} rows have no time: left out")
-            return there
-        n = len(values)
-        while n and np.isnan(values[n - 1]).all() and all(codes[n - 1] < 0 for codes, _ in kept):
-            n -= 1
-        if n == len(values) or not values.shape[1]:
-            return None
-        notes.append(f"{len(values) - n:,} empty rows at the end left out")
-        return slice(0, n)
-
-
-class _Text(_Collector):
+class _Text(Collector):
     """One pass over a text file."""
 
     strings = True
@@ -427,14 +188,14 @@ class _Text(_Collector):
                 )
 
 
-class _Frame(_Collector):
+class _Frame(Collector):
     """A DataFrame."""
 
     def __init__(self, frame, name, known):
         if isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex) or frame.index.name is not None:
             frame = frame.reset_index(names=[one or "index" for one in frame.index.names])
         self.frame = frame
-        head = [_text(frame.iloc[:200, k]).fillna("") for k in range(frame.shape[1])]
+        head = [text_of(frame.iloc[:200, k]).fillna("") for k in range(frame.shape[1])]
         columns = [", ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in frame.columns]
         if len(set(columns)) < len(columns):
             raise DataError(
@@ -472,25 +233,3 @@ class _Counter(io.RawIOBase):
         self.count += data.count(self.sep)
         buffer[: len(data)] = data
         return len(data)
-
-
-def _count(n, word):
-    return f"{n:,} {word}{'s' * (n != 1)}"
-
-
-def _text(column: pd.Series) -> pd.Series:
-    """The cells as text, NaN where missing; whole numbers without a decimal point."""
-    if column.dtype.kind == "f" and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
-    there = column.notna()
-    return column.astype(object).where(there).map(str, na_action="ignore").astype(object).str.strip()
-
-
-def _stamps(column: pd.Series) -> np.ndarray | None:
-    """(n,) microseconds since 1970 of a column of times, in UTC; None for another column."""
-    if isinstance(column.dtype, pd.PeriodDtype):
-        column = column.dt.to_timestamp()
-    if column.dtype.kind != "M":
-        return None
-    column = column.dt.tz_convert(None) if column.dt.tz is not None else column
-    return column.to_numpy().astype("M8[us]").astype(np.int64)

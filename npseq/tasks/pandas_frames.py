@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data import load, load_sequences
+from ..data import SHIPPED_SEQUENCES, load, load_sequences
 from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.losses import probabilities
@@ -100,7 +100,7 @@ def _sequences(model, trained, frame):
     recipe = trained.recipe
     unused = [] if trained.columns.get("label") in (None, *set(recipe.inputs)) else [trained.columns["label"]]
     unused = [name for name in unused if name in frame.columns]
-    sequence = trained.columns.get("sequence")
+    sequence = trained.columns.get("sequence", "utterance" if recipe.data in SHIPPED_SEQUENCES else None)
     sequences, _ = load_sequences(frame, sequence, None, recipe.inputs, trained.columns.get("time"), unused=unused)
     index = pd.Index(sequences.names, name=sequence)
     kind = NumberedFrames if recipe.task == "regress" else Frames

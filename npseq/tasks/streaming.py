@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.table import LARGEST
+from ..data.load import LARGEST
 from ..nn.streaming import WindowStream
 from . import features
 from .recipe import ForecastRecipe

@@ -239,3 +239,37 @@ def test_infinite_numbers_are_refused_or_missing_when_said(write):
 def test_booleans_are_numbers(write):
     table = load(write("open,x\nTrue,1.5\nFALSE,2\n,3\ntrue,9\n"))
     assert table.values[:, 0].tolist() == [1, 0, 0.5, 1]
+
+
+# ---- what would be misread silently ----
+
+
+def test_parts_of_a_time_in_several_columns(write):
+    hours = [np.datetime64("2010-01-01T00", "s") + k * np.timedelta64(3600, "s") for k in range(60)]
+    parts = "".join(
+        f"{k + 1},{t.year},{t.month},{t.day},{t.hour},{k * k}\n" for k, t in enumerate(t.item() for t in hours)
+    )
+    table = load(write("No,year,month,day,hour,pm\n" + parts))
+    assert table.step == 3600 and table.times[-1] == hours[-1] and table.columns[table.column(None)] == "pm"
+    clock = "".join(f"{t:%d/%m/%Y};{t:%H.%M.%S};{k % 7},5\n" for k, t in enumerate(t.item() for t in hours))
+    table = load(write("Date;Time;CO\n" + clock))
+    assert table.step == 3600 and len(table.values) == 60 and table.values[1, 0] == 1.5
+
+
+def test_many_rows_with_one_time_are_asked_about(write):
+    with pytest.raises(DataError, match="716 rows have only 11 different times.*--time DATE,HOUR"):
+        load(case("frames-in-time-order/mixed.csv"))
+
+
+def test_months_with_points_and_elapsed_time_are_no_values(write):
+    months = "".join(f"{k % 12 + 1:02}.{2005 + k // 12};{k % 7}\n" for k in range(60))
+    assert load(write("date;v\n" + months)).offset == "MS"
+    table = load(write("time,v\n" + "".join(f"{k * 0.1},{k % 7}\n" for k in range(60))))
+    assert table.times is None and table.columns[table.column(None)] == "v"
+
+
+def test_comments_and_other_lines_above_the_header(write):
+    for above in ("// made by x\n// on y\n", "# x, y and z\n", "sep=,\n", "Station 7\n\n"):
+        table = load(write(above + "a,b\n1,2\n3,4\n5,7\n"))
+        assert table.columns == ["a", "b"] and len(table.values) == 3, above
+    assert load(write("# a,b\n1,2\n3,4\n5,7\n")).columns == ["a", "b"]

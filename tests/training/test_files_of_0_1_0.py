@@ -47,11 +47,7 @@ def test_a_file_exports(tmp_path):
 def test_a_resumed_run_gives_the_weights_of_one_that_was_never_interrupted(tmp_path, small_csv):
     last = tmp_path / "rnn_lstm_last.pth"
     shutil.copy(LAST, last)
-    assert status(["--resume", str(last), "--data", small_csv, "--epochs", "4", "--quiet"]) == 2  # it names its data
-    file = checkpoint.load(last)
-    file.metadata["options"]["data"] = small_csv
-    checkpoint.save(last, file.content, file.metadata)
-    assert status(["--resume", str(last), "--epochs", "4", "--quiet"]) == 0
+    assert status(["--resume", str(last), "--data", small_csv, "--epochs", "4", "--quiet"]) == 0
     options = ["--hidden-size", "3", "--horizon", "2", "--window", "6", "--epochs", "4", "--quiet"]
     assert status(["--data", small_csv, *options, "--out-dir", str(tmp_path / "whole")]) == 0
     resumed, whole = (npseq.load(folder / "rnn_lstm_best.pth") for folder in (tmp_path, tmp_path / "whole"))
