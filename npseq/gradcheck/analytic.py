@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import CodeType
 from typing import Any
 
@@ -24,6 +24,7 @@ from .tracing import is_package_code
 
 AGREE = 1e-6  # relative: complex step and central differences that are nearer than this agree
 NOISE = 100 * np.finfo(float).eps / CENTRAL_STEP  # of a central difference, for each unit of |f|
+WORST = 4  # elements of a wrong array that are compared
 SMALLER = 1 / 64  # of the step, for a second try: across a kink the first one is no derivative
 
 ComplexWarning = getattr(np, "exceptions", np).ComplexWarning
@@ -80,17 +81,30 @@ class Differentiated:
         difference = (above - below) / (2 * CENTRAL_STEP) - (gradient * v).sum()
         return bool(np.abs(difference) <= 10 * AGREE * np.abs(gradient * v).sum() + NOISE * max(abs(above), abs(below)))
 
-    def central(self, names: list[str]) -> dict[str, np.ndarray]:
+    def central(self, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return the gradients of some arrays by central differences; raises what f raises for real numbers."""
         return numerical_gradient(self.f, {name: self.real[name] for name in names}, "central")
 
+    def central_where_worst(self, name: str, calls: list[Mapping[str, np.ndarray]]) -> np.ndarray:
+        """Return central differences where a gradient differs most from the complex step, NaN elsewhere."""
+        expected = self.expected[name]
+        found = np.full(expected.shape, np.nan)
+        for given in calls:
+            difference = np.abs(np.asarray(given[name]) - expected)
+            for k in np.argsort(np.where(np.isfinite(difference), -difference, -np.inf), axis=None)[:WORST]:
+                index = np.unravel_index(k, expected.shape)
+                found[index] = central_difference(self.f, self.real[name], index)
+        return found
+
     def disagreement(self, name: str, central: np.ndarray) -> str | None:
-        """Return what the two methods give where they differ most; None if they agree."""
+        """Return what the two methods give where they differ most; None if they agree (NaN: was not computed)."""
         expected = self.expected[name]
         if self.error is not None:
             return f"complex step failed, central difference {_largest_element(central):.9g}"
-        scale, size = max(largest(expected), largest(central)), abs(self.f())
+        computed = np.isfinite(central)
+        scale, size = max(largest(expected), largest(central[computed])), abs(self.f())
         difference = np.where(np.isfinite(expected), np.abs(expected - central), np.inf)
+        difference[~computed] = 0
         for index in map(tuple, np.argwhere(difference > AGREE * scale + NOISE * size)):
             again = central_difference(self.f, self.real[name], index, SMALLER)
             if not abs(again - expected[index]) > AGREE * scale + NOISE / SMALLER * size:
@@ -159,29 +173,33 @@ def _codes_run_by(f: Callable[[], Any]) -> list[CodeType]:
 
 
 def check_method(
-    errors: Mapping[str, float], threshold: float, differentiated: Differentiated
+    calls: list[Mapping[str, np.ndarray]], errors: Mapping[str, float], threshold: float, differentiated: Differentiated
 ) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """Compare the complex step with central differences where the gradient, or one direction, disagrees with it.
 
+    Every element of every array is compared only if forward turns out not to be analytic.
+
     Args:
+        calls: the gradients that backward returned, called once or twice.
         errors: name -> relative error of the gradient against the complex step.
         threshold: the largest error that passes.
         differentiated: the complex step of the loss.
 
     Returns:
-        name -> disagreement, empty if forward is analytic; and name -> central differences of the arrays compared, of
-        every array if forward is not analytic.
+        name -> disagreement, empty if forward is analytic; and name -> central differences of the arrays compared, NaN
+        where they were not computed.
     """
-    suspects = [
-        name
-        for name, error in errors.items()
-        if not error <= threshold
-        or differentiated.error is not None
-        or not differentiated.agrees_along_a_direction(name)
-    ]
-    central = differentiated.central(suspects)
-    found = {name: differentiated.disagreement(name, central[name]) for name in suspects}
+    central, doubtful = {}, []
+    for name, error in errors.items():
+        if differentiated.error is not None or not differentiated.agrees_along_a_direction(name):
+            doubtful.append(name)
+        elif not error <= threshold:
+            central[name] = differentiated.central_where_worst(name, calls)
+            if differentiated.disagreement(name, central[name]) is not None:
+                doubtful.append(name)
+    central.update(differentiated.central(doubtful))
+    found = {name: differentiated.disagreement(name, central[name]) for name in doubtful}
     not_analytic = {name: text for name, text in found.items() if text is not None}
     if not_analytic:
-        central.update(differentiated.central([name for name in errors if name not in central]))
+        central.update(differentiated.central(name for name in errors if name not in doubtful))
     return not_analytic, central

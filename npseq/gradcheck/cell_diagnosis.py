@@ -86,12 +86,36 @@ def diagnose(cell: Any, step: Step, method: str = "complex") -> CellReport:
         return CellReport(False, [forward + ("; backward is right for the published forward" if fits else "")], forward)
     locals_of_forward, known = _true_gradients(cell, step, true, method)
     found = _first_wrong_variable(cell, step, assigned, known, tolerance)
-    lines = [found] if found else [f"{_name(cell)}.backward returns a wrong {line}" for line in wrong]
+    if found:
+        gates = _wrong_gates(cell, given, true, tolerance)
+        lines = [found + (f"; da is wrong in gate {', '.join(gates)}" if gates else "")]
+    else:
+        lines = [f"{_name(cell)}.backward returns a wrong {line}{_returned_by(cell, line)}" for line in wrong]
     return CellReport(False, _changed_in_the_cache(cell, assigned, locals_of_forward) + lines, forward)
 
 
 def _name(cell: Any) -> str:
     return getattr(cell, "__name__", type(cell).__name__)
+
+
+def _wrong_gates(cell: Any, given: tuple, true: tuple, tolerance: float) -> list[str]:
+    """Return the letters of the gates in which da_x or da_h is wrong."""
+    blocks = [zip(*(np.split(d, len(cell.gates)) for d in (given[k], true[k]))) for k in (0, 1)]
+    wrong = [
+        {gate for gate, (d, e) in zip(cell.gates, pairs) if largest(d - e) > tolerance * largest(true[k])}
+        for k, pairs in enumerate(blocks)
+    ]
+    return [gate for gate in cell.gates if gate in wrong[0] | wrong[1]]
+
+
+def _returned_by(cell: Any, text: str) -> str:
+    """Return the line of backward that puts a wrong array into what it returns, as far as the text tells."""
+    code = tracing.code_of(cell.backward)
+    if code is None:
+        return ""
+    name = text.partition(",")[0][1:]  # of "dp_f, unit 1, …": p_f
+    line = places.line_with(code, f'"{name}":') or places.line_with(code, "return ")
+    return f"; {places.line_of(code, line)}" if line else ""
 
 
 def _wrong_outputs(cell: Any, step: Step, given: tuple, true: tuple, tolerance: float) -> list[str]:

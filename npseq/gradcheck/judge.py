@@ -60,7 +60,7 @@ def judge(
         result.faults.append(fault)
     if differentiated is not None:
         errors = {name: found.error for name, found in result.arrays.items()}
-        not_analytic, central = check_method(errors, threshold, differentiated)
+        not_analytic, central = check_method(calls, errors, threshold, differentiated)
     result.central_values = central
     if not_analytic:
         result.not_analytic, result.reasons = not_analytic, differentiated.reasons()

@@ -99,7 +99,7 @@ class Result:
         not_analytic: name -> what the complex step and central differences give for an array in which they disagree.
         reasons: what makes forward not analytic, one line for each place found.
         central: the Result by central differences, if the complex step cannot tell; else None.
-        central_values: name -> gradient by central differences, of the arrays for which it was computed.
+        central_values: name -> gradient by central differences where it was computed, NaN elsewhere.
         diagnosis: what the error is or looks like, one line for each finding, the most specific first.
         threshold, method: the largest error that passes; ``"complex"`` or ``"central"``.
     """
@@ -189,8 +189,9 @@ class Result:
         """Return the gradient and its numerical values at the worst element, one line each."""
         found = self.worst
         rows = [("backward", found.given), (self.method, found.expected)]
-        if found.name in self.central_values:
-            rows.append(("central", float(self.central_values[found.name][found.where])))
+        central = self.central_values.get(found.name)
+        if central is not None and np.isfinite(central[found.where]):
+            rows.append(("central", float(central[found.where])))
         lines = [f"{name:10}{value: .17g}  difference {found.given - value: .3g}" for name, value in rows]
         return [f"{found.name}{list(found.where)}{f' ({found.place})' if found.place else ''}", *lines]
 

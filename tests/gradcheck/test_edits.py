@@ -2,13 +2,20 @@
 
 import importlib.util
 import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from own_cells import CELLS as OWN_CELLS
+from own_cells import example
 
 import npseq
 from npseq import bptt, cells
-from npseq.gradcheck import check_layer
+from npseq.gradcheck import check_cell, check_layer, recurrence_diagnosis
 
 # file, model, the line's text, the text that replaces it, words that the report must have: the variable that the line
 # assigns (or the gate), and the tensor
@@ -111,7 +118,6 @@ def with_edited_cell(model, folder, old, new, after="def backward"):
 def test_an_edited_line_of_a_cells_backward_is_named(model, old, new, words, tmp_path):
     result = check(with_edited_cell(model, tmp_path, old, new))
     report = str(result)
-    print(result.wrong_arrays(), *result.findings(), sep="\n")
     assert result.verdict == "wrong" and result.wrong
     for word in [*words, "cells.py:" if "is wrong" in words[0] else "backward"]:
         assert word in report, (word, result.findings())
@@ -122,7 +128,133 @@ def test_an_edited_line_of_the_recurrence_is_named(model, old, new, words, tmp_p
     layer = LAYERS[model]()
     layer.through_time = edited(bptt, tmp_path, (old, new))
     result = check(layer)
-    print(result.wrong_arrays(), *result.findings(), sep="\n")
     assert result.verdict == "wrong" and result.wrong
     for word in words:
         assert word in str(result), (word, result.findings())
+
+
+# ---- cells of the user's own, with their own gate letters ----
+
+USER_EDITS = [
+    ("peephole", "(1 - tanh_c * tanh_c) + da_o", "(1 - tanh_c) + da_o", ["dc is wrong", "p_o_l0"]),
+    ("peephole", ' + da_o * own["p_o"]', "", ["dc is wrong"]),
+    ("peephole", "dc * c_prev * f * (1 - f)", "dc * c_prev * f", ["da_f (gate f) is wrong", "p_f_l0"]),
+    ("peephole", ' + da_f * own["p_f"]', "", ["dc_prev is wrong"]),
+    ("peephole", "da_f * c_prev", "da_f * c", ["a wrong dp_f", "p_f_l0"]),
+    ("reset_before", "dh_prev + d_reset * r", "dh_prev", ["dh_prev is wrong"]),
+    ("reset_before", 'own["W_n"].T @ da_n', 'own["W_n"] @ da_n', ["is wrong in gate r"]),
+    ("reset_before", "dz * z * (1 - z)", "dz * z", ["da_z (gate z) is wrong"]),
+    ("reset_before", "da_n @ (r * h_prev).T", "da_n @ h_prev.T", ["a wrong dW_n", "W_n_l0"]),
+    ("layer_norm", 'own["g_h"], h)', 'own["g_h"], x)', ["da_h is wrong"]),
+    ("layer_norm", '"b": da.sum', '"b": 2 * da.sum', ["a wrong db", "b_l0 is 2 times what it should be"]),
+    ("coupled_gates", "dc * (c_prev - g)", "dc * c_prev", ["df (gate f) is wrong"]),
+    ("coupled_gates", "do, dc = dh * tanh_c,", "do, dc = dh,", ["do (gate o) is wrong"]),
+    ("coupled_gates", "dc * (1 - f)", "dc * f", ["dg (gate g) is wrong"]),
+]
+
+
+@pytest.mark.parametrize("name, old, new, words", USER_EDITS)
+def test_an_edited_line_of_a_users_cell_is_named(name, old, new, words, tmp_path):
+    module = edited(example(name), tmp_path, (old, new), after="class ")
+    result = check_cell(getattr(module, OWN_CELLS[name].__name__), hidden_size=3, batch=2)
+    assert result.verdict == "wrong", str(result)
+    for word in [*words, f"{OWN_CELLS[name].__name__}.backward", "example_"]:
+        assert word in str(result), (word, result.findings())
+
+
+# ---- forward edits ----
+
+
+@pytest.mark.parametrize(
+    "model, old, new, verdict, words",
+    [
+        ("lstm", "c = f * c_prev + i * g", "c = f * c_prev + 2 * i * g", "wrong", ["c differs", "(14)", "backward is right"]),
+        ("gru", "n = np.tanh(a_xn + r * a_hn)", "n = np.tanh(a_xn + a_hn)", "wrong", ["n differs", "(22)", "backward is right"]),
+        ("rnn", "h = np.tanh(a_x + a_h)", "h = np.sin(a_x + a_h)", "wrong", ["is not the RNN's", "h differs", "(9)"]),
+        ("lstm", "h = o * tanh_c", "h = o * tanh_c + 0.1", "right", ["right for what forward computes", "the LSTM's", "(15)"]),
+        ("lstm", "sigmoid(a_f)", "sigmoid(a_f + 1)", "right", ["right for what forward computes", "f differs", "(13)"]),
+        ("lstm", "(i, f, g, o, c_prev, tanh_c)", "(i, f, g, o, c, tanh_c)", "wrong", ["not forward's c_prev", "c-of-this-step"]),
+    ],
+)  # fmt: skip
+def test_forward_edits_are_told_from_backward_edits(model, old, new, verdict, words, tmp_path):
+    result = check(with_edited_cell(model, tmp_path, old, new))
+    assert result.verdict == verdict, str(result)
+    for word in words:
+        assert word in str(result), (word, result.findings())
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("else W_x @ x + b_x", "else W_x @ x", ["a_x is wrong at step 0", "(7)"]),
+        ("else W_h @ h + b_h", "else W_h @ h - b_h", ["a_h is wrong at step 0", "(8)"]),
+        ("np.where(valid[t], new, old)", "new", ["state (h) is wrong", "(38)"]),
+    ],
+)
+def test_an_edited_forward_of_the_recurrence_is_named(old, new, words, tmp_path):
+    layer = LAYERS["gru"]()
+    layer.through_time = edited(bptt, tmp_path, (old, new))
+    result = check(layer)
+    report = " ".join(result.findings() + recurrence_diagnosis.diagnose(layer.astype(float), 5, 4, [5, 0, 3, 1], False))
+    assert not result.ok or "forward is not the GRU's" in report
+    for word in ["forward_through_time is not the recurrence of the equations", *words]:
+        assert word in report, (word, report)
+
+
+# ---- known bugs ----
+
+
+def test_no_known_bug_is_named_for_an_edit_that_is_none():
+    for model, old, new in [
+        ("lstm", "do = dh * tanh_c", "do = dh * o"),
+        ("gru", "dh * z, dh * (1 - z)", "dh * z, dh * z"),
+    ]:
+        with tempfile.TemporaryDirectory() as folder:
+            result = check(with_edited_cell(model, Path(folder), old, new))
+        assert not any("equal to the gradient" in line for line in result.diagnosis), result.diagnosis
+
+
+@pytest.mark.parametrize(
+    "module, model, old, new, bug",
+    [
+        ("cells", "lstm", "(np.zeros_like(dh), dc_prev)", "(np.zeros_like(dh), 0 * dc_prev)", "dc-not-carried"),
+        ("cells", "lstm", "dc * c_prev, dc * f", "dc * (f * c_prev + i * g), dc * f", "c-of-this-step"),
+        ("cells", "lstm", "do * o * (1 - o)]", "0 * do]", "gate-not-stored"),
+        ("cells", "gru", "da_xn = dn * (1 - n * n)", "da_xn = dn * (1 - np.tanh(n) ** 2)", "tanh-twice"),
+        ("bptt", "gru", "h_before = slots[0][:-1]", "h_before = np.roll(slots[0], -1, 0)[:-1]", "h-of-this-step"),
+        ("bptt", "gru", "b_h is None else da_h.sum", "b_h is None else 0 * da_h.sum", "bias-without-gradient"),
+    ],
+)
+def test_an_edit_that_is_a_known_bug_is_named(module, model, old, new, bug, tmp_path):
+    if module == "cells":
+        layer = with_edited_cell(model, tmp_path, old, new)
+    else:
+        layer = LAYERS[model]()
+        layer.through_time = edited(bptt, tmp_path, (old, new))
+    lines = [line for line in check(layer).diagnosis if line.startswith("equal to the gradient")]
+    assert lines and lines[0].endswith(f"({bug})"), lines
+
+
+# ---- the command, on an edited copy of the whole package ----
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize(
+    "file, model, old, new, words",
+    [
+        ("cells.py", "lstm", "df, dc_prev = dc * c_prev,", "df, dc_prev = dc,", ["df (gate f) is wrong, cells.py:", "weight_"]),
+        ("bptt.py", "rnn", "dh = W_h.T @ da_h if", "dh = W_h @ da_h if", ["dh is wrong", "bptt.py:", "equation (30)"]),
+    ],
+)  # fmt: skip
+def test_the_command_names_the_edited_line_of_a_copy(file, model, old, new, words, tmp_path):
+    shutil.copytree(Path(npseq.__file__).parent, tmp_path / "npseq", ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / "npseq" / file
+    source = path.read_text(encoding="utf-8")
+    assert old in source
+    path.write_text(source.replace(old, new), encoding="utf-8")
+    command = [sys.executable, "-m", "npseq.gradcheck", "--model", model, f"optimized_{model}"]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", env=env)
+    assert done.returncode == 1, done.stderr
+    for word in words:
+        assert word in done.stdout, done.stdout
