@@ -13,7 +13,7 @@ import pytest
 from npseq import gradcheck, load
 from npseq.cells import LSTMCell
 from npseq.layers import OptimizedLSTM
-from npseq.nn.registry import MODELS
+from npseq.nn.registry import MODELS, register
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -32,6 +32,12 @@ def own_cell():
 def test_the_cell_and_its_layer_are_under_30_lines(own_cell):
     source = inspect.getsource(own_cell.CoupledCell) + inspect.getsource(own_cell.CoupledLSTM)
     assert len(source.strip().splitlines()) < 30
+
+
+@pytest.mark.parametrize("name", ["peephole", "layer_norm", "reset_before", "coupled_gates", "own_cell"])
+def test_every_example_of_a_cell_has_at_most_40_lines_and_writes_into_no_table(name):
+    source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 40 and "MODELS[" not in source
 
 
 def test_the_cell_passes_the_checker_alone_and_in_a_layer(own_cell):
@@ -83,5 +89,5 @@ def test_the_command_trains_it_shows_it_in_the_table_and_keeps_its_weights(own_c
     assert done.returncode == 0, done.stderr
     rows = re.findall(r"^(\S.*?) {2,}(\d+\.\d) +\d+\.\d", done.stdout, re.MULTILINE)
     assert {"coupled_lstm", "persistence"} <= {name for name, _ in rows} and all(float(rmse) > 0 for _, rmse in rows)
-    MODELS["coupled_lstm"] = own_cell.CoupledLSTM
+    register("coupled_lstm", own_cell.CoupledLSTM)
     assert isinstance(load(tmp_path / "rnn_coupled_lstm_best.pth").rnn, own_cell.CoupledLSTM)
