@@ -15,11 +15,16 @@ from ..formats import model_file
 from ..nn.losses import LOSSES
 from ..nn.model import Model
 from ..nn.registry import MODELS
+from ..tasks.bases import CHOICES as BASES
+from ..tasks.forecast import default_window
 from ..tasks.scoring import training_steps
+from ..tasks.windows import WINDOW
 from ..training import resume
-from ..training.fit import Progress
+from ..training.fit import BATCH_SIZE, Progress
 from . import arguments, data_options, progress, text_options
 
+ALONE = {"window": 12, "batch_size": 16}  # defaults without a base, and of tasks that are no forecasts
+AUTO_PEAK = 3  # largest learning rate of --schedule auto for a forecast with a base, as a multiple of --lr
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
 # write: a training-state file may come from an untrusted source.
@@ -61,7 +66,22 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
     )
     d.add_argument("--inputs", type=arguments.names, metavar="COLUMNS", help="other columns that the model sees")
     d.add_argument(
-        "--window", default=12, type=arguments.positive_int, metavar="N", help="rows that the model sees; default: 12"
+        "--future", type=arguments.names, metavar="COLUMNS", help="other columns, whose values are known ahead"
+    )
+    d.add_argument(
+        "--base",
+        default="auto",
+        type=arguments.name,
+        choices=BASES,
+        help="the forecast that the model corrects; auto takes the best one on the validation part, none leaves the "
+        "model alone; default: auto",
+    )
+    d.add_argument(
+        "--window",
+        default=None,
+        type=arguments.positive_int,
+        metavar="N",
+        help=f"rows that the model sees; default: {WINDOW}, fewer for a short table, with --base none {ALONE['window']}",
     )
     d.add_argument(
         "--horizon", default=1, type=arguments.positive_int, metavar="N", help="rows to forecast at once; default: 1"
@@ -71,8 +91,8 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
         default=None,
         type=arguments.lags,
         metavar="N,N",
-        help="additional inputs: the values this many rows earlier, comma-separated; none disables them; default: the "
-        "season detected in the training rows, and the day within it",
+        help="additional inputs: the values this many rows earlier, comma-separated; none disables them; default: "
+        "none, with --base none the season detected in the training rows, and the day within it",
     )
     d.add_argument(
         "--scale", default="standard", choices=["standard", "none"], help="default: standard, by the training rows"
@@ -112,7 +132,13 @@ def add_training_options(p: argparse.ArgumentParser) -> None:
     """Add the options of the optimisation."""
     t = p.add_argument_group("training")
     t.add_argument("--init", metavar="FILE.pth", help="start from the weights of a file, of npseq or of torch")
-    t.add_argument("--batch-size", default=16, type=arguments.positive_int, metavar="N", help="default: 16")
+    t.add_argument(
+        "--batch-size",
+        default=None,
+        type=arguments.positive_int,
+        metavar="N",
+        help=f"default: {BATCH_SIZE} for a forecast with a base, otherwise {ALONE['batch_size']}",
+    )
     t.add_argument(
         "--clip", default=1.0, type=arguments.positive, metavar="NORM", help="largest norm of the gradient; default: 1"
     )
@@ -128,10 +154,11 @@ def add_training_options(p: argparse.ArgumentParser) -> None:
     )
     t.add_argument(
         "--schedule",
-        default="constant",
+        default="auto",
         type=arguments.name,
-        choices=list(optim.SCHEDULES),
-        help="of the learning rate; default: constant",
+        choices=["auto", *optim.SCHEDULES],
+        help="of the learning rate; default: auto, for a forecast with a base one cycle with its peak at "
+        f"{AUTO_PEAK} x --lr, otherwise constant",
     )
     t.add_argument(
         "--warmup", default=0, type=arguments.natural, metavar="N", help="updates over which the rate rises; default: 0"
@@ -180,6 +207,7 @@ def settle_options(
     model = saved.get("model")
     if isinstance(model, str) and model.isidentifier() and model not in MODELS:
         raise ValueError(f"{state.path} was begun with a user-defined cell, {model[:60]}: give it with --cell FILE.py")
+    saved.setdefault("base", "none")  # a run of npseq 0.1.0
     try:
         known = vars(parser.parse_values(saved))
     except arguments.UsageError as error:
@@ -217,12 +245,13 @@ def build(args: argparse.Namespace, state: resume.TrainingState | None = None, h
     if state is not None and args.data == state.settings.get("data") and _is_gone(args.data):
         raise ValueError(f"there is no file {args.data}, with which the run was begun: give its location with --data")
     task = make_task(args)
+    settle_defaults(args, task)
     rng = np.random.default_rng(args.seed)
     model = make_model(args, task, rng)
     if args.init:
         initialise(model, args.init)
     optimizer = make_optimizer(args, model)
-    schedule = make_schedule(args, training_steps(task, args.batch_size))
+    schedule = make_schedule(args, task, training_steps(task, args.batch_size))
     fingerprint = _fingerprint(task, args, state) if args.checkpoint or state or hash_data else None
     done = None
     if state is not None:
@@ -285,9 +314,28 @@ def make_task(args: argparse.Namespace) -> Any:
     if args.regress:
         raise data.DataError("--regress predicts a number for each sequence: name its column with --label")
     bar = None if getattr(args, "quiet", False) else progress.reading()
-    table = data.load(args.data, args.time, on_progress=bar, options=data_options.table_options(args))
-    lags = "auto" if args.lags is None else args.lags
-    return tasks.Forecast(table, args.target, args.inputs, args.window, args.horizon, lags, args.scale)
+    table = data.load(args.data, args.time, "past", bar, data_options.table_options(args))
+    lags, window = args.lags, args.window
+    if lags is None:
+        lags = "auto" if args.base == "none" else []
+    if window is None:
+        window = args.window = ALONE["window"] if args.base == "none" else default_window(len(table.values))
+    return tasks.Forecast(
+        table, args.target, args.inputs, window, args.horizon, lags, args.scale, future=args.future, base=args.base
+    )
+
+
+def settle_defaults(args: argparse.Namespace, task: Any) -> None:
+    """Set the options whose defaults depend on the task."""
+    if args.window is None:
+        args.window = ALONE["window"]
+    if args.batch_size is None:
+        args.batch_size = BATCH_SIZE if has_base(task) else ALONE["batch_size"]
+
+
+def has_base(task: Any) -> bool:
+    """True for a forecast in which the model corrects a base forecast."""
+    return getattr(task, "base", None) is not None
 
 
 def _classification(args):
@@ -335,7 +383,7 @@ def make_model(args: argparse.Namespace, task: Any, rng: np.random.Generator) ->
         raise ValueError(
             f"--dropout {args.dropout:g} acts between layers: give --num-layers 2 or more, or --recurrent-dropout"
         )
-    return Model(
+    model = Model(
         args.model,
         task.input_size,
         args.hidden_size,
@@ -348,6 +396,9 @@ def make_model(args: argparse.Namespace, task: Any, rng: np.random.Generator) ->
         **text_options.of_model(args, task),
         **_changed(args, num_layers=1, bidirectional=False, dropout=0.0, recurrent_dropout=0.0, forget_bias=None),
     )
+    if has_base(task):
+        task.prepare(model)
+    return model
 
 
 def make_optimizer(args: argparse.Namespace, model: Model) -> optim.Optimizer | None:
@@ -361,24 +412,25 @@ def make_optimizer(args: argparse.Namespace, model: Model) -> optim.Optimizer | 
             raise ValueError(
                 "--optimizer lbfgs takes all examples at once; a text is read chunk by chunk: leave it out"
             )
-        unused = _changed(args, schedule="constant", warmup=0, dropout=0.0, recurrent_dropout=0.0, weight_decay=None)
-        for name in unused:
+        unused = _changed(args, warmup=0, dropout=0.0, recurrent_dropout=0.0, weight_decay=None)
+        for name in [*unused, *(["schedule"] if args.schedule not in ("auto", "constant") else [])]:
             raise ValueError(f"{arguments.option(name)} does nothing with --optimizer lbfgs: leave it out")
         return None
     decay = {} if args.weight_decay is None else {"weight_decay": args.weight_decay}
     return optim.OPTIMIZERS[args.optimizer](model.theta, lr=args.lr, **decay)
 
 
-def make_schedule(args: argparse.Namespace, steps_per_epoch: int) -> optim.Schedule:
+def make_schedule(args: argparse.Namespace, task: Any, steps_per_epoch: int) -> optim.Schedule:
     """Return the learning-rate schedule.
 
     Raises:
         ValueError: for a warm-up that is longer than the training.
     """
-    more = {"patience": 2} if args.schedule == "plateau" else {}  # torch's 10 would never act in ten epochs
-    return optim.make_schedule(
-        args.schedule, args.lr, args.epochs * steps_per_epoch, steps_per_epoch, args.warmup, **more
-    )
+    name, lr = args.schedule, args.lr
+    if name == "auto":
+        name, lr = ("onecycle", AUTO_PEAK * lr) if has_base(task) else ("constant", lr)
+    more = {"patience": 2} if name == "plateau" else {}  # torch's 10 would never act in ten epochs
+    return optim.make_schedule(name, lr, args.epochs * steps_per_epoch, steps_per_epoch, args.warmup, **more)
 
 
 def _changed(args, **defaults):

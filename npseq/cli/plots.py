@@ -3,7 +3,10 @@
 Each has its own white background and dark text, so that it can be read on a light page and on a dark one.
 """
 
+from __future__ import annotations
+
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 
@@ -68,24 +71,58 @@ def _figure(path, rows=1, columns=1, size=(9, 4.5), **options):
             pyplot.close(figure)
 
 
-def forecast(path, x, actual, predicted, name, title, low=None, high=None, interval=None):
-    """Draw actual and predicted values of one column over time (``x``: times or rows), with the interval if given.
+FIRST_STEPS = 3  # of a longer horizon: each has a line of its own
 
-    ``actual`` may be shorter than ``predicted``: the rest lies beyond the end of the data.
-    """
+
+class Panel(NamedTuple):
+    """One column over time: its name, actual values (n,), which may be fewer than the forecasts where those lie beyond
+    the end of the data, label -> forecasts (m,), and the interval of the first ones, or None."""
+
+    name: str
+    actual: np.ndarray
+    forecasts: dict[str, np.ndarray]
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+
+def forecasts(path, x, panels, title, interval=None):
+    """Actual values and forecasts over time (``x``: times or rows), one ``Panel`` below the other."""
+    with _figure(path, len(panels), 1, (9, 1.5 + 3 * len(panels))) as axes:
+        for ax, panel in zip(axes[:, 0], panels):
+            if panel.low is not None and np.isfinite(panel.low).any():
+                ax.fill_between(
+                    x, panel.low, panel.high, color=COLOURS[0], alpha=0.2, lw=0, label=f"{interval:.0%} interval"
+                )
+            ax.plot(x[: len(panel.actual)], panel.actual, color="#222222", lw=1.2, label="actual")
+            for k, (label, predicted) in enumerate(panel.forecasts.items()):
+                ax.plot(x, predicted, color=COLOURS[k % len(COLOURS)], lw=1.4 if k == 0 else 1, label=label)
+            if len(panel.actual) < len(x):
+                ax.axvline(x[len(panel.actual)], color="#888888", lw=1, ls=":")
+            ax.set(ylabel=panel.name)
+            for label in ax.get_xticklabels():
+                label.set(rotation=20, ha="right")
+        axes[0, 0].set_title(title, loc="left")
+        axes[-1, 0].set(xlabel="time" if np.asarray(x).dtype.kind == "M" else "row")
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        axes[0, 0].figure.legend(handles, labels, ncol=3, loc="outside lower center")
+
+
+def by_step(path, lines, title):
+    """The error by step of a forecast: name -> the RMSE of step 1, 2, …"""
     with _figure(path) as axes:
         ax = axes[0, 0]
-        if low is not None and np.isfinite(low).any():
-            ax.fill_between(x, low, high, color=COLOURS[0], alpha=0.2, lw=0, label=f"{interval:.0%} interval")
-        ax.plot(x[: len(actual)], actual, color="#222222", lw=1.2, label="actual")
-        ax.plot(x, predicted, color=COLOURS[0], lw=1.4, label="forecast")
-        if len(actual) < len(predicted):
-            ax.axvline(x[len(actual)], color="#888888", lw=1, ls=":")
+        for k, (name, errors) in enumerate(lines.items()):
+            last = k == len(lines) - 1
+            ax.plot(
+                np.arange(1, len(errors) + 1),
+                errors,
+                color=COLOURS[0] if last else COLOURS[(k + 1) % len(COLOURS)],
+                lw=2.2 if last else 1.2,
+                label=name,
+            )
         ax.set_title(title, loc="left")
-        ax.set(ylabel=name, xlabel="time" if np.asarray(x).dtype.kind == "M" else "row")
+        ax.set(xlabel="rows ahead", ylabel="RMSE", ylim=(0, None))
         ax.figure.legend(ncol=3, loc="outside lower center")
-        for label in ax.get_xticklabels():
-            label.set(rotation=20, ha="right")
 
 
 def curves(path, histories, title, level=None):

@@ -16,11 +16,15 @@ from ..data.table import Table
 from ..fused import blas
 from ..nn.losses import probabilities
 from ..nn.model import Model
-from ..tasks import intervals, multistep
+from ..tasks.calendar_slots import row_times
+from ..tasks.evaluation import unknown_ahead
+from ..tasks.forecaster import Forecaster
 from ..tasks.recipe import Trained, load_trained
 from ..tasks.scoring import outputs
+from ..tasks.windows import Windows
 from . import arguments, data_options, output, own_cell, plots, progress
 
+FAR = 0.5  # of the width of the training range: values further outside are told
 SHOWN, BEFORE = 336, 168  # rows of forecasts, and of data before the first of --steps, in the picture
 
 
@@ -31,7 +35,7 @@ def parser() -> arguments.Parser:
         description="Write a trained model's predictions for new data.",
         epilog="example: npseq predict rnn_lstm_best.pth --data metro_traffic --output forecast.csv --steps 24",
     )
-    p.add_argument("file", metavar="FILE.pth", help="of npseq train")
+    p.add_argument("files", nargs="+", metavar="FILE.pth", help="of npseq train; the forecasts of several are averaged")
     own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
     p.add_argument("--data", required=True, metavar="NAME|FILE", help="with the columns that the model was trained on")
     p.add_argument("--output", required=True, metavar="FILE.csv", help="to write the predictions to")
@@ -39,8 +43,8 @@ def parser() -> arguments.Parser:
         "--steps",
         type=arguments.positive_int,
         metavar="N",
-        help="forecast only the N rows after the end of the data; default: a forecast of every row, and of the first "
-        "row after the end of the data",
+        help="forecast only the N rows after the last value; default: the rows at the end whose target is empty, or, if "
+        "there are none, every row and the first one after the end",
     )
     p.add_argument(
         "--interval",
@@ -48,6 +52,7 @@ def parser() -> arguments.Parser:
         metavar="P",
         help="also write a prediction interval with coverage P, such as 0.9",
     )
+    p.add_argument("--whole", action="store_true", help="write whole numbers, for counts")
     p.add_argument("--plot", metavar="FILE.png", help="draw the forecast there (.png or .svg)")
     add_column_options(p)
     return p
@@ -78,8 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     p = parser()
     args = p.parse_args(argv)
     try:
-        model, trained = load_trained(args.file)
-        own_cell.check_needed(args, model)
+        args.file = args.files[0]
+        members = [load_trained(file) for file in args.files]
+        model, trained = members[0]
+        for each, _ in members:
+            own_cell.check_needed(args, each)
         fill_columns(args, trained)
         task = trained.recipe.task
         if task == "adding":
@@ -88,19 +96,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         if task == "text":
             raise data.DataError(f"{args.file} was trained on a text; use npseq sample or npseq evaluate")
-        if task != "forecast" and (args.steps or args.interval or args.plot):
+        if task != "forecast" and (args.steps or args.interval or args.plot or args.whole or len(members) > 1):
             raise data.DataError(
-                f"{args.file} predicts a class or a number for each sequence; --steps, --interval and --plot apply to "
-                "forecasts only: leave them out"
+                f"{args.file} predicts a class or a number for each sequence; several files, --steps, --interval, "
+                "--whole and --plot apply to forecasts only: leave them out"
             )
+        if any(other.recipe.task != task for _, other in members):
+            raise data.DataError("the files are of different tasks: only forecasts can be averaged")
         if args.plot:
             plots.check(args.plot)
         for file in (args.output, args.plot):
             if file:
                 output.check_file(file)
-        write = {"forecast": write_forecast, "classify": write_sequences, "regress": write_sequences}[task]
         with blas.limited(1):
-            lines = write(args, model, trained)
+            lines = write_forecast(args, members) if task == "forecast" else write_sequences(args, model, trained)
     except (OSError, ValueError) as error:
         p.error(str(error))
     print("\n".join(lines))
@@ -110,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 # ---- forecasts ----
 
 
-def write_forecast(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
+def write_forecast(args: argparse.Namespace, members: list[tuple[Model, Trained]]) -> list[str]:
     """Write a line for each forecast value: its time (or row), how many rows ahead it is, the values, the interval.
 
     Returns:
@@ -118,41 +127,89 @@ def write_forecast(args: argparse.Namespace, model: Model, trained: Trained) -> 
     """
     options = data_options.table_options(args)
     table = data.load(args.data, args.time, "past", progress.reading(), options)  # nothing may look ahead
-    windows = tasks.Windows.from_recipe(trained.recipe, table)
-    n, h, O = len(table.values), windows.horizon, len(windows.target_columns)
-    if n < windows.first:
-        raise data.DataError(f"{table.name} has {n:,} rows: too few for a model that sees {windows.first}")
+    forecaster = Forecaster(members, table, args.interval)
+    windows, h, O = forecaster.windows[0], forecaster.horizon, len(forecaster.targets)
+    end, steps = _ahead(args, members, forecaster)
+    if end < forecaster.first:
+        raise data.DataError(f"{table.name} has {end:,} rows: too few for a model that sees {forecaster.first}")
     bar = progress.bar("forecasting")
-    if args.steps:
-        rows, ahead = n + np.arange(args.steps), np.arange(args.steps)
-        values = multistep.recursive_forecast(model, trained.recipe, table, np.array([n]), args.steps)[0]
+    if steps:
+        rows, ahead = end + np.arange(steps), np.arange(steps)
+        found = forecaster.ahead(np.array([end]), steps)
     else:
-        first = np.arange(windows.first, n + 1)
+        first = np.arange(forecaster.first, end + 1 if not windows.future_columns else end - h + 1)
         rows, ahead = (first[:, None] + np.arange(h)).reshape(-1), np.tile(np.arange(h), len(first))
-        values = outputs(model, windows, first, progress=bar).reshape(-1, O)
-    low = high = None
-    lines = [f"{table.name}: {note}" for note in table.notes]
-    if args.interval:
-        bounds = intervals.interval(trained, args.interval, args.steps)
-        low, high = (values + bound.reshape(-1, O)[ahead] for bound in bounds)
-        if unknown := int(np.isnan(low[:, 0]).sum()):
-            lines.append(
-                f"no interval for the last {unknown:,} of {len(rows):,} rows: the errors of forecasts so far "
-                "ahead were not measured in the training"
-            )
+        found = forecaster.direct(first, progress=bar)
+    values, low, high = (None if part is None else part.reshape(-1, O) for part in found[:3])
+    lines = [f"{table.name}: {note}" for note in table.notes] + outside(members[0][1], windows)
+    if args.whole:
+        values, low, high = np.rint(values), _rounded(np.floor, low), _rounded(np.ceil, high)
+    if low is not None and (unknown := int(np.isnan(low[:, 0]).sum())):
+        lines.append(
+            f"no interval for the last {unknown:,} of {len(rows):,} rows: the errors of forecasts so far "
+            "ahead were not measured in the training"
+        )
     _write(args.output, _times(table, rows), ahead + 1, windows.target_columns, values, low, high)
     if args.plot:
-        _draw(args, table, windows, rows, values, low, high)
+        _draw(args, table, windows, steps, rows, values, low, high)
     return [*lines, f"{len(rows):,} forecasts of {', '.join(windows.target_columns)} in {args.output}"]
+
+
+def _rounded(how, bound):
+    return None if bound is None else how(bound)
+
+
+def _ahead(args, members, forecaster):
+    """The row after the last one with a value, and the number of rows to forecast from there, or None for a forecast
+    of every row."""
+    windows, trained = forecaster.windows[0], members[0][1]
+    n = end = len(windows.values)
+    if windows.filled is not None and trained.seen is not None:
+        end = int(np.flatnonzero(~windows.filled.all(axis=1))[-1]) + 1
+    steps = args.steps or (n - end or None)
+    if steps is None:
+        return end, None
+    if windows.input_columns and steps > forecaster.horizon:
+        raise data.DataError(unknown_ahead(windows.input_columns))
+    if windows.future_columns:
+        columns = windows.columns[-len(windows.future_columns) :]
+        filled = windows.table.filled
+        known = n - end if filled is None else int(np.argmax(np.append(filled[end:, columns].any(axis=1), True)))
+        if steps > known:
+            raise data.DataError(
+                f"{steps:,} rows after the last value of {', '.join(windows.target_columns)} asked for, but "
+                f"{', '.join(windows.future_columns)} are given for {known:,}: add rows with their values and an empty "
+                "target"
+            )
+    return end, steps
+
+
+def outside(trained: Trained, windows: Windows) -> list[str]:
+    """Return a line for each column whose values lie far outside the range of the training rows."""
+    if trained.range is None:
+        return []
+    lines = []
+    for (low, high), name, column in zip(trained.range, windows.column_names, windows.values.T):
+        far = np.maximum(low - column, column - high) > FAR * (high - low or abs(high) or 1.0)
+        if far.any():
+            row = int(np.argmax(far))
+            lines.append(
+                f"{windows.name}: {int(far.sum()):,} values of {name} lie far outside the range of the training rows, "
+                f"{low:.6g} to {high:.6g}, the first in row {row}: {column[row]:.6g}; forecasts after them are guesses"
+            )
+    return lines
 
 
 def _times(table: Table, rows: np.ndarray) -> np.ndarray:
     """The times of rows, after the end too; their numbers if there is no time, or the next one is unknown."""
-    if table.grid is not None:
-        return table.grid.at(rows)
-    if table.irregular is not None and rows.max() < len(table.irregular):
-        return table.irregular[rows]
-    return rows
+    if not len(rows):
+        return rows
+    start = int(rows.min())
+    try:
+        times = row_times(table, start, int(rows.max()) + 1)
+    except data.DataError:
+        return rows
+    return rows if times is None else times[rows - start]
 
 
 def _write(path, times, ahead, names, values, low, high):
@@ -166,30 +223,30 @@ def _write(path, times, ahead, names, values, low, high):
             writer.writerow([when[k], ahead[k], *("" if np.isnan(value) else f"{value:.10g}" for value in row)])
 
 
-def _draw(args, table, windows, rows, values, low, high):
-    """Draw the first target: the rows after the end and the data before them, or the last one-row forecasts."""
-    if args.steps:
-        before = np.arange(max(0, len(table.values) - BEFORE), len(table.values))
-        shown, predicted = np.concatenate([before, rows]), np.arange(len(rows))
+def _draw(args, table, windows, steps, rows, values, low, high):
+    """Draw each target: the rows after the end and the data before them, or the last forecasts of the first steps."""
+    panels, h = [], windows.horizon
+    if steps:
+        before = np.arange(max(0, int(rows[0]) - BEFORE), int(rows[0]))
+        shown = np.concatenate([before, rows])
+        blank = np.full(len(before), np.nan)
+        for k, name in enumerate(windows.target_columns):
+            lines = [None if part is None else np.append(blank, part[:, k]) for part in (values, low, high)]
+            panels.append(plots.Panel(name, windows.values[before, k], {"forecast": lines[0]}, *lines[1:]))
+        what = f"the next {len(rows)} rows"
     else:
-        before = rows[:0]
-        predicted = np.arange(0, len(rows), windows.horizon)[-SHOWN:]
-        shown = rows[predicted]
-    blank = np.full(len(before), np.nan)
-    lines = [None if part is None else np.concatenate([blank, part[predicted, 0]]) for part in (values, low, high)]
-    name = windows.target_columns[0]
-    what = f"the next {len(rows)} rows" if args.steps else "one row ahead"
-    plots.forecast(
-        args.plot,
-        _times(table, shown),
-        windows.values[shown[shown < len(table.values)], 0],
-        lines[0],
-        name,
-        f"{table.name}: {name}, {what}",
-        lines[1],
-        lines[2],
-        args.interval,
-    )
+        first = np.arange(0, len(rows), h)[-SHOWN:]
+        shown = rows[first]
+        for k, name in enumerate(windows.target_columns):
+            ahead = {}
+            for step in range(min(h, plots.FIRST_STEPS)):
+                line = np.full(len(shown), np.nan)  # at the row that it forecasts
+                line[step:] = values[first + step, k][: len(shown) - step]
+                ahead["forecast" if h == 1 else f"{step + 1} ahead"] = line
+            bounds = [None if part is None else part[first, k] for part in (low, high)]
+            panels.append(plots.Panel(name, windows.values[shown[shown < len(windows.values)], k], ahead, *bounds))
+        what = "one row ahead" if h == 1 else f"the first {min(h, plots.FIRST_STEPS)} rows ahead"
+    plots.forecasts(args.plot, _times(table, shown), panels, f"{table.name}: {what}", args.interval)
 
 
 # ---- sequences ----

@@ -1,5 +1,10 @@
 """Tables and pictures of text that the commands print."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from ..explain.gradient_flow import OPEN, SHUT
@@ -13,8 +18,24 @@ FORMS = {
 MARKS = "█▇▆▅▄▃▂▁ "  # of the text picture, a factor of ten each
 
 
-def comparison(name, results, baselines):
-    """The table of the model and the baselines on the test part, best last."""
+STEPS_SHOWN = (1, 2, 3, 6, 12, 24, 48, 96, 168, 336)  # of a forecast fed back
+
+
+def comparison(name: str, results: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the table of the model and the baselines on the test part, best last; one for each of several targets.
+
+    The skill is 1 − RMSE / the best baseline's.
+    """
+    if "targets" not in results:
+        return _comparison("on the test part", name, results, baselines)
+    parts = []
+    for column, found in results["targets"].items():
+        others = {label: scores["targets"][column] for label, scores in baselines.items()}
+        parts.append(_comparison(f"{column}, on the test part", name, found, others))
+    return "\n\n".join(parts)
+
+
+def _comparison(title, name, results, baselines):
     columns = {
         "rmse": ("RMSE", "10.1f"),
         "mae": ("MAE", "10.1f"),
@@ -30,16 +51,42 @@ def comparison(name, results, baselines):
     first = next(iter(columns))
     better = 1 if first == "accuracy" else -1
     rows = sorted([*baselines.items(), (name, results)], key=lambda row: better * row[1][first])
-    width = max(len(row) for row, _ in rows)
+    best = min((r["rmse"] for r in baselines.values()), default=0) if first == "rmse" else 0
+    width = max(len(title), *(len(row) for row, _ in rows))
     titles = "".join(f"{title:>{form.split('.')[0]}}" for title, form in columns.values())
-    lines = [f"{'on the test part':{width}}" + titles]
-    lines += [
-        f"{row:{width}}"
-        + "".join(f"{float('nan') if r[key] is None else r[key]:{form}}" for key, (_, form) in columns.items())
-        + ("  <" if row == name else "")
-        for row, r in rows
-    ]
+    lines = [f"{title:{width}}" + titles + (f"{'skill':>9}" if best else "")]
+    for row, r in rows:
+        line = f"{row:{width}}" + "".join(
+            f"{float('nan') if r[key] is None else r[key]:{form}}" for key, (_, form) in columns.items()
+        )
+        line += f"{1 - r['rmse'] / best:9.1%}" if best else ""
+        lines.append(line + ("  <" if row == name else ""))
     return "\n".join(lines)
+
+
+def scores_table(title: str, name: str, found: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """Return the table of a part of ``evaluation.score``: model and baselines under their ``labels``, best last."""
+    others = {labels[key]: scores for key, scores in found["baselines"].items()}
+    return _comparison(title, name, found["model"], others)
+
+
+def by_step_table(name: str, by_step: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[str]:
+    """Return a line for each baseline and the model: the RMSE at some steps, the best of each step marked."""
+    steps = [row for row in by_step if row["step"] in STEPS_SHOWN or row is by_step[-1]]
+    rows = {label: [row["baselines"][key]["rmse"] for row in steps] for key, label in labels.items()}
+    rows[name] = [row["model"]["rmse"] for row in steps]
+    width = max(map(len, rows))
+    best = [min(values) for values in zip(*rows.values())]
+    lines = [f"{'RMSE at step':{width}}" + "".join(f"{row['step']:>10}" for row in steps)]
+    for label, values in rows.items():
+        cells = [f"{value:.4g}{'*' if value == least else ' '}" for value, least in zip(values, best)]
+        lines.append(f"{label:{width}}" + "".join(f"{cell:>10}" for cell in cells))
+    return lines
+
+
+def part_name(part: str, name: str) -> str:
+    """Return how the part of the data set ``name`` is called."""
+    return "the test part" if part == "test" else f"all of {name}"
 
 
 def confusion_table(results, classes):

@@ -143,7 +143,7 @@ def train(
     problem = run.build(given or {})
     run.agree(problem)
     progress = run.fit()
-    if not progress.best_epoch:  # interrupted before the first epoch was done
+    if progress.best_theta is None:  # interrupted before the first epoch was done
         return Outcome(status.INTERRUPTED)
     predictions, results, baselines = run.score(progress)
     report = run.report(progress, predictions, results, baselines)
@@ -211,7 +211,12 @@ class _Run:
         if e.progress:
             self.say(f"continued   from {args.resume}, after epoch {e.progress.epoch}")
         self.bar = EpochBar(args.epochs, quiet=args.quiet)
-        options = {"epochs": args.epochs, "patience": args.patience, "on_epoch": self.on_epoch}
+        options = {
+            "epochs": args.epochs,
+            "patience": args.patience,
+            "on_epoch": self.on_epoch,
+            "count_start": experiment.has_base(e.task),
+        }
         try:
             with blas.limited(self.threads), self.ranks.shared(e.model, e.task) as (model, task):
                 if e.optimizer is None:
@@ -237,7 +242,9 @@ class _Run:
         finally:
             self.bar.close()
         if progress.interrupted:
-            before = "" if progress.best_epoch else " before the first epoch was done: no weights were written"
+            before = (
+                "" if progress.best_theta is not None else " before the first epoch was done: no weights were written"
+            )
             self.say(f"interrupted{before}")
         return progress
 
@@ -267,11 +274,13 @@ class _Run:
         if args.history:
             _write_history(args.history, progress.history)
 
-    def save_best(self, progress: Progress, **quantiles: np.ndarray) -> None:
+    def save_best(self, progress: Progress, **measured: Any) -> None:
         """Write the best weights, with what is needed to use them on new data."""
         args, e = self.args, self.experiment
         columns = {name: getattr(args, name) for name in ("time", "sequence", "label") if getattr(args, name)}
-        trained = Trained(e.task.recipe(), columns, args.seed, progress.best_epoch, **quantiles)
+        if e.task.kind == "forecast":
+            measured |= {"seen": e.task.seen_rows(), "range": e.task.range()}
+        trained = Trained(e.task.recipe(), columns, args.seed, progress.best_epoch, **measured)
         model_file.save_model(self.path("best"), e.model, trained.to_json())
         self.written = True
 
@@ -279,9 +288,13 @@ class _Run:
         """Score the saved weights on the test part. Returns the predictions, their metrics and the baselines'."""
         task, model, baselines = self.experiment.task, self.experiment.model, None
         with blas.limited(self.threads):
+            if experiment.has_base(task):
+                task.shrink(model)
             if self.ranks.root:
                 # prediction intervals need residuals; the file of an earlier run may have the same name
-                found = intervals.residual_quantiles(model, task) if task.kind == "forecast" else {}
+                found: dict[str, Any] = {}
+                if task.kind == "forecast":
+                    found = {**intervals.measure(model, task), "baselines": task.fitted_baselines()}
                 self.save_best(progress, **found)
                 model = model_file.load_model(self.path("best"))  # evaluate exactly the weights that were saved
                 baselines = task.baselines()
@@ -322,16 +335,17 @@ class _Run:
 def _draw(args, task, predictions, results, progress):
     """Draw the end of the test part beside its forecast; the confusion matrix; or the losses of the adding problem."""
     if task.kind == "forecast":
-        test = task.parts["test"][-PLOT_ROWS:]
+        test, O = task.parts["test"][-PLOT_ROWS:], len(task.target_columns)
         x = test if task.table.times is None else task.table.times[test]
-        plots.forecast(
-            args.plot,
-            x,
-            task.values[test, 0],
-            predictions[-PLOT_ROWS:, 0],
-            task.target_columns[0],
-            f"{task.name}: {args.model} on the test part, the first row ahead",
-        )
+        panels, shown = [], predictions[-PLOT_ROWS:]
+        for k, name in enumerate(task.target_columns):
+            ahead = {}
+            for step in range(min(task.horizon, plots.FIRST_STEPS)):
+                line = np.full(len(test), np.nan)  # at the row that it forecasts
+                line[step:] = shown[: len(test) - step, step * O + k]
+                ahead["forecast" if task.horizon == 1 else f"{step + 1} ahead"] = line
+            panels.append(plots.Panel(name, task.values[test, k], ahead))
+        plots.forecasts(args.plot, x, panels, f"{task.name}: {args.model} on the test part")
     elif task.kind == "classify":
         plots.confusion(args.plot, results["confusion"], task.classes, f"{task.name}: {args.model}")
     else:

@@ -170,8 +170,8 @@ def double(value: float) -> str:
 
 
 def constant(c_type: str, name: str, array: Array) -> str:
-    """Return the definition of an array (1-D or 2-D) of float32 or float64."""
-    write = number if array.dtype == np.float32 else double
+    """Return the definition of an array (1-D or 2-D) of float32, float64 or integers."""
+    write = str if array.dtype.kind == "i" else number if array.dtype == np.float32 else double
 
     def row(values: Array, indent: str) -> str:
         texts = [write(value) for value in values.tolist()]
@@ -293,7 +293,8 @@ class _Header:
         lines, x = [], "x"
         if self.scaling is not None:
             for key, values in self.scaling.to_json().items():
-                self.constants.append(constant("double", f"{name}_{key}", np.array(values)))
+                number = "int" if key == "skip" else "double"
+                self.constants.append(constant(number, f"{name}_{key}", np.array(values)))
             x = "z"
             lines += [
                 f"    for (i = 0; i < {self.layer.input_size}; i++)",
@@ -316,6 +317,8 @@ class _Header:
         if self.scaling is not None:
             declared.append(f"float z[{self.layer.input_size}]")
             y = f"(double){y} * {name}_output_scale[i] + {name}_output_mean[i]"
+            if self.scaling.skip is not None:  # the forecast that the inputs hold, which the network corrects
+                y += f" + x[{name}_skip[i]]"
         lines += [f"    for (i = 0; i < {self.name.upper()}_OUTPUTS; i++)", f"        y[i] = {y};"]
         return "\n".join([f"    {line};" for line in declared] + lines)
 
@@ -368,6 +371,7 @@ class _Header:
 
     def example(self) -> str:
         """``main.c``."""
-        if self.scaling is not None and self.recipe.get("task") == "forecast":
+        alone = self.scaling is not None and self.scaling.skip is None  # the program does not compute a base forecast
+        if alone and self.recipe.get("task") == "forecast":
             return c_example.forecast_text(self.name, self.file, self.recipe)
         return c_example.text(self.name, self.file, self.number, self.window)

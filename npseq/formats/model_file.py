@@ -23,7 +23,7 @@ DOOR = (
     "; its recurrent layers alone: npseq.layers.from_state_dict(npseq.checkpoint.load(path).state_dict, prefix), with "
     "the prefix of their names"
 )
-VERSION = 1  # of npseq's own record in a weights file
+VERSION = 2  # of npseq's own record in a weights file; 2 added the base of a forecast (``skip`` in its scaling)
 
 # The arguments of a Model. Sizes are compared with the arrays besides: a file may claim any.
 CONFIG = {
@@ -74,7 +74,8 @@ def describe(model: Model) -> dict[str, Any]:
     config = dict(model.config)
     if model.kind not in OWN:
         config["cell"] = _name(model.rnn.cell)
-    return {"npseq": VERSION, "config": config, "scaling": scaling}
+    version = 1 if scaling is None or "skip" not in scaling else VERSION  # files without a base are read by 0.1.0 too
+    return {"npseq": version, "config": config, "scaling": scaling}
 
 
 def _check_nameable(model):
@@ -169,6 +170,10 @@ def _own(metadata, state):
         sizes = {"input": config["input_size"], "output": config["output_size"]}
         fields = {f"{side}_mean": schema.listed(schema.NUMBER, size) for side, size in sizes.items()}
         fields |= {f"{side}_scale": schema.listed(schema.POSITIVE, size) for side, size in sizes.items()}
+        column = schema.Field(
+            lambda k: schema.NATURAL.fits(k) and k < config["input_size"], f"a number below {config['input_size']}"
+        )
+        fields["skip"] = schema.optional(schema.listed(column, config["output_size"]))
         scaling = Scaling.from_json(schema.check(metadata["scaling"], fields, "its scaling"))
     options = {name: value for name, value in metadata["config"].items() if name != "cell"}
     return Model(**options, dtype=np.result_type(*state.values()), scaling=scaling)

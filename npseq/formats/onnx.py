@@ -101,7 +101,10 @@ def export(
         if scaled is not None:
             _, _, mean, scale = _scaler(scaled)
             y = graph.node("Mul", [graph.cast(y, DOUBLE), graph.constant(scale)])
-            y = graph.cast(graph.node("Add", [y, graph.constant(mean)]), kind)
+            y = graph.node("Add", [y, graph.constant(mean)])
+            if scaled.scaling is not None and scaled.scaling.skip is not None:
+                y = graph.node("Add", [y, _skipped(graph, scaled.scaling.skip, layer.batch_first, kind, lengths)])
+            y = graph.cast(y, kind)
         graph.output("y", kind, (*shape, size) if model.every_step else ("batch", size), "Identity", [y])
     else:
         y = graph.node("Transpose", [y], perm=[1, 0, 2]) if layer.batch_first else y
@@ -200,6 +203,20 @@ def _head_of_every_step(graph: _Graph, model: Model, y: str) -> str:
     weights = _float32(model.fc.params)
     y = graph.node("MatMul", [y, graph.constant(weights["weight"].T.copy())])
     return graph.node("Transpose", [graph.node("Add", [y, graph.constant(weights["bias"])])], perm=[1, 0, 2])
+
+
+def _skipped(graph: _Graph, columns: list[int], batch_first: bool, kind: int, lengths: str) -> str:
+    """Return the forecast (batch, O) of double that the last row of the graph's input x holds in these columns."""
+    x = graph.node("Gather", ["x", graph.counts(*columns)], axis=2)
+    if batch_first:
+        x = graph.node("Transpose", [x], perm=[1, 0, 2])
+    ends = graph.counts(-1), graph.counts(2**62)
+    if lengths:  # the last row of each sequence comes first
+        x = graph.node("ReverseSequence", [x, graph.cast(lengths, protobuf.INT64)], time_axis=0, batch_axis=1)
+        ends = graph.counts(0), graph.counts(1)
+    x = graph.node("Slice", [x, *ends, graph.counts(0)])
+    x = graph.node("Reshape", [x, graph.counts(-1, len(columns))])
+    return graph.cast(x, DOUBLE) if kind != DOUBLE else x
 
 
 def _head(graph: _Graph, model: Model, h: str) -> str:

@@ -45,7 +45,7 @@ class Model(Module):
             reads rows of ``embedding.weight`` (I, E).
         dtype, rng: of the parameters; generator (or seed) for the initial weights and dropout.
         scaling: how inputs are standardised and outputs converted back to data units, a ``Scaling`` or a dict of its
-            four lists ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale``; None for no change.
+            lists ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale`` and ``skip``; None for no change.
         read: what the head reads of two directions: ``"final"`` or ``"last"`` as above; of one direction the same.
         threads: of an optimized encoder (``layers.OptimizedLSTM``); it does not affect the results and is not part of
             ``config``.
@@ -249,6 +249,11 @@ class Model(Module):
         hs, state = self.rnn(x, state, lengths)
         return self._by_sequence(self.fc.forward(self._read(hs, state, lengths))[0], hs), state
 
+    def hidden_from(self, state: State | None, x: np.ndarray, lengths: ArrayLike | None = None) -> tuple:
+        """Return what the head reads, and the final state, of real inputs x. Arguments as ``outputs_from``."""
+        hs, state = self.rnn(x, state, lengths)
+        return self._read(hs, state, lengths), state
+
     def stream(self, batch: int = 1) -> Stream:
         """Return a ``Stream``: after each step the model's y for the steps so far, for ``batch`` sequences.
 
@@ -265,7 +270,7 @@ class Model(Module):
     def predict(self, x: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
         """Return y (B, O), or (B, T, O), for x (B, T, I), both in data units (logits for a classifier).
 
-        A single window (T, I) gives (O,), or (T, O). With an embedding x is integers, (B, T) or (T,).
+        With ``scaling.skip``, y is added to the forecast that the last row of x holds. A single window (T, I) gives (O,), or (T, O). With an embedding x is integers, (B, T) or (T,).
 
         Raises:
             ValueError: for an x of another shape.
@@ -283,7 +288,11 @@ class Model(Module):
         if self.scaling is None:
             return self.outputs(x.astype(self.dtype), lengths)
         y = self.outputs(self.scaling.inputs.standardise(x).astype(self.dtype), lengths)
-        return self.scaling.outputs.to_units(y)
+        y = self.scaling.outputs.to_units(y)
+        if self.scaling.skip is None:
+            return y
+        last = -1 if lengths is None else np.asarray(lengths) - 1
+        return y + x[np.arange(len(x)), last][:, self.scaling.skip]
 
     def __repr__(self) -> str:
         return f"Model({', '.join(f'{name}={value!r}' for name, value in self.config.items())}, dtype={self.dtype})"

@@ -81,17 +81,24 @@ class Scaler:
 
 
 class Scaling(NamedTuple):
-    """The scaling of a model: ``inputs`` for the I columns of x, ``outputs`` for the O columns of y."""
+    """The scaling of a model: ``inputs`` for the I columns of x, ``outputs`` for the O columns of y.
+
+    skip: for each output the column of x whose value at the last row is added to it, in data units, or None: y is then
+    a correction of a forecast that x already holds.
+    """
 
     inputs: Scaler
     outputs: Scaler
+    skip: list[int] | None = None
 
-    def to_json(self) -> dict[str, list[float]]:
-        """Return the four lists that a weights file keeps."""
-        return {f"{side}_{name}": values for side, scaler in zip(("input", "output"), self)
-                for name, values in scaler.to_json().items()}  # fmt: skip
+    def to_json(self) -> dict[str, Any]:
+        """Return the lists that a weights file keeps: four, and ``skip`` if there is one."""
+        lists = {f"{side}_{name}": values for side, scaler in (("input", self.inputs), ("output", self.outputs))
+                 for name, values in scaler.to_json().items()}  # fmt: skip
+        return lists if self.skip is None else {**lists, "skip": list(self.skip)}
 
     @classmethod
     def from_json(cls, lists: Mapping[str, Any]) -> Scaling:
-        """Return the scaling of the lists ``input_mean``, ``input_scale``, ``output_mean`` and ``output_scale``."""
-        return cls(*(Scaler(lists[f"{side}_mean"], lists[f"{side}_scale"]) for side in ("input", "output")))
+        """Return the scaling of the lists ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale``, ``skip``."""
+        sides = (Scaler(lists[f"{side}_mean"], lists[f"{side}_scale"]) for side in ("input", "output"))
+        return cls(*sides, lists.get("skip"))

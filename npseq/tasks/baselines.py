@@ -1,26 +1,33 @@
-"""Forecasts that a recurrent network should beat: persistence, the season before, linear autoregression.
+"""Forecasts that a recurrent network should beat: the mean, persistence, the season before, linear autoregression.
 
-Each function predicts the targets of some rows, (len(rows), N), N being the horizon; ``rows`` are the first predicted
-rows, and nothing at or after a row is used to predict it. Autoregressions are fitted on training targets alone.
+Nothing at or after a predicted row is used to predict it. Autoregressions are fitted to training targets alone; several
+steps are forecast by feeding the forecast back.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
+from ..data.table import Table
 from ..fused import blas
-from .features import WEEK, moments, second_of_week
+from . import bases, linear
+from .bases import Base
+from .calendar_slots import Slots, periods, row_times
+from .features import WEEK, moments
+from .windows import Windows
 
-CHUNK = 4096  # rows of lagged values in memory at a time
-LONGEST = 336  # the most lags, and slots of the week, of an autoregression
+LABELS = {"mean": "mean", "persistence": "persistence"}
 
 
-def persistence(values, rows, horizon=1):
-    """The last value, for every step of the horizon."""
+def persistence(values: np.ndarray, rows: np.ndarray, horizon: int = 1) -> np.ndarray:
+    """Return the last value for every step of the horizon, (len(rows), horizon)."""
     return np.repeat(values[rows - 1, None], horizon, axis=1)
 
 
-def seasonal(values, rows, period, horizon=1):
-    """The value one period before (or the fewest periods that lie before the forecast's first row)."""
+def seasonal(values: np.ndarray, rows: np.ndarray, period: int, horizon: int = 1) -> np.ndarray:
+    """Return the value one period before, or the fewest periods that lie before the forecast's first row."""
     ahead = np.arange(horizon)
     back = period * (ahead // period + 1)
     return values[rows[:, None] + ahead - back]
@@ -31,88 +38,136 @@ class Autoregression:
 
         ŷ_{r+h} = b_{h, slot(r)} + Σ_{k=1…p} φ_{h,k} y_{r−k},   h = 0 … N − 1
 
-    Each step of the horizon has coefficients of its own. They solve the normal equations, whose sums
-    S_{u,v} = Σ_e y_{e−u} y_{e−v} over the ends e = a … b − 1 of all windows need one row by summing; the others follow:
-
-        S_{u+1,v+1} = S_{u,v} + y_{a−1−u} y_{a−1−v} − y_{b−1−u} y_{b−1−v}
+    Each step of the horizon has its own coefficients (``linear.equations``).
 
     Args:
-        values (n,), order p, train_end: the first row that is not a training row; horizon N; slots (n,): the number of
-        each row's slot, or None for one intercept.
+        values: (n,) the series. order: p. train_end: the first row that is not a training row. horizon: N.
+        slots: (n,) the number of each row's slot, or None for one intercept.
     """
 
     @blas.limited(1)  # a second thread gains nothing here, and may wait for seconds on a busy machine
-    def __init__(self, values, order, train_end, horizon=1, slots=None):
+    def __init__(
+        self, values: np.ndarray, order: int, train_end: int, horizon: int = 1, slots: np.ndarray | None = None
+    ):
         self.order, self.horizon = order, horizon
         mean, scale = moments(values[:train_end, None])
         self.mean, self.scale = mean[0], scale[0]
-        z = values[:train_end] - self.mean
-        z /= self.scale
-        K, a, b = order + horizon, order + horizon - 1, train_end
-        S = np.empty((K, K))
-        S[0] = S[:, 0] = [z[a:b] @ z[a - u : b - u] for u in range(K)]
-        head, tail = z[a - 1 :: -1] if a else z[:0], z[b - 1 : b - K : -1]
-        for u in range(K - 1):
-            S[u + 1, 1:] = S[u, :-1] + head[u] * head - tail[u] * tail
-        if slots is None:
-            count = np.array([b - a])
-            sums = (z[a:b].sum() + np.append(0, np.cumsum(head[: K - 1] - tail)))[:, None]
-        else:
-            slot = slots[order : order + b - a].astype(np.intp)
-            count = np.bincount(slot, minlength=int(slots.max()) + 1)
-            sums = np.stack([np.bincount(slot, z[a - u : b - u], len(count)) for u in range(K)])  # (K, slots)
-
-        # u = 0 … N − 1 are the targets, the last step of the horizon first; u = N … K − 1 the lags 1 … p
-        gram = np.block([[S[horizon:, horizon:], sums[horizon:]], [sums[horizon:].T, np.diag(count)]])
-        right = np.concatenate([S[horizon:, :horizon], sums[:horizon].T])[:, ::-1]
-        # a slot that never occurs, or a constant series, leaves the equations singular: the smallest solution
-        coefficients = np.linalg.lstsq(gram, right, rcond=1e-12)[0]
-        self.lagged, self.intercepts = coefficients[:order][::-1], coefficients[order:]
+        z = (values[:train_end] - self.mean) / self.scale
+        count = 1 if slots is None else int(slots.max()) + 1
+        lagged, self.intercepts, _ = linear.solve(linear.equations(z, order, horizon, slots, count))
+        self.lagged = lagged[::-1]  # the oldest value first
 
     @blas.limited(1)
-    def predict(self, values, rows, slots=None):
-        """(len(rows), N) in the units of ``values``."""
-        windows, parts = sliding_window_view(values, self.order), []
-        for start in range(0, len(rows), CHUNK):
-            part = rows[start : start + CHUNK]
-            z = (windows[part - self.order] - self.mean) / self.scale
-            parts.append(z @ self.lagged + self.intercepts[0 if slots is None else slots[part]])
-        return np.concatenate(parts) * self.scale + self.mean
+    def predict(self, values: np.ndarray, rows: np.ndarray, slots: np.ndarray | None = None) -> np.ndarray:
+        """Return the forecasts (len(rows), N) in the units of ``values``."""
+        z = linear.lagged_products((values - self.mean) / self.scale, rows, self.lagged[::-1])
+        return (z + self.intercepts[0 if slots is None else slots[rows]]) * self.scale + self.mean
 
 
-def week_slots(table):
-    """(n,) the slot of the week of each row of a table (168 for hours, 7 for days), or None where the step is no part
-    of a week or there would be more than ``LONGEST`` slots."""
-    step = table.step
-    if not step or WEEK % step or not 2 <= WEEK // step <= LONGEST:
-        return None
-    if table.start is None:
-        return (second_of_week(table.irregular) // step).astype(np.int16)
-    week = np.arange(WEEK // step) + second_of_week(table.start) // step
-    return np.resize((week % (WEEK // step)).astype(np.int16), len(table.values))
-
-
-def forecasts(values, table, period, train_end, rows, horizon=1):
-    """name -> predictions (len(rows), N) of every baseline that this series allows.
-
-    ``values`` (n,) in the data's units: a column of ``table``, whose time column is used; ``period`` the season in rows
-    or None; ``train_end`` the first row that is not a training row; ``rows`` the first predicted rows.
+def week_slots(table: Table) -> np.ndarray | None:
+    """Return the slot of the week (n,) of each row (168 for hours, 7 for days), or None if the step is no part of a
+    week or there would be more than ``bases.LONGEST`` slots.
     """
-    results = {"persistence": persistence(values, rows, horizon)}
-    if period:
-        results[season_name(period, table.step)] = seasonal(values, rows, period, horizon)
-    order = min(period or 24, LONGEST, (train_end - horizon) // 4)
-    if order >= 1:
-        results[f"AR({order})"] = Autoregression(values, order, train_end, horizon).predict(values, rows)
-        slots = week_slots(table)
-        if slots is not None and train_end - order > 4 * (order + WEEK // table.step):
-            name = {3600: "hour", 86_400: "day"}.get(table.step, "slot")
-            model = Autoregression(values, order, train_end, horizon, slots)
-            results[f"AR({order}) + {name} of week"] = model.predict(values, rows, slots)
-    return results
+    step = table.step
+    if not step or WEEK % step or not 2 <= WEEK // step <= bases.LONGEST or table.times is None:
+        return None
+    return Slots("clock", WEEK // step, step).of(table.times, len(table.values)).astype(np.int16)
 
 
-def season_name(period, step):
+class Baselines:
+    """The baselines of a table's targets.
+
+    Args:
+        windows: of the table.
+        fitted: name to one ``Base`` for each target, from ``fit``.
+
+    Attributes:
+        names: those of the baselines that this table has, in the order mean, persistence, seasonal_day, seasonal_week
+            (or another period), ar, ar_slot.
+        first: the first row that all of them can forecast.
+    """
+
+    def __init__(self, windows: Windows, fitted: Mapping[str, Sequence[Base]]):
+        self.windows, O = windows, len(windows.target_columns)
+        self.parts: dict[str, list[Base]] = {
+            "mean": [Base("mean", np.zeros(0), np.zeros(1))] * O,
+            "persistence": [Base("last", np.ones(1), np.zeros(1))] * O,
+        }
+        longest = len(windows.values) // bases.TIMES
+        found = {name: rows for name, rows in periods(windows.table).items() if rows <= longest}
+        season = getattr(windows, "season", None)
+        if season and season not in found.values() and not found:
+            found = {"season": season}
+        for name, rows in found.items():
+            name = "seasonal" if name == "season" else f"seasonal_{name}"
+            self.parts[name] = [Base("seasonal", np.eye(rows)[-1], np.zeros(1))] * O
+        for name in ("ar", "ar_slot"):
+            if name in fitted:
+                self.parts[name] = list(fitted[name])
+        self.names = list(self.parts)
+        self.first = max(part.order for parts in self.parts.values() for part in parts)
+        filling = self.parts.get("ar_slot") or self.parts.get("ar")
+        self._past = np.ascontiguousarray(windows.target_scaler.standardise(windows.values[:, :O]).T)
+        self._z = self._past if windows.base is not None or windows.filled is None else self._past.copy()
+        if windows.base is None and windows.filled is not None and filling:
+            for k, part in enumerate(filling):
+                bases.impute(part, self._z[k], self._drive(part, len(windows.values)), windows.filled[:, k])
+
+    def _drive(self, part, stop):
+        times = None if part.slots.kind == "one" else row_times(self.windows.table, 0, stop)
+        return part.drive(part.slots.of(times, stop), None)
+
+    def forecast(self, name: str, rows: np.ndarray, steps: int) -> np.ndarray:
+        """Return the forecasts (len(rows), steps, targets) of the rows r … r + steps − 1 in data units."""
+        series = self._past if name == "persistence" else self._z
+        stop = max(len(self.windows.values), int(rows.max()) + steps)
+        columns = [part.forecasts(z, self._drive(part, stop), rows, steps) for part, z in zip(self.parts[name], series)]
+        return self.windows.target_scaler.to_units(np.stack(columns, axis=2))
+
+    def label(self, name: str) -> str:
+        """Return the name of a baseline as tables show it."""
+        step = self.windows.table.step
+        part = self.parts[name][0]
+        if name.startswith("seasonal"):
+            return season_name(part.order, step)
+        if name == "ar_slot":
+            slot = {3600: "hour", 86_400: "day"}.get(step, "slot")
+            period = {WEEK: "week"}.get(part.slots.count * part.slots.seconds, "day")
+            return f"AR({part.order}) + " + ("month" if part.slots.kind == "month" else f"{slot} of {period}")
+        return f"AR({part.order})" if name == "ar" else LABELS[name]
+
+
+@blas.limited(1)
+def fit(windows: Windows, train_end: int, validation_end: int, season: int | None) -> dict[str, list[Base]]:
+    """Return the autoregressions ``ar`` and ``ar_slot``, one for each target, fitted to the training rows.
+
+    The order is the longest period that fits ``bases.TIMES`` times into them, the penalty the best one on the validation
+    rows. ``ar_slot`` is missing if no period of the calendar does.
+    """
+    O, table = len(windows.target_columns), windows.table
+    z = windows.target_scaler.standardise(windows.values[:, :O]).T
+    found: dict[str, list[Base]] = {}
+    for name in ("ar", "ar_slot"):
+        parts = []
+        for k in range(O):
+            filled = None if windows.filled is None else windows.filled[:, k]
+            choice = bases.Choice(
+                "linear", table, train_end, validation_end, season, filled, with_slots=name == "ar_slot"
+            )
+            column = np.ascontiguousarray(z[k])
+            if windows.base is None:
+                base = choice.best(column)
+            else:  # gaps are filled already
+                base = next((found for _, found in choice.ranked(column)), None)
+            if base is not None:
+                parts.append(base)
+        if len(parts) == O:
+            found[name] = parts
+    return found
+
+
+def season_name(period: int, step: int | None) -> str:
+    """Return how tables call the value one period before."""
     if step == 3600 and period == 168:
         return "same hour last week"
     if step == 3600 and period == 24:

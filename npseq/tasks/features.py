@@ -19,16 +19,18 @@ def second_of_week(times: np.ndarray) -> np.ndarray:
     return (np.asarray(times).astype("datetime64[s]") - MONDAY).astype(np.int64) % WEEK
 
 
-def calendar(times: np.ndarray) -> np.ndarray:
+def calendar(times: np.ndarray, half_day: bool = False) -> np.ndarray:
     """Return (…, 5) for datetime64 ``times``: hour of day and day of week, each as sine and cosine, and 1 on Saturdays
-    and Sundays.
+    and Sundays; with ``half_day`` (…, 7), the sine and cosine of half a day before the last one.
 
     An angle as sine and cosine has no jump at midnight, or from Sunday to Monday.
     """
     second = second_of_week(times)
     day = second // DAY
     hour_angle, day_angle = 2 * np.pi * (second % DAY) / DAY, 2 * np.pi * day / 7
-    return np.stack([np.sin(hour_angle), np.cos(hour_angle), np.sin(day_angle), np.cos(day_angle), day >= 5], axis=-1)
+    angles = [hour_angle, day_angle, 2 * hour_angle] if half_day else [hour_angle, day_angle]
+    waves = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]
+    return np.stack([*waves, day >= 5], axis=-1)
 
 
 def season(values: np.ndarray, step: int | None = None, longest: int = 2000) -> int | None:

@@ -11,10 +11,13 @@ import numpy as np
 from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.scaling import Scaler
-from . import baselines, features
+from . import baselines, bases, features
 from .base import Batch, fingerprint
+from .bases import Base, Bases
 from .recipe import ForecastRecipe
-from .windows import Windows
+from .row_hashes import SeenRows
+from .scoring import raw_outputs
+from .windows import WINDOW, Windows
 
 LARGEST_Z = 1e15  # its square, summed over a batch, is finite in float32
 
@@ -24,12 +27,15 @@ class Forecast(Windows):
 
     The rows are split in time at int(0.70 n) and int(0.85 n): an example belongs to the part in which all its predicted
     rows lie; its window may reach back across the border. Columns are standardised by the training rows, or not at all
-    (``scale="none"``), unless a ``scaler`` is given.
+    (``scale="none"``), unless a ``scaler`` is given. Examples with a predicted value that was missing are left out; if
+    that were more than half of the training examples, only those without any observed value are.
 
     Args:
-        table, target, inputs, window, horizon, scaler, calendar: as ``Windows``.
+        table, target, inputs, window, horizon, scaler, calendar, future: as ``Windows``.
         lags: in rows; ``"auto"`` takes ``seasonal_lags``.
         scale: ``"standard"`` or ``"none"``.
+        base: ``"none"`` for a network alone; a name of ``bases.CHOICES`` for a base that is fitted to the training rows,
+            of which ``"auto"`` takes the best on the validation rows; or ``Bases`` of a recipe.
 
     Raises:
         DataError: as ``Windows``, for too few rows, or for a value far outside the range of the training rows.
@@ -42,41 +48,106 @@ class Forecast(Windows):
         table: Table,
         target: Sequence[str] | str | None = None,
         inputs: Sequence[str] | str | None = None,
-        window: int = 24,
+        window: int = WINDOW,
         horizon: int = 1,
         lags: Sequence[int] | str = (),
         scale: str = "standard",
         *,
         scaler: Scaler | None = None,
         calendar: bool = True,
+        future: Sequence[str] | str | None = None,
+        base: str | Bases | None = "none",
     ):
         if scale not in ("standard", "none"):
             raise DataError(f"scale {scale!r} given; standard or none expected")
+        if isinstance(base, str) and base not in bases.CHOICES:
+            raise DataError(f"base {base!r} given; one of {', '.join(bases.CHOICES)} expected")
         n = len(table.values)
         a, b = int(0.70 * n), int(0.85 * n)
-        first_target = target if isinstance(target, str) else (target or [None])[0]
-        self.season = features.season(table.values[:a, table.column(first_target)], table.step)
-        if lags == "auto":
-            lags = seasonal_lags(self.season, table.step, horizon, a)
-        super().__init__(table, target, inputs, window, horizon, lags, scaler=scaler, calendar=calendar)
-        first = self.first
+        self.train_end, self.scale = a, scale
+        self._fitted: dict[str, list[Base]] | None = None
+        self._seen: SeenRows | None = None
+        super().__init__(
+            table, target, inputs, window, horizon, (), scaler=scaler, calendar=calendar, future=future, base=None
+        )
+        self.season = features.season(self.values[:a, 0], table.step)
+        lags = seasonal_lags(self.season, table.step, horizon, a) if lags == "auto" else lags
+        self.lags = self._checked_lags(lags)
+        if scaler is None and scale == "standard" and a > 0:
+            self.scaler = Scaler.fit(self.values[:a])
+        self._use(base if isinstance(base, Bases) else None)
+        self._split(a, b)
+        self._check_range()
+        if isinstance(base, str) and base != "none":
+            self._use(self._fit_base(base, b))
+            self._split(a, b)
+
+    def _split(self, a, b):
+        """Take the examples of the three parts."""
+        n, first, h = len(self.values), self.first, self.horizon
         ends = {"train": (first, a), "validation": (max(a, first), b), "test": (max(b, first), n)}
-        self.parts = {
-            part: np.arange(start, end - self.horizon + 1, dtype=self._index) for part, (start, end) in ends.items()
-        }
+        self.parts = {part: np.arange(start, end - h + 1, dtype=self._index) for part, (start, end) in ends.items()}
+        if self.filled is not None:
+            self._leave_out_missing()
         if any(len(rows) == 0 for rows in self.parts.values()):
             needed = max(ceil((first + self.horizon) / 0.7), ceil(self.horizon / 0.15)) + 2
             raise DataError(
                 f"{self.name} has {n:,} rows: too few for a window of {self.window}, a horizon of "
                 f"{self.horizon} and lags {list(self.lags)}; about {needed:,} are needed"
             )
-        self.train_end, self.scale = a, scale
-        if scaler is None and scale == "standard":
-            self.scaler = Scaler.fit(self.values[:a])
-        self._check_range()
+
+    def _leave_out_missing(self):
+        """Leave out the examples whose predicted values were missing."""
+        whole = {part: self.observed(rows).all(axis=1) for part, rows in self.parts.items()}
+        some = {part: self.observed(rows).any(axis=1) for part, rows in self.parts.items()}
+        kept = whole if all(2 * mask.sum() >= len(mask) for mask in whole.values()) else some
+        self.parts = {part: rows[kept[part]] for part, rows in self.parts.items()}
+
+    def _fit_base(self, kind, b):
+        """Fit the base of each target to the training rows."""
+        a, z = self.train_end, self.target_scaler.standardise(self.values[:, : len(self.target_columns)])
+        known = self._known(np.arange(len(z))) if self.future_columns else None
+        parts = []
+        for k in range(len(self.target_columns)):
+            season = self.season if k == 0 else features.season(self.values[:a, k], self.table.step)
+            filled = None if self.filled is None else self.filled[:, k]
+            column = np.ascontiguousarray(z[:, k])
+            best = bases.Choice(kind, self.table, a, b, season, filled, known).best(column)
+            if best is None:
+                raise DataError(
+                    f"--base {kind}: the training rows of {self.name} do not hold {bases.TIMES} periods of a season"
+                )
+            parts.append(best)
+        raw = Bases(tuple(parts), np.ones(self.output_size), np.zeros(self.output_size, bool))
+        self._use(raw)
+        rows = np.arange(raw.order, a - self.horizon + 1)
+        errors = np.where(self.observed(rows), self.targets(rows), np.nan)
+        spread = np.sqrt(np.nanmean(errors * errors, axis=0)) if len(rows) else np.zeros(self.output_size)
+        return Bases.of(tuple(parts), np.nan_to_num(spread), bases.error_lags(self.table, self.season, a))
+
+    def prepare(self, model: Any) -> None:
+        """Set the head of a new model to zero if there is a base: the untrained model then is the base forecast."""
+        if self.base is not None:
+            model.fc.theta[...] = 0
+
+    def shrink(self, model: Any) -> None:
+        """Multiply each output of a trained model by the factor from 0 to 1 that fits the validation part best.
+
+        γ_k = clip(Σ y_k t_k / Σ y_k², 0, 1) with the outputs y and their targets t: where the network's correction
+        does not help, the base forecast remains.
+        """
+        rows = self.parts["validation"]
+        if self.base is None:
+            return
+        y = raw_outputs(model, self, rows).astype(float)
+        t, there = self.targets(rows), self.observed(rows)
+        product, square = (y * t * there).sum(axis=0), (y * y * there).sum(axis=0)
+        gamma = np.clip(np.divide(product, square, out=np.zeros_like(product), where=square > 0), 0.0, 1.0)
+        for array in model.fc.params.values():
+            array *= gamma.astype(array.dtype).reshape(-1, *[1] * (array.ndim - 1))
 
     def _check_range(self):
-        for k, name in enumerate(self.target_columns + self.input_columns):
+        for k, name in enumerate(self.target_columns + self.input_columns + self.future_columns):
             column, mean, scale = self.values[:, k], self.scaler.mean[k], self.scaler.scale[k]
             if max(column.max() - mean, mean - column.min()) > LARGEST_Z * scale:
                 row = int(np.abs(column - mean).argmax())
@@ -90,17 +161,31 @@ class Forecast(Windows):
         """Return the examples ``rows``, their first predicted rows: x (B, window, I), target (B, horizon · targets)."""
         return Batch(self.inputs(rows, dtype), self.targets(rows).astype(dtype))
 
+    def seen_rows(self) -> SeenRows:
+        """Return hashes of the rows of the training and validation parts, which a weights file keeps."""
+        if self._seen is None:
+            self._seen = SeenRows.of(self.table, self.columns, int(0.85 * len(self.values)), self.train_end)
+        return self._seen
+
+    def range(self) -> list[list[float]]:
+        """Return the smallest and the largest value of each column in the training rows."""
+        values = self.values[: self.train_end]
+        return [[float(column.min()), float(column.max())] for column in values.T]
+
+    def fitted_baselines(self) -> dict[str, list[Base]]:
+        """Return the autoregressions that a weights file keeps, to compare the model with (``baselines.fit``)."""
+        if self._fitted is None:
+            self._fitted = baselines.fit(self, self.train_end, int(0.85 * len(self.values)), self.season)
+        return self._fitted
+
     def baselines(self) -> dict[str, dict[str, Any]]:
-        """Return the metrics of each baseline on the test rows (``baselines.forecasts``), column by column."""
-        rows, columns = self.parts["test"], range(len(self.target_columns))
-        by_column = [
-            baselines.forecasts(self.values[:, k], self.table, self.season, self.train_end, rows, self.horizon)
-            for k in columns
-        ]
+        """Return the metrics of each baseline on the test rows, under the name that tables show."""
+        rows, found = self.parts["test"], baselines.Baselines(self, self.fitted_baselines())
         results = {}
-        for name in list(by_column[0]):
-            forecast = np.stack([column.pop(name) for column in by_column], axis=2)  # frees one after the other
-            results[name] = self.metrics(forecast.reshape(len(rows), -1), rows)
+        for name in found.names:
+            if all(part.order <= rows[0] for part in found.parts[name]):
+                forecast = found.forecast(name, rows, self.horizon)
+                results[found.label(name)] = self.metrics(forecast.reshape(len(rows), -1), rows)
         return results
 
     def describe(self) -> list[str]:
@@ -112,13 +197,16 @@ class Forecast(Windows):
             + f" from the last {self.window}"
             + (f" and those {', '.join(map(str, self.lags))} rows before" if self.lags else "")
             + (f" and {len(self.input_columns)} other columns" if self.input_columns else "")
+            + (f"; {', '.join(self.future_columns)} known ahead" if self.future_columns else "")
         ]
+        if self.base is not None:
+            lines += bases.describe(self.base, self.target_columns)
         lines += [f"            {note}" for note in self.table.notes]
-        columns = zip(self.target_columns + self.input_columns, self.values[: self.train_end].T)
+        columns = zip(self.target_columns + self.input_columns + self.future_columns, self.values[: self.train_end].T)
         constant = [name for name, column in columns if column.min() == column.max()]
         if constant:
             lines.append(f"            constant in the training rows: {', '.join(constant)}")
-        if self.season and self.season not in self.lags and self.season >= self.horizon:
+        if self.base is None and self.season and self.season not in self.lags and self.season >= self.horizon:
             lines.append(
                 f"            a season of {self.season} rows was found: --lags {self.season} gives it to the model"
             )
@@ -138,11 +226,18 @@ class Forecast(Windows):
             step=None if self.table.start is None else self.table.step,  # says nothing of irregular times
             calendar=self.calendar,
             scaler=self.scaler,
+            future=self.future_columns,
+            base=self.base,
         )
 
     def fingerprint(self) -> str:
         """Return a hash of the data and of how they are prepared."""
         return fingerprint(self.table.fingerprint(), self.recipe().to_json())
+
+
+def default_window(rows: int) -> int:
+    """Return the window for a table of so many rows: ``WINDOW``, or a quarter of the training rows if that is less."""
+    return max(1, min(WINDOW, int(0.70 * rows) // 4))
 
 
 def seasonal_lags(season: int | None, step: int | None, horizon: int, train_end: int) -> tuple[int, ...]:

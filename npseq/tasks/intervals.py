@@ -1,8 +1,20 @@
 """Prediction intervals from the residuals of the validation part.
 
-An interval is the forecast plus two quantiles of the residuals (actual − forecast) on the validation part, to which the
-model was not fitted: split conformal prediction without its correction for small samples (Papadopoulos et al.,
-"Inductive confidence machines for regression", ECML 2002). The weights file keeps the quantiles.
+Two kinds. The constant width is the forecast plus two quantiles of the residuals (actual − forecast) on the validation
+part, to which the model was not fitted: split conformal prediction (Papadopoulos et al., "Inductive confidence machines
+for regression", ECML 2002). The width that follows the state (``Width``) takes the residuals in units of a scale that
+is known before the value is:
+
+    scale = spread · s · √v,    log s = V h + c
+
+h is the hidden state that the model's head reads, v the root mean square of the last week's one-step errors relative to
+that of the validation part. V and c have the largest Gaussian likelihood on training rows, whose loss and gradient are,
+for the error e in units of the spread,
+
+    L = log s + e² / (2 s²),    dL/d(log s) = 1 − e² / s²
+
+The quantiles are those of a sample of n exchangeable errors with the correction for its size: of level
+⌈(n + 1) p⌉ / n. Where n is too small for that, Student's t distribution widens the interval.
 """
 
 from __future__ import annotations
@@ -12,35 +24,193 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import DataError
+from . import multistep
+from .calendar_slots import periods
 from .forecast import Forecast
-from .multistep import recursive_residuals
 from .recipe import Trained
-from .scoring import outputs
+from .scoring import batches, outputs
+from .width import LARGEST_LOG, LEVELS, Width, rounded
+from .windows import Windows
 
-LEVELS = np.linspace(0, 1, 201)  # quantiles kept of the residuals of each value of the horizon
-RECURSIVE_LEVELS = np.linspace(0, 1, 41)  # quantiles kept of the residuals of recursive forecasts
-DIGITS = 6  # significant digits of a quantile in the file
+CONSTANT_LEVELS = np.linspace(0, 1, 41)  # quantiles of the constant width in a weights file
+HEAD_ROWS, HEAD_STEPS, HEAD_BATCH, HEAD_LR = 4096, 1000, 256, 0.01
+MOST_ERRORS = 10.0  # e² / s² counts as no more than this in the gradient
+ROWS_BEFORE = 168  # rows whose errors count, where the time step does not say how long a week is
 
 
-def residual_quantiles(model: Any, task: Forecast) -> dict[str, np.ndarray]:
-    """Return the quantiles of the validation residuals, as a weights file keeps them (``recipe.Trained``)."""
-    rows, recipe = task.parts["validation"], task.recipe()
-    residuals = task.to_units(task.targets(rows)) - outputs(model, task, rows)
-    ahead = recursive_residuals(model, recipe, task.table, rows[0], rows[-1] + task.horizon)
+# ---- in the training ----
+
+
+def measure(model: Any, task: Forecast) -> dict[str, Any]:
+    """Return what a weights file keeps of the errors on the validation part: ``residual_quantiles``,
+    ``ahead_quantiles``, ``blend`` and ``width`` (``recipe.Trained``).
+    """
+    rows, recipe, O = task.parts["validation"], task.recipe(), len(task.target_columns)
+    hidden = hidden_states(model, task, rows)
+    y = task.to_units(model.fc.forward(hidden)[0], rows)
+    residuals = np.where(task.observed(rows), task.actual(rows) - y, np.nan)
+    origins, steps = multistep.origins_of(recipe, int(rows[0]), int(rows[-1]) + task.horizon)
+    values = multistep.actual(task, origins, steps)
+    V, c = fit_head(model, task)
+    ahead = multistep.forecast_ahead(model, recipe, task.table, origins, steps, head=(V, c))
+    forecast, blend = ahead.values, None
+    if recipe.base is not None:
+        alone = multistep.base_alone(task, origins, steps)
+        blend = multistep.measure_blend(alone, forecast, values)
+        blend[: task.horizon] = 1.0  # the head itself was shrunk
+        forecast = alone + blend * (forecast - alone)
+    errors = _first_errors(task, residuals)
+    reference = np.sqrt(np.nanmean(errors * errors, axis=0))
+    reference = np.where(reference > 0, reference, 1.0)
+    width = Width(V, c, *[np.zeros(0)] * 4, _rows_before(task), reference, _floor(task))
+    by_row = np.full((rows[-1] + 1 - rows[0], O), np.nan)
+    by_row[rows - rows[0]] = errors
+    v = volatility_of(by_row, rows - rows[0], width)
+    log_s = width.log_scale(hidden.astype(float)).reshape(len(rows), task.horizon, O)
+    scale = np.exp(log_s) * _units(task, task.horizon) * np.sqrt(v)[:, None]
+    scaled = [residuals / scale.reshape(residuals.shape)]
+    if steps > task.horizon:
+        log_s = np.clip(ahead.log_scale, -LARGEST_LOG, LARGEST_LOG)
+        v = volatility_of(by_row, origins - rows[0], width)
+        far = (values - forecast) / (np.exp(log_s) * _units(task, steps) * np.sqrt(v)[:, None])
+        scaled.append(far[:, task.horizon :].reshape(len(origins), -1))
     return {
-        "residual_quantiles": _quantiles(residuals, LEVELS),
-        "ahead_quantiles": _quantiles(ahead, RECURSIVE_LEVELS),
+        "residual_quantiles": _quantiles(residuals, CONSTANT_LEVELS),
+        "ahead_quantiles": _quantiles((values - forecast).reshape(len(origins), -1), CONSTANT_LEVELS),
+        "blend": blend,
+        "width": Width(**{**vars(width), **_summary(scaled)}),
     }
 
 
+def _summary(scaled):
+    parts = [(_quantiles(e, LEVELS), np.nanmean(e, 0), np.nanstd(e, 0), np.isfinite(e).sum(axis=0)) for e in scaled]
+    quantiles, mean, deviation, count = (np.concatenate(same, axis=-1) for same in zip(*parts))
+    few = np.maximum(count, 2)
+    return {"quantiles": quantiles, "mean": mean, "deviation": deviation * np.sqrt(few / (few - 1)), "count": count}
+
+
 def _quantiles(residuals, levels):
-    """(levels, N) quantiles over the first axis, rounded to ``DIGITS``."""
-    quantiles = np.quantile(residuals, levels, axis=0).reshape(len(levels), -1)
-    return np.array([[float(f"{value:.{DIGITS}g}") for value in row] for row in quantiles])
+    """(levels, N) quantiles over the first axis, without NaN, rounded."""
+    return rounded(np.nan_to_num(np.nanquantile(residuals, levels, axis=0)).reshape(len(levels), -1))
+
+
+def _rows_before(task):
+    return periods(task.table).get("week", ROWS_BEFORE)
+
+
+def _floor(task):
+    """0 for each target that is never negative in the training rows, otherwise NaN."""
+    smallest = task.values[: task.train_end, : len(task.target_columns)].min(axis=0)
+    return np.where(smallest >= 0, 0.0, np.nan)
+
+
+def head_loss(V: np.ndarray, c: np.ndarray, h: np.ndarray, e: np.ndarray, most: float = np.inf) -> tuple:
+    """Return the mean of L = log s + e² / (2 s²) over all elements, log s = V h + c, and its gradients dV and dc.
+
+    Args:
+        V (N, R), c (N,); h (B, R) hidden states; e (B, N) errors. most: the largest e² / s² in the gradient.
+    """
+    log_s = h @ V.T + c
+    square = e * e * np.exp(-2 * log_s)
+    d = (1 - (square if most == np.inf else np.minimum(square, most))) / e.size
+    return (log_s + square / 2).mean(), d.T @ h, d.sum(axis=0)
+
+
+def fit_head(model: Any, task: Forecast) -> tuple[np.ndarray, np.ndarray]:
+    """Return V (h · O, R) and c (h · O,) by Adam on the newest training rows, with the hidden states as they are."""
+    rows = task.parts["train"][-HEAD_ROWS:]
+    hidden = hidden_states(model, task, rows)
+    y, h = task.to_units(model.fc.forward(hidden)[0], rows), hidden.astype(float)
+    e = np.where(task.observed(rows), task.actual(rows) - y, 0.0) / _units(task, task.horizon).reshape(-1)
+    size = np.sqrt((e * e).mean(axis=0))
+    if not (size > 1e-9).all():  # nothing to scale
+        return np.zeros((task.output_size, h.shape[1])), np.zeros(task.output_size)
+    theta = np.concatenate([np.zeros((task.output_size, h.shape[1])), np.log(size)[:, None]], axis=1)
+    first, second, rng = np.zeros_like(theta), np.zeros_like(theta), np.random.default_rng(0)
+    for step in range(1, HEAD_STEPS + 1):
+        some = rng.integers(0, len(rows), min(HEAD_BATCH, len(rows)))
+        _, dV, dc = head_loss(theta[:, :-1], theta[:, -1], h[some], e[some], MOST_ERRORS)
+        g = np.concatenate([dV, dc[:, None]], axis=1) * task.output_size
+        first += 0.1 * (g - first)
+        second += 0.001 * (g * g - second)
+        rate = HEAD_LR * (1 - (step - 1) / HEAD_STEPS)
+        theta -= rate * first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+    return theta[:, :-1].copy(), theta[:, -1].copy()
+
+
+# ---- in use ----
+
+
+def hidden_states(model: Any, windows: Windows, rows: np.ndarray) -> np.ndarray:
+    """Return what the head reads, (len(rows), R), for the examples ``rows``."""
+    return np.concatenate([model.hidden_from(None, windows.inputs(some, model.dtype))[0] for some in batches(rows)])
+
+
+def _units(windows: Windows, steps: int) -> np.ndarray:
+    """(steps, O) the unit of s in data units: the spread of the base's errors, or the standard deviation."""
+    O, h = len(windows.target_columns), windows.horizon
+    spread = np.ones((h, O)) if windows.base is None else windows.base.spread.reshape(h, O)
+    return spread[np.arange(steps) % h] * windows.target_scaler.scale
+
+
+def _first_errors(windows, residuals):
+    """(len(rows), O) errors of the first step in units of their spread."""
+    O = len(windows.target_columns)
+    return residuals[:, :O] / _units(windows, 1)[0]
+
+
+def volatility(model: Any, windows: Windows, rows: np.ndarray, width: Width) -> np.ndarray:
+    """Return v (len(rows), O): root mean square of the one-step errors of the ``width.rows`` rows before each row,
+    relative to that of the validation part; 1 where there are none.
+    """
+    n, O = len(windows.values), len(windows.target_columns)
+    start, stop = max(windows.first, int(rows.min()) - width.rows), min(int(rows.max()), n - windows.horizon + 1)
+    errors = np.zeros((0, O))
+    if stop > start:
+        before = np.arange(start, stop)
+        residuals = np.where(windows.observed(before), windows.actual(before) - outputs(model, windows, before), np.nan)
+        errors = _first_errors(windows, residuals)
+    return volatility_of(errors, rows - start, width)
+
+
+def volatility_of(errors: np.ndarray, rows: np.ndarray, width: Width) -> np.ndarray:
+    """Return v (len(rows), O) from the one-step errors (n, O) of all rows, NaN where they are not known, in units of
+    their spread: only those of the ``width.rows`` rows before each of the ``rows`` count.
+    """
+    squares = np.stack([np.nan_to_num(errors * errors), np.isfinite(errors)], axis=1)
+    sums = np.concatenate([np.zeros((1, *squares.shape[1:])), squares.cumsum(axis=0)])
+    last = np.clip(rows, 0, len(errors))
+    total, count = np.moveaxis(sums[last] - sums[np.clip(rows - width.rows, 0, last)], 1, 0)
+    v = np.sqrt(total / np.maximum(count, 1)) / width.reference
+    return np.where((count > 0) & (v > 0), v, 1.0)
+
+
+def scales(model: Any, windows: Windows, rows: np.ndarray, width: Width) -> np.ndarray:
+    """Return the scale (len(rows), horizon, O) of the examples ``rows``, in data units."""
+    hidden = hidden_states(model, windows, rows).astype(float)
+    log_s = width.log_scale(hidden).reshape(len(rows), windows.horizon, -1)
+    v = volatility(model, windows, rows, width)
+    return np.exp(log_s) * _units(windows, windows.horizon) * np.sqrt(v)[:, None]
+
+
+def ahead_scales(model: Any, windows: Windows, origins: np.ndarray, log_scale: np.ndarray, width: Width) -> np.ndarray:
+    """Return the scale (len(origins), steps, O) of forecasts fed back, given their log s of the same shape."""
+    v = volatility(model, windows, origins, width)
+    log_scale = np.clip(log_scale, -LARGEST_LOG, LARGEST_LOG)
+    return np.exp(log_scale) * _units(windows, log_scale.shape[1]) * np.sqrt(v)[:, None]
+
+
+def interval_score(low: np.ndarray, high: np.ndarray, actual: np.ndarray, coverage: float) -> np.ndarray:
+    """Return width + 2 / α · the distance outside, elementwise, α = 1 − ``coverage``: less is better.
+
+    Source: Gneiting & Raftery 2007, Journal of the American Statistical Association 102, 359–378, equation 43.
+    """
+    outside = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
+    return high - low + 2 / (1 - coverage) * outside
 
 
 def interval(trained: Trained, coverage: float, steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return what to add to a forecast for the bounds of an interval that holds ``coverage`` of the values.
+    """Return what to add to a forecast for the bounds of an interval of constant width.
 
     Args:
         trained: of the weights file.

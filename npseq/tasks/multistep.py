@@ -1,19 +1,36 @@
-"""Forecasts beyond a model's horizon: forecasts stand in for the values that are not known yet."""
+"""Forecasts beyond a model's horizon: forecasts stand in for the values that are not known yet.
+
+With a base the network's state is carried on over the rows that are fed back, and its correction is blended with the
+base's own forecast, step by step:
+
+    ŷ_k = a_k + γ_k (d_k − a_k),    γ_k = clip(Σ (d_k − a_k)(y_k − a_k) / Σ (d_k − a_k)², 0, 1)
+
+a is the base fed back alone, d base and network fed back together; the sums run over validation origins, so that far
+ahead, where the network adds nothing, the forecast is the base's.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data.errors import DataError
 from ..data.table import Table
+from .calendar_slots import row_times
 from .recipe import ForecastRecipe
-from .scoring import Progress, outputs
+from .scoring import BATCH_ROWS, Progress, batches
 from .windows import Windows
 
 STEPS = 48  # rows for which the errors of recursive forecasts are measured
-ORIGINS, PASSES = 256, 16  # forecast origins used to measure multi-step errors, and the maximum number of passes
+ORIGINS = 800  # forecast origins used to measure multi-step errors, at most
+ROWS = 1 << 18  # rows of all origins together in memory at a time
+
+
+class Ahead(NamedTuple):
+    """Forecasts fed back: values (origins, steps, targets) in data units, and log s of the same shape, or None."""
+
+    values: np.ndarray
+    log_scale: np.ndarray | None
 
 
 def recursive_forecast(
@@ -23,85 +40,137 @@ def recursive_forecast(
     origins: np.ndarray,
     steps: int,
     progress: Progress = iter,
+    blend: np.ndarray | None = None,
 ) -> np.ndarray:
+    """Return the values (len(origins), steps, targets) of ``forecast_ahead``. Arguments and errors as there."""
+    return forecast_ahead(model, recipe, table, origins, steps, progress, blend).values
+
+
+def forecast_ahead(
+    model: Any,
+    recipe: ForecastRecipe,
+    table: Table,
+    origins: np.ndarray,
+    steps: int,
+    progress: Progress = iter,
+    blend: np.ndarray | None = None,
+    head: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Ahead:
     """Forecast the rows r … r + steps − 1 for each r of ``origins``, from the rows before r alone.
 
-    Unknown values are replaced by their forecasts; the other inputs keep their last known value.
+    Unknown values are replaced by their forecasts; the other inputs keep their last known value, those known ahead are
+    read from the table.
 
     Args:
         model, recipe: of a weights file.
         table: the data.
-        origins: rows, in increasing order, each with the model's whole window before it; len(table.values) is the row
-            after the end.
+        origins: rows, each with the model's whole window before it; len(table.values) is the row after the end.
         steps: rows to forecast.
         progress: as in ``scoring.outputs``.
-
-    Returns:
-        (len(origins), steps, targets) in data units.
+        blend: (K, targets) γ, the last of which holds for later steps too; None for the network's own forecasts.
+        head: weight (horizon · targets, R) and bias of log s (``intervals.py``), or None.
 
     Raises:
         DataError: as ``Windows``, and if times after the end are needed of a table with irregular ones.
     """
-    h, O = recipe.horizon, len(recipe.target)
+    whole = Windows.from_recipe(recipe, table)
+    size = max(1, ROWS // (whole.first + steps + recipe.horizon))
+    slices = progress(list(batches(np.arange(len(origins)), size)))
+    parts = [_together(model, recipe, whole, origins[rows], steps, head) for rows in slices]
+    forecast = np.concatenate([part[0] for part in parts])
+    log_scale = None if head is None else np.concatenate([part[1] for part in parts])
+    if blend is not None and recipe.base is not None:
+        alone = base_alone(whole, origins, steps)
+        gamma = blend[np.minimum(np.arange(steps), len(blend) - 1)]
+        forecast = alone + gamma * (forecast - alone)
+    return Ahead(forecast, log_scale)
+
+
+def base_alone(windows: Windows, origins: np.ndarray, steps: int) -> np.ndarray:
+    """Return the base's own forecasts (len(origins), steps, targets), fed back, in data units."""
+    z = windows.base_ahead(origins, steps)
+    return windows.target_scaler.to_units(z)
+
+
+def _together(model, recipe, whole, origins, steps, head):
+    """All origins at once: the rows that each needs stand one after another in one table."""
+    h, O, first = recipe.horizon, len(recipe.target), whole.first
     last_call = (steps - 1) // h * h  # the last forecast has the origin r + last_call
-    passes = next(
-        p
-        for p in range(1, len(origins) + 1)  # within one pass the rows of different origins do not overlap
-        if p == len(origins) or (origins[p:] - origins[:-p]).min() >= recipe.first + steps
-    )
-    forecast = np.empty((len(origins), last_call + h, O))
-    for k in range(passes):
-        at = origins[k::passes]
-        start = at[0] - recipe.first
-        windows = Windows.from_recipe(recipe, _rows(table, start, at[-1] + last_call, recipe.calendar))
-        at = at - start
-        for step in range(last_call):  # the last forecast needs no later row
-            windows.values[at + step, O:] = windows.values[at - 1, O:]
-        for step in range(0, last_call + h, h):
-            found = outputs(model, windows, at + step, progress=progress)
-            forecast[k::passes, step : step + h] = found.reshape(len(at), h, O)
-            if step < last_call:
-                for ahead in range(step, step + h):
-                    windows.values[at + ahead, :O] = forecast[k::passes, ahead]
-    return forecast[:, :steps]
+    length = first + last_call + h
+    rows = (origins[:, None] - first + np.arange(length)).reshape(-1)
+    windows = Windows.from_recipe(recipe, _rows(whole, rows))
+    at = np.arange(len(origins)) * length + first
+    for step in range(last_call + h):  # values that are not known ahead keep their last value
+        known = O + len(windows.input_columns)
+        windows.values[at + step, :known] = windows.values[at - 1, :known]
+    forecast, log_s, state = np.empty((len(origins), last_call + h, O)), None, None
+    if head is not None:
+        log_s = np.empty_like(forecast)
+    carried = recipe.base is not None and model.rnn.num_directions == 1
+    for step in range(0, last_call + h, h):
+        seen = np.arange(-h if step and carried else -recipe.window, 0)
+        hidden, state = _hidden(model, windows, (at + step)[:, None] + seen, state if carried else None)
+        y = model.fc.forward(hidden)[0]
+        forecast[:, step : step + h] = windows.to_units(y, at + step).reshape(len(at), h, O)
+        if head is not None:
+            log_s[:, step : step + h] = (hidden @ head[0].T + head[1]).reshape(len(at), h, O)
+        if step < last_call:
+            for ahead in range(step, step + h):
+                windows.values[at + ahead, :O] = forecast[:, ahead]
+            if recipe.base is not None:
+                windows.refresh((at[:, None] + step + 1 + np.arange(h)).reshape(-1))
+    return forecast[:, :steps], None if log_s is None else log_s[:, :steps]
 
 
-def _rows(table, start, stop, calendar):
-    """A copy of the rows start … stop − 1; after the end of the table the last row is repeated."""
-    rows = np.minimum(np.arange(start, stop), len(table.values) - 1)
-    times, n = table.irregular, len(table.values)
-    if times is not None and stop > n and (after := table.times_after(stop - n)) is not None:
-        times = np.append(times, after)
-    elif stop > n and times is not None and calendar:
-        raise DataError(
-            f"{table.name} has irregular times, so the times after its end are not known: only the rows of "
-            "one horizon can be forecast there"
-        )
-    return Table(
-        table.name,
-        table.values[rows],
-        table.columns,
-        table.step,
-        None if table.start is None else table.start + start * np.timedelta64(table.step, "s"),
-        None if times is None else times[start:stop] if len(times) >= stop else times[rows],
-        all_columns=table.all_columns,
-        refused=table.refused,
-    )
+def _hidden(model, windows, seen, state):
+    """What the head reads, and the final states, for the rows ``seen`` (m, T), in batches."""
+    hidden, states = [], []
+    for part in batches(np.arange(len(seen)), BATCH_ROWS):
+        before = None
+        if state is not None:
+            before = tuple(each[:, part] for each in state) if isinstance(state, tuple) else state[:, part]
+        h, after = model.hidden_from(before, windows.inputs_at(seen[part], model.dtype))
+        hidden.append(h)
+        states.append(after)
+    if isinstance(states[0], tuple):
+        return np.concatenate(hidden), tuple(np.concatenate(each, axis=1) for each in zip(*states))
+    return np.concatenate(hidden), np.concatenate(states, axis=1)
 
 
-def recursive_residuals(
-    model: Any, recipe: ForecastRecipe, table: Table, start: int, stop: int, steps: int = STEPS
-) -> np.ndarray:
-    """Return actual − forecast of recursive forecasts, from origins spread over the newest rows of start … stop − 1.
+def _rows(whole, rows):
+    """A table of these rows of the windows' values; after the end of the table the last row is repeated."""
+    table, times = whole.table, None
+    if table.times is not None and whole.needs_times:
+        start = int(rows.min())
+        times = row_times(table, start, int(rows.max()) + 1)[rows - start]
+    columns = whole.target_columns + whole.input_columns + whole.future_columns
+    values = whole.values[np.minimum(rows, len(whole.values) - 1)]
+    return Table(table.name, values, columns, table.step, None, times)
 
-    Returns:
-        (origins, steps, targets), with fewer steps if there are few rows.
+
+def origins_of(recipe: ForecastRecipe, start: int, stop: int, steps: int = STEPS) -> tuple[np.ndarray, int]:
+    """Return origins spread over the rows start … stop − 1, and how many steps can be measured from each: fewer than
+    ``steps`` if there are few rows, one horizon if other inputs are not known ahead.
     """
-    steps = min(steps, max(1, (stop - start) // 4))
-    spacing = recipe.first + steps
+    steps = recipe.horizon if recipe.inputs else max(recipe.horizon, min(steps, (stop - start) // 4))
     last = stop - steps
-    stride = int(np.clip((last - start) // ORIGINS, -(-spacing // PASSES), spacing))
-    origins = np.arange(last, start - 1, -stride)[:ORIGINS][::-1]
-    columns = [table.column(name) for name in recipe.target]
-    actual = table.values[origins[:, None] + np.arange(steps)][:, :, columns]
-    return actual - recursive_forecast(model, recipe, table, origins, steps)
+    stride = max(1, -(-(last - start + 1) // ORIGINS))
+    return np.arange(last, start - 1, -stride)[::-1], steps
+
+
+def actual(windows: Windows, origins: np.ndarray, steps: int) -> np.ndarray:
+    """Return the values (len(origins), steps, targets) that forecasts are measured by; NaN where they were missing."""
+    rows, O = origins[:, None] + np.arange(steps), len(windows.target_columns)
+    values = windows.values[rows][:, :, :O].copy()
+    if windows.filled is not None:
+        values[windows.filled[rows]] = np.nan
+    return values
+
+
+def measure_blend(alone: np.ndarray, together: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return γ (steps, targets) by least squares: base fed back ``alone``, base and network ``together``, the true
+    ``values``, each (origins, steps, targets); NaN values do not count.
+    """
+    d = np.where(np.isnan(values), 0.0, together - alone)
+    product, square = (np.nan_to_num(values - alone) * d).sum(axis=0), (d * d).sum(axis=0)
+    return np.clip(np.divide(product, square, out=np.zeros_like(product), where=square > 0), 0.0, 1.0)

@@ -6,7 +6,7 @@ A recipe says how data become examples: columns, window, scaler, classes. ``to_j
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -18,13 +18,19 @@ from ..formats.model_file import load_model
 from ..formats.unpickler import CheckpointError
 from ..nn.model import Model
 from ..nn.scaling import Scaler
+from .bases import Base, Bases
+from .row_hashes import SeenRows
+from .width import Width
 
 _SCALER = {"mean": schema.listed(schema.NUMBER), "spread": schema.listed(schema.POSITIVE)}
 
 
 @dataclass(frozen=True)
 class ForecastRecipe:
-    """How the rows of a table become windows (``windows.Windows``). ``scaler`` has the targets' columns first."""
+    """How the rows of a table become windows (``windows.Windows``).
+
+    ``scaler`` has the targets' columns first and those known ahead last.
+    """
 
     task: ClassVar[str] = "forecast"
     FIELDS: ClassVar[dict[str, schema.Field]] = {
@@ -39,6 +45,8 @@ class ForecastRecipe:
         "step": schema.optional(schema.COUNT),
         "calendar": schema.BOOLEAN,
         **_SCALER,
+        "future": schema.missing(schema.listed(schema.TEXT), []),
+        "base": schema.optional(schema.MAPPING),
     }
 
     data: str
@@ -51,15 +59,19 @@ class ForecastRecipe:
     step: int | None  # seconds between rows; None where they are irregular
     calendar: bool
     scaler: Scaler
+    future: list[str] = field(default_factory=list)
+    base: Bases | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as a weights file keeps it."""
-        return _to_json(self)
+        """Return the recipe as a weights file keeps it: ``future`` and ``base`` only if there are any."""
+        values = _to_json(self)
+        values["base"] = self.base and self.base.to_json()
+        return {name: value for name, value in values.items() if name not in ("future", "base") or value}
 
     @property
     def first(self) -> int:
-        """The first row that has a whole window, and its lagged values, before it."""
-        return self.window + max(self.lags, default=1) - 1
+        """The first row that has a whole window, its lagged values, and the values that the base reads, before it."""
+        return self.window + max(max(self.lags, default=1) - 1, self.base.reach if self.base else 0)
 
 
 @dataclass(frozen=True)
@@ -198,12 +210,16 @@ def from_json(mapping: Any) -> Recipe:
     values = schema.check(mapping, RECIPES[task].FIELDS, "its recipe")
     del values["task"]
     if "mean" in values:
-        columns = len(values["inputs"]) + len(values.get("target", ()))
+        columns = sum(len(values.get(name, ())) for name in ("target", "inputs", "future"))
         if not len(values["mean"]) == len(values["spread"]) == columns:
             raise ValueError(f"its recipe has {columns} columns, but another number of means or standard deviations")
         values["scaler"] = Scaler(values.pop("mean"), values.pop("spread"))
     if "target_mean" in values:
         values["target_scaler"] = Scaler([values.pop("target_mean")], [values.pop("target_spread")])
+    if values.get("base") is not None:
+        values["base"] = Bases.from_json(values["base"], len(values["target"]), values["horizon"])
+        if any(len(part.known) not in (0, len(values["future"])) for part in values["base"].parts):
+            raise ValueError(f"its base does not fit its {len(values['future'])} columns known ahead")
     return RECIPES[task](**values)
 
 
@@ -228,6 +244,30 @@ TRAINED = {
     "best_epoch": schema.missing(schema.NATURAL, 0),
     "residual_quantiles": _QUANTILES,
     "ahead_quantiles": _QUANTILES,
+    "blend": schema.Field(
+        lambda value: (
+            value is None
+            or schema.listed(schema.listed(schema.SHARE)).fits(value)
+            and len(value) > 0
+            and len({len(row) for row in value}) == 1
+        ),
+        "a table of numbers from 0 to 1",
+        None,
+    ),
+    "width": schema.optional(schema.MAPPING),
+    "baselines": schema.missing(
+        schema.Field(
+            lambda value: (
+                schema.MAPPING.fits(value)
+                and set(value) <= {"ar", "ar_slot"}
+                and all(schema.listed(schema.MAPPING).fits(parts) for parts in value.values())
+            ),
+            "an object of ar and ar_slot, each a list of objects",
+        ),
+        {},
+    ),
+    "seen": schema.optional(schema.MAPPING),
+    "range": schema.optional(schema.listed(schema.listed(schema.NUMBER, 2))),
 }
 
 
@@ -237,7 +277,10 @@ class Trained:
 
     recipe; columns: option -> column, of ``--time``, ``--sequence`` and ``--label`` where they were given; seed and
     best_epoch of the training; the quantiles of the validation residuals, (levels, outputs) or None
-    (``intervals.py``).
+    (``intervals.py``); blend (steps, targets) of recursive forecasts with their base, or None (``multistep.py``);
+    width: of the interval whose width follows the state, or None; baselines: the autoregressions that the model is
+    compared with (``baselines.fit``); seen: hashes of the rows of training and validation, or None;
+    range: smallest and largest value of each column in the training rows, or None.
     """
 
     recipe: Recipe
@@ -246,6 +289,11 @@ class Trained:
     best_epoch: int = 0
     residual_quantiles: np.ndarray | None = None
     ahead_quantiles: np.ndarray | None = None
+    blend: np.ndarray | None = None
+    width: Width | None = None
+    baselines: Mapping[str, Sequence[Base]] = field(default_factory=dict)
+    seen: SeenRows | None = None
+    range: list[list[float]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries of the weights file; quantiles only if there are some."""
@@ -255,9 +303,17 @@ class Trained:
             "seed": self.seed,
             "best_epoch": self.best_epoch,
         }
-        for name in ("residual_quantiles", "ahead_quantiles"):
+        for name in ("residual_quantiles", "ahead_quantiles", "blend"):
             if (table := getattr(self, name)) is not None:
                 values[name] = np.asarray(table).tolist()
+        if self.width is not None:
+            values["width"] = self.width.to_json()
+        if self.baselines:
+            values["baselines"] = {name: [part.to_json() for part in parts] for name, parts in self.baselines.items()}
+        if self.seen is not None:
+            values["seen"] = self.seen.to_json()
+        if self.range is not None:
+            values["range"] = self.range
         return values
 
     @classmethod
@@ -271,7 +327,22 @@ class Trained:
         for name in _OF_THE_MODEL:
             del values[name]
         values["recipe"] = from_json(values["recipe"])
-        for name in ("residual_quantiles", "ahead_quantiles"):
+        if values["width"] is not None:
+            recipe = values["recipe"]
+            if not isinstance(recipe, ForecastRecipe):
+                raise ValueError("it has an interval, but is no forecaster")
+            O = len(recipe.target)
+            values["width"] = Width.from_json(values["width"], recipe.horizon * O, O)
+        values["baselines"] = {
+            name: [Base.from_json(part) for part in parts] for name, parts in values["baselines"].items()
+        }
+        if values["baselines"] and any(
+            len(parts) != len(values["recipe"].target) for parts in values["baselines"].values()
+        ):
+            raise ValueError("its baselines have another number of targets than its recipe")
+        if values["seen"] is not None:
+            values["seen"] = SeenRows.from_json(values["seen"])
+        for name in ("residual_quantiles", "ahead_quantiles", "blend"):
             if values[name] is not None:
                 values[name] = np.array(values[name], np.float64)  # whole numbers, too, however large
         return cls(**values)

@@ -59,11 +59,21 @@ def outputs(
     """Return the model's outputs (len(rows), O) for the examples ``rows``, in data units (or ``task.predictions``)."""
     if hasattr(task, "predictions"):
         return task.predictions(model, rows)
+    y = raw_outputs(model, task, rows, batch_size, progress)
+    if getattr(task, "base", None) is not None:  # forecasts that correct a base forecast, which depends on the row
+        return task.to_units(y, rows)
+    return task.to_units(y)
+
+
+def raw_outputs(
+    model: Any, task: Examples, rows: np.ndarray, batch_size: int = BATCH_ROWS, progress: Progress = iter
+) -> np.ndarray:
+    """Return the model's outputs (len(rows), O) for the examples ``rows``, as it learns them."""
     parts = []
     for some in progress(list(batches(rows, batch_size))):
         x, _, lengths = task.examples(some, model.dtype)
         parts.append(model.outputs(x, lengths))
-    return task.to_units(np.concatenate(parts))
+    return np.concatenate(parts)
 
 
 def mean_loss(model: Any, task: Task, rows: np.ndarray, batch_size: int = BATCH_ROWS) -> float:

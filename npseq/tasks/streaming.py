@@ -10,7 +10,8 @@ import numpy as np
 
 from ..data.load import LARGEST
 from ..nn.streaming import WindowStream
-from . import features
+from . import features, linear
+from .bases import Bases
 from .recipe import ForecastRecipe
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ UNKNOWN = np.datetime64("NaT", "s")
 
 
 @lru_cache(maxsize=1 << 12)
-def _calendar(second: int) -> np.ndarray:
+def _calendar(second: int, half_day: bool) -> np.ndarray:
     """The calendar of a second of the week: it repeats every week, and costs more than the model's step."""
-    return features.calendar(np.asarray(features.MONDAY + np.timedelta64(second, "s")))
+    return features.calendar(np.asarray(features.MONDAY + np.timedelta64(second, "s")), half_day)
 
 
 class ForecastStream:
@@ -42,7 +43,7 @@ class ForecastStream:
         time: of the last row, datetime64[s], or NaT.
 
     Raises:
-        ValueError: for a model with two directions, or one that was trained on irregular times with a calendar: its
+        ValueError: for a model with two directions, one that reads values ahead, or one that was trained on irregular times with a calendar: its
             inputs include the time of the next row, which a stream cannot know.
     """
 
@@ -53,15 +54,28 @@ class ForecastStream:
                 "row, which is not known yet; train with equally spaced times"
             )
         self.recipe, self.columns = recipe, [*recipe.target, *recipe.inputs]
+        if recipe.future:
+            raise ValueError(
+                f"the model reads values of {', '.join(recipe.future)} ahead, which a stream of rows does not hold"
+            )
         O, lags = len(recipe.target), tuple(dict.fromkeys(recipe.lags))
-        self._lags, self._units = lags, recipe.scaler.first(O).repeat(recipe.horizon)
+        self._lags, self._targets = lags, recipe.scaler.first(O)
+        self._units = self._targets.repeat(recipe.horizon)
         self._windows = WindowStream(model, recipe.window)
         self._x = np.zeros(self._windows.input_size, model.dtype)
-        calendar = len(features.CALENDAR) if recipe.calendar else 0
-        expected = len(self.columns) + calendar + len(lags) * recipe.horizon * O
+        base = recipe.base
+        self._base = None if base is None else StreamedBase(base, recipe.step, recipe.horizon)
+        self._calendar_size = (len(features.CALENDAR) + 2 * (base is not None)) * recipe.calendar
+        expected = len(self.columns) + self._calendar_size + len(lags) * recipe.horizon * O
+        if base is not None:
+            expected += (1 + len(base.lags)) * O + recipe.horizon * O
         if self._windows.input_size != expected:
             raise ValueError(f"the model has {self._windows.input_size} inputs; its recipe needs {expected}")
-        self._past = np.zeros((max(lags, default=1), O))  # standardised targets of the last rows, row t in t % len
+        order, reach = (0, 0) if base is None else (base.order, base.reach)
+        self._needed = max(max(lags, default=1), reach + 1)  # rows until the inputs of a row are known
+        self._errors = np.zeros((max(reach - order, 0) + 1, O))  # of the base, in units of their spread, as ``_past``
+        # standardised targets of the last rows, row t in t % len
+        self._past = np.zeros((max(max(lags, default=1), order), O))
         self._last = np.full(len(self.columns), np.nan)  # values of the last row
         self.seen, self.inserted = 0, 0
         self.time: Any = UNKNOWN
@@ -76,7 +90,8 @@ class ForecastStream:
 
         Args:
             values: name to number, or numbers in the order of ``columns``, in data units. A missing value (NaN) is
-                replaced by the one before, as in ``npseq predict``.
+                replaced by the one before, that of a target by the base's forecast if there is one, as in
+                ``npseq predict``.
             time: datetime64, datetime or ISO text. Needed if the model was trained with a calendar. With equally spaced
                 times a row for each time that is missing since the last row is put in first, with the last values.
 
@@ -87,14 +102,16 @@ class ForecastStream:
             ValueError: for a missing column, a value or time that cannot be used, or a time that does not follow. The
                 state is then unchanged.
         """
-        row = self._checked(values)
+        row, absent = self._checked(values)
         when, missing = self._checked_time(time)
         self.inserted = missing
         for k in range(min(missing, self.recipe.first), 0, -1):  # older rows no longer count
-            self._advance(self._last, when - k * np.timedelta64(self.recipe.step or 0, "s"))
-        return self._advance(row, when)
+            everything = np.ones(len(self.columns), bool)
+            self._advance(self._last, when - k * np.timedelta64(self.recipe.step or 0, "s"), everything)
+        return self._advance(row, when, absent)
 
-    def _checked(self, values: Any) -> np.ndarray:
+    def _checked(self, values: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The values of the row, and which of them were missing."""
         if isinstance(values, Mapping):
             absent = [name for name in self.columns if name not in values]
             if absent:
@@ -104,13 +121,14 @@ class ForecastStream:
         if row.shape != self._last.shape:
             raise ValueError(f"a row of {row.size} values; {len(self.columns)} expected: {', '.join(self.columns)}")
         row[~np.isfinite(row)] = np.nan
-        row = np.where(np.isnan(row), self._last, row)
+        missing = np.isnan(row)
+        row = np.where(missing, self._last, row)
         for name, value in zip(self.columns, row):
             if np.isnan(value):
                 raise ValueError(f"{name!r} is missing, and there is no value before it")
             if abs(value) > LARGEST:
                 raise ValueError(f"{name!r} is {value:.3g}, too large to compute with")
-        return row
+        return row, missing
 
     def _checked_time(self, time: Any) -> tuple[Any, int]:
         """The time of the row, and the number of rows that are missing before it."""
@@ -140,25 +158,42 @@ class ForecastStream:
             )
         return when, steps - 1
 
-    def _advance(self, values: np.ndarray, time: Any) -> np.ndarray | None:
+    def _advance(self, values: np.ndarray, time: Any, missing: np.ndarray) -> np.ndarray | None:
         recipe, past, x = self.recipe, self._past, self._x
         z, O, at = recipe.scaler.standardise(values), len(recipe.target), len(values)
+        if self._base is not None and self.seen >= recipe.base.order:
+            expected = self._base.forecast(past, self.seen, time, 1)[0]
+            z[:O] = np.where(missing[:O], expected, z[:O])
+            self._errors[self.seen % len(self._errors)] = (z[:O] - expected) / recipe.base.spread[:O]
+            values = np.concatenate([self._targets.to_units(z[:O]), values[O:]]) if missing[:O].any() else values
         past[self.seen % len(past)] = z[:O]
         self.seen += 1
         self._last, self.time = values, time
-        if self.seen < len(past):
+        if self.seen < self._needed:
             return None
         x[:at] = z
+        ahead: Any = 0.0
+        if self._base is not None:
+            ahead = self._base.forecast(past, self.seen, self.next_time, recipe.horizon)
+            for lag in (1, *recipe.base.lags):
+                x[at : at + O] = self._errors[(self.seen - lag) % len(self._errors)]
+                at += O
+            x[at : at + ahead.size] = ahead.reshape(-1)
+            at += ahead.size
         if recipe.calendar:
             second = (self.next_time - features.MONDAY).astype(np.int64) % features.WEEK
-            x[at : at + len(features.CALENDAR)] = _calendar(int(second))
-            at += len(features.CALENDAR)
+            x[at : at + self._calendar_size] = _calendar(int(second), self._base is not None)
+            at += self._calendar_size
         for lag in self._lags:
             for step in range(recipe.horizon):  # of this row t = seen − 1: the row t + 1 + step − lag
                 x[at : at + O] = past[(self.seen + step - lag) % len(past)]
                 at += O
         y = self._windows.step(x)
-        return None if y is None else self._units.to_units(y).reshape(recipe.horizon, O)
+        if y is None:
+            return None
+        if self._base is not None:
+            y = ahead.reshape(-1) + recipe.base.spread * y
+        return self._units.to_units(y).reshape(recipe.horizon, O)
 
     # ---- the state ----
 
@@ -170,6 +205,7 @@ class ForecastStream:
         return {
             "counts": counts,
             "past": self._past.copy(),
+            "errors": self._errors.copy(),
             "last": self._last.copy(),
             **dict(zip(("h", "c"), parts)),
         }
@@ -190,7 +226,8 @@ class ForecastStream:
             raise ValueError(f"the state counts {min(seen, rows)} rows; a number from 0 up expected")
         self._windows.state = (state["h"], state["c"]) if "c" in own else state["h"]
         self.seen, self._windows.seen, self.time = seen, rows, np.datetime64(seconds, "s")
-        self._past[...], self._last = state["past"], state["last"].astype(np.float64)
+        self._past[...], self._errors[...] = state["past"], state["errors"]
+        self._last = state["last"].astype(np.float64)
 
     def reset(self) -> None:
         """Forget all rows."""
@@ -202,7 +239,37 @@ class ForecastStream:
         """Return a second stream in the same state, which goes on by itself. The weights are shared."""
         other = object.__new__(type(self))
         vars(other).update(vars(self), _windows=self._windows.copy(), _past=self._past.copy(), _x=self._x.copy())
+        other._errors = self._errors.copy()
         return other
+
+
+class StreamedBase:
+    """The forecasts of the bases of a recipe from a ring of the last values.
+
+    Args:
+        bases: one a target. step: seconds between rows, or None. horizon: the most rows ahead.
+    """
+
+    def __init__(self, bases: Bases, step: int | None, horizon: int) -> None:
+        self.bases, self.step = bases, step
+        self._responses = [linear.fed_back(part.weights, horizon) for part in bases.parts]
+
+    def forecast(self, past: np.ndarray, seen: int, time: Any, steps: int) -> np.ndarray:
+        """Return the forecasts (steps, targets), standardised, of the rows ``seen`` … seen + steps − 1.
+
+        Args:
+            past: (length, targets), row t in t % length. time: of the row ``seen``.
+        """
+        result = np.empty((steps, len(self.bases.parts)))
+        times = None
+        if self.step is not None and not np.isnat(time):
+            times = time + np.arange(steps) * np.timedelta64(self.step, "s")
+        for k, (part, (Phi, psi)) in enumerate(zip(self.bases.parts, self._responses)):
+            before = past[(seen - 1 - np.arange(part.order)) % len(past), k]
+            drive = part.drive(part.slots.of(times, steps), None)
+            for i in range(steps):
+                result[i, k] = before @ Phi[:, i] + psi[: i + 1][::-1] @ drive[: i + 1]
+        return result
 
 
 def shown(time: Any) -> str:

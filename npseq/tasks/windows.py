@@ -9,32 +9,48 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import DataError
+from ..data.missing import fill_column
 from ..data.table import Table
 from ..nn.scaling import Scaler, Scaling
-from . import features
+from . import bases, features
 from .base import Batch
+from .bases import Bases
+from .calendar_slots import row_times
+from .metrics import forecast_metrics
 from .recipe import ForecastRecipe, from_json
 
-CHUNK_EXAMPLES = 1 << 16  # examples whose errors are in memory at a time
+WINDOW = 24  # rows that a model sees by default
+LARGEST_CACHE = 1 << 24  # numbers: the inputs of all rows are kept if they are no more
 
 
 class Windows:
     """The examples of a forecast, shared by training and inference.
 
     An example is the row r of the first predicted value; its inputs come from the rows r − window … r − 1. At each of
-    these rows t the input is, standardised: the targets' values, the other inputs' values, the calendar of row t + 1
-    (``features.calendar``, if there is a time column), and for each lag L the targets' values of the rows
-    t + 1 − L … t + horizon − L. The target is the values of the rows r … r + horizon − 1, step by step, column by
-    column.
+    these rows t the input is, standardised:
 
-    r is at least ``first`` and at most n: the example at row n, after the end, has inputs but no target.
+    1. the values of the targets and of the other inputs;
+    2. with a base (``bases.Bases``), for each target the base's error at row t, its errors at the rows t + 1 − L for
+       the lags L of the base, and then its forecasts of the rows t + 1 … t + horizon, step by step, column by column;
+    3. the calendar of row t + 1, if there is a time column (``features.calendar``);
+    4. the values of the columns known ahead, of the rows t + 1 … t + horizon;
+    5. for each lag L the targets' values of the rows t + 1 − L … t + horizon − L.
+
+    The target is the values of the rows r … r + horizon − 1, step by step, column by column. With a base it is
+    (z − f) / σ: the error of the base's forecast f, in units of its spread σ. An output y then stands for the value
+    f + σ y, standardised.
+
+    r is at least ``first`` and at most n: the example at row n, after the end, has inputs but no target. What was
+    missing in the table is filled with the value before it, whatever the table was filled with: nothing looks ahead.
 
     Args:
         table: a ``data.Table``.
         target, inputs: lists of columns; by default the first column of the file, and no others.
         window, horizon, lags: in rows.
-        scaler: of the columns, the targets first; None for one that changes nothing.
+        scaler: of the columns, the targets first, those of ``future`` last; None for one that changes nothing.
         calendar: False leaves out the calendar.
+        future: list of columns whose values are known ``horizon`` rows ahead.
+        base: None for a network alone.
 
     Raises:
         DataError: for a column that is missing or named twice, or a lag smaller than the horizon, whose value is not
@@ -46,49 +62,137 @@ class Windows:
         table: Table,
         target: Sequence[str] | str | None = None,
         inputs: Sequence[str] | str | None = None,
-        window: int = 24,
+        window: int = WINDOW,
         horizon: int = 1,
         lags: Sequence[int] = (),
         *,
         scaler: Scaler | None = None,
         calendar: bool = True,
+        future: Sequence[str] | str | None = None,
+        base: Bases | None = None,
     ):
-        target, inputs = ([names] if isinstance(names, str) else names for names in (target, inputs))
+        target, inputs, future = ([names] if isinstance(names, str) else names for names in (target, inputs, future))
         targets = [table.column(name) for name in target or [None]]
-        self.columns = targets + [table.column(name) for name in inputs or ()]
+        others, ahead = ([table.column(name) for name in names or ()] for names in (inputs, future))
+        self.columns = targets + others + ahead
         if twice := [table.columns[k] for k in dict.fromkeys(self.columns) if self.columns.count(k) > 1]:
             raise DataError(
-                f"the column {twice[0]!r} is named twice: name each target once, and as inputs only other columns (the "
-                "model sees the targets anyway)"
+                f"the column {twice[0]!r} is named twice: name each target once, and as inputs, or as known "
+                "ahead, only other columns (the model sees the targets anyway)"
             )
         self.table, self.name = table, table.name
-        self.window, self.horizon, self.lags = int(window), int(horizon), tuple(dict.fromkeys(int(lag) for lag in lags))
-        self.target_columns = [table.columns[k] for k in targets]
-        self.input_columns = [table.columns[k] for k in self.columns[len(targets) :]]
+        self.window, self.horizon = int(window), int(horizon)
+        self.target_columns, self.input_columns, self.future_columns = (
+            [table.columns[k] for k in part] for part in (targets, others, ahead)
+        )
         if self.window < 1 or self.horizon < 1:
             raise DataError(f"a window of {window} rows and a horizon of {horizon}; at least 1 expected")
-        for lag in self.lags:
+        self.lags = self._checked_lags(lags)
+        self._take_values()
+        self.scaler = Scaler.identity(len(self.columns)) if scaler is None else scaler
+        self.calendar = calendar and (table.step is not None or table.times is not None)
+        self.output_size = self.horizon * len(targets)
+        self._index = np.int32 if len(self.values) < 2**31 else np.int64
+        longest = len(self.values) + 1  # a window of a billion rows has no example, and needs no memory
+        self._back = np.arange(-min(self.window, longest), 0, dtype=self._index)
+        self._ahead = np.arange(min(self.horizon, longest), dtype=self._index)
+        self._use(base)
+
+    def _checked_lags(self, lags):
+        for lag in lags:
             if lag < self.horizon:
                 raise DataError(
                     f"the lag {lag} is smaller than the horizon {self.horizon}: its value is not known yet; at least "
                     f"{self.horizon} expected"
                 )
-        self.first = self.window + max(self.lags, default=1) - 1
-        whole = self.columns == list(range(table.values.shape[1]))
-        self.values = table.values if whole else table.values[:, self.columns]
-        self.scaler = Scaler.identity(len(self.columns)) if scaler is None else scaler
-        self.calendar, self._calendar = calendar and table.step is not None, None
-        if self.calendar and table.start is not None:  # repeats after the least common multiple of week and step
-            rows = min(features.WEEK // gcd(features.WEEK, table.step), len(self.values))
-            self._calendar = features.calendar(table.start + np.arange(1, rows + 1) * np.timedelta64(table.step, "s"))
-        self.output_size = self.horizon * len(targets)
-        widths = [len(self.columns), len(features.CALENDAR) * self.calendar, len(self.lags) * self.output_size]
-        self.input_size = sum(widths)
-        self._from_calendar, self._from_lags = np.cumsum(widths[:2])
-        self._index = np.int32 if len(self.values) < 2**31 else np.int64
-        longest = len(self.values) + 1  # a window of a billion rows has no example, and needs no memory
-        self._back = np.arange(-min(self.window, longest), 0, dtype=self._index)
-        self._ahead = np.arange(min(self.horizon, longest), dtype=self._index)
+        return tuple(dict.fromkeys(int(lag) for lag in lags))
+
+    def _take_values(self):
+        """Take the columns from the table, with what was missing filled from the past alone."""
+        values, filled = self.table.values, self.table.filled
+        whole = self.columns == list(range(values.shape[1]))
+        self.values = values if whole else values[:, self.columns]
+        self.filled, lead = None, 0
+        if filled is not None and filled[:, self.columns].any():
+            filled = filled[:, self.columns]
+            self.values = np.array(self.values)
+            for k in range(len(self.columns)):
+                fill_column(self.values[:, k], filled[:, k], "past")
+            self.filled = filled[:, : len(self.target_columns)]
+            lead = int(np.argmin(self.filled, axis=0).max())  # before the first value there is no past
+        self._lead = lead
+
+    def _use(self, base):
+        """Lay out the columns of x with this base, and compute its forecasts of all rows."""
+        self.base, O, h = base, len(self.target_columns), self.horizon
+        seen = O + len(self.input_columns)
+        self.half_day = base is not None
+        times = len(features.CALENDAR) + 2 * self.half_day
+        sizes = {
+            "values": seen,
+            "errors": O * (1 + len(base.lags)) if base else 0,
+            "forecasts": self.output_size if base else 0,
+            "calendar": times * self.calendar,
+            "future": h * len(self.future_columns),
+            "lags": len(self.lags) * self.output_size,
+        }
+        ends = np.cumsum(list(sizes.values()))
+        self.columns_of = {name: slice(int(end) - size, int(end)) for (name, size), end in zip(sizes.items(), ends)}
+        self.input_size = int(ends[-1])
+        order, reach = (base.order, base.reach) if base else (0, 0)
+        self.first = max(self.window + max(max(self.lags, default=1) - 1, reach), self._lead)
+        self._calendar, self._rows = None, None
+        if self.calendar and self.table.start is not None:  # repeats after the least common multiple of week and step
+            rows = min(features.WEEK // gcd(features.WEEK, self.table.step), len(self.values))
+            times = self.table.start + np.arange(1, rows + 1) * np.timedelta64(self.table.step, "s")
+            self._calendar = features.calendar(times, self.half_day)
+        if base is not None:
+            n = len(self.values)
+            self._z = np.ascontiguousarray(self.target_scaler.standardise(self.values[:, :O]).T)  # (O, n)
+            self._drive = self._drives(n)
+            if self.filled is not None:
+                self._impute()
+            self._forecasts = np.zeros((n + 1, h, O))
+            self.refresh(np.arange(order, n + 1))
+
+    def _impute(self):
+        """Put the base's forecast from the rows before wherever a target's value was missing, one row after another."""
+        for k, part in enumerate(self.base.parts):
+            bases.impute(part, self._z[k], self._drive[k], self.filled[:, k])
+        O = len(self._z)
+        self.values[:, :O] = np.where(self.filled, self.target_scaler.to_units(self._z.T), self.values[:, :O])
+
+    def _drives(self, n):
+        """(O, n + horizon) what the bases add to the weighted values, of each row and those after the end."""
+        rows, known = n + self.horizon, None
+        if self.future_columns:
+            known = self._known(np.arange(rows))
+        times = None
+        if any(part.slots.kind != "one" for part in self.base.parts):
+            try:
+                times = row_times(self.table, 0, rows)
+            except DataError:  # unknown after the end: examples that need them are refused where the calendar is made
+                times = self.table.times
+        drives = []
+        for part in self.base.parts:
+            slots = part.slots.of(times, n if times is None else len(times))
+            slots = np.append(slots, np.full(rows - len(slots), slots[-1]))
+            drives.append(part.drive(slots, known))
+        return np.array(drives)
+
+    def _known(self, rows):
+        """(…, F) the standardised values known ahead; after the end of the table the last ones, which nobody may use."""
+        start = len(self.columns) - len(self.future_columns)
+        scaler = Scaler(self.scaler.mean[start:], self.scaler.scale[start:])
+        return scaler.standardise(self.values[np.minimum(rows, len(self.values) - 1), start:])
+
+    def refresh(self, rows: np.ndarray) -> None:
+        """Compute the base's forecasts that start at the ``rows`` again, after values before them have changed."""
+        self._rows = None
+        before = rows[rows > 0] - 1
+        self._z[:, before] = self.target_scaler.standardise(self.values[before, : len(self.target_columns)]).T
+        for k, part in enumerate(self.base.parts):
+            self._forecasts[rows, :, k] = part.forecasts(self._z[k], self._drive[k], rows, self.horizon)
 
     @classmethod
     def from_recipe(cls, recipe: ForecastRecipe | Mapping[str, Any], table: Table) -> Windows:
@@ -102,14 +206,14 @@ class Windows:
         """
         if not isinstance(recipe, ForecastRecipe):
             recipe = from_json(recipe)
-        if recipe.calendar and table.step is None:
+        if recipe.calendar and table.times is None:
             raise DataError(f"{table.name} has no time column; the model was trained with one")
         if recipe.calendar and None not in (recipe.step, table.start) and recipe.step != table.step:
             raise DataError(
                 f"the rows of {table.name} are {table.step:,} s apart; the model was trained on rows {recipe.step:,} s "
                 "apart and can only be used with the same step"
             )
-        names = "target", "inputs", "window", "horizon", "lags", "scaler", "calendar"
+        names = "target", "inputs", "window", "horizon", "lags", "scaler", "calendar", "future", "base"
         return cls(table, **{name: getattr(recipe, name) for name in names})
 
     @property
@@ -120,20 +224,45 @@ class Windows:
     def inputs(self, rows: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
         """Return x (B, window, I), standardised, of the examples ``rows``: only earlier rows are read."""
         seen = np.asarray(rows, self._index)[:, None] + self._back
-        x = np.empty(seen.shape + (self.input_size,), dtype)
-        x[:, :, : len(self.columns)] = self.scaler.standardise(self.values[seen])
+        if len(self.values) * self.input_size > LARGEST_CACHE:
+            return self.inputs_at(seen, dtype)
+        if self._rows is None or self._rows.dtype != dtype:
+            start = self.first - self.window
+            self._rows_start = start
+            self._rows = self.inputs_at(np.arange(start, len(self.values), dtype=self._index)[None], dtype)[0]
+        return self._rows[seen - self._rows_start]
+
+    def inputs_at(self, seen: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
+        """Return x (B, T, I), standardised, at the rows ``seen`` (B, T)."""
+        x, at = np.empty(seen.shape + (self.input_size,), dtype), self.columns_of
+        O, values = len(self.target_columns), at["values"].stop
+        x[:, :, :values] = self.scaler.first(values).standardise(self.values[seen][:, :, :values])
+        if self.base is not None:
+            spread = self.base.spread
+            for k, lag in enumerate((1, *self.base.lags)):
+                rows, start = seen + (1 - lag), at["errors"].start + k * O
+                x[:, :, start : start + O] = (self._z.T[rows] - self._forecasts[rows, 0]) / spread[:O]
+            x[:, :, at["forecasts"]] = self._forecasts[seen + 1].reshape(*seen.shape, -1)
         if self._calendar is not None:
-            x[:, :, self._from_calendar : self._from_lags] = self._calendar[seen % len(self._calendar)]
+            x[:, :, at["calendar"]] = self._calendar[seen % len(self._calendar)]
         elif self.calendar:
-            times, last = self.table.irregular, len(self.values) - 1
-            after = times[np.minimum(seen + 1, last)] + (seen == last) * np.timedelta64(self.table.step, "s")
-            x[:, :, self._from_calendar : self._from_lags] = features.calendar(after)
-        O, at, scaler = len(self.target_columns), self._from_lags, self.target_scaler
+            x[:, :, at["calendar"]] = features.calendar(self._times_after(seen), self.half_day)
+        if self.future_columns:
+            x[:, :, at["future"]] = self._known(seen[:, :, None] + (1 + self._ahead)).reshape(*seen.shape, -1)
+        start, scaler = at["lags"].start, self.target_scaler
         for lag in self.lags:
             for step in self._ahead:
-                x[:, :, at : at + O] = scaler.standardise(self.values[seen + (step + 1 - lag), :O])
-                at += O
+                x[:, :, start : start + O] = scaler.standardise(self.values[seen + (step + 1 - lag), :O])
+                start += O
         return x
+
+    def _times_after(self, seen):
+        """The times of the rows after the rows ``seen``."""
+        times, last = self.table.irregular, len(self.values) - 1
+        after = times[np.minimum(seen + 1, last)]
+        if (seen == last).any():
+            after[seen == last] = row_times(self.table, last + 1, last + 2)[0]
+        return after
 
     def examples(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
         """Return the inputs of the examples ``rows``: x (B, window, I), without a target."""
@@ -153,32 +282,74 @@ class Windows:
             )
         return self.scaling().inputs.to_units(self.inputs(rows, np.float64))
 
-    def targets(self, rows: np.ndarray) -> np.ndarray:
-        """Return the targets (B, horizon · targets), standardised: row by row, column by column."""
+    def actual(self, rows: np.ndarray) -> np.ndarray:
+        """Return the predicted values (B, horizon · targets) in data units: row by row, column by column."""
         predicted = np.asarray(rows, self._index)[:, None] + self._ahead
-        values = self.values[predicted, : len(self.target_columns)]
-        return self.target_scaler.standardise(values).reshape(len(predicted), -1)
+        return self.values[predicted, : len(self.target_columns)].reshape(len(predicted), -1)
 
-    def to_units(self, y: np.ndarray) -> np.ndarray:
-        """Return standardised outputs (B, horizon · targets) in data units, float64."""
-        return self.target_scaler.repeat(self.horizon).to_units(y)
+    def observed(self, rows: np.ndarray) -> np.ndarray:
+        """Return (B, horizon · targets), True where the predicted value was in the data and False where it was filled."""
+        if self.filled is None:
+            return np.ones((len(rows), self.output_size), bool)
+        return ~self.filled[np.asarray(rows, self._index)[:, None] + self._ahead].reshape(len(rows), -1)
+
+    def targets(self, rows: np.ndarray) -> np.ndarray:
+        """Return what the outputs are fitted to, (B, horizon · targets): the predicted values, standardised; with a
+        base its errors in units of their spread.
+        """
+        z = self.target_scaler.repeat(self.horizon).standardise(self.actual(rows))
+        if self.base is None:
+            return z
+        return np.where(self.base.exact, 0.0, (z - self._forecasts[rows].reshape(len(z), -1)) / self.base.spread)
+
+    def base_ahead(self, rows: np.ndarray, steps: int) -> np.ndarray:
+        """Return the base's forecasts (B, steps, targets) of the rows r … r + steps − 1, standardised, fed back."""
+        drive = self._drives(max(len(self.values), int(rows.max()) + steps) if len(rows) else len(self.values))
+        parts = [part.forecasts(z, g, rows, steps) for part, z, g in zip(self.base.parts, self._z, drive)]
+        return np.stack(parts, axis=2)
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the columns of ``values``: targets, other inputs, those known ahead."""
+        return self.target_columns + self.input_columns + self.future_columns
+
+    @property
+    def needs_times(self) -> bool:
+        """True if forecasts depend on the times of the rows."""
+        return self.calendar or self.base is not None and any(part.slots.kind != "one" for part in self.base.parts)
+
+    def base_forecast(self, rows: np.ndarray) -> np.ndarray:
+        """Return the base's forecasts (B, horizon · targets) in data units."""
+        return self.target_scaler.repeat(self.horizon).to_units(self._forecasts[rows].reshape(len(rows), -1))
+
+    def to_units(self, y: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Return the outputs y (B, horizon · targets) of the examples ``rows`` in data units, float64.
+
+        Without a base the rows are not needed.
+        """
+        if self.base is None:
+            return self.target_scaler.repeat(self.horizon).to_units(y)
+        if rows is None:
+            raise TypeError("with a base, the rows of the outputs are needed: to_units(y, rows)")
+        return self.scaling().outputs.to_units(y) + self.base_forecast(rows)
 
     def metrics(self, predictions: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
-        """Return root mean squared error and mean absolute error, in data units, over all predicted values."""
-        squares, sizes = np.zeros(self.output_size), np.zeros(self.output_size)
-        for start in range(0, len(rows), CHUNK_EXAMPLES):
-            part = slice(start, start + CHUNK_EXAMPLES)
-            errors = predictions[part] - self.to_units(self.targets(rows[part]))
-            squares += (errors * errors).sum(axis=0)
-            sizes += np.abs(errors).sum(axis=0)
-        squares, sizes = squares / len(rows), sizes / len(rows)
-        result = {"rmse": float(np.sqrt(squares.mean())), "mae": float(sizes.mean())}
-        if self.output_size > 1:
-            result["rmse_by_output"] = np.sqrt(squares).tolist()
-        return result
+        """Return root mean squared error and mean absolute error, in data units, over the predicted values that were
+        in the data (``metrics.forecast_metrics``).
+        """
+        return forecast_metrics(predictions, self.actual(rows), self.observed(rows), self.target_columns)
 
     def scaling(self) -> Scaling:
         """Return the scaling of ``Model.predict``; the calendar is not scaled."""
-        calendar = Scaler.identity(self._from_lags - self._from_calendar)
-        lagged = self.target_scaler.repeat(len(self.lags) * self.horizon)
-        return Scaling(Scaler.join([self.scaler, calendar, lagged]), self.target_scaler.repeat(self.horizon))
+        targets, values = self.target_scaler, self.columns_of["values"].stop
+        outputs, base, skip = targets.repeat(self.horizon), [], None
+        if self.base is not None:
+            O, spread = len(targets), self.base.spread
+            base = [Scaler(np.zeros(O), spread[:O] * targets.scale).repeat(1 + len(self.base.lags)), outputs]
+            outputs = Scaler(np.zeros(self.output_size), spread * outputs.scale)
+            skip = list(range(self.columns_of["forecasts"].start, self.columns_of["forecasts"].stop))
+        calendar = self.columns_of["calendar"]
+        known = Scaler(self.scaler.mean[values:], self.scaler.scale[values:]).repeat(self.horizon)
+        lagged = targets.repeat(len(self.lags) * self.horizon)
+        parts = [self.scaler.first(values), *base, Scaler.identity(calendar.stop - calendar.start), known, lagged]
+        return Scaling(Scaler.join(parts), outputs, skip)

@@ -67,18 +67,22 @@ class Progress:
         return True
 
 
+BATCH_SIZE = 32  # small enough for many updates per epoch and large enough for efficient matrix products
+
+
 def fit(
     model: Any,
     task: Task,
     optimizer: optim.Optimizer,
     *,
     epochs: int = 10,
-    batch_size: int = 32,
+    batch_size: int = BATCH_SIZE,
     clip: float | None = 1.0,
     rng: np.random.Generator | int | None = None,
     schedule: optim.Schedule | None = None,
     patience: int | None = None,
     progress: Progress | None = None,
+    count_start: bool = False,
     on_step: Callable[[int, int, int], object] | None = None,
     on_epoch: Callable[[Progress, bool], object] | None = None,
 ) -> Progress:
@@ -86,8 +90,7 @@ def fit(
 
     Args:
         epochs: 10, as documented: enough for the shipped series.
-        batch_size: sequences per update. 32 is small enough for many updates per epoch and large enough for efficient
-            matrix products.
+        batch_size: sequences per update.
         clip: largest global norm of the gradient, so that one bad batch cannot throw the weights away (Pascanu et
             al. 2013, arXiv 1211.5063v2); None for no clipping.
         rng: generator that shuffles the training examples.
@@ -95,11 +98,13 @@ def fit(
             epoch (``optim.make_schedule``). None leaves ``optimizer.lr`` alone.
         patience: stop after this many epochs without improvement; None disables early stopping.
         progress: a ``Progress`` to resume from.
+        count_start: score the model as it is given as epoch 0: it is kept if no epoch is better. With a base forecast
+            it is that forecast.
         on_step: called after each update with (epoch, updates done in this epoch, updates per epoch).
         on_epoch: called after each epoch with (progress, True if it is the best so far): prints, writes files.
 
     Returns:
-        ``Progress``. A KeyboardInterrupt ends the training early, with ``interrupted`` set.
+        ``Progress``; ``best_epoch`` is 0 if the given model was kept. A KeyboardInterrupt ends the training early, with ``interrupted`` set.
 
     Raises:
         Diverged: when a loss is not finite; ``model`` then has the last good weights, if there are any.
@@ -112,6 +117,8 @@ def fit(
     validation = task.parts["validation"]
     steps = training_steps(task, batch_size)
     with _keeping_the_best(model, progress):
+        if count_start and progress.best_theta is None:
+            _score_start(model, task, progress)
         while progress.epoch < epochs:
             epoch, started, total, count = progress.epoch + 1, time.perf_counter(), 0.0, 0
             state = None  # zeros, or the learned one, before each pass
@@ -149,12 +156,21 @@ def fit(
     return progress
 
 
+def _score_start(model: Any, task: Task, progress: Progress) -> None:
+    """Count the given model as epoch 0."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        loss = mean_loss(model, task, task.parts["validation"])
+    if math.isfinite(loss):
+        progress.best_loss, progress.best_theta = loss, model.theta.copy()
+
+
 def fit_lbfgs(
     model: Any,
     task: Task,
     *,
     epochs: int = 10,
     patience: int | None = None,
+    count_start: bool = False,
     on_epoch: Callable[[Progress, bool], object] | None = None,
 ) -> Progress:
     """Train with SciPy's L-BFGS, all training examples at once; an epoch is one of its iterations.
@@ -184,6 +200,8 @@ def fit_lbfgs(
         return patience is not None and progress.epoch - progress.best_epoch >= patience
 
     with _keeping_the_best(model, progress):
+        if count_start:
+            _score_start(model, task, progress)
         optim.lbfgs(loss_and_grad, model.theta, max_iterations=epochs, callback=end_of_iteration)
     return progress
 

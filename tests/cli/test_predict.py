@@ -29,6 +29,8 @@ def trained(tmp_path_factory, small_csv):
                 "optimized_gru",
                 "--data",
                 small_csv,
+                "--base",
+                "none",
                 "--epochs",
                 "5",
                 "--lr",
@@ -134,6 +136,8 @@ def test_other_inputs_keep_their_last_value_when_forecasts_are_fed_back(tmp_path
                 str(csv_file),
                 "--inputs",
                 "b",
+                "--base",
+                "none",
                 "--window",
                 "5",
                 "--epochs",
@@ -199,22 +203,30 @@ def test_evaluate_tells_the_test_error_of_training(trained, small_csv, tmp_path,
     )
     assert evaluate_main([str(tmp_path / "rnn_optimized_rnn_best.pth")]) == 0
     shown = capsys.readouterr().out
-    assert f"{json.loads(report.read_text())['test']['rmse']:.1f}" in shown and "805.7" in shown and "interval" in shown
+    assert f"{json.loads(report.read_text())['test']['rmse']:.1f}" in shown and "806.4" in shown and "interval" in shown
 
 
-def test_evaluate_takes_the_test_part_of_the_trainings_file_and_all_of_another(trained, small_csv, tmp_path, capsys):
+def test_evaluate_knows_the_rows_of_the_training_by_their_content(trained, small_csv, tmp_path, capsys):
     task = task_of(small_csv)
     rows, model = task.parts["test"], npseq.load(trained)
     error = task.metrics(model.predict(task.windows(rows)), rows)["rmse"]
     assert evaluate_main([trained, "--data", small_csv]) == 0
     shown = capsys.readouterr().out
     assert f"{len(rows)} examples, the test part" in shown and f"{error:.1f}" in shown and "fed back for" in shown
-    other = tmp_path / "other.csv"
-    other.write_text(open(small_csv).read())
+    other, lines = tmp_path / "other.csv", open(small_csv).read().splitlines(keepends=True)
+    other.write_text("".join(lines))
+    assert evaluate_main([trained, "--data", str(other)]) == 0
+    assert shown.split("\n", 2)[2] == capsys.readouterr().out.split("\n", 2)[2]  # but for the name of the file
     n = len(task.values) - task.first - HORIZON + 1
-    for argv in (["--data", str(other)], ["--data", small_csv, "--part", "all"]):
-        assert evaluate_main([trained, *argv]) == 0
-        assert f"{n} examples, all of" in capsys.readouterr().out
+    assert evaluate_main([trained, "--data", small_csv, "--part", "all"]) == 0
+    assert f"{n} examples, all of" in capsys.readouterr().out
+    other.write_text("".join(lines[:429]))  # training and validation part
+    assert ended(evaluate_main, [trained, "--data", str(other)]) == 2
+    assert "every row" in capsys.readouterr().err
+    new = [line.split(",")[0] + f",{100 + k % 7}\n" for k, line in enumerate(lines[1:])]
+    other.write_text("".join(lines[:1] + new))
+    assert evaluate_main([trained, "--data", str(other)]) == 0
+    assert f"{n} examples, all of other.csv" in capsys.readouterr().out
 
 
 def test_the_interval_covers_about_its_share_of_the_test_part_fed_back_too(tmp_path, capsys):
@@ -233,6 +245,8 @@ def test_the_interval_covers_about_its_share_of_the_test_part_fed_back_too(tmp_p
                 "--batch-size",
                 "32",
                 "--lags",
+                "none",
+                "--base",
                 "none",
                 "--out-dir",
                 str(tmp_path),

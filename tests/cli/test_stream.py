@@ -171,7 +171,9 @@ def test_a_forecast_leaves_as_soon_as_its_row_is_there_and_sigterm_saves_the_sta
 def test_a_file_of_numbered_columns_is_read_by_their_numbers(tmp_path, streamed, small_csv):
     rows = [f"{line.split(',')[0]},7,{line.split(',')[1]}" for line in lines_of(small_csv)[1:]]
     (tmp_path / "plain.csv").write_text("".join(rows))
-    options = "--model rnn --epochs 1 --window 6 --hidden-size 4 --lags none --target 2 --quiet --time 0".split()
+    options = (
+        "--model rnn --epochs 1 --window 6 --hidden-size 4 --base none --lags none --target 2 --quiet --time 0".split()
+    )
     assert status([*options, "--data", str(tmp_path / "plain.csv"), "--out-dir", str(tmp_path)]) == 0
     code, found, err = streamed("".join(rows[:10]), tmp_path / "rnn_rnn_best.pth")
     assert code == 0 and err == "" and len(found) == 5 and list(found[0]) == ["time", "c2"]

@@ -74,7 +74,22 @@ def test_documented_options_and_defaults():
 def test_the_season_of_the_training_rows_is_given_to_the_model_unless_told_otherwise(tmp_path, small_csv, capsys):
     for options, inputs in [([], 7), (["--lags", "none"], 6), (["--lags", "24,48"], 8), (["--horizon", "30"], 6)]:
         assert (
-            status(["--model", "rnn", "--epochs", "1", "--data", small_csv, "--out-dir", str(tmp_path), *options]) == 0
+            status(
+                [
+                    "--model",
+                    "rnn",
+                    "--epochs",
+                    "1",
+                    "--data",
+                    small_csv,
+                    "--base",
+                    "none",
+                    "--out-dir",
+                    str(tmp_path),
+                    *options,
+                ]
+            )
+            == 0
         )
         assert npseq.load(tmp_path / "rnn_rnn_best.pth").config["input_size"] == inputs
         assert ("24 rows before" in capsys.readouterr().out) == (inputs == 7)

@@ -210,7 +210,7 @@ def test_the_example_compiles_with_its_own_line_and_prints_forecasts(tmp_path, w
 @needs_a_compiler
 @pytest.mark.parametrize("lags", ["none", "24,5"])
 def test_the_example_of_a_trained_forecaster_reads_its_table_and_gives_what_predict_gives(tmp_path, small_csv, lags):
-    options = f"--model gru --epochs 1 --window 6 --hidden-size 5 --lags {lags} --horizon 2 --quiet".split()
+    options = f"--model gru --base none --epochs 1 --window 6 --hidden-size 5 --lags {lags} --horizon 2 --quiet".split()
     assert status([*options, "--data", small_csv, "--out-dir", str(tmp_path)]) == 0
     file, out = str(tmp_path / "rnn_gru_best.pth"), str(tmp_path / "forecast.csv")
     assert predict.main([file, "--data", small_csv, "--output", out]) == 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from npseq import baselines, data, tasks
+from npseq.tasks import linear
 
 
 @pytest.fixture(scope="module")
@@ -11,9 +12,10 @@ def metro():
     return tasks.Forecast(data.load("metro_traffic"))
 
 
-def test_the_four_figures_of_the_shipped_series(metro):
+def test_the_figures_of_the_shipped_series(metro):
     results = metro.baselines()
-    expected = {"persistence": 805.7, "same hour last week": 538.6, "AR(168)": 280.1, "AR(168) + hour of week": 232.6}
+    expected = {"mean": 1950.1, "persistence": 806.7, "same hour yesterday": 988.9, "same hour last week": 538.5}
+    expected |= {"AR(168)": 279.4, "AR(168) + hour of week": 232.9}
     assert list(results) == list(expected)
     for name, rmse in expected.items():
         assert abs(results[name]["rmse"] - rmse) < 0.5
@@ -67,7 +69,7 @@ def test_the_chunk_in_which_rows_are_predicted_changes_nothing(metro, monkeypatc
     values, rows = metro.values[:, 0], metro.parts["test"]
     model = baselines.Autoregression(values, 24, metro.train_end)
     whole = model.predict(values, rows)
-    monkeypatch.setattr(baselines, "CHUNK", 100)
+    monkeypatch.setattr(linear, "CHUNK", 100)
     assert np.allclose(model.predict(values, rows), whole, rtol=1e-14)
 
 
@@ -92,5 +94,6 @@ def test_slots_of_the_week_exist_where_the_step_is_part_of_a_week(step, count):
 
 def test_every_series_has_a_baseline_and_those_that_need_more_rows_wait_for_them():
     table = data.Table("a", np.random.default_rng(0).normal(size=(40, 1)), ["x"])
-    names = baselines.forecasts(table.values[:, 0], table, None, 28, np.arange(34, 40))
-    assert list(names) == ["persistence", "AR(6)"]
+    task = tasks.Forecast(table, window=4)
+    names = list(task.baselines())
+    assert names[:2] == ["mean", "persistence"] and len(names) == 3 and names[2] in ("AR(1)", "AR(2)", "AR(3)")

@@ -1,0 +1,197 @@
+"""A forecaster scored beside every baseline on the same rows: one horizon, each step, and its intervals.
+
+Only values that were in the data count; what was filled is never scored.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..data.errors import DataError
+from .baselines import Baselines
+from .forecaster import Forecaster, Forecasts
+from .intervals import interval_score
+from .multistep import STEPS
+from .scoring import Progress
+
+MOST_ORIGINS = 4000  # forecast origins from which several steps are scored
+
+Scores = dict[str, Any]
+
+
+def scored_rows(forecaster: Forecaster, seen: np.ndarray | None = None) -> np.ndarray:
+    """Return the rows r from which a whole horizon can be scored: none of its rows is ``seen`` (n,), and some of its
+    values are observed.
+    """
+    windows = forecaster.windows[0]
+    h, n = forecaster.horizon, len(windows.values)
+    rows = np.arange(forecaster.first, n - h + 1)
+    if seen is not None:
+        rows = rows[~_any_ahead(seen, rows, h)]
+    return rows[windows.observed(rows).any(axis=1)] if len(rows) else rows
+
+
+def _any_ahead(mask, rows, steps):
+    """(len(rows),) True if the mask (n,) holds for one of the rows r … r + steps − 1."""
+    sums = np.append(0, np.cumsum(mask))
+    return sums[rows + steps] > sums[rows]
+
+
+def score(
+    forecaster: Forecaster,
+    rows: np.ndarray,
+    baselines: Baselines,
+    steps: int | None = None,
+    seen: np.ndarray | None = None,
+    progress: Progress = iter,
+) -> dict[str, Any]:
+    """Score the forecaster and the baselines.
+
+    Args:
+        rows: from ``scored_rows``. steps: to feed back; by default ``multistep.STEPS``, or as many as the rows allow.
+        seen: (n,) rows that may not be scored.
+
+    Returns:
+        For one target ``{"model": …, "baselines": {name: …}, "skill", "best_baseline", "by_step": […], "fed_back": …,
+        "interval": …}``; for several ``{"targets": {column: that}}``. A score has ``rmse`` and ``mae``.
+
+    Raises:
+        DataError: for more steps than the rows hold.
+    """
+    names = [name for name in baselines.names if max(part.order for part in baselines.parts[name]) <= rows[0]]
+    direct = forecaster.direct(rows, progress)
+    actual = _actual(forecaster, rows, forecaster.horizon)
+    others = {name: baselines.forecast(name, rows, forecaster.horizon) for name in names}
+    origins, K = _origins(forecaster, rows, steps, seen)
+    far = far_actual = None
+    far_others: dict[str, np.ndarray] = {}
+    if K > 1:
+        far, far_actual = forecaster.ahead(origins, K, progress), _actual(forecaster, origins, K)
+        far_others = {name: baselines.forecast(name, origins, K) for name in names}
+    results = {}
+    for k, column in enumerate(forecaster.targets):
+        result = _scores(direct, actual, others, k)
+        if forecaster.coverage is not None:
+            result["interval"] = _interval(forecaster, direct, actual, rows, k)
+        if far is not None:
+            result["fed_back"] = {"steps": K, "origins": len(origins), **_scores(far, far_actual, far_others, k)}
+            if forecaster.coverage is not None:
+                result["fed_back"]["interval"] = _interval(forecaster, far, far_actual, origins, k)
+            result["by_step"] = [_step(forecaster, far, far_actual, far_others, k, step) for step in range(K)]
+        else:
+            result["by_step"] = [_step(forecaster, direct, actual, others, k, 0)]
+        results[column] = result
+    return results[forecaster.targets[0]] if len(results) == 1 else {"targets": results}
+
+
+def _actual(forecaster, origins, steps):
+    """(len(origins), steps, targets), NaN where a value was missing."""
+    windows, O = forecaster.windows[0], len(forecaster.targets)
+    rows = origins[:, None] + np.arange(steps)
+    values = windows.values[rows][:, :, :O].copy()
+    if windows.filled is not None:
+        values[windows.filled[rows]] = np.nan
+    return values
+
+
+def _origins(forecaster, rows, steps, seen):
+    """The origins of forecasts fed back, and how many steps can be scored."""
+    inputs = forecaster.windows[0].input_columns
+    stop = int(rows[-1]) + forecaster.horizon
+    if inputs and steps is not None and steps > forecaster.horizon:
+        raise DataError(unknown_ahead(inputs))
+    if inputs:
+        K = forecaster.horizon
+    else:
+        K = steps or max(forecaster.horizon, min(STEPS, (stop - int(rows[0])) // 4))
+    origins = np.arange(int(rows[0]), stop - K + 1)
+    if seen is not None and len(origins):
+        origins = origins[~_any_ahead(seen, origins, K)]
+    if not len(origins):
+        raise DataError(f"--steps {steps} given, but there are {stop - int(rows[0]):,} rows to score; fewer expected")
+    return origins[:: -(-len(origins) // MOST_ORIGINS)], K
+
+
+def unknown_ahead(inputs: list[str]) -> str:
+    """Return what to say when forecasts are fed back, but other inputs are not known ahead."""
+    names = ", ".join(inputs)
+    return (
+        f"the model reads {names}, whose values after the last row are not known, so its forecasts cannot be fed back: "
+        f"train with --future {','.join(inputs)} and give their values ahead, or train without --inputs"
+    )
+
+
+def _scores(forecasts, actual, others, k):
+    """Model, baselines and skill for target k, over all steps."""
+    result: Scores = {
+        "model": errors(forecasts.values[:, :, k], actual[:, :, k]),
+        "baselines": {name: errors(values[:, :, k], actual[:, :, k]) for name, values in others.items()},
+    }
+    best = min(result["baselines"], key=lambda name: result["baselines"][name]["rmse"])
+    result["best_baseline"] = best
+    result["skill"] = skill(result["model"]["rmse"], result["baselines"][best]["rmse"])
+    return result
+
+
+def skill(rmse: float, best: float) -> float:
+    """Return 1 − RMSE / the best baseline's; 0 where both are 0."""
+    if best == 0:
+        return 0.0 if rmse == 0 else -1.0
+    return 1 - rmse / best
+
+
+def errors(forecast: np.ndarray, actual: np.ndarray) -> Scores:
+    """Return ``rmse`` and ``mae`` over the values of ``actual`` that are not NaN."""
+    there = ~np.isnan(actual)
+    difference = (forecast - actual)[there]
+    if not difference.size:
+        return {"rmse": None, "mae": None}
+    return {"rmse": float(np.sqrt((difference**2).mean())), "mae": float(np.abs(difference).mean())}
+
+
+def _step(forecaster, forecasts, actual, others, k, step):
+    result: Scores = {
+        "step": step + 1,
+        "model": errors(forecasts.values[:, step, k], actual[:, step, k]),
+        "baselines": {name: errors(values[:, step, k], actual[:, step, k]) for name, values in others.items()},
+    }
+    if forecaster.coverage is not None and forecasts.low is not None:
+        result["interval"] = _coverage(_at_step(forecasts, step, k), actual[:, step, k], forecaster.coverage)
+    return result
+
+
+def _at_step(forecasts, step, k):
+    return Forecasts(*(None if part is None else part[:, step, k] for part in forecasts))
+
+
+def _coverage(forecasts, actual, nominal):
+    """Share of the values within the interval and its mean score, of both widths; None where nothing was measured."""
+    found: Scores = {}
+    for name, low, high in (
+        ("", forecasts.low, forecasts.high),
+        ("constant_", forecasts.constant_low, forecasts.constant_high),
+    ):
+        there = np.isfinite(actual) & np.isfinite(low) & np.isfinite(high)
+        inside, a = (low[there] <= actual[there]) & (actual[there] <= high[there]), actual[there]
+        found[f"{name}coverage"] = float(inside.mean()) if a.size else None
+        found[f"{name}score"] = float(interval_score(low[there], high[there], a, nominal).mean()) if a.size else None
+    return found
+
+
+def _interval(forecaster, forecasts, actual, rows, k):
+    """Coverage and score over all steps, and by the hour of the day of the predicted row."""
+    nominal, windows = forecaster.coverage, forecaster.windows[0]
+    one = Forecasts(*(None if part is None else part[:, :, k] for part in forecasts))
+    found: Scores = {"nominal": nominal, **_coverage(one, actual[:, :, k], nominal)}
+    times = windows.table.times
+    if times is None or windows.table.step is None or windows.table.step >= 86_400:
+        return found
+    hours = (times[rows[:, None] + np.arange(actual.shape[1])].astype("datetime64[h]").astype(np.int64)) % 24
+    found["by_hour"] = []
+    for hour in np.unique(hours):
+        at = hours == hour
+        part = Forecasts(*(None if each is None else each[at] for each in one))
+        found["by_hour"].append({"hour": int(hour), **_coverage(part, actual[:, :, k][at], nominal)})
+    return found
