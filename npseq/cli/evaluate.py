@@ -33,8 +33,8 @@ def parser() -> arguments.Parser:
     p.add_argument(
         "--part",
         choices=["test", "all"],
-        help="of the data; default: test, the rows that the model was not trained or validated on, known by their content; "
-        "all scores those too",
+        help="of the data; default: test, the rows that the model was not trained or validated on, known by their "
+        "content; all scores those too",
     )
     p.add_argument(
         "--steps",
@@ -74,9 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         args.data = args.data or recipe.data
         if recipe.task != "forecast" and (len(members) > 1 or args.steps or args.json or args.plot):
-            raise data.DataError(
-                f"{args.file} is no forecaster: several files, --steps, --json and --plot are for those"
-            )
+            raise data.DataError(f"{args.file} is no forecaster: several files, --steps, --json and --plot need one")
         if any(other.recipe.task != recipe.task for _, other in members):
             raise data.DataError("the files are of different tasks: only forecasts can be averaged")
         if args.plot:

@@ -73,7 +73,7 @@ def _not_to_be_scored(args, members, forecaster):
         return None, "all", []
     if seen.all():
         raise data.DataError(
-            f"{windows.name}: the model was trained or validated on every row of it: nothing to test on"
+            f"{windows.name}: the model was trained or validated on all of its rows: nothing to test on"
         )
     told = [f"{int(seen.sum()):,} rows that the model was trained or validated on are left out"]
     return seen, "test", told

@@ -43,8 +43,8 @@ def parser() -> arguments.Parser:
         "--steps",
         type=arguments.positive_int,
         metavar="N",
-        help="forecast only the N rows after the last value; default: the rows at the end whose target is empty, or, if "
-        "there are none, every row and the first one after the end",
+        help="forecast only the N rows after the last value; default: the rows at the end whose target is empty, or, "
+        "if there are none, every row and the first one after the end",
     )
     p.add_argument(
         "--interval",

@@ -270,7 +270,8 @@ class Model(Module):
     def predict(self, x: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
         """Return y (B, O), or (B, T, O), for x (B, T, I), both in data units (logits for a classifier).
 
-        With ``scaling.skip``, y is added to the forecast that the last row of x holds. A single window (T, I) gives (O,), or (T, O). With an embedding x is integers, (B, T) or (T,).
+        With ``scaling.skip``, y is added to the forecast that the last row of x holds. A single window (T, I) gives
+        (O,), or (T, O). With an embedding x is integers, (B, T) or (T,).
 
         Raises:
             ValueError: for an x of another shape.

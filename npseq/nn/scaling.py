@@ -99,6 +99,6 @@ class Scaling(NamedTuple):
 
     @classmethod
     def from_json(cls, lists: Mapping[str, Any]) -> Scaling:
-        """Return the scaling of the lists ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale``, ``skip``."""
+        """Return the scaling of ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale`` and ``skip``."""
         sides = (Scaler(lists[f"{side}_mean"], lists[f"{side}_scale"]) for side in ("input", "output"))
         return cls(*sides, lists.get("skip"))

@@ -141,8 +141,8 @@ class Baselines:
 def fit(windows: Windows, train_end: int, validation_end: int, season: int | None) -> dict[str, list[Base]]:
     """Return the autoregressions ``ar`` and ``ar_slot``, one for each target, fitted to the training rows.
 
-    The order is the longest period that fits ``bases.TIMES`` times into them, the penalty the best one on the validation
-    rows. ``ar_slot`` is missing if no period of the calendar does.
+    The order is the longest period that fits ``bases.TIMES`` times into them, the penalty the best one on the
+    validation rows. ``ar_slot`` is missing if no period of the calendar does.
     """
     O, table = len(windows.target_columns), windows.table
     z = windows.target_scaler.standardise(windows.values[:, :O]).T

@@ -1,4 +1,4 @@
-"""Base forecasts: what a network corrects. Each is linear in the past, with weights fixed before the network is trained.
+"""Base forecasts: what a network corrects. Each is linear in the past, and fixed before the network is trained.
 
     f_t = b_{slot(t)} + Σ_{k=1…p} φ_k z_{t−k} + Σ_j c_j u_{t,j}
 

@@ -34,8 +34,8 @@ class Forecast(Windows):
         table, target, inputs, window, horizon, scaler, calendar, future: as ``Windows``.
         lags: in rows; ``"auto"`` takes ``seasonal_lags``.
         scale: ``"standard"`` or ``"none"``.
-        base: ``"none"`` for a network alone; a name of ``bases.CHOICES`` for a base that is fitted to the training rows,
-            of which ``"auto"`` takes the best on the validation rows; or ``Bases`` of a recipe.
+        base: ``"none"`` for a network alone; a name of ``bases.CHOICES`` for a base that is fitted to the training
+            rows, of which ``"auto"`` takes the best on the validation rows; or ``Bases`` of a recipe.
 
     Raises:
         DataError: as ``Windows``, for too few rows, or for a value far outside the range of the training rows.

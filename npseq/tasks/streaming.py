@@ -43,8 +43,8 @@ class ForecastStream:
         time: of the last row, datetime64[s], or NaT.
 
     Raises:
-        ValueError: for a model with two directions, one that reads values ahead, or one that was trained on irregular times with a calendar: its
-            inputs include the time of the next row, which a stream cannot know.
+        ValueError: for a model with two directions, one that reads values ahead, or one that was trained on irregular
+            times with a calendar: its inputs include the time of the next row, which a stream cannot know.
     """
 
     def __init__(self, model: Any, recipe: ForecastRecipe) -> None:

@@ -181,7 +181,7 @@ class Windows:
         return np.array(drives)
 
     def _known(self, rows):
-        """(…, F) the standardised values known ahead; after the end of the table the last ones, which nobody may use."""
+        """(…, F) the standardised values known ahead; after the end of the table the last ones, which are not used."""
         start = len(self.columns) - len(self.future_columns)
         scaler = Scaler(self.scaler.mean[start:], self.scaler.scale[start:])
         return scaler.standardise(self.values[np.minimum(rows, len(self.values) - 1), start:])
@@ -288,7 +288,7 @@ class Windows:
         return self.values[predicted, : len(self.target_columns)].reshape(len(predicted), -1)
 
     def observed(self, rows: np.ndarray) -> np.ndarray:
-        """Return (B, horizon · targets), True where the predicted value was in the data and False where it was filled."""
+        """Return (B, horizon · targets), True where the predicted value was in the data, False where it was filled."""
         if self.filled is None:
             return np.ones((len(rows), self.output_size), bool)
         return ~self.filled[np.asarray(rows, self._index)[:, None] + self._ahead].reshape(len(rows), -1)

@@ -104,7 +104,8 @@ def fit(
         on_epoch: called after each epoch with (progress, True if it is the best so far): prints, writes files.
 
     Returns:
-        ``Progress``; ``best_epoch`` is 0 if the given model was kept. A KeyboardInterrupt ends the training early, with ``interrupted`` set.
+        ``Progress``; ``best_epoch`` is 0 if the given model was kept. A KeyboardInterrupt ends the training early, with
+        ``interrupted`` set.
 
     Raises:
         Diverged: when a loss is not finite; ``model`` then has the last good weights, if there are any.
