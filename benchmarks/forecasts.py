@@ -21,9 +21,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import series  # noqa: E402
+import series
 
-from npseq.cli import evaluate, training_run  # noqa: E402
+from npseq.cli import evaluate, training_run
 
 STEPS = (24, 48)
 

@@ -81,7 +81,7 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
         default=None,
         type=arguments.positive_int,
         metavar="N",
-        help=f"rows that the model sees; default: {WINDOW}, fewer for a short table; with --base none {ALONE['window']}",
+        help=f"rows that the model sees; default: {WINDOW} or fewer; with --base none {ALONE['window']}",
     )
     d.add_argument(
         "--horizon", default=1, type=arguments.positive_int, metavar="N", help="rows to forecast at once; default: 1"
