@@ -10,7 +10,6 @@ from ..data.errors import DataError
 from .base import Batch, fingerprint
 from .recipe import AddingRecipe
 
-
 LARGEST = 10**9  # steps of all sequences together: 8 GB
 
 
