@@ -1,7 +1,4 @@
-"""The strict reader, of shipped files, streams, and plain files where pandas is missing; it guesses nothing.
-
-Commas, one header line, decimal points, ISO times in UTC or without a zone, empty cells for missing values.
-"""
+"""The strict reader of shipped files, streams and plain files: commas, a header, decimal points, ISO times; no guess."""
 
 from __future__ import annotations
 
