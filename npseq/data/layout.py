@@ -304,14 +304,7 @@ def _find_header(layout, rows, width, kinds, number, source, options):
         names = [rows[head][2][0].lstrip("#%/ "), *rows[head][2][1:]]
     if above >= len(rows):
         raise DataError(f"{source} has a header line and no rows")
-    layout.words.append("header" if names else "no header")
-    if names is not None:
-        if head:
-            layout.words.append(f"{head} lines above the header skipped")
-        for _, _, cells in rows[head + 1 : above]:
-            layout.words.append(f"the line {layout.sep.join(cells)[:40]!r} under the header skipped")
-    elif first:
-        layout.words.append(f"{first} lines above the rows skipped")
+    _tell_skipped(layout, rows, first, above, None if names is None else head)
     layout.skip = rows[above][0] if above else 0
     layout.names = (
         [f"c{k}" for k in range(width)] if names is None else [name or f"Unnamed: {k}" for k, name in enumerate(names)]
@@ -319,6 +312,17 @@ def _find_header(layout, rows, width, kinds, number, source, options):
     repeated = [name for name, count in Counter(layout.names).items() if count > 1]
     if repeated:
         raise DataError(f"{source} has two columns {listed(repeated)!r}; give each a separate name")
+
+
+def _tell_skipped(layout, rows, first, above, head):
+    """Say which lines above the row ``above`` are skipped; ``head`` is the header, or None."""
+    layout.words.append("no header" if head is None else "header")
+    if head:
+        layout.words.append(f"{head} lines above the header skipped")
+    elif head is None and first:
+        layout.words.append(f"{first} lines above the rows skipped")
+    for _, _, cells in rows[above if head is None else head + 1 : above]:
+        layout.words.append(f"the line {layout.sep.join(cells)[:40]!r} under the header skipped")
 
 
 def _as_header(cells, i):

@@ -5,6 +5,7 @@ Any problem with a source raises a ``DataError`` with a one-line message: what w
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -127,7 +128,7 @@ def _without_pandas(source, time, labels, options):
         if ending(source) not in (".csv", ".txt") or options not in (None, TableOptions()) or source == "-":
             raise DataError(f"{source} needs pandas")
         return read_strict(source, source, time, labels)
-    except (DataError, UnicodeDecodeError) as error:
+    except (DataError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{error}; without pandas only plain tables are read: pip install 'pandas>=2.2'") from None
 
 

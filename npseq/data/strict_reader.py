@@ -1,7 +1,4 @@
-"""The strict reader: commas, one header line, decimal points, ISO times in UTC or without a zone; it guesses nothing.
-
-It reads the shipped files, rows that arrive one at a time, and plain files where pandas is not installed.
-"""
+"""The strict reader of shipped files, streams and plain files: commas, a header, decimal points, ISO times; no guess."""
 
 from __future__ import annotations
 
@@ -20,11 +17,8 @@ ROWS = 10_000  # rows that are in memory as text at one time
 
 
 class StrictReader:
-    """Blocks of rows from ``lines``, the first of them the header; only an empty cell is a missing value.
-
-    ``time`` is the time column, by default the first one whose first cell is an ISO time; ``labels`` are kept as text.
-    Raises DataError, with the line, for anything that is not of this form.
-    """
+    """Blocks of rows from ``lines``, the first of them the header. ``time``: by default the first column whose first
+    cell is an ISO time; ``labels``: columns kept as text. Raises DataError, with the line, for any other form."""
 
     def __init__(self, lines: Iterable[str], name: str, time: str | None = None, labels: Sequence[str] = ()) -> None:
         self.name, self.done, self._rows = name, 0, csv.reader(lines)
@@ -40,18 +34,15 @@ class StrictReader:
     def blocks(self, size: int = 1) -> Iterator[tuple[np.ndarray | None, np.ndarray, list[tuple[str, ...]]]]:
         """Yield the times (m,) datetime64[s] or None, values (m, C) and the cells of each label of up to size rows."""
         while chunk := list(islice(self._rows, size)):
-            wrong = (row for row, cells in enumerate(chunk) if len(cells) != len(self.columns))
-            if (row := next(wrong, None)) is not None:
-                raise DataError(f"{self._line(row)} has {len(chunk[row])} fields; {len(self.columns)} expected")
+            for row, cells in enumerate(chunk, self.done + 2):
+                if len(cells) != len(self.columns):
+                    raise DataError(f"{self.name} line {row} has {len(cells)} fields; {len(self.columns)} expected")
             cells, values = list(zip(*chunk)), np.empty((len(chunk), len(self.numeric)))
             for place, k in enumerate(self.numeric):
                 values[:, place] = self._parse(cells[k], k, _numbers)
             times = None if self.time is None else self._parse(cells[self.time], self.time, _times)
             yield times, values, [cells[k] for k in self.labels]
             self.done += len(chunk)
-
-    def _line(self, row):
-        return f"{self.name} line {self.done + row + 2}"
 
     def _parse(self, cells, k, parse):
         try:
@@ -60,7 +51,8 @@ class StrictReader:
             if len(cells) > 1:  # find the cell
                 return [self._parse([cell], k, parse) for self.done, cell in enumerate(cells, self.done)]
             expected = "an ISO time" if parse is _times else "a number"
-            raise DataError(f"{self._line(0)}, column {self.columns[k]!r} holds {cells[0][:40]!r}; {expected} expected")
+            what = f"line {self.done + 2}, column {self.columns[k]!r} holds {cells[0][:40]!r}"
+            raise DataError(f"{self.name} {what}; {expected} expected") from None
 
 
 def _numbers(cells):

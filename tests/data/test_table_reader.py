@@ -1,7 +1,9 @@
 """Text tables: what is read, and what is refused in one line that says what to do."""
 
 import csv
+import re
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -279,7 +281,7 @@ def test_rows_without_a_time_and_empty_rows_at_the_end_are_left_out_and_told(wri
 # ---- what is refused ----
 
 
-@pytest.mark.parametrize(
+REFUSED = pytest.mark.parametrize(
     "content, words",
     [
         ("", ["is empty", "header line"]),
@@ -300,10 +302,27 @@ def test_rows_without_a_time_and_empty_rows_at_the_end_are_left_out_and_told(wri
         (b"a,b\n1,\xff\x00\n", ["not text"]),
     ],
 )
+
+
+@REFUSED
 def test_what_is_wrong_is_said_in_one_line(refused, content, words):
     message = refused(content)
     for word in words:
         assert word in message
+
+
+@REFUSED
+def test_deleting_a_line_is_advised_only_where_it_helps(refused, write, content, words):
+    message = refused(content)
+    if re.search(r"delete|remove|leave out the line", message):
+        line = int(re.search(r"line (\d+)", message)[1])
+        lines = content.splitlines(keepends=True)
+        read_csv(write("".join(lines[: line - 1] + lines[line:])))  # no DataError
+
+
+def test_no_message_of_the_reader_advises_to_delete_a_line():
+    for module in Path(table_reader.__file__).parent.glob("*.py"):
+        assert not re.search(r"[\"'; ]delete (it|the line)", module.read_text(encoding="utf-8")), module.name
 
 
 def test_a_column_that_is_not_there_is_answered_with_those_that_are(refused):
