@@ -128,7 +128,7 @@ def make_task(args: argparse.Namespace) -> tasks.Text:
 
 def of_model(args: argparse.Namespace, task: Any) -> dict[str, Any]:
     """Return the options of the ``Model`` that a task with an output at every step needs."""
-    if task.kind != "text":
+    if task.kind not in ("text", "label"):
         return {}
-    embedding = {"embedding_size": args.embedding} if args.embedding else {}
+    embedding = {"embedding_size": args.embedding} if args.embedding else {}  # of a text alone (``check``)
     return {"outputs": "all", **embedding}
