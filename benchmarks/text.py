@@ -1,7 +1,7 @@
 """Language models of tiny_shakespeare, by options of the command alone: python benchmarks/text.py [PART …]
 
-recipe    nanoGPT's split (the first 90 % to train, the last 10 % to validate), LSTM 256, batch 32, chunks of 64, Adam,
-          cosine from 6e-3, clip 1; nats a character on the validation part, one stream, the state carried
+recipe    nanoGPT's split (the first 90 % to train, the last 10 % to validate), LSTM 256, batch 32, chunks of 64,
+          Adam, cosine from 6e-3, clip 1; nats a character on the validation part, one stream, the state carried
 twin      torch's nn.LSTM and nn.Linear on the same split with the same batches, learning rate and clipping, until it has
           used --seconds of CPU time
 default   ``npseq train --data tiny_shakespeare --model optimized_lstm``
@@ -24,9 +24,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import npseq  # noqa: E402
-from npseq import data, tasks  # noqa: E402
-from npseq.cli import training_run  # noqa: E402
+import npseq
+from npseq import data, tasks
+from npseq.cli import training_run
 
 NANOGPT = ["--split", "0.9,0.1"]
 RECIPE = [*NANOGPT, "--hidden-size", "256", "--batch-size", "32", "--window", "64", "--schedule", "cosine"]

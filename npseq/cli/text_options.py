@@ -19,7 +19,7 @@ DEFAULTS = {
     "hidden_size": 256,
     "window": 64,
     "batch_size": 32,
-    "epochs": 4,
+    "epochs": 5,
     "lr": 0.006,
     "schedule": "cosine",
 }
