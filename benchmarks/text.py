@@ -2,8 +2,8 @@
 
 recipe    nanoGPT's split (the first 90 % to train, the last 10 % to validate), LSTM 256, batch 32, chunks of 64,
           Adam, cosine from 6e-3, clip 1; nats a character on the validation part, one stream, the state carried
-twin      torch's nn.LSTM and nn.Linear on the same split with the same batches, learning rate and clipping, until it has
-          used --seconds of CPU time
+twin      torch's nn.LSTM and nn.Linear on the same split with the same batches, learning rate and clipping, until it
+          has used --seconds of CPU time
 default   ``npseq train --data tiny_shakespeare --model optimized_lstm``
 state     what the carried state is worth: a small model with and without --reset-state
 
