@@ -14,7 +14,7 @@ from ..nn.model import Model
 from ..tasks import multistep, text_samples
 from ..tasks.recipe import Trained, load_trained
 from ..tasks.scoring import outputs
-from . import arguments, data_options, output, own_cell, plots, progress
+from . import arguments, data_options, labelling, output, own_cell, plots, progress
 from .evaluate_forecast import evaluate_forecast
 from .predict import add_column_options, fill_columns
 from .tables import comparison, confusion_table, part_name
@@ -146,9 +146,15 @@ def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> l
     return [*lines, "", comparison(model.kind, results, others)]
 
 
+def evaluate_labels(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
+    """Return the lines of a model with a class for each row (``labelling.evaluate``)."""
+    return labelling.evaluate(args, model, trained, part_name(args, os.path.basename(args.data)))
+
+
 EVALUATE = {
     "classify": evaluate_sequences,
     "regress": evaluate_sequences,
     "adding": evaluate_adding,
     "text": evaluate_text,
+    "label": evaluate_labels,
 }

@@ -21,7 +21,7 @@ from ..tasks.scoring import training_steps
 from ..tasks.windows import WINDOW
 from ..training import resume
 from ..training.fit import BATCH_SIZE, Progress
-from . import arguments, data_options, progress, text_options
+from . import arguments, data_options, labelling, progress, text_options
 
 ALONE = {"window": 12, "batch_size": 16}  # defaults without a base, and of tasks that are no forecasts
 AUTO_PEAK = 3  # largest learning rate of --schedule auto for a forecast with a base, as a multiple of --lr
@@ -106,6 +106,9 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
     d.add_argument("--regress", action="store_true", help="the label is a number: predict it")
     d.add_argument(
         "--length", default=50, type=arguments.positive_int, metavar="N", help="of the adding problem; default: 50"
+    )
+    d.add_argument(
+        "--label-each-row", action="store_true", help="the label is the class of its row, to be predicted there"
     )
     data_options.add_table_options(p)
 
@@ -308,6 +311,8 @@ def make_task(args: argparse.Namespace) -> Any:
         if args.length < 2:
             raise data.DataError(f"--length {args.length} given; at least 2 expected: one marked value in each half")
         return tasks.Adding(args.length, seed=args.seed)
+    if getattr(args, "label_each_row", False):
+        return labelling.make_task(args)
     named = args.data in data.SHIPPED_SEQUENCES or args.sequence is not None or args.label is not None
     if task == "classify" or task is None and named:
         return _classification(args)

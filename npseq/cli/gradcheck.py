@@ -1,4 +1,4 @@
-"""``npseq gradcheck``: every layer and loss of npseq checked."""
+"""``npseq gradcheck``: every layer, loss and kind of model of npseq checked."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ import numpy as np
 
 from .. import status
 from ..gradcheck import planted_bugs
-from ..gradcheck.checks import THRESHOLD, check, check_cell, check_initialisation, check_layer
+from ..gradcheck.checks import THRESHOLD, check, check_cell, check_initialisation, check_layer, check_model
 from ..gradcheck.judge import failure
 from ..gradcheck.result import ArrayError, Result, worst_verdict
 from ..nn import losses
+from ..nn.model import Model
 from ..nn.registry import MODELS
 from . import arguments, own_cell
 
 LENGTHS = [5, 0, 3, 1]  # the "mixed" ones: unsorted, with T = 5, 1 and 0
+OUTPUTS: dict[str, dict[str, Any]] = {  # of models, whose inputs are indices
+    "outputs at every step": {"outputs": "all"},
+    "outputs at every step, embedding": {"outputs": "all", "embedding_size": 3},
+    "one output, embedding": {"embedding_size": 3},
+}
 VARIANTS = {"rnn": [{}, {"nonlinearity": "relu"}], "lstm": [{}, {"proj_size": 2}], "gru": [{}]}
 STATUS = {"right": status.RIGHT, "wrong": status.WRONG, "unchecked": status.UNCHECKED}
 
@@ -26,8 +32,8 @@ STATUS = {"right": status.RIGHT, "wrong": status.WRONG, "unchecked": status.UNCH
 def _parser() -> argparse.ArgumentParser:
     parser = arguments.Parser(
         prog="npseq gradcheck",
-        description="Check the hand-written gradients of npseq's layers and losses to 1e-13. Exit status: 0 if every "
-        "gradient is right, 1 if one is wrong, 4 if none is wrong but one could not be checked.",
+        description="Check the hand-written gradients of npseq's layers, losses and models to 1e-13. Exit status: 0 if "
+        "every gradient is right, 1 if one is wrong, 4 if none is wrong but one could not be checked.",
         epilog="example: npseq gradcheck --model gru --break z-swapped",
     )
     parser.add_argument(
@@ -36,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=list(MODELS),
         metavar="NAME",
-        help=f"any of {', '.join(MODELS)} (default: all, and the losses)",
+        help=f"any of {', '.join(MODELS)} (default: all, the losses, and models with a head)",
     )
     own_cell.add_option(parser, "check the cell of a file, alone and in layers")
     parser.add_argument(
@@ -123,6 +129,16 @@ def _check_loss(loss: Callable[..., Any], arguments: argparse.Namespace) -> Resu
     return check(lambda y: loss(y, target)[0], lambda y: {"y": loss(y, target)[1]}, {"y": y}, method=arguments.method)
 
 
+def _check_model(case: tuple[str, dict[str, Any]], arguments: argparse.Namespace) -> Result:
+    kind, options = case
+    rng = np.random.default_rng(arguments.seed)
+    model = Model(kind, 4, 3, 2, loss="cross_entropy", dtype=np.float64, rng=rng, **options)
+    model.theta += rng.uniform(-0.3, 0.3, model.theta.shape)
+    shape = (len(LENGTHS), max(LENGTHS))
+    target = rng.integers(2, size=shape if model.every_step else len(LENGTHS))
+    return check_model(model, (rng.integers(4, size=shape), target, LENGTHS), method=arguments.method)
+
+
 def _report(text: str, result: Result, verbose: bool) -> None:
     word = {"right": "ok   ", "wrong": "WRONG", "unchecked": "unchecked"}[result.verdict]
     print(f"{text}  {word}  {result.worst.error:.1e} in {result.worst.name}", flush=True)
@@ -163,6 +179,8 @@ def main(argv: list[str] | None = None) -> int:
         checks.insert(0, (f"{arguments.cell.name} alone", _check_cell, arguments.cell.found))
     if not (arguments.bug or arguments.model or arguments.cell):
         checks += [(f"loss {name}", _check_loss, loss) for name, loss in losses.LOSSES.items()]
+        checks += [(f"model of {kind}, {text}", _check_model, (kind, options)) for kind in MODELS
+                   for text, options in OUTPUTS.items()]  # fmt: skip
     width = max(len(text) for text, _, _ in checks)
     results: list[Result] = []
     for text, run, subject in checks:

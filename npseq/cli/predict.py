@@ -22,7 +22,7 @@ from ..tasks.forecaster import Forecaster
 from ..tasks.recipe import Trained, load_trained
 from ..tasks.scoring import outputs
 from ..tasks.windows import Windows
-from . import arguments, data_options, output, own_cell, plots, progress
+from . import arguments, data_options, labelling, output, own_cell, plots, progress
 
 FAR = 0.5  # of the width of the training range: values further outside are told
 SHOWN, BEFORE = 336, 168  # rows of forecasts, and of data before the first of --steps, in the picture
@@ -109,7 +109,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             if file:
                 output.check_file(file)
         with blas.limited(1):
-            lines = write_forecast(args, members) if task == "forecast" else write_sequences(args, model, trained)
+            if task == "forecast":
+                lines = write_forecast(args, members)
+            else:
+                lines = (labelling.write if task == "label" else write_sequences)(args, model, trained)
     except (OSError, ValueError) as error:
         p.error(str(error))
     print("\n".join(lines))

@@ -9,7 +9,7 @@ from typing import Any
 from .. import data, tasks
 from ..data.corpus import TOKENS
 from ..data.sources import ending
-from . import arguments
+from . import arguments, data_options
 
 TASKS = "forecast", "classify", "text"
 
@@ -19,12 +19,10 @@ DEFAULTS = {
     "hidden_size": 256,
     "window": 64,
     "batch_size": 32,
-    "epochs": 4,
+    "epochs": 5,
     "lr": 0.006,
     "schedule": "cosine",
 }
-# Options of tables and of the adding problem: one of them says that a file is no text.
-OF_TABLES = "target", "time", "inputs", "horizon", "lags", "scale", "sequence", "label", "length", "label_each_row"
 OF_TEXTS = {"tokens": "characters", "split": None, "embedding": 0, "reset_state": False}
 
 
@@ -73,7 +71,7 @@ def set_defaults(args: argparse.Namespace, given: Mapping[str, Any]) -> None:
         args: all options; changed in place. A run that is resumed has its own.
         given: name and value of the options that were typed.
     """
-    if args.resume or not is_text(args, given):
+    if args.resume or not is_text(args):
         return
     args.task = "text"
     for name, value in DEFAULTS.items():
@@ -81,14 +79,14 @@ def set_defaults(args: argparse.Namespace, given: Mapping[str, Any]) -> None:
             setattr(args, name, value)
 
 
-def is_text(args: argparse.Namespace, given: Mapping[str, Any]) -> bool:
+def is_text(args: argparse.Namespace) -> bool:
     """True if the options describe a text: by ``--task``, or by the data. A file that cannot be read is none."""
     if args.task is not None:
         return bool(args.task == "text")
     if args.data in data.SHIPPED_TEXTS:
         return True
     try:
-        return data.kind_of(args.data, named=any(name in given for name in OF_TABLES)) == "text"
+        return data.kind_of(args.data, data_options.table_options(args), data_options.are_said(args)) == "text"
     except (OSError, ValueError):
         return False
 
@@ -130,7 +128,7 @@ def make_task(args: argparse.Namespace) -> tasks.Text:
 
 def of_model(args: argparse.Namespace, task: Any) -> dict[str, Any]:
     """Return the options of the ``Model`` that a task with an output at every step needs."""
-    if task.kind != "text":
+    if task.kind not in ("text", "label"):
         return {}
-    embedding = {"embedding_size": args.embedding} if args.embedding else {}
+    embedding = {"embedding_size": args.embedding} if args.embedding else {}  # of a text alone (``check``)
     return {"outputs": "all", **embedding}

@@ -346,7 +346,7 @@ def _draw(args, task, predictions, results, progress):
                 ahead["forecast" if task.horizon == 1 else f"{step + 1} ahead"] = line
             panels.append(plots.Panel(name, task.values[test, k], ahead))
         plots.forecasts(args.plot, x, panels, f"{task.name}: {args.model} on the test part")
-    elif task.kind == "classify":
+    elif task.kind in ("classify", "label"):
         plots.confusion(args.plot, results["confusion"], task.classes, f"{task.name}: {args.model}")
     else:
         plots.curves(args.plot, {args.model: [[row["validation_loss"] for row in progress.history]]}, task.name)

@@ -26,7 +26,8 @@ class Sequences:
 
     frames (n, C) float64; columns: their C names; starts (S + 1,): sequence s is the rows starts[s] … starts[s+1] − 1;
     labels (S,) numbers into ``classes``; classes: the names of the labels, sorted; notes: lines on what was done;
-    names: of the sequences; targets (S,) float64: a number for each sequence instead of a class, or None.
+    names: of the sequences; targets (S,) float64: a number for each sequence instead of a class, or None; row_labels
+    (n,): a class for each row instead, −1 where there is none, or None.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Sequences:
     notes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     targets: np.ndarray | None = None
+    row_labels: np.ndarray | None = None
 
     def batch(
         self, which: np.ndarray, mean: Any = 0.0, scale: Any = 1.0, dtype: Any = np.float32
@@ -66,7 +68,8 @@ class Sequences:
     def fingerprint(self) -> str:
         """Return a hash of the frames and the labels, to tell whether a run is continued on the same data."""
         digest = hashlib.sha256(repr((self.columns, self.classes)).encode())
-        for array in (self.frames, self.starts, self.labels, *([] if self.targets is None else [self.targets])):
+        more = [array for array in (self.targets, self.row_labels) if array is not None]
+        for array in (self.frames, self.starts, self.labels, *more):
             digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()[:16]
 
@@ -80,6 +83,7 @@ def load_sequences(
     options: TableOptions | None = None,
     regress: bool = False,
     unused: Sequence[str] = (),
+    each_row: bool = False,
 ) -> tuple[Sequences, Sequences | None]:
     """Read labelled sequences.
 
@@ -93,6 +97,7 @@ def load_sequences(
         time: the column that orders the frames of each sequence, also a number; by default the first one of times.
         options: of a table of text. regress: True if the label is a number to be predicted and not a class.
         unused: columns that are no inputs, such as labels that are not needed.
+        each_row: True if a table's label is one of the row, not of the sequence; an empty cell is no label.
 
     Raises:
         DataError: also for a sequence with two labels, or without a number in a column.
@@ -113,7 +118,8 @@ def load_sequences(
         raise DataError(f"{sequence!r} is given as the column of the sequence and of the label; two columns expected")
     kept = [sequence] if label is None or regress else [sequence, label]
     content, name = _read_ordered(source, time, kept, options)
-    return _gather(content, name, label is not None and not regress, inputs, label if regress else None), None
+    labelled = label is not None and not regress
+    return _gather(content, name, labelled, inputs, label if regress else None, each_row), None
 
 
 def _read_ordered(source, time, kept, options):
@@ -142,7 +148,14 @@ def _read_ordered(source, time, kept, options):
     return content._replace(values=content.values[rows], labels=labels), name
 
 
-def _gather(content: Content, name: str, labelled: bool, inputs: Sequence[str] | None, number: Any) -> Sequences:
+def _gather(
+    content: Content,
+    name: str,
+    labelled: bool,
+    inputs: Sequence[str] | None,
+    number: Any,
+    each_row: bool = False,
+) -> Sequences:
     """The rows of each sequence one after the other, its label and its name."""
     notes = list(content.notes)
     codes, names = next(iter(content.labels.values()))
@@ -153,7 +166,7 @@ def _gather(content: Content, name: str, labelled: bool, inputs: Sequence[str] |
     if not len(codes):
         raise DataError(f"{name}: no row names its sequence")
     starts = np.append(np.flatnonzero(np.append(True, codes[1:] != codes[:-1])), len(codes))
-    targets, classes = None, []
+    targets, row_labels, classes = None, None, []
     if number:
         if number not in content.columns:
             raise DataError(content.refused.get(number) or str(no_column(name, number, content.columns)))
@@ -162,6 +175,10 @@ def _gather(content: Content, name: str, labelled: bool, inputs: Sequence[str] |
         values, columns = np.delete(values, k, axis=1), [column for column in content.columns if column != number]
         content = content._replace(columns=columns)
         labels, known = np.zeros(len(starts) - 1, np.int64), ~np.isnan(targets)
+    elif labelled and each_row:
+        label, classes = [*content.labels.values()][1]
+        row_labels = label[order].astype(np.int64)
+        labels, known = np.zeros(len(starts) - 1, np.int64), np.ones(len(starts) - 1, bool)
     elif labelled:
         if len(content.labels) < 2:  # by its name and by its number, say
             raise DataError(f"{name}: one column is given for the sequence and for the label; two columns expected")
@@ -176,7 +193,7 @@ def _gather(content: Content, name: str, labelled: bool, inputs: Sequence[str] |
     lengths = np.diff(starts)
     result = Sequences(name, values[np.repeat(known, lengths)], columns, np.append(0, np.cumsum(lengths[known])),
                        labels[known], classes, notes, [one for one, there in zip(names, known) if there],
-                       None if targets is None else targets[known])  # fmt: skip
+                       None if targets is None else targets[known], row_labels)  # fmt: skip
     return _finished(result)
 
 
@@ -240,11 +257,16 @@ def _finished(sequences: Sequences) -> Sequences:
     if count:
         sequences.notes.append(f"{count:,} gaps filled by linear interpolation within their sequences")
     if sequences.classes:
-        present = np.unique(sequences.labels)
+        labels = sequences.labels if sequences.row_labels is None else sequences.row_labels
+        present = np.unique(labels[labels >= 0])
         rank = sorted(present.tolist(), key=lambda code: _natural(sequences.classes[code]))
         place = np.zeros(len(sequences.classes), np.int64)
         place[rank] = np.arange(len(rank))
-        sequences.labels, sequences.classes = place[sequences.labels], [sequences.classes[code] for code in rank]
+        sequences.classes = [sequences.classes[code] for code in rank]
+        if sequences.row_labels is None:
+            sequences.labels = place[labels]
+        else:
+            sequences.row_labels = np.append(place, -1)[labels]
     return sequences
 
 

@@ -35,7 +35,7 @@ from .judge import THRESHOLD, failure, judge, set_places, threshold_of, unread_b
 from .layer_case import LayerCase
 from .result import Result
 
-__all__ = ["THRESHOLD", "check", "check_cell", "check_initialisation", "check_layer"]
+__all__ = ["THRESHOLD", "check", "check_cell", "check_initialisation", "check_layer", "check_model"]
 
 
 def check(
@@ -259,6 +259,40 @@ def _other_forms(layer: Any, tape: Any, R: Any, S: Any) -> list[str]:
     if not _near(parts[0] + parts[1], grads.theta):
         faults.append("the gradients without d_state and without dy do not add up to that with both")
     return faults
+
+
+def check_model(model: Any, batch: Any, *, method: str = "complex", threshold: float | None = None) -> Result:
+    """Check the gradient of a model's loss with respect to every parameter: embedding, encoder and head.
+
+    Args:
+        model: ``nn.model.Model``, or anything with its ``astype``, ``params``, ``named``, ``loss_and_grad`` and
+            ``loss_of``; without dropout.
+        batch: x, target and lengths, as for ``loss_and_grad``.
+        method, threshold: as ``check``.
+
+    Returns:
+        Result. Errors as ``check``.
+    """
+    model = model.astype(np.float64)
+    x, target, lengths = batch
+    x = x.astype(np.float64) if np.asarray(x).dtype.kind == "f" else x
+    twins: dict[Any, Any] = {}
+
+    def holding(arrays: Mapping[str, np.ndarray]) -> Any:
+        dtype = next(iter(arrays.values())).dtype
+        twin = twins.setdefault(dtype, model.astype(dtype))
+        for name, array in arrays.items():
+            twin.params[name][...] = array
+        return twin
+
+    def loss(**arrays: np.ndarray) -> Any:
+        return holding(arrays).loss_of((x, target, lengths))
+
+    def grad(**arrays: np.ndarray) -> Mapping[str, np.ndarray]:
+        twin = holding(arrays)
+        return twin.named(twin.loss_and_grad((x, target, lengths), training=False)[1])
+
+    return check(loss, grad, model.params, method=method, threshold=threshold)
 
 
 def check_initialisation(layer: Any) -> list[str]:

@@ -4,6 +4,7 @@ from .adding import Adding
 from .base import Batch
 from .classification import Classification, Frames
 from .forecast import Forecast
+from .labelling import LabelledFrames, Labelling
 from .pandas_frames import predict_frame
 from .regression import NumberedFrames, SequenceRegression
 from .streaming import ForecastStream
@@ -17,6 +18,8 @@ __all__ = [
     "Forecast",
     "ForecastStream",
     "Frames",
+    "LabelledFrames",
+    "Labelling",
     "NumberedFrames",
     "SequenceRegression",
     "Text",

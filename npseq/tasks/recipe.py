@@ -98,6 +98,14 @@ class ClassificationRecipe:
 
 
 @dataclass(frozen=True)
+class LabellingRecipe(ClassificationRecipe):
+    """How sequences with a class for each row become examples (``labelling.LabelledFrames``)."""
+
+    task: ClassVar[str] = "label"
+    FIELDS: ClassVar[dict[str, schema.Field]] = {**ClassificationRecipe.FIELDS, "task": schema.one_of(["label"])}
+
+
+@dataclass(frozen=True)
 class RegressionRecipe:
     """How sequences with a number each become examples (``regression.NumberedFrames``)."""
 
@@ -183,9 +191,10 @@ class TextRecipe:
         return Vocabulary(self.tokens, self.vocabulary)
 
 
-Recipe = ForecastRecipe | ClassificationRecipe | RegressionRecipe | AddingRecipe | TextRecipe
+Recipe = ForecastRecipe | ClassificationRecipe | LabellingRecipe | RegressionRecipe | AddingRecipe | TextRecipe
 RECIPES = {
-    recipe.task: recipe for recipe in (ForecastRecipe, ClassificationRecipe, RegressionRecipe, AddingRecipe, TextRecipe)
+    recipe.task: recipe
+    for recipe in (ForecastRecipe, ClassificationRecipe, RegressionRecipe, LabellingRecipe, AddingRecipe, TextRecipe)
 }
 
 

@@ -1,0 +1,149 @@
+"""Language models of tiny_shakespeare, by options of the command alone: python benchmarks/text.py [PART …]
+
+recipe    nanoGPT's split (the first 90 % to train, the last 10 % to validate), LSTM 256, batch 32, chunks of 64,
+          Adam, cosine from 6e-3, clip 1; nats a character on the validation part, one stream, the state carried
+twin      torch's nn.LSTM and nn.Linear on the same split with the same batches, learning rate and clipping, until it
+          has used --seconds of CPU time
+default   ``npseq train --data tiny_shakespeare --model optimized_lstm``
+state     what the carried state is worth: a small model with and without --reset-state
+
+Times are seconds of CPU time (``time.process_time``) on one thread. On a machine that runs other programs besides they
+are longer, because the cores' caches are shared; so the time of an update is also given as the median of the fastest
+tenth.
+"""
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import npseq
+from npseq import data, tasks
+from npseq.cli import training_run
+
+NANOGPT = ["--split", "0.9,0.1"]
+RECIPE = [*NANOGPT, "--hidden-size", "256", "--batch-size", "32", "--window", "64", "--schedule", "cosine"]
+RECIPE += ["--lr", "0.006", "--clip", "1", "--epochs", "10"]
+SMALL = ["--hidden-size", "64", "--epochs", "2", "--window", "16"]
+
+
+def train(*options):
+    """Run ``npseq train``. Returns its report with the CPU seconds, and the milliseconds of each update."""
+    times = []
+    step = npseq.optim.Adam.step
+
+    def timed(self, grad):
+        step(self, grad)
+        times.append(time.process_time())
+
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        common = ["--data", "tiny_shakespeare", "--model", "optimized_lstm", "--threads", "1", "--out-dir", folder]
+        started = time.process_time()
+        npseq.optim.Adam.step = timed
+        try:
+            status = training_run.main([*common, "--report", str(report), *options])
+        finally:
+            npseq.optim.Adam.step = step
+        if status:
+            sys.exit(status)
+        found = json.loads(report.read_text())
+    return {**found, "cpu": time.process_time() - started, "updates": len(times)}, 1000 * np.diff(times)
+
+
+def row(name, nats, cpu, updates, milliseconds):
+    fastest = np.median(np.sort(milliseconds)[: max(1, len(milliseconds) // 10)])
+    print(
+        f"| {name} | {nats:.4f} | {nats / math.log(2):.3f} | {cpu:.0f} | {updates:,} | {np.mean(milliseconds):.1f} | "
+        f"{fastest:.1f} |",
+        flush=True,
+    )
+
+
+def recipe(args):
+    report, milliseconds = train(*RECIPE, "--epochs", str(args.epochs), "--quiet")
+    row(f"npseq, {args.epochs} epochs", report["test"]["nats"], report["cpu"], report["updates"], milliseconds)
+    for name, scores in report["baselines"].items():
+        print(f"| {name} | {scores['nats']:.4f} | {scores['bits']:.3f} | | | | |")
+
+
+def default(args):
+    report, milliseconds = train("--quiet")
+    row("npseq, default (test part)", report["test"]["nats"], report["cpu"], report["updates"], milliseconds)
+
+
+def state(args):
+    for name, options in (("carried", []), ("reset at each chunk", ["--reset-state"])):
+        report, milliseconds = train(*NANOGPT, *SMALL, *options, "--quiet")
+        row(
+            f"64 units, chunks of 16, state {name}",
+            report["test"]["nats"],
+            report["cpu"],
+            report["updates"],
+            milliseconds,
+        )
+
+
+def twin(args):
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    task = tasks.Text(data.load_corpus("tiny_shakespeare"), 64, (0.9, 0.1, 0))
+    V = task.input_size
+    rnn, fc = torch.nn.LSTM(V, 256, batch_first=True), torch.nn.Linear(256, V)
+    parameters = [*rnn.parameters(), *fc.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=0.006)
+    one_hot = torch.eye(V)
+    started, times = time.process_time(), []
+    used = 0.0
+    while used < args.seconds:
+        carried = None
+        for rows in task.streams(task.parts["train"], 32):
+            batch = task.batch(rows)
+            h, carried = rnn(one_hot[torch.from_numpy(batch.x)], carried)
+            carried = tuple(part.detach() for part in carried)
+            loss = torch.nn.functional.cross_entropy(fc(h).reshape(-1, V), torch.from_numpy(batch.target).reshape(-1))
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.param_groups[0]["lr"] = 0.003 * (1 + math.cos(math.pi * min(1, used / args.seconds)))
+            optimizer.step()
+            times.append(time.process_time())
+            used = times[-1] - started
+            if used >= args.seconds:
+                break
+    total, carried, rows = 0.0, None, np.asarray(task.parts["validation"])
+    with torch.no_grad():
+        for start in range(0, len(rows), 1024):
+            batch = task.batch(rows[None, start : start + 1024])
+            h, carried = rnn(one_hot[torch.from_numpy(batch.x)], carried)
+            target = torch.from_numpy(batch.target[0])
+            total += float(torch.nn.functional.cross_entropy(fc(h)[0], target, reduction="sum"))
+    row("torch, the same recipe", total / len(rows), times[-1] - started, len(times), 1000 * np.diff(times))
+
+
+PARTS = {"recipe": recipe, "twin": twin, "default": default, "state": state}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; default: all")
+    p.add_argument("--epochs", type=int, default=10, help="of the recipe; default: 10")
+    p.add_argument("--seconds", type=float, default=180, help="CPU time of the twin; default: 180")
+    args = p.parse_args()
+    print("| | nats a character | bits | CPU s | updates | ms an update, mean | fastest tenth |")
+    print("|---|---|---|---|---|---|---|")
+    for part in args.parts or PARTS:
+        PARTS[part](args)
+
+
+if __name__ == "__main__":
+    main()
