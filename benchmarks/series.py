@@ -3,13 +3,15 @@
 Three domains beside the shipped traffic, hourly from 2022-01-03 (a Monday), t in hours, ε standard normal, AR(1) noises
 n_t = ρ n_{t−1} + √(1 − ρ²) ε_t:
 
-- demand (electricity of a town, MW): y = (60 + 14 w(t) + 9 s(t) + 0.25 max(0, 16 − T)² / 4 + 0.5 max(0, T − 22)²)
-  · exp(0.03 n), T = 11 − 9 cos(2π d / 365) − 4 cos(2π (h − 4) / 24) + 3 n' the temperature, w 1 on working hours of working days,
+- demand (electricity of a town, MW):
+  y = (60 + 14 w(t) + 9 s(t) + 0.25 max(0, 16 − T)² / 4 + 0.5 max(0, T − 22)²) · exp(0.03 n),
+  T = 11 − 9 cos(2π d / 365) − 4 cos(2π (h − 4) / 24) + 3 n' the temperature, w 1 on working hours of working days,
   s the evening peak exp(−(h − 19)² / 6);
-- shop (orders an hour): Poisson counts with the rate exp(1.2 + 1.1 sin(2π (h − 9) / 24) + 0.5 [weekend] + 0.3 n_t
-  + promotion), promotions of a day, one day in 23, of 0.9;
-- river (level, cm): a reservoir that fills with rain and empties by its own level, L_t = L_{t−1} − 0.012 L_{t−1}^1.3 / 8
-  + r_t, rain in showers of a few hours, and tide-like releases of a plant 6 sin(2π (h − 7) / 24) on working days;
+- shop (orders an hour): Poisson counts with the rate
+  exp(1.2 + 1.1 sin(2π (h − 9) / 24) + 0.5 [weekend] + 0.3 n_t + promotion), promotions of a day, one day in 23, of 0.9;
+- river (level, cm): a reservoir that fills with rain and empties by its own level,
+  L_t = L_{t−1} − 0.012 L_{t−1}^1.3 / 8 + r_t, rain in showers of a few hours, and tide-like releases of a plant
+  6 sin(2π (h − 7) / 24) on working days;
   y = 80 + L + release + 0.4 ε.
 
 Each is written to FOLDER as NAME.csv. Everything follows from the seed, so the files are not in the repository.
