@@ -111,7 +111,8 @@ def cross_entropy(
 def probabilities(logits: np.ndarray) -> np.ndarray:
     """Return softmax(logits), p_k = exp(logits_k) / Σ_j exp(logits_j) over the last axis; of the shape of logits."""
     p: np.ndarray = np.exp(logits - logits.real.max(axis=-1, keepdims=True))
-    return p / p.sum(axis=-1, keepdims=True)
+    p /= p.sum(axis=-1, keepdims=True)
+    return p
 
 
 def _difference(y: np.ndarray, target: np.ndarray) -> Any:
