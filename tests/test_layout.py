@@ -115,7 +115,7 @@ def test_the_public_names_are_these():
 @pytest.mark.parametrize(
     "module, name",
     [
-        ("baselines", "forecasts"),
+        ("baselines", "seasonal"),
         ("bptt", "forward_through_time"),
         ("cells", "LSTMCell"),
         ("checkpoint", "load"),

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import status
 from ..training.fit import Diverged
-from . import arguments, experiment, files, output, plots, text_options, training_run
+from . import arguments, experiment, files, options, output, plots, text_options, training_run
 from .tables import comparison_of_models, level_of, losses_of
 
 PROG = "npseq compare"
@@ -37,7 +37,7 @@ def parser() -> arguments.Parser:
         epilog="example: npseq compare --models lstm,gru --seeds 2 --epochs 3",
     )
     p.add_argument(
-        "--models", default=DEFAULT, type=experiment.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}"
+        "--models", default=DEFAULT, type=options.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}"
     )
     p.add_argument(
         "--seeds",

@@ -72,9 +72,7 @@ def _not_to_be_scored(args, members, forecaster):
     if not seen.any():
         return None, "all", []
     if seen.all():
-        raise data.DataError(
-            f"{windows.name}: the model was trained or validated on all of its rows: nothing to test on"
-        )
+        raise data.DataError(f"{windows.name}: the model was trained or validated on every row: nothing to test on")
     told = [f"{int(seen.sum()):,} rows that the model was trained or validated on are left out"]
     return seen, "test", told
 

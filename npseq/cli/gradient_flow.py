@@ -7,7 +7,7 @@ from ..explain.gradient_flow import OPEN, PATHS, SHUT, measure
 from ..fused import blas
 from ..nn.model import Model
 from ..training.fit import Diverged, fit
-from . import arguments, experiment, output, plots, progress
+from . import arguments, experiment, options, output, plots, progress
 from .tables import flow_picture, saturation_table
 
 DEFAULT = ["rnn", "lstm", "gru"]  # an optimized twin has the same gradients
@@ -20,7 +20,7 @@ def parser():
         epilog="example: npseq flow --length 30 --epochs 1 --output flow.csv",
     )
     p.add_argument(
-        "--models", default=DEFAULT, type=experiment.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}"
+        "--models", default=DEFAULT, type=options.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}"
     )
     p.add_argument("--epochs", default=5, type=arguments.positive_int, metavar="N", help="of training; default: 5")
     p.add_argument("--hidden-size", default=32, type=arguments.positive_int, metavar="N", help="default: 32")
@@ -40,7 +40,7 @@ def parser():
         help="also show the untrained network with recurrent weights scaled by this factor; default: 4",
     )
     p.add_argument("--seed", default=0, type=arguments.natural, metavar="N", help="default: 0")
-    experiment.add_data_options(p, default=tasks.Adding.name)
+    options.add_data_options(p, default=tasks.Adding.name)
     p.add_argument("--output", metavar="FILE.csv", help="write the numbers there")
     p.add_argument("--plot", metavar="FILE.png", help="draw the picture there (.png or .svg)")
     return p

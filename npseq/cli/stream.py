@@ -39,7 +39,10 @@ def parser() -> arguments.Parser:
     p.add_argument("file", metavar="FILE.pth", help="of npseq train, a forecaster")
     own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
     p.add_argument(
-        "--interval", type=arguments.share, metavar="P", help="also the bounds of the P interval, such as 0.9"
+        "--interval",
+        type=arguments.share,
+        metavar="P",
+        help="also the bounds of an interval of constant width with coverage P",
     )
     p.add_argument("--state", metavar="FILE", help="continue from the state in FILE, and save it there at the end")
     p.add_argument("--strict", action="store_true", help="stop at the first row that cannot be used, with status 2")

@@ -24,7 +24,7 @@ from ..tasks import intervals
 from ..tasks.recipe import Trained
 from ..training import mpi, resume
 from ..training.fit import Diverged, Progress, fit, fit_lbfgs
-from . import arguments, experiment, files, output, own_cell, plots, text_options
+from . import arguments, experiment, files, options, output, own_cell, plots, text_options
 from .progress import EpochBar
 from .tables import comparison, confusion_table
 
@@ -44,9 +44,9 @@ def parser() -> arguments.Parser:
     p.add_argument("--epochs", default=10, type=arguments.positive_int, metavar="N", help="default: 10")
     p.add_argument("--hidden-size", default=32, type=arguments.positive_int, metavar="N", help="default: 32")
     p.add_argument("--lr", default=0.001, type=arguments.positive, metavar="RATE", help="learning rate; default: 0.001")
-    experiment.add_data_options(p)
-    experiment.add_model_options(p)
-    experiment.add_training_options(p)
+    options.add_data_options(p)
+    options.add_model_options(p)
+    options.add_training_options(p)
     text_options.add_options(p)
     o = p.add_argument_group("output")
     o.add_argument(

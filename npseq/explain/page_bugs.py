@@ -18,11 +18,7 @@ _FORMULAS: dict[str, dict[str, dict[str, str]]] = {
     "tanh-twice": {
         "rnn": {"da": "dh * (1 - tanh(h)**2)"},
         "lstm": {"da_g": "dg * (1 - tanh(g)**2)"},
-        "gru": {
-            "da_xn": "dn * (1 - tanh(n)**2)",
-            "dr": "dn * (1 - n**2) * a_hn",
-            "da_hn": "dn * (1 - tanh(n)**2) * r",
-        },
+        "gru": {"da_xn": "dn * (1 - tanh(n)**2)"},  # dr and da_hn are multiples of da_xn
     },
     "c-of-this-step": {"lstm": {"df": "dc * c"}},
     "dc-not-carried": {"lstm": {"dc_prev": "0 * dc"}},

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..data.table import Table
 from ..fused import blas
-from . import bases, linear
+from . import base_choice, bases, linear
 from .bases import Base
 from .calendar_slots import Slots, periods, row_times
 from .features import WEEK, moments
@@ -93,7 +93,7 @@ class Baselines:
             "mean": [Base("mean", np.zeros(0), np.zeros(1))] * O,
             "persistence": [Base("last", np.ones(1), np.zeros(1))] * O,
         }
-        longest = len(windows.values) // bases.TIMES
+        longest = len(windows.values) // base_choice.TIMES
         found = {name: rows for name, rows in periods(windows.table).items() if rows <= longest}
         season = getattr(windows, "season", None)
         if season and season not in found.values() and not found:
@@ -141,7 +141,7 @@ class Baselines:
 def fit(windows: Windows, train_end: int, validation_end: int, season: int | None) -> dict[str, list[Base]]:
     """Return the autoregressions ``ar`` and ``ar_slot``, one for each target, fitted to the training rows.
 
-    The order is the longest period that fits ``bases.TIMES`` times into them, the penalty the best one on the
+    The order is the longest period that fits ``base_choice.TIMES`` times into them, the penalty the best one on the
     validation rows. ``ar_slot`` is missing if no period of the calendar does.
     """
     O, table = len(windows.target_columns), windows.table
@@ -151,7 +151,7 @@ def fit(windows: Windows, train_end: int, validation_end: int, season: int | Non
         parts = []
         for k in range(O):
             filled = None if windows.filled is None else windows.filled[:, k]
-            choice = bases.Choice(
+            choice = base_choice.Choice(
                 "linear", table, train_end, validation_end, season, filled, with_slots=name == "ar_slot"
             )
             column = np.ascontiguousarray(z[k])

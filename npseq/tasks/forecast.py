@@ -11,7 +11,7 @@ import numpy as np
 from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.scaling import Scaler
-from . import baselines, bases, features
+from . import base_choice, baselines, bases, features
 from .base import Batch, fingerprint
 from .bases import Base, Bases
 from .recipe import ForecastRecipe
@@ -34,7 +34,7 @@ class Forecast(Windows):
         table, target, inputs, window, horizon, scaler, calendar, future: as ``Windows``.
         lags: in rows; ``"auto"`` takes ``seasonal_lags``.
         scale: ``"standard"`` or ``"none"``.
-        base: ``"none"`` for a network alone; a name of ``bases.CHOICES`` for a base that is fitted to the training
+        base: ``"none"`` for a network alone; a name of ``base_choice.CHOICES`` for a base that is fitted to the training
             rows, of which ``"auto"`` takes the best on the validation rows; or ``Bases`` of a recipe.
 
     Raises:
@@ -60,8 +60,8 @@ class Forecast(Windows):
     ):
         if scale not in ("standard", "none"):
             raise DataError(f"scale {scale!r} given; standard or none expected")
-        if isinstance(base, str) and base not in bases.CHOICES:
-            raise DataError(f"base {base!r} given; one of {', '.join(bases.CHOICES)} expected")
+        if isinstance(base, str) and base not in base_choice.CHOICES:
+            raise DataError(f"base {base!r} given; one of {', '.join(base_choice.CHOICES)} expected")
         n = len(table.values)
         a, b = int(0.70 * n), int(0.85 * n)
         self.train_end, self.scale = a, scale
@@ -112,10 +112,10 @@ class Forecast(Windows):
             season = self.season if k == 0 else features.season(self.values[:a, k], self.table.step)
             filled = None if self.filled is None else self.filled[:, k]
             column = np.ascontiguousarray(z[:, k])
-            best = bases.Choice(kind, self.table, a, b, season, filled, known).best(column)
+            best = base_choice.Choice(kind, self.table, a, b, season, filled, known).best(column)
             if best is None:
                 raise DataError(
-                    f"--base {kind}: the training rows of {self.name} do not hold {bases.TIMES} periods of a season"
+                    f"--base {kind}: the training rows of {self.name} do not hold {base_choice.TIMES} periods of a season"
                 )
             parts.append(best)
         raw = Bases(tuple(parts), np.ones(self.output_size), np.zeros(self.output_size, bool))

@@ -131,7 +131,7 @@ def test_a_number_for_each_sequence(run):
 
 def test_a_resumed_run_finds_its_data_by_content(run):
     shutil.copy(CASES / "resume-data-moved" / "load.csv", "load.csv")
-    whole = ["--hidden-size", "4", "--quiet"]
+    whole = ["--hidden-size", "4", "--schedule", "constant", "--quiet"]
     run("train", "--data", "load.csv", "--epochs", "4", *whole, "--out-dir", "whole")
     assert run("train", "--data", "load.csv", "--epochs", "2", "--checkpoint", *whole)[0] == 0
     Path("new").mkdir()
@@ -152,15 +152,15 @@ def test_a_resumed_run_finds_its_data_by_content(run):
 def test_a_run_may_start_from_weights(run):
     torch = pytest.importorskip("torch")
     data = CASES / "resume-data-moved" / "load.csv"
-    small = ["--data", data, "--hidden-size", "4", "--quiet"]
+    small = ["--data", data, "--hidden-size", "4", "--schedule", "constant", "--quiet"]
     assert run("train", *small, "--epochs", "3", "--out-dir", "a")[0] == 0
     torch.save(torch.load("a/rnn_lstm_best.pth", weights_only=True), "torch.pth")
     for file in ("a/rnn_lstm_best.pth", "torch.pth"):
         assert run("train", *small, "--epochs", "1", "--init", file, "--lr", "1e-12")[0] == 0
         assert np.allclose(npseq.load("rnn_lstm_best.pth").theta, npseq.load("a/rnn_lstm_best.pth").theta, atol=1e-6)
     for options, words in (
-        (["--hidden-size", "8"], ["rnn.weight_ih_l0", "(16, 7)", "(32, 7)"]),
-        (["--model", "gru"], ["(16, 7)", "(12, 7)"]),
+        (["--hidden-size", "8"], ["rnn.weight_ih_l0", "(16, 11)", "(32, 11)"]),
+        (["--model", "gru"], ["(16, 11)", "(12, 11)"]),
         (["--num-layers", "2"], ["rnn.weight_ih_l1", "none"]),
     ):
         status, _, err = run("train", *small, "--epochs", "1", "--init", "torch.pth", *options)

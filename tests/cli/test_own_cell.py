@@ -82,7 +82,8 @@ def test_a_cell_given_for_a_file_of_another_model_is_refused(small_csv, tmp_path
 
 def test_a_run_of_a_cell_is_resumed_with_the_cell(small_csv, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert train.main(["--cell", PEEPHOLE, "--data", small_csv, *SMALL, "--checkpoint"]) == 0
+    constant = ["--schedule", "constant"]
+    assert train.main(["--cell", PEEPHOLE, "--data", small_csv, *SMALL, *constant, "--checkpoint"]) == 0
     forget()
     with pytest.raises(SystemExit) as end:
         train.main(["--resume", "rnn_peephole_cell_last.pth", "--epochs", "2"])
@@ -91,7 +92,7 @@ def test_a_run_of_a_cell_is_resumed_with_the_cell(small_csv, tmp_path, monkeypat
     assert train.main([*resumed, "--quiet"]) == 0
     assert json.loads(Path("r.json").read_text())["epochs_run"] == 2
     forget()
-    whole = ["--cell", PEEPHOLE, "--data", small_csv, *SMALL, "--out-dir", "whole"]
+    whole = ["--cell", PEEPHOLE, "--data", small_csv, *SMALL, *constant, "--out-dir", "whole"]
     assert train.main([*whole, "--epochs", "2", "--checkpoint"]) == 0
     np.testing.assert_array_equal(
         *(npseq.load(f"{folder}/rnn_peephole_cell_best.pth").theta for folder in (".", "whole"))

@@ -16,6 +16,8 @@ from running import status
 import npseq
 from npseq import cli, data
 from npseq.cli import predict, stream
+from npseq.tasks import intervals
+from npseq.tasks.recipe import load_trained
 
 FIRST = 12 + 24 - 1  # of ``small_csv`` and the model below
 
@@ -62,7 +64,11 @@ def test_the_answers_are_those_of_predict(trained, small_csv, tmp_path, streamed
     assert code == 0 and err == ""
     assert list(rows[0]) == ["time", *(f"load_{k}{end}" for k in (1, 2) for end in ("", "_low", "_high"))]
     assert [row["time"] for row in rows] == [row["time"] for row in expected if row["steps_ahead"] == "1"]
-    assert np.allclose(numbers(rows).reshape(-1, 3), numbers(expected), rtol=1e-6)
+    shown = numbers(rows).reshape(-1, 3)
+    assert np.allclose(shown[:, 0], numbers(expected)[:, 0], rtol=1e-6)
+    low, high = intervals.interval(load_trained(trained)[1], 0.8)  # of constant width, step by step
+    assert np.allclose(shown.reshape(-1, 2, 3)[:, :, 1] - shown.reshape(-1, 2, 3)[:, :, 0], low, rtol=1e-5)
+    assert np.allclose(shown.reshape(-1, 2, 3)[:, :, 2] - shown.reshape(-1, 2, 3)[:, :, 0], high, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

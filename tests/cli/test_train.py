@@ -206,7 +206,7 @@ def test_the_report_holds_what_was_measured(tmp_path, small_csv, capsys):
     model = npseq.load(tmp_path / "rnn_rnn_best.pth")
     assert report["parameters"] == model.theta.size
     assert set(report["test"]) >= {"rmse", "mae"} and "persistence" in report["baselines"]
-    assert f"{report['test']['rmse']:.4g}" in capsys.readouterr().out
+    assert f"{report['test']['rmse']:.1f}" in capsys.readouterr().out
 
 
 def test_a_star_marks_each_new_best_and_the_best_weights_are_the_ones_kept(tmp_path, small_csv, capsys):

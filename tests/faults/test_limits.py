@@ -135,6 +135,8 @@ def test_a_training_whose_data_are_cut_off_ends_in_one_line(tmp_path):
         "50",
         "--lags",
         "none",
+        "--base",
+        "none",
         "--batch-size",
         "512",
     ]

@@ -186,7 +186,7 @@ def test_forward_edits_are_told_from_backward_edits(model, old, new, verdict, wo
 @pytest.mark.parametrize(
     "old, new, words",
     [
-        ("else W_x @ x + b_x", "else W_x @ x", ["a_x is wrong at step 0", "(7)"]),
+        ("else input_product(W_x, x) + b_x", "else input_product(W_x, x)", ["a_x is wrong at step 0", "(7)"]),
         ("else W_h @ h + b_h", "else W_h @ h - b_h", ["a_h is wrong at step 0", "(8)"]),
         ("np.where(valid[t], new, old)", "new", ["state (h) is wrong", "(38)"]),
     ],
