@@ -1,4 +1,4 @@
-"""The choice of a base forecast: bases are fitted to the training rows, and the best on the validation rows is taken."""
+"""The choice of a base forecast: several are fitted to the training rows; the best on the validation rows is taken."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ class Forecast(Windows):
         table, target, inputs, window, horizon, scaler, calendar, future: as ``Windows``.
         lags: in rows; ``"auto"`` takes ``seasonal_lags``.
         scale: ``"standard"`` or ``"none"``.
-        base: ``"none"`` for a network alone; a name of ``base_choice.CHOICES`` for a base that is fitted to the training
-            rows, of which ``"auto"`` takes the best on the validation rows; or ``Bases`` of a recipe.
+        base: ``"none"`` for a network alone; a name of ``base_choice.CHOICES`` for a base that is fitted to the
+            training rows, of which ``"auto"`` takes the best on the validation rows; or ``Bases`` of a recipe.
 
     Raises:
         DataError: as ``Windows``, for too few rows, or for a value far outside the range of the training rows.
@@ -115,7 +115,7 @@ class Forecast(Windows):
             best = base_choice.Choice(kind, self.table, a, b, season, filled, known).best(column)
             if best is None:
                 raise DataError(
-                    f"--base {kind}: the training rows of {self.name} do not hold {base_choice.TIMES} periods of a season"
+                    f"--base {kind}: the training rows of {self.name} hold no {base_choice.TIMES} periods of a season"
                 )
             parts.append(best)
         raw = Bases(tuple(parts), np.ones(self.output_size), np.zeros(self.output_size, bool))
