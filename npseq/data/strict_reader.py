@@ -13,6 +13,7 @@ from .content import Content, Growing, Labels, position
 from .errors import DataError
 
 ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d(?::\d\d(?::\d\d)?)?)?Z?")
+LETTER = re.compile(r"[^\W\d]")  # a header has names
 ROWS = 10_000  # rows that are in memory as text at one time
 
 
@@ -23,7 +24,7 @@ class StrictReader:
     def __init__(self, lines: Iterable[str], name: str, time: str | None = None, labels: Sequence[str] = ()) -> None:
         self.name, self.done, self._rows = name, 0, csv.reader(lines)
         self.columns, first = next(self._rows, []), next(self._rows, None)
-        if first is None or len(set(self.columns)) < len(self.columns) or "" in self.columns:
+        if first is None or len({*self.columns, ""}) <= len(self.columns) or not LETTER.search("".join(self.columns)):
             raise DataError(f"{name}: a header line of different names and rows of numbers expected")
         self._rows = chain([first], self._rows)
         dates = (k for k, cell in enumerate(first[: len(self.columns)]) if ISO.fullmatch(cell))

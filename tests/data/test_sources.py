@@ -219,7 +219,7 @@ def test_the_strict_reader_and_pandas_agree(tmp_path):
 @pytest.mark.parametrize("content, words", [
     ("t,a\n2024-01-01,1\n2024-01-02,x\n", "line 3, column 'a' holds 'x'; a number expected"),
     ("t,a\n2024-01-01,1\n01.02.2024,2\n", "line 3, column 't' holds '01.02.2024'; an ISO time expected"),
-    ("t,a\n2024-01-01,1,5\n", "line 2 has 3 fields; 2 expected"), ("a\n1_0\n", "'1_0'"), ("a,a\n1,2\n", "different names"),
+    ("t,a\n2024-01-01,1,5\n", "line 2 has 3 fields; 2 expected"), ("a\n1_0\n", "'1_0'"), ("a,a\n1,2\n", "different names"), ("1.5,2\n3,4\n", "names"),
     ("a\n", "rows of numbers expected"), ("", "rows of numbers expected"), ("a\n.\n", "'.'"),
 ])  # fmt: skip
 def test_the_strict_reader_guesses_nothing(tmp_path, content, words):

@@ -16,6 +16,8 @@ SHIPPED = Path(shipped("."))
 
 @pytest.fixture
 def write(tmp_path):
+    pytest.importorskip("pandas")
+
     def write(content, name="t.csv"):
         path = tmp_path / name
         path.write_text(content)
