@@ -75,9 +75,11 @@ def test_the_defaults_are_those_of_a_text_and_what_is_typed_stays(tmp_path):
     args = settled("--data", str(tmp_path / "x.txt"), "--window", "7")
     assert (args.task, args.window, args.hidden_size, args.schedule) == ("text", 7, 256, "cosine")
     assert settled("--data", "tiny_shakespeare").task == "text"
-    assert settled("--data", "metro_traffic").window is settled("--data", str(tmp_path / "no.txt")).window is None
+    assert (
+        settled("--data", "metro_traffic").hidden_size == 32 == settled("--data", str(tmp_path / "no.txt")).hidden_size
+    )
     assert settled("--data", str(tmp_path / "x.txt"), "--target", "a").task is None  # an option of tables
-    assert settled("--data", str(tmp_path / "x.txt"), "--task", "forecast").window is None
+    assert settled("--data", str(tmp_path / "x.txt"), "--task", "forecast").hidden_size == 32
     assert isinstance(experiment.make_task(settled("--data", str(tmp_path / "x.txt"))), npseq.tasks.Text)
 
 
