@@ -210,6 +210,8 @@ class _Run:
             self.say(f"processes   {self.ranks.size} (MPI), each with its share of every batch of {args.batch_size}")
         if e.progress:
             self.say(f"continued   from {args.resume}, after epoch {e.progress.epoch}")
+        if self.ranks.root and e.task.kind == "forecast":  # now: the file of the data may vanish during the training
+            self.of_the_data = {"seen": e.task.seen_rows(), "range": e.task.range()}
         self.bar = EpochBar(args.epochs, quiet=args.quiet)
         options = {
             "epochs": args.epochs,
@@ -260,6 +262,13 @@ class _Run:
         )
         if improved:
             self.save_best(progress)
+        elif not self.written:  # epoch 0, or the best of the run that is resumed
+            now = e.model.theta.copy()
+            e.model.theta[...] = progress.best_theta
+            try:
+                self.save_best(progress)
+            finally:
+                e.model.theta[...] = now
         if args.checkpoint:
             resume.save(
                 self.path("last"),
@@ -279,7 +288,7 @@ class _Run:
         args, e = self.args, self.experiment
         columns = {name: getattr(args, name) for name in ("time", "sequence", "label") if getattr(args, name)}
         if e.task.kind == "forecast":
-            measured |= {"seen": e.task.seen_rows(), "range": e.task.range()}
+            measured |= self.of_the_data
         trained = Trained(e.task.recipe(), columns, args.seed, progress.best_epoch, **measured)
         model_file.save_model(self.path("best"), e.model, trained.to_json())
         self.written = True
