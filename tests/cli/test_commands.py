@@ -1,8 +1,12 @@
 """``npseq SUBCOMMAND``."""
 
 import importlib
+import io
 import re
+import shlex
+import sys
 
+import numpy as np
 import pytest
 
 from npseq import train
@@ -41,13 +45,31 @@ def trained(tmp_path_factory):
 
 @pytest.mark.wide
 @pytest.mark.parametrize("name", sorted(commands.COMMANDS))
-def test_the_example_in_each_commands_help_runs(name, trained, capsys, monkeypatch):
+def test_the_example_in_each_commands_help_runs(name, trained, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(trained)
     main = importlib.import_module(commands.COMMANDS[name][0]).main
     with pytest.raises(SystemExit):
         main(["-h"])
-    example = re.search(r"example:\s+npseq (.*)", capsys.readouterr().out)[1].split()
+    example = shlex.split(re.search(r"example:\s+(?:tail [^|]*\| )?npseq ([^;]*)", capsys.readouterr().out)[1])
     assert example[0] == name
+    if name in ("sample", "neurons"):  # of a model of a text
+        monkeypatch.chdir(tmp_path)
+        text = [
+            "--data",
+            "tiny_shakespeare",
+            "--split",
+            "0.02,0.01,0.01",
+            "--hidden-size",
+            "16",
+            "--epochs",
+            "1",
+            "--quiet",
+        ]
+        assert train.main(text) == 0
+    if name == "stream":
+        hours = np.datetime64("2018-01-01T00") + np.arange(200)
+        rows = "date_time,traffic_volume\n" + "".join(f"{hour},{1000 + k}\n" for k, hour in enumerate(hours))
+        monkeypatch.setattr(sys, "stdin", io.StringIO(rows))
     status = commands.main(example)
     assert status == (1 if "--break" in example else 0)  # a planted bug is found
     assert capsys.readouterr().out

@@ -220,6 +220,7 @@ def mpiexec():
 
 
 TRAIN = ["--model", "optimized_lstm", "--epochs", "2", "--dtype", "float64", "--batch-size", "50", "--lags", "none"]
+TRAIN += ["--schedule", "constant"]  # one that does not depend on the number of epochs
 
 
 @pytest.mark.wide
