@@ -58,7 +58,7 @@ def test_the_example_in_each_commands_help_runs(name, trained, tmp_path, capsys,
             "--data",
             "tiny_shakespeare",
             "--split",
-            "0.02,0.01,0.01",
+            "0.05,0.05,0.9",
             "--hidden-size",
             "16",
             "--epochs",
@@ -67,8 +67,8 @@ def test_the_example_in_each_commands_help_runs(name, trained, tmp_path, capsys,
         ]
         assert train.main(text) == 0
     if name == "stream":
-        hours = np.datetime64("2018-01-01T00") + np.arange(200)
-        rows = "date_time,traffic_volume\n" + "".join(f"{hour},{1000 + k}\n" for k, hour in enumerate(hours))
+        hours = np.datetime64("2018-01-01T00") + np.arange(400)
+        rows = "hour,traffic_volume\n" + "".join(f"{hour},{1000 + k}\n" for k, hour in enumerate(hours))
         monkeypatch.setattr(sys, "stdin", io.StringIO(rows))
     status = commands.main(example)
     assert status == (1 if "--break" in example else 0)  # a planted bug is found
