@@ -1,9 +1,9 @@
-"""A model trained by torch alone, opened in npseq: the same predictions, and gradients that pass npseq's checker.
+"""A model that torch alone has trained opens in npseq: the same predictions, and gradients that pass npseq's checker.
 
     python examples/train_in_torch.py [FILE.pth]
 
-torch (``pip install torch``) trains a GRU to tell the next value of a noisy sine wave and saves its state_dict; npseq
-opens the file with nothing but NumPy.
+torch (``pip install torch``) trains a GRU to forecast the next value of a noisy sine wave and saves its state_dict;
+npseq opens the file with NumPy alone.
 """
 
 import sys

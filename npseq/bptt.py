@@ -45,8 +45,7 @@ class Tape(NamedTuple):
     """What backward needs of a forward pass. With ``checkpoint_every`` a segment's slots and caches are None and only
     the state before its first step is kept."""
 
-    # (T, I, B), or indices (T, B), in the order in which the steps ran; zero in the padding unless checkpointed
-    x: np.ndarray
+    x: np.ndarray  # (T, I, B) or (T, B), in the order in which the steps ran; zero in the padding unless checkpointed
     valid: np.ndarray | None  # (T, 1, B), bool, True where step t is within the sequence
     reverse: bool
     h_mask: np.ndarray | None
@@ -82,7 +81,7 @@ def forward_through_time(
     Args:
         cell: a class of ``cells.py``, or one with the same contract.
         weights: ``Weights``, all of one dtype, which is also the dtype of the results.
-        x: (T, I, B); or integers (T, B), one-hot vectors given by the index of their 1 (``input_product``).
+        x: (T, I, B); or integers (T, B), one-hot vectors given by the index of their 1.
         state: tuple of (H, B) arrays, the initial state; (h, c) for an LSTM, (h,) for the others.
         lengths: (B,) integers from 0 to T in any order, or None for T everywhere. Past the end of a sequence its state
             is unchanged, its output is zero, and x is ignored.
@@ -99,11 +98,8 @@ def forward_through_time(
         hs (T, H, B), the final state (at each sequence's last valid step), and the tape, or None.
     """
     T = len(x)
-    if out is None:
-        out = np.empty((T,) + state[0].shape, state[0].dtype)
-    valid = None
-    if lengths is not None:
-        valid = (np.arange(T)[:, None] < np.asarray(lengths))[:, None, :]
+    out = np.empty((T,) + state[0].shape, state[0].dtype) if out is None else out
+    valid = None if lengths is None else (np.arange(T)[:, None] < np.asarray(lengths))[:, None, :]
     whole = keep_tape and checkpoint_every is None
     if whole:  # a copy, since the caller may change x before backward
         x = np.array(x) if valid is None else _without_padding(x, valid)
@@ -117,13 +113,10 @@ def forward_through_time(
         segment_x = x[steps] if whole else _without_padding(x[steps], segment_valid)
         slots, caches = _forward_steps(cell, weights, segment_x, state, segment_valid, h_mask)
         hs[steps] = slots[0][1:] if valid is None else np.where(segment_valid, slots[0][1:], 0)
-        if checkpoint_every is None:
-            segments.append(Segment(steps, state, slots, caches))
-        else:
-            segments.append(Segment(steps, state))
+        if keep_tape:
+            kept = (slots, caches) if checkpoint_every is None else ()
+            segments.append(Segment(steps, state, *kept))
         state = tuple(slot[-1].copy() for slot in slots)
-        if not keep_tape:
-            segments.clear()
     return out, state, Tape(x, valid, reverse, h_mask, segments) if keep_tape else None
 
 
@@ -145,8 +138,7 @@ def backward_through_time(
     x, valid, reverse, h_mask, segments = tape
     if d_hs is not None and reverse:
         d_hs = d_hs[::-1]
-    need_dx = need_dx and x.ndim == 3
-    d_x = np.empty(x.shape, weights.W_x.dtype) if need_dx else None
+    d_x = np.empty(x.shape, weights.W_x.dtype) if need_dx and x.ndim == 3 else None
     own = None if weights.own is None else {name: np.zeros_like(part) for name, part in weights.own.items()}
     d_weights = Weights(*(None if W is None else np.zeros_like(W) for W in weights[:5]), own)
     for steps, state, slots, caches in reversed(segments):
@@ -164,7 +156,7 @@ def backward_through_time(
                 total += part
         for name in own or ():
             own[name] += d_segment.own[name]
-    return d_weights, d_x[::-1] if need_dx and reverse else d_x, d_state
+    return d_weights, d_x[::-1] if d_x is not None and reverse else d_x, d_state
 
 
 def _segments(T: int, k: int | str | None) -> Iterator[slice]:
@@ -184,13 +176,13 @@ def _forward_steps(cell, weights, x, state, valid, h_mask):
     """Run n steps. Returns the slots, one (n + 1, H, B) array for each array of the state, and the caches."""
     W_x, W_h, b_x, b_h, W_p, own = weights
     extra = () if own is None else (own,)
-    n = len(x)
-    a_x = input_product(W_x, x) if b_x is None else input_product(W_x, x) + b_x  # (7)
-    slots = tuple(np.empty((n + 1,) + s.shape, s.dtype) for s in state)
+    a_x = W_x @ x if x.ndim == 3 else W_x.T[x].transpose(0, 2, 1)  # with one-hot x_t, a column of W_x
+    a_x = a_x if b_x is None else a_x + b_x  # (7)
+    slots = tuple(np.empty((len(x) + 1,) + s.shape, s.dtype) for s in state)
     for slot, s in zip(slots, state):
         slot[0] = s
     caches = []
-    for t in range(n):
+    for t in range(len(x)):
         state = tuple(slot[t] for slot in slots)
         h = state[0] if h_mask is None else h_mask * state[0]  # (42)
         a_h = W_h @ h if b_h is None else W_h @ h + b_h  # (8)
@@ -234,41 +226,24 @@ def _backward_steps(cell, weights, x, slots, caches, valid, h_mask, d_hs, d_stat
     da_h = np.stack(da_hs)
     da_x = da_h if da_xs[0] is da_hs[0] else np.stack(da_xs)  # the same array in RNN and LSTM
     h_before = slots[0][:-1] if h_mask is None else h_mask * slots[0][:-1]
+    ms = None if W_p is None else np.stack([m for _, m in caches])
     if d_x is not None:
         np.matmul(W_x.T, da_x, out=d_x)  # (34)
     d_weights = Weights(
-        W_x=_sum_of_products(da_x, x) if x.ndim == 3 else _sum_by_index(da_x, x, W_x.shape[1]),  # (31)
-        W_h=_sum_of_products(da_h, h_before),  # (32)
+        W_x=_sum_of_products(da_x, x, W_x.shape[1]),  # (31)
+        W_h=_sum_of_products(da_h, h_before, W_h.shape[1]),  # (32)
         b_x=None if b_x is None else da_x.sum((0, 2))[:, None],  # (33)
         b_h=None if b_h is None else da_h.sum((0, 2))[:, None],  # (33)
-        W_p=None if W_p is None else _sum_of_products(np.stack(d_projected), np.stack([m for _, m in caches])),  # (41)
+        W_p=None if W_p is None else _sum_of_products(np.stack(d_projected), ms, W_p.shape[1]),  # (41)
         own=None if own is None else {name: sum(d[0][name] for d in d_owns) for name in own},
     )
     return d_weights, d_state
 
 
-def _sum_of_products(da: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return Σ_t da_t x_tᵀ, (A, C), for da (n, A, B) and x (n, C, B): one product over steps and sequences."""
+def _sum_of_products(da: np.ndarray, x: np.ndarray, size: int) -> np.ndarray:
+    """Return Σ_t da_t x_tᵀ, (A, size), for da (n, A, B) and x (n, size, B): one product over steps and sequences."""
+    if x.ndim == 2:  # indices: da_t of a sequence is added to the column that it read
+        total = np.zeros((size, da.shape[1]), da.dtype)
+        np.add.at(total, x, da.transpose(0, 2, 1))
+        return total.T
     return np.tensordot(da, x, axes=((0, 2), (0, 2)))  # (35)
-
-
-def input_product(W_x: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return W_x x_t for each of n steps, (n, G·H, B).
-
-    x is (n, I, B), or integers (n, B): x_t is then the one-hot vector e_k, and W_x e_k is column k of W_x.
-    """
-    return W_x @ x if x.ndim == 3 else W_x.T[x].transpose(0, 2, 1)
-
-
-def _sum_by_index(da: np.ndarray, x: np.ndarray, I: int) -> np.ndarray:
-    """Return Σ_t da_t x_tᵀ, (A, I), for da (n, A, B) and one-hot x_t given as indices (n, B)."""
-    return sum_of_columns(da.transpose(1, 0, 2).reshape(da.shape[1], -1), x.reshape(-1), I)
-
-
-def sum_of_columns(columns: np.ndarray, indices: np.ndarray, I: int) -> np.ndarray:
-    """Return the (A, I) array whose column k is the sum of those columns (A, N) whose index, of N, is k."""
-    total = np.zeros((len(columns), I), columns.dtype)
-    order = np.argsort(indices, kind="stable")  # the columns of one index side by side
-    found, starts = np.unique(indices[order], return_index=True)
-    total[:, found] = np.add.reduceat(columns.take(order, axis=1), starts, axis=1)
-    return total

@@ -10,13 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from ..bptt import sum_of_columns
-
 
 def split(kernel: Any, W: np.ndarray, H: int) -> tuple[np.ndarray, np.ndarray]:
     """Return [W_h, b] and the table W_x + b (rows that read x, I), of the stacked W, [W_h, W_x, b]."""
     rows = kernel.rows_of_x(H)
     return np.concatenate([W[:, :H], W[:, -1:]], axis=1), W[rows, H:-1] + W[rows, -1:]
+
+
+def sum_of_columns(columns: np.ndarray, indices: np.ndarray, I: int) -> np.ndarray:
+    """Return the (A, I) array whose column k is the sum of those columns (A, N) whose index, of N, is k."""
+    total = np.zeros((len(columns), I), columns.dtype)
+    order = np.argsort(indices, kind="stable")  # the columns of one index side by side
+    found, starts = np.unique(indices[order], return_index=True)
+    total[:, found] = np.add.reduceat(columns.take(order, axis=1), starts, axis=1)
+    return total
 
 
 class TableGradient:

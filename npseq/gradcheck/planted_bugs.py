@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from ..cells import gate_blocks
 from . import reference
 from .planting import Bug, Case, each, in_cell, in_gradient, in_tape
+from .reference import blocks_of, reference_of
 from .reference import logistic as sigmoid
-from .reference import reference_of
 
 __all__ = ["BUGS", "Bug", "Case", "plant"]
 
@@ -55,7 +54,7 @@ def _scaled(gates, slope):
         da_x, da_h, d_before = cell.backward(d_state, cache)
         da_x, da_h = da_x.copy(), da_h.copy()
         for da in (da_x, da_h):
-            for gate, block, value in zip(cell.gates, gate_blocks(da, cell.gates), cache):
+            for gate, block, value in zip(cell.gates, blocks_of(da, cell.gates), cache):
                 if gate in gates:
                     block *= slope(value)
         return da_x, da_h, d_before
@@ -75,7 +74,7 @@ def _tanh_twice(cell, d_state, cache):
     da_x, da_h, d_before = _scaled("hgn", _tanh_slope_twice)(cell, d_state, cache)
     if cell.gates == "rzn":  # dr is a multiple of da_xn (26)
         for da in (da_x, da_h):
-            gate_blocks(da, "rzn")[0] *= _tanh_slope_twice(cache[2])
+            blocks_of(da, "rzn")[0] *= _tanh_slope_twice(cache[2])
     return da_x, da_h, d_before
 
 
@@ -111,7 +110,7 @@ def _bias_of_another_gate(layer):
         if weights.b_x is None:
             return d_weights, d_x
         b_x = d_weights.b_x.copy()
-        blocks = gate_blocks(b_x, gates)
+        blocks = blocks_of(b_x, gates)
         blocks[0] = blocks[1]
         return d_weights._replace(b_x=b_x), d_x
 
@@ -177,7 +176,7 @@ def _gate_not_stored(cell, d_state, cache):
 def _gates_alike(layer):
     for name, array in layer.params.items():
         if name.startswith(("weight_ih", "weight_hh")):
-            blocks = gate_blocks(array, layer.cell.gates)
+            blocks = blocks_of(array, layer.cell.gates)
             blocks[1:] = blocks[0]
 
 

@@ -32,8 +32,9 @@ def logistic(a: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-a))
 
 
-def _rows(a: np.ndarray, count: int) -> list[np.ndarray]:
-    return np.split(a, count)
+def blocks_of(a: np.ndarray, gates: str) -> np.ndarray:
+    """Return the rows of each gate of a (G·H, …) as an array of its own: a view of shape (G, H, …)."""
+    return a.reshape(len(gates), -1, *a.shape[1:])
 
 
 class RNNCell:
@@ -85,7 +86,7 @@ class LSTMCell:
     def forward(a_x, a_h, state):
         """Return ((h, c), cache); a_x and a_h are (4·H, B), h and c (H, B)."""
         c_prev = state[1]
-        a_i, a_f, a_g, a_o = _rows(a_x + a_h, 4)
+        a_i, a_f, a_g, a_o = blocks_of(a_x + a_h, "ifgo")
         i = logistic(a_i)
         f = logistic(a_f)
         o = logistic(a_o)
@@ -121,8 +122,8 @@ class GRUCell:
     def forward(a_x, a_h, state):
         """Return ((h,), cache); a_x and a_h are (3·H, B), h (H, B)."""
         h_prev = state[0]
-        a_xr, a_xz, a_xn = _rows(a_x, 3)
-        a_hr, a_hz, a_hn = _rows(a_h, 3)
+        a_xr, a_xz, a_xn = blocks_of(a_x, "rzn")
+        a_hr, a_hz, a_hn = blocks_of(a_h, "rzn")
         r = logistic(a_xr + a_hr)
         z = logistic(a_xz + a_hz)
         n = np.tanh(r * a_hn + a_xn)

@@ -141,7 +141,8 @@ def from_state_dict(
     H, rows = sizes["hidden_size"], sizes.pop("rows")
     if rows % H or rows // H not in kinds:
         raise ValueError(
-            f"{prefix}weight_hh_l0 is ({rows}, {H}): {H} units need {H}, {3 * H} or {4 * H} rows (RNN, GRU, LSTM)"
+            f"{prefix}weight_hh_l0 is {np.shape(mapping[prefix + 'weight_hh_l0'])}: {H} units need {H}, {3 * H} or "
+            f"{4 * H} rows (RNN, GRU, LSTM)"
         )
     kind = kinds[rows // H]
     if optimized:

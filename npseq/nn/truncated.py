@@ -1,32 +1,45 @@
 """Truncated backpropagation through time."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 
 
-def truncated_bptt(layer, x, d_loss, chunk, state=None, lengths=None, training=False):
-    """Truncated backpropagation through time (Williams & Peng, Neural Computation 2, 1990): the sequence in chunks, the
-    state carried from one to the next, the gradient not.
+def truncated_bptt(
+    layer: Any,
+    x: np.ndarray,
+    d_loss: Callable[[np.ndarray, slice], np.ndarray],
+    chunk: int,
+    state: Any = None,
+    lengths: Any = None,
+    training: bool = False,
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None, Any, Any]]:
+    """Truncated backpropagation through time (Williams & Peng, Neural Computation 2, 1990).
 
-    A generator, so that the parameters may be updated between chunks and one chunk's tape at a time is in memory. With
-    a chunk as long as the sequence it is full backpropagation through time.
+    The sequence is processed in chunks; the state is passed from one chunk to the next, the gradient is not. This is a
+    generator, so the parameters may be updated between chunks, and only one chunk's tape is in memory. With a chunk as
+    long as the sequence it is full backpropagation through time.
 
     Args:
         layer: a ``Recurrent`` of one direction.
         x, state, lengths, training: as for ``layer.forward``.
-        d_loss: called with (y, steps) for each chunk, ``steps`` being its slice of the time axis -> dy, of y's shape.
+        d_loss: ``d_loss(y, steps)`` returns dy, of y's shape, for each chunk; ``steps`` is its slice of the time axis.
         chunk: steps in a chunk; the last may be shorter.
 
     Yields:
         (steps, y, dx, grads, state after the chunk).
 
     Raises:
-        ValueError: for a chunk below 1, and for two directions: the reverse one starts at the end, which a chunk has
-            not seen.
+        ValueError: for a chunk below 1, or a bidirectional layer, whose reverse direction would need the end of the
+            sequence.
     """
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1; {chunk!r} given")
     if layer.bidirectional:
-        raise ValueError("truncated backpropagation carries the state forward in time; a bidirectional layer given")
+        raise ValueError("truncated backpropagation needs a unidirectional layer; a bidirectional one given")
     time = 1 if layer.batch_first and x.ndim == 3 else 0
     for start in range(0, x.shape[time], chunk):
         steps = slice(start, min(start + chunk, x.shape[time]))

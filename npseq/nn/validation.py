@@ -1,18 +1,33 @@
-"""Checks of what a layer is given."""
+"""Checks of a layer's arguments. Every message says what was given and what was expected."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from .module import DTYPES
 
 
-def check_sizes(**sizes):
+def check_sizes(**sizes: Any) -> None:
+    """Check that each size is an integer greater than zero.
+
+    Raises:
+        ValueError: for the first that is not.
+    """
     for name, size in sizes.items():
         if not isinstance(size, (int, np.integer)) or size < 1:
             raise ValueError(f"{name} must be an integer greater than zero; {size!r} given")
 
 
-def check_dtype(name, array, dtype):
-    """Same dtype, except that complex128 parameters also take float64: that is what a complex step needs."""
+def check_dtype(name: str, array: np.ndarray, dtype: np.dtype) -> None:
+    """Check that an array has the dtype of the parameters; complex128 parameters also accept float64.
+
+    A complex step needs the exception: its parameters are complex, its data real.
+
+    Raises:
+        TypeError: for another dtype; ``name`` is the name of the array.
+    """
     if array.dtype != dtype and not (dtype == np.complex128 and array.dtype == np.float64):
         other = f" or layer.astype(np.{array.dtype})" if array.dtype in DTYPES else ""
         raise TypeError(
@@ -21,7 +36,12 @@ def check_dtype(name, array, dtype):
         )
 
 
-def checked_lengths(lengths, T, B):
+def checked_lengths(lengths: Any, T: int, B: int) -> np.ndarray | None:
+    """Return lengths as an array (B,) of integers from 0 to T, or None.
+
+    Raises:
+        ValueError: for another shape or dtype, or a length out of range.
+    """
     if lengths is None:
         return None
     lengths = np.atleast_1d(np.asarray(lengths))
@@ -34,8 +54,12 @@ def checked_lengths(lengths, T, B):
     return lengths
 
 
-def checked_indices(x, size):
-    """Return x, integers that are the indices of one-hot vectors. Raises ValueError for none, or one out of range."""
+def checked_indices(x: np.ndarray, size: int) -> np.ndarray:
+    """Return x, integers that are the indices of one-hot vectors of ``size`` elements.
+
+    Raises:
+        ValueError: if there is none, or one is out of range.
+    """
     if x.ndim == 0 or x.size == 0:
         raise ValueError(f"x must have at least one time step and one sequence; x of shape {x.shape} given")
     if not 0 <= x.min() <= x.max() < size:
@@ -45,7 +69,12 @@ def checked_indices(x, size):
     return x
 
 
-def checked_checkpoint(k):
+def checked_checkpoint(k: Any) -> int | str | None:
+    """Return ``checkpoint_every``: a positive integer, ``"sqrt"`` or None.
+
+    Raises:
+        ValueError: for anything else.
+    """
     if k is None or k == "sqrt" or isinstance(k, (int, np.integer)) and k > 0:
         return k
     raise ValueError(f"checkpoint_every must be a positive integer, 'sqrt' or None; {k!r} given")

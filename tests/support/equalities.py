@@ -22,7 +22,7 @@ def on_every_layer(test):
 
 
 class Run:
-    """A layer with random data for every step, the padding included, and all that it computes from them."""
+    """A layer with random data for every step, padding included, and all that it computes from them."""
 
     def __init__(self, kind, twin, lengths=LENGTHS, T=T, seed=0, **options):
         rng = np.random.default_rng(seed)
@@ -39,7 +39,7 @@ class Run:
         return run_npseq(self.layer, *(given[name] for name in ("x", "state", "lengths", "dy", "d_final")))
 
     def alone(self, b):
-        """The sequence b by itself, without its padding."""
+        """The results of sequence b alone, without its padding."""
         steps = slice(0, self.lengths[b])
 
         def pick(state):
@@ -66,7 +66,7 @@ def check_against_singles(run):
     total = {name: 0 for name in run.layer.params}
     for b, length in enumerate(run.lengths):
         if length == 0:
-            continue  # there is nothing to run: see the tests of the length 0
+            continue  # nothing to run; length 0 has tests of its own
         alone = run.alone(b)
         for name, value in alone.items():
             if name in ("y", "dx"):

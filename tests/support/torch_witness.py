@@ -1,4 +1,4 @@
-"""torch in float64 as a second witness, and the names of npseq's layers as the tests go through them."""
+"""torch in float64 as a second witness, and npseq's layers by the names that the tests use."""
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ def make_torch(kind, layer):
 
 
 def run_torch(module, letters, x, state, lengths, dy, d_final):
-    """The same from torch; lengths from 1 to T."""
+    """The same computed by torch; lengths from 1 to T."""
     T = len(x)
     x = torch.tensor(x, requires_grad=True)
     initial = None if state is None else tuple(torch.tensor(part, requires_grad=True) for part in as_tuple(state))
