@@ -115,11 +115,13 @@ def _other_engine(problem: Problem, engine: Any, tolerance: float) -> list[str]:
     true = _results(*problem.backward(bptt, problem.cell, tape), problem.cell)
     given_hs, _, tape = problem.forward(engine, problem.cell)
     if relative_error(given_hs, hs) > tolerance:
-        return ["bptt.py is right with this cell; the layer's own schedule computes another forward"]
+        return ["bptt.py is right with this cell; the layer's own recurrence (fused/) computes another forward"]
     given = _results(*problem.backward(engine, problem.cell, tape), problem.cell)
     wrong = [f"d{name}" for name in true if relative_error(given[name], true[name]) > tolerance]
     return (
-        [f"bptt.py is right with this cell; the layer's own schedule gives a wrong {', '.join(wrong)}"] if wrong else []
+        [f"bptt.py is right with this cell; the layer's own recurrence (fused/) gives a wrong {', '.join(wrong)}"]
+        if wrong
+        else []
     )
 
 
