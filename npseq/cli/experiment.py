@@ -31,7 +31,7 @@ class Experiment:
     """Everything that a training needs: ``fit(model, task, optimizer, …)``.
 
     optimizer and schedule: None for L-BFGS. fingerprint: of the data, None where nobody asks for it. progress: of the
-    run that is resumed, or None.
+    run that is resumed, or None; begun_with: its number of epochs, or None.
     """
 
     task: Any
@@ -41,6 +41,7 @@ class Experiment:
     rng: np.random.Generator
     fingerprint: str | None
     progress: Progress | None
+    begun_with: int | None = None
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -114,8 +115,10 @@ def build(args: argparse.Namespace, state: resume.TrainingState | None = None, h
     fingerprint = _fingerprint(task, args, state) if args.checkpoint or state or hash_data else None
     done = None
     if state is not None:
-        done = resume.restore(state, settings(args), model, optimizer, schedule, rng, fingerprint)
-    return Experiment(task, model, optimizer, schedule, rng, fingerprint, done)
+        new_total = args.schedule == "auto"  # nobody has asked for a schedule that depends on the number of epochs
+        done = resume.restore(state, settings(args), model, optimizer, schedule, rng, fingerprint, new_total)
+    begun_with = None if state is None else state.settings["epochs"]
+    return Experiment(task, model, optimizer, schedule, rng, fingerprint, done, begun_with)
 
 
 def _is_gone(source):

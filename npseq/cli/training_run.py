@@ -210,6 +210,11 @@ class _Run:
             self.say(f"processes   {self.ranks.size} (MPI), each with its share of every batch of {args.batch_size}")
         if e.progress:
             self.say(f"continued   from {args.resume}, after epoch {e.progress.epoch}")
+            if e.schedule.depends_on_total and args.epochs != e.begun_with:
+                self.say(
+                    f"            begun with {e.begun_with} epochs: the learning rates are now those of {args.epochs} "
+                    f"epochs, and the weights not those of a run of {args.epochs} from the start"
+                )
         if self.ranks.root and e.task.kind == "forecast":  # now: the file of the data may vanish during the training
             self.of_the_data = {"seen": e.task.seen_rows(), "range": e.task.range()}
         self.bar = EpochBar(args.epochs, quiet=args.quiet)

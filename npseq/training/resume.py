@@ -125,6 +125,7 @@ def restore(
     schedule: Schedule,
     rng: np.random.Generator,
     fingerprint: str | None,
+    new_total: bool = False,
 ) -> Progress:
     """Restore everything as it was when the file was written.
 
@@ -133,6 +134,8 @@ def restore(
         settings: of the resumed run; ``epochs`` may be larger than before.
         model, optimizer, schedule, rng: built as for the first run; changed in place.
         fingerprint: of the data now (``task.fingerprint()``).
+        new_total: allow another number of epochs with a schedule that depends on it. From here on it has the rates of
+            the new number; a run of that many epochs from the start gives other weights.
 
     Returns:
         ``Progress`` for ``fit``.
@@ -146,7 +149,7 @@ def restore(
             f"the data have changed: their hash is {fingerprint}, but {state.path} was begun on {state.fingerprint}"
         )
     asked, epochs = state.settings["epochs"], settings["epochs"]
-    if epochs != asked and schedule.depends_on_total:
+    if epochs != asked and schedule.depends_on_total and not new_total:
         raise ValueError(
             f"--epochs {epochs} given, but {state.path} was begun with --epochs {asked}, and the schedule "
             f"{type(schedule).__name__.lower()} depends on their number"
