@@ -200,8 +200,12 @@ def test_a_pipe_is_written_and_not_replaced(tmp_path):
     os.mkfifo(path)
     output.check_file(str(path))
     reader = subprocess.Popen([sys.executable, "-c", f"print(len(open({str(path)!r}).read()))"], stdout=subprocess.PIPE)
-    output.write_json(str(path), [1, 2])
-    assert int(reader.communicate(timeout=20)[0]) == len(json.dumps([1, 2], indent=1))
+    try:
+        output.write_json(str(path), [1, 2])
+        received = reader.communicate(timeout=60)[0]
+    finally:
+        reader.kill()
+    assert int(received) == len(json.dumps([1, 2], indent=1))
     assert stat.S_ISFIFO(path.stat().st_mode)
 
 
