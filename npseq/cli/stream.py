@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TextIO
 
@@ -28,6 +28,8 @@ MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}  # cells without a 
 SEPARATORS = "\t;|,"
 PROG = "npseq stream"
 
+Bounds = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # of a forecast (horizon, targets): low and high
+
 
 def parser() -> arguments.Parser:
     """Return the options."""
@@ -42,7 +44,7 @@ def parser() -> arguments.Parser:
         "--interval",
         type=arguments.share,
         metavar="P",
-        help="also the bounds of an interval of constant width with coverage P",
+        help="also the bounds of the prediction interval with coverage P, such as 0.9, as npseq predict gives them",
     )
     p.add_argument("--state", metavar="FILE", help="continue from the state in FILE, and save it there at the end")
     p.add_argument("--strict", action="store_true", help="stop at the first row that cannot be used, with status 2")
@@ -66,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         own_cell.check_needed(args, model)
         if not isinstance(trained.recipe, ForecastRecipe):
             raise DataError(f"{args.file} is no forecaster; npseq stream needs one")
-        stream = ForecastStream(model, trained.recipe)
-        bounds = None if args.interval is None else intervals.interval(trained, args.interval)
+        stream = ForecastStream(model, trained.recipe, trained.width)
+        bounds = None if args.interval is None else bounds_of(stream, trained, args.interval)
         mark = fingerprint(model, trained)
         if args.state:
             output.check_file(args.state)
@@ -86,6 +88,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.state:
             saved = save(stream, args.state, mark)
     return code if saved else status.USAGE
+
+
+def bounds_of(stream: ForecastStream, trained: Trained, coverage: float) -> Bounds:
+    """Return the function that gives the bounds of the stream's last forecast.
+
+    Raises:
+        DataError: for a file without residuals.
+    """
+    if trained.width is not None:
+        return lambda forecast: stream.bounds(coverage)
+    low, high = (bound.reshape(stream.recipe.horizon, -1) for bound in intervals.interval(trained, coverage))
+    return lambda forecast: (forecast + low, forecast + high)  # a file of an older npseq: of constant width
 
 
 def fingerprint(model: Any, trained: Trained) -> str:
@@ -302,10 +316,10 @@ class Writer:
     """Forecasts as lines of CSV on standard output, each flushed; a header before the first.
 
     Args:
-        stream: whose forecasts they are. bounds: low and high of an interval, to be added to a forecast, or None.
+        stream: whose forecasts they are. bounds: of an interval, or None.
     """
 
-    def __init__(self, stream: ForecastStream, bounds: tuple[np.ndarray, np.ndarray] | None) -> None:
+    def __init__(self, stream: ForecastStream, bounds: Bounds | None) -> None:
         self.stream, self.bounds, self.count = stream, bounds, 0
         self.csv = csv.writer(sys.stdout, lineterminator="\n")
 
@@ -315,10 +329,8 @@ class Writer:
         if self.count == 0:
             self.csv.writerow(["row" if np.isnat(time) else "time", *self._names()])
         self.count += 1
-        parts = [forecast.reshape(-1)]
-        if self.bounds is not None:
-            parts += [parts[0] + bound for bound in self.bounds]
-        cells = np.stack(parts, axis=1).reshape(-1)
+        parts = [forecast] if self.bounds is None else [forecast, *self.bounds(forecast)]
+        cells = np.stack(parts, axis=-1).reshape(-1)
         when = self.stream.seen if np.isnat(time) else shown(time)
         self.csv.writerow([when, *(f"{value:.10g}" for value in cells)])
         sys.stdout.flush()

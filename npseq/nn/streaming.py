@@ -233,9 +233,17 @@ class WindowStream(Stepper):
         for run in self._runs:
             run()
         self.seen += 1
-        if self.seen < self.window:
-            return None
-        return self._answer(self._h_1.reshape(self.batch, -1)[self.seen % self.window])
+        return None if self.seen < self.window else self._answer(self._completed())
+
+    @property
+    def hidden(self) -> Array:
+        """What the head has read for the last answer: the top layer's h (P,) at the end of the window. A copy."""
+        return self._completed()[:-1].copy()
+
+    def _completed(self) -> Array:
+        """[h; 1] of the window that the last row completed."""
+        completed: Array = self._h_1.reshape(self.batch, -1)[self.seen % self.window]
+        return completed
 
     def reset(self) -> None:
         """Forget all rows."""

@@ -12,12 +12,15 @@ from ..data.load import LARGEST
 from ..nn.streaming import WindowStream
 from . import features, linear
 from .bases import Bases
+from .intervals import volatility_of
 from .recipe import ForecastRecipe
+from .width import Width
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 UNKNOWN = np.datetime64("NaT", "s")
+LARGEST_REACH = 1_000_000  # rows, a week of seconds is 604,800
 
 
 @lru_cache(maxsize=1 << 12)
@@ -35,6 +38,7 @@ class ForecastStream:
     Args:
         model: ``Model``; one direction.
         recipe: of its training.
+        width: of its interval, for ``bounds``; None for no interval.
 
     Attributes:
         columns: the names of the values of a row: targets, then inputs.
@@ -43,11 +47,12 @@ class ForecastStream:
         time: of the last row, datetime64[s], or NaT.
 
     Raises:
-        ValueError: for a model with two directions, one that reads values ahead, or one that was trained on irregular
+        ValueError: for a model with two directions, one that reads values ahead or very far back, or one that was
+            trained on irregular
             times with a calendar: its inputs include the time of the next row, which a stream cannot know.
     """
 
-    def __init__(self, model: Any, recipe: ForecastRecipe) -> None:
+    def __init__(self, model: Any, recipe: ForecastRecipe, width: Width | None = None) -> None:
         if recipe.calendar and recipe.step is None:
             raise ValueError(
                 "the model was trained on irregular times with a calendar, so its inputs include the time of the next "
@@ -58,6 +63,9 @@ class ForecastStream:
             raise ValueError(
                 f"the model reads values of {', '.join(recipe.future)} ahead, which a stream of rows does not hold"
             )
+        rows = max(recipe.first, 0 if width is None else width.rows)
+        if rows > LARGEST_REACH:  # a file may come from anywhere
+            raise ValueError(f"the model looks back over {rows:,} rows; a stream holds up to {LARGEST_REACH:,}")
         O, lags = len(recipe.target), tuple(dict.fromkeys(recipe.lags))
         self._lags, self._targets = lags, recipe.scaler.first(O)
         self._units = self._targets.repeat(recipe.horizon)
@@ -76,7 +84,15 @@ class ForecastStream:
         self._errors = np.zeros((max(reach - order, 0) + 1, O))  # of the base, in units of their spread, as ``_past``
         # standardised targets of the last rows, row t in t % len
         self._past = np.zeros((max(max(lags, default=1), order), O))
+        spread = np.ones((recipe.horizon, O)) if base is None else base.spread.reshape(recipe.horizon, O)
+        self.width, self._unit = width, spread * self._targets.scale
+        self._residuals = np.full((0 if width is None else width.rows, O), np.nan)  # one-step errors, as ``_past``
+        self._forget()
+
+    def _forget(self) -> None:
         self._last = np.full(len(self.columns), np.nan)  # values of the last row
+        self._forecast = np.full((self.recipe.horizon, len(self.recipe.target)), np.nan)  # the last one
+        self._residuals[...] = np.nan
         self.seen, self.inserted = 0, 0
         self.time: Any = UNKNOWN
 
@@ -105,8 +121,8 @@ class ForecastStream:
         row, absent = self._checked(values)
         when, missing = self._checked_time(time)
         self.inserted = missing
-        for k in range(min(missing, self.recipe.first), 0, -1):  # older rows no longer count
-            everything = np.ones(len(self.columns), bool)
+        everything = np.ones(len(self.columns), bool)
+        for k in range(min(missing, max(self.recipe.first, len(self._residuals))), 0, -1):  # older rows do not count
             self._advance(self._last, when - k * np.timedelta64(self.recipe.step or 0, "s"), everything)
         return self._advance(row, when, absent)
 
@@ -159,13 +175,16 @@ class ForecastStream:
         return when, steps - 1
 
     def _advance(self, values: np.ndarray, time: Any, missing: np.ndarray) -> np.ndarray | None:
-        recipe, past, x = self.recipe, self._past, self._x
+        recipe, base, past, x = self.recipe, self._base, self._past, self._x
         z, O, at = recipe.scaler.standardise(values), len(recipe.target), len(values)
-        if self._base is not None and self.seen >= recipe.base.order:
-            expected = self._base.forecast(past, self.seen, time, 1)[0]
+        if base is not None and self.seen >= base.bases.order:
+            expected = base.forecast(past, self.seen, time, 1)[0]
             z[:O] = np.where(missing[:O], expected, z[:O])
-            self._errors[self.seen % len(self._errors)] = (z[:O] - expected) / recipe.base.spread[:O]
+            self._errors[self.seen % len(self._errors)] = (z[:O] - expected) / base.bases.spread[:O]
             values = np.concatenate([self._targets.to_units(z[:O]), values[O:]]) if missing[:O].any() else values
+        if self.width is not None:
+            residual = (values[:O] - self._forecast[0]) / self._unit[0]
+            self._residuals[self.seen % len(self._residuals)] = np.where(missing[:O], np.nan, residual)
         past[self.seen % len(past)] = z[:O]
         self.seen += 1
         self._last, self.time = values, time
@@ -173,16 +192,16 @@ class ForecastStream:
             return None
         x[:at] = z
         ahead: Any = 0.0
-        if self._base is not None:
-            ahead = self._base.forecast(past, self.seen, self.next_time, recipe.horizon)
-            for lag in (1, *recipe.base.lags):
+        if base is not None:
+            ahead = base.forecast(past, self.seen, self.next_time, recipe.horizon)
+            for lag in (1, *base.bases.lags):
                 x[at : at + O] = self._errors[(self.seen - lag) % len(self._errors)]
                 at += O
             x[at : at + ahead.size] = ahead.reshape(-1)
             at += ahead.size
         if recipe.calendar:
             second = (self.next_time - features.MONDAY).astype(np.int64) % features.WEEK
-            x[at : at + self._calendar_size] = _calendar(int(second), self._base is not None)
+            x[at : at + self._calendar_size] = _calendar(int(second), base is not None)
             at += self._calendar_size
         for lag in self._lags:
             for step in range(recipe.horizon):  # of this row t = seen − 1: the row t + 1 + step − lag
@@ -191,9 +210,28 @@ class ForecastStream:
         y = self._windows.step(x)
         if y is None:
             return None
-        if self._base is not None:
-            y = ahead.reshape(-1) + recipe.base.spread * y
-        return self._units.to_units(y).reshape(recipe.horizon, O)
+        if base is not None:
+            y = ahead.reshape(-1) + base.bases.spread * y
+        self._forecast = self._units.to_units(y).reshape(recipe.horizon, O)
+        return self._forecast.copy()
+
+    def bounds(self, coverage: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return low and high (horizon, targets) around the last forecast, in data units: the interval whose width
+        follows the state (``intervals``). NaN before the first forecast.
+
+        Args:
+            coverage: nominal coverage, between 0 and 1.
+
+        Raises:
+            ValueError: for a stream without ``width``.
+        """
+        if self.width is None:
+            raise ValueError("the stream was made without width: the model has no interval that follows its state")
+        log_s = self.width.log_scale(self._windows.hidden[None].astype(float)).reshape(self._forecast.shape)
+        v = volatility_of(self._residuals, np.array([len(self._residuals)]), self.width)[0]
+        scale = np.exp(log_s) * self._unit * np.sqrt(v)
+        low, high = self.width.bounds(self._forecast[None], scale[None], coverage)
+        return low[0], high[0]
 
     # ---- the state ----
 
@@ -207,6 +245,8 @@ class ForecastStream:
             "past": self._past.copy(),
             "errors": self._errors.copy(),
             "last": self._last.copy(),
+            "residuals": self._residuals.copy(),
+            "forecast": self._forecast.copy(),
             **dict(zip(("h", "c"), parts)),
         }
 
@@ -227,19 +267,20 @@ class ForecastStream:
         self._windows.state = (state["h"], state["c"]) if "c" in own else state["h"]
         self.seen, self._windows.seen, self.time = seen, rows, np.datetime64(seconds, "s")
         self._past[...], self._errors[...] = state["past"], state["errors"]
-        self._last = state["last"].astype(np.float64)
+        self._last, self._forecast = state["last"].copy(), state["forecast"].copy()
+        self._residuals[...] = state["residuals"]
 
     def reset(self) -> None:
         """Forget all rows."""
         self._windows.reset()
-        self._last = np.full(len(self.columns), np.nan)
-        self.seen, self.inserted, self.time = 0, 0, UNKNOWN
+        self._forget()
 
     def copy(self) -> Self:
         """Return a second stream in the same state, which goes on by itself. The weights are shared."""
         other = object.__new__(type(self))
-        vars(other).update(vars(self), _windows=self._windows.copy(), _past=self._past.copy(), _x=self._x.copy())
-        other._errors = self._errors.copy()
+        vars(other).update(vars(self), _windows=self._windows.copy())
+        for name in ("_past", "_errors", "_residuals", "_x"):
+            setattr(other, name, getattr(self, name).copy())
         return other
 
 

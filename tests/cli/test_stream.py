@@ -17,7 +17,7 @@ import npseq
 from npseq import cli, data
 from npseq.cli import predict, stream
 from npseq.tasks import intervals
-from npseq.tasks.recipe import load_trained
+from npseq.tasks.recipe import TRAINED, load_trained
 
 FIRST = 12 + 24 - 1  # of ``small_csv`` and the model below
 
@@ -64,11 +64,25 @@ def test_the_answers_are_those_of_predict(trained, small_csv, tmp_path, streamed
     assert code == 0 and err == ""
     assert list(rows[0]) == ["time", *(f"load_{k}{end}" for k in (1, 2) for end in ("", "_low", "_high"))]
     assert [row["time"] for row in rows] == [row["time"] for row in expected if row["steps_ahead"] == "1"]
-    shown = numbers(rows).reshape(-1, 3)
-    assert np.allclose(shown[:, 0], numbers(expected)[:, 0], rtol=1e-6)
-    low, high = intervals.interval(load_trained(trained)[1], 0.8)  # of constant width, step by step
-    assert np.allclose(shown.reshape(-1, 2, 3)[:, :, 1] - shown.reshape(-1, 2, 3)[:, :, 0], low, rtol=1e-5)
-    assert np.allclose(shown.reshape(-1, 2, 3)[:, :, 2] - shown.reshape(-1, 2, 3)[:, :, 0], high, rtol=1e-5)
+    found, expected = numbers(rows).reshape(-1, 2, 3), numbers(expected).reshape(-1, 2, 3)
+    assert np.allclose(found[:-1], expected[:-1], rtol=1e-6)
+    # for the last row predict does not count the last one-step error, whose row has no whole horizon after it
+    assert np.allclose(found[-1, :, 0], expected[-1, :, 0], rtol=1e-6)
+    assert np.all(found[-1, :, 1] < found[-1, :, 0]) and np.all(found[-1, :, 0] < found[-1, :, 2])
+
+
+def test_a_file_without_the_newer_interval_gets_one_of_constant_width(trained, small_csv, tmp_path, streamed):
+    model = npseq.load(trained)
+    del model.metadata["width"]
+    npseq.save(
+        tmp_path / "older.pth", model, {name: model.metadata[name] for name in TRAINED if name in model.metadata}
+    )
+    code, rows, err = streamed("".join(lines_of(small_csv)[:80]), tmp_path / "older.pth", "--interval", "0.8")
+    found = numbers(rows).reshape(-1, 2, 3)
+    low, high = intervals.interval(load_trained(trained)[1], 0.8)
+    assert code == 0 and err == ""
+    assert np.allclose(found[:, :, 1] - found[:, :, 0], low, rtol=1e-5)
+    assert np.allclose(found[:, :, 2] - found[:, :, 0], high, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -111,22 +125,27 @@ def test_missing_rows_and_values_repeat_those_before(trained, small_csv, tmp_pat
     lines[50] = lines[50].split(",")[0] + ",\n"
     del lines[60:62]
     (tmp_path / "holes.csv").write_text("".join(lines))
-    assert predict.main([trained, "--data", str(tmp_path / "holes.csv"), "--output", str(tmp_path / "out.csv")]) == 0
+    argv = ["--data", str(tmp_path / "holes.csv"), "--output", str(tmp_path / "out.csv"), "--interval", "0.9"]
+    assert predict.main([trained, *argv]) == 0
+    names = "", "_low", "_high"
     with open(tmp_path / "out.csv") as file:
-        expected = {row["time"]: float(row["load"]) for row in csv.DictReader(file) if row["steps_ahead"] == "1"}
-    code, rows, err = streamed("".join(lines), trained)
+        rows = [row for row in csv.DictReader(file) if row["steps_ahead"] == "1"]
+        expected = {row["time"]: [float(row["load" + name]) for name in names] for row in rows}
+    code, rows, err = streamed("".join(lines), trained, "--interval", "0.9")
     assert code == 0 and err.count("\n") == 1 and "line 61: 2 rows are missing" in err
     assert len(rows) == 77 - FIRST + 1
-    assert np.allclose([float(row["load_1"]) for row in rows], [expected[row["time"]] for row in rows], rtol=1e-6)
+    found = [[float(row["load_1" + name]) for name in names] for row in rows[:-1]]
+    assert np.allclose(found, [expected[row["time"]] for row in rows[:-1]], rtol=1e-6)
 
 
 def test_the_state_is_saved_and_continued(trained, small_csv, tmp_path, streamed):
     lines, state = lines_of(small_csv)[:90], tmp_path / "state.pth"
-    _, expected, _ = streamed("".join(lines), trained)
-    code, first, err = streamed("".join(lines[:21]), trained, "--state", state)
+    trained_with = (trained, "--interval", "0.9", "--state", state)
+    _, expected, _ = streamed("".join(lines), trained, "--interval", "0.9")
+    code, first, err = streamed("".join(lines[:21]), *trained_with)
     assert code == 0 and first == [] and "20 rows so far; the first forecast comes after 35" in err
-    _, second, _ = streamed("".join(lines[21:50]), trained, "--state", state)  # without its header
-    _, third, err = streamed("".join([lines[0], *lines[50:]]), trained, "--state", state)
+    _, second, _ = streamed("".join(lines[21:50]), *trained_with)  # without its header
+    _, third, err = streamed("".join([lines[0], *lines[50:]]), *trained_with)
     assert first + second + third == expected and err == ""
     other = tmp_path / "other.pth"
     model = npseq.load(trained)

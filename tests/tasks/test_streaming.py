@@ -159,6 +159,10 @@ def test_what_a_stream_cannot_know_is_refused_by_name():
     irregular = tasks.recipe.ForecastRecipe(**{**vars(recipe), "step": None})
     with pytest.raises(ValueError, match="irregular times"):
         ForecastStream(model, irregular)
+    with pytest.raises(ValueError, match="made without width"):
+        ForecastStream(model, recipe).bounds(0.9)
+    with pytest.raises(ValueError, match="looks back over 1,000,000,000 rows"):
+        ForecastStream(model, tasks.recipe.ForecastRecipe(**{**vars(recipe), "window": 10**9}))
     with pytest.raises(ValueError, match="bidirectional"):
         ForecastStream(made(CASES[0], bidirectional=True)[0], recipe)
     with pytest.raises(ValueError, match="6 inputs; its recipe needs 8"):
