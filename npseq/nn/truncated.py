@@ -39,7 +39,7 @@ def truncated_bptt(
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1; {chunk!r} given")
     if layer.bidirectional:
-        raise ValueError("truncated backpropagation needs a unidirectional layer; a bidirectional one given")
+        raise ValueError("truncated backpropagation needs one direction; a bidirectional layer given")
     time = 1 if layer.batch_first and x.ndim == 3 else 0
     for start in range(0, x.shape[time], chunk):
         steps = slice(start, min(start + chunk, x.shape[time]))
