@@ -105,6 +105,25 @@ def test_no_module_is_longer_than_400_lines(path):
     assert lines <= 400, lines
 
 
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_public_functions_have_type_hints(path):
+    bare = []
+
+    def look(node):
+        for inner in node.body:
+            if isinstance(inner, ast.ClassDef) and not inner.name.startswith("_"):
+                look(inner)
+            elif isinstance(inner, ast.FunctionDef) and (not inner.name.startswith("_") or inner.name == "__init__"):
+                given = [*inner.args.posonlyargs, *inner.args.args, *inner.args.kwonlyargs]
+                missing = [a.arg for a in given if a.annotation is None and a.arg not in ("self", "cls")]
+                if missing or (inner.returns is None and inner.name != "__init__"):
+                    bare.append(f"line {inner.lineno}: {inner.name}")
+
+    if "solutions" not in path.parts:  # which students read, like the files that they write
+        look(ast.parse(path.read_text(encoding="utf-8")))
+    assert not bare
+
+
 def test_the_public_names_are_these():
     assert set(npseq.__all__) == set(PUBLIC.split())
     assert set(npseq.__all__) <= set(dir(npseq))

@@ -1,8 +1,12 @@
 """``npseq SUBCOMMAND``: one table from the name to the module whose ``main(argv)`` runs it."""
 
+from __future__ import annotations
+
 import importlib
 import sys
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from .. import _interrupt
 from .._version import __version__
@@ -30,7 +34,8 @@ COMMANDS = {
 RUN_UNSEEN = {"npseq train", "npseq compare"}  # hours of work, kept in files: they continue when nobody reads on
 
 
-def usage():
+def usage() -> str:
+    """Return what ``npseq -h`` prints."""
     width = max(map(len, COMMANDS))
     return "\n".join(
         ["usage: npseq COMMAND [options]      (npseq COMMAND -h for its options)", ""]
@@ -39,7 +44,7 @@ def usage():
     )
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the named command. Returns its exit status, or 2 for an unknown name."""
     argv = sys.argv[1:] if argv is None else list(argv)
     return run(_dispatch, f"npseq {argv[0]}" if argv and argv[0] in COMMANDS else "npseq", argv)
@@ -65,7 +70,7 @@ def _dispatch(argv):
     return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
 
 
-def run(main, prog, *args):
+def run(main: Callable[..., int], prog: str, *args: Any) -> int:
     """Call ``main(*args)``, however the command was started. Returns its exit status.
 
     What may happen to any command is handled here: Ctrl-C (130), a reader that leaves its pipe, output that cannot be

@@ -1,6 +1,11 @@
 """``npseq flow``: how the gradient changes on its way back through time, in several models."""
 
+from __future__ import annotations
+
+import argparse
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from .. import optim, status, tasks
 from ..explain.gradient_flow import OPEN, PATHS, SHUT, measure
@@ -8,12 +13,13 @@ from ..fused import blas
 from ..nn.model import Model
 from ..training.fit import Diverged, fit
 from . import arguments, experiment, options, output, plots, progress
-from .tables import flow_picture, saturation_table
+from .tables import Flows, flow_picture, saturation_table
 
 DEFAULT = ["rnn", "lstm", "gru"]  # an optimized twin has the same gradients
 
 
-def parser():
+def parser() -> arguments.Parser:
+    """Return the parser of the command."""
     p = arguments.Parser(
         prog="npseq flow",
         description="The gradient's norm against the distance from the loss.",
@@ -46,7 +52,7 @@ def parser():
     return p
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """``npseq flow``; -> exit status."""
     p = parser()
     args = p.parse_args(argv)
@@ -90,8 +96,8 @@ def main(argv=None):
     return status.OK
 
 
-def paths_table(flows):
-    """Lines: how much of the gradient arrives at the first step, with both paths and with each of them alone."""
+def paths_table(flows: Flows) -> list[str]:
+    """Return lines: how much of the gradient arrives at the first step, with both paths and with each of them alone."""
     rows = [
         (panel, name, [flow.paths[path][-1] / flow.paths["both"][0] for path in PATHS])
         for panel, models in flows.items()
@@ -108,7 +114,7 @@ def paths_table(flows):
     ]
 
 
-def train(model, task, args, name):
+def train(model: Model, task: Any, args: argparse.Namespace, name: str) -> None:
     """Train as ``npseq train`` does: Adam, clipping at 1; batches of 32."""
     steps = args.epochs * -(-len(task.parts["train"]) // 32)
     bar = iter(progress.bar(f"training {name}")(range(steps)))
@@ -124,7 +130,7 @@ def train(model, task, args, name):
         raise KeyboardInterrupt
 
 
-def write(path, flows):
+def write(path: str, flows: Flows) -> None:
     """Write one row for each number: norms as they are, not relative ones."""
     with output.csv_writer(path) as writer:
         writer.writerow(["panel", "model", "quantity", "steps_before_the_loss", "value"])

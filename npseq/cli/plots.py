@@ -5,8 +5,9 @@ Each has its own white background and dark text, so that it can be read on a lig
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class PlotError(ValueError):
     """A picture cannot be drawn; the message is one line that says what to do."""
 
 
-def check(path):
+def check(path: str) -> None:
     """Check in advance that the plot can be drawn and that its file name is valid.
 
     Raises:
@@ -85,7 +86,7 @@ class Panel(NamedTuple):
     high: np.ndarray | None = None
 
 
-def forecasts(path, x, panels, title, interval=None):
+def forecasts(path: str, x: np.ndarray, panels: Sequence[Panel], title: str, interval: float | None = None) -> None:
     """Actual values and forecasts over time (``x``: times or rows), one ``Panel`` below the other."""
     with _figure(path, len(panels), 1, (9, 1.5 + 3 * len(panels))) as axes:
         for ax, panel in zip(axes[:, 0], panels):
@@ -107,7 +108,7 @@ def forecasts(path, x, panels, title, interval=None):
         axes[0, 0].figure.legend(handles, labels, ncol=3, loc="outside lower center")
 
 
-def by_step(path, lines, title):
+def by_step(path: str, lines: Mapping[str, Sequence[float]], title: str) -> None:
     """The error by step of a forecast: name -> the RMSE of step 1, 2, …"""
     with _figure(path) as axes:
         ax = axes[0, 0]
@@ -125,7 +126,7 @@ def by_step(path, lines, title):
         ax.figure.legend(ncol=3, loc="outside lower center")
 
 
-def curves(path, histories, title, level=None):
+def curves(path: str, histories: Mapping[str, Any], title: str, level: float | None = None) -> None:
     """Draw validation loss by epoch: name -> list of runs, each a list of losses; mean as a line, runs as a band."""
     with _figure(path) as axes:
         ax = axes[0, 0]
@@ -143,7 +144,7 @@ def curves(path, histories, title, level=None):
         ax.legend()
 
 
-def confusion(path, table, classes, title):
+def confusion(path: str, table: Any, classes: Sequence[str], title: str) -> None:
     """Draw how often each class (row) was answered with each class (column)."""
     table = np.asarray(table)
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..explain.gradient_flow import OPEN, SHUT
+from ..explain.gradient_flow import OPEN, SHUT, Flow
+
+Reports = Mapping[str, Sequence[Mapping[str, Any]]]  # model -> the reports of its runs
+Flows = Mapping[str, Mapping[str, Flow]]  # panel -> model -> its flow
 
 FORMS = {
     "rmse": ("RMSE", "{:.1f}"),
@@ -89,7 +92,7 @@ def part_name(part: str, name: str) -> str:
     return "the test part" if part == "test" else f"all of {name}"
 
 
-def confusion_table(results, classes):
+def confusion_table(results: Mapping[str, Any], classes: Sequence[str]) -> str:
     """One line for each true class: its recall, and how often each class was the answer."""
     width = max(9, *(len(name) for name in classes))
     lines = ["", f"{'class':{width}}  recall  answers " + " ".join(f"{name:>4.4}" for name in classes)]
@@ -101,16 +104,18 @@ def confusion_table(results, classes):
     return "\n".join(lines)
 
 
-def level_of(reports):
-    """The largest of all runs' smallest validation losses: a level that every run reaches."""
+def level_of(reports: Reports) -> float:
+    """Return the largest of all runs' smallest validation losses: a level that every run reaches."""
     return max(min(losses_of(report)) for runs in reports.values() for report in runs)
 
 
-def comparison_of_models(reports):
-    """Markdown: a line for each model (means over its runs, smallest – largest) and each baseline, best first.
+def comparison_of_models(reports: Reports) -> str:
+    """Return a Markdown table, best first: a line for each model (mean, smallest and largest run) and each baseline.
 
-    ``reports``: model -> reports of its runs. "epochs to the level": how many until the validation loss was as small as
-    ``level_of``.
+    The last column is the number of epochs until the validation loss was as small as ``level_of``.
+
+    Args:
+        reports: the reports of each model's runs.
     """
     first, level = next(iter(reports.values()))[0], level_of(reports)
     metric = next(name for name in FORMS if name in first["test"])
@@ -139,12 +144,13 @@ def comparison_of_models(reports):
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def losses_of(report):
+def losses_of(report: Mapping[str, Any]) -> list[float]:
+    """Return the validation loss of each epoch."""
     return [row["validation_loss"] for row in report["history"]]
 
 
-def flow_picture(flows, width=60):
-    """Lines: for each panel, model and state a row of marks, the distance growing to the right."""
+def flow_picture(flows: Flows, width: int = 60) -> list[str]:
+    """Return lines: for each panel, model and state a row of marks, the distance growing to the right."""
     lines = [
         f"‖∂L/∂h‖ by the distance from the loss, relative to the last step: {MARKS[0]} is 1, each lower mark a",
         "tenth, blank below 1e-8, ▲ above 10; the number is that of the first step",
@@ -161,8 +167,8 @@ def flow_picture(flows, width=60):
     return lines
 
 
-def saturation_table(flows):
-    """Lines: for each panel, model and gate the shares of its values near 0 and near 1."""
+def saturation_table(flows: Flows) -> list[str]:
+    """Return lines: for each panel, model and gate the fractions of its values near 0 and near 1."""
     lines = [f"saturated gates: share of the values below {SHUT} and above {OPEN}"]
     for panel, models in flows.items():
         for name, flow in models.items():

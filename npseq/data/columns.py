@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,15 @@ class Known:
 class Collector:
     """Chunks of rows on their way to ``Content``; columns are numbered as in the source."""
 
-    def __init__(self, name, columns, rows, known, decimal=".", thousands=None):
+    def __init__(
+        self,
+        name: str,
+        columns: list[str],
+        rows: Any,
+        known: Known,
+        decimal: str = ".",
+        thousands: str | None = None,
+    ):
         self.name, self.columns, self.known, self.options, self.done = name, columns, known, known.options, 0
         self.decimal, self.thousands = decimal, thousands
         self.pattern = re.compile(layout.number_pattern(decimal, thousands), re.I)
@@ -190,7 +199,7 @@ class Collector:
 
     redecides = strings = False
 
-    def place(self, row):
+    def place(self, row: int) -> str:
         return f"{self.name} row {self.done + row}"
 
     def content(self, words) -> Content:

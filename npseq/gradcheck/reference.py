@@ -25,6 +25,7 @@ from ..bptt import Weights
 from .numerical import numerical_gradient
 
 Note = Callable[[str, int, Any], None]
+State = tuple[np.ndarray, ...]
 
 
 def logistic(a: np.ndarray) -> np.ndarray:
@@ -43,14 +44,14 @@ class RNNCell:
     gates, state = "h", "h"
 
     @staticmethod
-    def forward(a_x, a_h, state):
+    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, tuple]:
         """Return ((h,), cache); a_x, a_h and h are (H, B)."""
         a = a_x + a_h
         h = np.tanh(a)
         return (h,), (h,)
 
     @staticmethod
-    def backward(d_state, cache):
+    def backward(d_state: State, cache: tuple) -> tuple[np.ndarray, np.ndarray, State]:
         """Return da_x, da_h (H, B) and the direct part of the gradient of the state before."""
         ((dh,), (h,)) = d_state, cache
         da = dh - dh * h**2
@@ -63,14 +64,14 @@ class ReLURNNCell:
     gates, state = "h", "h"
 
     @staticmethod
-    def forward(a_x, a_h, state):
+    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, tuple]:
         """Return ((h,), cache); a_x, a_h and h are (H, B)."""
         a = a_x + a_h
         h = a * (np.real(a) > 0)
         return (h,), (h,)
 
     @staticmethod
-    def backward(d_state, cache):
+    def backward(d_state: State, cache: tuple) -> tuple[np.ndarray, np.ndarray, State]:
         """Return da_x, da_h (H, B) and the direct part of the gradient of the state before."""
         ((dh,), (h,)) = d_state, cache
         da = dh * (np.real(h) > 0)
@@ -83,7 +84,7 @@ class LSTMCell:
     gates, state = "ifgo", "hc"
 
     @staticmethod
-    def forward(a_x, a_h, state):
+    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, tuple]:
         """Return ((h, c), cache); a_x and a_h are (4·H, B), h and c (H, B)."""
         c_prev = state[1]
         a_i, a_f, a_g, a_o = blocks_of(a_x + a_h, "ifgo")
@@ -97,7 +98,7 @@ class LSTMCell:
         return (h, c), (i, f, g, o, c_prev, tanh_c)
 
     @staticmethod
-    def backward(d_state, cache):
+    def backward(d_state: State, cache: tuple) -> tuple[np.ndarray, np.ndarray, State]:
         """Return da_x, da_h (4·H, B) and the direct parts of the gradients of h' (zero) and c'."""
         i, f, g, o, c_prev, tanh_c = cache
         dh = d_state[0]
@@ -119,7 +120,7 @@ class GRUCell:
     gates, state = "rzn", "h"
 
     @staticmethod
-    def forward(a_x, a_h, state):
+    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, tuple]:
         """Return ((h,), cache); a_x and a_h are (3·H, B), h (H, B)."""
         h_prev = state[0]
         a_xr, a_xz, a_xn = blocks_of(a_x, "rzn")
@@ -131,7 +132,7 @@ class GRUCell:
         return (h,), (r, z, n, a_hn, h_prev)
 
     @staticmethod
-    def backward(d_state, cache):
+    def backward(d_state: State, cache: tuple) -> tuple[np.ndarray, np.ndarray, State]:
         """Return da_x, da_h (3·H, B) and the direct part of the gradient of h'."""
         r, z, n, a_hn, h_prev = cache
         dh = d_state[0]
@@ -175,11 +176,11 @@ class TrueDerivative:
         self.cell, self.method = cell, method
         self.gates, self.state = cell.gates, cell.state
 
-    def forward(self, a_x, a_h, state, *own):
+    def forward(self, a_x: np.ndarray, a_h: np.ndarray, state: State, *own: Any) -> tuple:
         """Return the cell's new state, and its arguments as the cache."""
         return self.cell.forward(a_x, a_h, state, *own)[0], (a_x, a_h, tuple(state), own)
 
-    def backward(self, d_state, cache, *own):
+    def backward(self, d_state: State, cache: tuple, *own: Any) -> tuple:
         """Return what the cell's backward should return."""
         a_x, a_h, state, own = cache
         dtype = np.complex128 if self.method == "complex" else np.float64
@@ -217,8 +218,18 @@ def _ignore(name: str, t: int, value: Any) -> None:
 
 
 def forward_through_time(
-    cell, weights, x, state, lengths=None, reverse=False, *, h_mask=None, out=None, note: Note = _ignore, **options
-):
+    cell: Any,
+    weights: Weights,
+    x: np.ndarray,
+    state: State,
+    lengths: Any = None,
+    reverse: bool = False,
+    *,
+    h_mask: np.ndarray | None = None,
+    out: np.ndarray | None = None,
+    note: Note = _ignore,
+    **options: Any,
+) -> tuple[np.ndarray, State, Tape]:
     """Run ``cell`` over the steps of x; arguments and results as those of ``bptt.forward_through_time``.
 
     ``checkpoint_every`` and ``keep_tape`` are accepted and change nothing: everything is kept.
@@ -260,7 +271,16 @@ def forward_through_time(
     return hs, tuple(slot[T].copy() for slot in slots), Tape(x, valid, reverse, h_mask, slots, caches)
 
 
-def backward_through_time(cell, weights, tape, d_hs, d_state, *, need_dx=True, note: Note = _ignore):
+def backward_through_time(
+    cell: Any,
+    weights: Weights,
+    tape: Tape,
+    d_hs: np.ndarray | None,
+    d_state: State,
+    *,
+    need_dx: bool = True,
+    note: Note = _ignore,
+) -> tuple[Weights, np.ndarray | None, State]:
     """Return d_weights, d_x and d_state of the initial state, as ``bptt.backward_through_time`` does."""
     W_x, W_h, b_x, b_h, W_p, own = weights
     extra = () if own is None else (own,)

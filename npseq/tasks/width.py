@@ -118,7 +118,7 @@ class Width:
         return sides[0], sides[1]
 
 
-def rounded(array):
-    """The numbers with ``DIGITS`` significant digits."""
+def rounded(array: Any) -> np.ndarray:
+    """Return the numbers with ``DIGITS`` significant digits."""
     array = np.asarray(array, float)
     return np.array([float(f"{value:.{DIGITS}g}") for value in array.reshape(-1)]).reshape(array.shape)
