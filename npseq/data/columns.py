@@ -202,8 +202,8 @@ class Collector:
     def place(self, row: int) -> str:
         return f"{self.name} row {self.done + row}"
 
-    def content(self, words) -> Content:
-        """All chunks together."""
+    def content(self, words: list[str]) -> Content:
+        """Return all chunks together."""
         name, columns, values = self.name, self.columns, self.values.done()
         times, kept = None, [column.done() for column in self.labels]
         if self.time:
