@@ -203,8 +203,8 @@ class Choice:
 
 
 def _simplest(ranked: list[tuple[Base, np.ndarray]]) -> int:
-    """Return the place of the simplest base (the mean or the last value, then drift or season, then linear) whose mean squared error exceeds that of the first one by no
-    more than ``DOUBT`` standard errors of the difference.
+    """Return the place of the simplest base (the mean or the last value, then drift or season, then linear) whose mean
+    squared error exceeds that of the first one by no more than ``DOUBT`` standard errors of the difference.
 
     Args:
         ranked: bases and their squared errors (n,) on the same rows, the best first.
