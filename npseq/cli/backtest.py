@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, train: Callable[[argparse.Namespace], Any]) ->
         own, best = (np.array([line[at] for name, line in found if name == target]) for at in (0, 2))
         print(
             f"\n{target}: mean RMSE {own.mean():.4g} (deviation {own.std():.4g}, {own.min():.4g} to {own.max():.4g}); "
-            f"the best baseline of each origin {best.mean():.4g}; better at {int((own < best).sum())} of {len(own)} origins"
+            f"the best baseline of each origin {best.mean():.4g}; better at {int((own < best).sum())} of {len(own)}"
         )
     return status.OK
 
