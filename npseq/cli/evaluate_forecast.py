@@ -48,7 +48,7 @@ def evaluate_forecast(args: argparse.Namespace, members: list[tuple[Model, Train
     lines += outside(trained, forecaster.windows[0])
     name = members[0][0].kind if len(members) == 1 else f"mean of {len(members)}"
     for column, found in result.get("targets", {forecaster.targets[0]: result}).items():
-        lines += ["", *(forecast_report(name, column, found, baselines, forecaster, len(result) == 1))]
+        lines += ["", *(forecast_report(name, column, found, baselines, forecaster, "targets" not in result))]
     if args.plot:
         _draw_steps(args, name, forecaster, baselines, result)
     return lines

@@ -24,6 +24,7 @@ from .options import ALONE, AUTO_PEAK
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
 # write: a training-state file may come from an untrusted source.
 FREE = {"epochs", "cell", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot", "init"}
+FREE |= {"backtest"}
 
 
 @dataclass
@@ -179,6 +180,8 @@ def make_task(args: argparse.Namespace) -> Any:
         raise data.DataError("--regress predicts a number for each sequence: name its column with --label")
     bar = None if getattr(args, "quiet", False) else progress.reading()
     table = data.load(args.data, args.time, "past", bar, data_options.table_options(args))
+    if (rows := getattr(args, "first_rows", None)) is not None:  # of a backtest
+        table = table.first(rows)
     lags, window = args.lags, args.window
     if lags is None:
         lags = "auto" if args.base == "none" else []

@@ -24,7 +24,7 @@ from ..tasks import intervals
 from ..tasks.recipe import Trained
 from ..training import mpi, resume
 from ..training.fit import Diverged, Progress, fit, fit_lbfgs
-from . import arguments, experiment, files, options, output, own_cell, plots, text_options
+from . import arguments, backtest, experiment, files, options, output, own_cell, plots, text_options
 from .progress import EpochBar
 from .tables import comparison, confusion_table
 
@@ -66,6 +66,12 @@ def parser() -> arguments.Parser:
         "--checkpoint", action="store_true", help="save the training state to rnn_MODEL_last.pth after each epoch"
     )
     o.add_argument("--resume", metavar="FILE.pth", help="resume from a file written with --checkpoint")
+    o.add_argument(
+        "--backtest",
+        type=arguments.positive_int,
+        metavar="N",
+        help="a forecast: train and test at N origins in time, keep no files, and print the mean error and its spread",
+    )
     o.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return p
 
@@ -98,8 +104,10 @@ def _run(argv, ranks):
         text_options.set_defaults(args, given)
     args.quiet = args.quiet or not ranks.root
     try:
+        if args.backtest:
+            return backtest.run(args, train)
         return train(args, given, ranks, started).status
-    except (mpi.ParallelError, OptionsError) as error:
+    except (mpi.ParallelError, OptionsError, backtest.BacktestError) as error:
         if ranks.root:
             p.error(str(error))
         return status.USAGE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -71,6 +71,14 @@ class Table:
         if name not in self.columns:
             raise DataError(self.refused.get(name, f"the column {name!r} of {self.name} holds times, not numbers"))
         return self.columns.index(name)
+
+    def first(self, rows: int) -> Table:
+        """Return a table of the first ``rows`` rows. The arrays are views, not copies."""
+        parts = {"values": self.values[:rows]}
+        for name in ("irregular", "filled"):
+            if (array := getattr(self, name)) is not None:
+                parts[name] = array[:rows]
+        return replace(self, **parts)
 
     def fingerprint(self) -> str:
         """Return a hash of the numbers and the times, to tell whether a run is continued on the same data."""

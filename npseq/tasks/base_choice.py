@@ -24,6 +24,7 @@ MANY = 2500  # with more training rows only the longest period is tried
 PASSES = 2  # fits with gaps filled by the fit before
 TRIES = 24  # bases that are tried for filling gaps
 LIMIT = 2.0  # of the largest training value: forecasts that go further do not fill gaps
+DOUBT = 1.0  # standard errors by which a simpler base may be worse
 FOLDS = (0.5, 0.65, 0.8)  # ends of the shares of the training rows that are then fitted
 
 
@@ -133,7 +134,8 @@ class Choice:
         """Return (mean squared one-step error, base) of each base fitted to the column z (n,), the best first.
 
         The error is that of the validation rows. With few of them, bases are also fitted to the first part of the
-        training rows and scored on the next. Of equal ones the simplest comes first.
+        training rows and scored on the next. The simplest of those that are hardly worse than the best comes first
+        (``DOUBT``): what a more complex one gains by chance it loses several steps ahead.
         """
         a, b = self.train_end, self.validation_end
         kinds = KINDS if self.kind == "auto" else [self.kind]
@@ -158,9 +160,10 @@ class Choice:
                     errors[key].append(_errors(base, series, start, stop))
         most = max((len(parts) for parts in errors.values()), default=0)
         whole = {key: np.concatenate(parts) for key, parts in errors.items() if len(parts) == most}
-        scored = [(float(parts.mean()), bases[key]) for key, parts in whole.items() if len(parts)]
-        smallest = min((score for score, _ in scored), default=0.0)
-        return sorted(scored, key=lambda pair: max(pair[0], smallest * (1 + 1e-9)))
+        keys = sorted((key for key, parts in whole.items() if len(parts)), key=lambda key: float(whole[key].mean()))
+        simplest = _simplest([(bases[key], whole[key]) for key in keys])
+        order = [*keys[simplest : simplest + 1], *keys[:simplest], *keys[simplest + 1 :]]
+        return [(float(whole[key].mean()), bases[key]) for key in order]
 
     def best(self, z: np.ndarray) -> Base | None:
         """Return the best base for the column z (n,), or None if the rows allow none.
@@ -197,6 +200,23 @@ class Choice:
                 errors = filled[rows] - base.forecasts(filled, drive, rows, 1)[:, 0]
                 return base, np.append(filled, z[end:]), float((errors**2).mean()) if len(rows) else 0.0
         return None
+
+
+def _simplest(ranked: list[tuple[Base, np.ndarray]]) -> int:
+    """Return the place of the simplest base (the mean or the last value, then drift or season, then linear) whose mean
+    squared error exceeds that of the first one by no more than ``DOUBT`` standard errors of the difference.
+
+    Args:
+        ranked: bases and their squared errors (n,) on the same rows, the best first.
+    """
+    found, fewest = 0, np.inf
+    for place, (base, errors) in enumerate(ranked):
+        n = min(len(errors), len(ranked[0][1]))  # a longer order has no forecast for the first rows
+        difference = errors[-n:] - ranked[0][1][-n:]
+        numbers = {"mean": 0, "last": 0, "drift": 1, "seasonal": 1}.get(base.kind, 2)  # of linear ones the best is best
+        if difference.mean() <= DOUBT * difference.std() / np.sqrt(n) + 1e-12 and numbers < fewest:
+            found, fewest = place, numbers
+    return found
 
 
 def fill_by_season(z: np.ndarray, filled: np.ndarray, period: int | None) -> None:

@@ -16,7 +16,7 @@ from .base import Batch, fingerprint
 from .bases import Base, Bases
 from .recipe import ForecastRecipe
 from .row_hashes import SeenRows
-from .scoring import raw_outputs
+from .scoring import raw_outputs, shrunk_factor
 from .windows import WINDOW, Windows
 
 LARGEST_Z = 1e15  # its square, summed over a batch, is finite in float32
@@ -131,18 +131,15 @@ class Forecast(Windows):
             model.fc.theta[...] = 0
 
     def shrink(self, model: Any) -> None:
-        """Multiply each output of a trained model by the factor from 0 to 1 that fits the validation part best.
-
-        γ_k = clip(Σ y_k t_k / Σ y_k², 0, 1) with the outputs y and their targets t: where the network's correction
-        does not help, the base forecast remains.
+        """Multiply each output of a trained model by the factor from 0 to 1 that fits the validation part best
+        (``scoring.shrunk_factor``): where the network's correction does not help, the base forecast remains.
         """
-        rows = self.parts["validation"]
         if self.base is None:
             return
-        y = raw_outputs(model, self, rows).astype(float)
-        t, there = self.targets(rows), self.observed(rows)
-        product, square = (y * t * there).sum(axis=0), (y * y * there).sum(axis=0)
-        gamma = np.clip(np.divide(product, square, out=np.zeros_like(product), where=square > 0), 0.0, 1.0)
+        rows = self.parts["validation"]
+        y, t = raw_outputs(model, self, rows).astype(float), self.targets(rows)
+        repeats = np.repeat(np.arange(1.0, self.horizon + 1), len(self.target_columns))
+        gamma = shrunk_factor(y, np.where(self.observed(rows), t, np.nan), repeats)
         for array in model.fc.params.values():
             array *= gamma.astype(array.dtype).reshape(-1, *[1] * (array.ndim - 1))
 

@@ -56,7 +56,7 @@ def measure(model: Any, task: Forecast) -> dict[str, Any]:
     forecast, blend = ahead.values, None
     if recipe.base is not None:
         alone = multistep.base_alone(task, origins, steps)
-        blend = multistep.measure_blend(alone, forecast, values)
+        blend = multistep.measure_blend(alone, forecast, values, int(np.diff(origins[:2]).max(initial=1)))
         blend[: task.horizon] = 1.0  # the head itself was shrunk
         forecast = alone + blend * (forecast - alone)
     errors = _first_errors(task, residuals)

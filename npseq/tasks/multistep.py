@@ -3,10 +3,10 @@
 With a base the network's state is carried on over the rows that are fed back, and its correction is blended with the
 base's own forecast, step by step:
 
-    ŷ_k = a_k + γ_k (d_k − a_k),    γ_k = clip(Σ (d_k − a_k)(y_k − a_k) / Σ (d_k − a_k)², 0, 1)
+    ŷ_k = a_k + γ_k (d_k − a_k)
 
-a is the base fed back alone, d base and network fed back together; the sums run over validation origins, so that far
-ahead, where the network adds nothing, the forecast is the base's.
+a is the base fed back alone, d base and network fed back together, γ_k from 0 to 1 by least squares over validation
+origins (``scoring.shrunk_factor``), so that far ahead, where the network adds nothing, the forecast is the base's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from ..data.table import Table
 from .calendar_slots import row_times
 from .recipe import ForecastRecipe
-from .scoring import BATCH_ROWS, Progress, batches
+from .scoring import BATCH_ROWS, Progress, batches, shrunk_factor
 from .windows import Windows
 
 STEPS = 48  # rows for which the errors of recursive forecasts are measured
@@ -167,10 +167,9 @@ def actual(windows: Windows, origins: np.ndarray, steps: int) -> np.ndarray:
     return values
 
 
-def measure_blend(alone: np.ndarray, together: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return γ (steps, targets) by least squares: base fed back ``alone``, base and network ``together``, the true
-    ``values``, each (origins, steps, targets); NaN values do not count.
+def measure_blend(alone: np.ndarray, together: np.ndarray, values: np.ndarray, spacing: int = 1) -> np.ndarray:
+    """Return γ (steps, targets) by ``shrunk_factor``: base fed back ``alone``, base and network ``together``, the true
+    ``values``, each (origins, steps, targets); NaN values do not count. ``spacing``: rows between two origins.
     """
-    d = np.where(np.isnan(values), 0.0, together - alone)
-    product, square = (np.nan_to_num(values - alone) * d).sum(axis=0), (d * d).sum(axis=0)
-    return np.clip(np.divide(product, square, out=np.zeros_like(product), where=square > 0), 0.0, 1.0)
+    repeats = np.maximum(1, np.arange(1, alone.shape[1] + 1)[:, None] / spacing)
+    return shrunk_factor(together - alone, values - alone, repeats)

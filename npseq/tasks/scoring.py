@@ -89,3 +89,25 @@ def mean_loss(model: Any, task: Task, rows: np.ndarray, batch_size: int = BATCH_
         total += float(loss) * weight(task, some)
         count += weight(task, some)
     return total / count
+
+
+def shrunk_factor(correction: np.ndarray, error: np.ndarray, repeats: np.ndarray | float = 1.0) -> np.ndarray:
+    """Return by what a correction c of a forecast should be multiplied, given the forecast's error e:
+
+        γ = Σ c e / Σ c²,    s² = r Σ (e − γ c)² / (n Σ c²),    clip(γ (1 − 2 s² / γ²), 0, 1)
+
+    γ is the least-squares factor and s its standard error; a factor that may be due to chance becomes 0.
+
+    Args:
+        correction, error: (n, …); NaN errors do not count. repeats: r (…), how many of the errors are of the same
+            rows: those of forecasts k rows ahead from every row overlap k times.
+    """
+    there = ~np.isnan(error)
+    c, e, count = np.where(there, correction, 0.0), np.where(there, error, 0.0), np.maximum(there.sum(axis=0), 1)
+    square = (c * c).sum(axis=0)
+    known = square > 0
+    square = np.where(known, square, 1.0)
+    factor = (c * e).sum(axis=0) / square
+    variance = repeats * ((e - factor * c) ** 2).sum(axis=0) / (count * square)
+    kept = np.where(factor > 0, 1 - 2 * variance / np.where(factor > 0, factor, 1.0) ** 2, 0.0)
+    return np.where(known, np.clip(factor * kept, 0.0, 1.0), 0.0)

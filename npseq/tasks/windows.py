@@ -224,12 +224,13 @@ class Windows:
     def inputs(self, rows: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
         """Return x (B, window, I), standardised, of the examples ``rows``: only earlier rows are read."""
         seen = np.asarray(rows, self._index)[:, None] + self._back
-        if len(self.values) * self.input_size > LARGEST_CACHE:
+        last = len(self.values) - 1  # only the example after the end needs it, and the time of the row after it
+        if len(self.values) * self.input_size > LARGEST_CACHE or seen.size == 0 or seen[:, -1].max() == last:
             return self.inputs_at(seen, dtype)
         if self._rows is None or self._rows.dtype != dtype:
             start = self.first - self.window
             self._rows_start = start
-            self._rows = self.inputs_at(np.arange(start, len(self.values), dtype=self._index)[None], dtype)[0]
+            self._rows = self.inputs_at(np.arange(start, last, dtype=self._index)[None], dtype)[0]
         return self._rows[seen - self._rows_start]
 
     def inputs_at(self, seen: np.ndarray, dtype: Any = np.float32) -> np.ndarray:

@@ -311,6 +311,13 @@ def test_the_blend_is_the_clipped_least_squares_factor_of_the_correction():
     assert np.allclose(blend[:, 0], [0.4, 0, 1], atol=0.02)
 
 
+def test_a_correction_that_helps_by_chance_is_left_out():
+    rng = np.random.default_rng(0)
+    factors = [multistep.measure_blend(np.zeros((40, 8, 1)), *rng.normal(size=(2, 40, 8, 1))) for _ in range(200)]
+    clipped = np.clip(rng.normal(size=(200, 8)) / np.sqrt(40), 0, 1)  # what least squares alone would give
+    assert np.mean(factors) < 0.4 * clipped.mean() and (np.array(factors) == 0).mean() > 0.85
+
+
 @pytest.mark.parametrize("base", ["auto", "linear"])
 def test_values_after_the_origin_change_no_forecast(base):
     table = hourly(600)

@@ -1,0 +1,112 @@
+"""Series on which forecasters fail: nothing is worse than the best simple baseline, one step ahead and fed back."""
+
+import numpy as np
+import pytest
+
+from npseq import data
+from npseq.fit import fit
+from npseq.nn.model import Model
+from npseq.optim import Adam, make_schedule
+from npseq.tasks import Forecast, baselines, evaluation, intervals
+from npseq.tasks.forecast import default_window
+from npseq.tasks.forecaster import Forecaster
+from npseq.tasks.recipe import Trained
+
+WORSE = 1.05  # times the best baseline's error, or …
+TINY = 1e-4  # … of the standard deviation
+
+
+def hours(values):
+    return data.Table("made", values[:, None], ["y"], step=3600, start=np.datetime64("2024-01-01", "s"))
+
+
+def trend(n, seed=0):
+    t = np.arange(n)
+    seasons = 10 * np.sin(2 * np.pi * t / 24) + 5 * np.sin(2 * np.pi * t / 168)
+    return hours(100 + 0.05 * t + seasons + 3 * np.random.default_rng(seed).normal(size=n))
+
+
+def weekly():
+    t = np.arange(156)
+    values = 200 + 30 * np.sin(2 * np.pi * t / 52.18) + 0.2 * t + 8 * np.random.default_rng(7).normal(size=156)
+    return data.Table("w", values[:, None], ["y"], step=604_800, start=np.datetime64("2021-01-04", "s"))
+
+
+def monthly():
+    t, times = np.arange(144), np.arange("2010-01", "2022-01", dtype="datetime64[M]").astype("datetime64[s]")
+    values = (100 + 0.5 * t) * (1 + 0.2 * np.sin(2 * np.pi * t / 12)) + 4 * np.random.default_rng(7).normal(size=144)
+    return data.Table("m", values[:, None], ["y"], irregular=times)
+
+
+def days(values):
+    return data.Table("d", values[:, None], ["y"], step=86_400, start=np.datetime64("2024-01-01", "s"))
+
+
+def noise(n, seed=7):
+    return np.random.default_rng(seed).normal(size=n)
+
+
+SERIES = {
+    "a trend with seasons": lambda n: trend(n),
+    "a random walk": lambda n: hours(100 + np.cumsum(noise(n))),
+    "a pure sine": lambda n: hours(np.sin(2 * np.pi * np.arange(n) / 37.3)),
+    "white noise": lambda n: hours(noise(n)),
+    "a constant": lambda n: hours(np.full(n, 7.25)),
+    "60 rows of a walk": lambda n: days(20 + np.cumsum(noise(60))),
+    "60 rows of noise": lambda n: days(20 + noise(60)),
+    "weeks of 3 years": lambda n: weekly(),
+    "months of 12 years": lambda n: monthly(),
+}
+
+
+def scores(table, hidden, epochs, seed=0):
+    """What ``npseq evaluate --json`` gives for a model trained as ``npseq train`` does."""
+    task = Forecast(table, window=default_window(len(table.values)), base="auto")
+    rng = np.random.default_rng(seed)
+    model = Model("optimized_lstm", task.input_size, hidden, task.output_size, rng=rng, scaling=task.scaling())
+    task.prepare(model)
+    steps = -(-len(task.parts["train"]) // 32)
+    schedule = make_schedule("onecycle", 3e-3, epochs * steps, steps)
+    fit(model, task, Adam(model.theta), epochs=epochs, rng=rng, schedule=schedule, count_start=True)
+    task.shrink(model)
+    fitted = task.fitted_baselines()
+    trained = Trained(task.recipe(), baselines=fitted, **intervals.measure(model, task))
+    forecaster = Forecaster([(model, trained)], table, 0.9)
+    seen = np.arange(len(table.values)) < int(0.85 * len(table.values))
+    rows = evaluation.scored_rows(forecaster, seen)
+    return evaluation.score(forecaster, rows, baselines.Baselines(forecaster.windows[0], fitted), None, seen)
+
+
+def check(table, found):
+    for part in (found, found["fed_back"]):
+        best = min(scores["rmse"] for scores in part["baselines"].values())
+        assert part["model"]["rmse"] <= max(WORSE * best, TINY * table.values.std())
+    assert found["interval"]["coverage"] >= 0.75  # of few rows; several steps of one path tell less
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_no_baseline_is_better_on_a_short_series(name):
+    table = SERIES[name](1000)
+    found = scores(table, 8, 3)
+    check(table, found)
+    if name == "a constant":
+        assert found["model"]["rmse"] == found["fed_back"]["model"]["rmse"] == 0
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", SERIES)
+def test_no_baseline_is_better(name, seed):
+    table = SERIES[name](3000)
+    check(table, scores(table, 32, 10, seed))
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("seed", range(3))
+def test_a_trend_with_seasons_is_forecast_to_its_noise(seed):
+    """The noise has the deviation 3; that of the rows scored is what no forecast can do better than."""
+    table = trend(10_000, seed)
+    found = scores(table, 32, 10, seed)
+    least = np.sqrt(np.mean((3 * np.random.default_rng(seed).normal(size=10_000)[8500:]) ** 2))
+    for part in (found, found["fed_back"]):
+        assert part["model"]["rmse"] <= 3.1 * max(1, least / 3)
