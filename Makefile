@@ -10,6 +10,7 @@
 #   make sdist     the quick part of the unpacked sdist, with the packages of make minimal
 #   make page      the interactive page, into docs/_build/html
 #   make matrix    the quick part on each Python from 3.10 to 3.13 that this machine has (VERSIONS="3.12 3.13")
+#   make docs      builds the documentation, with warnings as errors
 #   make fuzz      the tests of faults with all their trials (an hour); NPSEQ_FUZZ says how many times the usual ones
 
 PYTHON ?= python3
@@ -69,10 +70,19 @@ fuzz: .venv/.tested
 	.venv-minimal/bin/python -m pip install --quiet numpy scipy pytest torch==2.13.0
 	touch $@
 
+# The documentation, with warnings as errors, into docs/_build/html.
+docs: .venv-docs/.installed page
+	.venv-docs/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+.venv-docs/.installed: setup.cfg
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
 # The interactive page, where `make docs` puts the documentation.
 page: .venv/.installed
 	mkdir -p docs/_build/html
 	.venv/bin/npseq explain --html docs/_build/html/explain.html
 
 clean:
-	rm -rf .venv .venv-minimal .venv-3.* build *.egg-info .pytest_cache .hypothesis
+	rm -rf .venv .venv-docs docs/_build .venv-minimal .venv-3.* build *.egg-info .pytest_cache .hypothesis
