@@ -2,7 +2,8 @@
 
 The documented options stay at their defaults (10 epochs, hidden size 32, lr 0.001). One option after another is varied,
 the best value is kept, and so on; the score is the mean best validation loss over the models and seeds 0–2, on the
-shipped series. The optimized twins stand for their models: the numbers are the same. Test errors are not looked at.
+shipped series, with the base that ``--base auto`` chooses (``--base none`` after the options of this script: the network
+alone). The optimized twins stand for their models: the numbers are the same. Test errors are not looked at.
 """
 
 import argparse
@@ -13,12 +14,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from npseq.cli import training_run
 from npseq.cli.compare import train_all
 
 STAGES = [  # (options varied together, their values); an epoch may not cost more than window 24 with batch 32 does
     (("--lags",), [("none",), ("168",), ("24,168",)]),
     (("--window", "--batch-size"), [("24", "32"), ("12", "16"), ("6", "8"), ("48", "64")]),
-    (("--schedule",), [("constant",), ("cosine",), ("onecycle",)]),
+    (("--schedule",), [("auto",), ("constant",), ("cosine",), ("onecycle",)]),
     (("--forget-bias",), [(None,), ("1",)]),
     (("--warmup",), [("0",), ("250",)]),
 ]
@@ -26,7 +28,7 @@ START = {
     "--lags": "none",
     "--window": "24",
     "--batch-size": "32",
-    "--schedule": "constant",
+    "--schedule": "auto",
     "--forget-bias": None,
     "--warmup": "0",
 }
@@ -35,7 +37,7 @@ SHORTEST = 12  # a default is for other series too: a shorter window is tried, a
 MARGIN = 0.005  # of the loss: what the plainest value, the first of its stage, must lose by to be given up
 
 
-def score(chosen, models, seeds, jobs):
+def score(chosen, models, seeds, jobs, options):
     """Mean best validation loss of each model."""
     losses = {}
     for model in models:
@@ -45,7 +47,8 @@ def score(chosen, models, seeds, jobs):
             if value is not None and not (name == "--forget-bias" and "lstm" not in model)
             for word in (name, value)
         ]
-        reports = train_all([model], range(seeds), argv, jobs)[model]
+        training = training_run.parser().parse_args([*argv, *options, "--quiet"])
+        reports = train_all([model], range(seeds), training, jobs)[model]
         losses[model] = float(np.mean([min(row["validation_loss"] for row in report["history"]) for report in reports]))
     return losses
 
@@ -55,7 +58,7 @@ def main():
     p.add_argument("--models", default="optimized_lstm,optimized_gru")
     p.add_argument("--seeds", type=int, default=3)
     p.add_argument("--jobs", type=int, default=2)
-    args = p.parse_args()
+    args, options = p.parse_known_args()
     models, chosen, seen = args.models.split(","), dict(START), {}
     print(f"| option | value | {' | '.join(models)} | mean | |\n|---|---|{'---|' * len(models)}---|---|")
     for names, values in STAGES:
@@ -64,7 +67,7 @@ def main():
             tried = {**chosen, **dict(zip(names, value))}
             key = tuple(tried.items())
             if key not in seen:
-                seen[key] = score(tried, models, args.seeds, args.jobs)
+                seen[key] = score(tried, models, args.seeds, args.jobs, options)
             results[value] = seen[key]
         means = {value: float(np.mean(list(losses.values()))) for value, losses in results.items()}
         allowed = [value for value in values if "--window" not in names or int(value[0]) >= SHORTEST]

@@ -13,6 +13,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from npseq.cli import training_run
 from npseq.cli.compare import train_all
 
 VOWELS = ["--data", "japanese_vowels", "--batch-size", "8"]
@@ -32,7 +33,8 @@ def main():
     print("| task | model | options | mean | seeds 0, 1, 2 |\n|---|---|---|---|---|")
     for task, kind, options, metric, form in RUNS:
         model = kind if args.plain else "optimized_" + kind
-        reports = train_all([model], range(3), options, args.jobs)[model]
+        training = training_run.parser().parse_args([*options, "--quiet"])
+        reports = train_all([model], range(3), training, args.jobs)[model]
         values = [report["test"][metric] for report in reports]
         more = " ".join(options[4:]) if metric == "accuracy" else " ".join(options[6:])
         print(
