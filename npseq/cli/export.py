@@ -7,6 +7,7 @@ from typing import Any
 
 from ..formats import c, checkpoint, model_file, onnx
 from ..nn.layers import from_state_dict
+from ..tasks import c_program, recipe
 from . import arguments
 
 ONNX_ONLY, C_ONLY = ("with_state", "with_lengths"), ("name", "example")  # options
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         if ending == ".onnx":
             onnx.export(model, args.to, args.with_state, args.with_lengths, args.with_scaler)
         else:
-            c.export(model, args.to, args.name, args.with_scaler, args.example)
+            c.export(model, args.to, args.name, args.with_scaler, args.example and _example(args, model))
     except (OSError, ValueError) as error:
         p.error(str(error))
     if ending == ".onnx" and args.with_scaler and onnx.needs_double(model):
@@ -65,6 +66,17 @@ def main(argv: list[str] | None = None) -> int:
     kind = getattr(model, "kind", type(model).__name__.lower())
     print(f"{args.to}: {kind}, {model.theta.size:,} parameters, {os.path.getsize(args.to):,} bytes")
     return 0
+
+
+def _example(args: Any, model: Any) -> bool | str:
+    """Return the program for ``main.c``: of a forecaster with scaler one that reads the rows of its table."""
+    metadata = getattr(model, "metadata", None)
+    kept = metadata.get("recipe") if isinstance(metadata, dict) else None
+    if args.with_scaler and isinstance(kept, dict) and kept.get("task") == recipe.ForecastRecipe.task:
+        found = recipe.from_json(kept)
+        assert isinstance(found, recipe.ForecastRecipe)
+        return c_program.text(args.name or c.name_of(args.to), os.path.basename(args.to), found)
+    return True
 
 
 def _load(args: Any) -> Any:

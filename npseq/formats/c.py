@@ -120,7 +120,11 @@ GRU = Template("""\
 
 
 def export(
-    model: Any, path: str | os.PathLike[str], name: str | None = None, with_scaler: bool = False, example: bool = False
+    model: Any,
+    path: str | os.PathLike[str],
+    name: str | None = None,
+    with_scaler: bool = False,
+    example: bool | str = False,
 ) -> None:
     """Write a ``Model`` or a recurrent layer as a C header.
 
@@ -132,7 +136,8 @@ def export(
         path: of the header.
         name: what all names in it start with; by default the file's name without its ending.
         with_scaler: x and y in the data's own units, as double: the model's scaler is in the header.
-        example: also write ``main.c`` into the same folder: a program that reads CSV and prints y.
+        example: also write ``main.c`` into the same folder: True for a program that reads the model's inputs as CSV and
+            prints y; or the text of another program, such as that of ``tasks.c_program``.
 
     Raises:
         ValueError: for a layer with two directions, a cell or weights that cannot be written, a scaler that is not
@@ -140,7 +145,7 @@ def export(
         OSError: when a file cannot be written. A file that was there is then unchanged.
     """
     path = os.fspath(path)
-    name = re.sub(r"\W", "_", os.path.splitext(os.path.basename(path))[0], flags=re.ASCII) if name is None else name
+    name = name_of(path) if name is None else name
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise ValueError(f"name {name!r} given; a name in C, of letters, digits and _, expected")
     if getattr(model, "embedding", None) is not None:
@@ -148,14 +153,20 @@ def export(
     header = _Header(model, name, os.path.basename(path), with_scaler)
     text = header.text()
     main = os.path.join(os.path.dirname(path), "main.c")
+    program = ""
     if example:
         c_example.check(main)
-        program = header.example()
+        program = example if isinstance(example, str) else header.example()
     with atomic.replacing(path) as file:
         file.write(text.encode())
-    if example:
+    if program:
         with atomic.replacing(main) as file:
             file.write(program.encode())
+
+
+def name_of(path: str) -> str:
+    """Return what the names in a header start with: the file's name without its ending, as a name in C."""
+    return re.sub(r"\W", "_", os.path.splitext(os.path.basename(path))[0], flags=re.ASCII)
 
 
 def number(value: float) -> str:
@@ -204,13 +215,12 @@ class _Header:
 
     def __init__(self, model: Any, name: str, file: str, with_scaler: bool) -> None:
         self.head, self.scaling, self.window, self.layer = None, None, None, model
-        self.recipe: dict[str, Any] = {}
         if isinstance(model, Model):
             self.head, self.layer = model.fc, model.rnn
             self.scaling = model.scaling if with_scaler else None
             recipe = model.metadata.get("recipe") if isinstance(model.metadata, dict) else None
-            self.recipe = recipe if isinstance(recipe, dict) else {}  # a file may come from anywhere
-            self.window = self.recipe.get("window") if schema.COUNT.fits(self.recipe.get("window")) else None
+            window = recipe.get("window") if isinstance(recipe, dict) else None
+            self.window = window if schema.COUNT.fits(window) else None  # a file may come from anywhere
         if self.layer.bidirectional:
             raise ValueError(
                 f"{type(self.layer).__name__} is bidirectional: its second direction starts at the end of the "
@@ -371,7 +381,4 @@ class _Header:
 
     def example(self) -> str:
         """``main.c``."""
-        alone = self.scaling is not None and self.scaling.skip is None  # the program does not compute a base forecast
-        if alone and self.recipe.get("task") == "forecast":
-            return c_example.forecast_text(self.name, self.file, self.recipe)
         return c_example.text(self.name, self.file, self.number, self.window)

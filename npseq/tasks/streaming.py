@@ -48,8 +48,8 @@ class ForecastStream:
 
     Raises:
         ValueError: for a model with two directions, one that reads values ahead or very far back, or one that was
-            trained on irregular
-            times with a calendar: its inputs include the time of the next row, which a stream cannot know.
+            trained on irregular times with a calendar: its inputs include the time of the next row, which a stream
+            cannot know.
     """
 
     def __init__(self, model: Any, recipe: ForecastRecipe, width: Width | None = None) -> None:

@@ -1,24 +1,18 @@
 """The C export: it compiles without a warning, runs clean under the sanitisers, and gives npseq's numbers."""
 
-import csv
-import shutil
 import subprocess
 
 import numpy as np
 import pytest
-from running import status
+from compiling import COMPILERS, SANITIZED, built, needs_a_compiler
 
 import npseq
 import npseq.c
 from npseq import checkpoint
-from npseq.cli import export, predict
+from npseq.cli import export
 from npseq.nn.model import Model
 from npseq.nn.streaming import WindowStream
 
-COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
-needs_a_compiler = pytest.mark.skipif(not COMPILERS, reason="no C compiler (gcc or clang)")
-STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-SANITIZED = ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 STEPS, BOUND = 1000, 1e-6
 SCALING = {
     "input_mean": [1e6, 0.0, -5.0],
@@ -82,16 +76,6 @@ static int run_NAME(void) {
     return 0;
 }
 """
-
-
-def built(compiler, folder, source, *options):
-    """Compile ``source``, a file in ``folder``; the path of the program."""
-    program = folder / f"{source.split('.')[0]}_{len(list(folder.iterdir()))}"
-    command = [compiler, *STRICT, source, *options, "-o", str(program)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[:2000]
-    assert done.stderr == ""
-    return str(program)
 
 
 @pytest.fixture(scope="module")
@@ -205,35 +189,6 @@ def test_the_example_compiles_with_its_own_line_and_prints_forecasts(tmp_path, w
     with pytest.raises(SystemExit):
         export.main(argv)
     assert "Written by npseq" not in (tmp_path / "main.c").read_text()
-
-
-@needs_a_compiler
-@pytest.mark.parametrize("lags", ["none", "24,5"])
-def test_the_example_of_a_trained_forecaster_reads_its_table_and_gives_what_predict_gives(tmp_path, small_csv, lags):
-    options = f"--model gru --base none --epochs 1 --window 6 --hidden-size 5 --lags {lags} --horizon 2 --quiet".split()
-    assert status([*options, "--data", small_csv, "--out-dir", str(tmp_path)]) == 0
-    file, out = str(tmp_path / "rnn_gru_best.pth"), str(tmp_path / "forecast.csv")
-    assert predict.main([file, "--data", small_csv, "--output", out]) == 0
-    assert export.main([file, "--to", str(tmp_path / "m.h"), "--with-scaler", "--example"]) == 0
-    compile_line = (tmp_path / "main.c").read_text().splitlines()[0].removeprefix("/* ")
-    words = compile_line.replace("cc ", f"{COMPILERS[0]} -Wall -Wextra -Werror ", 1).split()
-    subprocess.run([*words[:-1], *SANITIZED, words[-1]], cwd=tmp_path, check=True)
-    with open(small_csv) as table:
-        done = subprocess.run([str(tmp_path / "main")], stdin=table, capture_output=True, text=True, check=True)
-    with open(out) as rows:
-        expected = [float(row["load"]) for row in csv.DictReader(rows)]
-    found = [float(cell) for line in done.stdout.splitlines() for cell in line.split(",")]
-    assert np.allclose(found, expected, rtol=1e-6) and done.stderr == ""
-    (tmp_path / "t.c").write_text(
-        '#define main other\n#include "main.c"\n#undef main\nint main(void) {\n    int d[3];\n'
-        '    while (scanf("%d-%d-%d", d, d + 1, d + 2) == 3)\n'
-        '        printf("%lld\\n", seconds_of(d[0], d[1], d[2], 1, 2, 3));\n    return other();\n}\n'
-    )
-    days = np.arange("1970-01-05", "2105-01-01", 13, dtype="datetime64[D]")
-    program = built(COMPILERS[0], tmp_path, "t.c", "-O0", "-lm")
-    done = subprocess.run([program], input="\n".join(map(str, days)), capture_output=True, text=True, check=True)
-    expected = (days - days[0]).astype("timedelta64[s]").astype(int) + 3723
-    assert [int(line) for line in done.stdout.split()] == expected.tolist()
 
 
 @needs_a_compiler

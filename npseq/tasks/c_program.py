@@ -1,0 +1,273 @@
+"""``main.c`` of a forecaster: a program that reads the rows of a table and prints what ``npseq predict`` writes.
+
+It works beside a header of ``formats.c`` with scaler, and computes what ``windows.Windows`` puts into a model's inputs:
+the values, the errors and forecasts of the base, the calendar, the lagged values. It keeps the inputs of a window of
+rows, and runs the model over them after each row.
+
+The base is computed in data units. With z = (v − m)/s, f_z = b + Σ φ_k z_k becomes
+
+    f_v = m + s f_z = s b + m (1 − Σ φ_k) + Σ φ_k v_k
+"""
+
+from __future__ import annotations
+
+from string import Template
+
+import numpy as np
+
+from ..formats.c import constant
+from .bases import Base, Bases
+from .recipe import ForecastRecipe
+
+PROGRAM = Template("""\
+/* cc -std=c99 -O2 main.c -o main$libraries
+   ./main < table.csv
+
+   Reads rows of a table, equally spaced in time, and prints a forecast after each:
+   $columns
+   A line that does not start with $first is passed over. An empty field is a missing value. Written by npseq. */
+$include#include <stdio.h>
+#include <stdlib.h>
+
+#include "$file"
+
+#define COLUMNS $count /* numbers of a row: targets first */
+#define TARGETS $targets
+#define HORIZON $horizon
+#define OLDEST $oldest /* rows whose targets are kept */
+$define
+static double past[OLDEST][TARGETS], x[${NAME}_WINDOW][${NAME}_INPUTS], y[${NAME}_OUTPUTS];
+static ${name}_state state;
+static double values[COLUMNS];
+static int known[COLUMNS], missing[COLUMNS];
+$parts
+/* One line; 1 for a row, else 0. */
+static int read_row(const char *line$time_argument)
+{
+    int k, all = 1;
+$read_time    for (k = 0; k < COLUMNS; k++) {
+        char *end;
+        const double value = strtod(line, &end);
+        missing[k] = end == line;
+        if (missing[k] && *line != ',' && *line != '\\0' && *line != '\\n' && *line != '\\r')
+            return 0;
+        if (!missing[k])
+            values[k] = value;
+        known[k] |= !missing[k];
+        all &= known[k];
+        line = end;
+        if (*line == ',')
+            line++;
+    }
+    return all && (*line == '\\0' || *line == '\\n' || *line == '\\r');
+}
+
+int main(void)
+{
+    static char line[65536];
+$declare    static const int lags[] = {$lags};
+    long seen = 0, complete = 0;
+    int i, k;
+    while (fgets(line, sizeof line, stdin)) {
+        double *input;
+        int at = 0;
+        if (!read_row(line$time_value))
+            continue;
+$before        for (k = 0; k < TARGETS; k++)
+            past[seen % OLDEST][k] = values[k];
+        seen++;
+$after        if (seen < $needed)
+            continue;
+        input = x[complete % ${NAME}_WINDOW];
+        for (k = 0; k < COLUMNS; k++)
+            input[at++] = values[k];
+$inputs        for (i = 0; lags[i]; i++)
+            for (k = 0; k < HORIZON * TARGETS; k++) /* of the rows seen + 0, seen + 1, … less the lag */
+                input[at++] = past[(seen + k / TARGETS - lags[i]) % OLDEST][k % TARGETS];
+        complete++;
+        if (complete < ${NAME}_WINDOW)
+            continue;
+        ${name}_reset(&state); /* as in the training: each window starts from the initial state */
+        for (i = 0; i < ${NAME}_WINDOW; i++)
+            ${name}_step(&state, x[(complete + i) % ${NAME}_WINDOW], y);
+        for (k = 0; k < ${NAME}_OUTPUTS; k++)
+            printf(k ? ",%.9g" : "%.9g", y[k]);
+        printf("\\n");
+        fflush(stdout);
+    }
+    return 0;
+}
+""")
+
+SECONDS = """
+/* Seconds since a Monday, 00:00. Years are counted from March, so that the leap day is the last of its year. */
+static long long seconds_of(int year, int month, int day, int hour, int minute, int second)
+{
+    const long long y = month > 2 ? year : year - 1, m = month > 2 ? month - 3 : month + 9;
+    const long long days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1;
+    return ((days - 719472) * 24 + hour) * 3600 + 60 * minute + second; /* 719472: Monday, 1970-01-05 */
+}
+"""
+
+CALENDAR = Template("""
+/* $waves as sine and cosine, and 1 on Saturdays and Sundays. */
+static int calendar(long long time, double *input)
+{
+    const double turn = 6.283185307179586;
+    const int day = (int)(time / 86400 % 7);
+    const double of_day = turn * (double)(time % 86400) / 86400.0, of_week = turn * day / 7.0;
+    int at = 0;
+    input[at++] = sin(of_day);
+    input[at++] = cos(of_day);
+    input[at++] = sin(of_week);
+    input[at++] = cos(of_week);
+$half    input[at++] = day >= 5;
+    return at;
+}
+""")
+
+HALF = """\
+    input[at++] = sin(2.0 * of_day);
+    input[at++] = cos(2.0 * of_day);
+"""
+
+BASE = Template("""
+/* The base forecast, which the network corrects: linear in the last values, and fed back. */
+$constants
+static double ahead[HORIZON][TARGETS], errors[$kept][TARGETS];
+
+/* ahead = the base's forecasts of the rows seen, seen + 1, …; time is that of the row seen. */
+static void forecast(long seen, long long time)
+{
+    int i, j, k;
+    for (k = 0; k < TARGETS; k++)
+        for (i = 0; i < HORIZON; i++) {
+            double sum = intercepts[k][(time + i * (long long)STEP) / slot_seconds[k] % slots[k]];
+            for (j = 1; j <= order[k]; j++)
+                sum += weights[k][j - 1] * (j <= i ? ahead[i - j][k] : past[(seen + i - j) % OLDEST][k]);
+            ahead[i][k] = sum;
+        }
+}
+""")
+
+BEFORE = Template("""\
+        for (k = 0; k < TARGETS && seen >= $order; k++) { /* ahead[0] is the base's forecast of this row */
+            if (missing[k])
+                values[k] = ahead[0][k];
+            errors[seen % $kept][k] = values[k] - ahead[0][k];
+        }
+""")
+
+INPUTS = Template("""\
+        for (i = 0; error_lags[i]; i++)
+            for (k = 0; k < TARGETS; k++)
+                input[at++] = errors[(seen - error_lags[i]) % $kept][k];
+        for (k = 0; k < HORIZON * TARGETS; k++)
+            input[at++] = ahead[k / TARGETS][k % TARGETS];
+""")
+
+READ_TIME = """\
+    int year, month, day, hour = 0, minute = 0, second = 0, length;
+    if (sscanf(line, "%d-%d-%d%n", &year, &month, &day, &length) < 3)
+        return 0;
+    line += length;
+    if (*line == ' ' || *line == 'T')
+        sscanf(line + 1, "%d:%d:%d", &hour, &minute, &second);
+    *time = seconds_of(year, month, day, hour, minute, second);
+    while (*line && *line != ',')
+        line++;
+    if (*line == ',')
+        line++;
+"""
+
+
+def text(name: str, file: str, recipe: ForecastRecipe) -> str:
+    """Return the program.
+
+    Args:
+        name, file: of the header.
+        recipe: of the training.
+
+    Raises:
+        ValueError: for a recipe of values known ahead, or of irregular times that the model needs.
+    """
+    lags, base, columns = tuple(dict.fromkeys(recipe.lags)), recipe.base, [*recipe.target, *recipe.inputs]
+    timed = recipe.calendar or base is not None and any(part.slots.kind != "one" for part in base.parts)
+    if recipe.future:
+        raise ValueError(f"the example cannot know {', '.join(recipe.future)} ahead: leave out --example")
+    if timed and (recipe.step is None or base is not None and any(part.slots.kind == "month" for part in base.parts)):
+        raise ValueError("the rows are not equally spaced in seconds, so the example cannot know the next time")
+    order, reach = (0, 0) if base is None else (base.order, base.reach)
+    values = {"order": order, "kept": reach - order + 1, "step": recipe.step or 1}
+    parts, inputs = "", ""
+    if timed:
+        parts += SECONDS
+    if recipe.calendar:
+        waves = "Hour of day" + (", day of week and half a day" if base else " and day of week")
+        parts += CALENDAR.substitute(half=HALF if base else "", waves=waves)
+    if base is not None:
+        parts += BASE.substitute(values, constants=_constants(base, recipe))
+        inputs += INPUTS.substitute(values)
+    if recipe.calendar:
+        inputs += "        at += calendar(time + STEP, input + at);\n"
+    declare = "    long long time = 0;\n" if timed or base is not None else ""
+    if base is not None:
+        declare += f"    static const int error_lags[] = {{{_listed([1, *base.lags, 0])}}};\n"
+    return PROGRAM.substitute(
+        name=name,
+        NAME=name.upper(),
+        file=file,
+        libraries=" -lm" if recipe.calendar else "",
+        include="#include <math.h>\n" if recipe.calendar else "",
+        columns=", ".join(map(_in_comment, (["time"] if timed else []) + columns)),
+        first="a time such as 2024-03-31 14:00" if timed else "a number",
+        count=len(columns),
+        targets=len(recipe.target),
+        horizon=recipe.horizon,
+        oldest=max(max(lags, default=1), order),
+        needed=max(max(lags, default=1), reach + 1),
+        define=f"#define STEP {values['step']} /* seconds between rows */\n" if timed or base is not None else "",
+        lags=_listed([*lags, 0]),
+        parts=parts,
+        declare=declare,
+        time_argument=", long long *time" if timed else "",
+        time_value=", &time" if timed else "",
+        read_time=READ_TIME if timed else "",
+        before=BEFORE.substitute(values) if base is not None else "",
+        after=f"        if (seen >= {order})\n            forecast(seen, time + STEP);\n" if base is not None else "",
+        inputs=inputs,
+    )
+
+
+def _constants(bases: Bases, recipe: ForecastRecipe) -> str:
+    """The definitions of the bases of all targets, in data units."""
+    parts = bases.parts
+    weights = np.zeros((len(parts), max(bases.order, 1)))
+    intercepts = np.zeros((len(parts), max(part.slots.count for part in parts)))
+    for k, part in enumerate(parts):
+        weights[k, : part.order] = part.weights
+        intercepts[k, : part.slots.count] = _in_units(part, recipe.scaler.mean[k], recipe.scaler.scale[k])
+    return "\n".join(
+        [
+            constant("int", "order", np.array([part.order for part in parts])),
+            constant("double", "weights", weights),
+            constant("int", "slots", np.array([part.slots.count for part in parts])),
+            constant("int", "slot_seconds", np.array([part.slots.seconds for part in parts])),
+            constant("double", "intercepts", intercepts),
+        ]
+    )
+
+
+def _in_units(part: Base, mean: float, scale: float) -> np.ndarray:
+    """The intercepts (slots,) for values in data units: s b + m (1 − Σ φ)."""
+    intercepts: np.ndarray = scale * part.intercepts + mean * (1 - part.weights.sum())
+    return intercepts
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _in_comment(name: str) -> str:
+    """A column's name that cannot end a comment of C, or continue a line."""
+    return "".join(letter if letter.isalnum() or letter in " _-." else "?" for letter in name)
