@@ -2,8 +2,8 @@
 
 The documented options stay at their defaults (10 epochs, hidden size 32, lr 0.001). One option after another is varied,
 the best value is kept, and so on; the score is the mean best validation loss over the models and seeds 0–2, on the
-shipped series, with the base that ``--base auto`` chooses (``--base none`` after the options of this script: the network
-alone). The optimized twins stand for their models: the numbers are the same. Test errors are not looked at.
+shipped series, with the base that ``--base auto`` chooses (``--base none`` after the options of this script leaves the
+network alone). The optimized twins stand for their models: the numbers are the same. Test errors are not looked at.
 """
 
 import argparse
