@@ -12,11 +12,10 @@ from .. import data, status, tasks
 from ..fused import blas
 from ..nn.model import Model
 from ..tasks import multistep, text_samples
-from ..tasks.recipe import Trained, load_trained
+from ..tasks.recipe import Trained
 from ..tasks.scoring import outputs
-from . import arguments, data_options, labelling, output, own_cell, plots, progress
+from . import arguments, data_options, labelling, output, plots, progress, trained_files
 from .evaluate_forecast import evaluate_forecast
-from .predict import add_column_options, fill_columns
 from .tables import comparison, confusion_table, part_name
 
 
@@ -27,8 +26,7 @@ def parser() -> arguments.Parser:
         description="Evaluate a trained model on the test part of its data, or on new data.",
         epilog="example: npseq evaluate rnn_lstm_best.pth",
     )
-    p.add_argument("files", nargs="+", metavar="FILE.pth", help="of npseq train; the forecasts of several are averaged")
-    own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
+    trained_files.add_options(p)
     p.add_argument("--data", metavar="NAME|FILE", help="default: the shipped data that the model was trained on")
     p.add_argument(
         "--part",
@@ -51,7 +49,7 @@ def parser() -> arguments.Parser:
         metavar="P",
         help="nominal coverage of the prediction interval; default: 0.9",
     )
-    add_column_options(p)
+    trained_files.add_column_options(p)
     return p
 
 
@@ -60,13 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     p = parser()
     args = p.parse_args(argv)
     try:
-        args.file = args.files[0]
-        members = [load_trained(file) for file in args.files]
-        for each, _ in members:
-            own_cell.check_needed(args, each)
+        members = trained_files.load(args)
         model, trained = members[0]
         recipe = trained.recipe
-        fill_columns(args, trained)
         known = [*data.SHIPPED, *data.SHIPPED_SEQUENCES, *data.SHIPPED_TEXTS, tasks.Adding.name]
         if args.data is None and recipe.data not in known:
             raise data.DataError(
@@ -75,8 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.data = args.data or recipe.data
         if recipe.task != "forecast" and (len(members) > 1 or args.steps or args.json or args.plot):
             raise data.DataError(f"{args.file} is no forecaster: several files, --steps, --json and --plot need one")
-        if any(other.recipe.task != recipe.task for _, other in members):
-            raise data.DataError("the files are of different tasks: only forecasts can be averaged")
         if args.plot:
             plots.check(args.plot)
             output.check_file(args.plot)

@@ -19,10 +19,10 @@ from ..nn.model import Model
 from ..tasks.calendar_slots import row_times
 from ..tasks.evaluation import unknown_ahead
 from ..tasks.forecaster import Forecaster
-from ..tasks.recipe import Trained, load_trained
+from ..tasks.recipe import Trained
 from ..tasks.scoring import outputs
 from ..tasks.windows import Windows
-from . import arguments, data_options, labelling, output, own_cell, plots, progress
+from . import arguments, data_options, labelling, output, plots, progress, trained_files
 
 FAR = 0.5  # of the width of the training range: values further outside are told
 SHOWN, BEFORE = 336, 168  # rows of forecasts, and of data before the first of --steps, in the picture
@@ -35,8 +35,7 @@ def parser() -> arguments.Parser:
         description="Write a trained model's predictions for new data.",
         epilog="example: npseq predict rnn_lstm_best.pth --data metro_traffic --output forecast.csv --steps 24",
     )
-    p.add_argument("files", nargs="+", metavar="FILE.pth", help="of npseq train; the forecasts of several are averaged")
-    own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
+    trained_files.add_options(p)
     p.add_argument("--data", required=True, metavar="NAME|FILE", help="with the columns that the model was trained on")
     p.add_argument("--output", required=True, metavar="FILE.csv", help="to write the predictions to")
     p.add_argument(
@@ -54,28 +53,8 @@ def parser() -> arguments.Parser:
     )
     p.add_argument("--whole", action="store_true", help="write whole numbers, for counts")
     p.add_argument("--plot", metavar="FILE.png", help="draw the forecast there (.png or .svg)")
-    add_column_options(p)
+    trained_files.add_column_options(p)
     return p
-
-
-def add_column_options(p: argparse.ArgumentParser) -> None:
-    """Add the options that name columns of new data."""
-    p.add_argument("--time", metavar="COLUMN[,COLUMN]", help="time column; default: as in the training")
-    p.add_argument("--sequence", metavar="COLUMN", help="of labelled sequences; default: as in the training")
-    p.add_argument(
-        "--label",
-        metavar="COLUMN",
-        help="of labelled sequences; default: as in the training; npseq predict only leaves it out, and takes none for "
-        "rows without one",
-    )
-    data_options.add_table_options(p)
-
-
-def fill_columns(args: argparse.Namespace, trained: Trained) -> None:
-    """Take the names of columns that were not given from the training."""
-    for name, column in trained.columns.items():
-        if getattr(args, name, column) is None:
-            setattr(args, name, column)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,12 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     p = parser()
     args = p.parse_args(argv)
     try:
-        args.file = args.files[0]
-        members = [load_trained(file) for file in args.files]
+        members = trained_files.load(args)
         model, trained = members[0]
-        for each, _ in members:
-            own_cell.check_needed(args, each)
-        fill_columns(args, trained)
         task = trained.recipe.task
         if task == "adding":
             raise data.DataError(
@@ -101,8 +76,6 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"{args.file} predicts a class or a number for each sequence; several files, --steps, --interval, "
                 "--whole and --plot apply to forecasts only: leave them out"
             )
-        if any(other.recipe.task != task for _, other in members):
-            raise data.DataError("the files are of different tasks: only forecasts can be averaged")
         if args.plot:
             plots.check(args.plot)
         for file in (args.output, args.plot):

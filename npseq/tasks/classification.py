@@ -9,10 +9,10 @@ import numpy as np
 from ..data.errors import DataError
 from ..data.sequences import Sequences
 from ..nn.scaling import Scaler, Scaling
-from .base import Batch, fingerprint
+from .base import Batch
 from .metrics import class_metrics
 from .recipe import ClassificationRecipe
-from .sequence_examples import SequenceExamples, draw, frames_of
+from .sequence_examples import SequenceExamples, SequenceTask, draw, frames_of
 
 
 class Frames(SequenceExamples):
@@ -55,7 +55,7 @@ class Frames(SequenceExamples):
         return class_metrics(self.labels[rows], np.argmax(predictions, axis=1), len(self.classes))
 
 
-class Classification(Frames):
+class Classification(SequenceTask, Frames):
     """Classify sequences of different lengths.
 
     The input is the frame, standardised by the frames of the training part; the target is the class. ``train`` and
@@ -119,14 +119,7 @@ class Classification(Frames):
 
     def describe(self) -> list[str]:
         """Return the lines about the data that the command prints first."""
-        lengths = np.diff(self.sequences.starts)
-        lines = [
-            f"data        {self.name}: {len(lengths):,} sequences of {lengths.min()} to {lengths.max()} frames, "
-            f"{self.input_size} columns, {self.output_size} classes"
-        ]
-        lines += [f"            {note}" for note in self.sequences.notes]
-        sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in self.parts.items())
-        return lines + [f"split       {sizes} sequences" + (", the test part as published" if self.published else "")]
+        return self.describe_sequences("frames", f"{self.output_size} classes")
 
     def scaling(self) -> Scaling:
         """Return the scaling of ``Model.predict``: frames in data units; the outputs are logits."""
@@ -135,8 +128,3 @@ class Classification(Frames):
     def recipe(self) -> ClassificationRecipe:
         """Return what a weights file must keep to prepare new data in the same way."""
         return ClassificationRecipe(data=self.name, inputs=self.columns, classes=self.classes, scaler=self.scaler)
-
-    def fingerprint(self) -> str:
-        """Return a hash of the data and of how they are prepared."""
-        parts = {part: rows.tolist() for part, rows in self.parts.items()}
-        return fingerprint(self.sequences.fingerprint(), parts, self.recipe().to_json())

@@ -9,11 +9,11 @@ import numpy as np
 from ..data.errors import DataError
 from ..data.sequences import Sequences
 from ..nn.scaling import Scaler, Scaling
-from .base import Batch, fingerprint
+from .base import Batch
 from .metrics import class_metrics
 from .recipe import LabellingRecipe
 from .scoring import batches
-from .sequence_examples import SequenceExamples, draw, frames_of
+from .sequence_examples import SequenceExamples, SequenceTask, frames_of
 
 IGNORED = -100  # the label of a step that does not count, as ``losses.cross_entropy`` has it
 BATCH = 64  # sequences that are predicted at a time
@@ -84,7 +84,7 @@ class LabelledFrames(SequenceExamples):
         return class_metrics(labels[known], np.argmax(predictions[known], axis=1), len(self.classes))
 
 
-class Labelling(LabelledFrames):
+class Labelling(SequenceTask, LabelledFrames):
     """Predict a class for each row of sequences of different lengths.
 
     15 % of the sequences form the test part and 15 % of the rest the validation part, drawn with ``seed``. The scaler
@@ -104,12 +104,8 @@ class Labelling(LabelledFrames):
             )
         if len(sequences.classes) < 2:
             raise DataError(f"{name} has {len(sequences.classes)} classes; at least two expected")
-        tested = np.sort(draw(np.arange(n), rng))
-        rest = np.setdiff1d(np.arange(n), tested)
-        validation = np.sort(draw(rest, rng))
-        kept = np.setdiff1d(rest, validation)
-        super().__init__(sequences, Scaler.fit(frames_of(sequences, kept)))
-        self.parts = {"train": kept, "validation": validation, "test": tested}
+        self.draw_parts(n, rng)
+        super().__init__(sequences, Scaler.fit(frames_of(sequences, self.parts["train"])))
         for part, rows in self.parts.items():
             if not self.weight(rows):
                 raise DataError(f"{name}: no row of the {part} part has a label")
@@ -133,15 +129,9 @@ class Labelling(LabelledFrames):
 
     def describe(self) -> list[str]:
         """Return the lines about the data that the command prints first."""
-        lengths, labelled = np.diff(self.sequences.starts), int((self.labels != IGNORED).sum())
-        sizes = f"{len(lengths):,} sequences of {lengths.min()} to {lengths.max()} rows, {self.input_size} columns"
-        classes = f"{labelled:,} of {len(self.labels):,} rows have one of {self.output_size} classes"
-        lines = [f"data        {self.name}: {sizes}; {classes}"]
-        lines += [f"            {note}" for note in self.sequences.notes]
-        return [
-            *lines,
-            f"split       {', '.join(f'{len(rows):,} {part}' for part, rows in self.parts.items())} sequences",
-        ]
+        labelled = int((self.labels != IGNORED).sum())
+        target = f"{labelled:,} of {len(self.labels):,} rows have one of {self.output_size} classes"
+        return self.describe_sequences("rows", target)
 
     def scaling(self) -> Scaling:
         """Return the scaling of ``Model.predict``: rows in data units; the outputs are logits."""
@@ -150,8 +140,3 @@ class Labelling(LabelledFrames):
     def recipe(self) -> LabellingRecipe:
         """Return what a weights file must keep to prepare new data in the same way."""
         return LabellingRecipe(data=self.name, inputs=self.columns, classes=self.classes, scaler=self.scaler)
-
-    def fingerprint(self) -> str:
-        """Return a hash of the data and of how they are prepared."""
-        parts = {part: rows.tolist() for part, rows in self.parts.items()}
-        return fingerprint(self.sequences.fingerprint(), parts, self.recipe().to_json())

@@ -9,9 +9,9 @@ import numpy as np
 from ..data.errors import DataError
 from ..data.sequences import Sequences
 from ..nn.scaling import Scaler, Scaling
-from .base import Batch, fingerprint
+from .base import Batch
 from .recipe import RegressionRecipe
-from .sequence_examples import SequenceExamples, draw, frames_of
+from .sequence_examples import SequenceExamples, SequenceTask, frames_of
 
 
 class NumberedFrames(SequenceExamples):
@@ -56,7 +56,7 @@ class NumberedFrames(SequenceExamples):
         }
 
 
-class SequenceRegression(NumberedFrames):
+class SequenceRegression(SequenceTask, NumberedFrames):
     """Predict a number for each sequence; sequences have different lengths.
 
     The input is the frame and the target the number, both standardised by the training part. Without ``test``, 15 % of
@@ -81,13 +81,8 @@ class SequenceRegression(NumberedFrames):
         rng, n = np.random.default_rng(seed), len(train.starts) - 1
         if n < (3 if test is None else 2):
             raise DataError(f"{train.name} has {n} sequences: too few for a training, a validation and a test part")
-        rest, tested = np.arange(n), np.arange(n, len(sequences.targets))
-        if test is None:
-            tested = np.sort(draw(rest, rng))
-            rest = np.setdiff1d(rest, tested)
-        validation = np.sort(draw(rest, rng))
-        kept = np.setdiff1d(rest, validation)
-        self.parts = {"train": kept, "validation": validation, "test": tested}
+        self.draw_parts(n, rng, None if test is None else np.arange(n, len(sequences.targets)))
+        kept = self.parts["train"]
         super().__init__(
             sequences, Scaler.fit(frames_of(sequences, kept)), Scaler.fit(sequences.targets[kept][:, None])
         )
@@ -110,14 +105,7 @@ class SequenceRegression(NumberedFrames):
 
     def describe(self) -> list[str]:
         """Return the lines about the data that the command prints first."""
-        lengths = np.diff(self.sequences.starts)
-        sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in self.parts.items())
-        return [
-            f"data        {self.name}: {len(lengths):,} sequences of {lengths.min()} to {lengths.max()} frames, "
-            f"{self.input_size} columns, a number for each",
-            *(f"            {note}" for note in self.sequences.notes),
-            f"split       {sizes} sequences" + (", the test part as published" if self.published else ""),
-        ]
+        return self.describe_sequences("frames", "a number for each")
 
     def scaling(self) -> Scaling:
         """Return the scaling of ``Model.predict``."""
@@ -128,8 +116,3 @@ class SequenceRegression(NumberedFrames):
         return RegressionRecipe(
             data=self.name, inputs=self.columns, scaler=self.scaler, target_scaler=self.target_scaler
         )
-
-    def fingerprint(self) -> str:
-        """Return a hash of the data and of how they are prepared."""
-        parts = {part: rows.tolist() for part, rows in self.parts.items()}
-        return fingerprint(self.sequences.fingerprint(), parts, self.recipe().to_json())

@@ -1,14 +1,14 @@
-"""Sequences of different lengths as examples: what classification and regression have in common."""
+"""Sequences of different lengths as examples: what classification, labelling and regression have in common."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..data.sequences import Sequences
 from ..nn.scaling import Scaler
-from .base import Batch
+from .base import Batch, fingerprint
 
 FRACTION = 0.15  # of the sequences in the test part, and of the rest in the validation part
 
@@ -28,6 +28,46 @@ class SequenceExamples:
         """Return the sequences ``rows``: x (B, T, I) padded to the longest of them, lengths (B,), without a target."""
         x, lengths = self.sequences.batch(rows, self.scaler.mean, self.scaler.scale, dtype)
         return Batch(x, None, lengths)
+
+
+class SequenceTask:
+    """What a task adds to its ``SequenceExamples``: three parts, the lines about the data, and their hash."""
+
+    if TYPE_CHECKING:  # the examples have these
+        name: str
+        sequences: Sequences
+        columns: list[str]
+
+        def recipe(self) -> Any: ...
+
+    parts: dict[str, np.ndarray]  # the numbers of the sequences of "train", "validation" and "test"
+    published = False  # the test part came apart from the training part
+
+    def draw_parts(self, n: int, rng: np.random.Generator, tested: np.ndarray | None = None) -> None:
+        """Set ``parts``: of the sequences 0 … n − 1 a fraction is drawn for the test part, unless it is ``tested``, and
+        one of the rest for the validation part."""
+        rest = np.arange(n)
+        if tested is None:
+            tested = np.sort(draw(rest, rng))
+            rest = np.setdiff1d(rest, tested)
+        validation = np.sort(draw(rest, rng))
+        self.parts = {"train": np.setdiff1d(rest, validation), "validation": validation, "test": tested}
+
+    def describe_sequences(self, unit: str, target: str) -> list[str]:
+        """Return the lines about the data: sequences of so many ``unit``, the columns, the ``target``, the parts."""
+        lengths = np.diff(self.sequences.starts)
+        sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in self.parts.items())
+        return [
+            f"data        {self.name}: {len(lengths):,} sequences of {lengths.min()} to {lengths.max()} {unit}, "
+            f"{len(self.columns)} columns, {target}",
+            *(f"            {note}" for note in self.sequences.notes),
+            f"split       {sizes} sequences" + (", the test part as published" if self.published else ""),
+        ]
+
+    def fingerprint(self) -> str:
+        """Return a hash of the data and of how they are prepared."""
+        parts = {part: rows.tolist() for part, rows in self.parts.items()}
+        return fingerprint(self.sequences.fingerprint(), parts, self.recipe().to_json())
 
 
 def frames_of(sequences: Sequences, rows: np.ndarray) -> np.ndarray:

@@ -1,0 +1,50 @@
+"""Weights files on the command line: the options that name them and the columns of new data, and the loading."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..data.errors import DataError
+from ..nn.model import Model
+from ..tasks.recipe import Trained, load_trained
+from . import data_options, own_cell
+
+
+def add_options(p: argparse.ArgumentParser) -> None:
+    """Add the weights files, and ``--cell``."""
+    p.add_argument("files", nargs="+", metavar="FILE.pth", help="of npseq train; the forecasts of several are averaged")
+    own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
+
+
+def add_column_options(p: argparse.ArgumentParser) -> None:
+    """Add the options that name columns of new data."""
+    p.add_argument("--time", metavar="COLUMN[,COLUMN]", help="time column; default: as in the training")
+    p.add_argument("--sequence", metavar="COLUMN", help="of labelled sequences; default: as in the training")
+    p.add_argument(
+        "--label",
+        metavar="COLUMN",
+        help="of labelled sequences; default: as in the training; npseq predict only leaves it out, and takes none for "
+        "rows without one",
+    )
+    data_options.add_table_options(p)
+
+
+def load(args: argparse.Namespace) -> list[tuple[Model, Trained]]:
+    """Return the models of the files, and what each was trained on.
+
+    ``args.file`` becomes the first file. Names of columns that were not given are those of its training.
+
+    Raises:
+        DataError: for files of different tasks. OSError, ValueError: as ``load_trained``, and for a missing ``--cell``.
+    """
+    args.file = args.files[0]
+    members = [load_trained(file) for file in args.files]
+    for model, _ in members:
+        own_cell.check_needed(args, model)
+    first = members[0][1]
+    if any(other.recipe.task != first.recipe.task for _, other in members):
+        raise DataError("the files are of different tasks: only forecasts can be averaged")
+    for name, column in first.columns.items():
+        if getattr(args, name, column) is None:
+            setattr(args, name, column)
+    return members
