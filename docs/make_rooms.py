@@ -15,7 +15,7 @@ ROOMS = {  # from the ground up: name -> what it holds; the first three are of o
     "cells.py": "one step of each cell and its derivative",
     "bptt.py": "a cell carried through time, and its gradient back",
     "schedules.py": "learning rates",
-    "optim.py": "update rules, clipping",
+    "optim.py": "update rules, clipping; lbfgs.py",
     "fused/": "the recurrence again, made fast",
     "nn/": "layers, losses, models",
     "formats/": "model files: .pth, ONNX",
@@ -37,7 +37,7 @@ text { font: 14px sans-serif; fill: #222222 }
 
 def room_of(module):
     """The box of a module such as ``npseq.nn.layers``; None for files that every room may import."""
-    first = module.split(".")[1]
+    first = module.split(".")[1].replace("lbfgs", "optim")  # L-BFGS is an update rule with a file of its own
     return next((name for name in ROOMS if name.rstrip("/").removesuffix(".py") == first), None)
 
 
