@@ -82,7 +82,8 @@ class GRU(Recurrent):
 
     cell = GRUCell
 
-    def _to_torch(self, name: str, array: np.ndarray) -> np.ndarray:
+    def to_torch_convention(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Convert one parameter between npseq's and torch's convention: the z rows change sign."""
         if not name.startswith(("weight_ih", "weight_hh", "bias")):
             return array
         H = self.hidden_size

@@ -132,9 +132,11 @@ class Model(Module):
         other._adopt(np.empty_like(self.theta, dtype))
         return other
 
-    def _to_torch(self, name, array):
+    def to_torch_convention(self, name: str, array: np.ndarray) -> np.ndarray:
+        """Convert one parameter, as the layer that holds it does."""
         part, _, rest = name.partition(".")
-        return getattr(self, part)._to_torch(rest, array)
+        converted: np.ndarray = getattr(self, part).to_torch_convention(rest, array)
+        return converted
 
     def forward(self, x: np.ndarray, lengths: ArrayLike | None = None, training: bool = False) -> tuple:
         """Run the model: x (B, T, I), standardised, or indices (B, T). Returns y, (B, O) or (B, T, O), and the tape."""

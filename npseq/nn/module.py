@@ -106,7 +106,7 @@ class Module:
         """Return name -> view into ``theta``, any flat vector of the parameters' size, such as a gradient."""
         return _views(self.shapes, theta)
 
-    def _to_torch(self, name: str, array: np.ndarray) -> np.ndarray:
+    def to_torch_convention(self, name: str, array: np.ndarray) -> np.ndarray:
         """Convert one parameter between npseq's and torch's convention (the conversion is its own inverse).
 
         Only the GRU overrides this.
@@ -115,7 +115,7 @@ class Module:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return name -> a copy of each parameter, in torch's names, shapes, convention and order."""
-        return {name: np.array(self._to_torch(name, array)) for name, array in self.params.items()}
+        return {name: np.array(self.to_torch_convention(name, array)) for name, array in self.params.items()}
 
     def load_state_dict(self, mapping: Mapping[str, Any], prefix: str = "", strict: bool = True) -> None:
         """Load the parameters from a state_dict.
@@ -146,7 +146,7 @@ class Module:
         if faults:
             raise ValueError(f"cannot load into {self!r}: " + "; ".join(faults))
         for name, array in arrays.items():
-            self.params[name][...] = self._to_torch(name, array)
+            self.params[name][...] = self.to_torch_convention(name, array)
 
 
 def _checked(dtype: Any) -> np.dtype[Any]:

@@ -346,10 +346,10 @@ def test_hessian_vector_product_is_that_of_torchs_double_backward(kind, twin):
     parameters = list(module.parameters())
     y, _ = module(torch.tensor(x))
     gradient = torch.autograd.grad((torch.tensor(R) * y.sin()).sum(), parameters, create_graph=True)
-    direction = [torch.tensor(layer._to_torch(name, d)) for name, d in layer.named(v).items()]
+    direction = [torch.tensor(layer.to_torch_convention(name, d)) for name, d in layer.named(v).items()]
     product = torch.autograd.grad(sum((g * d).sum() for g, d in zip(gradient, direction)), parameters)
     for (name, d), expected in zip(layer.named(found).items(), product):
-        assert relative_error(layer._to_torch(name, d), expected.numpy()) <= 1e-12, name
+        assert relative_error(layer.to_torch_convention(name, d), expected.numpy()) <= 1e-12, name
 
 
 def test_hessian_is_symmetric():

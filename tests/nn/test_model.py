@@ -288,7 +288,7 @@ def test_logits_over_1000_characters_and_the_gradient_of_a_chunk_are_torchs(kind
     named = model.named(grad)
     for name, parameter in twin.named_parameters():
         d = parameter.grad.numpy()
-        ours = model._to_torch(name, named[name])  # the sign of the GRU's z rows, of gradients too
+        ours = model.to_torch_convention(name, named[name])  # the sign of the GRU's z rows, of gradients too
         assert np.abs(ours - d).max() <= 1e-12 * np.abs(d).max(), name
 
 

@@ -89,7 +89,7 @@ def check_halves(run, middle):
     dx_1, d_initial, grads_1 = layer.backward(tape_1, run.dy[:middle], d_state)
     found = {"y": np.concatenate([y_1, y_2]), "dx": np.concatenate([dx_1, dx_2])}
     for name in grads_1:
-        found["d " + name] = layer._to_torch(name, grads_1[name] + grads_2[name])
+        found["d " + name] = layer.to_torch_convention(name, grads_1[name] + grads_2[name])
     for letter, last, d_first in zip(layer.cell.state, as_tuple(end), as_tuple(d_initial)):
         found["final " + letter], found["d initial " + letter] = last, d_first
     assert_same(found, whole)

@@ -36,7 +36,7 @@ def as_tuple(state):
 
 def as_dict(layer, y, state, dx, d_state, grads):
     """Everything a layer computes, by name, the gradients of the parameters in torch's sense."""
-    found = {"y": y, "dx": dx, **{"d " + name: layer._to_torch(name, d) for name, d in grads.items()}}
+    found = {"y": y, "dx": dx, **{"d " + name: layer.to_torch_convention(name, d) for name, d in grads.items()}}
     found.update(zip(["final " + letter for letter in layer.cell.state], as_tuple(state)))
     if d_state is not None:
         found.update(zip(["d initial " + letter for letter in layer.cell.state], as_tuple(d_state)))
