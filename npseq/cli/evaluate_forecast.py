@@ -65,12 +65,10 @@ def _not_to_be_scored(args, members, forecaster):
             return None, "all", []
         seen = np.arange(n) < int(0.85 * n)
         return seen, "test", []
-    seen = np.zeros(n, bool)
-    for _, each in members:
-        if each.seen is not None:
-            seen |= each.seen.find(windows.table, windows.columns)
-    if not seen.any():
+    found = forecaster.seen()
+    if found is None:
         return None, "all", []
+    seen = found
     if seen.all():
         raise data.DataError(f"{windows.name}: the model was trained or validated on every row: nothing to test on")
     told = [f"{int(seen.sum()):,} rows that the model was trained or validated on are left out"]

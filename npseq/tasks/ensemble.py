@@ -73,6 +73,15 @@ class Ensemble:
         self.horizon, self.targets = self.windows[0].horizon, self.windows[0].target_columns
         self.blended = any(trained.blend is not None for _, trained in members)
 
+    def seen(self) -> np.ndarray | None:
+        """Return (n,) True for each row that one of the models was trained or validated on, known by its content; None
+        if there is none."""
+        seen = np.zeros(len(self.table.values), bool)
+        for _, trained in self.members:
+            if trained.seen is not None:
+                seen |= trained.seen.find(self.table, self.windows[0].columns)
+        return seen if seen.any() else None
+
     def direct(self, rows: np.ndarray, progress: Progress = iter) -> Forecasts:
         """Return the forecasts of the rows r … r + horizon − 1, for each r of ``rows``."""
         parts = []
