@@ -2,56 +2,59 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Any, TypeVar
+from abc import ABC, abstractmethod
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, check_X_y
 from sklearn.utils.validation import check_is_fitted
 
-from .. import optim
 from ..data.sequences import Sequences
+from ..fused import blas
 from ..nn.model import Model
 from ..nn.scaling import Scaling
-from ..tasks.scoring import outputs, training_steps
-from ..training.fit import Diverged, Progress, fit, fit_lbfgs
+from ..tasks.scoring import outputs
+from ..training import settings as training
+from ..training.fit import Progress
+from ..training.settings import Settings
 from .inputs import as_sequences, as_weights
-from .training_set import TrainingSet, split
+from .training_set import TrainingSet, split, whole
 
-Self = TypeVar("Self", bound="SequenceEstimator")
-
-# What L-BFGS does not use, and its default.
-_NOT_OF_LBFGS = {"warmup": 0, "dropout": 0.0, "recurrent_dropout": 0.0, "weight_decay": None, "schedule": "constant"}
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
-class SequenceEstimator(BaseEstimator):
+class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type hints
     """Base class of the estimators: the parameters are those of ``SequenceClassifier``."""
+
+    loss: str  # name of the loss
 
     def __init__(
         self,
-        model: str = "optimized_lstm",
+        model: str,
         *,
-        hidden_size: int = 32,
-        num_layers: int = 1,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        forget_bias: float | None = None,
-        optimizer: str = "adam",
-        lr: float = 0.01,
-        epochs: int = 30,
-        batch_size: int = 16,
-        clip: float | None = 1.0,
-        weight_decay: float | None = None,
-        schedule: str = "constant",
-        warmup: int = 0,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        dtype: str = "float32",
-        random_state: Any = None,
-    ):
+        hidden_size: int,
+        num_layers: int,
+        bidirectional: bool,
+        dropout: float,
+        recurrent_dropout: float,
+        forget_bias: float | None,
+        optimizer: str,
+        lr: float,
+        epochs: int,
+        batch_size: int,
+        clip: float,
+        weight_decay: float | None,
+        schedule: str,
+        warmup: int,
+        early_stopping: bool,
+        validation_fraction: float,
+        n_iter_no_change: int,
+        dtype: str,
+        random_state: Any,
+    ) -> None:
         self.model = model
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -82,36 +85,34 @@ class SequenceEstimator(BaseEstimator):
     # ---- what a classifier and a regressor do differently ----
 
     @abstractmethod
-    def _settle_targets(self, y: np.ndarray, classes: Any, reset: bool) -> np.ndarray:
-        """Return y (n,) as the model's targets, after setting or comparing the classes."""
+    def _targets(self, y: np.ndarray, classes: Any, first: bool) -> np.ndarray:
+        """Return y (n,) as the model's targets. ``first``: set the classes, which later y are compared with."""
 
     @abstractmethod
-    def _settle_weights(self, y: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
-        """Return the weights (n,) or None, those of the classes included."""
+    def _weights(self, targets: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
+        """Return the weights (n,) or None, multiplied by those of the classes."""
 
     @abstractmethod
     def _groups(self, targets: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
-        """Return ``rows`` in groups, of each of which a fraction is drawn for the validation part."""
+        """Return ``rows`` in groups; a fraction of each group is drawn for the validation part."""
 
     @abstractmethod
-    def _scalings(self, sequences: Sequences, targets: np.ndarray, rows: np.ndarray, weights: Any) -> Scaling:
-        """Return the scaling of the frames and of the outputs, by the sequences ``rows``."""
+    def _scaling(
+        self, sequences: Sequences, targets: np.ndarray, rows: np.ndarray, weights: np.ndarray | None
+    ) -> Scaling:
+        """Return the scaling of the frames and of the outputs, given by the sequences ``rows``."""
 
     @abstractmethod
-    def _examples(self, sequences: Sequences, targets: np.ndarray | None = None) -> Any:
-        """Return the sequences as examples, standardised by the scaling of the model."""
-
-    @abstractmethod
-    def _loss(self) -> str:
-        """Return the name of the loss."""
+    def _examples(self, sequences: Sequences, scaling: Scaling, targets: np.ndarray | None = None) -> Any:
+        """Return the sequences as examples, standardised."""
 
     # ---- fit ----
 
-    def fit(self: Self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train a new model.
 
         Args:
-            X: (n, T, F); (n, T), a row is a sequence of one feature; or a list of n arrays (T_i, F) or (T_i,).
+            X: (n, T, F); (n, T), where a row is a sequence of one feature; or a list of n arrays (T_i, F) or (T_i,).
             y: (n,) classes or numbers.
             sample_weight: (n,) numbers from 0 up, by which the losses of the sequences are multiplied; only their
                 ratios count. A sequence of weight 0 is left out.
@@ -122,138 +123,128 @@ class SequenceEstimator(BaseEstimator):
         Raises:
             ValueError: for data or a parameter that is invalid, naming what was given and what was expected.
             Diverged: if the loss is no longer finite (``training.fit.Diverged``).
-            KeyboardInterrupt: if the training was interrupted; there is no fitted model then.
+            KeyboardInterrupt: if the training is interrupted. After any error there is no fitted model.
         """
-        self._check_parameters()
-        sequences, targets, weights = self._read(X, y, sample_weight, reset=True)
-        rng = self._generator()
-        rows = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
+        if hasattr(self, "model_"):
+            del self.model_
+        settings = self._settings()
+        sequences, targets, weights = self._read(X, y, sample_weight, first=True)
+        rows, rng = _used(weights, len(targets)), self._generator()
         if weights is not None:
             weights = weights / weights[rows].mean()
-        if self.early_stopping:
-            parts = split(self._groups(targets, rows), self.validation_fraction, rng)
-        else:
-            parts = {"train": rows, "validation": rows}
-        model = self._new_model(self._scalings(sequences, targets, parts["train"], weights), rng)
-        self.model_, self.rng_ = model, rng
-        task = TrainingSet(self._examples(sequences, targets), parts, weights)
-        patience = self.n_iter_no_change if self.early_stopping else None
-        if self.optimizer == "lbfgs":
-            progress, self.optimizer_state_ = fit_lbfgs(model, task, epochs=self.epochs, patience=patience), None
-        else:
-            progress = self._fit_in_batches(task, self.epochs, patience)
-        self._finish(progress)
-        self.history_ = _without_times(progress)
-        self.n_iter_, self.best_epoch_ = progress.epoch, progress.best_epoch
+        parts = (
+            split(self._groups(targets, rows), self.validation_fraction, rng) if self.early_stopping else whole(rows)
+        )
+        scaling = self._scaling(sequences, targets, parts["train"], weights)
+        task = TrainingSet(self._examples(sequences, scaling, targets), parts, weights, self.loss, scaling)
+        model = training.make_model(settings, task, rng)
+        progress, state = _train(model, task, settings, rng)
+        self.model_: Model = model
+        self.rng_, self.optimizer_state_ = rng, state
+        self.history_, self.n_iter_, self.best_epoch_ = _history(progress), progress.epoch, progress.best_epoch
         return self
 
-    def _partial_fit(self, X, y, classes, sample_weight):
-        """Train for one pass over X, going on from the present model if there is one."""
-        self._check_parameters(partial=True)
+    def _partial_fit(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> Self:
+        """Train for one pass over X, continuing from the present model if there is one."""
+        self._refuse_what_needs_the_whole_training()
+        settings = replace(self._settings(), epochs=1)
         first = not hasattr(self, "model_")
-        sequences, targets, weights = self._read(X, y, sample_weight, reset=first, classes=classes)
-        rows = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
-        if first:
-            rng = self._generator()
-            model = self._new_model(self._scalings(sequences, targets, rows, weights), rng)
-            self.model_, self.rng_, self.optimizer_state_ = model, rng, None
-            self.history_, self.n_iter_ = [], 0
-        task = TrainingSet(self._examples(sequences, targets), {"train": rows, "validation": rows}, weights)
-        before = self.model_.theta.copy()
+        sequences, targets, weights = self._read(X, y, sample_weight, first, classes)
+        rows = _used(weights, len(targets))
+        rng = self._generator() if first else self.rng_
+        scaling = self._scaling(sequences, targets, rows, weights) if first else self.model_.scaling
+        assert scaling is not None  # every model of an estimator has one
+        task = TrainingSet(self._examples(sequences, scaling, targets), whole(rows), weights, self.loss, scaling)
+        model = training.make_model(settings, task, rng) if first else self.model_
+        before = model.theta.copy()
         try:
-            progress = self._fit_in_batches(task, 1, None, self.optimizer_state_)
-        except Diverged:
-            self.model_.theta[...] = before
+            progress, state = _train(model, task, settings, rng, None if first else self.optimizer_state_)
+        except BaseException:  # Diverged, or Ctrl-C
+            model.theta[...] = before
             raise
-        self._finish(progress)
-        self.n_iter_ += 1
-        self.best_epoch_ = self.n_iter_
-        self.history_ = [*self.history_, *({**row, "epoch": self.n_iter_} for row in _without_times(progress))]
+        history, epochs = ([], 0) if first else (self.history_, self.n_iter_)
+        self.model_, self.rng_, self.optimizer_state_ = model, rng, state
+        self.n_iter_ = self.best_epoch_ = epochs + 1
+        self.history_ = [*history, *({**row, "epoch": self.n_iter_} for row in _history(progress))]
         return self
 
-    def _check_parameters(self, partial=False):
-        """Check what neither the model nor the training loop checks."""
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1; {self.epochs!r} given")
+    def _settings(self) -> Settings:
+        """Return the parameters as settings of a training, which checks them, and check the others."""
+        given = self.get_params(deep=False)
+        own = {field.name: given[field.name] for field in fields(Settings) if field.name in given}
+        patience = self.n_iter_no_change if self.early_stopping else None
         if not 0 < self.validation_fraction < 1:
-            raise ValueError(f"validation_fraction must be between 0 and 1; {self.validation_fraction!r} given")
-        if self.optimizer not in (*optim.OPTIMIZERS, "lbfgs"):
-            names = ", ".join([*optim.OPTIMIZERS, "lbfgs"])
-            raise ValueError(f"unknown optimizer {self.optimizer!r}; one of {names} expected")
-        if self.optimizer == "lbfgs":
-            for name, default in _NOT_OF_LBFGS.items():
-                if getattr(self, name) != default:
-                    raise ValueError(f"{name} does nothing with optimizer='lbfgs': leave it out")
-        refused = {"early_stopping": self.early_stopping, "schedule": self.schedule != "constant",
-                   "warmup": self.warmup, "optimizer": self.optimizer == "lbfgs"}  # fmt: skip
-        for name in [name for name, given in refused.items() if partial and given]:
+            raise ValueError(f"validation_fraction is {self.validation_fraction!r}; a number between 0 and 1 expected")
+        numbers = {name: _plain(value) for name, value in {**own, "patience": patience}.items()}
+        return Settings(**numbers, threads=1)  # one thread: the bits do not depend on the machine or on n_jobs
+
+    def _refuse_what_needs_the_whole_training(self) -> None:
+        given: dict[str, Any] = {"early_stopping": self.early_stopping, "warmup": self.warmup}
+        if self.schedule not in ("auto", "constant"):
+            given["schedule"] = self.schedule
+        for name in [name for name, value in given.items() if value]:
             raise ValueError(
-                f"partial_fit is not possible with {name}={getattr(self, name)!r}, which needs the whole training"
+                f"{name}={given[name]!r} given; partial_fit has no end of the training, so leave {name} out"
             )
 
-    def _read(self, X, y, sample_weight, reset, classes=None):
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, first: bool, classes: Any = None
+    ) -> tuple[Sequences, np.ndarray, np.ndarray | None]:
         """Return the sequences, the model's targets (n,) and the weights (n,) or None."""
-        sequences = as_sequences(self, X, reset)
+        sequences = as_sequences(self, X, first)
         n = len(sequences.starts) - 1
         numeric = self.__sklearn_tags__().estimator_type == "regressor"
         y = check_X_y(np.zeros((n, 1)), y, y_numeric=numeric, estimator=self)[1]
-        targets = self._settle_targets(y, classes, reset)
-        return sequences, targets, self._settle_weights(y, as_weights(sample_weight, n))
+        targets = self._targets(y, classes, first)
+        return sequences, targets, self._weights(targets, as_weights(sample_weight, n))
 
-    def _generator(self):
-        """A generator for the parts, the initial weights, the order of the sequences and dropout."""
+    def _generator(self) -> np.random.Generator:
+        """Return a generator for the parts, the initial weights, the order of the sequences and dropout."""
         if self.random_state is None:
             return np.random.default_rng()
         return np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
-
-    def _new_model(self, scaling, rng):
-        options = {"threads": 1} if self.model.startswith("optimized") else {}  # bits do not depend on the machine
-        return Model(
-            self.model,
-            len(scaling.inputs),
-            self.hidden_size,
-            len(scaling.outputs),
-            loss=self._loss(),
-            dtype=np.dtype(self.dtype),
-            rng=rng,
-            scaling=scaling,
-            num_layers=self.num_layers,
-            bidirectional=self.bidirectional,
-            dropout=self.dropout,
-            recurrent_dropout=self.recurrent_dropout,
-            forget_bias=self.forget_bias,
-            **options,
-        )
-
-    def _fit_in_batches(self, task: TrainingSet, epochs: int, patience: int | None, state: Any = None) -> Progress:
-        """Train ``model_`` and keep the optimiser's state, from which ``partial_fit`` goes on."""
-        decay = {} if self.weight_decay is None else {"weight_decay": self.weight_decay}
-        optimizer = optim.OPTIMIZERS[self.optimizer](self.model_.theta, lr=self.lr, **decay)
-        if state is not None:
-            optimizer.load_state_dict(state)
-        steps = training_steps(task, self.batch_size)
-        more = {"patience": 2} if self.schedule == "plateau" else {}  # as the command has it
-        schedule = optim.make_schedule(self.schedule, self.lr, epochs * steps, steps, self.warmup, **more)
-        progress = fit(self.model_, task, optimizer, epochs=epochs, batch_size=self.batch_size, clip=self.clip,
-                       rng=self.rng_, schedule=schedule, patience=patience)  # fmt: skip
-        self.optimizer_state_ = optimizer.state_dict()
-        return progress
-
-    def _finish(self, progress):
-        if progress.interrupted:
-            del self.model_
-            raise KeyboardInterrupt("the training was interrupted")
 
     # ---- predict ----
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the model's outputs (n, O) for X, in data units, computed in float64."""
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         sequences = as_sequences(self, X, reset=False)
-        rows = np.arange(len(sequences.starts) - 1)
-        return outputs(self.model_.astype(np.float64), self._examples(sequences), rows)
+        assert self.model_.scaling is not None
+        examples, rows = self._examples(sequences, self.model_.scaling), np.arange(len(sequences.starts) - 1)
+        with blas.limited(1):
+            return outputs(self.model_.astype(np.float64), examples, rows)
 
 
-def _without_times(progress):
-    """The history without its seconds, so that equal trainings give equal estimators."""
+def updates_in_batches(estimator: Any) -> bool:
+    """True if the optimiser updates batch by batch, so that ``partial_fit`` exists."""
+    return bool(estimator.optimizer != "lbfgs")
+
+
+def _train(
+    model: Model, task: TrainingSet, settings: Settings, rng: np.random.Generator, state: dict[str, Any] | None = None
+) -> tuple[Progress, dict[str, Any] | None]:
+    """Train, continuing from the optimiser's ``state`` if there is one. Returns the progress and the new state."""
+    optimizer, schedule = training.make_optimizer(settings, model), training.make_schedule(settings, task)
+    if optimizer is not None and state is not None:
+        optimizer.load_state_dict(state)
+    with blas.limited(1):
+        progress = training.train(model, task, settings, optimizer, schedule, rng)
+    if progress.interrupted:
+        raise KeyboardInterrupt("the training was interrupted")
+    return progress, None if optimizer is None else optimizer.state_dict()
+
+
+def _used(weights: np.ndarray | None, n: int) -> np.ndarray:
+    """Return the numbers of the sequences whose weight is not 0."""
+    return np.arange(n) if weights is None else np.flatnonzero(weights)
+
+
+def _history(progress: Progress) -> list[dict[str, Any]]:
+    """Return the history without its seconds, so that equal trainings give equal estimators."""
     return [{name: value for name, value in row.items() if name != "seconds"} for row in progress.history]
+
+
+def _plain(value: Any) -> Any:
+    """Return a NumPy number, as a grid of parameters may hold, as Python's."""
+    return value.item() if isinstance(value, np.generic) else value

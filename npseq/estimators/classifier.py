@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from ..data.sequences import Sequences
 from ..nn.losses import probabilities
 from ..nn.scaling import Scaler, Scaling
 from ..tasks.classification import Frames
-from .base import SequenceEstimator
+from .base import SequenceEstimator, updates_in_batches
 from .training_set import frame_scaler
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-class SequenceClassifier(ClassifierMixin, SequenceEstimator):
+
+class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     """Classify sequences with a recurrent network, whose last hidden state a linear layer reads.
 
     X is (n, T, F), or a list of n arrays (T_i, F) or (T_i,) of any lengths, or (n, T): **a row is then a sequence of T
@@ -53,6 +57,9 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         best_epoch_: the epoch whose weights were kept.
     """
 
+    loss = "cross_entropy"
+    classes_: np.ndarray
+
     def __init__(
         self,
         model: str = "optimized_lstm",
@@ -67,7 +74,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         lr: float = 0.01,
         epochs: int = 30,
         batch_size: int = 16,
-        clip: float | None = 1.0,
+        clip: float = 1.0,
         weight_decay: float | None = None,
         schedule: str = "constant",
         warmup: int = 0,
@@ -77,7 +84,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         n_iter_no_change: int = 10,
         dtype: str = "float32",
         random_state: Any = None,
-    ):
+    ) -> None:
         super().__init__(
             model,
             hidden_size=hidden_size,
@@ -102,30 +109,31 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         )
         self.class_weight = class_weight
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> SequenceClassifier:
+    @available_if(updates_in_batches)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one pass over X: a new model at the first call, the present one afterwards.
 
-        The frames of the first call set the scaling. The weights are used as they are, so that those of different calls
-        can be compared.
+        The first call sets the scaling of the frames. The weights are used as they are, so that those of different
+        calls can be compared. There is no such method with ``optimizer="lbfgs"``.
 
         Args:
             X, y, sample_weight: as ``fit``.
-            classes: all classes that will occur; needed at the first call.
+            classes: all classes that will occur; required at the first call.
 
         Returns:
             self.
 
         Raises:
-            ValueError: as ``fit``; also with ``early_stopping``, a schedule, L-BFGS or ``class_weight="balanced"``,
-                which need all data at once. Diverged: the model then has the parameters from before the call.
+            ValueError: as ``fit``; also with ``early_stopping``, a schedule or ``class_weight="balanced"``, which need
+                all data at once. Diverged: the model then has the parameters from before the call.
         """
         return self._partial_fit(X, y, classes, sample_weight)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability (n, K) of each class of ``classes_``.
 
-        It is computed in float64, whatever ``dtype`` is, so that the sequences beside a sequence change its result only
-        by the rounding of float64.
+        It is computed in float64 whatever the dtype of the model, so that it does not depend on the other sequences in
+        the batch by more than the rounding of float64.
 
         Raises:
             NotFittedError: before ``fit``. ValueError: for an X that does not fit.
@@ -138,39 +146,48 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         classes: np.ndarray = self.classes_[best]
         return classes
 
-    def _settle_targets(self, y, classes, reset):
-        check_classification_targets(y)
-        if classes is not None or reset:
-            new = np.unique(y if classes is None else classes)
-            if not reset and not np.array_equal(new, self.classes_):
-                raise ValueError(f"classes is {new}, but was {self.classes_} at the first call of partial_fit")
-            if len(new) < 2:
-                raise ValueError(f"y has one class, {new[0]!r}; at least two classes expected")
-            self.classes_ = new
-        targets = np.searchsorted(self.classes_, y)
-        unknown = self.classes_[np.minimum(targets, len(self.classes_) - 1)] != y
-        if unknown.any():
-            raise ValueError(f"y has the class {y[unknown][0]!r}, which is none of {self.classes_}")
-        return targets
+    def _refuse_what_needs_the_whole_training(self) -> None:
+        super()._refuse_what_needs_the_whole_training()
+        if self.class_weight == "balanced":
+            raise ValueError("class_weight='balanced' given; partial_fit does not see all of y: give a dict of weights")
 
-    def _settle_weights(self, y, weights):
+    def _targets(self, y: np.ndarray, classes: Any, first: bool) -> np.ndarray:
+        check_classification_targets(y)
+        found = np.unique(y)
+        if first:
+            self.classes_ = found if classes is None else np.unique(classes)
+            if len(self.classes_) < 2:
+                raise ValueError(f"y has one class, {self.classes_[0]!r}; at least two classes expected")
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes is {np.unique(classes)}; {self.classes_} expected, as at the first call")
+        unknown = np.setdiff1d(found, self.classes_)
+        if len(unknown):
+            raise ValueError(f"y has the class {unknown[0]!r}; one of {self.classes_} expected")
+        return np.searchsorted(self.classes_, y)
+
+    def _weights(self, targets: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
         if self.class_weight is None:
             return weights
-        by_class = compute_sample_weight(self.class_weight, y)
-        if (by_class < 0).any():
-            raise ValueError("class_weight has a negative weight")
-        return by_class if weights is None else weights * by_class
+        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
+            # n / (K n_k), where the n are sums of weights
+            totals = np.bincount(targets, weights, minlength=len(self.classes_))
+            of_class = totals.sum() / (len(totals) * np.where(totals > 0, totals, 1))
+        else:
+            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[targets])
+        if (of_class < 0).any():
+            raise ValueError(f"class_weight has the weight {of_class.min():g}; numbers from 0 up expected")
+        own: np.ndarray = of_class[targets]
+        return own if weights is None else weights * own
 
-    def _groups(self, targets, rows):
+    def _groups(self, targets: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
         return [rows[targets[rows] == k] for k in np.unique(targets[rows])]
 
-    def _scalings(self, sequences, targets, rows, weights):
+    def _scaling(
+        self, sequences: Sequences, targets: np.ndarray, rows: np.ndarray, weights: np.ndarray | None
+    ) -> Scaling:
         return Scaling(frame_scaler(sequences, rows, weights), Scaler.identity(len(self.classes_)))
 
-    def _examples(self, sequences: Sequences, targets: np.ndarray | None = None) -> Frames:
+    def _examples(self, sequences: Sequences, scaling: Scaling, targets: np.ndarray | None = None) -> Frames:
         if targets is not None:
             sequences = replace(sequences, labels=targets, classes=[str(one) for one in self.classes_])
-        return Frames(sequences, self.model_.scaling.inputs)
-
-    def _loss(self):
-        return "cross_entropy"
+        return Frames(sequences, scaling.inputs)

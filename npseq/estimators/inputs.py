@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from ..data.sequences import Sequences
@@ -30,7 +30,7 @@ def as_sequences(estimator: Any, X: Any, reset: bool) -> Sequences:
     arrays = _listed(X)
     if arrays is not None:
         frames, starts = _end_to_end(arrays)
-    elif _dimensions(X) == 3:
+    elif (X.ndim if hasattr(X, "ndim") else np.ndim(X)) == 3:
         X = check_array(X, dtype=np.float64, allow_nd=True, input_name="X", estimator=estimator)
         n, T, F = X.shape
         if T == 0 or F == 0:
@@ -41,7 +41,8 @@ def as_sequences(estimator: Any, X: Any, reset: bool) -> Sequences:
     F = frames.shape[1]
     if reset:
         estimator.n_features_in_, estimator.fitted_on_rows_ = F, False
-        vars(estimator).pop("feature_names_in_", None)
+        if hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
     expected = 1 if estimator.fitted_on_rows_ else estimator.n_features_in_
     if expected != F:
         raise ValueError(
@@ -50,8 +51,8 @@ def as_sequences(estimator: Any, X: Any, reset: bool) -> Sequences:
     return _sequences(frames, starts)
 
 
-def _rows(estimator, X, reset):
-    """The rows of X (n, T), each a sequence of one feature."""
+def _rows(estimator: Any, X: Any, reset: bool) -> Sequences:
+    """Return the rows of X (n, T), each a sequence of one feature."""
     if reset or estimator.fitted_on_rows_:
         X = validate_data(estimator, X, reset=reset, dtype=np.float64)
         if reset:
@@ -67,9 +68,9 @@ def _rows(estimator, X, reset):
     return _sequences(X.reshape(n * T, 1), np.arange(n + 1) * T)
 
 
-def _listed(X):
-    """The arrays of a list of sequences; None if X is one array."""
-    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1:
+def _listed(X: Any) -> Any:
+    """Return the arrays of a list of sequences; None if X is one array."""
+    if getattr(X, "ndim", 0) == 1 and getattr(X, "dtype", None) == np.dtype(object):  # as a column may hold arrays
         X = list(X)
     if not isinstance(X, (list, tuple)):
         return None
@@ -82,15 +83,14 @@ def _listed(X):
     return None
 
 
-def _dimensions(X):
-    return X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
-
-
-def _end_to_end(arrays):
-    """The frames (Σ T_i, F) of a list of arrays, and where each begins."""
-    frames = []
-    for number, one in enumerate(arrays):
-        one = np.asarray(one, np.float64)
+def _end_to_end(arrays: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the frames (Σ T_i, F) of a list of arrays, and where each begins."""
+    frames: list[np.ndarray] = []
+    for number, given in enumerate(arrays):
+        try:
+            one = np.asarray(given, np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"sequence {number} of X is no array of numbers: {error}") from None
         one = one[:, None] if one.ndim == 1 else one
         if one.ndim != 2 or 0 in one.shape:
             raise ValueError(
@@ -101,7 +101,12 @@ def _end_to_end(arrays):
                 f"sequence {number} of X has {one.shape[1]} features and sequence 0 has {frames[0].shape[1]}: "
                 "they must be the same"
             )
-        assert_all_finite(one, input_name="X")
+        if not np.isfinite(one).all():
+            step, feature = np.argwhere(~np.isfinite(one))[0]
+            raise ValueError(
+                f"sequence {number} of X has {one[step, feature]} at step {step}, feature {feature}; finite numbers "
+                "expected"
+            )
         frames.append(one)
     return np.concatenate(frames), np.append(0, np.cumsum([len(one) for one in frames]))
 

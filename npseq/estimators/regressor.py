@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
 
 from ..data.sequences import Sequences
-from ..nn.losses import LOSSES
 from ..nn.scaling import Scaler, Scaling
 from ..tasks.regression import NumberedFrames
-from .base import SequenceEstimator
+from .base import SequenceEstimator, updates_in_batches
 from .training_set import frame_scaler
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-class SequenceRegressor(RegressorMixin, SequenceEstimator):
+
+class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     """Predict a number for each sequence with a recurrent network, whose last hidden state a linear layer reads.
 
     X is (n, T, F), or a list of n arrays (T_i, F) or (T_i,) of any lengths, or (n, T): **a row is then a sequence of T
@@ -47,7 +50,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         lr: float = 0.01,
         epochs: int = 30,
         batch_size: int = 16,
-        clip: float | None = 1.0,
+        clip: float = 1.0,
         weight_decay: float | None = None,
         schedule: str = "constant",
         warmup: int = 0,
@@ -56,7 +59,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         n_iter_no_change: int = 10,
         dtype: str = "float32",
         random_state: Any = None,
-    ):
+    ) -> None:
         super().__init__(
             model,
             hidden_size=hidden_size,
@@ -81,11 +84,12 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         )
         self.loss = loss
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> SequenceRegressor:
+    @available_if(updates_in_batches)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one pass over X: a new model at the first call, the present one afterwards.
 
-        The frames and targets of the first call set the scaling. The weights are used as they are, so that those of
-        different calls can be compared.
+        The first call sets the scaling of the frames and targets. The weights are used as they are, so that those of
+        different calls can be compared. There is no such method with ``optimizer="lbfgs"``.
 
         Args:
             X, y, sample_weight: as ``fit``.
@@ -94,39 +98,35 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
             self.
 
         Raises:
-            ValueError: as ``fit``; also with ``early_stopping``, a schedule or L-BFGS, which need all data at once.
-            Diverged: the model then has the parameters from before the call.
+            ValueError: as ``fit``; also with ``early_stopping`` or a schedule, which need the whole training. Diverged:
+                the model then has the parameters from before the call.
         """
         return self._partial_fit(X, y, None, sample_weight)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the number (n,) of each sequence, in the units of y, computed in float64 as ``predict_proba`` is.
+        """Return the number (n,) of each sequence, in the units of y, computed in float64.
 
         Raises:
             NotFittedError: before ``fit``. ValueError: for an X that does not fit.
         """
         return self._outputs(X)[:, 0]
 
-    def _settle_targets(self, y, classes, reset):
-        if self.loss not in LOSSES or self.loss == "cross_entropy":
-            names = ", ".join(name for name in LOSSES if name != "cross_entropy")
-            raise ValueError(f"unknown loss {self.loss!r}; one of {names} expected")
+    def _targets(self, y: np.ndarray, classes: Any, first: bool) -> np.ndarray:
         return y.astype(np.float64)
 
-    def _settle_weights(self, y, weights):
+    def _weights(self, targets: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
         return weights
 
-    def _groups(self, targets, rows):
+    def _groups(self, targets: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
         return [rows]
 
-    def _scalings(self, sequences, targets, rows, weights):
+    def _scaling(
+        self, sequences: Sequences, targets: np.ndarray, rows: np.ndarray, weights: np.ndarray | None
+    ) -> Scaling:
         own = None if weights is None else weights[rows]
         return Scaling(frame_scaler(sequences, rows, weights), Scaler.fit(targets[rows][:, None], own))
 
-    def _examples(self, sequences: Sequences, targets: np.ndarray | None = None) -> NumberedFrames:
+    def _examples(self, sequences: Sequences, scaling: Scaling, targets: np.ndarray | None = None) -> NumberedFrames:
         if targets is not None:
             sequences = replace(sequences, targets=targets)
-        return NumberedFrames(sequences, self.model_.scaling.inputs, self.model_.scaling.outputs)
-
-    def _loss(self):
-        return self.loss
+        return NumberedFrames(sequences, scaling.inputs, scaling.outputs)
