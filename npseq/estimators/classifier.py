@@ -127,6 +127,10 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
             ValueError: as ``fit``; also with ``early_stopping``, a schedule or ``class_weight="balanced"``, which need
                 all data at once. Diverged: the model then has the parameters from before the call.
         """
+        if classes is None and not hasattr(self, "model_"):
+            raise ValueError(
+                "classes is missing; all classes that will occur expected at the first call of partial_fit"
+            )
         return self._partial_fit(X, y, classes, sample_weight)
 
     def predict_proba(self, X: Any) -> np.ndarray:

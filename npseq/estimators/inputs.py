@@ -30,7 +30,7 @@ def as_sequences(estimator: Any, X: Any, reset: bool) -> Sequences:
     arrays = _listed(X)
     if arrays is not None:
         frames, starts = _end_to_end(arrays)
-    elif (X.ndim if hasattr(X, "ndim") else np.ndim(X)) == 3:
+    elif (X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim) == 3:
         X = check_array(X, dtype=np.float64, allow_nd=True, input_name="X", estimator=estimator)
         n, T, F = X.shape
         if T == 0 or F == 0:
@@ -108,7 +108,8 @@ def _end_to_end(arrays: Any) -> tuple[np.ndarray, np.ndarray]:
                 "expected"
             )
         frames.append(one)
-    return np.concatenate(frames), np.append(0, np.cumsum([len(one) for one in frames]))
+    joined = np.ascontiguousarray(np.concatenate(frames))  # those of a DataFrame are in the order of its columns
+    return joined, np.append(0, np.cumsum([len(one) for one in frames]))
 
 
 def _sequences(frames: np.ndarray, starts: np.ndarray) -> Sequences:
