@@ -32,28 +32,37 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
     Args:
         model: ``"optimized_lstm"``, ``"optimized_gru"``, ``"optimized_rnn"``, the same without ``optimized_`` (the same
             results to rounding, in more time), or another name of ``nn.registry``.
-        hidden_size, num_layers, bidirectional: H, L, and True for two directions.
-        dropout, recurrent_dropout: probabilities, between layers and of the hidden state (``nn.recurrent.Recurrent``).
+        hidden_size: H.
+        num_layers: L.
+        bidirectional: True for two directions.
+        dropout: probability, between layers.
+        recurrent_dropout: probability, of the hidden state (``nn.recurrent.Recurrent``).
         forget_bias: initial bias of the LSTM's forget gate; None for a random one.
         optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"``, ``"adagrad"``, ``"sgd"``, or ``"lbfgs"``: all sequences at
             once, one iteration an epoch.
-        lr, epochs, batch_size: learning rate, passes over the training part, sequences per update.
-        clip: largest norm of the gradient of an update, or None.
+        lr: learning rate.
+        epochs: passes over the training part.
+        batch_size: sequences per update.
+        clip: largest norm of the gradient of an update.
         weight_decay: of the optimiser; None for its own default.
-        schedule, warmup: of the learning rate (``schedules``), and updates over which it first rises.
+        schedule: of the learning rate (``schedules``).
+        warmup: number of updates over which the learning rate first rises.
         class_weight: None, ``"balanced"`` or a dict class -> weight, by which the losses of its sequences are
             multiplied.
         early_stopping: True to draw a validation part, class by class, and stop after ``n_iter_no_change`` epochs
-            without a smaller loss there. The weights of the epoch with the smallest loss are kept, on the validation
-            part or, with False, on the training part.
-        validation_fraction, n_iter_no_change: see there.
+            without a smaller loss on it. The weights of the epoch with the smallest loss are kept: the loss on the
+            validation part, or with False on the training part.
+        validation_fraction: fraction of the sequences of each class that is drawn.
+        n_iter_no_change: see ``early_stopping``.
         dtype: of the parameters, ``"float32"`` or ``"float64"``.
         random_state: an int for the same bits every time; a ``RandomState``; or None.
 
     Attributes:
-        classes_: (K,) the classes, sorted. n_features_in_: F, or T if X was (n, T).
+        classes_: (K,) the classes, sorted.
+        n_features_in_: F, or T if X was (n, T).
         model_: the ``nn.model.Model``; ``npseq.save(path, model_)`` writes it to a file.
-        history_: a dict for each epoch: ``train_loss``, ``validation_loss``, ``lr``. n_iter_: epochs done.
+        history_: a dict for each epoch: ``train_loss``, ``validation_loss``, ``lr``.
+        n_iter_: number of epochs.
         best_epoch_: the epoch whose weights were kept.
     """
 

@@ -31,8 +31,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         early_stopping: as ``SequenceClassifier``; the validation part is drawn from all sequences alike.
         others: those of ``SequenceClassifier``, except ``class_weight``.
 
-    Attributes:
-        n_features_in_, model_, history_, n_iter_, best_epoch_: those of ``SequenceClassifier``.
+    The attributes are those of ``SequenceClassifier``, except ``classes_``.
     """
 
     def __init__(

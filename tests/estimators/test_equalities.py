@@ -11,6 +11,7 @@ from sequence_sets import names, numbers, sequences
 from sklearn.base import clone
 
 from npseq.estimators import SequenceClassifier, SequenceRegressor
+from npseq.training.settings import Settings
 
 SMALL = {"hidden_size": 5, "epochs": 3, "random_state": 0}
 EXACT = {**SMALL, "batch_size": 1000, "dtype": "float64"}  # one batch of all sequences
@@ -20,6 +21,17 @@ both = pytest.mark.parametrize("estimator, truth", BOTH, ids=["classifier", "reg
 
 def answers(estimator, X):
     return estimator.predict_proba(X) if hasattr(estimator, "predict_proba") else estimator.predict(X)
+
+
+@both
+def test_the_parameters_are_the_settings_of_the_command_or_scikit_learns(estimator, truth):
+    settings, given = vars(Settings()), estimator().get_params()
+    changed = {"model": "optimized_lstm", "lr": 0.01, "epochs": 30, "schedule": "constant", "batch_size": 16}
+    own = {"random_state", "early_stopping", "validation_fraction", "n_iter_no_change", "class_weight"}
+    assert set(settings) - set(given) <= {"seed", "threads", "patience", "loss"} and set(given) - set(settings) <= own
+    assert {name: value for name, value in given.items() if name not in own | {"loss"}} == {
+        name: changed.get(name, settings[name]) for name in given if name not in own | {"loss"}
+    }
 
 
 @both
