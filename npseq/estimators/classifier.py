@@ -170,12 +170,12 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         if first:
             self.classes_ = found if classes is None else np.unique(classes)
             if len(self.classes_) < 2:
-                raise ValueError(f"y has one class, {self.classes_[0]!r}; at least two classes expected")
+                raise ValueError(f"y has one class, {self.classes_.tolist()[0]!r}; at least two classes expected")
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes is {np.unique(classes)}; {self.classes_} expected, as at the first call")
         unknown = np.setdiff1d(found, self.classes_)
         if len(unknown):
-            raise ValueError(f"y has the class {unknown[0]!r}; one of {self.classes_} expected")
+            raise ValueError(f"y has the class {unknown.tolist()[0]!r}; one of {self.classes_} expected")
         return np.searchsorted(self.classes_, y)
 
     def _weights(self, targets: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:

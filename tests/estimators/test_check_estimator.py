@@ -24,7 +24,7 @@ ONE_BATCH = {
     "lr": 0.05,
     "dtype": "float64",
 }
-# scikit-learn skips this one unless SCIPY_ARRAY_API is set before SciPy is imported; below a process sets it.
+# scikit-learn 1.9 skips this one unless SCIPY_ARRAY_API is set before SciPy is imported; below a process sets it.
 SKIPPED = {} if os.environ.get("SCIPY_ARRAY_API") else {"check_array_api_input": "skipped"}
 IN_BATCHES = "a repeated row is shuffled into another batch, and a weighted one is not; in one batch the check passes"
 
@@ -40,7 +40,7 @@ def outcome(estimator, expected=None):
 @pytest.mark.filterwarnings("ignore")
 def test_every_check_passes(estimator):
     others, passed = outcome(estimator(**ONE_BATCH))
-    assert others == SKIPPED and passed > 50
+    assert others.items() <= SKIPPED.items() and passed > 50
 
 
 @pytest.mark.wide
@@ -48,7 +48,7 @@ def test_every_check_passes(estimator):
 @pytest.mark.filterwarnings("ignore")
 def test_every_check_passes_with_lbfgs(estimator):
     others, passed = outcome(estimator(optimizer="lbfgs", dtype="float64"))
-    assert others == SKIPPED and passed > 50
+    assert others.items() <= SKIPPED.items() and passed > 50
 
 
 @pytest.mark.wide
@@ -57,7 +57,8 @@ def test_every_check_passes_with_lbfgs(estimator):
 def test_with_the_defaults_every_check_passes_but_one(estimator):
     name = "check_sample_weight_equivalence_on_dense_data"
     others, passed = outcome(estimator(), {name: IN_BATCHES})
-    assert others == {**SKIPPED, name: "xfail"} and passed > 50
+    assert others.pop(name) == "xfail"
+    assert others.items() <= SKIPPED.items() and passed > 50
 
 
 @pytest.mark.wide

@@ -32,7 +32,7 @@ DATA = {
     "four axes": (np.ones((12, 2, 2, 2)), Y, "Found array with dim 4"),
     "a number": (3.0, Y, "Expected 2D array, got scalar array instead"),
     "nothing": ([], Y, "Expected 2D array, got 1D array instead"),
-    "too few classes": (X, ["a"] * 12, "y has one class, .*'a'.*; at least two classes expected"),
+    "too few classes": (X, ["a"] * 12, "y has one class, 'a'; at least two classes expected"),
     "too few y": (X, Y[:5], r"inconsistent numbers of samples: \[12, 5\]"),
     "numbers for classes": (X, NUMBERS, "Unknown label type: continuous"),
 }
@@ -133,9 +133,9 @@ def test_partial_fit_needs_the_classes_first_and_no_others_later():
     before = fitted.model_.theta.copy()
     with pytest.raises(ValueError, match="classes is .*; .*far.* expected, as at the first call"):
         fitted.partial_fit(X, Y, classes=np.unique(Y))
-    with pytest.raises(ValueError, match="y has the class .*'near'.*; one of .* expected"):
+    with pytest.raises(ValueError, match="y has the class 'near'; one of .* expected"):
         fitted.partial_fit(X, ["near"] * 12)
-    with pytest.raises(ValueError, match="y has the class .*; one of .* expected"):
+    with pytest.raises(ValueError, match="y has the class 0; one of .* expected"):
         fitted.partial_fit(X, np.arange(12))
     assert np.array_equal(fitted.model_.theta, before) and fitted.n_iter_ == 1
     assert not hasattr(SequenceClassifier(optimizer="lbfgs"), "partial_fit")
