@@ -90,16 +90,17 @@ _PUBLIC = {
     "rtrl": "gradcheck.rtrl",
 }
 sys.meta_path.append(Aliases(__name__, _PUBLIC))
+_OPTIONAL = ("estimators",)  # public modules that need a package of an extra; ``from npseq import *`` leaves them out
 
 
 def __getattr__(name):
     """Rarely used modules, and ``Forecaster``, are imported on first access."""
     if name == "Forecaster":
         return importlib.import_module(".training.forecaster", __name__).Forecaster
-    if name in __all__:
+    if name in __all__ or name in _OPTIONAL:
         return importlib.import_module("." + name, __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_OPTIONAL})

@@ -22,6 +22,15 @@ class Batch(NamedTuple):
     lengths: np.ndarray | None = None
 
 
+class WeightedBatch(NamedTuple):
+    """A ``Batch`` with a weight (B,) for each sequence, by which its loss is multiplied."""
+
+    x: np.ndarray
+    target: np.ndarray
+    lengths: np.ndarray | None
+    weights: np.ndarray
+
+
 class Examples(Protocol):
     """What a model can be run over: training data, or new data that were prepared in the same way."""
 
