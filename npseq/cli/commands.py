@@ -47,7 +47,7 @@ def usage() -> str:
     lines = ["usage: npseq COMMAND [options]      (npseq COMMAND -h for its options)"]
     for title, group in GROUPS.items():
         lines += ["", title] + [f"  {name:{width}}  {text}" for name, (_, text) in group.items()]
-    lines += ["", "npseq --version, npseq --print-completion bash|zsh|tcsh"]
+    lines += ["", "npseq --version, npseq --print-completion SHELL"]
     return "\n".join([*lines, "", "example: npseq train --model lstm --epochs 10"])
 
 

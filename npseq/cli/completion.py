@@ -12,20 +12,22 @@ EXTRA = "python -m pip install 'npseq[completion]'"
 
 
 def script(shell: str, commands: Mapping[str, tuple[str, str]]) -> str:
-    """Return the script for bash, zsh or tcsh, which shtab writes.
+    """Return the script for a shell, which shtab writes.
 
     Args:
         commands: name -> module with ``parser()``, and what the command does.
 
     Raises:
-        ValueError: for another shell, or without shtab.
+        ValueError: for a shell that shtab does not know, or without shtab.
     """
     try:
         import shtab
     except ImportError:
         raise ValueError(f"completion needs the package shtab: {EXTRA}") from None
     if shell not in shtab.SUPPORTED_SHELLS:
-        raise ValueError(f"{shell!r} given; one of {', '.join(shtab.SUPPORTED_SHELLS)} expected after --print-completion")
+        raise ValueError(
+            f"{shell!r} given; one of {', '.join(shtab.SUPPORTED_SHELLS)} expected after --print-completion"
+        )
     root = argparse.ArgumentParser("npseq")
     root.add_argument("--version", action="store_true", help="print the version")
     parsers = root.add_subparsers()
