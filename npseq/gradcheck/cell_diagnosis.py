@@ -243,7 +243,8 @@ def _first_wrong_variable(cell: Any, step: Step, assigned: list, known: dict, to
 
 
 def _changed_in_the_cache(cell: Any, assigned: list, locals_of_forward: dict) -> list[str]:
-    """Return a line for the first variable that backward takes from the cache and that has another value in forward."""
+    """Return a line for the first line of backward that takes from the cache what has another value in forward."""
+    changed: dict[tuple, list[str]] = {}
     for item in assigned:
         before = locals_of_forward.get(item.name)
         if item.name.startswith("d") or not isinstance(before, np.ndarray) or not isinstance(item.value, np.ndarray):
@@ -251,8 +252,9 @@ def _changed_in_the_cache(cell: Any, assigned: list, locals_of_forward: dict) ->
         if "cache" not in linecache.getline(item.code.co_filename, item.line):
             continue
         if item.value.shape != before.shape or relative_error(item.value, before) > 1e-12:
-            return [
-                f"{_name(cell)}.backward: {item.name} is not forward's {item.name}: the cache holds something else, "
-                f"{places.line_of(item.code, item.line)}"
-            ]
+            changed.setdefault((item.code, item.line), []).append(item.name)
+    for (code, line), names in changed.items():
+        text = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not forward's {', '.join(names)}"
+        where = places.line_of(code, line)
+        return [f"{_name(cell)}.backward: {text}: the cache holds something else or is read in another order, {where}"]
     return []

@@ -81,18 +81,32 @@ def line_of(code: CodeType, line: int) -> str:
     text = linecache.getline(code.co_filename, line).strip()
     number = equation(code, line)
     place = f"{source_file(code)}:{line}" + (f", equation ({number})" if number else "")
-    return place + (f": {text.partition('  #')[0]}" if text else "")
+    return place + (f": {text.partition('  #')[0].rstrip(',')}" if text else "")
 
 
 def equation(code: CodeType, line: int) -> int | None:
-    """Return the equation number in the comment on a line, or in a comment directly above it."""
+    """Return the equation number in the comment on a line, in a comment directly above it, or in that of its block."""
     text = linecache.getline(code.co_filename, line)
     above = linecache.getline(code.co_filename, line - 1).strip()
-    for comment in (text.partition("#")[2], above if above.startswith("#") else ""):
+    for comment in (text.partition("#")[2], above if above.startswith("#") else "", _block_comment(code, line)):
         found = re.search(r"(?<![\w)])\((\d+)\)", comment)
         if found:
             return int(found[1])
     return None
+
+
+def _block_comment(code: CodeType, line: int) -> str:
+    """Return the comment behind the ``if …:`` or ``for …:`` whose block a line is in."""
+    indent = _indent(linecache.getline(code.co_filename, line))
+    for number in range(line - 1, code.co_firstlineno, -1):
+        text = linecache.getline(code.co_filename, number)
+        if text.strip() and _indent(text) < indent:
+            return text.partition("#")[2]
+    return ""
+
+
+def _indent(text: str) -> int:
+    return len(text) - len(text.lstrip())
 
 
 def line_with(code: CodeType, text: str) -> int | None:

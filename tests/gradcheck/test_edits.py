@@ -55,6 +55,8 @@ CELL_EDITS = [
     ("gru", "da_xn * a_hn, da_xn * r", "da_xn * a_hn, da_xn", ["da_hn is wrong", "equation (26)"]),
     ("gru", "da_r, da_z = dr * r * (1 - r)", "da_r, da_z = dr * r", ["da_r (gate r) is wrong", "equation (27)"]),
     ("gru", "dz * z * (1 - z)", "dz * (1 - z)", ["da_z (gate z) is wrong", "equation (27)"]),
+    ("lstm", "i, f, g, o, c_prev", "f, i, g, o, c_prev", ["f, i are not forward's f, i", "backward: dc_prev is wrong"]),
+    ("gru", "r, z, n, a_hn, h_prev =", "r, z, n, h_prev, a_hn =", ["h_prev, a_hn are not forward's h_prev, a_hn"]),
     ("gru", "np.concatenate([da_r, da_z, da_hn]), (dh", "np.concatenate([da_r, da_z, da_xn]), (dh", ["da_h", "gate n"]),
 ]
 BPTT_EDITS = [
@@ -72,8 +74,18 @@ BPTT_EDITS = [
     ("gru", "else np.where(valid[t], d_hs[t], 0)", "else d_hs[t]", ["d_output is wrong", "x"]),
     ("lstm", "d_past = tuple(np.where(valid[t], 0, d) for d in d_new)", "d_past = tuple(0 * d for d in d_new)", ["d_past"]),
     ("projected", "d_new = (W_p.T @ d_new[0],)", "d_new = (W_p.T @ d_new[0] / 2,)", ["d_new (h) is wrong", "(41)"]),
-    ("projected", "d_projected[t] = d_new[0]", "d_projected[t] = 2 * d_new[0]", ["dW_p is wrong", "(41)", "weight_hr_l0"]),
+    ("projected", "d_projected[t] = d_new[0]", "d_projected[t] = 2 * d_new[0]", ["d_projected[t] is wrong at step 4", "weight_hr_l0"]),
     ("lstm", "for t in reversed(range(n)):", "for t in reversed(range(1, n)):", ["backward raises"]),
+    ("gru", "= da_x, da_h, d_own", "= da_h, da_h, d_own", ["da_xs[t] is wrong at step 4, gate n", "weight_ih_l0"]),
+    ("lstm", "d_new = (d_state[0] + d_output,)", "d_new = (d_state[0] - d_output,)", ["d_new (h)", "equation (29)"]),
+    ("lstm", "for d, past in zip(d_state, d_past))", "for d, _ in zip(d_state, d_past))", ["d_state (h)", "(39)"]),
+    ("projected", "np.stack([m for _, m in caches])", "np.stack([m for _, m in caches[::-1]])", ["ms is wrong at step 0"]),
+    ("rnn", "axes=((0, 2), (0, 2)))", "axes=((0, 2), (0, 2))) / 2", ["dW_h is wrong", "or in _sum_of_products, line"]),
+    ("rnn", "total += part", "total[...] = part[0]", ["dW_h, db_x, db_h are wrong, but right where _backward_steps"]),
+    ("both", "d_hs = d_hs[::-1]", "d_hs = d_hs", ["d_hs is wrong at step", ": d_hs = d_hs", "weight_ih_l0_reverse"]),
+    ("both", "d_x[::-1] if d_x is not None and reverse", "d_x if reverse", ["dx is wrong, but right where _backward_st"]),
+    ("segments", "in reversed(segments)", "in segments", ["with checkpoint_every=2 it returns a wrong dW_x, dW_h, db"]),
+    ("segments", "total += part", "total[...] = part", ["with checkpoint_every=2", "weight_hh_l0"]),
 ]  # fmt: skip
 
 LAYERS = {
@@ -81,6 +93,8 @@ LAYERS = {
     "relu": lambda: npseq.RNN(2, 3, nonlinearity="relu", rng=0),
     "lstm": lambda: npseq.LSTM(2, 3, rng=0),
     "gru": lambda: npseq.GRU(2, 3, rng=0),
+    "both": lambda: npseq.LSTM(2, 3, bidirectional=True, rng=0),
+    "segments": lambda: npseq.LSTM(2, 3, checkpoint_every=2, rng=0),
     "projected": lambda: npseq.LSTM(2, 3, proj_size=2, rng=0),
 }
 CELLS = {"rnn": "RNNCell", "relu": "ReLURNNCell", "lstm": "LSTMCell", "gru": "GRUCell"}
