@@ -55,7 +55,12 @@ CELL_EDITS = [
     ("gru", "da_xn * a_hn, da_xn * r", "da_xn * a_hn, da_xn", ["da_hn is wrong", "equation (26)"]),
     ("gru", "da_r, da_z = dr * r * (1 - r)", "da_r, da_z = dr * r", ["da_r (gate r) is wrong", "equation (27)"]),
     ("gru", "dz * z * (1 - z)", "dz * (1 - z)", ["da_z (gate z) is wrong", "equation (27)"]),
-    ("lstm", "i, f, g, o, c_prev", "f, i, g, o, c_prev", ["f, i are not forward's f, i", "backward: dc_prev is wrong"]),
+    (
+        "lstm",
+        "i, f, g, o, c_prev, tanh_c = cache",
+        "f, i, g, o, c_prev, tanh_c = cache",
+        ["f, i are not forward's f, i", "backward: dc_prev is wrong"],
+    ),
     ("gru", "r, z, n, a_hn, h_prev =", "r, z, n, h_prev, a_hn =", ["h_prev, a_hn are not forward's h_prev, a_hn"]),
     ("gru", "np.concatenate([da_r, da_z, da_hn]), (dh", "np.concatenate([da_r, da_z, da_xn]), (dh", ["da_h", "gate n"]),
 ]
@@ -78,7 +83,7 @@ BPTT_EDITS = [
     ("lstm", "for t in reversed(range(n)):", "for t in reversed(range(1, n)):", ["backward raises"]),
     ("gru", "= da_x, da_h, d_own", "= da_h, da_h, d_own", ["da_xs[t] is wrong at step 4, gate n", "weight_ih_l0"]),
     ("lstm", "d_new = (d_state[0] + d_output,)", "d_new = (d_state[0] - d_output,)", ["d_new (h)", "equation (29)"]),
-    ("lstm", "for d, past in zip(d_state, d_past))", "for d, _ in zip(d_state, d_past))", ["d_state (h)", "(39)"]),
+    ("lstm", "tuple(d + past for d, past in", "tuple(d for d, past in", ["d_state (h)", "(39)"]),
     ("projected", "np.stack([m for _, m in caches])", "np.stack([m for _, m in caches[::-1]])", ["ms is wrong at step 0"]),
     ("rnn", "axes=((0, 2), (0, 2)))", "axes=((0, 2), (0, 2))) / 2", ["dW_h is wrong", "or in _sum_of_products, line"]),
     ("rnn", "total += part", "total[...] = part[0]", ["dW_h, db_x, db_h are wrong, but right where _backward_steps"]),
