@@ -8,6 +8,7 @@ gradient. The first that is not is the error: everything before it is right.
 from __future__ import annotations
 
 import linecache
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +88,7 @@ def diagnose(cell: Any, step: Step, method: str = "complex") -> CellReport:
     locals_of_forward, known = _true_gradients(cell, step, true, method)
     found = _first_wrong_variable(cell, step, assigned, known, tolerance)
     if found:
-        gates = _wrong_gates(cell, given, true, tolerance)
+        gates = _wrong_gates(cell, given, true, tolerance) if len(cell.gates) > 1 else []
         lines = [found + (f"; da is wrong in gate {', '.join(gates)}" if gates else "")]
     else:
         lines = [f"{_name(cell)}.backward returns a wrong {line}{_returned_by(cell, line)}" for line in wrong]
@@ -224,22 +225,42 @@ def _gradient_of_local(cell: Any, step: Step, item: tracing.Assignment, method: 
 
 
 def _first_wrong_variable(cell: Any, step: Step, assigned: list, known: dict, tolerance: float) -> str | None:
-    """Return a line about the first variable d + v of backward whose last value is not the gradient of v."""
+    """Return a line about the first line of backward with a variable d + v whose last value is not the gradient of v.
+
+    All wrong variables of that line are named.
+    """
     last = {item.name: item for item in assigned}
+    wrong = []
     for item in assigned:
         if item is not last[item.name] or not item.name.startswith("d"):
             continue
         expected = [e for e in known.get(item.name[1:], []) if np.shape(e) == np.shape(item.value)]
-        if not expected or any(relative_error(item.value, e) <= tolerance for e in expected):
-            continue
-        lines = [other.line for other in assigned if other.name == item.name]
-        several = f" (assigned in lines {', '.join(map(str, lines))})" if len(set(lines)) > 1 else ""
-        gate = f" (gate {item.name[-1]})" if item.name[1:] in (*cell.gates, *(f"a_{g}" for g in cell.gates)) else ""
-        return (
-            f"{_name(cell)}.backward: {item.name}{gate} is wrong{several}, {places.line_of(item.code, item.line)}; "
-            f"{_where(item.value, expected[-1], cell.gates, len(step.state[0]))}"
-        )
-    return None
+        if expected and not any(relative_error(item.value, e) <= tolerance for e in expected):
+            wrong.append((item, expected[-1]))
+    if not wrong:
+        return None
+    first = wrong[0][0]
+    wrong = sorted((pair for pair in wrong if pair[0].line == first.line), key=lambda pair: _column(pair[0]))
+    names = ", ".join(item.name + _gate(cell, item.name) for item, _ in wrong)
+    lines = {other.line for other in assigned for item, _ in wrong if other.name == item.name}
+    several = f" (assigned in lines {', '.join(map(str, sorted(lines)))})" if len(lines) > 1 else ""
+    item, expected = wrong[0]
+    return (
+        f"{_name(cell)}.backward: {names} {'is' if len(wrong) == 1 else 'are'} wrong{several}, "
+        f"{places.line_of(first.code, first.line)}; "
+        f"{_where(item.value, expected, cell.gates, len(step.state[0]))}"
+    )
+
+
+def _column(item: tracing.Assignment) -> int:
+    """Return where in its line a variable stands."""
+    found = re.search(rf"\b{item.name}\b", linecache.getline(item.code.co_filename, item.line))
+    return found.start() if found else 0
+
+
+def _gate(cell: Any, name: str) -> str:
+    """Return the gate of a variable df or da_f."""
+    return f" (gate {name[-1]})" if name[1:] in (*cell.gates, *(f"a_{gate}" for gate in cell.gates)) else ""
 
 
 def _changed_in_the_cache(cell: Any, assigned: list, locals_of_forward: dict) -> list[str]:

@@ -220,7 +220,10 @@ def check_layer(
             result.faults.append("layer(x) returns another output than layer.forward(x)")
     faults, notes = case.unread()
     result.faults += faults
-    result.notes += notes + case.other_forward(y, result)
+    other_forward = case.other_forward(y, result)
+    result.notes += notes + other_forward
+    if result.ok and not other_forward and not _near(case.streamed(y), y, threshold):
+        result.faults.append("layer.stream() returns another output than layer.forward(x)")
     if result.verdict == "wrong" and calls:
         result.diagnosis = _diagnose(case, result, calls, expected, method, rng)
         result.notes = [note for note in result.notes if not any(line.startswith(note) for line in result.diagnosis)]
@@ -258,6 +261,13 @@ def _other_forms(layer: Any, tape: Any, R: Any, S: Any) -> list[str]:
     parts = layer.backward(tape, R, None)[2].theta, layer.backward(tape, None, S)[2].theta
     if not _near(parts[0] + parts[1], grads.theta):
         faults.append("the gradients without d_state and without dy do not add up to that with both")
+    for scale in diagnosis.SCALES[1:]:
+        scaled = tuple(scale * part for part in S) if isinstance(S, tuple) else scale * S
+        if not _near(layer.backward(tape, scale * R, scaled)[2].theta / scale, grads.theta):
+            faults.append(
+                f"backward is not linear: with dy and d_state times {scale:.0e} the gradient is not {scale:.0e} times "
+                "as large, as if it were clipped, rounded or compared with a number"
+            )
     return faults
 
 

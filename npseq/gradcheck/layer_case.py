@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..nn.recurrent import Recurrent
 from . import cell_diagnosis
 from .judge import unread_by_forward
 from .planting import Case, reference_layer
@@ -61,6 +62,17 @@ class LayerCase:
     def inference(self) -> np.ndarray:
         """Return y of ``layer(x)``."""
         return self.layer(self._as_given(self.x), self._joined(self.state), self.case.lengths)[0]
+
+    def streamed(self, y: np.ndarray) -> np.ndarray:
+        """Return y of ``layer.stream()``; ``y`` itself for a layer or a case in which it means something else."""
+        layer, kind = self.layer, type(self.layer)
+        plain = (getattr(kind, name, None) is getattr(Recurrent, name) for name in ("forward", "_run", "stream"))
+        if not all(plain) or layer.bidirectional or self.case.training or self.case.lengths is not None:
+            return y
+        stream = layer.stream(self.case.B)
+        if self.state:
+            stream.state = self._joined(self.state)
+        return self._as_given(np.array([np.array(stream.step(x_t)) for x_t in self.x]).reshape(self.R.shape))
 
     def as_given_to_backward(self) -> tuple:
         """Return dy and d_state in the layer's own form."""

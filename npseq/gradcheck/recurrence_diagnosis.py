@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import bptt
 from . import places, reference, tracing
+from .planting import Case
 from .result import relative_error
 
 TOLERANCE = {"complex": 1e-11, "central": 1e-5}
@@ -56,10 +57,12 @@ class Problem(NamedTuple):
         return engine.backward_through_time(cell, self.weights, tape, self.d_hs, self.d_state, **options)
 
 
-def problem_of(layer: Any, run: int, T: int, B: int, lengths: Any, training: bool, rng: np.random.Generator) -> Problem:
-    """Return the problem of one run (layer and direction) of a ``Recurrent`` in float64."""
+def problem_of(case: Case, run: int, rng: np.random.Generator, scale: float = 1.0) -> Problem:
+    """Return the problem of one run (layer and direction) of a ``Recurrent`` in float64; ``scale`` multiplies the
+    gradients that backward is given."""
+    layer, T, B, lengths = case[:4]
     weights, sizes = layer.weights(run), layer.state_sizes()
-    p = layer.recurrent_dropout if training else 0
+    p = layer.recurrent_dropout if case.training else 0
     return Problem(
         layer.cell,
         weights,
@@ -68,8 +71,8 @@ def problem_of(layer: Any, run: int, T: int, B: int, lengths: Any, training: boo
         None if lengths is None else np.asarray(lengths),
         run % layer.num_directions == 1,
         (rng.random((sizes[0], B)) >= p) / (1 - p) if p else None,
-        rng.standard_normal((T, sizes[0], B)),
-        tuple(rng.standard_normal((size, B)) for size in sizes),
+        scale * rng.standard_normal((T, sizes[0], B)),
+        tuple(scale * rng.standard_normal((size, B)) for size in sizes),
     )
 
 
@@ -78,11 +81,11 @@ def can_judge(layer: Any) -> bool:
     return hasattr(layer, "weights") and not isinstance(layer.through_time, types.SimpleNamespace)
 
 
-def diagnose(layer: Any, T: int, B: int, lengths: Any, training: bool, method: str = "complex") -> list[str]:
+def diagnose(case: Case, method: str = "complex", scale: float = 1.0) -> list[str]:
     """Return what is wrong in the recurrence of a layer; empty if every run of it is right."""
-    engine = layer.through_time
+    layer, engine = case.layer, case.layer.through_time
     for run in range(len(layer.suffixes)):
-        problem = problem_of(layer, run, T, B, lengths, training, np.random.default_rng(run))
+        problem = problem_of(case, run, np.random.default_rng(run), scale)
         for options in [{}] + ([{"checkpoint_every": layer.checkpoint_every}] if layer.checkpoint_every else []):
             cell = reference.TrueDerivative(layer.cell, method)
             lines = _compare(problem, engine, cell, TOLERANCE[method], options)
@@ -122,7 +125,7 @@ def _compare(problem: Problem, engine: Any, cell: Any, tolerance: float, options
     found = _first_wrong(problem, assigned, backward_notes, tolerance)
     if found:
         return [f"backward_through_time: {found}"]
-    inner, tails = _assembled(assigned, problem.reverse), {}
+    inner, tails = _assembled(assigned, problem), {}
     for name in wrong:
         tails.setdefault(_where_it_goes_wrong(name, true[name], inner, engine, tolerance), []).append(name)
     return [
@@ -219,8 +222,12 @@ def _describe(problem: Problem, item: tracing.Assignment, given: Any, expected: 
 
 def _results(d_weights: bptt.Weights, d_x: Any, d_state: tuple, cell: Any) -> dict[str, Any]:
     """Return name -> gradient of everything that backward returns."""
-    found = {**_of_weights(d_weights), "dx": d_x}
-    return {**found, **{f"d_state ({letter}) before the first step": d for letter, d in zip(cell.state, d_state)}}
+    return {**_of_weights(d_weights), "dx": d_x, **_of_state(d_state, cell)}
+
+
+def _of_state(d_state: tuple, cell: Any) -> dict[str, np.ndarray]:
+    """Return the gradient of each array of the initial state."""
+    return {f"d_state ({letter}) before the first step": d for letter, d in zip(cell.state, d_state)}
 
 
 def _of_weights(d_weights: tuple) -> dict[str, np.ndarray]:
@@ -229,14 +236,16 @@ def _of_weights(d_weights: tuple) -> dict[str, np.ndarray]:
     return {**found, **{f"d_own[{name}]": d for name, d in (d_weights[5] or {}).items()}}
 
 
-def _assembled(assigned: list, reverse: bool) -> dict[str, Any]:
+def _assembled(assigned: list, problem: Problem) -> dict[str, Any]:
     """Return what the loop over the steps hands to ``backward_through_time``, as far as it has the usual names."""
     found: dict[str, Any] = {}
     for item in assigned:
         if _key(item)[0] == "d_weights" and isinstance(item.value, tuple) and len(item.value) == 6:
             found.update(_of_weights(item.value), function=item.code.co_name)
         elif _key(item)[0] == "d_x" + tracing.AT_THE_END:
-            found["dx"] = item.value[::-1] if reverse else item.value
+            found["dx"] = item.value[::-1] if problem.reverse else item.value
+        elif item.name == "d_state" and isinstance(item.value, tuple):
+            found.update(_of_state(item.value, problem.cell))
     return found
 
 

@@ -16,6 +16,7 @@ from own_cells import example
 import npseq
 from npseq import bptt, cells
 from npseq.gradcheck import check_cell, check_layer, recurrence_diagnosis
+from npseq.gradcheck.planting import Case
 
 # file, model, the line's text, the text that replaces it, words that the report must have: the variable that the line
 # assigns (or the gate), and the tensor
@@ -164,7 +165,7 @@ USER_EDITS = [
     ("reset_before", 'own["W_n"].T @ da_n', 'own["W_n"] @ da_n', ["is wrong in gate r"]),
     ("reset_before", "dz * z * (1 - z)", "dz * z", ["da_z (gate z) is wrong"]),
     ("reset_before", "da_n @ (r * h_prev).T", "da_n @ h_prev.T", ["a wrong dW_n", "W_n_l0"]),
-    ("layer_norm", 'own["g_h"], h)', 'own["g_h"], x)', ["da_h is wrong"]),
+    ("layer_norm", 'own["g_h"], h)', 'own["g_h"], x)', ["da_h, dg_h are wrong"]),
     ("layer_norm", '"b": da.sum', '"b": 2 * da.sum', ["a wrong db", "b_l0 is 2 times what it should be"]),
     ("coupled_gates", "dc * (c_prev - g)", "dc * c_prev", ["df (gate f) is wrong"]),
     ("coupled_gates", "do, dc = dh * tanh_c,", "do, dc = dh,", ["do (gate o) is wrong"]),
@@ -214,7 +215,7 @@ def test_an_edited_forward_of_the_recurrence_is_named(old, new, words, tmp_path)
     layer = LAYERS["gru"]()
     layer.through_time = edited(bptt, tmp_path, (old, new))
     result = check(layer)
-    report = " ".join(result.findings() + recurrence_diagnosis.diagnose(layer.astype(float), 5, 4, [5, 0, 3, 1], False))
+    report = " ".join(result.findings() + recurrence_diagnosis.diagnose(Case(layer.astype(float), 5, 4, [5, 0, 3, 1])))
     assert not result.ok or "forward is not the GRU's" in report
     for word in ["forward_through_time is not the recurrence of the equations", *words]:
         assert word in report, (word, report)
