@@ -156,11 +156,11 @@ def check_cell(
     difference = cell_diagnosis.forward_difference(cell, step)
     if difference and result.ok:
         result.notes.append(cell_diagnosis.RIGHT_FOR_ANOTHER_FORWARD + difference)
-    if result.verdict == "wrong" and calls:
+    if result.verdict == "wrong":
         gates = {"a_x": cell.gates, "a_h": cell.gates}
         found = diagnosis.attempt(lambda: cell_diagnosis.diagnose(cell, step, method))
         result.diagnosis = found.lines if found else []
-        result.diagnosis += diagnosis.patterns(result, calls[0], expected, gates)
+        result.diagnosis += diagnosis.patterns(result, calls[0], expected, gates) if calls else []
     result.merge(check_layer(layer, T=4, B=batch, method=method, threshold=threshold, rng=rng))
     return result
 
@@ -224,7 +224,7 @@ def check_layer(
     result.notes += notes + other_forward
     if result.ok and not other_forward and not _near(case.streamed(y), y, threshold):
         result.faults.append("layer.stream() returns another output than layer.forward(x)")
-    if result.verdict == "wrong" and calls:
+    if result.verdict == "wrong":
         result.diagnosis = _diagnose(case, result, calls, expected, method, rng)
         result.notes = [note for note in result.notes if not any(line.startswith(note) for line in result.diagnosis)]
     return result
@@ -234,16 +234,21 @@ def _diagnose(case: LayerCase, result: Result, calls: list, expected: dict, meth
     """Return what is wrong in a layer, and what its gradients look like."""
     layer = case.layer
     lines = diagnosis.diagnose_layer(case.case, calls, expected, case.gradients_of, method)
+    if not calls:
+        return lines
     gates = {name: layer.cell.gates for name in expected if name.startswith(("weight_ih", "weight_hh", "bias"))}
     found = diagnosis.patterns(result, calls[0], expected, gates, "x", case.padding())
-    if (
-        not found and case.case.T > 1 and not any(line.startswith("forward") for line in lines)
-    ):  # a pattern may be recognisable in a single step but not over several
+
+    def of_one_step() -> list[str]:
         single = LayerCase(layer, 1, case.case.B, None, case.case.with_state, case.case.training, rng)
         _, tape = single.forward_once()
         given = [single.gradients(single.layer, tape)]
-        result, expected = judge(single.make, given, method, result.threshold)
-        found = [f"with T = 1: {line}" for line in diagnosis.patterns(result, given[0], expected, gates, "x")]
+        result, expected = judge(single.make, given, method, THRESHOLD[method])
+        return diagnosis.patterns(result, given[0], expected, gates, "x")
+
+    if not found and case.case.T > 1 and not any(line.startswith("forward") for line in lines):
+        # a pattern may be recognisable in a single step but not over several
+        found = [f"with T = 1: {line}" for line in diagnosis.attempt(of_one_step) or []]
     return lines + found
 
 
@@ -263,10 +268,12 @@ def _other_forms(layer: Any, tape: Any, R: Any, S: Any) -> list[str]:
         faults.append("the gradients without d_state and without dy do not add up to that with both")
     for scale in diagnosis.SCALES[1:]:
         scaled = tuple(scale * part for part in S) if isinstance(S, tuple) else scale * S
-        if not _near(layer.backward(tape, scale * R, scaled)[2].theta / scale, grads.theta):
+        other = layer.backward(tape, scale * R, scaled)[2]
+        names = [name for name in layer.params if not _near(other[name] / scale, grads[name])]
+        if names:
             faults.append(
-                f"backward is not linear: with dy and d_state times {scale:.0e} the gradient is not {scale:.0e} times "
-                "as large, as if it were clipped, rounded or compared with a number"
+                f"backward is not linear: with dy and d_state times {scale:.0e} the gradient of {', '.join(names)} is "
+                f"not {scale:.0e} times as large, as if something were clipped, rounded or compared with a number"
             )
     return faults
 

@@ -47,17 +47,21 @@ def code_of(function: Any) -> CodeType | None:
 
 
 def record(
-    call: Callable[[], Any], codes: Iterable[CodeType | None], elements: bool = False
+    call: Callable[[], Any],
+    codes: Iterable[CodeType | None],
+    elements: bool = False,
+    into: list[Assignment] | None = None,
 ) -> tuple[Any, list[Assignment]]:
     """Return what ``call()`` returns, and every assignment that it makes in functions with one of ``codes``.
 
     With ``elements`` that includes lines such as ``das[t] = da``, as an assignment to "das[t]", and, when a function
-    returns, its arguments that are arrays (which it may have filled), as assignments to "d_x at the end".
+    returns, its arguments that are arrays (which it may have filled), as assignments to "d_x at the end". A list
+    given as ``into`` also has the assignments that were made before an exception.
     """
-    found: list[Assignment] = []
+    found: list[Assignment] = [] if into is None else into
 
     def on_store(frame: Any, names: dict, name: str, count: int, line: int) -> None:
-        found.append(Assignment(frame.f_code, name, count, line, _copied(_value(names, name)), names.get("t")))
+        found.append(Assignment(frame.f_code, name, count, line, copied(_value(names, name)), names.get("t")))
 
     return _traced(call, codes, on_store, elements), found
 
@@ -158,14 +162,14 @@ def stored_on_line(code: CodeType, line: int) -> list[str]:
     return [name for stores in _stores(code).values() for name, where in stores if where == line]
 
 
-def _copied(value: Any) -> Any:
-    """A copy of an array, or of the arrays in a tuple or a dict; other values as they are."""
+def copied(value: Any) -> Any:
+    """Return a copy of an array, or of the arrays in a tuple or a dict; other values as they are."""
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, tuple):
-        return tuple(map(_copied, value))
+        return tuple(map(copied, value))
     if isinstance(value, dict):
-        return {name: _copied(part) for name, part in value.items()}
+        return {name: copied(part) for name, part in value.items()}
     return value
 
 
