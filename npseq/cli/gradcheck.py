@@ -29,7 +29,7 @@ OUTPUTS: dict[str, dict[str, Any]] = {  # of models, whose inputs are indices
 VARIANTS = {"rnn": [{}, {"nonlinearity": "relu"}], "lstm": [{}, {"proj_size": 2}], "gru": [{}]}
 OPTIONS: list[dict[str, Any]] = [  # of layers of two directions and mixed lengths, beside those of the grid
     {"recurrent_dropout": 0.3},
-    {"checkpoint_every": 2},
+    {"checkpoint_every": 3},
     {"learn_initial_state": True, "bias": False, "batch_first": True},
 ]
 STATUS = {"right": status.RIGHT, "wrong": status.WRONG, "unchecked": status.UNCHECKED}

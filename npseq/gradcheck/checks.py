@@ -216,17 +216,15 @@ def check_layer(
         result.faults.append("backward has changed the parameters or its arguments")
     if result.ok:
         result.faults += _other_forms(layer, tape, *case.as_given_to_backward())
-        if not training and not _near(case.inference(), y, threshold):
-            result.faults.append("layer(x) returns another output than layer.forward(x)")
     faults, notes = case.unread()
     result.faults += faults
     other_forward = case.other_forward(y, result)
     result.notes += notes + other_forward
-    if result.ok and not other_forward and not _near(case.streamed(y), y, threshold):
-        result.faults.append("layer.stream() returns another output than layer.forward(x)")
     if result.verdict == "wrong":
         result.diagnosis = _diagnose(case, result, calls, expected, method, rng)
         result.notes = [note for note in result.notes if not any(line.startswith(note) for line in result.diagnosis)]
+    elif result.ok:
+        result.faults += _other_outputs(case, y, threshold, with_stream=not other_forward)
     return result
 
 
@@ -275,6 +273,19 @@ def _other_forms(layer: Any, tape: Any, R: Any, S: Any) -> list[str]:
                 f"backward is not linear: with dy and d_state times {scale:.0e} the gradient of {', '.join(names)} is "
                 f"not {scale:.0e} times as large, as if something were clipped, rounded or compared with a number"
             )
+    return faults
+
+
+def _other_outputs(case: LayerCase, y: np.ndarray, threshold: float, with_stream: bool) -> list[str]:
+    """Return what is wrong with the outputs of the layer run in other ways, and with what is in the padding."""
+    faults = []
+    if not case.case.training and not _near(case.inference(), y, threshold):
+        faults.append("layer(x) returns another output than layer.forward(x)")
+    if with_stream and not _near(case.streamed(y), y, threshold):
+        faults.append("layer.stream() returns another output than layer.forward(x)")
+    names = case.changed_by_padding()
+    if names:
+        faults.append(f"padding contributes: with NaN past the end of the sequences {', '.join(names)} is not the same")
     return faults
 
 
