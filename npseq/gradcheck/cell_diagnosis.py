@@ -87,9 +87,8 @@ def diagnose(cell: Any, step: Step, method: str = "complex") -> CellReport:
     overwritten = _overwritten(cell, assigned, cache, before)
     if error is None and not wrong and not overwritten:
         return CellReport(True, [], forward)
-    if forward is not None:
-        fits = _backward_fits_the_reference(cell, step)
-        return CellReport(False, [forward + ("; backward is right for the published forward" if fits else "")], forward)
+    if forward is not None and _backward_fits_the_reference(cell, step):
+        return CellReport(False, [f"{forward}; backward is right for the published forward"], forward)
     locals_of_forward, known = _true_gradients(cell, step, true, method)
     lines = _wrong_variables(cell, step, assigned, known, tolerance, error is not None)
     if lines:
@@ -97,7 +96,8 @@ def diagnose(cell: Any, step: Step, method: str = "complex") -> CellReport:
         lines[0] += f"; da is wrong in gate {', '.join(gates)}" if gates else ""
     else:
         lines = [f"{_name(cell)}.backward returns a wrong {line}{_returned_by(cell, line)}" for line in wrong]
-    return CellReport(False, _changed_in_the_cache(cell, assigned, locals_of_forward) + lines + overwritten, forward)
+    lines = _changed_in_the_cache(cell, assigned, locals_of_forward) + lines + overwritten
+    return CellReport(False, [f"{forward}; backward is wrong for both forwards"] * bool(forward) + lines, forward)
 
 
 def _name(cell: Any) -> str:

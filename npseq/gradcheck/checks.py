@@ -211,16 +211,17 @@ def check_layer(
         fault = failure(error)
     unchanged = all(map(np.array_equal, read_only, before))
     result, expected = judge(case.make, calls, method, threshold, "x", fault)
-    places.name_places(result.arrays, layer, {name: array.shape for name, array in expected.items()})
+    places.name_places(result.arrays, layer)
     if not unchanged:
         result.faults.append("backward has changed the parameters or its arguments")
     if result.ok:
         result.faults += _other_forms(layer, tape, *case.as_given_to_backward())
+    backward_is_wrong = result.verdict == "wrong"
     faults, notes = case.unread()
     result.faults += faults
     other_forward = case.other_forward(y, result)
     result.notes += notes + other_forward
-    if result.verdict == "wrong":
+    if backward_is_wrong:
         result.diagnosis = _diagnose(case, result, calls, expected, method, rng)
         result.notes = [note for note in result.notes if not any(line.startswith(note) for line in result.diagnosis)]
     elif result.ok:
@@ -320,7 +321,10 @@ def check_model(model: Any, batch: Any, *, method: str = "complex", threshold: f
         twin = holding(arrays)
         return twin.named(twin.loss_and_grad((x, target, lengths), training=False)[1])
 
-    return check(loss, grad, model.params, method=method, threshold=threshold)
+    result = check(loss, grad, model.params, method=method, threshold=threshold)
+    if hasattr(model, "rnn"):
+        places.name_places(result.arrays, model.rnn, "rnn.")
+    return result
 
 
 def check_initialisation(layer: Any) -> list[str]:

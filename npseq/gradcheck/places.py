@@ -59,18 +59,20 @@ def of_column(where: tuple, shape: tuple, gates: str, units: int) -> str:
     return row + (f", sequence {where[1]}" if len(where) > 1 else "")
 
 
-def name_places(found: dict[str, ArrayError], layer: Any, shapes: dict[str, tuple]) -> None:
-    """Set ``place`` of the errors of a layer's parameters, x and states."""
+def name_places(found: dict[str, ArrayError], layer: Any, prefix: str = "") -> None:
+    """Set ``place`` of the errors of a layer's parameters (whose names have a prefix in a model), x, y and states."""
     cell = layer.cell
+    states = {f"{before}{letter}" for letter in cell.state for before in ("", "final ", "d ")}
     for name, error in found.items():
+        base = name.removeprefix(prefix)
         if not error.where:
             continue
-        if name in cell.state or name[:-2] in cell.state and name.endswith("_0"):
+        if base in states or base in [letter + "_0" for letter in cell.state]:
             error.place = of_state(error.where, layer.num_directions)
-        elif name == "x":
+        elif base in ("x", "dx", "y", "stream"):
             error.place = of_step(error.where)
-        else:
-            error.place = of_parameter(name, error.where, shapes[name], cell.gates)
+        elif name.startswith(prefix) and base in layer.params:
+            error.place = of_parameter(base, error.where, layer.params[base].shape, cell.gates)
 
 
 # ---- lines of code ----

@@ -15,6 +15,7 @@ import numpy as np
 from .. import bptt
 from ..fused.batch_parallel import LARGE_WEIGHTS_MIN_ELEMENTS, BatchParallel
 from ..fused.workspace import HOIST_MIN_INPUTS
+from . import places
 from .result import Result, compare
 
 THRESHOLD = 1e-12  # the sums are over a thousand columns
@@ -100,4 +101,5 @@ def check_schedule(layer: Any, case: Sizes, rng: np.random.Generator) -> Result:
         given["stream"] = np.array([np.array(stream.step(row)) for row in x])
         expected["stream"] = expected["y"]
     errors = {name: compare(name, given[name], expected[name]) for name in expected}
+    places.name_places(errors, layer)
     return Result(errors, THRESHOLD, "bptt.py")
