@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from ..nn import own_parameters
 from ..nn.recurrent import Recurrent
 from . import cell_diagnosis, diagnosis, places
 from .judge import THRESHOLD, failure, judge, set_places, threshold_of, unread_by_forward, unused_arrays
@@ -114,6 +115,7 @@ def check_cell(
         ValueError: if an array that forward or backward returns does not have the shape of the contract.
     """
     threshold = threshold_of(method, threshold)
+    own_parameters.check_declaration(cell)
     rng = np.random.default_rng(rng)
     name = getattr(cell, "__name__", type(cell).__name__)  # an instance may be a cell too
     rows, shape = (len(cell.gates) * hidden_size, batch), (hidden_size, batch)
@@ -142,11 +144,15 @@ def check_cell(
         changed = {key: array.astype(dtype) for key, array in arrays.items()}
         return lambda: step.loss(forward(changed)[0]), changed
 
-    cache = forward(arrays)[1]
     calls, fault = [], None
+    own_parameters.check_forward(cell, hidden_size, hidden_size, batch, np.float64, own)
     try:
+        cache = forward(arrays)[1]
+        own_parameters.check_backward(cell, hidden_size, hidden_size, batch, np.float64, own)
         calls = [gradients(cache), gradients(cache)]
     except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(f"{name}.backward returns"):
+            raise
         fault = failure(error)
     result, expected = judge(make, calls, method, threshold, fault=fault)
     set_places(result.arrays, {key: array.shape for key, array in arrays.items()}, cell.gates, hidden_size)
