@@ -125,7 +125,11 @@ def check_cell(
     S = tuple(rng.standard_normal(shape) for _ in cell.state)
     layer = type(f"{name}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)
     own = layer.astype(np.float64).weights().own
-    own = None if own is None else {key: part + rng.uniform(-0.5, 0.5, part.shape) for key, part in own.items()}
+    own = (
+        None
+        if own is None
+        else {key: np.asarray(part + rng.uniform(-0.5, 0.5, part.shape)) for key, part in own.items()}
+    )
     step = cell_diagnosis.Step(arrays["a_x"], arrays["a_h"], tuple(arrays[key] for key in before), (), S)
     if own is not None:
         arrays.update(own)

@@ -159,10 +159,10 @@ def unread_by_forward(
     for _ in range(20):  # a rectifier may be shut, and stay shut, at some of them
         if len(read) == sum(len(blocks.get(name, [0])) for name in arrays):
             break
-        point = {name: array + rng.standard_normal(array.shape) for name, array in arrays.items()}
+        point = {name: np.array(array + rng.standard_normal(array.shape)) for name, array in arrays.items()}
         value = forward(point)
         for name, array in point.items():
-            for k, rows in enumerate(blocks.get(name, [np.arange(len(array))])):
+            for k, rows in enumerate(blocks.get(name, [...])):
                 changed = array.copy()
                 changed[rows] += 2 * rng.standard_normal(changed[rows].shape)
                 moved = forward({**point, name: changed})

@@ -51,11 +51,13 @@ def _shape(cell: Any, name: str, text: Any, sizes: dict[str, int]) -> tuple[int,
             f"{_name(cell)}.own: {name!r} given; a name in letters, digits and underscores expected, other than "
             f"{', '.join(TAKEN)}, and without the number of a layer (_l0) at its end"
         )
+    if text == "":
+        return ()
     factors = [[factor.strip() for factor in re.split(r"[·*]", size)] for size in str(text).split(",")]
     if not all(factor in sizes or factor.isdigit() and int(factor) for size in factors for factor in size):
         raise ValueError(
             f"{_name(cell)}.own: the shape of {name} is {text!r}; sizes such as 'H', 'G·H', 'H,H' or '2*H' expected, "
-            f"of the letters {', '.join(sizes)} and numbers"
+            f"of the letters {', '.join(sizes)} and numbers, or '' for a single number"
         )
     return tuple(math.prod(sizes.get(factor) or int(factor) for factor in size) for size in factors)
 
