@@ -107,6 +107,8 @@ def known_bugs(
     if not calls or not isinstance(case.layer, Recurrent):
         return []
     unbroken = reference_layer(case.layer)
+    if any(_distance(call, expected) > ALIKE for call in gradients(unbroken)):
+        return []  # nn/recurrent.py, which runs the reference too, is wrong, or forward is not the published one
     found = []
     for name, bug in planted_bugs.BUGS.items():
         if not bug.acts(case._replace(layer=unbroken)):

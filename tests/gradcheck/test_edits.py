@@ -17,6 +17,7 @@ import npseq
 from npseq import bptt, cells
 from npseq.gradcheck import check_cell, check_layer, recurrence_diagnosis
 from npseq.gradcheck.planting import Case
+from npseq.nn.recurrent import Recurrent
 
 # file, model, the line's text, the text that replaces it, words that the report must have: the variable that the line
 # assigns (or the gate), and the tensor
@@ -258,6 +259,19 @@ def test_no_known_bug_is_named_for_an_edit_that_is_none():
         with tempfile.TemporaryDirectory() as folder:
             result = check(with_edited_cell(model, Path(folder), old, new))
         assert not any("equal to the gradient" in line for line in result.diagnosis), result.diagnosis
+
+
+def test_no_known_bug_is_named_when_the_layer_around_the_recurrence_is_edited(monkeypatch):
+    backward = Recurrent.backward
+
+    def without_mask(self, tape, *args, **options):
+        return backward(self, tape._replace(dropout=[None] * len(tape.dropout)), *args, **options)
+
+    monkeypatch.setattr(Recurrent, "backward", without_mask)
+    result = check(npseq.GRU(2, 3, num_layers=2, dropout=0.3, rng=0), training=True)
+    assert result.verdict == "wrong"
+    assert any("the error is in the layer, nn/recurrent.py" in line for line in result.diagnosis), result.diagnosis
+    assert not any("equal to the gradient" in line for line in result.diagnosis), result.diagnosis
 
 
 @pytest.mark.parametrize(
