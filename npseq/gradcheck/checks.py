@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 
 from ..nn import own_parameters
-from ..nn.recurrent import Recurrent
 from . import cell_diagnosis, diagnosis, places
+from .cell_case import CellCase
 from .judge import THRESHOLD, failure, judge, set_places, threshold_of, unread_by_forward, unused_arrays
 from .layer_case import LayerCase
 from .result import Result
@@ -117,61 +117,23 @@ def check_cell(
     threshold = threshold_of(method, threshold)
     own_parameters.check_declaration(cell)
     rng = np.random.default_rng(rng)
-    name = getattr(cell, "__name__", type(cell).__name__)  # an instance may be a cell too
-    rows, shape = (len(cell.gates) * hidden_size, batch), (hidden_size, batch)
-    before = [letter + "_prev" for letter in cell.state]
-    arrays = {"a_x": rng.standard_normal(rows), "a_h": rng.standard_normal(rows)}
-    arrays.update({state: rng.standard_normal(shape) for state in before})
-    S = tuple(rng.standard_normal(shape) for _ in cell.state)
-    layer = type(f"{name}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)
-    own = layer.astype(np.float64).weights().own
-    own = (
-        None
-        if own is None
-        else {key: np.asarray(part + rng.uniform(-0.5, 0.5, part.shape)) for key, part in own.items()}
-    )
-    step = cell_diagnosis.Step(arrays["a_x"], arrays["a_h"], tuple(arrays[key] for key in before), (), S)
-    if own is not None:
-        arrays.update(own)
-        step = step._replace(own=(own,))
-
-    def forward(arrays: Mapping[str, np.ndarray]) -> tuple:
-        extra = () if own is None else ({key: arrays[key] for key in own},)
-        return cell.forward(arrays["a_x"], arrays["a_h"], tuple(arrays[key] for key in before), *extra)
-
-    def gradients(cache: Any) -> dict[str, np.ndarray]:
-        da_x, da_h, d_state, *d_own = step.backward(cell, cache)
-        found = {key: np.array(d) for key, d in zip(arrays, (da_x, da_h, *d_state))}
-        return {**found, **{key: np.array(d_own[0][key]) for key in own or ()}}
-
-    def make(dtype: type) -> tuple:
-        changed = {key: array.astype(dtype) for key, array in arrays.items()}
-        return lambda: step.loss(forward(changed)[0]), changed
-
-    calls, fault = [], None
-    own_parameters.check_forward(cell, hidden_size, hidden_size, batch, np.float64, own)
-    try:
-        cache = forward(arrays)[1]
-        own_parameters.check_backward(cell, hidden_size, hidden_size, batch, np.float64, own)
-        calls = [gradients(cache), gradients(cache)]
-    except Exception as error:
-        if isinstance(error, ValueError) and str(error).startswith(f"{name}.backward returns"):
-            raise
-        fault = failure(error)
-    result, expected = judge(make, calls, method, threshold, fault=fault)
-    set_places(result.arrays, {key: array.shape for key, array in arrays.items()}, cell.gates, hidden_size)
-    faults, notes = unread_by_forward(cell, lambda point: forward(point)[0], arrays, np.random.default_rng(0))
+    case = CellCase(cell, hidden_size, batch, rng)
+    calls, fault = case.calls()
+    result, expected = judge(case.make, calls, method, threshold, fault=fault)
+    set_places(result.arrays, {key: array.shape for key, array in case.arrays.items()}, cell.gates, hidden_size)
+    backward_is_wrong = result.verdict == "wrong"
+    faults, notes = unread_by_forward(cell, case.new_state, case.arrays, np.random.default_rng(0))
     result.faults += faults
     result.notes += notes
-    difference = cell_diagnosis.forward_difference(cell, step)
+    difference = cell_diagnosis.forward_difference(cell, case.step)
     if difference and result.ok:
         result.notes.append(cell_diagnosis.RIGHT_FOR_ANOTHER_FORWARD + difference)
-    if result.verdict == "wrong":
+    if backward_is_wrong:
         gates = {"a_x": cell.gates, "a_h": cell.gates}
-        found = diagnosis.attempt(lambda: cell_diagnosis.diagnose(cell, step, method))
+        found = diagnosis.attempt(lambda: cell_diagnosis.diagnose(cell, case.step, method))
         result.diagnosis = found.lines if found else []
         result.diagnosis += diagnosis.patterns(result, calls[0], expected, gates) if calls else []
-    result.merge(check_layer(layer, T=4, B=batch, method=method, threshold=threshold, rng=rng))
+    result.merge(check_layer(case.layer, T=4, B=batch, method=method, threshold=threshold, rng=rng))
     return result
 
 
