@@ -132,6 +132,7 @@ def test_the_public_names_are_these():
         assert getattr(npseq, name) is not None
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "module, name",
     [

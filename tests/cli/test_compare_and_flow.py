@@ -30,6 +30,7 @@ def ended(main, argv):
         return end.code
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_compare_shows_each_models_own_training(tmp_path, small_csv, capsys, jobs):
     out = tmp_path / "all.json"
@@ -266,6 +267,7 @@ def test_a_cell_with_one_path_has_no_separate_ones():
     assert gradient_flow(layer, np.ones((4, 2, 2)), np.ones((2, 3))).paths == {}
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_every_picture_is_drawn(tmp_path, small_csv, ending, capsys):
     pytest.importorskip("matplotlib")

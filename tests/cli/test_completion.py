@@ -23,6 +23,7 @@ def completed(words, tmp_path):
     return found.stdout.split()
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(not shutil.which("bash"), reason="no bash")
 @pytest.mark.parametrize(
     "words, expected",

@@ -183,6 +183,7 @@ def test_predictions_do_not_look_ahead_not_even_into_gaps(trained, small_csv, tm
     assert all(out[0][k] == out[1][k] for k in origins) and len(origins) > 200
 
 
+@pytest.mark.wide
 def test_evaluate_tells_the_test_error_of_training(trained, small_csv, tmp_path, capsys):
     report = tmp_path / "r.json"
     assert (
@@ -229,6 +230,7 @@ def test_evaluate_knows_the_rows_of_the_training_by_their_content(trained, small
     assert f"{n} examples, all of other.csv" in capsys.readouterr().out
 
 
+@pytest.mark.wide
 def test_the_interval_covers_about_its_share_of_the_test_part_fed_back_too(tmp_path, capsys):
     assert (
         status(
@@ -374,6 +376,7 @@ def test_the_file_remembers_the_names_of_its_columns(tmp_path, capsys):
     assert [row["sequence"] for row in rows_of(out)] == list(dict.fromkeys(line.split(",")[0] for line in lines[1:]))
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 def test_the_example_in_the_help_runs(command, tmp_path, monkeypatch, capsys):
     parser = {"predict": predict.parser, "evaluate": evaluate.parser}[command]()

@@ -28,6 +28,7 @@ def run(command, cwd, **environment):
 # ---- how it can be called ----
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "folder, command",
     [

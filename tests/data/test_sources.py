@@ -194,6 +194,7 @@ def test_without_pandas_plain_tables_are_read_and_others_name_the_way(tmp_path):
     assert "other.csv" in lines[3] and "pip install 'pandas>=2.2'" in lines[3]
 
 
+@pytest.mark.wide
 def test_a_default_run_does_not_import_pandas(tmp_path):
     code = "import sys; from npseq.train import main; main(['--epochs', '1', '--quiet', '--batch-size', '512']); print('pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)

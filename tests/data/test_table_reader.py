@@ -500,6 +500,7 @@ def fuzz(write, seeds):
             assert "\n" not in str(error)
 
 
+@pytest.mark.wide
 def test_a_damaged_file_ends_in_a_table_or_in_one_line(write):
     fuzz(write, range(150))
 

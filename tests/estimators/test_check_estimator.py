@@ -36,6 +36,7 @@ def outcome(estimator, expected=None):
     return others, Counter(result["status"] for result in results)["passed"]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.filterwarnings("ignore")
 def test_every_check_passes(estimator):

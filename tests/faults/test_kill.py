@@ -108,6 +108,7 @@ def killed_and_recovered(reference, tmp_path, monkeypatch, kills):
         assert problem is None, f"killed at {kill}: {problem}"
 
 
+@pytest.mark.wide
 def test_killed_at_a_moment_at_which_a_file_is_touched(reference, tmp_path, monkeypatch):
     moments = reference[2]
     assert moments > 60

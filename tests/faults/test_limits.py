@@ -173,6 +173,7 @@ def test_four_megabytes_that_open_to_four_gigabytes(tmp_path):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("end", [".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zip", ".parquet", ".xlsx"])
 def test_compressed_tables_that_swell_are_refused_and_can_be_allowed(tmp_path, small_limit, end):
     pandas = pytest.importorskip("pandas")

@@ -134,6 +134,7 @@ def attack(trained, tmp_path, monkeypatch, count, seed):
     assert sys.getrecursionlimit() == recursion
 
 
+@pytest.mark.wide
 def test_mutated_metadata_end_in_one_line(trained, tmp_path, monkeypatch):
     attack(trained, tmp_path, monkeypatch, scaled(150), seed=1)
 

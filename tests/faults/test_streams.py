@@ -46,12 +46,14 @@ def shell(start, redirect, *argv, cwd=None, **more):
     )
 
 
+@pytest.mark.wide
 @each_start
 def test_a_closed_standard_output_is_no_error(start):
     run = shell(start, ">&-")
     assert run.returncode == 0 and run.stderr == b""
 
 
+@pytest.mark.wide
 @each_start
 def test_a_reader_that_leaves_at_once_is_no_error(start):
     receive, send = os.pipe()
@@ -63,6 +65,7 @@ def test_a_reader_that_leaves_at_once_is_no_error(start):
     assert run.returncode == 0 and run.stderr == b""
 
 
+@pytest.mark.wide
 @full
 @each_start
 def test_a_full_standard_output_is_one_line_and_status_1(start):
@@ -71,6 +74,7 @@ def test_a_full_standard_output_is_one_line_and_status_1(start):
     assert run.stderr.count(b"\n") == 1 and b"standard output cannot be written: No space left" in run.stderr
 
 
+@pytest.mark.wide
 @each_start
 def test_a_closed_standard_error_changes_no_status(start):
     assert shell(start, "2>&-", "--no-such-option").returncode == 2
@@ -78,6 +82,7 @@ def test_a_closed_standard_error_changes_no_status(start):
     assert run.returncode == 0 and run.stdout
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("redirect", [">&-", pytest.param(">/dev/full", marks=full), "| true", "<&- >&- 2>&-"])
 def test_a_training_continues_without_its_output(tmp_path, small_csv, redirect):
     """Its weights are what it is run for."""
@@ -88,6 +93,7 @@ def test_a_training_continues_without_its_output(tmp_path, small_csv, redirect):
     assert Path(small_csv).read_text().startswith("hour,load")
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
 def test_what_a_terminal_lacks_is_spelled_in_ascii(encoding):
     utf8 = shell("npseq", "", "explain", PYTHONIOENCODING="utf-8")
@@ -103,6 +109,7 @@ def test_what_a_terminal_lacks_is_spelled_in_ascii(encoding):
     assert "?" not in expected
 
 
+@pytest.mark.wide
 def test_the_c_locale_is_no_error(tmp_path, small_csv):
     table = tmp_path / "größe.csv"
     table.write_text(Path(small_csv).read_text().replace("load", "Größe −"), "utf-8")

@@ -216,6 +216,7 @@ def test_records_that_lie_on_top_of_each_other_do_not_multiply(tmp_path):
     refused(tmp_path, forged)
 
 
+@pytest.mark.wide
 def test_a_deep_or_circular_nesting_is_read_without_running_out_of_stack(tmp_path):
     path = tmp_path / "deep.pth"
     path.write_bytes(zipped(pickled(b"]q\x00" + b"h\x00a")))
@@ -328,6 +329,7 @@ def fuzz(tmp_path, count, seed):
     return opened
 
 
+@pytest.mark.wide
 def test_mutated_files_end_in_a_checkpoint_or_a_checkpoint_error(tmp_path):
     opened = fuzz(tmp_path, 1500, seed=1)
     assert 15 < opened < 1400  # the mutations neither all miss nor all destroy

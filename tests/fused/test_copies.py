@@ -23,6 +23,15 @@ T, B, I, H = 11, 6, 3, 4
 LENGTHS = np.array([11, 0, 4, 11, 7, 2])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_collections():
+    """The objects of all the imported modules are left out of the many calls of gc.collect()."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def fresh_pool(monkeypatch):
     monkeypatch.setattr(pool, "POOL", pool.WorkspacePool(1 << 24))

@@ -76,6 +76,7 @@ def test_the_optimized_schedule_takes_it_too(own_cell):
     assert np.array_equal(plain, optimized)
 
 
+@pytest.mark.wide
 def test_the_command_trains_it_shows_it_in_the_table_and_keeps_its_weights(own_cell, tmp_path):
     small = ["--epochs", "1", "--hidden-size", "4", "--window", "4", "--batch-size", "256"]
     done = subprocess.run(

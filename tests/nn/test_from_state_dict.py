@@ -123,6 +123,7 @@ def test_a_file_with_something_else_in_it_is_refused(tmp_path, state, words):
     assert all(word in str(error.value) for word in words)
 
 
+@pytest.mark.wide
 def test_a_model_trained_by_torch_alone_predicts_the_same_here_and_passes_the_checker(tmp_path):
     done = subprocess.run(
         [sys.executable, str(REPO / "examples" / "train_in_torch.py"), str(tmp_path / "sine.pth")],

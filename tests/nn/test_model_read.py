@@ -15,6 +15,7 @@ FILES = Path(__file__).parents[1] / "files"
 LENGTHS = np.array([5, 0, 3, 1])
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("kind", ["rnn", "lstm", "gru", "optimized_lstm", "optimized_gru"])
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
 def test_the_gradient_of_the_last_output_is_right(kind, lengths):

@@ -14,6 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ["gradcheck.md", "keras.md", "estimators.md"]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_runs_and_prints_what_it_shows(page, tmp_path, monkeypatch):
     if page == "estimators.md":
@@ -29,6 +30,7 @@ def test_every_block_runs_and_prints_what_it_shows(page, tmp_path, monkeypatch):
         assert printed.getvalue() == shown, code
 
 
+@pytest.mark.wide
 def test_the_blocks_of_the_first_page_run_after_a_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert npseq.train.main(["--model", "lstm", "--epochs", "1", "--quiet"]) == 0

@@ -31,6 +31,7 @@ def write_table(folder):
     (folder / "yours.csv").write_text("hour,load,temperature\n" + "\n".join(lines) + "\n")
 
 
+@pytest.mark.wide
 def test_the_python_blocks_run_in_order(tmp_path):
     for module in ("torch", "pandas", "matplotlib"):
         pytest.importorskip(module)
@@ -45,6 +46,7 @@ def test_the_python_blocks_run_in_order(tmp_path):
     assert (tmp_path / "forecast.png").stat().st_size > 5000
 
 
+@pytest.mark.wide
 def test_the_checkers_commands_end_as_it_says(tmp_path):
     commands = re.findall(r"^python -m npseq\.gradcheck (.*)$", README, re.M)
     assert [run("-m", "npseq.gradcheck", *command.split(), cwd=tmp_path).returncode for command in commands] == [0, 1]

@@ -179,6 +179,7 @@ def test_without_mpi4py_one_line_says_what_to_install(tmp_path):
     assert len(done.stderr.splitlines()) == 1 and "pip install 'npseq[mpi]'" in done.stderr
 
 
+@pytest.mark.wide
 def test_one_process_imports_nothing_of_mpi4py(tmp_path):
     (tmp_path / "mpi4py.py").write_text("raise AssertionError('imported')\n")
     (tmp_path / "short.csv").write_text("y\n" + "\n".join(f"{np.sin(t):.6f}" for t in range(200)) + "\n")

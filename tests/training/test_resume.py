@@ -43,6 +43,7 @@ def files(folder):
     return {f.name: f.read_bytes() for f in folder.iterdir() if f.suffix == ".pth" and not f.name.startswith(".")}
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("stop", [1, 3])
 def test_interrupted_and_continued_is_as_never_interrupted(tmp_path, small_csv, monkeypatch, name, stop):
