@@ -17,6 +17,9 @@ def read_arrays(arrays: Mapping[str, np.ndarray], source: str, time: str | None 
         DataError: for arrays that are no numbers, or of different lengths.
     """
     arrays = {str(name): np.asanyarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if isinstance(array, np.ma.MaskedArray):
+            arrays[name] = array.filled("NaT") if array.dtype.kind == "M" else array.astype(float).filled(np.nan)
     if time is None:
         time = next((name for name, array in arrays.items() if array.dtype.kind == "M"), None)
     elif time not in arrays or arrays[time].dtype.kind != "M":

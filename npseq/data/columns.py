@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +17,15 @@ from .errors import DataError
 from .layout import CONVENTIONS, MISSING, TRUTH
 from .sources import TableOptions
 
-CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,2}\.\d\d\.\d\d")
-PARTS = ("year", "month", "day", "hour", "minute")  # names of columns that are a time together
 HOURS = re.compile(r"(hour|hr|hh|time|clock|stunde|uhrzeit|zeit|hora|heure)s?", re.I)
+PARTS = {  # the names, and the values, of columns that are a time together
+    "year|yr|y{1,4}|jahr": "1[5-9]..|2[01]..",
+    "month|mon|mo|mm?|monat|quarter|qtr|q": f"0?[1-9]|1[0-2]|Q?[1-4]|{'|'.join(f'{name[:3]}({name[3:]})?' for name in dates.NAMES)}",
+    "day|dy|dd?|tag": "0?[1-9]|[12].|3[01]",
+    "hour|hr|hh?|stunde": "[01]?.|2[0-4]",
+    "minute|min|mn|mm": "[0-5]?.",
+    "second|sec|ss?": "[0-5]?.",
+}
 
 
 class Again(Exception):
@@ -28,7 +35,7 @@ class Again(Exception):
 @dataclass
 class Known:
     """What is said about a table, and what one pass has shown for the next: cells that the first rows did not foresee,
-    numbers that are no times after all, and the encodings that are left."""
+    numbers that are no times after all, signs in numbers that were tried, and the encodings that are left."""
 
     time: str | None
     labels: Sequence[str]
@@ -36,6 +43,7 @@ class Known:
     ragged: bool
     cells: list[str] = field(default_factory=list)
     no_time: set[int] = field(default_factory=set)
+    tried: set[tuple[str, str | None]] = field(default_factory=set)
     encodings: list[str] = field(default_factory=lambda: ["utf-8-sig", "cp1252", "latin-1"])
 
 
@@ -75,22 +83,58 @@ class Collector:
         free = [
             k for k in range(len(cells)) if k not in self.label_columns and k not in self.known.no_time and cells[k]
         ]
-        parts = [k for part in PARTS for k in free if self.columns[k].lower() == part and cells[k][0].isdigit()]
-        if [self.columns[k].lower() for k in parts[:2]] == ["year", "month"]:
+        if form := self.options.date_format:
+            return [k for k in free if dates.parse(pd.Series(cells[k], dtype=object), form)[1] is None][:1]
+        if parts := self._parts(free, cells):
             return parts
         for written in (True, False):  # times that are numbers only where no column has dates
             for k in free:
                 if cells[k][0].isdigit() != written and dates.looks_like_times(self.columns[k], cells[k]):
-                    return [k, k + 1] if written and self._is_clock(k + 1, cells, cells[k]) else [k]
+                    clocks = (
+                        j for j in (k + 1, k - 1, *free) if j in free and j != k and self._is_clock(j, cells, cells[k])
+                    )
+                    return [k, *clocks][:2]
         return []
 
+    def _parts(self, free, cells):
+        """The columns of the year, the month (or quarter), the day and so on; [] without a month.
+
+        In a table without names they are the first columns, if their times are in order with equal steps.
+        """
+        parts = []
+        for names, values in PARTS.items():
+            fits = (
+                k for k in free if k not in parts and all(re.fullmatch(values, cell, re.I) for cell in cells[k])
+                and re.fullmatch(f"{names}|c{len(parts)}", self.columns[k], re.I)
+            )  # fmt: skip
+            if (k := next(fits, None)) is None:
+                break
+            parts.append(k)
+        while len(parts) > 1 and self.columns[parts[0]] == "c0":
+            times = self._joined([pd.Series(cells[k], dtype=object) for k in parts], parts)
+            if len(times) > 3 and dates.in_order_with_equal_steps(times):
+                break
+            parts.pop()
+        return parts if len(parts) > 1 else []
+
+    def _joined(self, columns, places):
+        """The parts of each time in one cell, such as 2024-2-13 14:05 or 1990-Q1."""
+        cells = columns[0]
+        first = next((cell for cell in cells if isinstance(cell, str)), "")
+        signs = "-- ::" if first.isdigit() and len(first) <= 4 else " " * len(columns)
+        for sign, k, column in zip(signs, places[1:], columns[1:]):
+            quarter = self.columns[k][:1] in "Qq" and not column.astype(str).str.contains("Q", case=False).any()
+            cells = cells + (sign + "Q" * quarter) + column
+        return cells
+
     def _is_clock(self, k, cells, days):
-        """True if the column after the dates has their hours or clock times."""
-        if k >= len(cells) or k in self.label_columns or not cells[k] or any(":" in day for day in days):
+        """True if a column has the hours or clock times of dates."""
+        if any(":" in day for day in days):
             return False
-        if all(CLOCK.fullmatch(cell) for cell in cells[k]):
+        if all(dates.CLOCK.fullmatch(cell) for cell in cells[k]):
             return True
-        hours = all(cell.isdigit() and int(cell) <= 24 for cell in cells[k])
+        hours = all(re.fullmatch(r"\d|[01]\d|2[0-4]", cell) for cell in cells[k])
+        hours = hours or all(re.fullmatch(r"([01]\d|2[0-4])[0-5]\d", cell) for cell in cells[k])
         return hours and bool(HOURS.fullmatch(self.columns[k])) and len(set(days)) < len(days)
 
     def add(self, frame: pd.DataFrame) -> None:
@@ -119,9 +163,7 @@ class Collector:
             self.stamps.add(stamps[:, None])
             return
         columns = [column if self.strings else text_of(column) for column in columns]
-        cells = columns[0]
-        for column in columns[1:]:
-            cells = cells + " " + column
+        cells = self._joined(columns, self.time) if len(columns) > 1 else columns[0]
         wrong = self.dates.add(cells)
         if wrong is not None:  # perhaps a mark of a missing value between blanks
             cells = cells.where(~cells.str.strip().str.lower().isin(MISSING | set(self.options.na)))
@@ -155,6 +197,8 @@ class Collector:
         missing = (text.isna() | text.isin(MISSING)).to_numpy(bool)
         there = text[~missing].replace(TRUTH)
         fits = there.str.fullmatch(self.pattern).to_numpy(bool)
+        if fits.any():
+            self.numbers_met.add(k)
         if not fits.all():
             self._refuse(column[~missing][~fits], k, int(np.flatnonzero(~missing)[np.argmin(fits)]))
             return None
@@ -173,8 +217,6 @@ class Collector:
         there = there.str.replace(self.decimal, ".", regex=False).str.replace("−", "-", regex=False)
         numbers = np.full(len(column), np.nan)
         numbers[~missing] = np.array(there.tolist(), dtype=object).astype(float)
-        if len(there):
-            self.numbers_met.add(k)
         return numbers
 
     def _refuse(self, cells, k, row):
@@ -191,8 +233,10 @@ class Collector:
         ):
             self.known.cells += shown[:1000]
             raise Again
-        sign = re.fullmatch(r"([^\d\s]{1,3})?\s*[-+]?[\d.,]+\s*([^\d\s]{1,3})?", shown[0])
+        sign = re.fullmatch(r"([^\d\s]{1,3})?\s*[-+]?[\d.,]*\d[.,]?\s*([^\d\s]{1,3})?", shown[0])
         hint = f"; --strip {sign[1] or sign[2]} reads it as a number" if sign and (sign[1] or sign[2]) else ""
+        if not hint and k in self.numbers_met and len(set(shown)) == 1:
+            hint = f"; if it marks a missing value, say --na {shlex.quote(shown[0])}"
         self.refused[k] = (
             f"{self.place(row)}, column {self.columns[k]!r} holds {shown[0][:40]!r}, a number expected{hint}"
         )
@@ -231,6 +275,11 @@ class Collector:
         notes = self.notes + [
             f"read as: {', '.join([*words, _count(len(columns) - len(unnamed), 'column'), _count(len(values), 'row')])}"
         ]
+        for k in () if self.time else self.refused:
+            if dates.HINT.search(columns[k]) and re.search(r"holds '[^']*\d", self.refused[k]):
+                notes.append(
+                    f"if {columns[k]} is the time, --time {shlex.quote(columns[k])} --date-format FORMAT reads it"
+                )
         used = [j for j, k in enumerate(self.numeric) if k not in self.refused]
         if len(used) < len(self.numeric):
             values = values[:, used]
@@ -273,8 +322,8 @@ def _count(n, word):
 
 def text_of(column: pd.Series) -> pd.Series:
     """The cells as text, NaN where missing; whole numbers without a decimal point."""
-    if column.dtype.kind == "f" and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")
+    if column.dtype.kind == "f" and (column.dropna().astype(float) % 1 == 0).all():
+        column = column.astype(float).astype("Int64")
     there = column.notna()
     return column.astype(object).where(there).map(str, na_action="ignore").astype(object).str.strip()
 

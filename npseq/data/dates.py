@@ -14,21 +14,25 @@ from .time_axis import find_grid
 
 ORDERS = {"ymd": "year first", "dmy": "day first", "mdy": "month first", "ym": "", "my": "", "quarter": "quarters",
           "week": "ISO weeks", "unix": "Unix time"}  # fmt: skip
-COMPACT = {"ymd": {8: "%Y%m%d", 6: "%y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"},
+COMPACT = {"ymd": {8: "%Y%m%d", 6: "%y%m%d", 7: "%Y%j", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"},
            "ym": {6: "%Y%m", 4: "%Y"}, "dmy": {8: "%d%m%Y", 6: "%d%m%y"}, "mdy": {8: "%m%d%Y", 6: "%m%d%y"}}  # fmt: skip
-QUARTER = re.compile(r"(?P<y>\d{4})[-/ ]?Q(?P<q>[1-4])|Q(?P<r>[1-4])[-/ ]?(?P<z>\d{4})", re.I)
+QUARTER = re.compile(
+    r"(?P<y>\d{4})(?:[-/ :.]?Q|[-/:])(?P<q>[1-4])|(?:Q(?P<r>[1-4])|(?P<s>[1-4])Q)[-/ ]?(?P<z>\d{4})", re.I
+)
 ISO_WEEK = re.compile(r"(\d{4})[- ]?W(\d{1,2})(?:-?([1-7]))?", re.I)
 UNIX = {10: -6, 13: -3, 16: 0, 19: 3}  # digits: the power of ten that makes a microsecond of a tick
 INTERVAL = re.compile(r"\s+(?:-|–|—|to|bis)\s+|(?<=\d)/(?=\d{4}-\d\d-\d\d)")
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
-NUMERIC_TIMES = (4, 6, 8, 10, 12, 13, 14, 16, 19)  # digits of years, compact dates and Unix times
+NUMERIC_TIMES = (4, 6, 7, 8, 10, 12, 13, 14, 16, 19)  # digits of years, compact dates and Unix times
 ZONE = re.compile(r"%z|(Z|UTC|GMT)$", re.I)
 TOKENS = re.compile(r"\d+|[^\W\d_]+|[\W_]+")
+CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,2}\.\d\d\.\d\d")
+EARLY = re.compile(r"\d{1,2}:\d\d(?!\d)")  # a clock before the date, or before the year
 MIDNIGHT = re.compile(r"(?<=[T ])24(?=(?::00)*$)")  # the end of the day
 NAMES = "january february march april may june july august september october november december".split()
 DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
 HINT = re.compile(
-    r"(^|[^a-z])(date|time|datetime|timestamp|when|day|month|year|quarter|week|hour|period|epoch|unix|ds|ts|datum|zeit|"
+    r"(^|[^a-z])(date|time|datetime|timestamp|when|day|month|year|quarter|week|hour|period|epoch|unix|ds|ts|yr|datum|zeit|"
     r"jahr|monat|tag|fecha|ano|año|mes)([^a-z]|$)|(date|time|datum)$",
     re.I,
 )
@@ -44,7 +48,10 @@ def format_of(cell: str, order: str) -> str | None:
     tokens = TOKENS.findall(cell.strip())
     for i, token in enumerate(tokens):
         word, before = token.lower(), tokens[i - 1] if i else ""
-        if token.isdigit() and token.isascii():
+        early = len(clock) == 4 and (not i or before.isspace()) and EARLY.match("".join(tokens[i:]))
+        if token.isdigit() and token.isascii() and (early or before == ":" and 2 <= len(clock) < 4):
+            part = clock.pop(0)
+        elif token.isdigit() and token.isascii():
             if (
                 len(left) == len(order)
                 and len(token) in COMPACT.get(order, ())
@@ -52,16 +59,19 @@ def format_of(cell: str, order: str) -> str | None:
             ):
                 part, left = COMPACT[order][len(token)], []
                 clock = clock[part.count("%H") + part.count("%M") + part.count("%S") :]
+            elif len(token) == 3 and left == ["m", "d"]:  # the day of the year
+                part, left = "%j", []
             elif left:
                 letter = left.pop(0)
                 part = {4: "%Y"} if letter == "y" else {}
                 part = (part | {1: None if letter == "y" else f"%{letter}", 2: f"%{letter}"}).get(len(token))
-            elif len(clock) == 4 and (before.isspace() or before in ("T", "t", ", ")) and "d" in order:
+            elif len(clock) == 4 and (before.isspace() or before in ("T", "t", ", ", "-", "_")) and "d" in order:
                 part = {4: "%H%M", 6: "%H%M%S", 1: "%H", 2: "%H"}.get(len(token))
                 clock = clock[(part or "").count("%") :]
             elif re.fullmatch(r"\s*[+-]", before) and len(clock) < 4:
                 rest = "".join(tokens[i:])
-                return "".join([*parts[:-1], before[:-1], "%z"]) if re.fullmatch(r"\d\d:?\d\d", rest) else None
+                zone = re.fullmatch(r"\d\d:?\d\d( UTC| GMT)?", rest)
+                return "".join([*parts[:-1], before[:-1], "%z", zone[1] or ""]) if zone else None
             else:
                 sign = "." if ":" not in cell and clock[:1] in (["%M"], ["%S"]) else ":h"  # 18.00.00
                 part = clock.pop(0) if clock and before and before in (".," if clock[0] == "%f" else sign) else None
@@ -74,12 +84,13 @@ def format_of(cell: str, order: str) -> str | None:
             part, parts = "%p", [part.replace("%H", "%I") for part in parts]
         else:
             is_zone = word in ("z", "utc", "gmt") and i == len(tokens) - 1
-            part = token.replace("%", "%%") if not word.isalpha() or is_zone or word in ("t", "h") else None
+            is_mark = word in ("t", "h") or word == "m" and order == "ym" or len(word) == 1 and not word.isascii()
+            part = token.replace("%", "%%") if not word.isalpha() or is_zone or is_mark else None
         if part is None:
             return None
         parts.append(part)
     form = "".join(parts)
-    if order == "mdy" and form.startswith("%m.") or order == "ymd" and re.match("%y.?%b", form):
+    if order == "mdy" and re.search(r"%m\.%d", form) or order == "ymd" and re.match("%y.?%b", form):
         return None  # nobody writes 12.31.2024 or 24-Dec-31
     return None if left or len(order) == 2 and not re.search("%[YbB]", form) else form
 
@@ -102,7 +113,7 @@ def parse(cells: pd.Series, order: str) -> tuple[np.ndarray, int | None]:
             continue
         if order == "quarter" and QUARTER.fullmatch(cell):
             found = group.str.extract(QUARTER)
-            year, quarter = found["y"].fillna(found["z"]), found["q"].fillna(found["r"])
+            year, quarter = found["y"].fillna(found["z"]), found["q"].fillna(found["r"]).fillna(found["s"])
             group, form = year + "-" + quarter.map({"1": "01", "2": "04", "3": "07", "4": "10"}), "%Y-%m"
         elif order == "week" and ISO_WEEK.fullmatch(cell):
             found = group.str.extract(ISO_WEEK)
@@ -175,6 +186,15 @@ def looks_like_times(name: str, cells: Sequence[str]) -> bool:
                 and find_grid(times.view("M8[us]").astype("M8[s]"))[0] is not None
             ):
                 return True
+    return False
+
+
+def in_order_with_equal_steps(cells: pd.Series) -> bool:
+    """True if one of the orders reads the cells as increasing times with equal steps."""
+    for order in ORDERS:
+        times, wrong = parse(cells, order)
+        if wrong is None and (np.diff(times) > 0).all() and find_grid(times.view("M8[us]").astype("M8[s]"))[0]:
+            return True
     return False
 
 

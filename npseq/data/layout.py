@@ -24,12 +24,13 @@ MARKS = ("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "Null", "
 MISSING = {mark.lower() for mark in MARKS}
 TRUTH = {"true": "1", "false": "0"}
 CONVENTIONS = ((".", None), (",", None), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
-LOOSE = re.compile(r"[-+−]?[\d.,'’ \u00a0\u202f]*\d[\d.,]*(?:[eE][-+]?\d+)?")
+COMMENT = re.compile(r"(?:#|%|//)[^\r\n]*(?:\r\n|\r|\n)")
+LOOSE = re.compile(r"[-+−]?(?:\d{1,3}(?:[ '’\u00a0\u202f\u2009]\d{3})+|[\d.,]*\d)[\d.,]*(?:[eE][-+]?\d+)?")
 UNIT = "[%€$£¥]?"
 AMOUNT = re.compile(rf"{UNIT}\s?(?:{LOOSE.pattern}|[-+]?inf)\s?{UNIT}", re.I)
 TIMELIKE = re.compile(
     r"(?:\d{1,4}([-/. ])\d{1,2}\1 ?\d{1,4}|\d{1,4}[-/. ]?[A-Za-z]{3,9}\.?[-/. ]?,? ?\d{1,4}"
-    r"|[A-Za-z]{3,9}\.?,?[- ]\d{1,2}[, ]+\d{1,4}|\d{4}[-/.]\d{1,2}|\d{1,2}[-/.]\d{4}|\d{4}[- ]?[QWqw]\d+|[Qq]\d[-/ ]?\d{4}|[A-Za-z]{3}[- ]\d{2,4}|\d{1,2}:\d\d)\b[^,;|\t]*"
+    r"|[A-Za-z]{3,9}\.?,?[- ]\d{1,2}[, ]+\d{1,4}|\d{4}[-/.]\d{1,2}|\d{1,2}[-/.]\d{4}|\d{4}[- ]?[QWqw]\d+|[Qq]\d[-/ ]?\d{4}|[A-Za-z]{3}[- ]\d{2,4}|\d{1,2}:\d\d|\d{8}[T ]\d{4}(?:\d\d)?)\b[^,;|\t]*"
 )
 
 
@@ -50,7 +51,6 @@ class Layout:
     trailing: bool
     words: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
-    separators_skipped: int = 0
 
 
 def number_pattern(decimal: str, thousands: str | None) -> str:
@@ -92,12 +92,18 @@ def decide(
     """
     encoding, text = _decode(sample, whole, source, encodings)
     found = {sep: _rows(text, sep, whole) for sep in ([options.sep] if options.sep else SEPARATORS)}
-    sep = max(found, key=lambda sep: _fit([cells for _, _, cells in found[sep]]))
+    fits = {sep: _fit([cells for _, _, cells in rows]) for sep, rows in found.items()}
+    sep = max(fits, key=fits.__getitem__)
+    if sep in " ,":  # they are often part of a cell: another sign that splits the rows is taken
+        others = (one for one in "\t;|" if one in fits and fits[one][1] and fits[one][0] > 0.7 * fits[sep][0])
+        sep = next(others, sep)
     rows = found[sep]
     if not rows:
         raise DataError(f"{source} is empty; a table with a header line and rows of numbers expected")
     width = _width([cells for _, _, cells in rows], ragged)
-    full = [(at, cells) for at, _, cells in rows if len(cells) == width or ragged]
+    if ragged:
+        rows = [(at, line, cells + [""] * (width - len(cells))) for at, line, cells in rows]
+    full = [(at, cells) for at, _, cells in rows if len(cells) == width]
     decimal, thousands = _convention([cells for _, cells in full], sep, source, options, more)
     number = re.compile(number_pattern(decimal, thousands), re.I)
     kinds = _kinds([cells for _, cells in full], width, number, options)
@@ -109,7 +115,6 @@ def decide(
     layout.words += [f"{thousands!r} between thousands"] if thousands else []
     _find_header(layout, rows, width, kinds, number, source, options)
     layout.rows = [cells for at, cells in full if at >= layout.skip]
-    layout.separators_skipped = sum(max(0, len(cells) - 1) for at, _, cells in rows if at < layout.skip)
     return layout
 
 
@@ -155,15 +160,19 @@ def _decode(sample, whole, source, encodings):
         except LookupError:
             break
         if "\0" in text:
-            raise DataError(f"{source} is not text: it holds zero bytes")
+            raise DataError(f"{source} is not text: it holds zero bytes; if it is, name its encoding with --encoding")
         return name, text
     raise DataError(f"{source} cannot be read as {encodings[0]}: name its encoding with --encoding")
 
 
 def _rows(text, sep, whole):
     """(number of the record, its line, its cells), without blank lines."""
-    found = enumerate(islice(records(io.StringIO(text, newline=""), sep), MOST_ROWS))
-    rows = [(at, line, cells) for at, (line, cells) in found]
+    ends = [0]
+    while comment := COMMENT.match(text, ends[-1]):
+        ends.append(comment.end())
+    above = max(0, len(ends) - 4)  # the last three comments may be the header and its units
+    found = enumerate(islice(records(io.StringIO(text[ends[above] :], newline=""), sep), MOST_ROWS), above)
+    rows = [(at, line + above, cells) for at, (line, cells) in found]
     rows = rows if whole or len(rows) in (1, MOST_ROWS) else rows[:-1]  # the last one may be cut
     return [row for row in rows if any(row[2])]
 
@@ -292,12 +301,19 @@ def _find_header(layout, rows, width, kinds, number, source, options):
     elif short and above == first:  # a header of one field less
         names = _widened(rows[first - 1][2], kinds, rows[first:], layout, source, rows[first][1])
         above, head = first, first - 1
+    elif first and above == first and len(rows[first - 1][2]) > width:  # a header of more fields
+        if any(rows[first - 1][2][width:]):
+            raise DataError(
+                f"{source} line {rows[first][1]} has {width} fields; {len(rows[first - 1][2])} expected, as in the line "
+                "above it; --no-header reads the rows without names"
+            )
+        names, head = rows[first - 1][2][:width], first - 1
     elif (
         above > first
         or options.header
         or misfits(rows[first][2])[1]
         or not {"number", "time"} & set(kinds)
-        or _is_row_of_years(rows[first][2], rows[first + 1 :], kinds)
+        or _counts_on(rows[first][2], rows[first + 1 :], kinds)
     ):
         above = max(above, first + 1)
         head = max(range(first, above), key=lambda i: _as_header(rows[i][2], i))
@@ -326,8 +342,11 @@ def _tell_skipped(layout, rows, first, above, head):
 
 
 def _as_header(cells, i):
-    """The key by which the header is the greatest of the rows above the data: no comment, many names, the first."""
-    return not cells[0].startswith(("#", "%", "//")), len({cell for cell in cells if cell}), -i
+    """The key by which the header is the greatest of the rows above the data: no comment, many names, no number among
+    them (other than as names), the first."""
+    numbers = sum(bool(LOOSE.fullmatch(cell)) for cell in cells)
+    numbers = numbers if 2 * numbers <= len(cells) else 0
+    return not cells[0].startswith(("#", "%", "//")), len({cell for cell in cells if cell}), -numbers, -i
 
 
 def _widened(names, kinds, body, layout, source, line):
@@ -355,14 +374,17 @@ def _widened(names, kinds, body, layout, source, line):
     )
 
 
-def _is_row_of_years(cells, body, kinds):
-    """True if the first row is whole numbers that count on (years, say) where the rows below do not."""
+def _counts_on(cells, body, kinds):
+    """True if the first row is whole numbers that count on (years, or pandas' 0, 1, 2) where the rows below do not."""
 
     def counts(row):
         numbers = [cell for cell, kind in zip(row, kinds) if kind == "number"]
+        numbers = numbers[1:] if numbers and not numbers[0] else numbers  # above pandas' index
         if len(numbers) < 2 or not all(cell.isdigit() for cell in numbers):
             return False
         steps = {int(b) - int(a) for a, b in zip(numbers, numbers[1:])}
-        return len(steps) == 1 and steps != {0} and 1500 < int(numbers[0]) < 2200
+        return len(steps) == 1 and (
+            steps != {0} and 1500 < int(numbers[0]) < 2200 or steps == {1} and numbers[0] == "0"
+        )
 
     return counts(cells) and not any(counts(row) for _, _, row in body[:5])

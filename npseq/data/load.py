@@ -25,8 +25,11 @@ from .table import Table
 from .time_axis import put_in_time_order
 
 LARGEST = 1e140  # sums of squares of smaller values do not overflow
-ELAPSED = re.compile(r"t|times?|timestamps?|time.?steps?|steps?|sec(ond)?s?|elapsed.*|time ?[(\[].*", re.I)
-COUNTERS = re.compile(r"unnamed: \d+|id|index|idx|row|rownum|nr|no|number|#|n|obs|record|seq|key", re.I)
+ELAPSED = re.compile(
+    r"t|times?|timestamps?|time.?steps?|steps?|sec(ond)?s?|elapsed.*|time ?[(\[].*|dates?|unix.*|epoch|ds|ts|year|yr",
+    re.I,
+)
+COUNTERS = re.compile(r"unnamed: \d+|(.*[_ -])?id|index|idx|row|rownum|nr|no|number|#|n|obs|record|seq|key", re.I)
 
 
 def load(
@@ -119,7 +122,10 @@ def _from_memory(source, time, labels, options):
         if isinstance(source, pd.Series):
             source = source.to_frame(source.name if source.name is not None else "value")
         return read_table(pd.DataFrame(source), "the data", time, labels, options), "the data"
-    return read_arrays({"": np.asarray(source)}, "the data", time), "the data"
+    array = np.asanyarray(source)
+    return read_arrays(
+        {key: array[key] for key in array.dtype.names or ()} or {"": array}, "the data", time
+    ), "the data"
 
 
 def _without_pandas(source, time, labels, options):
@@ -133,19 +139,15 @@ def _without_pandas(source, time, labels, options):
 
 
 def counts_rows(name: str, column: np.ndarray) -> bool:
-    """True if a column only counts its rows, or increases under the name of an index (whole numbers) or a time."""
-    if len(column) < 3:
+    """True if a column only counts its rows, or increases under the name of an index (whole numbers) or a time, or as
+    years with a fraction do."""
+    if len(column) < 3 or len(column) > 1000 and not counts_rows(name, column[:1000]):
         return False
-    if ELAPSED.fullmatch(name) and (np.diff(column) > 0).all():
+    steps, whole, counter = np.diff(column), (column % 1 == 0).all(), COUNTERS.fullmatch(name)
+    if whole and (steps == steps[0]).all() and (steps[0] == 1 or counter):
         return True
-    if column[0] % 1:
-        return False
-    return bool(
-        (np.diff(column) == 1).all()
-        or COUNTERS.fullmatch(name)
-        and (np.diff(column) > 0).all()
-        and (column % 1 == 0).all()
-    )
+    years = 1500 < column[0] and column[-1] < 2200 and np.ptp(steps) < 0.2 * steps[0] and not whole
+    return bool((steps > 0).all() and (years or whole and counter or ELAPSED.fullmatch(name)))
 
 
 def check_size(name: str, values: np.ndarray, columns: Sequence[str]) -> None:

@@ -81,8 +81,11 @@ def open_binary(path: str, max_memory: float | None = None) -> tuple[BinaryIO, B
     """
     raw = sys.stdin.buffer if path == "-" else open(path, "rb")
     if path == "-" or not raw.seekable():
-        spool = tempfile.SpooledTemporaryFile(IN_MEMORY)
-        shutil.copyfileobj(raw, spool)
+        head = raw.read(IN_MEMORY + 1)
+        spool = io.BytesIO(head) if len(head) <= IN_MEMORY else tempfile.TemporaryFile()
+        if len(head) > IN_MEMORY:
+            spool.write(head)
+            shutil.copyfileobj(raw, spool)
         raw = spool
     size = raw.seek(0, os.SEEK_END)
     raw.seek(0)

@@ -8,13 +8,13 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
 
 import pandas as pd
 
 from . import layout, limits
 from .columns import Again, Collector, Known, text_of
 from .content import Content
+from .dates import looks_like_times
 from .errors import DataError, listed
 from .layout import MARKS
 from .sources import TableOptions, ending, open_binary
@@ -127,17 +127,18 @@ class _Text(Collector):
         self.layout = decided = layout.decide(
             sample, whole, name, known.options, known.encodings, known.cells, known.ragged
         )
-        self.redecides = not (known.options.decimal and known.options.thousands) and len(known.cells) < 10_000
+        signs = decided.decimal, decided.thousands
+        self.redecides = not (known.options.decimal and known.options.thousands) and signs not in known.tried
+        known.tried.add(signs)
         super().__init__(name, decided.names, decided.rows, known, decided.decimal, decided.thousands)
 
     def read(self):
         """Read the rows."""
         decided, options, width = self.layout, self.options, len(self.columns)
         self.file.seek(0)
-        self.counter = _Counter(self.file, decided.sep)
         as_text = range(width) if decided.thousands else [*self.time, *self.label_columns]
         rows = pd.read_csv(
-            io.BufferedReader(self.counter),
+            self.file,
             sep=r"\s+" if decided.sep == " " else decided.sep,
             header=None,
             names=range(width),
@@ -153,17 +154,18 @@ class _Text(Collector):
             low_memory=False,
             **EXACT,
         )
+        short = False  # True if a row may be: its last cell is missing
         try:
             with rows:
                 for frame in rows:
                     self.add(frame)
+                    short = short or frame.iloc[:, width - 1 - decided.trailing].isna().any()
                     if self.told:
                         self.told()
         except pd.errors.ParserError:
             self._check_lengths()
             raise
-        expected = decided.separators_skipped + self.done * (width - 1)
-        if decided.sep == " " or self.counter.count != expected:
+        if short and not self.known.ragged:
             self._check_lengths()
         return self.content(decided.words)
 
@@ -173,10 +175,13 @@ class _Text(Collector):
     def _records(self):
         """(line, cells) of the rows, from the start of the file once more."""
         self.file.seek(0)
-        text = io.TextIOWrapper(_Counter(self.file, ","), self.layout.encoding, newline="")
-        for at, (line, cells) in enumerate(layout.records(text, self.layout.sep)):
-            if at >= self.layout.skip and cells:
-                yield line, cells
+        text = io.TextIOWrapper(self.file, self.layout.encoding, newline="")
+        try:
+            for at, (line, cells) in enumerate(layout.records(text, self.layout.sep)):
+                if at >= self.layout.skip and cells:
+                    yield line, cells
+        finally:
+            text.detach()
 
     def _check_lengths(self):
         """Raise DataError for the first row with another number of fields."""
@@ -192,8 +197,15 @@ class _Frame(Collector):
     """A DataFrame."""
 
     def __init__(self, frame, name, known):
-        if isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex) or frame.index.name is not None:
-            frame = frame.reset_index(names=[one or "index" for one in frame.index.names])
+        index = frame.index
+        if (
+            isinstance(index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex)
+            or index.name is not None
+            or index.dtype.kind == "O"
+            and len(index)
+            and looks_like_times("index", index[:200].map(str))
+        ):
+            frame = frame.reset_index(names=[one or "index" for one in index.names], allow_duplicates=True)
         self.frame = frame
         head = [text_of(frame.iloc[:200, k]).fillna("") for k in range(frame.shape[1])]
         columns = [", ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in frame.columns]
@@ -217,19 +229,3 @@ class _Frame(Collector):
         self.add(self.frame)
         content = self.content([])
         return content._replace(notes=content.notes[1:] if content.notes[0].startswith("read as: ") else content.notes)
-
-
-class _Counter(io.RawIOBase):
-    """A file that counts a separator while it is read, to find rows that are too short without a second pass."""
-
-    def __init__(self, file: BinaryIO, sep: str) -> None:
-        self.file, self.sep, self.count = file, sep.encode(), 0
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        data = self.file.read(len(buffer))
-        self.count += data.count(self.sep)
-        buffer[: len(data)] = data
-        return len(data)
