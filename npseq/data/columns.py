@@ -62,6 +62,7 @@ class Collector:
         self.name, self.columns, self.known, self.options, self.done = name, columns, known, known.options, 0
         self.decimal, self.thousands = decimal, thousands
         self.pattern = re.compile(layout.number_pattern(decimal, thousands), re.I)
+        self.plain = str.maketrans({sign: "" for sign in layout.THOUSANDS.get(thousands, thousands or "")} | {decimal: ".", "−": "-"})
         self.label_columns = [position(name, columns, label) for label in known.labels]
         self.labels = [Labels() for _ in self.label_columns]
         self.asked = known.time is not None
@@ -190,34 +191,29 @@ class Collector:
         if column.dtype.kind in "Mm" or isinstance(column.dtype, pd.PeriodDtype):
             self.refused[k] = f"the column {self.columns[k]!r} of {self.name} holds times, not numbers"
             return None
-        text = text_of(column)
-        for sign in self.options.strip:
-            text = text.str.replace(sign, "", regex=False)
-        text = text.str.strip().str.lower()
-        missing = (text.isna() | text.isin(MISSING)).to_numpy(bool)
-        there = text[~missing].replace(TRUTH)
-        fits = there.str.fullmatch(self.pattern).to_numpy(bool)
-        if fits.any():
-            self.numbers_met.add(k)
-        if not fits.all():
-            self._refuse(column[~missing][~fits], k, int(np.flatnonzero(~missing)[np.argmin(fits)]))
+        numbers, wrong = [], []
+        for row, cell in enumerate(text_of(column)):
+            number = self._number(cell)
+            if number is None:
+                wrong.append(row)
+            elif number == number:
+                self.numbers_met.add(k)
+            numbers.append(number)
+        if wrong:
+            self._refuse(column.iloc[wrong], k, wrong[0])
             return None
-        if self.thousands:
-            there = there.str.replace(
-                re.compile(
-                    "[ \u00a0\u202f\u2009]"
-                    if self.thousands == " "
-                    else "['’]"
-                    if self.thousands == "'"
-                    else re.escape(self.thousands)
-                ),
-                "",
-                regex=True,
-            )
-        there = there.str.replace(self.decimal, ".", regex=False).str.replace("−", "-", regex=False)
-        numbers = np.full(len(column), np.nan)
-        numbers[~missing] = np.array(there.tolist(), dtype=object).astype(float)
-        return numbers
+        return np.array(numbers, float)
+
+    def _number(self, cell):
+        """The number in a cell, NaN where it is missing, None if it is something else."""
+        if cell != cell:
+            return np.nan
+        for sign in self.options.strip:
+            cell = cell.replace(sign, "").strip()
+        if self.pattern.fullmatch(cell):
+            return float(cell.translate(self.plain))
+        cell = cell.lower()
+        return float(TRUTH[cell]) if cell in TRUTH else np.nan if cell in MISSING else None
 
     def _refuse(self, cells, k, row):
         shown = [str(cell).strip() for cell in cells]

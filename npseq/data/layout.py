@@ -23,6 +23,7 @@ MARKS = ("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "Null", "
          "?", "n/e", "na", "Na", "N/E")  # fmt: skip
 MISSING = {mark.lower() for mark in MARKS}
 TRUTH = {"true": "1", "false": "0"}
+THOUSANDS = {" ": " \u00a0\u202f\u2009", "'": "'’", ".": ".", ",": ","}  # a sign, and all that are taken for it
 CONVENTIONS = ((".", None), (",", None), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 COMMENT = re.compile(r"(?:#|%|//)[^\r\n]*(?:\r\n|\r|\n)")
 LOOSE = re.compile(r"[-+−]?(?:\d{1,3}(?:[ '’\u00a0\u202f\u2009]\d{3})+|[\d.,]*\d)[\d.,]*(?:[eE][-+]?\d+)?")
@@ -55,19 +56,19 @@ class Layout:
 
 def number_pattern(decimal: str, thousands: str | None) -> str:
     """Return the regular expression of a number, digits grouped by threes where ``thousands`` is given."""
-    mark = {" ": "[ \u00a0\u202f\u2009]", "'": "['’]"}.get(thousands or "", re.escape(thousands or ""))
-    whole = rf"(?:[1-9]\d{{0,2}}(?:{mark}\d{{3}})+|\d+)" if thousands else r"\d+"
+    marks = re.escape(THOUSANDS.get(thousands, thousands or ""))
+    whole = rf"(?:[1-9]\d{{0,2}}(?:[{marks}]\d{{3}})+|\d+)" if thousands else r"\d+"
     point = re.escape(decimal)
     return rf"[-+−]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d+)?|[-+]?inf(?:inity)?"
 
 
 def records(lines: Iterable[str], sep: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line number and the stripped cells of each record; no cells for a blank line."""
+    """Yield the line number and the cells of each record; no cells for a blank line."""
     if sep == " ":
         lines = (" ".join(line.split()) for line in lines)
     reader = csv.reader(lines, delimiter=sep, skipinitialspace=True)
     for cells in reader:
-        yield reader.line_num, [cell.strip() for cell in cells]
+        yield reader.line_num, cells
 
 
 def decide(
@@ -172,7 +173,7 @@ def _rows(text, sep, whole):
         ends.append(comment.end())
     above = max(0, len(ends) - 4)  # the last three comments may be the header and its units
     found = enumerate(islice(records(io.StringIO(text[ends[above] :], newline=""), sep), MOST_ROWS), above)
-    rows = [(at, line + above, cells) for at, (line, cells) in found]
+    rows = [(at, line + above, [cell.strip() for cell in cells]) for at, (line, cells) in found]
     rows = rows if whole or len(rows) in (1, MOST_ROWS) else rows[:-1]  # the last one may be cut
     return [row for row in rows if any(row[2])]
 

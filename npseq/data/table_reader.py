@@ -136,7 +136,6 @@ class _Text(Collector):
         """Read the rows."""
         decided, options, width = self.layout, self.options, len(self.columns)
         self.file.seek(0)
-        as_text = range(width) if decided.thousands else [*self.time, *self.label_columns]
         rows = pd.read_csv(
             self.file,
             sep=r"\s+" if decided.sep == " " else decided.sep,
@@ -146,7 +145,7 @@ class _Text(Collector):
             skiprows=decided.skip,
             encoding=decided.encoding,
             decimal=decided.decimal,
-            dtype=dict.fromkeys(as_text, object),
+            dtype=dict.fromkeys([*self.time, *self.label_columns], object),
             na_values=[*MARKS, *options.na],
             keep_default_na=False,
             skipinitialspace=True,
