@@ -62,7 +62,9 @@ class Collector:
         self.name, self.columns, self.known, self.options, self.done = name, columns, known, known.options, 0
         self.decimal, self.thousands = decimal, thousands
         self.pattern = re.compile(layout.number_pattern(decimal, thousands), re.I)
-        self.plain = str.maketrans({sign: "" for sign in layout.THOUSANDS.get(thousands, thousands or "")} | {decimal: ".", "−": "-"})
+        self.plain = str.maketrans(
+            {sign: "" for sign in layout.THOUSANDS.get(thousands, thousands or "")} | {decimal: ".", "−": "-"}
+        )
         self.label_columns = [position(name, columns, label) for label in known.labels]
         self.labels = [Labels() for _ in self.label_columns]
         self.asked = known.time is not None

@@ -59,7 +59,7 @@ def format_of(cell: str, order: str) -> str | None:
             ):
                 part, left = COMPACT[order][len(token)], []
                 clock = clock[part.count("%H") + part.count("%M") + part.count("%S") :]
-            elif len(token) == 3 and left == ["m", "d"]:  # the day of the year
+            elif len(token) == 3 and left == ["m", "d"] and before in ("-", "/"):  # the day of the year
                 part, left = "%j", []
             elif left:
                 letter = left.pop(0)
@@ -85,7 +85,8 @@ def format_of(cell: str, order: str) -> str | None:
         else:
             is_zone = word in ("z", "utc", "gmt") and i == len(tokens) - 1
             is_mark = word in ("t", "h") or word == "m" and order == "ym" or len(word) == 1 and not word.isascii()
-            part = token.replace("%", "%%") if not word.isalpha() or is_zone or is_mark else None
+            is_sign = not word.isalpha() and (token != "," or clock == ["%f"])  # 2021,05 is a number
+            part = token.replace("%", "%%") if is_sign or is_zone or is_mark else None
         if part is None:
             return None
         parts.append(part)

@@ -30,7 +30,7 @@ LOOSE = re.compile(r"[-+−]?(?:\d{1,3}(?:[ '’\u00a0\u202f\u2009]\d{3})+|[\d.,
 UNIT = "[%€$£¥]?"
 AMOUNT = re.compile(rf"{UNIT}\s?(?:{LOOSE.pattern}|[-+]?inf)\s?{UNIT}", re.I)
 TIMELIKE = re.compile(
-    r"(?:\d{1,4}([-/. ])\d{1,2}\1 ?\d{1,4}|\d{1,4}[-/. ]?[A-Za-z]{3,9}\.?[-/. ]?,? ?\d{1,4}"
+    r"(?:[A-Za-z]{3,9},? )?(?:\d{1,4}([-/. ])\d{1,2}\1 ?\d{1,4}|\d{1,4}[-/. ]?[A-Za-z]{3,9}\.?[-/. ]?,? ?\d{1,4}"
     r"|[A-Za-z]{3,9}\.?,?[- ]\d{1,2}[, ]+\d{1,4}|\d{4}[-/.]\d{1,2}|\d{1,2}[-/.]\d{4}|\d{4}[- ]?[QWqw]\d+|[Qq]\d[-/ ]?\d{4}|[A-Za-z]{3}[- ]\d{2,4}|\d{1,2}:\d\d|\d{8}[T ]\d{4}(?:\d\d)?)\b[^,;|\t]*"
 )
 
@@ -93,7 +93,7 @@ def decide(
     """
     encoding, text = _decode(sample, whole, source, encodings)
     found = {sep: _rows(text, sep, whole) for sep in ([options.sep] if options.sep else SEPARATORS)}
-    fits = {sep: _fit([cells for _, _, cells in rows]) for sep, rows in found.items()}
+    fits = {sep: _fit([cells for _, _, cells in rows], sep) for sep, rows in found.items()}
     sep = max(fits, key=fits.__getitem__)
     if sep in " ,":  # they are often part of a cell: another sign that splits the rows is taken
         others = (one for one in "\t;|" if one in fits and fits[one][1] and fits[one][0] > 0.7 * fits[sep][0])
@@ -188,7 +188,7 @@ def _is_typed(cell):
     return bool(AMOUNT.fullmatch(cell) or TIMELIKE.fullmatch(cell)) or cell.lower() in MISSING | set(TRUTH)
 
 
-def _fit(rows):
+def _fit(rows, sep):
     """(how well the rows fit this separator, True for several columns): the greatest is taken."""
     if not rows:
         return 0.0, False
@@ -197,8 +197,11 @@ def _fit(rows):
     typed = sum(map(_is_typed, cells))
     regular = sum(len(row) == width for row in tail) / len(tail)
     score = regular * typed / len(cells)
+    if sep == " " and any(re.search(r"[,;|]", cell) and not _is_typed(cell) for cell in cells):
+        score *= 0.5
     if width == 1:  # a header of several names is not one name
-        several = any(re.search(r"[,;|\t]", row[0]) and not _is_typed(row[0]) for row in rows[:40])
+        between = re.compile(r"[,;|\t ]" if all(" " in row[0] for row in tail) else r"[,;|\t]")
+        several = any(between.search(row[0]) and not _is_typed(row[0]) for row in rows[:40])
         return score * (0.5 if several else 1.0), False
     return score * (0.8 if len(rows[0]) < width - 1 or width == 2 > len(rows[0]) else 1.0), True
 
@@ -278,10 +281,10 @@ def _find_header(layout, rows, width, kinds, number, source, options):
         ]
 
     def is_above(cells):
-        """True for what no row of data can be: text where times or numbers are expected, and nothing that fits."""
+        """True for what no row of data can be: text where times are expected, or in most columns of numbers."""
         fit, misfit = misfits(cells)
         time = any(kind == "time" and _kind(cell, number, options) == "text" for kind, cell in zip(kinds, cells))
-        return misfit > 0 and (fit == 0 or time)
+        return misfit > fit or time
 
     layout.trailing = (
         width > 1
