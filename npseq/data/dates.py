@@ -16,9 +16,7 @@ ORDERS = {"ymd": "year first", "dmy": "day first", "mdy": "month first", "ym": "
           "week": "ISO weeks", "unix": "Unix time"}  # fmt: skip
 COMPACT = {"ymd": {8: "%Y%m%d", 6: "%y%m%d", 7: "%Y%j", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"},
            "ym": {6: "%Y%m", 4: "%Y"}, "dmy": {8: "%d%m%Y", 6: "%d%m%y"}, "mdy": {8: "%m%d%Y", 6: "%m%d%y"}}  # fmt: skip
-QUARTER = re.compile(
-    r"(?P<y>\d{4})(?:[-/ :.]?Q|[-/:])(?P<q>[1-4])|(?:Q(?P<r>[1-4])|(?P<s>[1-4])Q)[-/ ]?(?P<z>\d{4})", re.I
-)
+QUARTER = re.compile(r"\d{4}(?:[-/ :.]?Q|[-/:])[1-4]|(?:Q[1-4][-/ ]|[1-4]Q[-/ ]?)\d{4}", re.I)
 ISO_WEEK = re.compile(r"(\d{4})[- ]?W(\d{1,2})(?:-?([1-7]))?", re.I)
 UNIX = {10: -6, 13: -3, 16: 0, 19: 3}  # digits: the power of ten that makes a microsecond of a tick
 INTERVAL = re.compile(r"\s+(?:-|–|—|to|bis)\s+|(?<=\d)/(?=\d{4}-\d\d-\d\d)")
@@ -113,9 +111,9 @@ def parse(cells: pd.Series, order: str) -> tuple[np.ndarray, int | None]:
             cells = cells.str.strip()
             continue
         if order == "quarter" and QUARTER.fullmatch(cell):
-            found = group.str.extract(QUARTER)
-            year, quarter = found["y"].fillna(found["z"]), found["q"].fillna(found["r"]).fillna(found["s"])
-            group, form = year + "-" + quarter.map({"1": "01", "2": "04", "3": "07", "4": "10"}), "%Y-%m"
+            fits, year = group.str.fullmatch(QUARTER), group.str.extract(r"(\d{4})")[0]
+            quarter = group.str.replace(r"\d{4}", "", n=1, regex=True).str.extract(r"(\d)")[0]
+            group, form = (year + "-" + (3 * quarter.astype(float) - 2).map("{:02.0f}".format)).where(fits), "%Y-%m"
         elif order == "week" and ISO_WEEK.fullmatch(cell):
             found = group.str.extract(ISO_WEEK)
             group, form = found[0] + "-" + found[1] + "-" + found[2].fillna("1"), "%G-%V-%u"
