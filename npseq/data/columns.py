@@ -61,7 +61,7 @@ class Collector:
     ):
         self.name, self.columns, self.known, self.options, self.done = name, columns, known, known.options, 0
         self.decimal, self.thousands = decimal, thousands
-        self.pattern = re.compile(layout.number_pattern(decimal, thousands), re.I)
+        self.pattern = layout.number_form(decimal, thousands)
         self.plain = str.maketrans(
             {sign: "" for sign in layout.THOUSANDS.get(thousands, thousands or "")} | {decimal: ".", "−": "-"}
         )
@@ -219,11 +219,7 @@ class Collector:
 
     def _refuse(self, cells, k, row):
         shown = [str(cell).strip() for cell in cells]
-        others = [
-            re.compile(layout.number_pattern(*one), re.I)
-            for one in CONVENTIONS
-            if one != (self.decimal, self.thousands)
-        ]
+        others = [layout.number_form(*one) for one in CONVENTIONS if one != (self.decimal, self.thousands)]
         if (
             self.redecides
             and k in self.numbers_met

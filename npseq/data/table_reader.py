@@ -124,9 +124,8 @@ class _Text(Collector):
         self.file, self.told = file, told
         file.seek(0)
         sample, whole = layout.read_sample(file)
-        self.layout = decided = layout.decide(
-            sample, whole, name, known.options, known.encodings, known.cells, known.ragged
-        )
+        decided = layout.Layout(sample, whole, name, known.options, known.encodings, known.cells, known.ragged)
+        self.layout = decided
         signs = decided.decimal, decided.thousands
         self.redecides = not (known.options.decimal and known.options.thousands) and signs not in known.tried
         known.tried.add(signs)
