@@ -61,22 +61,16 @@ class Collector:
     ):
         self.name, self.columns, self.known, self.options, self.done = name, columns, known, known.options, 0
         self.decimal, self.thousands = decimal, thousands
-        self.pattern = layout.number_form(decimal, thousands)
+        self.number = layout.number_form(decimal, thousands)
         self.plain = str.maketrans(
             {sign: "" for sign in layout.THOUSANDS.get(thousands, thousands or "")} | {decimal: ".", "−": "-"}
         )
         self.label_columns = [position(name, columns, label) for label in known.labels]
         self.labels = [Labels() for _ in self.label_columns]
-        self.asked = known.time is not None
         self.time = self._time_columns(known.time, rows)
+        self.dates = dates.TimeReader(name, ", ".join(columns[k] for k in self.time), self.options.date_format)
         self.numeric = [k for k in range(len(columns)) if k not in self.time and k not in self.label_columns]
-        self.values, self.refused, self.stamps = Growing(len(self.numeric)), {}, Growing(1, np.int64)
-        self.dates = (
-            dates.TimeReader(name, ", ".join(columns[k] for k in self.time), self.options.date_format)
-            if self.time
-            else None
-        )
-        self.numbers_met, self.notes = set(), []
+        self.values, self.refused, self.numbers_met = Growing(len(self.numeric)), {}, set()
 
     def _time_columns(self, time, rows):
         if time is not None:
@@ -114,8 +108,9 @@ class Collector:
                 break
             parts.append(k)
         while len(parts) > 1 and self.columns[parts[0]] == "c0":
-            times = self._joined([pd.Series(cells[k], dtype=object) for k in parts], parts)
-            if len(times) > 3 and dates.in_order_with_equal_steps(times):
+            joined = self._joined([pd.Series(cells[k], dtype=object) for k in parts], parts)
+            read = [dates.parse(joined, order) for order in ("ymd", "ym")]
+            if len(joined) > 3 and any(wrong is None and dates.have_equal_steps(times) for times, wrong in read):
                 break
             parts.pop()
         return parts if len(parts) > 1 else []
@@ -141,31 +136,27 @@ class Collector:
         return hours and bool(HOURS.fullmatch(self.columns[k])) and len(set(days)) < len(days)
 
     def add(self, frame: pd.DataFrame) -> None:
+        """Append a chunk of rows. Raises DataError, or Again."""
         block = np.full((len(frame), len(self.numeric)), np.nan)
         for place, k in enumerate(self.numeric):
             if k not in self.refused:
-                found = self._numbers(frame.iloc[:, k], k)
-                if found is not None:
-                    block[:, place] = found
+                block[:, place] = self._numbers(frame.iloc[:, k], k)
         for mark in self.options.na:
             if mark.lower() == "inf":
                 block[np.isinf(block)] = np.nan
-            elif self.pattern.fullmatch(mark):
+            elif self.number.fullmatch(mark):
                 block[block == float(mark.replace(self.decimal, "."))] = np.nan
         self.values.add(block)
         for column, k in zip(self.labels, self.label_columns):
-            cells = frame.iloc[:, k]
-            text = cells.astype(object).where(cells.notna(), "").astype(str).tolist()
-            column.add(["" if cell.strip().lower() in MISSING or cell in self.options.na else cell for cell in text])
+            cells = text_of(frame.iloc[:, k]).fillna("").tolist()
+            column.add(["" if cell.lower() in MISSING or cell in self.options.na else cell for cell in cells])
         if self.time:
             self._add_times([frame.iloc[:, k] for k in self.time])
         self.done += len(frame)
 
     def _add_times(self, columns):
-        if len(columns) == 1 and (stamps := _stamps(columns[0])) is not None:
-            self.stamps.add(stamps[:, None])
-            return
-        columns = [column if self.strings else text_of(column) for column in columns]
+        if not self.strings and not (len(columns) == 1 and has_times(columns[0])):
+            columns = [text_of(column) for column in columns]
         cells = self._joined(columns, self.time) if len(columns) > 1 else columns[0]
         wrong = self.dates.add(cells)
         if wrong is not None:  # perhaps a mark of a missing value between blanks
@@ -173,26 +164,25 @@ class Collector:
             wrong = self.dates.add(cells)
         if wrong is not None:
             row, cell = wrong
-            if not self.asked and cell.replace(".", "").isdigit():
+            if self.known.time is None and cell.replace(".", "").isdigit():
                 self.known.no_time.add(self.time[0])
                 raise Again
-            raise DataError(
-                f"{self.place(row)}, time column {self.dates.name!r} holds {cell[:40]!r}, a time "
-                + (
-                    f"of the form {self.options.date_format} expected"
-                    if self.options.date_format
-                    else "such as 2024-03-31 14:00 expected; --date-format says its form"
-                )
+            form = self.options.date_format
+            what = (
+                f"of the form {form} expected"
+                if form
+                else "such as 2024-03-31 14:00 expected; --date-format says its form"
             )
+            raise DataError(f"{self.place(row)}, time column {self.dates.name!r} holds {cell[:40]!r}, a time {what}")
 
     def _numbers(self, column, k):
-        """The numbers of a chunk of a column, or None (and why) if it holds something else."""
+        """The numbers of a chunk of a column; NaN if it holds something else, and the reason in ``refused``."""
         if column.dtype.kind in "biuf":
             self.numbers_met.add(k)
             return column.to_numpy(dtype=float, na_value=np.nan)
-        if column.dtype.kind in "Mm" or isinstance(column.dtype, pd.PeriodDtype):
+        if has_times(column) or column.dtype.kind == "m":
             self.refused[k] = f"the column {self.columns[k]!r} of {self.name} holds times, not numbers"
-            return None
+            return np.nan
         numbers, wrong = [], []
         for row, cell in enumerate(text_of(column)):
             number = self._number(cell)
@@ -202,8 +192,8 @@ class Collector:
                 self.numbers_met.add(k)
             numbers.append(number)
         if wrong:
-            self._refuse(column.iloc[wrong], k, wrong[0])
-            return None
+            self._refuse([str(cell).strip() for cell in column.iloc[wrong]], k, wrong[0])
+            return np.nan
         return np.array(numbers, float)
 
     def _number(self, cell):
@@ -212,19 +202,16 @@ class Collector:
             return np.nan
         for sign in self.options.strip:
             cell = cell.replace(sign, "").strip()
-        if self.pattern.fullmatch(cell):
+        if self.number.fullmatch(cell):
             return float(cell.translate(self.plain))
         cell = cell.lower()
         return float(TRUTH[cell]) if cell in TRUTH else np.nan if cell in MISSING else None
 
-    def _refuse(self, cells, k, row):
-        shown = [str(cell).strip() for cell in cells]
+    def _refuse(self, shown, k, row):
+        """Say why a column is not numbers: the first of the cells that are none; or read again if all are of another form."""
         others = [layout.number_form(*one) for one in CONVENTIONS if one != (self.decimal, self.thousands)]
-        if (
-            self.redecides
-            and k in self.numbers_met
-            and all(any(one.fullmatch(cell) for one in others) for cell in shown)
-        ):
+        known = self.redecides and k in self.numbers_met
+        if known and all(any(one.fullmatch(cell) for one in others) for cell in shown):
             self.known.cells += shown[:1000]
             raise Again
         sign = re.fullmatch(r"([^\d\s]{1,3})?\s*[-+]?[\d.,]*\d[.,]?\s*([^\d\s]{1,3})?", shown[0])
@@ -242,39 +229,26 @@ class Collector:
 
     def content(self, words: list[str]) -> Content:
         """Return all chunks together."""
-        name, columns, values = self.name, self.columns, self.values.done()
-        times, kept = None, [column.done() for column in self.labels]
-        if self.time:
-            times, how = (self.stamps.done()[:, 0].view("M8[us]"), "") if self.stamps.n else self.dates.done()
-            words = (
-                words
-                + [how] * bool(how)
-                + [f"time in {' and '.join(columns[k] for k in self.time)}"] * (len(self.time) > 1)
-            )
-        empty = [
-            np.isnan(values[:, j]).all() if len(values) and np.isnan(values[0, j]) else False
-            for j in range(len(self.numeric))
-        ]
-        unnamed = [
-            k
-            for k, none in zip(self.numeric, empty)
-            if none and columns[k].startswith("Unnamed: ") and k not in self.refused
-        ]
-        for k, none in zip(self.numeric, empty):
-            if none and k not in self.refused:
-                self.refused[k] = f"{name}: the column {columns[k]!r} has no number in it"
-        if len(self.refused) == len(self.numeric) and not (self.labels and not self.numeric):
-            beside = f"{name} has no column of numbers beside {', '.join(columns)}"
-            raise DataError(next((self.refused[k] for k in self.numeric if k not in unnamed), beside))
-        notes = self.notes + [
-            f"read as: {', '.join([*words, _count(len(columns) - len(unnamed), 'column'), _count(len(values), 'row')])}"
-        ]
+        columns, values, notes = self.columns, self.values.done(), []
+        kept = [column.done() for column in self.labels]
+        times, how = self.dates.done() if self.time else (None, "")
+        found = np.fmax.reduce(values) if len(values) else values  # NaN where no row has a number
+        empty = {k for k, most in zip(self.numeric, found) if np.isnan(most)} - self.refused.keys()
+        unnamed = {k for k in empty if columns[k].startswith("Unnamed: ")}
+        self.refused |= {
+            k: f"{self.name}: the column {columns[k]!r} has no number in it" for k in sorted(empty - unnamed)
+        }
+        used = [j for j, k in enumerate(self.numeric) if k not in self.refused and k not in unnamed]
+        if not used and (self.numeric or not self.labels):
+            beside = f"{self.name} has no column of numbers beside {', '.join(columns)}"
+            raise DataError(self.refused[min(self.refused)] if self.refused else beside)
+        words = [*words, how, f"time in {' and '.join(columns[k] for k in self.time)}" if len(self.time) > 1 else ""]
+        words += [_count(len(columns) - len(unnamed), "column"), _count(len(values), "row")]
+        notes.append(f"read as: {', '.join(filter(None, words))}")
         for k in () if self.time else self.refused:
             if dates.HINT.search(columns[k]) and re.search(r"holds '[^']*\d", self.refused[k]):
-                notes.append(
-                    f"if {columns[k]} is the time, --time {shlex.quote(columns[k])} --date-format FORMAT reads it"
-                )
-        used = [j for j, k in enumerate(self.numeric) if k not in self.refused]
+                name = shlex.quote(columns[k])
+                notes.append(f"if {columns[k]} is the time, --time {name} --date-format FORMAT reads it")
         if len(used) < len(self.numeric):
             values = values[:, used]
         keep = self._rows(values, times, kept, notes)
@@ -287,7 +261,7 @@ class Collector:
             [one for k, one in enumerate(columns) if k not in unnamed],
             times,
             {columns[k]: label for k, label in zip(self.label_columns, kept)},
-            {columns[k]: why for k, why in self.refused.items() if k not in unnamed},
+            {columns[k]: why for k, why in sorted(self.refused.items())},
             notes,
         )
 
@@ -314,19 +288,14 @@ def _count(n, word):
     return f"{n:,} {word}{'s' * (n != 1)}"
 
 
+def has_times(column: pd.Series) -> bool:
+    """True for a column of pandas' times or periods."""
+    return column.dtype.kind == "M" or isinstance(column.dtype, pd.PeriodDtype)
+
+
 def text_of(column: pd.Series) -> pd.Series:
     """The cells as text, NaN where missing; whole numbers without a decimal point."""
     if column.dtype.kind == "f" and (column.dropna().astype(float) % 1 == 0).all():
         column = column.astype(float).astype("Int64")
     there = column.notna()
     return column.astype(object).where(there).map(str, na_action="ignore").astype(object).str.strip()
-
-
-def _stamps(column: pd.Series) -> np.ndarray | None:
-    """(n,) microseconds since 1970 of a column of times, in UTC; None for another column."""
-    if isinstance(column.dtype, pd.PeriodDtype):
-        column = column.dt.to_timestamp()
-    if column.dtype.kind != "M":
-        return None
-    column = column.dt.tz_convert(None) if column.dt.tz is not None else column
-    return column.to_numpy().astype("M8[us]").astype(np.int64)

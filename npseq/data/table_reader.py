@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from . import layout, limits
-from .columns import Again, Collector, Known, text_of
+from .columns import Again, Collector, Known, has_times, text_of
 from .content import Content
 from .dates import looks_like_times
 from .errors import DataError, listed
@@ -214,9 +214,7 @@ class _Frame(Collector):
         super().__init__(name, columns, list(zip(*head)), known)
 
     def _time_columns(self, time, rows):
-        kinds = [
-            column.dtype.kind == "M" or isinstance(column.dtype, pd.PeriodDtype) for _, column in self.frame.items()
-        ]
+        kinds = [has_times(column) for _, column in self.frame.items()]
         if time is None and True in kinds:
             return [kinds.index(True)]
         return super()._time_columns(time, rows)

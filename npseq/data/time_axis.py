@@ -13,30 +13,8 @@ from .table import Table
 MOST_ROWS = 1.25  # if inserting the missing times would make the table longer than this factor, times are irregular
 JITTER = 0.1  # of a step: times that are off by less are moved onto the step
 CHUNK = 1 << 20  # rows processed at a time, to avoid a second copy of a long table
-NICE = (
-    1,
-    2,
-    5,
-    10,
-    15,
-    20,
-    30,
-    60,
-    120,
-    300,
-    600,
-    900,
-    1200,
-    1800,
-    3600,
-    7200,
-    10_800,
-    14_400,
-    21_600,
-    43_200,
-    DAY,
-    WEEK,
-)
+NICE = (1, 2, 5, 10, 15, 20, 30, *(60 * k for k in (1, 2, 5, 10, 15, 20, 30)), *(3600 * k for k in (1, 2, 3, 4, 6, 12)),
+        DAY, WEEK)  # fmt: skip
 
 
 def find_grid(times: np.ndarray) -> tuple[Grid | None, np.ndarray | None]:
