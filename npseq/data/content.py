@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from .errors import no_column
+
+WHOLE = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d*(?:[eE][-+]?\d+)?)?")
 
 
 class Content(NamedTuple):
@@ -70,13 +73,13 @@ class Labels:
 
 
 def spelling(cell: str) -> str:
-    """Return the one spelling of a label: a whole number without a decimal point, text without blanks around it."""
+    """Return the one spelling of a label: a whole number without a decimal point, text without blanks around it.
+
+    1.0 and 1.0000e+00 are 1; what may be a name of digits, such as 007 or 1e5, is left.
+    """
     cell = cell.strip()
-    try:
-        number = float(cell)
-    except ValueError:
-        return cell
-    return str(int(number)) if "_" not in cell and number.is_integer() and abs(number) < 2**53 else cell
+    number = float(cell) if WHOLE.fullmatch(cell) else 0.5
+    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else cell
 
 
 def position(source: str, columns: list[str], name: object) -> int:

@@ -8,6 +8,8 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from datetime import time as time_of_day
 
 import pandas as pd
 
@@ -19,6 +21,7 @@ from .errors import DataError, listed
 from .layout import MARKS
 from .sources import TableOptions, ending, open_binary
 
+MIDNIGHT = time_of_day()
 CELLS = 300_000  # cells in memory as text at one time
 EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) > (3, 0) else {"float_precision": "round_trip"}  # fmt: skip
 
@@ -112,7 +115,8 @@ def _sheet(book, name, sheet):
     elif sheet not in book.sheet_names:
         raise DataError(f"{name} has no sheet {sheet!r}; it has {listed(book.sheet_names)}")
     cells = pd.read_excel(book, sheet_name=sheet, header=None, dtype=object).dropna(axis=1, how="all")
-    return io.BytesIO(cells.to_csv(header=False, index=False).encode())
+    days = cells.map(lambda cell: cell.date() if isinstance(cell, datetime) and cell.time() == MIDNIGHT else cell)
+    return io.BytesIO(days.to_csv(header=False, index=False).encode())
 
 
 class _Text(Collector):

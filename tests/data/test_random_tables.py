@@ -189,7 +189,25 @@ def test_a_short_row_is_found_beside_a_quoted_separator(write):
         load(write("v;w\n" + rows.replace("1;2\n", "1\n").replace("\n", "\n\n", 50)))
 
 
+def test_dates_and_clock_times_of_a_spreadsheet(tmp_path):
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("openpyxl")
+    pd.DataFrame(
+        {"date": [t.date() for t in HOURS.tolist()], "clock": [t.time() for t in HOURS.tolist()], "v": VALUES}
+    ).to_excel(tmp_path / "t.xlsx", index=False)
+    table = load(str(tmp_path / "t.xlsx"))
+    assert np.array_equal(table.times, HOURS) and table.columns == ["v"] and table.values[:, 0].tolist() == VALUES
+
+
 # ---- sequences and objects in memory ----
+
+
+def test_names_of_digits_are_left_as_they_are(write):
+    rows = "".join(
+        f"{s},{label},{k * k},{k % 2}\n" for k, (s, label) in enumerate(zip(["007", "007", "7", "1e5", "1e5"], "11122"))
+    )
+    sequences, _ = load_sequences(write("s,l,v,w\n" + rows.replace(",1,", ",1.0000e+00,", 1)), "s", "l")
+    assert sequences.names == ["007", "7", "1e5"] and sequences.classes == ["1", "2"]
 
 
 def test_the_first_row_may_be_the_shortest_sequence(write):
