@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import dates, layout
+from . import dates
 from .content import Content, Growing, Labels, position
 from .errors import DataError
-from .layout import CONVENTIONS, MISSING, TRUTH
+from .layout import CONVENTIONS, MISSING, TRUTH, number_form, number_reader
 from .sources import TableOptions
 
 HOURS = re.compile(r"(hour|hr|hh|time|clock|stunde|uhrzeit|zeit|hora|heure)s?", re.I)
@@ -61,10 +61,8 @@ class Collector:
     ):
         self.name, self.columns, self.known, self.options, self.done = name, columns, known, known.options, 0
         self.decimal, self.thousands = decimal, thousands
-        self.number = layout.number_form(decimal, thousands)
-        self.plain = str.maketrans(
-            {sign: "" for sign in layout.THOUSANDS.get(thousands, thousands or "")} | {decimal: ".", "−": "-"}
-        )
+        self.readers = dict.fromkeys(range(len(columns)), number_reader(decimal, thousands))
+        self.words: list[str] = []
         self.label_columns = [position(name, columns, label) for label in known.labels]
         self.labels = [Labels() for _ in self.label_columns]
         self.time = self._time_columns(known.time, rows)
@@ -85,12 +83,16 @@ class Collector:
         if parts := self._parts(free, cells):
             return parts
         for written in (True, False):  # times that are numbers only where no column has dates
-            for k in free:
-                if cells[k][0].isdigit() != written and dates.looks_like_times(self.columns[k], cells[k]):
-                    clocks = (
-                        j for j in (k + 1, k - 1, *free) if j in free and j != k and self._is_clock(j, cells, cells[k])
-                    )
-                    return [k, *clocks][:2]
+            found = (
+                k
+                for k in free
+                if cells[k][0].isdigit() != written and dates.looks_like_times(self.columns[k], cells[k])
+            )
+            if (first := next(found, None)) is None:
+                continue
+            k = next((k for k in (first, *found) if len(set(cells[k])) > 1), first)  # one day in all rows is no time
+            clocks = (j for j in (k + 1, k - 1, *free) if j in free and j != k and self._is_clock(j, cells, cells[k]))
+            return [k, *clocks][:2]
         return []
 
     def _parts(self, free, cells):
@@ -144,8 +146,8 @@ class Collector:
         for mark in self.options.na:
             if mark.lower() == "inf":
                 block[np.isinf(block)] = np.nan
-            elif self.number.fullmatch(mark):
-                block[block == float(mark.replace(self.decimal, "."))] = np.nan
+            elif (number := number_reader(self.decimal, self.thousands)(mark)) is not None:
+                block[block == number] = np.nan
         self.values.add(block)
         for column, k in zip(self.labels, self.label_columns):
             cells = text_of(frame.iloc[:, k]).fillna("").tolist()
@@ -185,35 +187,43 @@ class Collector:
             return np.nan
         numbers, wrong = [], []
         for row, cell in enumerate(text_of(column)):
-            number = self._number(cell)
+            number = self._number(cell, self.readers[k])
             if number is None:
                 wrong.append(row)
             elif number == number:
                 self.numbers_met.add(k)
             numbers.append(number)
         if wrong:
-            self._refuse([str(cell).strip() for cell in column.iloc[wrong]], k, wrong[0])
-            return np.nan
+            return self._refused([str(cell).strip() for cell in column.iloc[wrong]], k, column, wrong[0])
         return np.array(numbers, float)
 
-    def _number(self, cell):
+    def _number(self, cell, read):
         """The number in a cell, NaN where it is missing, None if it is something else."""
         if cell != cell:
             return np.nan
         for sign in self.options.strip:
             cell = cell.replace(sign, "").strip()
-        if self.number.fullmatch(cell):
-            return float(cell.translate(self.plain))
+        if (number := read(cell)) is not None:
+            return number
         cell = cell.lower()
         return float(TRUTH[cell]) if cell in TRUTH else np.nan if cell in MISSING else None
 
-    def _refuse(self, shown, k, row):
-        """Say why a column is not numbers: the first of the cells that are none; or read again if all are of another form."""
-        others = [layout.number_form(*one) for one in CONVENTIONS if one != (self.decimal, self.thousands)]
-        known = self.redecides and k in self.numbers_met
-        if known and all(any(one.fullmatch(cell) for one in others) for cell in shown):
-            self.known.cells += shown[:1000]
-            raise Again
+    def _refused(self, shown, k, column, row):
+        """NaN, and why a column is not numbers: the first of the cells that are none, ``shown``.
+
+        If all of them are numbers of another form, all is read again; if all cells of the column are, the column.
+        """
+        others = [one for one in CONVENTIONS if one != (self.decimal, self.thousands)]
+        if k in self.numbers_met:
+            if self.redecides and all(any(number_form(*one).fullmatch(cell) for one in others) for cell in shown):
+                self.known.cells += shown[:1000]
+                raise Again
+        elif not self.options.decimal and not self.options.thousands:
+            fitting = [one for one in others if all(map(number_form(*one).fullmatch, shown))]
+            if len({decimal for decimal, _ in fitting}) == 1:
+                self.readers[k] = number_reader(*fitting[0])
+                self.words.append(f"decimal {fitting[0][0]!r} in {self.columns[k]}")
+                return self._numbers(column, k)
         sign = re.fullmatch(r"([^\d\s]{1,3})?\s*[-+]?[\d.,]*\d[.,]?\s*([^\d\s]{1,3})?", shown[0])
         hint = f"; --strip {sign[1] or sign[2]} reads it as a number" if sign and (sign[1] or sign[2]) else ""
         if not hint and k in self.numbers_met and len(set(shown)) == 1:
@@ -221,6 +231,7 @@ class Collector:
         self.refused[k] = (
             f"{self.place(row)}, column {self.columns[k]!r} holds {shown[0][:40]!r}, a number expected{hint}"
         )
+        return np.nan
 
     redecides = strings = False
 
@@ -242,7 +253,12 @@ class Collector:
         if not used and (self.numeric or not self.labels):
             beside = f"{self.name} has no column of numbers beside {', '.join(columns)}"
             raise DataError(self.refused[min(self.refused)] if self.refused else beside)
-        words = [*words, how, f"time in {' and '.join(columns[k] for k in self.time)}" if len(self.time) > 1 else ""]
+        words = [
+            *words,
+            *self.words,
+            how,
+            f"time in {' and '.join(columns[k] for k in self.time)}" if len(self.time) > 1 else "",
+        ]
         words += [_count(len(columns) - len(unnamed), "column"), _count(len(values), "row")]
         notes.append(f"read as: {', '.join(filter(None, words))}")
         for k in () if self.time else self.refused:

@@ -7,7 +7,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from typing import BinaryIO, NamedTuple
@@ -43,6 +43,14 @@ def number_form(decimal: str, thousands: str | None) -> re.Pattern[str]:
     whole = rf"(?:[1-9]\d{{0,2}}(?:[{marks}]\d{{3}})+|\d+)" if thousands else r"\d+"
     number = rf"[-+−]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d+)?|[-+]?inf(?:inity)?"
     return re.compile(number, re.I)
+
+
+@cache
+def number_reader(decimal: str, thousands: str | None) -> Callable[[str], float | None]:
+    """Return a function from a cell to its number, or None if it has not this form."""
+    form, marks = number_form(decimal, thousands), THOUSANDS.get(thousands or "", thousands or "")
+    plain = str.maketrans({sign: "" for sign in marks} | {decimal: ".", "−": "-"})
+    return lambda cell: float(cell.translate(plain)) if form.fullmatch(cell) else None
 
 
 class Row(NamedTuple):
@@ -101,7 +109,7 @@ class Layout:
 
     Attributes:
         encoding; sep: between fields; decimal, thousands: signs in numbers; number: their form.
-        skip: records before the first row; names: of the columns; trailing: True if each row ends in an empty field.
+        skip: records before the first row; names: of the columns; trailing: how many fields at the end of each row are empty.
         words: what was decided, for the user; rows: the first rows, as cells.
 
     Raises:
@@ -127,7 +135,7 @@ class Layout:
         self.words += [f"{SEPARATORS.get(self.sep, repr(self.sep))} between fields"] if width > 1 else []
         self.words += [{".": "decimal point", ",": "decimal comma"}.get(self.decimal, f"decimal {self.decimal!r}")]
         self.words += [f"{self.thousands!r} between thousands"] if self.thousands else []
-        self.trailing = width > 1 and self.kinds[-1] == "missing" and not any(row.cells[-1] for row in tail)
+        self.trailing = next((n for n in range(width) if any(row.cells[-1 - n] for row in tail)), 0)
         self._find_header(rows, width)
         self.rows = [row.cells for row in full if row.at >= self.skip]
 
@@ -229,11 +237,11 @@ class Layout:
                     "--no-header reads the rows without names"
                 )
             return names[:width]
-        if len(names) != width - 1 or self._fitting(names)[0] and not self.trailing:
-            return None
-        if self.trailing:
+        if 0 < width - len(names) <= self.trailing:
             self.words.append("an empty field at the end of each row left out")
-            return [*names, ""]
+            return names + [""] * (width - len(names))
+        if len(names) != width - 1 or self._fitting(names)[0]:
+            return None
         columns = list(zip(*(row.cells for row in body if len(row.cells) == width)))
         clocks = (k for k in range(1, width) if self.kinds[k] == "time" and all(":" in cell for cell in columns[k]))
         if self.sep == " " and (clock := next(clocks, None)):

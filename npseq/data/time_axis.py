@@ -107,7 +107,7 @@ def put_in_time_order(table: Table, times: np.ndarray) -> None:
         table.notes.append("rows were not in time order: sorted")
         steps = step_counts(times)
     if repeats := steps.pop(0, 0):
-        if 2 * repeats > len(times) > 9:
+        if 2 * repeats >= len(times) > 9:
             raise DataError(
                 f"{table.name}: its {len(times):,} rows have only {len(times) - repeats:,} different times; if the hour is "
                 "in another column say so with --time DATE,HOUR; if these are several series, with --sequence COLUMN and "

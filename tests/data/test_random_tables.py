@@ -189,6 +189,30 @@ def test_a_short_row_is_found_beside_a_quoted_separator(write):
         load(write("v;w\n" + rows.replace("1;2\n", "1\n").replace("\n", "\n\n", 50)))
 
 
+def test_each_column_may_have_its_own_decimal_sign(write):
+    rows = "".join(f"{str(t)[:10]};{str(v).replace('.', ',')};{k}.5\n" for k, (t, v) in enumerate(zip(DAYS, VALUES)))
+    table = load(write("date;v;u\n" + rows))
+    assert table.columns == ["v", "u"] and table.values[:, 0].tolist() == VALUES
+    assert table.values[:3, 1].tolist() == [0.5, 1.5, 2.5] and "decimal '.' in u" in table.notes[0]
+
+
+def test_several_empty_fields_at_the_end_of_each_row(write):
+    for header in ("date,v,u", "date,v,u,,,"):
+        table = load(write(header + "\n" + BODY.replace("\n", ",,,\n")))
+        assert table.columns == ["v", "u"] and table.values[:, 0].tolist() == VALUES
+
+
+def test_one_day_in_all_rows_is_not_the_time_where_other_times_are(write):
+    table = load(write("published,date,v\n" + "".join(f"2022-01-01,{str(t)[:10]},{v}\n" for t, v in zip(DAYS, VALUES))))
+    assert np.array_equal(table.times, DAYS)
+
+
+def test_two_series_of_equal_times_are_asked_about(write):
+    rows = "".join(f"{str(t)[:10]},{series},{v}\n" for t, v in zip(DAYS, VALUES) for series in (1, 2))
+    with pytest.raises(DataError, match="80 rows have only 40 different times"):
+        load(write("date,series,v\n" + rows))
+
+
 def test_dates_and_clock_times_of_a_spreadsheet(tmp_path):
     pd = pytest.importorskip("pandas")
     pytest.importorskip("openpyxl")
