@@ -19,7 +19,8 @@ def read_arrays(arrays: Mapping[str, np.ndarray], source: str, time: str | None 
     arrays = {str(name): np.asanyarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
         if isinstance(array, np.ma.MaskedArray):
-            arrays[name] = array.filled("NaT") if array.dtype.kind == "M" else array.astype(float).filled(np.nan)
+            gap = np.datetime64("NaT") if array.dtype.kind == "M" else np.nan
+            arrays[name] = np.ma.filled(array if array.dtype.kind == "M" else array.astype(float), gap)
     if time is None:
         time = next((name for name, array in arrays.items() if array.dtype.kind == "M"), None)
     elif time not in arrays or arrays[time].dtype.kind != "M":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,9 +68,11 @@ class Collector:
         self.time = self._time_columns(known.time, rows)
         self.dates = dates.TimeReader(name, ", ".join(columns[k] for k in self.time), self.options.date_format)
         self.numeric = [k for k in range(len(columns)) if k not in self.time and k not in self.label_columns]
-        self.values, self.refused, self.numbers_met = Growing(len(self.numeric)), {}, set()
+        self.values = Growing(len(self.numeric))
+        self.refused: dict[int, str] = {}
+        self.numbers_met: set[int] = set()
 
-    def _time_columns(self, time, rows):
+    def _time_columns(self, time: str | None, rows: Iterable[Sequence[str]]) -> list[int]:
         if time is not None:
             names = [time] if time in self.columns else str(time).split(",")
             return [position(self.name, self.columns, name.strip()) for name in names]
@@ -95,12 +97,12 @@ class Collector:
             return [k, *clocks][:2]
         return []
 
-    def _parts(self, free, cells):
+    def _parts(self, free: list[int], cells: list[list[str]]) -> list[int]:
         """The columns of the year, the month (or quarter), the day and so on; [] without a month.
 
         In a table without names they are the first columns, if their times are in order with equal steps.
         """
-        parts = []
+        parts: list[int] = []
         for names, values in PARTS.items():
             fits = (
                 k for k in free if k not in parts and all(re.fullmatch(values, cell, re.I) for cell in cells[k])
@@ -117,7 +119,7 @@ class Collector:
             parts.pop()
         return parts if len(parts) > 1 else []
 
-    def _joined(self, columns, places):
+    def _joined(self, columns: list[pd.Series], places: list[int]) -> pd.Series:
         """The parts of each time in one cell, such as 2024-2-13 14:05 or 1990-Q1."""
         cells = columns[0]
         first = next((cell for cell in cells if isinstance(cell, str)), "")
@@ -127,7 +129,7 @@ class Collector:
             cells = cells + (sign + "Q" * quarter) + column
         return cells
 
-    def _is_clock(self, k, cells, days):
+    def _is_clock(self, k: int, cells: list[list[str]], days: list[str]) -> bool:
         """True if a column has the hours or clock times of dates."""
         if any(":" in day for day in days):
             return False
@@ -156,7 +158,7 @@ class Collector:
             self._add_times([frame.iloc[:, k] for k in self.time])
         self.done += len(frame)
 
-    def _add_times(self, columns):
+    def _add_times(self, columns: list[pd.Series]) -> None:
         if not self.strings and not (len(columns) == 1 and has_times(columns[0])):
             columns = [text_of(column) for column in columns]
         cells = self._joined(columns, self.time) if len(columns) > 1 else columns[0]
@@ -177,7 +179,7 @@ class Collector:
             )
             raise DataError(f"{self.place(row)}, time column {self.dates.name!r} holds {cell[:40]!r}, a time {what}")
 
-    def _numbers(self, column, k):
+    def _numbers(self, column: pd.Series, k: int) -> Any:
         """The numbers of a chunk of a column; NaN if it holds something else, and the reason in ``refused``."""
         if column.dtype.kind in "biuf":
             self.numbers_met.add(k)
@@ -197,7 +199,7 @@ class Collector:
             return self._refused([str(cell).strip() for cell in column.iloc[wrong]], k, column, wrong[0])
         return np.array(numbers, float)
 
-    def _number(self, cell, read):
+    def _number(self, cell: Any, read: Callable[[str], float | None]) -> float | None:
         """The number in a cell, NaN where it is missing, None if it is something else."""
         if cell != cell:
             return np.nan
@@ -208,7 +210,7 @@ class Collector:
         cell = cell.lower()
         return float(TRUTH[cell]) if cell in TRUTH else np.nan if cell in MISSING else None
 
-    def _refused(self, shown, k, column, row):
+    def _refused(self, shown: list[str], k: int, column: pd.Series, row: int) -> Any:
         """NaN, and why a column is not numbers: the first of the cells that are none, ``shown``.
 
         If all of them are numbers of another form, all is read again; if all cells of the column are, the column.
@@ -281,7 +283,7 @@ class Collector:
             notes,
         )
 
-    def _rows(self, values, times, kept, notes):
+    def _rows(self, values: np.ndarray, times: np.ndarray | None, kept: list[Any], notes: list[str]) -> Any:
         """The rows to keep, or None for all: those without a time, and empty ones at the end, are left out and told."""
         if times is not None:
             there = ~np.isnat(times)
@@ -300,7 +302,7 @@ class Collector:
         return slice(0, n)
 
 
-def _count(n, word):
+def _count(n: int, word: str) -> str:
     return f"{n:,} {word}{'s' * (n != 1)}"
 
 

@@ -34,7 +34,8 @@ class Growing:
     """An array that rows are appended to without ever holding two copies."""
 
     def __init__(self, width: int, dtype: type = np.float64) -> None:
-        self.array, self.n = np.empty((0, width), dtype), 0
+        self.array: np.ndarray = np.empty((0, width), dtype)
+        self.n = 0
 
     def add(self, rows: np.ndarray) -> None:
         """Append ``rows`` (m, width)."""

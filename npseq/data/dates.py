@@ -42,7 +42,9 @@ def format_of(cell: str, order: str) -> str | None:
     """Return the strptime format of a date in this order of day, month and year, or None if it cannot be one."""
     if set(order) - set("ymd") or not cell.strip()[:1].isalnum():
         return None
-    left, clock, parts = list(order), ["%H", "%M", "%S", "%f"], []
+    left, clock = list(order), ["%H", "%M", "%S", "%f"]
+    parts: list[str] = []
+    part: str | None
     tokens = TOKENS.findall(cell.strip())
     for i, token in enumerate(tokens):
         word, before = token.lower(), tokens[i - 1] if i else ""
@@ -61,8 +63,8 @@ def format_of(cell: str, order: str) -> str | None:
                 part, left = "%j", []
             elif left:
                 letter = left.pop(0)
-                part = {4: "%Y"} if letter == "y" else {}
-                part = (part | {1: None if letter == "y" else f"%{letter}", 2: f"%{letter}"}).get(len(token))
+                short = {1: "" if letter == "y" else f"%{letter}", 2: f"%{letter}", 4: "%Y" if letter == "y" else ""}
+                part = short.get(len(token)) or None
             elif len(clock) == 4 and (before.isspace() or before in ("T", "t", ", ", "-", "_")) and "d" in order:
                 part = {4: "%H%M", 6: "%H%M%S", 1: "%H", 2: "%H"}.get(len(token))
                 clock = clock[(part or "").count("%") :]
@@ -120,9 +122,10 @@ def parse(cells: pd.Series, order: str) -> tuple[np.ndarray, int | None]:
     return times, None
 
 
-def _of_one_form(cells, order):
+def _of_one_form(cells: pd.Series, order: str) -> tuple[np.ndarray | None, bool]:
     """(n,) microseconds of the cells that have the form of the first one, or None; True if the form has a zone."""
     cell, late = cells.iloc[0], 0
+    form: str | None
     if order == "unix":
         digits = cell.split(".")[0]
         if len(digits) not in UNIX or not re.fullmatch(r"\d+(\.\d*)?", cell):
@@ -223,7 +226,7 @@ class TimeReader:
         """
         if self.stamps.n:
             return self.stamps.done()[:, 0].view("M8[us]"), ""
-        read = {}
+        read: dict[str, np.ndarray] = {}
         for order, column in self.live.items():
             times = column.done()[:, 0].view("M8[us]")
             if not any(np.array_equal(times, other, equal_nan=True) for other in read.values()):
@@ -242,7 +245,7 @@ class TimeReader:
         return read[best[0]], "times in UTC" if self.zones else "" if self.plain else ORDERS.get(best[0], "")
 
     @staticmethod
-    def _score(times):
+    def _score(times: np.ndarray) -> tuple[bool, int]:
         """(in order, 2 for equal steps or 1 with some missing)."""
         steps = np.diff(times).astype(np.int64)
         ordered = bool((steps >= 0).all() or (steps <= 0).all())

@@ -86,7 +86,7 @@ def kind_of(path: str, options: TableOptions | None = None, named: bool = False)
     """
     if ending(path) != ".txt" or named or options not in (None, TableOptions()):
         return "table"
-    file, _, _ = open_binary(path, options and options.max_memory)
+    file, _, _ = open_binary(path, options.max_memory if options else None)
     with file:
         sample, whole = read_sample(file)
     _, text = _decode(sample, whole, path, ENCODINGS)
@@ -139,7 +139,7 @@ class Layout:
         self._find_header(rows, width)
         self.rows = [row.cells for row in full if row.at >= self.skip]
 
-    def _signs(self, rows, more):
+    def _signs(self, rows: list[list[str]], more: Sequence[str]) -> tuple[str, str | None]:
         """The decimal and thousands signs that most numbers fit. Raises DataError if 1,234 can be two numbers."""
         said = self.options
         fitting = [one for one in CONVENTIONS if said.decimal in (None, one[0]) and said.thousands in (None, one[1])]
@@ -166,7 +166,7 @@ class Layout:
             f"--decimal '{sign}' or --thousands '{sign}'"
         )
 
-    def _kind(self, cell):
+    def _kind(self, cell: str) -> str:
         for mark in self.options.strip:
             cell = cell.replace(mark, "").strip()
         if cell.lower() in MISSING or cell in self.options.na:
@@ -175,25 +175,25 @@ class Layout:
             return "number"
         return "time" if TIMELIKE.fullmatch(cell) else "text"
 
-    def _kind_of_column(self, cells):
+    def _kind_of_column(self, cells: Iterable[str]) -> str:
         """What most of the cells are: number, time, text, or missing if all are."""
         counts = Counter(map(self._kind, cells))
         del counts["missing"]
         return max(("number", "time", "text"), key=counts.__getitem__) if counts else "missing"
 
-    def _fitting(self, cells):
+    def _fitting(self, cells: list[str]) -> tuple[int, int]:
         """How many cells of a row are of the kind of their column, and how many are not, in columns of numbers and times."""
         typed = [(kind, self._kind(cell)) for kind, cell in zip(self.kinds, cells) if kind in ("number", "time")]
         return sum(one == kind for kind, one in typed), sum(one not in (kind, "missing") for kind, one in typed)
 
-    def _is_above(self, cells):
+    def _is_above(self, cells: list[str]) -> bool:
         """True for what no row of data can be: text where times are expected, or in most columns of numbers."""
         fit, misfit = self._fitting(cells)
         return misfit > fit or any(
             kind == "time" and self._kind(cell) == "text" for kind, cell in zip(self.kinds, cells)
         )
 
-    def _find_header(self, rows, width):
+    def _find_header(self, rows: list[Row], width: int) -> None:
         """Set ``skip`` and ``names``, and tell what is skipped."""
         first = next(i for i, row in enumerate(rows) if len(row.cells) == width)
         if first and rows[first - 1].cells[0] in ("#", "%") and len(rows[first - 1].cells) == width + 1:
@@ -227,7 +227,7 @@ class Layout:
         if repeated := [name for name, count in Counter(self.names).items() if count > 1]:
             raise DataError(f"{self.source} has two columns {listed(repeated)!r}; give each a separate name")
 
-    def _names_of_another_width(self, names, body):
+    def _names_of_another_width(self, names: list[str], body: list[Row]) -> list[str] | None:
         """The names of the columns from a line with more, or with one less, than the rows below it; None if it is no header."""
         width, line = len(self.kinds), body[0].line
         if len(names) > width:
@@ -255,10 +255,10 @@ class Layout:
             "in a table with commas between fields needs quotes, or another separator"
         )
 
-    def _counts_on(self, cells, body):
+    def _counts_on(self, cells: list[str], body: list[Row]) -> bool:
         """True if the first row is whole numbers that count on (years, or pandas' 0, 1, 2) where the rows below do not."""
 
-        def counts(row):
+        def counts(row: list[str]) -> bool:
             numbers = [cell for cell, kind in zip(row, self.kinds) if kind == "number"]
             numbers = numbers[not numbers[0] :] if numbers else []  # nothing stands above pandas' index
             if len(numbers) < 2 or not all(cell.isdigit() for cell in numbers):
@@ -271,7 +271,7 @@ class Layout:
         return counts(cells) and not any(counts(row.cells) for row in body[:5])
 
 
-def _decode(sample, whole, source, encodings):
+def _decode(sample: bytes, whole: bool, source: str, encodings: Sequence[str]) -> tuple[str, str]:
     """The encoding that fits, and the text."""
     if sample[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         encodings = ["utf-16"]
@@ -290,7 +290,7 @@ def _decode(sample, whole, source, encodings):
     raise DataError(f"{source} cannot be read as {encodings[0]}: name its encoding with --encoding")
 
 
-def _rows(text, sep, whole):
+def _rows(text: str, sep: str, whole: bool) -> list[Row]:
     """The first rows, without blank lines and without comments above them, except the last three of these, which may be
     the header and its units."""
     ends = [0]
@@ -303,7 +303,7 @@ def _rows(text, sep, whole):
     return [row for row in rows if any(row.cells)]
 
 
-def _split(text, whole, said):
+def _split(text: str, whole: bool, said: str | None) -> tuple[str, list[Row]]:
     """The separator that fits best, and the rows."""
     found = {sep: _rows(text, sep, whole) for sep in ([said] if said else SEPARATORS)}
     fits = {sep: _fit([row.cells for row in rows], sep) for sep, rows in found.items()}
@@ -314,16 +314,16 @@ def _split(text, whole, said):
     return best, found[best]
 
 
-def _width(rows):
+def _width(rows: list[list[str]]) -> int:
     return Counter(len(cells) for cells in rows[len(rows) // 2 :]).most_common(1)[0][0]
 
 
-def _is_typed(cell):
+def _is_typed(cell: str) -> bool:
     """True for a number, a time, or a mark of a missing value."""
     return bool(AMOUNT.fullmatch(cell) or TIMELIKE.fullmatch(cell)) or cell.lower() in MISSING | TRUTH.keys()
 
 
-def _fit(rows, sep):
+def _fit(rows: list[list[str]], sep: str) -> tuple[float, bool]:
     """(how well the rows fit this separator, True for several columns): the greatest is taken."""
     if not rows:
         return 0.0, False
@@ -340,7 +340,7 @@ def _fit(rows, sep):
     return score * (0.8 if len(rows[0]) < width - 1 or width == 2 > len(rows[0]) else 1.0), True
 
 
-def _as_header(cells):
+def _as_header(cells: list[str]) -> tuple[bool, int, int]:
     """The key by which the header is the greatest of the rows above the data: no comment, many names, few numbers among
     them (unless most are)."""
     numbers = sum(bool(LOOSE.fullmatch(cell)) for cell in cells)

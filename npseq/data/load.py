@@ -71,7 +71,8 @@ def load(
     if table.counters:
         table.notes.append(f"columns that count the rows are no target: {listed(table.counters)}")
     if content.times is not None:
-        times, content = content.times, None  # so that no second copy is held while rows move
+        times = content.times
+        del content  # so that no second copy is held while rows move
         put_in_time_order(table, times)
         del times
     for k, column in enumerate(table.columns):
@@ -100,7 +101,7 @@ def read(
         return read_strict(shipped(SHIPPED[source]), name, time, labels), name
     existing(source)
     if source.endswith((".npy", ".npz")):
-        return read_arrays(load_arrays(source, options and options.max_memory), source, time), name
+        return read_arrays(load_arrays(source, options.max_memory if options else None), source, time), name
     try:
         from .table_reader import read_table
     except ImportError:
@@ -108,7 +109,9 @@ def read(
     return read_table(source, source, time, labels, options, on_progress, ragged), name
 
 
-def _from_memory(source, time, labels, options):
+def _from_memory(
+    source: Any, time: str | None, labels: Sequence[str], options: TableOptions | None
+) -> tuple[Content, str]:
     module = type(source).__module__.partition(".")[0]
     if (
         isinstance(source, Mapping)
@@ -117,7 +120,9 @@ def _from_memory(source, time, labels, options):
     ):
         return read_arrays(source, "the data", time), "the data"
     if isinstance(source, Mapping) or module == "pandas":
-        from .table_reader import pd, read_table
+        import pandas as pd
+
+        from .table_reader import read_table
 
         if isinstance(source, pd.Series):
             source = source.to_frame(source.name if source.name is not None else "value")
@@ -128,7 +133,7 @@ def _from_memory(source, time, labels, options):
     ), "the data"
 
 
-def _without_pandas(source, time, labels, options):
+def _without_pandas(source: str, time: str | None, labels: Sequence[str], options: TableOptions | None) -> Content:
     """The strict reader's result, or the way to the other reader."""
     try:
         if ending(source) not in (".csv", ".txt") or options not in (None, TableOptions()) or source == "-":

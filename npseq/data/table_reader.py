@@ -7,9 +7,10 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from datetime import time as time_of_day
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -22,12 +23,13 @@ from .layout import MARKS
 from .sources import TableOptions, ending, open_binary
 
 MIDNIGHT = time_of_day()
+DAMAGED = (OSError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error, lzma.LZMAError, pd.errors.ParserError)
 CELLS = 300_000  # cells in memory as text at one time
 EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) > (3, 0) else {"float_precision": "round_trip"}  # fmt: skip
 
 
 def read_table(
-    source: object,
+    source: Any,
     name: str,
     time: str | None = None,
     labels: Sequence[str] = (),
@@ -64,23 +66,19 @@ def read_table(
         with raw, file:
             if end in (".xlsx", ".xlsm"):
                 file = _sheet(_opened(name, end, lambda: pd.ExcelFile(file, engine="openpyxl")), name, options.sheet)
-            told = on_progress and (lambda: on_progress(min(1.0, raw.tell() / max(size, 1))))
+
+            def told() -> None:
+                if on_progress is not None:
+                    on_progress(min(1.0, raw.tell() / max(size, 1)))
+
             return _repeated(lambda: _Text(file, name, known, told), known)
     except UnicodeDecodeError as error:
         raise DataError(f"{name} cannot be read as {error.encoding}: name its encoding with --encoding") from None
-    except (
-        OSError,
-        EOFError,
-        csv.Error,
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        pd.errors.ParserError,
-    ) as error:
+    except DAMAGED as error:
         raise DataError(f"{name} cannot be read as a table: {' '.join(str(error).split())[:200]}") from None
 
 
-def _opened(name, end, read):
+def _opened(name: str, end: str, read: Callable[[], Any]) -> Any:
     """What ``read`` returns; a damaged file can raise nearly anything."""
     try:
         return read()
@@ -90,7 +88,7 @@ def _opened(name, end, read):
         raise DataError(f"{name} cannot be read as {end}: {' '.join(str(error).split())[:200]}") from None
 
 
-def _repeated(collector, known):
+def _repeated(collector: Callable[[], _Text | _Frame], known: Known) -> Content:
     """Read, and read again while the rows show that a first decision was wrong."""
     while True:
         try:
@@ -103,7 +101,7 @@ def _repeated(collector, known):
             del known.encodings[0]
 
 
-def _sheet(book, name, sheet):
+def _sheet(book: pd.ExcelFile, name: str, sheet: str | None) -> io.BytesIO:
     """A sheet of a spreadsheet as text, so that titles, units and marks are treated as in text."""
     if sheet is None:
         filled = [
@@ -124,7 +122,7 @@ class _Text(Collector):
 
     strings = True
 
-    def __init__(self, file, name, known, told):
+    def __init__(self, file: BinaryIO, name: str, known: Known, told: Callable[[], None]) -> None:
         self.file, self.told = file, told
         file.seek(0)
         sample, whole = layout.read_sample(file)
@@ -135,7 +133,7 @@ class _Text(Collector):
         known.tried.add(signs)
         super().__init__(name, decided.names, decided.rows, known, decided.decimal, decided.thousands)
 
-    def read(self):
+    def read(self) -> Content:
         """Read the rows."""
         decided, options, width = self.layout, self.options, len(self.columns)
         self.file.seek(0)
@@ -162,8 +160,7 @@ class _Text(Collector):
                 for frame in rows:
                     self.add(frame)
                     short = short or frame.iloc[:, width - 1 - decided.trailing].isna().any()
-                    if self.told:
-                        self.told()
+                    self.told()
         except pd.errors.ParserError:
             self._check_lengths()
             raise
@@ -171,10 +168,10 @@ class _Text(Collector):
             self._check_lengths()
         return self.content(decided.words)
 
-    def place(self, row):
+    def place(self, row: int) -> str:
         return f"{self.name} line {next(line for k, (line, _) in enumerate(self._records()) if k == self.done + row)}"
 
-    def _records(self):
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
         """(line, cells) of the rows, from the start of the file once more."""
         self.file.seek(0)
         text = io.TextIOWrapper(self.file, self.layout.encoding, newline="")
@@ -185,7 +182,7 @@ class _Text(Collector):
         finally:
             text.detach()
 
-    def _check_lengths(self):
+    def _check_lengths(self) -> None:
         """Raise DataError for the first row with another number of fields."""
         width = len(self.columns)
         for line, cells in self._records():
@@ -198,7 +195,7 @@ class _Text(Collector):
 class _Frame(Collector):
     """A DataFrame."""
 
-    def __init__(self, frame, name, known):
+    def __init__(self, frame: pd.DataFrame, name: str, known: Known) -> None:
         index = frame.index
         if (
             isinstance(index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex)
@@ -217,13 +214,13 @@ class _Frame(Collector):
             )
         super().__init__(name, columns, list(zip(*head)), known)
 
-    def _time_columns(self, time, rows):
+    def _time_columns(self, time: str | None, rows: Iterable[Sequence[str]]) -> list[int]:
         kinds = [has_times(column) for _, column in self.frame.items()]
         if time is None and True in kinds:
             return [kinds.index(True)]
         return super()._time_columns(time, rows)
 
-    def read(self):
+    def read(self) -> Content:
         if not len(self.frame):
             raise DataError(f"{self.name} has no rows")
         self.add(self.frame)
