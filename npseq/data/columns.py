@@ -105,8 +105,8 @@ class Collector:
         parts: list[int] = []
         for names, values in PARTS.items():
             fits = (
-                k for k in free if k not in parts and all(re.fullmatch(values, cell, re.I) for cell in cells[k])
-                and re.fullmatch(f"{names}|c{len(parts)}", self.columns[k], re.I)
+                k for k in free if k not in parts and re.fullmatch(f"{names}|c{len(parts)}", self.columns[k], re.I)
+                and all(re.fullmatch(values, cell, re.I) for cell in cells[k])
             )  # fmt: skip
             if (k := next(fits, None)) is None:
                 break

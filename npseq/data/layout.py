@@ -18,6 +18,7 @@ from .sources import TableOptions, ending, open_binary
 MOST_ROWS = 1000  # that decisions are made from
 SAMPLE = 1 << 16  # bytes, or as many as LINES lines take, that decisions are made from; at most MOST bytes
 LINES, MOST = 50, 1 << 23
+ENOUGH = 10_000  # cells that the signs in numbers are decided from
 ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")
 SEPARATORS = {"\t": "tabs", ";": "';'", "|": "'|'", ",": "','", " ": "blanks"}
 MISSING = frozenset("na n/a nan -nan null none <na> #na #n/a #div/0! 1.#ind -1.#ind 1.#qnan -1.#qnan . .. ... - -- --- ? n/e"
@@ -26,6 +27,7 @@ MARKS = sorted({one for mark in (*MISSING, "NaN", "-NaN") for one in (mark, mark
 TRUTH = {"true": "1", "false": "0"}
 THOUSANDS = {" ": " \u00a0\u202f\u2009", "'": "'’"}  # a sign between thousands, and all that are taken for it
 CONVENTIONS = ((".", None), (",", None), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
+COMMENTS = ("#", "%", "//")
 COMMENT = re.compile(r"(?:#|%|//)[^\r\n]*(?:\r\n|\r|\n)")
 LOOSE = re.compile(r"[-+−]?(?:\d{1,3}(?:[ '’\u00a0\u202f\u2009]\d{3})+|[\d.,]*\d)[\d.,]*(?:[eE][-+]?\d+)?")
 AMOUNT = re.compile(rf"[%€$£¥]?\s?(?:{LOOSE.pattern}|[-+]?inf)\s?[%€$£¥]?", re.I)
@@ -81,8 +83,9 @@ def read_sample(file: BinaryIO) -> tuple[bytes, bool]:
 def kind_of(path: str, options: TableOptions | None = None, named: bool = False) -> str:
     """Return "table" or "text" for a file.
 
-    Only a .txt can be either: it is a table if a table option (or a column, ``named``) is given, or if every row splits
-    into the same two or more fields and at least one of them is a number below the first row.
+    Only a .txt can be either: it is a table if a table option (or a column, ``named``) is given, or if every row
+    (comments above the first one aside) splits into the same two or more fields and at least one of them is a number
+    below the first row.
     """
     if ending(path) != ".txt" or named or options not in (None, TableOptions()):
         return "table"
@@ -91,9 +94,9 @@ def kind_of(path: str, options: TableOptions | None = None, named: bool = False)
         sample, whole = read_sample(file)
     _, text = _decode(sample, whole, path, ENCODINGS)
     for sep in SEPARATORS:
-        rows = [row.cells for row in _rows(text, sep, whole)]
+        rows = [row.cells for row in _rows(text, sep, whole) if not row.cells[0].startswith(COMMENTS)]
         numbers = all(any(map(LOOSE.fullmatch, cells)) for cells in rows[1:] or rows)
-        if numbers and len(set(map(len, rows))) == 1 and len(rows[0]) > 1:
+        if rows and numbers and len(set(map(len, rows))) == 1 and len(rows[0]) > 1:
             return "table"
     return "text"
 
@@ -146,7 +149,8 @@ class Layout:
         if not fitting or said.decimal and said.thousands:
             return said.decimal or ".", said.thousands
         columns = [[cell for cell in column if LOOSE.fullmatch(cell)] for column in zip(*rows)] + [[*more]]
-        cells = [cell for column in columns for cell in column]
+        cells = [cell for column in columns[:-1] for cell in column]
+        cells = [*cells[:: 1 + len(cells) // ENOUGH], *more]
         fits = {one: sum(bool(number_form(*one).fullmatch(cell)) for cell in cells) for one in fitting}
         best = max(fitting, key=fits.__getitem__)
         sign, twin = best[0], (",."[best[0] == ","], best[0])
@@ -344,4 +348,4 @@ def _as_header(cells: list[str]) -> tuple[bool, int, int]:
     """The key by which the header is the greatest of the rows above the data: no comment, many names, few numbers among
     them (unless most are)."""
     numbers = sum(bool(LOOSE.fullmatch(cell)) for cell in cells)
-    return not cells[0].startswith(("#", "%", "//")), len({*cells} - {""}), -numbers * (2 * numbers <= len(cells))
+    return not cells[0].startswith(COMMENTS), len({*cells} - {""}), -numbers * (2 * numbers <= len(cells))

@@ -20,7 +20,6 @@ from .limits import Counted
 SHIPPED = {"metro_traffic": "metro_traffic_hourly.csv"}
 SHIPPED_TEXTS = {"tiny_shakespeare": "tiny_shakespeare.txt"}
 SHIPPED_SEQUENCES = {"japanese_vowels": ("japanese_vowels_train.csv", "japanese_vowels_test.csv")}
-TEXT = (".csv", ".tsv", ".txt", ".dat")
 PACKED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 IN_MEMORY = 1 << 26  # bytes of a pipe that are kept in memory; more go to a temporary file
 

@@ -22,6 +22,7 @@ from .errors import DataError, listed
 from .layout import MARKS
 from .sources import TableOptions, ending, open_binary
 
+LEAST = 200  # rows at one time, of a wide table
 MIDNIGHT = time_of_day()
 DAMAGED = (OSError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error, lzma.LZMAError, pd.errors.ParserError)
 CELLS = 300_000  # cells in memory as text at one time
@@ -151,7 +152,7 @@ class _Text(Collector):
             na_values=[*MARKS, *options.na],
             keep_default_na=False,
             skipinitialspace=True,
-            chunksize=max(1, CELLS // width),
+            chunksize=max(CELLS // width, min(LEAST, CELLS // 4), 1),
             low_memory=False,
             **EXACT,
         )
