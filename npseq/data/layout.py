@@ -49,7 +49,7 @@ def number_form(decimal: str, thousands: str | None) -> re.Pattern[str]:
 
 @cache
 def number_reader(decimal: str, thousands: str | None) -> Callable[[str], float | None]:
-    """Return a function from a cell to its number, or None if it has not this form."""
+    """Return a function from a cell to its number, or to None if it does not have this form."""
     form, marks = number_form(decimal, thousands), THOUSANDS.get(thousands or "", thousands or "")
     plain = str.maketrans({sign: "" for sign in marks} | {decimal: ".", "−": "-"})
     return lambda cell: float(cell.translate(plain)) if form.fullmatch(cell) else None
@@ -264,7 +264,7 @@ class Layout:
 
         def counts(row: list[str]) -> bool:
             numbers = [cell for cell, kind in zip(row, self.kinds) if kind == "number"]
-            numbers = numbers[not numbers[0] :] if numbers else []  # nothing stands above pandas' index
+            numbers = numbers[not numbers[0] :] if numbers else []  # pandas' index has no name
             if len(numbers) < 2 or not all(cell.isdigit() for cell in numbers):
                 return False
             steps = {int(b) - int(a) for a, b in zip(numbers, numbers[1:])}
@@ -295,8 +295,8 @@ def _decode(sample: bytes, whole: bool, source: str, encodings: Sequence[str]) -
 
 
 def _rows(text: str, sep: str, whole: bool) -> list[Row]:
-    """The first rows, without blank lines and without comments above them, except the last three of these, which may be
-    the header and its units."""
+    """The first rows, without blank lines. Comments above them are left out, except for the last three, which may be the
+    header and its units."""
     ends = [0]
     while comment := COMMENT.match(text, ends[-1]):
         ends.append(comment.end())
@@ -345,7 +345,7 @@ def _fit(rows: list[list[str]], sep: str) -> tuple[float, bool]:
 
 
 def _as_header(cells: list[str]) -> tuple[bool, int, int]:
-    """The key by which the header is the greatest of the rows above the data: no comment, many names, few numbers among
-    them (unless most are)."""
+    """The key that is greatest for the header among the rows above the data: it is no comment, and has many names and
+    few numbers (unless most names are numbers)."""
     numbers = sum(bool(LOOSE.fullmatch(cell)) for cell in cells)
     return not cells[0].startswith(COMMENTS), len({*cells} - {""}), -numbers * (2 * numbers <= len(cells))
