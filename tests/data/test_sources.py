@@ -155,6 +155,8 @@ def test_a_txt_is_a_table_or_text(tmp_path):
         return kind_of(str(tmp_path / name), **said)
 
     assert kind("date load\n2024-01-01 5\n2024-01-02 6\n") == "table"
+    assert kind("# load and\n# temp of 2024\n1 2\n3 4\n") == "table" and kind("# Title\n\nTwo words\n") == "text"
+    assert kind("# Title\n") == "text" and kind("") == "text"
     assert kind("1\t2\n3\t4\n") == "table" and kind("a;b\n1;x\n2;y\n") == "table"
     assert kind("To be or not\nto be that is\nthe question asked here\n") == "text"
     assert kind("Four words in it\nand four in it\n") == "text"

@@ -1,5 +1,7 @@
 """The opponents: what they predict, that the fast normal equations are least squares, and the published figures."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -97,3 +99,19 @@ def test_every_series_has_a_baseline_and_those_that_need_more_rows_wait_for_them
     task = tasks.Forecast(table, window=4)
     names = list(task.baselines())
     assert names[:2] == ["mean", "persistence"] and len(names) == 3 and names[2] in ("AR(1)", "AR(2)", "AR(3)")
+
+
+def test_a_long_season_is_computed_from_its_one_lag():
+    rng = np.random.default_rng(0)
+    z, rows = rng.normal(size=300), np.arange(100, 300)
+    for lags in ([99], [3, 40], list(range(100))):
+        weights = np.zeros((100, 2))
+        weights[lags] = rng.normal(size=(len(lags), 2))
+        expected = [[sum(weights[k, j] * z[row - 1 - k] for k in range(100)) for j in range(2)] for row in rows]
+        np.testing.assert_allclose(linear.lagged_products(z, rows, weights), expected, rtol=1e-12, atol=1e-12)
+    tracemalloc.start()
+    weights = np.eye(1, 20_000, 19_999).T
+    found = linear.lagged_products(np.arange(40_000.0), np.arange(20_000, 40_000), weights)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert np.array_equal(found[:, 0], np.arange(20_000.0)) and peak < 10 * found.nbytes
