@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ..bptt import Cell, State
+
 TAKEN = "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"
 
 
-def own_shapes(cell: Any, **sizes: int) -> dict[str, tuple[int, ...]]:
+def own_shapes(cell: Cell, **sizes: int) -> dict[str, tuple[int, ...]]:
     """Return name -> shape of the cell's own parameters, empty if it declares none.
 
     Args:
@@ -24,7 +26,7 @@ def own_shapes(cell: Any, **sizes: int) -> dict[str, tuple[int, ...]]:
     return {name: _shape(cell, name, text, sizes) for name, text in (getattr(cell, "own", None) or {}).items()}
 
 
-def _shape(cell: Any, name: str, text: Any, sizes: dict[str, int]) -> tuple[int, ...]:
+def _shape(cell: Cell, name: str, text: Any, sizes: dict[str, int]) -> tuple[int, ...]:
     if not isinstance(name, str) or not name.isidentifier() or name in TAKEN or re.search(r"_l\d+(_reverse)?$", name):
         raise ValueError(
             f"{_name(cell)}.own: {name!r} given; a name in letters, digits and underscores expected, other than "
@@ -39,7 +41,7 @@ def _shape(cell: Any, name: str, text: Any, sizes: dict[str, int]) -> tuple[int,
     return tuple(math.prod(sizes.get(factor) or int(factor) for factor in size) for size in factors)
 
 
-def initial_value(cell: Any, name: str, shape: tuple[int, ...], rng: np.random.Generator, bound: float) -> Any:
+def initial_value(cell: Cell, name: str, shape: tuple[int, ...], rng: np.random.Generator, bound: float) -> np.ndarray:
     """Return the initial value of a parameter: that of ``own_init``, or U(−bound, bound).
 
     Raises:
@@ -48,23 +50,25 @@ def initial_value(cell: Any, name: str, shape: tuple[int, ...], rng: np.random.G
     value = (getattr(cell, "own_init", None) or {}).get(name)
     if value is None:
         return rng.uniform(-bound, bound, shape)
-    value = np.asarray(value(rng, shape) if callable(value) else value)
-    if value.shape not in ((), shape) or value.dtype.kind not in "fiu":
+    array = np.asarray(value(rng, shape) if callable(value) else value)
+    if array.shape not in ((), shape) or array.dtype.kind not in "fiu":
         raise ValueError(
-            f"{_name(cell)}.own_init: the value of {name} is {value.dtype} of shape {value.shape}; a number or an "
+            f"{_name(cell)}.own_init: the value of {name} is {array.dtype} of shape {array.shape}; a number or an "
             f"array of shape {shape} expected"
         )
-    return value
+    return array
 
 
-def _name(cell: Any) -> str:
+def _name(cell: Cell) -> str:
     return getattr(cell, "__name__", type(cell).__name__)
 
 
 # ---- what a cell's functions must return ----
 
 
-def check_forward(cell: Any, H: int, P: int, B: int, dtype: Any, own: dict[str, np.ndarray] | None) -> tuple:
+def check_forward(
+    cell: Cell, H: int, P: int, B: int, dtype: np.dtype, own: dict[str, np.ndarray] | None
+) -> tuple[State, Any]:
     """Run one step of a cell on random arrays and check the shapes that forward returns.
 
     Args:
@@ -102,7 +106,7 @@ def check_forward(cell: Any, H: int, P: int, B: int, dtype: Any, own: dict[str, 
     return new_state, cache
 
 
-def check_backward(cell: Any, H: int, P: int, B: int, dtype: Any, own: dict[str, np.ndarray] | None) -> None:
+def check_backward(cell: Cell, H: int, P: int, B: int, dtype: np.dtype, own: dict[str, np.ndarray] | None) -> None:
     """Run one step of a cell on random arrays and check the shapes that backward returns; arguments as above.
 
     Raises:
@@ -159,7 +163,7 @@ def _shapes(value: Any) -> str:
     return str(np.shape(value)) if isinstance(value, (np.ndarray, np.generic, float, int)) else type(value).__name__
 
 
-def _text(shapes: tuple) -> str:
+def _text(shapes: tuple[tuple[int, ...], ...]) -> str:
     return f"({', '.join(map(str, shapes))}{',' if len(shapes) == 1 else ''})"
 
 

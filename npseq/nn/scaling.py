@@ -100,5 +100,5 @@ class Scaling(NamedTuple):
     @classmethod
     def from_json(cls, lists: Mapping[str, Any]) -> Scaling:
         """Return the scaling of ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale`` and ``skip``."""
-        sides = (Scaler(lists[f"{side}_mean"], lists[f"{side}_scale"]) for side in ("input", "output"))
-        return cls(*sides, lists.get("skip"))
+        inputs, outputs = (Scaler(lists[f"{side}_mean"], lists[f"{side}_scale"]) for side in ("input", "output"))
+        return cls(inputs, outputs, lists.get("skip"))
