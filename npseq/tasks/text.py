@@ -192,7 +192,7 @@ class Text:
 
     def fingerprint(self) -> str:
         """Return a hash of the text and of how it is prepared."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.corpus.symbols)).hexdigest()
+        digest = hashlib.sha256(np.ascontiguousarray(self.corpus.symbols).data).hexdigest()
         return fingerprint(digest, self.recipe().to_json())
 
 

@@ -93,7 +93,7 @@ class OneProcess:
         """Do nothing: there is no other process whose parameters could differ."""
 
     @contextmanager
-    def shared(self, model: Model, task: Task) -> Iterator[tuple[Any, Any]]:
+    def shared(self, model: Model, task: Task) -> Iterator[tuple[Model, Task]]:
         """Give the model and the task for ``fit``: as they are."""
         yield model, task
 
@@ -115,7 +115,7 @@ class Ranks:
     @property
     def root(self) -> bool:
         """True for the process that prints and writes."""
-        return self.rank == 0
+        return bool(self.rank == 0)
 
     def share(self, rows: np.ndarray) -> np.ndarray:
         """Return this process's part of ``rows``; all parts in the order of the ranks are ``rows``."""
@@ -157,13 +157,13 @@ class Ranks:
 
     def check_parameters(self, model: Model) -> None:
         """Check that all processes still have the same parameters. Errors as ``compare``."""
-        self.compare("parameters", hashlib.sha256(model.theta).hexdigest()[:16])
+        self.compare("parameters", hashlib.sha256(model.theta.data).hexdigest()[:16])
 
     @contextmanager
     def shared(self, model: Model, task: Task) -> Iterator[tuple[SharedModel, SharedTask]]:
         """Give the model and the task for ``fit``; afterwards the model has its own generator again."""
         examples, rng = SharedTask(task, self), model.rnn.rng
-        model.rnn.rng = _Generator(rng, examples)
+        model.rnn.rng = _Generator(rng, examples)  # type: ignore[assignment]  # dropout needs ``random`` alone
         try:
             yield SharedModel(model, examples, self), examples
         finally:
@@ -232,9 +232,9 @@ class SharedModel:
 class _Generator:
     """Draw for the whole batch, whose sequences are the second axis, and return this process's part."""
 
-    def __init__(self, rng, task):
+    def __init__(self, rng: np.random.Generator, task: SharedTask) -> None:
         self.rng, self.task = rng, task
 
-    def random(self, shape):
+    def random(self, shape: tuple[int, ...]) -> np.ndarray:
         first, count, *rest = shape
         return self.rng.random((first, self.task.size, *rest))[:, self.task.start : self.task.start + count]
