@@ -93,7 +93,7 @@ class Model(Module):
         self.rng = np.random.default_rng(rng)
         self.kind, self.loss, self.read, self.every_step = kind, loss, read, outputs == "all"
         self.scaling = Scaling.from_json(scaling) if isinstance(scaling, Mapping) else scaling
-        self.metadata: dict[str, Any] | None = None
+        self.metadata: dict[str, Any] | Any = None  # a dict in practice: who has loaded a file need not check
         self.config: dict[str, Any] = dict(
             kind=kind,
             loss=loss,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .base import Examples, Learner, Predictor, StreamedTask, Task
+from .base import Examples, Learner, Predictor, Rows, StreamedTask, Task
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -62,7 +62,7 @@ def weight(task: Task, rows: np.ndarray) -> int:
 
 
 def outputs(
-    model: Predictor, task: Examples, rows: np.ndarray, batch_size: int = BATCH_ROWS, progress: Progress = iter
+    model: Predictor, task: Examples, rows: Rows, batch_size: int = BATCH_ROWS, progress: Progress = iter
 ) -> np.ndarray:
     """Return the model's outputs (len(rows), O) for the examples ``rows``, in data units (or ``task.predictions``)."""
     if hasattr(task, "predictions"):
@@ -85,7 +85,7 @@ def raw_outputs(
     return np.concatenate(parts)
 
 
-def mean_loss(model: Learner, task: Task, rows: np.ndarray, batch_size: int = BATCH_ROWS) -> float:
+def mean_loss(model: Learner, task: Task, rows: Rows, batch_size: int = BATCH_ROWS) -> float:
     """Return the mean loss over the examples ``rows``."""
     total, count, state = 0.0, 0, None
     for some in task.streams(rows, task.scored_side_by_side(rows)) if in_streams(task) else batches(rows, batch_size):

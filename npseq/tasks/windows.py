@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import gcd
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from .bases import Bases
 from .calendar_slots import row_times
 from .metrics import forecast_metrics
 from .recipe import Recipe, from_json, of_forecast
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 WINDOW = 24  # rows that a model sees by default
 LARGEST_CACHE = 1 << 24  # numbers: the inputs of all rows are kept if they are no more
@@ -200,7 +203,7 @@ class Windows:
             self._forecasts[rows, :, k] = part.forecasts(self._z[k], self._drive[k], rows, self.horizon)
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe | Mapping[str, Any], table: Table) -> Windows:
+    def from_recipe(cls, recipe: Recipe | Mapping[str, Any], table: Table) -> Self:
         """Return the examples of another table, prepared in the same way.
 
         Args:
