@@ -35,11 +35,22 @@ class Examples(Protocol):
         """Return a model's outputs (B, O) in data units."""
 
 
-class Task(Examples, Protocol):
+class TrainingTask(Protocol):
+    """What a training loop needs of a task: batches of the examples of its parts."""
+
+    @property
+    def parts(self) -> Mapping[str, Rows]:
+        """``"train"`` and ``"validation"``, each an array of examples. An attribute will do."""
+
+    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
+        """Return the examples ``rows`` with their targets."""
+
+
+class Task(TrainingTask, Examples, Protocol):
     """Training, validation and test examples in batches, and the metrics of the predictions.
 
-    kind, name, loss: texts; ``loss`` is a name of ``losses.LOSSES``; input_size, output_size: I and O;
-    parts: ``"train"``, ``"validation"`` and ``"test"``, each an array of examples. An attribute will do.
+    kind, name, loss: texts; ``loss`` is a name of ``losses.LOSSES``; input_size, output_size: I and O; ``parts`` also
+    has ``"test"``.
 
     A task whose examples follow each other (``text.Text``) says so: ``scoring.py`` has what a task does that does not.
     """
@@ -49,13 +60,6 @@ class Task(Examples, Protocol):
     loss: str
     input_size: int
     output_size: int
-
-    @property
-    def parts(self) -> Mapping[str, Rows]:
-        """The examples of each part."""
-
-    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
-        """Return the examples ``rows`` with their targets."""
 
     def metrics(self, predictions: np.ndarray, rows: Rows) -> dict[str, Any]:
         """Return the scores of predictions, in data units, of the examples ``rows``."""
@@ -76,7 +80,7 @@ class Task(Examples, Protocol):
         """Return a hash of the data and of how they are prepared: a run is resumed only with the same one."""
 
 
-class StreamedTask(Task, Protocol):
+class StreamedTask(TrainingTask, Protocol):
     """A task whose batches follow each other: what ``scoring.py`` says it has besides."""
 
     carries: bool
@@ -105,8 +109,9 @@ class Predictor(Protocol):
 class Learner(Protocol):
     """A model that can be trained (``nn.Model`` is one).
 
-    theta: all parameters as one flat vector, which an optimiser changes in place. For a task that carries its state
-    (``StreamedTask``) a model also needs ``loss_grad_and_state(batch, state)`` and ``loss_and_state(batch, state)``.
+    theta: all parameters as one flat vector, which an optimiser changes in place. A batch is what the task gives. For a
+    task that carries its state (``StreamedTask``) a model also needs ``loss_grad_and_state(batch, state)`` and
+    ``loss_and_state(batch, state)``.
     """
 
     theta: np.ndarray
@@ -115,10 +120,10 @@ class Learner(Protocol):
     def dtype(self) -> np.dtype:
         """The dtype of x."""
 
-    def loss_and_grad(self, batch: Batch, training: bool = True) -> tuple[Any, np.ndarray]:
+    def loss_and_grad(self, batch: Any, training: bool = True) -> tuple[Any, np.ndarray]:
         """Return the mean loss over the batch and its gradient with respect to theta."""
 
-    def loss_of(self, batch: Batch) -> Any:
+    def loss_of(self, batch: Any) -> Any:
         """Return the mean loss over the batch, without a tape and without dropout."""
 
 

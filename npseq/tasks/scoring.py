@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .base import Examples, Learner, Predictor, Rows, StreamedTask, Task
+from .base import Examples, Learner, Predictor, Rows, StreamedTask, TrainingTask
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -35,28 +35,28 @@ def batches(rows: np.ndarray, size: int = BATCH_ROWS) -> Iterator[np.ndarray]:
         yield rows[start : start + size]
 
 
-def in_streams(task: Task) -> TypeGuard[StreamedTask]:
+def in_streams(task: TrainingTask) -> TypeGuard[StreamedTask]:
     """True if the batches of the task follow each other."""
     return hasattr(task, "streams")
 
 
-def training_batches(task: Task, size: int, rng: np.random.Generator) -> Iterable[np.ndarray]:
+def training_batches(task: TrainingTask, size: int, rng: np.random.Generator) -> Iterable[np.ndarray]:
     """Yield the rows of each training batch of one pass: shuffled, or in the order of the streams."""
     train = task.parts["train"]
     return task.streams(train, size) if in_streams(task) else batches(rng.permutation(train), size)
 
 
-def training_steps(task: Task, size: int) -> int:
+def training_steps(task: TrainingTask, size: int) -> int:
     """Return the number of batches in a pass over the training part."""
     return task.steps(size) if in_streams(task) else math.ceil(len(task.parts["train"]) / size)
 
 
-def carries(task: Task) -> bool:
+def carries(task: TrainingTask) -> bool:
     """True if the state of a batch's last step is that before the next batch's first."""
     return getattr(task, "carries", False)
 
 
-def weight(task: Task, rows: np.ndarray) -> int:
+def weight(task: TrainingTask, rows: np.ndarray) -> int:
     """Return how much the mean loss of a batch weighs in the mean over several: the number of its targets."""
     return int(task.weight(rows)) if hasattr(task, "weight") else len(rows)
 
@@ -85,7 +85,7 @@ def raw_outputs(
     return np.concatenate(parts)
 
 
-def mean_loss(model: Learner, task: Task, rows: Rows, batch_size: int = BATCH_ROWS) -> float:
+def mean_loss(model: Learner, task: TrainingTask, rows: Rows, batch_size: int = BATCH_ROWS) -> float:
     """Return the mean loss over the examples ``rows``."""
     total, count, state = 0.0, 0, None
     for some in task.streams(rows, task.scored_side_by_side(rows)) if in_streams(task) else batches(rows, batch_size):

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .. import optim
-from ..tasks.base import Learner, Task
+from ..tasks.base import Learner, TrainingTask
 from ..tasks.scoring import batches, carries, mean_loss, training_batches, training_steps, weight
 
 
@@ -72,7 +72,7 @@ BATCH_SIZE = 32  # small enough for many updates per epoch and large enough for 
 
 def fit(
     model: Learner,
-    task: Task,
+    task: TrainingTask,
     optimizer: optim.Optimizer,
     *,
     epochs: int = 10,
@@ -157,7 +157,7 @@ def fit(
     return progress
 
 
-def _score_start(model: Learner, task: Task, progress: Progress) -> None:
+def _score_start(model: Learner, task: TrainingTask, progress: Progress) -> None:
     """Count the given model as epoch 0."""
     with np.errstate(over="ignore", invalid="ignore"):
         loss = mean_loss(model, task, task.parts["validation"])
@@ -167,7 +167,7 @@ def _score_start(model: Learner, task: Task, progress: Progress) -> None:
 
 def fit_lbfgs(
     model: Learner,
-    task: Task,
+    task: TrainingTask,
     *,
     epochs: int = 10,
     patience: int | None = None,

@@ -17,7 +17,7 @@ from ..formats import schema
 from ..nn.losses import LOSSES
 from ..nn.model import Model
 from ..nn.registry import MODELS
-from ..tasks.base import Learner, Task
+from ..tasks.base import Learner, TrainingTask
 from ..tasks.forecast import Forecast, default_window
 from ..tasks.scoring import training_steps
 from .fit import BATCH_SIZE, Progress, fit, fit_lbfgs
@@ -189,7 +189,7 @@ def make_schedule(settings: Any, task: Any) -> optim.Schedule:
 
 def train(
     model: Learner,
-    task: Task,
+    task: TrainingTask,
     settings: Any,
     optimizer: optim.Optimizer | None,
     schedule: optim.Schedule | None,

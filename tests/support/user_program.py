@@ -67,6 +67,17 @@ class LeakyLayer(layers.Recurrent):
     cell = LeakyCell
 
 
+class Echo:
+    """A task of one's own: the first number is the answer."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.x = rng.normal(size=(8, T, 1)).astype(np.float32)
+        self.parts = {"train": np.arange(6), "validation": np.arange(6, 8)}
+
+    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> tasks.Batch:
+        return tasks.Batch(self.x[rows].astype(dtype), self.x[rows, 0].astype(dtype))
+
+
 def recurrence(rng: np.random.Generator) -> None:
     """One cell, carried through time and back, in three ways."""
     each: list[bptt.Cell] = [cells.RNNCell, cells.ReLURNNCell, cells.LSTMCell, cells.GRUCell, LeakyCell, LeakyCell()]
@@ -190,7 +201,7 @@ def all_tasks(table: data.Table, folder: Path) -> list[tasks.Task]:
     ]
 
 
-def train(each: list[tasks.Task]) -> None:
+def train(each: list[tasks.Task], rng: np.random.Generator) -> None:
     """A model of one's own loop, and the training loop of npseq in one process or in several."""
     for task in each:
         outputs = "all" if task.kind in ("label", "text") else "last"
@@ -206,8 +217,9 @@ def train(each: list[tasks.Task]) -> None:
         fit.fit_lbfgs(model, each[0], epochs=1)
     except (fit.Diverged, training.Diverged) as error:
         print(error.advice)
-    fit_again = training.fit.fit_lbfgs
-    assert fit_again is fit.fit_lbfgs
+    own = npseq.Model("rnn", 1, H, rng=0)
+    done = training.fit.fit(own, Echo(rng), optim.SGD(own.theta), epochs=2)
+    assert len(done.history) == 2
 
     processes: parallel.Ranks | parallel.OneProcess = parallel.find()
     assert isinstance(processes, parallel.OneProcess) and not parallel.launched()
@@ -322,7 +334,7 @@ def main(folder: Path) -> None:
     optimisers(rng)
     table = read(folder)
     each = all_tasks(table, folder)
-    train(each)
+    train(each, rng)
     forecast, text = each[0], each[-1]
     assert isinstance(forecast, tasks.Forecast) and isinstance(text, tasks.Text)
     files(text, forecast, folder)
