@@ -21,6 +21,7 @@ import numpy as np
 from .. import optim
 from ..tasks.base import Learner, TrainingTask
 from ..tasks.scoring import batches, carries, mean_loss, training_batches, training_steps, weight
+from .heap import keep_freed_memory
 
 
 class Diverged(ArithmeticError):
@@ -210,6 +211,7 @@ def fit_lbfgs(
 @contextmanager
 def _keeping_the_best(model: Learner, progress: Progress) -> Iterator[None]:
     """Leave ``model`` with the best weights, however the training ends; record an interruption."""
+    keep_freed_memory()
     try:
         yield
     except KeyboardInterrupt:

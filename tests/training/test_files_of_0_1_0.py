@@ -51,7 +51,8 @@ def test_a_resumed_run_gives_the_weights_of_one_that_was_never_interrupted(tmp_p
     options = ["--base", "none", "--hidden-size", "3", "--horizon", "2", "--window", "6", "--epochs", "4", "--quiet"]
     assert status(["--data", small_csv, *options, "--out-dir", str(tmp_path / "whole")]) == 0
     resumed, whole = (npseq.load(folder / "rnn_lstm_best.pth") for folder in (tmp_path, tmp_path / "whole"))
-    assert np.array_equal(resumed.theta, whole.theta)
+    # to rounding: 0.1.0 summed the gradients of the biases in another order
+    assert np.abs(resumed.theta - whole.theta).max() < 1e-6
 
 
 @pytest.mark.parametrize("path, argv", [(BEST, ["evaluate"]), (LAST, ["train", "--resume"])])
