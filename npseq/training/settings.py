@@ -170,8 +170,7 @@ def make_optimizer(settings: Any, model: Model) -> optim.Optimizer | None:
             raise ValueError(f"--{name.replace('_', '-')} does nothing with --optimizer lbfgs: leave it out")
         return None
     decay = {} if settings.weight_decay is None else {"weight_decay": settings.weight_decay}
-    optimizer: optim.Optimizer = optim.OPTIMIZERS[settings.optimizer](model.theta, lr=settings.lr, **decay)
-    return optimizer
+    return optim.OPTIMIZERS[settings.optimizer](model.theta, lr=settings.lr, **decay)
 
 
 def make_schedule(settings: Any, task: Any) -> optim.Schedule:

@@ -6,7 +6,7 @@ python user_program.py FOLDER
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,8 @@ def all_layers(rng: np.random.Generator) -> None:
 
 def optimisers(rng: np.random.Generator) -> None:
     """Every optimiser and schedule on a parabola."""
-    for rule in (optim.SGD, optim.Adagrad, optim.RMSprop, optim.Adam, optim.AdamW, *optim.OPTIMIZERS.values()):
+    rules: list[Callable[..., optim.Optimizer]] = [optim.SGD, optim.Adagrad, optim.RMSprop, optim.Adam, optim.AdamW]
+    for rule in [*rules, *optim.OPTIMIZERS.values()]:
         theta = rng.normal(size=3)
         optimizer: optim.Optimizer = rule(theta, lr=0.1)
         optimizer.step(2 * theta)
