@@ -22,6 +22,7 @@ ROOMS = {  # from the ground up: name -> what it holds; the first three are of o
     "data/": "tables, sequences",
     "tasks/": "examples, scores, baselines",
     "training/": "the loop, resuming, several processes",
+    "estimators/": "for scikit-learn",
     "gradcheck/": "proof that the gradients are right",
     "explain/": "material to learn from",
     "cli/": "the commands",

@@ -91,9 +91,11 @@ _PUBLIC = {
     "rtrl": "gradcheck.rtrl",
 }
 sys.meta_path.append(Aliases(__name__, _PUBLIC))
+_OPTIONAL = ("estimators",)  # public modules that need a package of an extra; ``from npseq import *`` leaves them out
 
 if TYPE_CHECKING:  # what ``__getattr__`` imports; for a type checker each module of ``_PUBLIC`` is a NAME.pyi
     from . import bptt, c, cells, explain, fused, gradcheck, onnx, parallel, rtrl, training
+    from . import estimators as estimators
     from .training.forecaster import Forecaster
 else:
 
@@ -101,10 +103,10 @@ else:
         """Rarely used modules, and ``Forecaster``, are imported on first access."""
         if name == "Forecaster":
             return importlib.import_module(".training.forecaster", __name__).Forecaster
-        if name in __all__:
+        if name in __all__ or name in _OPTIONAL:
             return importlib.import_module("." + name, __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_OPTIONAL})

@@ -28,6 +28,7 @@ LEVELS = {
     "data": 5,
     "tasks": 6,
     "training": 7,
+    "estimators": 8,
     "gradcheck": 8,
     "explain": 9,
     "cli": 10,

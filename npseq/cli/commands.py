@@ -13,23 +13,30 @@ from .._version import __version__
 from ..data import DataError
 from ..status import INTERRUPTED, OK, UNEXPECTED, USAGE
 from ..training import mpi
-from . import streams
+from . import completion, streams
 
-COMMANDS = {
-    "train": ("npseq.cli.training_run", "train a model and keep its best weights"),
-    "evaluate": ("npseq.cli.evaluate", "judge a trained model on test data or new data"),
-    "predict": ("npseq.cli.predict", "write a trained model's answers for new data"),
-    "stream": ("npseq.cli.stream", "answer rows on standard input as they arrive"),
-    "sample": ("npseq.cli.sample", "write text as a trained model does"),
-    "neurons": ("npseq.cli.neurons", "what each unit of a text's model follows, as a page"),
-    "compare": ("npseq.cli.compare", "train several models side by side"),
-    "flow": ("npseq.cli.gradient_flow", "how far back the gradient reaches, in each model"),
-    "inspect": ("npseq.cli.inspect_file", "show what a .pth file holds, running nothing in it"),
-    "gradcheck": ("npseq.cli.gradcheck", "check every gradient against the complex step"),
-    "export": ("npseq.cli.export", "write a trained model as an ONNX file or a C header"),
-    "explain": ("npseq.cli.explain", "print every equation of a small network with numbers substituted"),
-    "exercise": ("npseq.cli.exercise", "write backward passes yourself and have them graded"),
+GROUPS = {  # by use: name -> (module, what it does)
+    "train a model and use it": {
+        "train": ("npseq.cli.training_run", "train a model and keep its best weights"),
+        "evaluate": ("npseq.cli.evaluate", "judge a trained model on test data or new data"),
+        "predict": ("npseq.cli.predict", "write a trained model's answers for new data"),
+        "stream": ("npseq.cli.stream", "answer rows on standard input as they arrive"),
+        "sample": ("npseq.cli.sample", "write text as a trained model does"),
+        "export": ("npseq.cli.export", "write a trained model as an ONNX file or a C header"),
+        "inspect": ("npseq.cli.inspect_file", "show what a .pth file holds, running nothing in it"),
+    },
+    "study how it learns": {
+        "explain": ("npseq.cli.explain", "print every equation of a small network with numbers substituted"),
+        "exercise": ("npseq.cli.exercise", "write backward passes yourself and have them graded"),
+        "compare": ("npseq.cli.compare", "train several models side by side"),
+        "flow": ("npseq.cli.gradient_flow", "how far back the gradient reaches, in each model"),
+        "neurons": ("npseq.cli.neurons", "what each unit of a text's model follows, as a page"),
+    },
+    "check gradients": {
+        "gradcheck": ("npseq.cli.gradcheck", "check every gradient against the complex step"),
+    },
 }
+COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
 
 RUN_UNSEEN = {"npseq train", "npseq compare"}  # hours of work, kept in files: they continue when nobody reads on
 
@@ -37,11 +44,11 @@ RUN_UNSEEN = {"npseq train", "npseq compare"}  # hours of work, kept in files: t
 def usage() -> str:
     """Return what ``npseq -h`` prints."""
     width = max(map(len, COMMANDS))
-    return "\n".join(
-        ["usage: npseq COMMAND [options]      (npseq COMMAND -h for its options)", ""]
-        + [f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items()]
-        + ["", "example: npseq train --model lstm --epochs 10"]
-    )
+    lines = ["usage: npseq COMMAND [options]      (npseq COMMAND -h for its options)"]
+    for title, group in GROUPS.items():
+        lines += ["", title] + [f"  {name:{width}}  {text}" for name, (_, text) in group.items()]
+    lines += ["", "npseq --version, npseq --print-completion SHELL"]
+    return "\n".join([*lines, "", "example: npseq train --model lstm --epochs 10"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,6 +63,13 @@ def _dispatch(argv):
         return OK
     if argv and argv[0] == "--version":
         print(f"npseq {__version__}")
+        return OK
+    if argv and argv[0].partition("=")[0] == "--print-completion":
+        try:
+            print(completion.script("".join(argv[1:2]) or argv[0].partition("=")[2], COMMANDS))
+        except ValueError as error:
+            print(f"npseq: error: {error}", file=sys.stderr)
+            return USAGE
         return OK
     if not argv or argv[0] not in COMMANDS:
         given = f"unknown command {argv[0]!r}" if argv else "no command given"

@@ -15,7 +15,8 @@ from . import arguments, output
 EXAMPLE = "example: npseq exercise start lstm-backward; npseq exercise grade lstm_backward.py"
 
 
-def _parser() -> arguments.Parser:
+def parser() -> arguments.Parser:
+    """Return the parser of the command's options."""
     parser = arguments.Parser(
         prog="npseq exercise", epilog=EXAMPLE, description="Write backward passes yourself and have them graded."
     )
@@ -56,14 +57,14 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit status: 0; for ``grade`` 1 if a point is missing. Wrong usage: SystemExit with status 2.
     """
-    parser = _parser()
-    args = parser.parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
     try:
         return {"list": _list, "start": _start, "grade": _grade, "hint": _hint, "solution": _solution}[args.command](
             args
         )
     except (ExerciseError, OSError) as error:
-        parser.error(str(error))
+        p.error(str(error))
 
 
 def _list(args: argparse.Namespace) -> int:

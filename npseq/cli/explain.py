@@ -18,7 +18,8 @@ EXAMPLE = "example: npseq explain --model lstm --hidden-size 2 --steps 2 --only 
 LARGEST = 16  # hidden units, inputs and steps: larger networks would print too many numbers to read
 
 
-def _parser() -> arguments.Parser:
+def parser() -> arguments.Parser:
+    """Return the parser of the command's options."""
     parser = arguments.Parser(
         prog="npseq explain",
         epilog=EXAMPLE,
@@ -43,11 +44,11 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 1 if an equation and its check disagree. Wrong usage: SystemExit with status 2.
     """
-    parser = _parser()
-    args = parser.parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
     for name in "hidden_size", "input_size", "steps":
         if getattr(args, name) > LARGEST:
-            parser.error(
+            p.error(
                 f"--{name.replace('_', '-')} {getattr(args, name)} given, at most {LARGEST} expected: every number is "
                 "printed"
             )
@@ -60,16 +61,16 @@ def main(argv: list[str] | None = None) -> int:
             cell, args.hidden_size, args.steps, args.seed, args.input_size, args.model if args.cell is None else None
         )
     except (EquationError, OSError, ValueError) as error:
-        parser.error(str(error))
-    return _print(parser, network, args.only)
+        p.error(str(error))
+    return _print(p, network, args.only)
 
 
-def _print(parser: argparse.ArgumentParser, network: WorkedExample, only: str | None) -> int:
+def _print(p: argparse.ArgumentParser, network: WorkedExample, only: str | None) -> int:
     lines, steps, gradients = explain(network)
     text = "\n".join(render(lines, only))
     if not text:
         names = ", ".join(dict.fromkeys((line.names[1] if len(line.names) > 1 else line.name) for line in lines))
-        parser.error(
+        p.error(
             f"--only {only}: no such name in the {network.description.name}; one of {names} expected, with or without "
             "a gate's letter"
         )

@@ -29,7 +29,8 @@ VARIANTS = {"rnn": [{}, {"nonlinearity": "relu"}], "lstm": [{}, {"proj_size": 2}
 STATUS = {"right": status.RIGHT, "wrong": status.WRONG, "unchecked": status.UNCHECKED}
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> arguments.Parser:
+    """Return the parser of the command's options."""
     parser = arguments.Parser(
         prog="npseq gradcheck",
         description="Check the hand-written gradients of npseq's layers, losses and models to 1e-13. Exit status: 0 if "
@@ -159,8 +160,8 @@ def main(argv: list[str] | None = None) -> int:
     Raises:
         SystemExit: with status 2, for wrong usage.
     """
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    p = parser()
+    arguments = p.parse_args(argv)
     if arguments.list_bugs:
         width = max(map(len, planted_bugs.BUGS))
         for bug in planted_bugs.BUGS.values():
@@ -171,7 +172,7 @@ def main(argv: list[str] | None = None) -> int:
         (text, _check_case, case) for text, case in _cases(arguments) if acts(case)
     ]
     if not checks:
-        parser.error(
+        p.error(
             f"{arguments.bug} has no effect in any of these configurations; "
             "leave out --model, --layers, --directions and --lengths"
         )

@@ -40,8 +40,8 @@ def _cut(value: Any, form: Any, longest: int) -> str:
     return text[:longest] + ("…" if len(text) > longest else "")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Returns the exit status."""
+def parser() -> arguments.Parser:
+    """Return the parser of the command's options."""
     p = arguments.Parser(
         prog="npseq inspect",
         description="Show what a .pth file holds, without running anything in it.",
@@ -49,6 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     p.add_argument("file", metavar="FILE.pth")
     p.add_argument("--all", action="store_true", help=f"every entry, however many; default: the first {MOST}")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command. Returns the exit status."""
+    p = parser()
     args = p.parse_args(argv)
     try:
         file = checkpoint.load(args.file)

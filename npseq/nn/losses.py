@@ -5,6 +5,10 @@
 Formulas are torch's (2.13), with ``reduction="mean"``. They run in float32, float64 and complex128 (the complex-step
 check passes a complex y); loss and dy have y's dtype, and dy has y's shape. Nothing is broadcast.
 
+``weights`` are real numbers, one for each element of the target: each term of the sum is multiplied by its weight, and
+the divisor does not change. So weights of mean 1 give a weighted mean, and the losses of batches average to that of all
+their examples. (torch divides by the sum of the batch's weights, so in a batch of one example its weight cancels.)
+
 Numbers such as (63) are those of the equations in ``docs/derivation.md``.
 
 Raises (all of them): TypeError if y is not an array of floats; ValueError if the shapes differ or the arrays are empty.
@@ -20,26 +24,27 @@ import numpy as np
 LossAndGradient = tuple[Any, np.ndarray]  # the loss, a NumPy scalar, and dy
 
 
-def mse(y: np.ndarray, target: np.ndarray) -> LossAndGradient:
+def mse(y: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None) -> LossAndGradient:
     """Compute the mean squared error over all n elements; y and target have the same shape.
 
     loss = Σ (y − target)² / n,   dy = 2 (y − target) / n
     """
     e = _difference(y, target)
-    return (e * e).mean(), e * (2 / e.size)  # (63)
+    we = _weighted(e, weights)
+    return (we * e).mean(), we * (2 / e.size)  # (63)
 
 
-def mae(y: np.ndarray, target: np.ndarray) -> LossAndGradient:
+def mae(y: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None) -> LossAndGradient:
     """Compute the mean absolute error over all n elements; y and target have the same shape.
 
     ``loss = Σ |y − target| / n``,   dy = sign(y − target) / n, which is 0 where they are equal
     """
     e = _difference(y, target)
-    sign = _sign(e)
+    sign = _weighted(_sign(e), weights)
     return (sign * e).mean(), sign / e.size  # (64)
 
 
-def huber(y: np.ndarray, target: np.ndarray, delta: float = 1.0) -> LossAndGradient:
+def huber(y: np.ndarray, target: np.ndarray, delta: float = 1.0, weights: np.ndarray | None = None) -> LossAndGradient:
     """Compute Huber's loss (Annals of Mathematical Statistics 35, 1964), the mean over all n elements.
 
         e = y − target,   m = min(|e|, δ)
@@ -49,6 +54,7 @@ def huber(y: np.ndarray, target: np.ndarray, delta: float = 1.0) -> LossAndGradi
     Args:
         y, target: of the same shape.
         delta: δ, greater than 0.
+        weights: None, or of the same shape.
 
     Raises:
         ValueError: also if delta is not greater than 0.
@@ -59,11 +65,16 @@ def huber(y: np.ndarray, target: np.ndarray, delta: float = 1.0) -> LossAndGradi
     sign = _sign(e)
     size = sign * e  # |e|, by the sign of the real part
     m = np.where(size.real <= delta, size, np.asarray(delta, e.dtype))
-    return (m * (size - m / 2)).mean(), sign * m / e.size  # (65)
+    wm = _weighted(m, weights)
+    return (wm * (size - m / 2)).mean(), sign * wm / e.size  # (65)
 
 
 def cross_entropy(
-    logits: np.ndarray, labels: np.ndarray, ignore_index: int = -100, label_smoothing: float = 0.0
+    logits: np.ndarray,
+    labels: np.ndarray,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    weights: np.ndarray | None = None,
 ) -> LossAndGradient:
     """Compute the cross entropy of softmax(logits) and the labels, the mean over the N labels that are not ignored.
 
@@ -80,6 +91,7 @@ def cross_entropy(
             loss is NaN then).
         ignore_index: label of the examples that do not count.
         label_smoothing: ε, from 0 to 1.
+        weights: None, or of the labels' shape; N does not depend on them.
 
     Raises:
         ValueError: if the shapes do not fit, labels are not integers or are out of range, or ε is outside [0, 1].
@@ -100,7 +112,8 @@ def cross_entropy(
         )
     shifted = logits - logits.real.max(axis=-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))  # (66)
-    weight = (used / max(used.sum(), 1)).astype(logits.real.dtype)[..., None]  # 1 / N, or 0 where ignored
+    weight = (used / max(used.sum(), 1)).astype(logits.real.dtype)  # 1 / N, or 0 where ignored
+    weight = _weighted(weight, weights)[..., None]
     q = np.zeros(logits.shape, logits.real.dtype)
     np.put_along_axis(q, np.where(used, labels, 0)[..., None], 1 - label_smoothing, axis=-1)
     q = (q + np.asarray(label_smoothing / K, q.dtype)) * weight  # (67), divided by N
@@ -122,6 +135,18 @@ def _difference(y: np.ndarray, target: np.ndarray) -> Any:
     if y.size == 0:
         raise ValueError(f"the loss of an empty array is undefined: y has the shape {y.shape}")
     return y - target.astype(y.dtype, copy=False)
+
+
+def _weighted(terms: np.ndarray, weights: np.ndarray | None) -> Any:
+    """Return ``terms``, each multiplied by its weight, if there are weights."""
+    if weights is None:
+        return terms
+    weights = np.asarray(weights)
+    if weights.shape != terms.shape:
+        raise ValueError(
+            f"the weights have the shape {weights.shape} and the target {terms.shape}: they must be the same"
+        )
+    return terms * weights.astype(terms.real.dtype, copy=False)
 
 
 def _floats(array: np.ndarray, name: str) -> np.ndarray:

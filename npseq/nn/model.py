@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
     # of the encoder, with the shape of its outputs and the lengths; of the head; of the embedding, if there is one
     Tape = tuple[tuple[LayerTape, tuple[int, ...], ArrayLike | None], np.ndarray, np.ndarray | None]
-    Batch = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]  # x, target, lengths
+    # x, target, lengths, and weights if there are any
+    Batch = (
+        tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
+        | tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray]
+    )
 
 READS = "final", "last"
 OUTPUTS = "last", "all"  # the steps at which a model has an output
@@ -221,7 +225,11 @@ class Model(Module):
         return y.reshape(hs.shape[1], hs.shape[0], -1).swapaxes(0, 1) if self.every_step else y
 
     def loss_and_grad(self, batch: Batch, training: bool = True) -> tuple[Any, np.ndarray]:
-        """Return the mean loss over the batch (x, target, lengths) and its gradient as one flat vector."""
+        """Return the mean loss over the batch and its gradient as one flat vector.
+
+        The batch is (x, target, lengths), or (x, target, lengths, weights) with a weight (B,) for each sequence, by
+        which its loss is multiplied (``losses``).
+        """
         loss, grad, _ = self.loss_grad_and_state(batch, None, training)
         return loss, grad
 
@@ -232,9 +240,9 @@ class Model(Module):
 
         The initial state is a constant: the gradient is that of truncated backpropagation through time.
         """
-        x, target, lengths = batch
+        x, target, lengths, *weights = batch
         y, state, tape = self.forward_from(state, x, lengths, training)
-        loss, dy = self._loss(y, target, lengths)
+        loss, dy = self._loss(y, target, lengths, *weights)
         return loss, self.backward(tape, dy), state
 
     def loss_of(self, batch: Batch) -> Any:
@@ -243,18 +251,28 @@ class Model(Module):
 
     def loss_and_state(self, batch: Batch, state: State | None) -> tuple[Any, State]:
         """Return the mean loss over the batch, as ``loss_of``, and the final state, given the initial one."""
-        x, target, lengths = batch
+        x, target, lengths, *weights = batch
         y, state = self.outputs_from(state, x, lengths)
-        return self._loss(y, target, lengths)[0], state
+        return self._loss(y, target, lengths, *weights)[0], state
 
-    def _loss(self, y: np.ndarray, target: np.ndarray | None, lengths: ArrayLike | None) -> tuple[Any, np.ndarray]:
+    def _loss(
+        self,
+        y: np.ndarray,
+        target: np.ndarray | None,
+        lengths: ArrayLike | None,
+        weights: np.ndarray | None = None,
+    ) -> tuple[Any, np.ndarray]:
         """Return the mean loss and dy; of outputs at every step, without the steps past the lengths."""
         loss_of = losses.LOSSES[self.loss]
+        if weights is not None:  # (B,): of a sequence, and so of all its outputs
+            target = np.asarray(target)
+            weights = np.broadcast_to(np.reshape(weights, (-1,) + (1,) * (target.ndim - 1)), target.shape)
         if lengths is None or not self.every_step:
-            return loss_of(y, target)
+            return loss_of(y, target, weights=weights)
         there = np.arange(y.shape[1]) < np.asarray(lengths)[:, None]
         dy = np.zeros_like(y)
-        loss, dy[there] = loss_of(y[there], np.asarray(target)[there])
+        weights = None if weights is None else weights[there]
+        loss, dy[there] = loss_of(y[there], np.asarray(target)[there], weights=weights)
         return loss, dy
 
     def outputs(self, x: np.ndarray, lengths: ArrayLike | None = None) -> np.ndarray:

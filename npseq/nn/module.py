@@ -81,7 +81,7 @@ class Module:
     def __setstate__(self, state: dict[str, Any]) -> None:
         # pickle and deepcopy copy each array separately, so the views are rebuilt
         vars(self).update(state)
-        self._adopt(self.theta)
+        self._adopt(self.theta if self.theta.flags.writeable else self.theta.copy())  # a file mapped into memory is not
 
     def astype(self: Self, dtype: Any) -> Self:
         """Return a copy in another dtype, with its own flat vector and its own generator in the same state, if any.

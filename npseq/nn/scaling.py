@@ -10,14 +10,20 @@ import numpy as np
 CHUNK_ROWS = 1 << 20  # rows processed at a time, to avoid a second copy of a long series
 
 
-def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def moments(values: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Compute the mean and the standard deviation (over n) of each column of ``values`` (n, C).
 
-    A constant column gets the standard deviation 1, so that dividing by it changes nothing.
+    A constant column gets the standard deviation 1, so that dividing by it changes nothing. With ``weights`` (n,), from
+    0 up, they are Σ w v / Σ w and the root of Σ w (v − mean)² / Σ w: a row of weight 2 counts as two rows.
     """
-    chunks = [values[start : start + CHUNK_ROWS] for start in range(0, len(values), CHUNK_ROWS)]
-    mean = sum(chunk.sum(axis=0) for chunk in chunks) / len(values)
-    scale = np.sqrt(sum(((chunk - mean) ** 2).sum(axis=0) for chunk in chunks) / len(values))
+    slices = [slice(start, start + CHUNK_ROWS) for start in range(0, len(values), CHUNK_ROWS)]
+    total = len(values) if weights is None else weights.sum()
+
+    def summed(part: slice, terms: np.ndarray) -> Any:
+        return terms.sum(axis=0) if weights is None else weights[part] @ terms
+
+    mean = np.asarray(sum(summed(part, values[part]) for part in slices) / total)
+    scale = np.sqrt(sum(summed(part, (values[part] - mean) ** 2) for part in slices) / total)
     return mean, np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
 
 
@@ -32,9 +38,12 @@ class Scaler:
         self.mean, self.scale = np.asarray(mean, np.float64), np.asarray(scale, np.float64)
 
     @classmethod
-    def fit(cls, values: np.ndarray) -> Scaler:
-        """Return the scaler that standardises the columns of ``values`` (n, C): mean 0 and standard deviation 1."""
-        return cls(*moments(values))
+    def fit(cls, values: np.ndarray, weights: np.ndarray | None = None) -> Scaler:
+        """Return the scaler that standardises the columns of ``values`` (n, C): mean 0 and standard deviation 1.
+
+        With ``weights`` (n,) each row counts by its weight.
+        """
+        return cls(*moments(values, weights))
 
     @classmethod
     def identity(cls, columns: int) -> Scaler:

@@ -25,6 +25,15 @@ class Batch(NamedTuple):
     lengths: np.ndarray | None = None
 
 
+class WeightedBatch(NamedTuple):
+    """A ``Batch`` with a weight (B,) for each sequence, by which its loss is multiplied."""
+
+    x: np.ndarray
+    target: np.ndarray
+    lengths: np.ndarray | None
+    weights: np.ndarray
+
+
 class Examples(Protocol):
     """What a model can be run over: training data, or new data that were prepared in the same way."""
 
@@ -42,7 +51,7 @@ class TrainingTask(Protocol):
     def parts(self) -> Mapping[str, Rows]:
         """``"train"`` and ``"validation"``, each an array of examples. An attribute will do."""
 
-    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
+    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch | WeightedBatch:
         """Return the examples ``rows`` with their targets."""
 
 

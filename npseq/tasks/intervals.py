@@ -34,7 +34,7 @@ from .width import LARGEST_LOG, LEVELS, Width, rounded
 from .windows import Windows
 
 CONSTANT_LEVELS = np.linspace(0, 1, 41)  # quantiles of the constant width in a weights file
-HEAD_ROWS, HEAD_STEPS, HEAD_BATCH, HEAD_LR = 4096, 1000, 256, 0.01
+HEAD_ROWS, HEAD_STEPS, HEAD_BATCH, HEAD_LR = 8760, 1000, 256, 0.01  # rows: the hours of a year, so every season
 MOST_ERRORS = 10.0  # e² / s² counts as no more than this in the gradient
 ROWS_BEFORE = 168  # rows whose errors count, where the time step does not say how long a week is
 

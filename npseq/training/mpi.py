@@ -32,7 +32,7 @@ import numpy as np
 
 from ..nn.model import Model
 from ..status import UNEXPECTED
-from ..tasks.base import Batch, Task
+from ..tasks.base import Batch, Task, WeightedBatch
 from ..tasks.scoring import outputs, weight
 
 # Where launchers tell the processes that they start how many there are.
@@ -186,7 +186,7 @@ class SharedTask:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.task, name)
 
-    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
+    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch | WeightedBatch:
         """Return this process's share of the examples ``rows``."""
         own = self.ranks.share(rows)
         self.count, self.size = weight(self.task, own), len(rows)
@@ -203,11 +203,13 @@ class SharedModel:
         self.model, self.task, self.ranks = model, task, ranks
         self.theta, self.dtype = model.theta, model.dtype
 
-    def loss_and_grad(self, batch: Batch, training: bool = True) -> tuple[Any, np.ndarray]:
+    def loss_and_grad(self, batch: Batch | WeightedBatch, training: bool = True) -> tuple[Any, np.ndarray]:
         """Return the loss and the gradient of the whole batch, given this process's share."""
         return self.loss_grad_and_state(batch, None, training)[:2]
 
-    def loss_grad_and_state(self, batch: Batch, state: Any, training: bool = True) -> tuple[Any, np.ndarray, Any]:
+    def loss_grad_and_state(
+        self, batch: Batch | WeightedBatch, state: Any, training: bool = True
+    ) -> tuple[Any, np.ndarray, Any]:
         """Return the loss and the gradient of the whole batch, and the final state of this process's share."""
         loss, grad, state = self.model.loss_grad_and_state(batch, state, training)
         message = np.append(grad, self.dtype.type([loss, 1])) * self.dtype.type(self.task.count)
@@ -217,11 +219,11 @@ class SharedModel:
         total[:-1] /= total[-1]
         return total[-2], total[:-2], state
 
-    def loss_of(self, batch: Batch) -> float:
+    def loss_of(self, batch: Batch | WeightedBatch) -> float:
         """Return the loss of the whole batch, given this process's share."""
         return self.loss_and_state(batch, None)[0]
 
-    def loss_and_state(self, batch: Batch, state: Any) -> tuple[float, Any]:
+    def loss_and_state(self, batch: Batch | WeightedBatch, state: Any) -> tuple[float, Any]:
         """Return the loss of the whole batch, and the final state of this process's share."""
         loss, state = self.model.loss_and_state(batch, state)
         loss = float(loss) if self.task.count else 0.0

@@ -137,8 +137,9 @@ def make_model(settings: Any, task: Any, rng: np.random.Generator, **more: Any) 
     if settings.loss is not None and task.loss == "cross_entropy":
         raise ValueError(f"--loss {settings.loss} given for a task of classes; cross entropy is the loss there")
     if settings.dropout and settings.num_layers == 1:
+        names = [_as_given(settings, name) for name in ("dropout", "num_layers", "recurrent_dropout")]
         raise ValueError(
-            f"--dropout {settings.dropout:g} acts between layers: give --num-layers 2 or more, or --recurrent-dropout"
+            f"{names[0]} {settings.dropout:g} acts between layers: give {names[1]} 2 or more, or {names[2]}"
         )
     model = Model(
         settings.model,
@@ -167,7 +168,8 @@ def make_optimizer(settings: Any, model: Model) -> optim.Optimizer | None:
     if settings.optimizer == "lbfgs":
         unused = _changed(settings, "warmup", "dropout", "recurrent_dropout", "weight_decay")
         for name in [*unused, *(["schedule"] if settings.schedule not in ("auto", "constant") else [])]:
-            raise ValueError(f"--{name.replace('_', '-')} does nothing with --optimizer lbfgs: leave it out")
+            given, optimizer_name = _as_given(settings, name), _as_given(settings, "optimizer")
+            raise ValueError(f"{given} does nothing with {optimizer_name} lbfgs: leave it out")
         return None
     decay = {} if settings.weight_decay is None else {"weight_decay": settings.weight_decay}
     return optim.OPTIMIZERS[settings.optimizer](model.theta, lr=settings.lr, **decay)
@@ -218,6 +220,11 @@ def train(
         on_step=on_step,
         **options,
     )
+
+
+def _as_given(settings: Any, name: str) -> str:
+    """Return the name of a setting as the caller has written it: that of an option begins with two dashes."""
+    return name if isinstance(settings, Settings) else "--" + name.replace("_", "-")
 
 
 def _changed(settings: Any, *names: str) -> dict[str, Any]:

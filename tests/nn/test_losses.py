@@ -8,6 +8,8 @@ from npseq.losses import LOSSES, cross_entropy, huber, mae, mse
 RNG = np.random.default_rng(0)
 Y, TARGET = RNG.normal(size=(4, 3)) * 3, RNG.normal(size=(4, 3))
 LOGITS, LABELS = RNG.normal(size=(2, 4, 5)) * 3, np.array([[0, 4, -100, 2], [1, 1, 3, -100]])
+WEIGHTS, LABEL_WEIGHTS = RNG.uniform(0, 3, size=(4, 3)), RNG.uniform(0, 3, size=(2, 4))
+WEIGHTS[1, 2] = LABEL_WEIGHTS[0, 1] = 0
 CASES = {
     "mse": lambda y: mse(y, TARGET),
     "mae": lambda y: mae(y, TARGET),
@@ -17,22 +19,54 @@ CASES = {
     "cross entropy, smoothed": lambda y: cross_entropy(y, LABELS, label_smoothing=0.1),
     "cross entropy, nothing ignored": lambda y: cross_entropy(y, np.abs(LABELS) % 5),
 }
+WEIGHTED = {
+    "mse": lambda y: mse(y, TARGET, weights=WEIGHTS),
+    "mae": lambda y: mae(y, TARGET, weights=WEIGHTS),
+    "huber": lambda y: huber(y, TARGET, delta=0.7, weights=WEIGHTS),
+    "cross entropy": lambda y: cross_entropy(y, LABELS, label_smoothing=0.1, weights=LABEL_WEIGHTS),
+}
 
 
 def argument(name):
     return LOGITS if "cross" in name else Y
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *(f"{name}, weighted" for name in WEIGHTED)])
 def test_the_gradient_agrees_with_the_complex_step(name):
+    loss_of = CASES[name] if name in CASES else WEIGHTED[name.removesuffix(", weighted")]
     y, h = argument(name), 1e-30
-    _, dy = CASES[name](y)
+    _, dy = loss_of(y)
     expected = np.empty_like(y)
     for k in np.ndindex(y.shape):
         step = y.astype(complex)
         step[k] += 1j * h
-        expected[k] = CASES[name](step)[0].imag / h
+        expected[k] = loss_of(step)[0].imag / h
     assert np.abs(dy - expected).max() <= 1e-13 * np.abs(expected).max()
+
+
+def test_a_weighted_loss_is_the_mean_of_the_terms_times_their_weights():
+    terms = {
+        "mse": np.vectorize(lambda y, target: mse(np.array([y]), np.array([target]))[0])(Y, TARGET),
+        "mae": np.abs(Y - TARGET),
+        "huber": np.vectorize(lambda y, target: huber(np.array([y]), np.array([target]), 0.7)[0])(Y, TARGET),
+    }
+    for name, each in terms.items():
+        assert WEIGHTED[name](Y)[0] == pytest.approx((WEIGHTS * each).mean(), rel=1e-13)
+    each = [cross_entropy(LOGITS[k], LABELS[k], label_smoothing=0.1)[0] for k in np.ndindex(LABELS.shape)]
+    total = (LABEL_WEIGHTS.ravel() * each).sum() / (LABELS != -100).sum()
+    assert WEIGHTED["cross entropy"](LOGITS)[0] == pytest.approx(total, rel=1e-13)
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_weights_of_one_change_nothing_and_weights_of_another_shape_are_refused(name):
+    loss_of, target = {"mse": mse, "mae": mae, "huber": huber}.get(name, cross_entropy), TARGET
+    if name == "cross entropy":
+        target = LABELS
+    plain, weighted = loss_of(argument(name), target), loss_of(argument(name), target, weights=np.ones(target.shape))
+    assert plain[0] == weighted[0] and np.array_equal(plain[1], weighted[1])
+    assert loss_of(argument(name).astype(np.float32), target, weights=np.ones(target.shape))[1].dtype == np.float32
+    with pytest.raises(ValueError, match="the weights have the shape"):
+        loss_of(argument(name), target, weights=np.ones(target.shape[:1]))
 
 
 @pytest.mark.parametrize("name", CASES)

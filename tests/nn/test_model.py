@@ -47,6 +47,45 @@ def test_the_gradient_of_every_parameter_agrees_with_the_complex_step(kind, loss
         assert np.abs(model.named(grad)[name] - part).max() <= 1e-13 * max(np.abs(part).max(), 1e-300), name
 
 
+@pytest.mark.parametrize("kind", ["gru", "optimized_lstm"])
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "cross_entropy"])
+@pytest.mark.parametrize("outputs", ["last", "all"])
+def test_with_weights_the_gradient_agrees_with_the_complex_step(kind, loss, outputs):
+    rng, lengths = np.random.default_rng(1), np.array([5, 3, 1, 4])
+    model = Model(kind, 3, 4, 2, loss=loss, outputs=outputs, dtype=np.float64, rng=rng)
+    model.theta += rng.normal(0, 0.1, model.theta.shape)
+    x, target, _ = batch(rng, loss, 2)
+    if outputs == "all":
+        target = np.repeat(target[:, None], 5, axis=1)
+    data = x, target, lengths, np.array([2.0, 0.0, 1.5, 1.0])
+    _, grad = model.loss_and_grad(data)
+    twin, h = model.astype(np.complex128), 1e-30
+    expected = np.empty_like(grad)
+    for k in range(grad.size):
+        twin.theta[k] += 1j * h
+        expected[k] = twin.loss_of(data).imag / h
+        twin.theta[k] = model.theta[k]
+    for name, part in model.named(expected).items():
+        assert np.abs(model.named(grad)[name] - part).max() <= 1e-13 * np.abs(part).max(), name
+
+
+@pytest.mark.parametrize("outputs", ["last", "all"])
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_a_sequence_of_weight_two_counts_as_two_and_one_of_weight_zero_as_none(outputs, loss):
+    rng, lengths = np.random.default_rng(1), np.array([5, 3, 1, 4])
+    model = Model("lstm", 3, 4, 2, loss=loss, outputs=outputs, dtype=np.float64, rng=rng)
+    x, target, _ = batch(rng, loss, 2)
+    if outputs == "all":
+        target = np.repeat(target[:, None], 5, axis=1)
+    weights, twice = np.array([2.0, 0.0, 1.0, 1.0]), [0, 0, 2, 3]
+    weighted = model.loss_and_grad((x, target, lengths, weights))
+    repeated = model.loss_and_grad((x[twice], target[twice], lengths[twice]))
+    # the divisor is the number of outputs, whatever their weights
+    ratio = lengths[twice].sum() / lengths.sum() if outputs == "all" else 1.0
+    assert weighted[0] == pytest.approx(ratio * repeated[0], rel=1e-13)
+    assert np.abs(weighted[1] - ratio * repeated[1]).max() <= 1e-13 * np.abs(weighted[1]).max()
+
+
 def test_parameters_and_parts_are_views_of_one_vector():
     model = Model("gru", 3, 4, rng=0)
     model.theta[...] = np.arange(model.theta.size)

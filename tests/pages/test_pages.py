@@ -11,11 +11,13 @@ import npseq
 import npseq.train
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ["gradcheck.md", "keras.md"]
+PAGES = ["gradcheck.md", "keras.md", "estimators.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_runs_and_prints_what_it_shows(page, tmp_path, monkeypatch):
+    if page == "estimators.md":
+        pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
     text = (DOCS / page).read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```\n(?:```text\n(.*?)```)?", text, re.DOTALL)

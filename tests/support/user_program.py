@@ -316,6 +316,21 @@ def gradients(rng: np.random.Generator) -> None:
     assert set(flow.norms) == {"h", "c"}
 
 
+def estimate(rng: np.random.Generator) -> None:
+    """The estimators, where scikit-learn is installed."""
+    try:
+        from npseq import estimators
+    except ModuleNotFoundError as error:
+        return print(error)
+    x, words, numbers = rng.normal(size=(20, T, I)), ["a", "b"] * 10, rng.normal(size=20)
+    classifier: estimators.SequenceClassifier = estimators.SequenceClassifier(epochs=1, hidden_size=H).fit(x, words)
+    regressor: estimators.SequenceRegressor = estimators.SequenceRegressor(epochs=1, hidden_size=H).fit(x, numbers)
+    answers: np.ndarray = classifier.predict(x)
+    probabilities: np.ndarray = classifier.predict_proba(x)
+    score: float = regressor.score(x, numbers)
+    assert set(answers) <= set(words) and probabilities.shape == (20, 2) and score <= 1
+
+
 def square(x: np.ndarray) -> Any:
     """Return Σ x², of real or complex numbers."""
     return (x * x).sum()
@@ -341,6 +356,7 @@ def main(folder: Path) -> None:
     files(text, forecast, folder)
     forecasts(table, folder)
     gradients(rng)
+    estimate(rng)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,14 @@ def test_the_calendar_of_known_days(time, hour, day, weekend):
     assert values[4] == weekend
 
 
+def test_moments_of_weighted_rows_are_those_of_repeated_rows(monkeypatch):
+    monkeypatch.setattr("npseq.nn.scaling.CHUNK_ROWS", 7)
+    rng = np.random.default_rng(0)
+    values, weights = rng.normal(3, 2, (20, 2)), rng.integers(0, 4, 20)
+    for own, repeated in zip(features.moments(values, weights), features.moments(values.repeat(weights, axis=0))):
+        np.testing.assert_allclose(own, repeated, rtol=1e-13)
+
+
 def test_moments_are_the_mean_and_the_standard_deviation_however_the_rows_are_chunked(monkeypatch):
     values = np.random.default_rng(0).normal(50, 7, size=(1000, 3))
     monkeypatch.setattr(scaling, "CHUNK_ROWS", 64)

@@ -1,0 +1,250 @@
+"""What both estimators share: from parameters and sequences to a trained model, and its outputs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state, check_X_y
+from sklearn.utils.validation import check_is_fitted
+
+from ..data.sequences import Sequences
+from ..fused import blas
+from ..nn.model import Model
+from ..nn.scaling import Scaling
+from ..tasks.scoring import outputs
+from ..training import settings as training
+from ..training.fit import Progress
+from ..training.settings import Settings
+from .inputs import as_sequences, as_weights
+from .training_set import TrainingSet, split, whole
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type hints
+    """Base class of the estimators: the parameters are those of ``SequenceClassifier``."""
+
+    loss: str  # name of the loss
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        hidden_size: int,
+        num_layers: int,
+        bidirectional: bool,
+        dropout: float,
+        recurrent_dropout: float,
+        forget_bias: float | None,
+        optimizer: str,
+        lr: float,
+        epochs: int,
+        batch_size: int,
+        clip: float,
+        weight_decay: float | None,
+        schedule: str,
+        warmup: int,
+        early_stopping: bool,
+        validation_fraction: float,
+        n_iter_no_change: int,
+        dtype: str,
+        random_state: Any,
+    ) -> None:
+        self.model = model
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.forget_bias = forget_bias
+        self.optimizer = optimizer
+        self.lr = lr
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.clip = clip
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.warmup = warmup
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.dtype = dtype
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: X may have three axes."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    # ---- what a classifier and a regressor do differently ----
+
+    @abstractmethod
+    def _targets(self, y: np.ndarray, classes: Any, first: bool) -> np.ndarray:
+        """Return y (n,) as the model's targets. ``first``: set the classes, which later y are compared with."""
+
+    @abstractmethod
+    def _weights(self, targets: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
+        """Return the weights (n,) or None, multiplied by those of the classes."""
+
+    @abstractmethod
+    def _groups(self, targets: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+        """Return ``rows`` in groups; a fraction of each group is drawn for the validation part."""
+
+    @abstractmethod
+    def _scaling(
+        self, sequences: Sequences, targets: np.ndarray, rows: np.ndarray, weights: np.ndarray | None
+    ) -> Scaling:
+        """Return the scaling of the frames and of the outputs, given by the sequences ``rows``."""
+
+    @abstractmethod
+    def _examples(self, sequences: Sequences, scaling: Scaling, targets: np.ndarray | None = None) -> Any:
+        """Return the sequences as examples, standardised."""
+
+    # ---- fit ----
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train a new model.
+
+        Args:
+            X: (n, T, F); (n, T), where a row is a sequence of one feature; or a list of n arrays (T_i, F) or (T_i,).
+            y: (n,) classes or numbers.
+            sample_weight: (n,) numbers from 0 up, by which the losses of the sequences are multiplied; only their
+                ratios count. A sequence of weight 0 is left out.
+
+        Returns:
+            self.
+
+        Raises:
+            ValueError: for data or a parameter that is invalid, naming what was given and what was expected.
+            Diverged: if the loss is no longer finite (``training.fit.Diverged``).
+            KeyboardInterrupt: if the training is interrupted. After any error there is no fitted model.
+        """
+        if hasattr(self, "model_"):
+            del self.model_
+        settings = self._settings()
+        sequences, targets, weights = self._read(X, y, sample_weight, first=True)
+        rows, rng = _used(weights, len(targets)), self._generator()
+        if weights is not None:
+            weights = weights / weights[rows].mean()
+        parts = (
+            split(self._groups(targets, rows), self.validation_fraction, rng) if self.early_stopping else whole(rows)
+        )
+        scaling = self._scaling(sequences, targets, parts["train"], weights)
+        task = TrainingSet(self._examples(sequences, scaling, targets), parts, weights, self.loss, scaling)
+        model = training.make_model(settings, task, rng)
+        progress, state = _train(model, task, settings, rng)
+        self.model_: Model = model
+        self.rng_, self.optimizer_state_ = rng, state
+        self.history_, self.n_iter_, self.best_epoch_ = _history(progress), progress.epoch, progress.best_epoch
+        return self
+
+    def _partial_fit(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> Self:
+        """Train for one pass over X, continuing from the present model if there is one."""
+        self._refuse_what_needs_the_whole_training()
+        settings = replace(self._settings(), epochs=1)
+        first = not hasattr(self, "model_")
+        sequences, targets, weights = self._read(X, y, sample_weight, first, classes)
+        rows = _used(weights, len(targets))
+        rng = self._generator() if first else self.rng_
+        scaling = self._scaling(sequences, targets, rows, weights) if first else self.model_.scaling
+        assert scaling is not None  # every model of an estimator has one
+        task = TrainingSet(self._examples(sequences, scaling, targets), whole(rows), weights, self.loss, scaling)
+        model = training.make_model(settings, task, rng) if first else self.model_
+        before = model.theta.copy()
+        try:
+            progress, state = _train(model, task, settings, rng, None if first else self.optimizer_state_)
+        except BaseException:  # Diverged, or Ctrl-C
+            model.theta[...] = before
+            raise
+        history, epochs = ([], 0) if first else (self.history_, self.n_iter_)
+        self.model_, self.rng_, self.optimizer_state_ = model, rng, state
+        self.n_iter_ = self.best_epoch_ = epochs + 1
+        self.history_ = [*history, *({**row, "epoch": self.n_iter_} for row in _history(progress))]
+        return self
+
+    def _settings(self) -> Settings:
+        """Return the parameters as settings of a training, which checks them, and check the others."""
+        given = self.get_params(deep=False)
+        own = {field.name: given[field.name] for field in fields(Settings) if field.name in given}
+        patience = self.n_iter_no_change if self.early_stopping else None
+        if not 0 < self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction is {self.validation_fraction!r}; a number between 0 and 1 expected")
+        numbers = {name: _plain(value) for name, value in {**own, "patience": patience}.items()}
+        return Settings(**numbers, threads=1)  # one thread: the bits do not depend on the machine or on n_jobs
+
+    def _refuse_what_needs_the_whole_training(self) -> None:
+        given: dict[str, Any] = {"early_stopping": self.early_stopping, "warmup": self.warmup}
+        if self.schedule not in ("auto", "constant"):
+            given["schedule"] = self.schedule
+        for name in [name for name, value in given.items() if value]:
+            raise ValueError(
+                f"{name}={given[name]!r} given; partial_fit has no end of the training, so leave {name} out"
+            )
+
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, first: bool, classes: Any = None
+    ) -> tuple[Sequences, np.ndarray, np.ndarray | None]:
+        """Return the sequences, the model's targets (n,) and the weights (n,) or None."""
+        sequences = as_sequences(self, X, first)
+        n = len(sequences.starts) - 1
+        numeric = self.__sklearn_tags__().estimator_type == "regressor"
+        y = check_X_y(np.zeros((n, 1)), y, y_numeric=numeric, estimator=self)[1]
+        targets = self._targets(y, classes, first)
+        return sequences, targets, self._weights(targets, as_weights(sample_weight, n))
+
+    def _generator(self) -> np.random.Generator:
+        """Return a generator for the parts, the initial weights, the order of the sequences and dropout."""
+        if self.random_state is None:
+            return np.random.default_rng()
+        return np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+
+    # ---- predict ----
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Return the model's outputs (n, O) for X, in data units, computed in float64."""
+        check_is_fitted(self, "model_")
+        sequences = as_sequences(self, X, reset=False)
+        assert self.model_.scaling is not None
+        examples, rows = self._examples(sequences, self.model_.scaling), np.arange(len(sequences.starts) - 1)
+        with blas.limited(1):
+            return outputs(self.model_.astype(np.float64), examples, rows)
+
+
+def updates_in_batches(estimator: Any) -> bool:
+    """True if the optimiser updates batch by batch, so that ``partial_fit`` exists."""
+    return bool(estimator.optimizer != "lbfgs")
+
+
+def _train(
+    model: Model, task: TrainingSet, settings: Settings, rng: np.random.Generator, state: dict[str, Any] | None = None
+) -> tuple[Progress, dict[str, Any] | None]:
+    """Train, continuing from the optimiser's ``state`` if there is one. Returns the progress and the new state."""
+    optimizer, schedule = training.make_optimizer(settings, model), training.make_schedule(settings, task)
+    if optimizer is not None and state is not None:
+        optimizer.load_state_dict(state)
+    with blas.limited(1):
+        progress = training.train(model, task, settings, optimizer, schedule, rng)
+    if progress.interrupted:
+        raise KeyboardInterrupt("the training was interrupted")
+    return progress, None if optimizer is None else optimizer.state_dict()
+
+
+def _used(weights: np.ndarray | None, n: int) -> np.ndarray:
+    """Return the numbers of the sequences whose weight is not 0."""
+    return np.arange(n) if weights is None else np.flatnonzero(weights)
+
+
+def _history(progress: Progress) -> list[dict[str, Any]]:
+    """Return the history without its seconds, so that equal trainings give equal estimators."""
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in progress.history]
+
+
+def _plain(value: Any) -> Any:
+    """Return a NumPy number, as a grid of parameters may hold, as Python's."""
+    return value.item() if isinstance(value, np.generic) else value

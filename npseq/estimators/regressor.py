@@ -1,0 +1,131 @@
+"""The regressor of sequences, for scikit-learn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
+
+from ..data.sequences import Sequences
+from ..nn.scaling import Scaler, Scaling
+from ..tasks.regression import NumberedFrames
+from .base import SequenceEstimator, updates_in_batches
+from .training_set import frame_scaler
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
+    """Predict a number for each sequence with a recurrent network, whose last hidden state a linear layer reads.
+
+    X is (n, T, F), or a list of n arrays (T_i, F) or (T_i,) of any lengths, or (n, T): **a row is then a sequence of T
+    steps of one feature**, and the model reads its columns in order. Frames and targets are standardised by those of
+    the training part; predictions are in the units of y.
+
+    Args:
+        loss: ``"mse"``, ``"mae"`` or ``"huber"``, of the standardised numbers.
+        early_stopping: as ``SequenceClassifier``; the validation part is drawn from all sequences alike.
+        others: those of ``SequenceClassifier``, except ``class_weight``.
+
+    The attributes are those of ``SequenceClassifier``, except ``classes_``.
+    """
+
+    def __init__(
+        self,
+        model: str = "optimized_lstm",
+        *,
+        hidden_size: int = 32,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        forget_bias: float | None = None,
+        loss: str = "mse",
+        optimizer: str = "adam",
+        lr: float = 0.01,
+        epochs: int = 30,
+        batch_size: int = 16,
+        clip: float = 1.0,
+        weight_decay: float | None = None,
+        schedule: str = "constant",
+        warmup: int = 0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        dtype: str = "float32",
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(
+            model,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            forget_bias=forget_bias,
+            optimizer=optimizer,
+            lr=lr,
+            epochs=epochs,
+            batch_size=batch_size,
+            clip=clip,
+            weight_decay=weight_decay,
+            schedule=schedule,
+            warmup=warmup,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            dtype=dtype,
+            random_state=random_state,
+        )
+        self.loss = loss
+
+    @available_if(updates_in_batches)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one pass over X: a new model at the first call, the present one afterwards.
+
+        The first call sets the scaling of the frames and targets. The weights are used as they are, so that those of
+        different calls can be compared. There is no such method with ``optimizer="lbfgs"``.
+
+        Args:
+            X, y, sample_weight: as ``fit``.
+
+        Returns:
+            self.
+
+        Raises:
+            ValueError: as ``fit``; also with ``early_stopping`` or a schedule, which need the whole training. Diverged:
+                the model then has the parameters from before the call.
+        """
+        return self._partial_fit(X, y, None, sample_weight)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the number (n,) of each sequence, in the units of y, computed in float64.
+
+        Raises:
+            NotFittedError: before ``fit``. ValueError: for an X that does not fit.
+        """
+        return self._outputs(X)[:, 0]
+
+    def _targets(self, y: np.ndarray, classes: Any, first: bool) -> np.ndarray:
+        return y.astype(np.float64)
+
+    def _weights(self, targets: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:
+        return weights
+
+    def _groups(self, targets: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+        return [rows]
+
+    def _scaling(
+        self, sequences: Sequences, targets: np.ndarray, rows: np.ndarray, weights: np.ndarray | None
+    ) -> Scaling:
+        own = None if weights is None else weights[rows]
+        return Scaling(frame_scaler(sequences, rows, weights), Scaler.fit(targets[rows][:, None], own))
+
+    def _examples(self, sequences: Sequences, scaling: Scaling, targets: np.ndarray | None = None) -> NumberedFrames:
+        if targets is not None:
+            sequences = replace(sequences, targets=targets)
+        return NumberedFrames(sequences, scaling.inputs, scaling.outputs)
