@@ -17,6 +17,10 @@ def read_arrays(arrays: Mapping[str, np.ndarray], source: str, time: str | None 
         DataError: for arrays that are no numbers, or of different lengths.
     """
     arrays = {str(name): np.asanyarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if isinstance(array, np.ma.MaskedArray):
+            gap = np.datetime64("NaT") if array.dtype.kind == "M" else np.nan
+            arrays[name] = np.ma.filled(array if array.dtype.kind == "M" else array.astype(float), gap)
     if time is None:
         time = next((name for name, array in arrays.items() if array.dtype.kind == "M"), None)
     elif time not in arrays or arrays[time].dtype.kind != "M":

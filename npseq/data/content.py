@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from .errors import no_column
+
+WHOLE = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d*(?:[eE][-+]?\d+)?)?")
 
 
 class Content(NamedTuple):
@@ -31,7 +34,8 @@ class Growing:
     """An array that rows are appended to without ever holding two copies."""
 
     def __init__(self, width: int, dtype: type = np.float64) -> None:
-        self.array, self.n = np.empty((0, width), dtype), 0
+        self.array: np.ndarray = np.empty((0, width), dtype)
+        self.n = 0
 
     def add(self, rows: np.ndarray) -> None:
         """Append ``rows`` (m, width)."""
@@ -70,13 +74,13 @@ class Labels:
 
 
 def spelling(cell: str) -> str:
-    """Return the one spelling of a label: a whole number without a decimal point, text without blanks around it."""
+    """Return the one spelling of a label: a whole number without a decimal point, text without blanks around it.
+
+    1.0 and 1.0000e+00 are 1; what may be a name of digits, such as 007 or 1e5, is left.
+    """
     cell = cell.strip()
-    try:
-        number = float(cell)
-    except ValueError:
-        return cell
-    return str(int(number)) if "_" not in cell and number.is_integer() and abs(number) < 2**53 else cell
+    number = float(cell) if WHOLE.fullmatch(cell) else 0.5
+    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else cell
 
 
 def position(source: str, columns: list[str], name: object) -> int:

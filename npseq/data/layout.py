@@ -7,9 +7,10 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
+from typing import BinaryIO, NamedTuple
 
 from .errors import DataError, listed
 from .sources import TableOptions, ending, open_binary
@@ -17,100 +18,64 @@ from .sources import TableOptions, ending, open_binary
 MOST_ROWS = 1000  # that decisions are made from
 SAMPLE = 1 << 16  # bytes, or as many as LINES lines take, that decisions are made from; at most MOST bytes
 LINES, MOST = 50, 1 << 23
+ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")
 SEPARATORS = {"\t": "tabs", ";": "';'", "|": "'|'", ",": "','", " ": "blanks"}
-MARKS = ("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "Null", "null", "None", "none", "<NA>", "#NA",
-         "#N/A", "#N/A N/A", "#DIV/0!", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", ".", "..", "...", "--", "---", "-",
-         "?", "n/e", "na", "Na", "N/E")  # fmt: skip
-MISSING = {mark.lower() for mark in MARKS}
+MISSING = frozenset("na n/a nan -nan null none <na> #na #n/a #div/0! 1.#ind -1.#ind 1.#qnan -1.#qnan . .. ... - -- --- ? n/e"
+                    .split()) | {"", "#n/a n/a"}  # fmt: skip
+MARKS = sorted({one for mark in (*MISSING, "NaN", "-NaN") for one in (mark, mark.upper(), mark.capitalize())})
 TRUTH = {"true": "1", "false": "0"}
+THOUSANDS = {" ": " \u00a0\u202f\u2009", "'": "'’"}  # a sign between thousands, and all that are taken for it
 CONVENTIONS = ((".", None), (",", None), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
-LOOSE = re.compile(r"[-+−]?[\d.,'’ \u00a0\u202f]*\d[\d.,]*(?:[eE][-+]?\d+)?")
-UNIT = "[%€$£¥]?"
-AMOUNT = re.compile(rf"{UNIT}\s?(?:{LOOSE.pattern}|[-+]?inf)\s?{UNIT}", re.I)
+COMMENT = re.compile(r"(?:#|%|//)[^\r\n]*(?:\r\n|\r|\n)")
+LOOSE = re.compile(r"[-+−]?(?:\d{1,3}(?:[ '’\u00a0\u202f\u2009]\d{3})+|[\d.,]*\d)[\d.,]*(?:[eE][-+]?\d+)?")
+AMOUNT = re.compile(rf"[%€$£¥]?\s?(?:{LOOSE.pattern}|[-+]?inf)\s?[%€$£¥]?", re.I)
 TIMELIKE = re.compile(
-    r"(?:\d{1,4}([-/. ])\d{1,2}\1 ?\d{1,4}|\d{1,4}[-/. ]?[A-Za-z]{3,9}\.?[-/. ]?,? ?\d{1,4}"
-    r"|[A-Za-z]{3,9}\.?,?[- ]\d{1,2}[, ]+\d{1,4}|\d{4}[-/.]\d{1,2}|\d{1,2}[-/.]\d{4}|\d{4}[- ]?[QWqw]\d+|[Qq]\d[-/ ]?\d{4}|[A-Za-z]{3}[- ]\d{2,4}|\d{1,2}:\d\d)\b[^,;|\t]*"
+    r"(?:[A-Za-z]{3,9},? )?(?:\d{1,4}([-/. ])\d{1,2}\1 ?\d{1,4}|\d{1,4}[-/. ]?[A-Za-z]{3,9}\.?[-/. ]?,? ?\d{1,4}"
+    r"|[A-Za-z]{3,9}\.?,?[- ]\d{1,2}[, ]+\d{1,4}|\d{4}[-/.]\d{1,2}|\d{1,2}[-/.]\d{4}|\d{4}[- ]?[QWqw]\d+"
+    r"|[Qq]\d[-/ ]?\d{4}|[A-Za-z]{3}[- ]\d{2,4}|\d{1,2}:\d\d|\d{8}[T ]\d{4}(?:\d\d)?)\b[^,;|\t]*"
 )
 
 
-@dataclass
-class Layout:
-    """How a table of text is read.
-
-    skip: records (lines, quoted line ends aside) before the first row; names: of the columns; trailing: True if each
-    row ends in an empty field; words: what was decided, for the user; rows: the first rows, as cells.
-    """
-
-    encoding: str
-    sep: str
-    decimal: str
-    thousands: str | None
-    skip: int
-    names: list[str]
-    trailing: bool
-    words: list[str] = field(default_factory=list)
-    rows: list[list[str]] = field(default_factory=list)
-    separators_skipped: int = 0
-
-
-def number_pattern(decimal: str, thousands: str | None) -> str:
+@cache
+def number_form(decimal: str, thousands: str | None) -> re.Pattern[str]:
     """Return the regular expression of a number, digits grouped by threes where ``thousands`` is given."""
-    mark = {" ": "[ \u00a0\u202f\u2009]", "'": "['’]"}.get(thousands or "", re.escape(thousands or ""))
-    whole = rf"(?:[1-9]\d{{0,2}}(?:{mark}\d{{3}})+|\d+)" if thousands else r"\d+"
-    point = re.escape(decimal)
-    return rf"[-+−]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d+)?|[-+]?inf(?:inity)?"
+    marks, point = re.escape(THOUSANDS.get(thousands or "", thousands or "")), re.escape(decimal)
+    whole = rf"(?:[1-9]\d{{0,2}}(?:[{marks}]\d{{3}})+|\d+)" if thousands else r"\d+"
+    number = rf"[-+−]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d+)?|[-+]?inf(?:inity)?"
+    return re.compile(number, re.I)
+
+
+@cache
+def number_reader(decimal: str, thousands: str | None) -> Callable[[str], float | None]:
+    """Return a function from a cell to its number, or None if it has not this form."""
+    form, marks = number_form(decimal, thousands), THOUSANDS.get(thousands or "", thousands or "")
+    plain = str.maketrans({sign: "" for sign in marks} | {decimal: ".", "−": "-"})
+    return lambda cell: float(cell.translate(plain)) if form.fullmatch(cell) else None
+
+
+class Row(NamedTuple):
+    """A record of the file: its number from 0 (quoted line ends are no end), the line it ends in, its cells."""
+
+    at: int
+    line: int
+    cells: list[str]
 
 
 def records(lines: Iterable[str], sep: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line number and the stripped cells of each record; no cells for a blank line."""
+    """Yield the line number and the cells of each record; no cells for a blank line."""
     if sep == " ":
         lines = (" ".join(line.split()) for line in lines)
     reader = csv.reader(lines, delimiter=sep, skipinitialspace=True)
     for cells in reader:
-        yield reader.line_num, [cell.strip() for cell in cells]
+        yield reader.line_num, cells
 
 
-def decide(
-    sample: bytes,
-    whole: bool,
-    source: str,
-    options: TableOptions,
-    encodings: Sequence[str],
-    more: Sequence[str] = (),
-    ragged: bool = False,
-) -> Layout:
-    """Decide from the first bytes; what ``options`` says is not decided.
-
-    Args:
-        sample: bytes. whole: True if they are all. source: its name, for messages.
-        encodings: to try, one after the other.
-        more: cells from further down that the first decision could not read as numbers.
-        ragged: True if rows may end early.
-
-    Raises:
-        DataError: for an empty file, one that is no text, or two readings that fit equally; both are named.
-    """
-    encoding, text = _decode(sample, whole, source, encodings)
-    found = {sep: _rows(text, sep, whole) for sep in ([options.sep] if options.sep else SEPARATORS)}
-    sep = max(found, key=lambda sep: _fit([cells for _, _, cells in found[sep]]))
-    rows = found[sep]
-    if not rows:
-        raise DataError(f"{source} is empty; a table with a header line and rows of numbers expected")
-    width = _width([cells for _, _, cells in rows], ragged)
-    full = [(at, cells) for at, _, cells in rows if len(cells) == width or ragged]
-    decimal, thousands = _convention([cells for _, cells in full], sep, source, options, more)
-    number = re.compile(number_pattern(decimal, thousands), re.I)
-    kinds = _kinds([cells for _, cells in full], width, number, options)
-    layout = Layout(encoding, sep, decimal, thousands, 0, [], False)
-    if encoding not in ("utf-8-sig", options.encoding):
-        layout.words.append(encoding)
-    layout.words += [f"{SEPARATORS.get(sep, repr(sep))} between fields"] if width > 1 else []
-    layout.words.append({".": "decimal point", ",": "decimal comma"}.get(decimal, f"decimal {decimal!r}"))
-    layout.words += [f"{thousands!r} between thousands"] if thousands else []
-    _find_header(layout, rows, width, kinds, number, source, options)
-    layout.rows = [cells for at, cells in full if at >= layout.skip]
-    layout.separators_skipped = sum(max(0, len(cells) - 1) for at, _, cells in rows if at < layout.skip)
-    return layout
+def read_sample(file: BinaryIO) -> tuple[bytes, bool]:
+    """Return the first bytes of a file, and True if they are all."""
+    sample = file.read(SAMPLE)
+    while sample.count(b"\n") < LINES and len(sample) < MOST and (more := file.read(SAMPLE)):
+        sample += more
+    return sample, not file.read(1)
 
 
 def kind_of(path: str, options: TableOptions | None = None, named: bool = False) -> str:
@@ -121,27 +86,192 @@ def kind_of(path: str, options: TableOptions | None = None, named: bool = False)
     """
     if ending(path) != ".txt" or named or options not in (None, TableOptions()):
         return "table"
-    file, _, _ = open_binary(path, options and options.max_memory)
+    file, _, _ = open_binary(path, options.max_memory if options else None)
     with file:
         sample, whole = read_sample(file)
-    _, text = _decode(sample, whole, path, ["utf-8-sig", "cp1252", "latin-1"])
+    _, text = _decode(sample, whole, path, ENCODINGS)
     for sep in SEPARATORS:
-        cells = [cells for _, _, cells in _rows(text, sep, whole)]
-        if len({len(row) for row in cells}) == 1 and len(cells[0]) > 1:
-            if all(any(LOOSE.fullmatch(cell) for cell in row) for row in cells[1:] or cells):
-                return "table"
+        rows = [row.cells for row in _rows(text, sep, whole)]
+        numbers = all(any(map(LOOSE.fullmatch, cells)) for cells in rows[1:] or rows)
+        if numbers and len(set(map(len, rows))) == 1 and len(rows[0]) > 1:
+            return "table"
     return "text"
 
 
-def read_sample(file: io.BufferedIOBase) -> tuple[bytes, bool]:
-    """Return the first bytes of a file, and True if they are all."""
-    sample = file.read(SAMPLE)
-    while sample.count(b"\n") < LINES and len(sample) < MOST and (more := file.read(SAMPLE)):
-        sample += more
-    return sample, not file.read(1)
+class Layout:
+    """How a table of text is read, decided from its first bytes; what ``options`` says is not decided.
+
+    Args:
+        sample: bytes. whole: True if they are all. source: its name, for messages.
+        encodings: to try, one after the other.
+        more: cells from further down that the first decision could not read as numbers.
+        ragged: True if rows may end early.
+
+    Attributes:
+        encoding; sep: between fields; decimal, thousands: signs in numbers; number: their form.
+        skip: records before the first row; names: of the columns; trailing: how many fields at the end of each row are empty.
+        words: what was decided, for the user; rows: the first rows, as cells.
+
+    Raises:
+        DataError: for an empty file, one that is no text, or two readings that fit equally; both are named.
+    """
+
+    def __init__(self, sample: bytes, whole: bool, source: str, options: TableOptions, encodings: Sequence[str],
+                 more: Sequence[str] = (), ragged: bool = False) -> None:  # fmt: skip
+        self.source, self.options = source, options
+        self.encoding, text = _decode(sample, whole, source, encodings)
+        self.sep, rows = _split(text, whole, options.sep)
+        if not rows:
+            raise DataError(f"{source} is empty; a table with a header line and rows of numbers expected")
+        width = max(len(row.cells) for row in rows) if ragged else _width([row.cells for row in rows])
+        if ragged:
+            rows = [row._replace(cells=row.cells + [""] * (width - len(row.cells))) for row in rows]
+        full = [row for row in rows if len(row.cells) == width]
+        self.decimal, self.thousands = self._signs([row.cells for row in full], more)
+        self.number = number_form(self.decimal, self.thousands)
+        tail = full[(len(full) + 1) // 2 :][:100] or full[-1:]
+        self.kinds = [self._kind_of_column(column) for column in zip(*(row.cells for row in tail))]
+        self.words = [self.encoding] if self.encoding not in ("utf-8-sig", options.encoding) else []
+        self.words += [f"{SEPARATORS.get(self.sep, repr(self.sep))} between fields"] if width > 1 else []
+        self.words += [{".": "decimal point", ",": "decimal comma"}.get(self.decimal, f"decimal {self.decimal!r}")]
+        self.words += [f"{self.thousands!r} between thousands"] if self.thousands else []
+        self.trailing = next((n for n in range(width) if any(row.cells[-1 - n] for row in tail)), 0)
+        self._find_header(rows, width)
+        self.rows = [row.cells for row in full if row.at >= self.skip]
+
+    def _signs(self, rows: list[list[str]], more: Sequence[str]) -> tuple[str, str | None]:
+        """The decimal and thousands signs that most numbers fit. Raises DataError if 1,234 can be two numbers."""
+        said = self.options
+        fitting = [one for one in CONVENTIONS if said.decimal in (None, one[0]) and said.thousands in (None, one[1])]
+        if not fitting or said.decimal and said.thousands:
+            return said.decimal or ".", said.thousands
+        columns = [[cell for cell in column if LOOSE.fullmatch(cell)] for column in zip(*rows)] + [[*more]]
+        cells = [cell for column in columns for cell in column]
+        fits = {one: sum(bool(number_form(*one).fullmatch(cell)) for cell in cells) for one in fitting}
+        best = max(fitting, key=fits.__getitem__)
+        sign, twin = best[0], (",."[best[0] == ","], best[0])
+        if best[1] or fits.get(twin) != fits[best]:
+            return best
+        column = next((column for column in columns if any(sign in cell for cell in column)), [])
+        whole = [cell.lstrip("-+") for cell in column if cell.lstrip("-+").isdigit() and cell != "0"]
+        hundreds = sum(len(cell) == 3 and cell[0] != "0" for cell in whole)
+        thousand = any(len(cell) > 3 or cell[0] == "0" for cell in whole)  # without a sign: the sign is a decimal one
+        if not column or thousand or sign == "." and (self.sep == "," or hundreds < 2):
+            return best
+        if sign == "," and hundreds:
+            return twin
+        one = next(cell for cell in column if sign in cell)
+        raise DataError(
+            f"{self.source}: {one!r} can be {one.replace(sign, '.')} or {one.replace(sign, '')}; say which with "
+            f"--decimal '{sign}' or --thousands '{sign}'"
+        )
+
+    def _kind(self, cell: str) -> str:
+        for mark in self.options.strip:
+            cell = cell.replace(mark, "").strip()
+        if cell.lower() in MISSING or cell in self.options.na:
+            return "missing"
+        if self.number.fullmatch(cell) or cell.lower() in TRUTH:
+            return "number"
+        return "time" if TIMELIKE.fullmatch(cell) else "text"
+
+    def _kind_of_column(self, cells: Iterable[str]) -> str:
+        """What most of the cells are: number, time, text, or missing if all are."""
+        counts = Counter(map(self._kind, cells))
+        del counts["missing"]
+        return max(("number", "time", "text"), key=counts.__getitem__) if counts else "missing"
+
+    def _fitting(self, cells: list[str]) -> tuple[int, int]:
+        """How many cells of a row are of the kind of their column, and how many are not, in columns of numbers and times."""
+        typed = [(kind, self._kind(cell)) for kind, cell in zip(self.kinds, cells) if kind in ("number", "time")]
+        return sum(one == kind for kind, one in typed), sum(one not in (kind, "missing") for kind, one in typed)
+
+    def _is_above(self, cells: list[str]) -> bool:
+        """True for what no row of data can be: text where times are expected, or in most columns of numbers."""
+        fit, misfit = self._fitting(cells)
+        return misfit > fit or any(
+            kind == "time" and self._kind(cell) == "text" for kind, cell in zip(self.kinds, cells)
+        )
+
+    def _find_header(self, rows: list[Row], width: int) -> None:
+        """Set ``skip`` and ``names``, and tell what is skipped."""
+        first = next(i for i, row in enumerate(rows) if len(row.cells) == width)
+        if first and rows[first - 1].cells[0] in ("#", "%") and len(rows[first - 1].cells) == width + 1:
+            first -= 1
+            rows[first] = rows[first]._replace(cells=rows[first].cells[1:])
+        start, head, names = first, None, None
+        while start < len(rows) - 1 and (len(rows[start].cells) != width or self._is_above(rows[start].cells)):
+            start += 1
+        if self.options.header is False:
+            start = first
+        elif first and start == first and (names := self._names_of_another_width(rows[first - 1].cells, rows[first:])):
+            head = first - 1
+        elif (
+            start > first
+            or self.options.header
+            or self._fitting(rows[first].cells)[1]
+            or not {"number", "time"} & set(self.kinds)
+            or self._counts_on(rows[first].cells, rows[first + 1 :])
+        ):
+            start = max(start, first + 1)
+            head = max(range(first, start), key=lambda i: (*_as_header(rows[i].cells), -i))
+            names = [rows[head].cells[0].lstrip("#%/ "), *rows[head].cells[1:]]
+        if start >= len(rows):
+            raise DataError(f"{self.source} has a header line and no rows")
+        above, what = (first, "no header") if head is None else (head, "header")
+        self.words += [what] + [f"{above} lines above the {'rows' if head is None else what} skipped"] * bool(above)
+        for row in rows[start if head is None else head + 1 : start]:
+            self.words.append(f"the line {self.sep.join(row.cells)[:40]!r} under the header skipped")
+        self.skip = rows[start].at if start else 0
+        self.names = [name or f"Unnamed: {k}" for k, name in enumerate(names or [f"c{k}" for k in range(width)])]
+        if repeated := [name for name, count in Counter(self.names).items() if count > 1]:
+            raise DataError(f"{self.source} has two columns {listed(repeated)!r}; give each a separate name")
+
+    def _names_of_another_width(self, names: list[str], body: list[Row]) -> list[str] | None:
+        """The names of the columns from a line with more, or with one less, than the rows below it; None if it is no header."""
+        width, line = len(self.kinds), body[0].line
+        if len(names) > width:
+            if any(names[width:]):
+                raise DataError(
+                    f"{self.source} line {line} has {width} fields; {len(names)} expected, as in the line above it; "
+                    "--no-header reads the rows without names"
+                )
+            return names[:width]
+        if 0 < width - len(names) <= self.trailing:
+            self.words.append("an empty field at the end of each row left out")
+            return names + [""] * (width - len(names))
+        if len(names) != width - 1 or self._fitting(names)[0]:
+            return None
+        columns = list(zip(*(row.cells for row in body if len(row.cells) == width)))
+        clocks = (k for k in range(1, width) if self.kinds[k] == "time" and all(":" in cell for cell in columns[k]))
+        if self.sep == " " and (clock := next(clocks, None)):
+            return [*names[:clock], f"{names[clock - 1]} (clock)", *names[clock:]]
+        first = columns[0]
+        counts = all(cell.isdigit() for cell in first) and {int(b) - int(a) for a, b in zip(first, first[1:])} <= {1}
+        if counts or self.kinds[0] == "text" and len(set(first)) == len(first):
+            return ["", *names]  # R writes the names of rows so
+        raise DataError(
+            f"{self.source} line {line} has {width} fields; {len(names)} expected, as in the header line; a decimal comma "
+            "in a table with commas between fields needs quotes, or another separator"
+        )
+
+    def _counts_on(self, cells: list[str], body: list[Row]) -> bool:
+        """True if the first row is whole numbers that count on (years, or pandas' 0, 1, 2) where the rows below do not."""
+
+        def counts(row: list[str]) -> bool:
+            numbers = [cell for cell, kind in zip(row, self.kinds) if kind == "number"]
+            numbers = numbers[not numbers[0] :] if numbers else []  # nothing stands above pandas' index
+            if len(numbers) < 2 or not all(cell.isdigit() for cell in numbers):
+                return False
+            steps = {int(b) - int(a) for a, b in zip(numbers, numbers[1:])}
+            return (
+                steps == {1} and numbers[0] == "0" or len(steps) == 1 and steps != {0} and 1500 < int(numbers[0]) < 2200
+            )
+
+        return counts(cells) and not any(counts(row.cells) for row in body[:5])
 
 
-def _decode(sample, whole, source, encodings):
+def _decode(sample: bytes, whole: bool, source: str, encodings: Sequence[str]) -> tuple[str, str]:
     """The encoding that fits, and the text."""
     if sample[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         encodings = ["utf-16"]
@@ -155,214 +285,63 @@ def _decode(sample, whole, source, encodings):
         except LookupError:
             break
         if "\0" in text:
-            raise DataError(f"{source} is not text: it holds zero bytes")
+            raise DataError(f"{source} is not text: it holds zero bytes; if it is, name its encoding with --encoding")
         return name, text
     raise DataError(f"{source} cannot be read as {encodings[0]}: name its encoding with --encoding")
 
 
-def _rows(text, sep, whole):
-    """(number of the record, its line, its cells), without blank lines."""
-    found = enumerate(islice(records(io.StringIO(text, newline=""), sep), MOST_ROWS))
-    rows = [(at, line, cells) for at, (line, cells) in found]
+def _rows(text: str, sep: str, whole: bool) -> list[Row]:
+    """The first rows, without blank lines and without comments above them, except the last three of these, which may be
+    the header and its units."""
+    ends = [0]
+    while comment := COMMENT.match(text, ends[-1]):
+        ends.append(comment.end())
+    above = max(0, len(ends) - 4)
+    found = enumerate(islice(records(io.StringIO(text[ends[above] :], newline=""), sep), MOST_ROWS), above)
+    rows = [Row(at, line + above, [cell.strip() for cell in cells]) for at, (line, cells) in found]
     rows = rows if whole or len(rows) in (1, MOST_ROWS) else rows[:-1]  # the last one may be cut
-    return [row for row in rows if any(row[2])]
+    return [row for row in rows if any(row.cells)]
 
 
-def _width(rows, ragged=False):
-    tail = [len(cells) for cells in rows[len(rows) // 2 :]]
-    return max(map(len, rows)) if ragged else Counter(tail).most_common(1)[0][0]
+def _split(text: str, whole: bool, said: str | None) -> tuple[str, list[Row]]:
+    """The separator that fits best, and the rows."""
+    found = {sep: _rows(text, sep, whole) for sep in ([said] if said else SEPARATORS)}
+    fits = {sep: _fit([row.cells for row in rows], sep) for sep, rows in found.items()}
+    best = max(fits, key=fits.__getitem__)
+    if best in " ,":  # they are often part of a cell: another sign that splits the rows is taken
+        others = (sep for sep in "\t;|" if sep in fits and fits[sep][1] and fits[sep][0] > 0.7 * fits[best][0])
+        best = next(others, best)
+    return best, found[best]
 
 
-def _is_typed(cell):
+def _width(rows: list[list[str]]) -> int:
+    return Counter(len(cells) for cells in rows[len(rows) // 2 :]).most_common(1)[0][0]
+
+
+def _is_typed(cell: str) -> bool:
     """True for a number, a time, or a mark of a missing value."""
-    return bool(AMOUNT.fullmatch(cell) or TIMELIKE.fullmatch(cell)) or cell.lower() in MISSING | set(TRUTH)
+    return bool(AMOUNT.fullmatch(cell) or TIMELIKE.fullmatch(cell)) or cell.lower() in MISSING | TRUTH.keys()
 
 
-def _fit(rows):
+def _fit(rows: list[list[str]], sep: str) -> tuple[float, bool]:
     """(how well the rows fit this separator, True for several columns): the greatest is taken."""
     if not rows:
         return 0.0, False
     width, tail = _width(rows), rows[len(rows) // 2 :][:40]
     cells = [cell for row in tail for cell in row[:200]]
-    typed = sum(map(_is_typed, cells))
     regular = sum(len(row) == width for row in tail) / len(tail)
-    score = regular * typed / len(cells)
+    score = regular * sum(map(_is_typed, cells)) / len(cells)
+    if sep == " " and any(re.search(r"[,;|]", cell) and not _is_typed(cell) for cell in cells):
+        score *= 0.5
     if width == 1:  # a header of several names is not one name
-        several = any(re.search(r"[,;|\t]", row[0]) and not _is_typed(row[0]) for row in rows[:40])
+        between = re.compile(r"[,;|\t ]" if all(" " in row[0] for row in tail) else r"[,;|\t]")
+        several = any(between.search(row[0]) and not _is_typed(row[0]) for row in rows[:40])
         return score * (0.5 if several else 1.0), False
     return score * (0.8 if len(rows[0]) < width - 1 or width == 2 > len(rows[0]) else 1.0), True
 
 
-def _convention(rows, sep, source, options, more):
-    """The decimal and thousands signs that most numbers fit; DataError if 1,234 can be two numbers."""
-    columns = [[cell for cell in column if LOOSE.fullmatch(cell)] for column in zip(*rows)]
-    cells = [cell for column in columns for cell in column] + [*more]
-    fitting = [
-        (decimal, thousands)
-        for decimal, thousands in CONVENTIONS
-        if options.decimal in (None, decimal) and options.thousands in (None, thousands)
-    ]
-    if not fitting or options.decimal and options.thousands:
-        return options.decimal or ".", options.thousands
-    patterns = {one: re.compile(number_pattern(*one)) for one in fitting}
-    fits = {one: sum(bool(pattern.fullmatch(cell)) for cell in cells) for one, pattern in patterns.items()}
-    best = max(fitting, key=fits.get)
-    sign, twin = best[0], (",."[best[0] == ","], best[0])
-    if best[1] or fits.get(twin) != fits[best]:
-        return best
-    column = next((column for column in [*columns, [*more]] if any(sign in cell for cell in column)), ())
-    whole = [cell.lstrip("-+") for cell in column if cell.lstrip("-+").isdigit() and cell != "0"]
-    hundreds = sum(len(cell) == 3 and cell[0] != "0" for cell in whole)
-    if (
-        not column
-        or any(len(cell) > 3 or cell[0] == "0" for cell in whole)
-        or sign == "."
-        and (sep == "," or hundreds < 2)
-    ):
-        return best  # 1000 without a sign, or no number from 100 to 999: the sign is no thousands sign
-    if sign == "," and hundreds:
-        return twin
-    one = next(cell for cell in column if sign in cell)
-    raise DataError(
-        f"{source}: {one!r} can be {one.replace(sign, '.')} or {one.replace(sign, '')}; say which with "
-        f"--decimal '{sign}' or --thousands '{sign}'"
-    )
-
-
-def _kind(cell, number, options):
-    for mark in options.strip:
-        cell = cell.replace(mark, "").strip()
-    if cell.lower() in MISSING or cell in options.na:
-        return "missing"
-    if number.fullmatch(cell) or cell.lower() in TRUTH:
-        return "number"
-    return "time" if TIMELIKE.fullmatch(cell) else "text"
-
-
-def _kinds(rows, width, number, options):
-    """What each column holds below the first rows: number, time, text or missing."""
-    tail = rows[(len(rows) + 1) // 2 :][:100] or rows[-1:]
-    kinds = []
-    for k in range(width):
-        counts = Counter(_kind(row[k], number, options) for row in tail if k < len(row))
-        counts.pop("missing", 0)
-        kinds.append(
-            "number"
-            if counts["number"] >= max(counts["text"], counts["time"], 1)
-            else counts.most_common(1)[0][0]
-            if counts
-            else "missing"
-        )
-    return kinds
-
-
-def _find_header(layout, rows, width, kinds, number, source, options):
-    """Set ``skip``, ``names`` and ``trailing``, and say what was skipped."""
-
-    def misfits(cells):
-        """(cells that are of their column's kind, cells that are not) in columns of numbers and times."""
-        typed = [(kind, _kind(cell, number, options)) for kind, cell in zip(kinds, cells) if kind in ("number", "time")]
-        return [
-            sum(found == kind for kind, found in typed),
-            sum(found not in (kind, "missing") for kind, found in typed),
-        ]
-
-    def is_above(cells):
-        """True for what no row of data can be: text where times or numbers are expected, and nothing that fits."""
-        fit, misfit = misfits(cells)
-        time = any(kind == "time" and _kind(cell, number, options) == "text" for kind, cell in zip(kinds, cells))
-        return misfit > 0 and (fit == 0 or time)
-
-    layout.trailing = (
-        width > 1
-        and kinds[-1] == "missing"
-        and all(not cells[-1] for _, _, cells in rows[len(rows) // 2 :] if len(cells) == width)
-    )
-    first = next(i for i, (_, _, cells) in enumerate(rows) if len(cells) == width)
-    if first and rows[0][2][0] in ("#", "%") and len(rows[first - 1][2]) == width + 1:
-        rows[first - 1] = (*rows[first - 1][:2], rows[first - 1][2][1:])
-        first -= 1
-    above = first
-    while above < len(rows) - 1 and (len(rows[above][2]) != width or is_above(rows[above][2])):
-        above += 1
-    names = None
-    short = first and len(rows[first - 1][2]) == width - 1 and (not misfits(rows[first - 1][2])[0] or layout.trailing)
-    if options.header is False:
-        above = first
-    elif short and above == first:  # a header of one field less
-        names = _widened(rows[first - 1][2], kinds, rows[first:], layout, source, rows[first][1])
-        above, head = first, first - 1
-    elif (
-        above > first
-        or options.header
-        or misfits(rows[first][2])[1]
-        or not {"number", "time"} & set(kinds)
-        or _is_row_of_years(rows[first][2], rows[first + 1 :], kinds)
-    ):
-        above = max(above, first + 1)
-        head = max(range(first, above), key=lambda i: _as_header(rows[i][2], i))
-        names = [rows[head][2][0].lstrip("#%/ "), *rows[head][2][1:]]
-    if above >= len(rows):
-        raise DataError(f"{source} has a header line and no rows")
-    _tell_skipped(layout, rows, first, above, None if names is None else head)
-    layout.skip = rows[above][0] if above else 0
-    layout.names = (
-        [f"c{k}" for k in range(width)] if names is None else [name or f"Unnamed: {k}" for k, name in enumerate(names)]
-    )
-    repeated = [name for name, count in Counter(layout.names).items() if count > 1]
-    if repeated:
-        raise DataError(f"{source} has two columns {listed(repeated)!r}; give each a separate name")
-
-
-def _tell_skipped(layout, rows, first, above, head):
-    """Say which lines above the row ``above`` are skipped; ``head`` is the header, or None."""
-    layout.words.append("no header" if head is None else "header")
-    if head:
-        layout.words.append(f"{head} lines above the header skipped")
-    elif head is None and first:
-        layout.words.append(f"{first} lines above the rows skipped")
-    for _, _, cells in rows[above if head is None else head + 1 : above]:
-        layout.words.append(f"the line {layout.sep.join(cells)[:40]!r} under the header skipped")
-
-
-def _as_header(cells, i):
-    """The key by which the header is the greatest of the rows above the data: no comment, many names, the first."""
-    return not cells[0].startswith(("#", "%", "//")), len({cell for cell in cells if cell}), -i
-
-
-def _widened(names, kinds, body, layout, source, line):
-    """The names of a header that has one field less than the rows."""
-    columns = list(zip(*(cells for _, _, cells in body if len(cells) == len(kinds))))
-    clock = next(
-        (k + 1 for k, column in enumerate(columns[1:]) if kinds[k] == "time" and all(":" in cell for cell in column)),
-        None,
-    )
-    if layout.trailing:
-        layout.words.append("an empty field at the end of each row left out")
-        return [*names, ""]
-    if layout.sep == " " and clock:
-        return [*names[:clock], f"{names[clock - 1]} (clock)", *names[clock:]]
-    first = columns[0]
-    if kinds[0] == "text":
-        row_names = len(set(first)) == len(first)
-    else:
-        row_names = all(cell.isdigit() for cell in first) and {int(b) - int(a) for a, b in zip(first, first[1:])} <= {1}
-    if row_names:  # as R writes them
-        return ["", *names]
-    raise DataError(
-        f"{source} line {line} has {len(kinds)} fields; {len(names)} expected, as in the header line; a decimal comma "
-        "in a table with commas between fields needs quotes, or another separator"
-    )
-
-
-def _is_row_of_years(cells, body, kinds):
-    """True if the first row is whole numbers that count on (years, say) where the rows below do not."""
-
-    def counts(row):
-        numbers = [cell for cell, kind in zip(row, kinds) if kind == "number"]
-        if len(numbers) < 2 or not all(cell.isdigit() for cell in numbers):
-            return False
-        steps = {int(b) - int(a) for a, b in zip(numbers, numbers[1:])}
-        return len(steps) == 1 and steps != {0} and 1500 < int(numbers[0]) < 2200
-
-    return counts(cells) and not any(counts(row) for _, _, row in body[:5])
+def _as_header(cells: list[str]) -> tuple[bool, int, int]:
+    """The key by which the header is the greatest of the rows above the data: no comment, many names, few numbers among
+    them (unless most are)."""
+    numbers = sum(bool(LOOSE.fullmatch(cell)) for cell in cells)
+    return not cells[0].startswith(("#", "%", "//")), len({*cells} - {""}), -numbers * (2 * numbers <= len(cells))

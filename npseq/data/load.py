@@ -25,8 +25,11 @@ from .table import Table
 from .time_axis import put_in_time_order
 
 LARGEST = 1e140  # sums of squares of smaller values do not overflow
-ELAPSED = re.compile(r"t|times?|timestamps?|time.?steps?|steps?|sec(ond)?s?|elapsed.*|time ?[(\[].*", re.I)
-COUNTERS = re.compile(r"unnamed: \d+|id|index|idx|row|rownum|nr|no|number|#|n|obs|record|seq|key", re.I)
+ELAPSED = re.compile(
+    r"t|times?|timestamps?|time.?steps?|steps?|sec(ond)?s?|elapsed.*|time ?[(\[].*|dates?|unix.*|epoch|ds|ts|year|yr",
+    re.I,
+)
+COUNTERS = re.compile(r"unnamed: \d+|(.*[_ -])?id|index|idx|row|rownum|nr|no|number|#|n|obs|record|seq|key", re.I)
 
 
 def load(
@@ -68,7 +71,8 @@ def load(
     if table.counters:
         table.notes.append(f"columns that count the rows are no target: {listed(table.counters)}")
     if content.times is not None:
-        times, content = content.times, None  # so that no second copy is held while rows move
+        times = content.times
+        del content  # so that no second copy is held while rows move
         put_in_time_order(table, times)
         del times
     for k, column in enumerate(table.columns):
@@ -97,7 +101,7 @@ def read(
         return read_strict(shipped(SHIPPED[source]), name, time, labels), name
     existing(source)
     if source.endswith((".npy", ".npz")):
-        return read_arrays(load_arrays(source, options and options.max_memory), source, time), name
+        return read_arrays(load_arrays(source, options.max_memory if options else None), source, time), name
     try:
         from .table_reader import read_table
     except ImportError:
@@ -105,7 +109,9 @@ def read(
     return read_table(source, source, time, labels, options, on_progress, ragged), name
 
 
-def _from_memory(source, time, labels, options):
+def _from_memory(
+    source: Any, time: str | None, labels: Sequence[str], options: TableOptions | None
+) -> tuple[Content, str]:
     module = type(source).__module__.partition(".")[0]
     if (
         isinstance(source, Mapping)
@@ -114,15 +120,20 @@ def _from_memory(source, time, labels, options):
     ):
         return read_arrays(source, "the data", time), "the data"
     if isinstance(source, Mapping) or module == "pandas":
-        from .table_reader import pd, read_table
+        import pandas as pd
+
+        from .table_reader import read_table
 
         if isinstance(source, pd.Series):
             source = source.to_frame(source.name if source.name is not None else "value")
         return read_table(pd.DataFrame(source), "the data", time, labels, options), "the data"
-    return read_arrays({"": np.asarray(source)}, "the data", time), "the data"
+    array = np.asanyarray(source)
+    return read_arrays(
+        {key: array[key] for key in array.dtype.names or ()} or {"": array}, "the data", time
+    ), "the data"
 
 
-def _without_pandas(source, time, labels, options):
+def _without_pandas(source: str, time: str | None, labels: Sequence[str], options: TableOptions | None) -> Content:
     """The strict reader's result, or the way to the other reader."""
     try:
         if ending(source) not in (".csv", ".txt") or options not in (None, TableOptions()) or source == "-":
@@ -133,19 +144,15 @@ def _without_pandas(source, time, labels, options):
 
 
 def counts_rows(name: str, column: np.ndarray) -> bool:
-    """True if a column only counts its rows, or increases under the name of an index (whole numbers) or a time."""
-    if len(column) < 3:
+    """True if a column only counts its rows, or increases under the name of an index (whole numbers) or a time, or as
+    years with a fraction do."""
+    if len(column) < 3 or len(column) > 1000 and not counts_rows(name, column[:1000]):
         return False
-    if ELAPSED.fullmatch(name) and (np.diff(column) > 0).all():
+    steps, whole, counter = np.diff(column), (column % 1 == 0).all(), COUNTERS.fullmatch(name)
+    if whole and (steps == steps[0]).all() and (steps[0] == 1 or counter):
         return True
-    if column[0] % 1:
-        return False
-    return bool(
-        (np.diff(column) == 1).all()
-        or COUNTERS.fullmatch(name)
-        and (np.diff(column) > 0).all()
-        and (column % 1 == 0).all()
-    )
+    years = 1500 < column[0] and column[-1] < 2200 and np.ptp(steps) < 0.2 * steps[0] and not whole
+    return bool((steps > 0).all() and (years or whole and counter or ELAPSED.fullmatch(name)))
 
 
 def check_size(name: str, values: np.ndarray, columns: Sequence[str]) -> None:

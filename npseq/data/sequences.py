@@ -13,6 +13,7 @@ import numpy as np
 
 from .content import Content, Labels, position
 from .errors import DataError, listed, no_column
+from .layout import MISSING
 from .limits import load_arrays
 from .load import check_size, counts_rows, read
 from .missing import fill_column
@@ -310,7 +311,7 @@ def _from_arrays(source, label, regress, name="the data"):
     width = max(map(len, arrays))
     x = np.full((len(arrays), width, arrays[0].shape[1] if arrays[0].ndim == 2 else 1), np.nan)
     for row, one in zip(x, arrays):
-        row[: len(one)] = one.reshape(len(one), -1)
+        row[: len(one)] = one.reshape(len(one), x.shape[2])
     labels, classes = np.zeros(len(x), np.int64), []
     if label is not None:
         label = np.asarray(label).ravel()
@@ -320,7 +321,7 @@ def _from_arrays(source, label, regress, name="the data"):
             labels = label.astype(np.float64)
         else:
             known = Labels()
-            known.add(["" if one != one else str(one) for one in label.tolist()])
+            known.add(["" if one != one or str(one).strip().lower() in MISSING else str(one) for one in label.tolist()])
             labels, classes = known.done()
     return _stacked(name, x, labels, classes, [], regress)
 
@@ -351,5 +352,7 @@ def _counts_frames(column: np.ndarray, counts: np.ndarray) -> bool:
 
 
 def _natural(text: str) -> list[tuple[int, float, str]]:
-    """The key that sorts 2 before 10, numbers before words, and s2 before s10."""
+    """The key that sorts -1 before 2 and 2 before 10, numbers before words, and s2 before s10."""
+    if re.fullmatch(r"-?\d+(\.\d+)?", text):
+        return [(0, float(text), "")]
     return [(0, float(part), "") if part.isdecimal() else (1, 0.0, part) for part in re.split(r"(\d+)", text) if part]

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from .errors import DataError, listed
 from .limits import Counted
@@ -21,7 +21,7 @@ SHIPPED = {"metro_traffic": "metro_traffic_hourly.csv"}
 SHIPPED_TEXTS = {"tiny_shakespeare": "tiny_shakespeare.txt"}
 SHIPPED_SEQUENCES = {"japanese_vowels": ("japanese_vowels_train.csv", "japanese_vowels_test.csv")}
 TEXT = (".csv", ".tsv", ".txt", ".dat")
-PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+PACKED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 IN_MEMORY = 1 << 26  # bytes of a pipe that are kept in memory; more go to a temporary file
 
 
@@ -81,14 +81,17 @@ def open_binary(path: str, max_memory: float | None = None) -> tuple[BinaryIO, B
     """
     raw = sys.stdin.buffer if path == "-" else open(path, "rb")
     if path == "-" or not raw.seekable():
-        spool = tempfile.SpooledTemporaryFile(IN_MEMORY)
-        shutil.copyfileobj(raw, spool)
+        head = raw.read(IN_MEMORY + 1)
+        spool = io.BytesIO(head) if len(head) <= IN_MEMORY else tempfile.TemporaryFile()
+        if len(head) > IN_MEMORY:
+            spool.write(head)
+            shutil.copyfileobj(raw, spool)
         raw = spool
     size = raw.seek(0, os.SEEK_END)
     raw.seek(0)
     end = os.path.splitext(path.lower())[1]
 
-    def limited(stream: BinaryIO) -> BinaryIO:
+    def limited(stream: Any) -> BinaryIO:
         return io.BufferedReader(Counted(stream, size, path, max_memory))
 
     if end == ".zip":

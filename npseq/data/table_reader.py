@@ -7,24 +7,29 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from datetime import time as time_of_day
+from typing import Any, BinaryIO
 
 import pandas as pd
 
 from . import layout, limits
-from .columns import Again, Collector, Known, text_of
+from .columns import Again, Collector, Known, has_times, text_of
 from .content import Content
+from .dates import looks_like_times
 from .errors import DataError, listed
 from .layout import MARKS
 from .sources import TableOptions, ending, open_binary
 
+MIDNIGHT = time_of_day()
+DAMAGED = (OSError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error, lzma.LZMAError, pd.errors.ParserError)
 CELLS = 300_000  # cells in memory as text at one time
 EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) > (3, 0) else {"float_precision": "round_trip"}  # fmt: skip
 
 
 def read_table(
-    source: object,
+    source: Any,
     name: str,
     time: str | None = None,
     labels: Sequence[str] = (),
@@ -61,23 +66,19 @@ def read_table(
         with raw, file:
             if end in (".xlsx", ".xlsm"):
                 file = _sheet(_opened(name, end, lambda: pd.ExcelFile(file, engine="openpyxl")), name, options.sheet)
-            told = on_progress and (lambda: on_progress(min(1.0, raw.tell() / max(size, 1))))
+
+            def told() -> None:
+                if on_progress is not None:
+                    on_progress(min(1.0, raw.tell() / max(size, 1)))
+
             return _repeated(lambda: _Text(file, name, known, told), known)
     except UnicodeDecodeError as error:
         raise DataError(f"{name} cannot be read as {error.encoding}: name its encoding with --encoding") from None
-    except (
-        OSError,
-        EOFError,
-        csv.Error,
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        pd.errors.ParserError,
-    ) as error:
+    except DAMAGED as error:
         raise DataError(f"{name} cannot be read as a table: {' '.join(str(error).split())[:200]}") from None
 
 
-def _opened(name, end, read):
+def _opened(name: str, end: str, read: Callable[[], Any]) -> Any:
     """What ``read`` returns; a damaged file can raise nearly anything."""
     try:
         return read()
@@ -87,7 +88,7 @@ def _opened(name, end, read):
         raise DataError(f"{name} cannot be read as {end}: {' '.join(str(error).split())[:200]}") from None
 
 
-def _repeated(collector, known):
+def _repeated(collector: Callable[[], _Text | _Frame], known: Known) -> Content:
     """Read, and read again while the rows show that a first decision was wrong."""
     while True:
         try:
@@ -100,7 +101,7 @@ def _repeated(collector, known):
             del known.encodings[0]
 
 
-def _sheet(book, name, sheet):
+def _sheet(book: pd.ExcelFile, name: str, sheet: str | None) -> io.BytesIO:
     """A sheet of a spreadsheet as text, so that titles, units and marks are treated as in text."""
     if sheet is None:
         filled = [
@@ -112,7 +113,8 @@ def _sheet(book, name, sheet):
     elif sheet not in book.sheet_names:
         raise DataError(f"{name} has no sheet {sheet!r}; it has {listed(book.sheet_names)}")
     cells = pd.read_excel(book, sheet_name=sheet, header=None, dtype=object).dropna(axis=1, how="all")
-    return io.BytesIO(cells.to_csv(header=False, index=False).encode())
+    days = cells.map(lambda cell: cell.date() if isinstance(cell, datetime) and cell.time() == MIDNIGHT else cell)
+    return io.BytesIO(days.to_csv(header=False, index=False).encode())
 
 
 class _Text(Collector):
@@ -120,24 +122,23 @@ class _Text(Collector):
 
     strings = True
 
-    def __init__(self, file, name, known, told):
+    def __init__(self, file: BinaryIO, name: str, known: Known, told: Callable[[], None]) -> None:
         self.file, self.told = file, told
         file.seek(0)
         sample, whole = layout.read_sample(file)
-        self.layout = decided = layout.decide(
-            sample, whole, name, known.options, known.encodings, known.cells, known.ragged
-        )
-        self.redecides = not (known.options.decimal and known.options.thousands) and len(known.cells) < 10_000
+        decided = layout.Layout(sample, whole, name, known.options, known.encodings, known.cells, known.ragged)
+        self.layout = decided
+        signs = decided.decimal, decided.thousands
+        self.redecides = not (known.options.decimal and known.options.thousands) and signs not in known.tried
+        known.tried.add(signs)
         super().__init__(name, decided.names, decided.rows, known, decided.decimal, decided.thousands)
 
-    def read(self):
+    def read(self) -> Content:
         """Read the rows."""
         decided, options, width = self.layout, self.options, len(self.columns)
         self.file.seek(0)
-        self.counter = _Counter(self.file, decided.sep)
-        as_text = range(width) if decided.thousands else [*self.time, *self.label_columns]
         rows = pd.read_csv(
-            io.BufferedReader(self.counter),
+            self.file,
             sep=r"\s+" if decided.sep == " " else decided.sep,
             header=None,
             names=range(width),
@@ -145,7 +146,7 @@ class _Text(Collector):
             skiprows=decided.skip,
             encoding=decided.encoding,
             decimal=decided.decimal,
-            dtype=dict.fromkeys(as_text, object),
+            dtype=dict.fromkeys([*self.time, *self.label_columns], object),
             na_values=[*MARKS, *options.na],
             keep_default_na=False,
             skipinitialspace=True,
@@ -153,32 +154,35 @@ class _Text(Collector):
             low_memory=False,
             **EXACT,
         )
+        short = False  # True if a row may be: its last cell is missing
         try:
             with rows:
                 for frame in rows:
                     self.add(frame)
-                    if self.told:
-                        self.told()
+                    short = short or frame.iloc[:, width - 1 - decided.trailing].isna().any()
+                    self.told()
         except pd.errors.ParserError:
             self._check_lengths()
             raise
-        expected = decided.separators_skipped + self.done * (width - 1)
-        if decided.sep == " " or self.counter.count != expected:
+        if short and not self.known.ragged:
             self._check_lengths()
         return self.content(decided.words)
 
-    def place(self, row):
+    def place(self, row: int) -> str:
         return f"{self.name} line {next(line for k, (line, _) in enumerate(self._records()) if k == self.done + row)}"
 
-    def _records(self):
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
         """(line, cells) of the rows, from the start of the file once more."""
         self.file.seek(0)
-        text = io.TextIOWrapper(_Counter(self.file, ","), self.layout.encoding, newline="")
-        for at, (line, cells) in enumerate(layout.records(text, self.layout.sep)):
-            if at >= self.layout.skip and cells:
-                yield line, cells
+        text = io.TextIOWrapper(self.file, self.layout.encoding, newline="")
+        try:
+            for at, (line, cells) in enumerate(layout.records(text, self.layout.sep)):
+                if at >= self.layout.skip and cells:
+                    yield line, cells
+        finally:
+            text.detach()
 
-    def _check_lengths(self):
+    def _check_lengths(self) -> None:
         """Raise DataError for the first row with another number of fields."""
         width = len(self.columns)
         for line, cells in self._records():
@@ -191,9 +195,16 @@ class _Text(Collector):
 class _Frame(Collector):
     """A DataFrame."""
 
-    def __init__(self, frame, name, known):
-        if isinstance(frame.index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex) or frame.index.name is not None:
-            frame = frame.reset_index(names=[one or "index" for one in frame.index.names])
+    def __init__(self, frame: pd.DataFrame, name: str, known: Known) -> None:
+        index = frame.index
+        if (
+            isinstance(index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex)
+            or index.name is not None
+            or index.dtype.kind == "O"
+            and len(index)
+            and looks_like_times("index", index[:200].map(str))
+        ):
+            frame = frame.reset_index(names=[one or "index" for one in index.names], allow_duplicates=True)
         self.frame = frame
         head = [text_of(frame.iloc[:200, k]).fillna("") for k in range(frame.shape[1])]
         columns = [", ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in frame.columns]
@@ -203,33 +214,15 @@ class _Frame(Collector):
             )
         super().__init__(name, columns, list(zip(*head)), known)
 
-    def _time_columns(self, time, rows):
-        kinds = [
-            column.dtype.kind == "M" or isinstance(column.dtype, pd.PeriodDtype) for _, column in self.frame.items()
-        ]
+    def _time_columns(self, time: str | None, rows: Iterable[Sequence[str]]) -> list[int]:
+        kinds = [has_times(column) for _, column in self.frame.items()]
         if time is None and True in kinds:
             return [kinds.index(True)]
         return super()._time_columns(time, rows)
 
-    def read(self):
+    def read(self) -> Content:
         if not len(self.frame):
             raise DataError(f"{self.name} has no rows")
         self.add(self.frame)
         content = self.content([])
         return content._replace(notes=content.notes[1:] if content.notes[0].startswith("read as: ") else content.notes)
-
-
-class _Counter(io.RawIOBase):
-    """A file that counts a separator while it is read, to find rows that are too short without a second pass."""
-
-    def __init__(self, file: BinaryIO, sep: str) -> None:
-        self.file, self.sep, self.count = file, sep.encode(), 0
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        data = self.file.read(len(buffer))
-        self.count += data.count(self.sep)
-        buffer[: len(data)] = data
-        return len(data)

@@ -13,30 +13,8 @@ from .table import Table
 MOST_ROWS = 1.25  # if inserting the missing times would make the table longer than this factor, times are irregular
 JITTER = 0.1  # of a step: times that are off by less are moved onto the step
 CHUNK = 1 << 20  # rows processed at a time, to avoid a second copy of a long table
-NICE = (
-    1,
-    2,
-    5,
-    10,
-    15,
-    20,
-    30,
-    60,
-    120,
-    300,
-    600,
-    900,
-    1200,
-    1800,
-    3600,
-    7200,
-    10_800,
-    14_400,
-    21_600,
-    43_200,
-    DAY,
-    WEEK,
-)
+NICE = (1, 2, 5, 10, 15, 20, 30, *(60 * k for k in (1, 2, 5, 10, 15, 20, 30)), *(3600 * k for k in (1, 2, 3, 4, 6, 12)),
+        DAY, WEEK)  # fmt: skip
 
 
 def find_grid(times: np.ndarray) -> tuple[Grid | None, np.ndarray | None]:
@@ -47,7 +25,7 @@ def find_grid(times: np.ndarray) -> tuple[Grid | None, np.ndarray | None]:
     n, whole = len(times), np.datetime_data(times.dtype)[0] == "s"
     steps = step_counts(times)
     usual = steps.most_common(1)[0][0]
-    if whole and usual >= 27 * DAY and n > 2 and (grid := _months(times, usual)) is not None:
+    if whole and usual >= 27 * DAY and n > 2 and (grid := _months(times)) is not None:
         k = grid.index(times)
         off = np.abs(times - grid.at(k)).max()
         if (np.diff(k) > 0).all() and k[-1] + 1 < MOST_ROWS * n and off < 28 * DAY * grid.months * JITTER * SECOND:
@@ -65,7 +43,7 @@ def find_grid(times: np.ndarray) -> tuple[Grid | None, np.ndarray | None]:
     return _jitter(times)
 
 
-def _months(times, usual):
+def _months(times: np.ndarray) -> Grid | None:
     """The grid of times that lie at the same place of each month, seen from its start or from its end; None without."""
     month = times.astype("M8[M]")
     count = Counter(np.diff(month).astype(np.int64).tolist()).most_common(1)[0][0]
@@ -77,11 +55,11 @@ def _months(times, usual):
         month[0].astype("M8[s]") + max(middle[0], into.max() * (into.max() >= 28 * DAY * SECOND)),
         (month[0] + 1).astype("M8[s]") - middle[1],
     )
-    grids = [Grid(start, months=count, end=end) for end, start in enumerate(starts)]
+    grids = [Grid(start, months=count, end=end) for end, start in zip((False, True), starts)]
     return min(grids, key=lambda grid: (np.abs(times - grid.at(grid.index(times))).max(), grid.name is None))
 
 
-def _jitter(times):
+def _jitter(times: np.ndarray) -> tuple[Grid | None, np.ndarray | None]:
     """The grid from which all times are off by less than a tenth of a step, and their steps; None, None without."""
     times = times.astype("M8[us]")
     usual = float(np.median(np.diff(times).astype(np.int64))) / 1e6
@@ -129,7 +107,7 @@ def put_in_time_order(table: Table, times: np.ndarray) -> None:
         table.notes.append("rows were not in time order: sorted")
         steps = step_counts(times)
     if repeats := steps.pop(0, 0):
-        if 2 * repeats > len(times) > 9:
+        if 2 * repeats >= len(times) > 9:
             raise DataError(
                 f"{table.name}: its {len(times):,} rows have only {len(times) - repeats:,} different times; if the hour is "
                 "in another column say so with --time DATE,HOUR; if these are several series, with --sequence COLUMN and "
@@ -162,7 +140,7 @@ def put_in_time_order(table: Table, times: np.ndarray) -> None:
         table.step = DAY if grid.week else None
 
 
-def _whole_seconds(times):
+def _whole_seconds(times: np.ndarray) -> np.ndarray:
     """The times in seconds if none has a fraction; in place if they are microseconds."""
     if times.dtype != np.dtype("M8[us]"):
         return times.astype("M8[s]")
@@ -173,7 +151,7 @@ def _whole_seconds(times):
     return ticks.view("M8[s]")
 
 
-def _keep_irregular(table, times, steps):
+def _keep_irregular(table: Table, times: np.ndarray, steps: Counter[int]) -> None:
     if times.dtype != np.dtype("M8[s]"):
         table.notes.append("the times have fractions of a second: rows are taken as they follow each other")
         return

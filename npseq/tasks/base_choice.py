@@ -97,7 +97,7 @@ def _simple(series: _Series, rows: int, kinds: list[str]) -> Iterator[Base]:
         yield Base("drift", one, np.array([(z[-1] - z[0]) / (rows - 1)]))
     if "seasonal" in kinds:
         for period in series.periods(rows):
-            yield Base("seasonal", np.eye(period)[-1], np.zeros(1))
+            yield Base("seasonal", np.eye(1, period, period - 1)[0], np.zeros(1))
 
 
 def _errors(base: Base, series: _Series, start: int, stop: int) -> np.ndarray:

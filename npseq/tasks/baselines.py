@@ -102,7 +102,7 @@ class Baselines:
             found = {"season": season}
         for name, rows in found.items():
             name = "seasonal" if name == "season" else f"seasonal_{name}"
-            self.parts[name] = [Base("seasonal", np.eye(rows)[-1], np.zeros(1))] * O
+            self.parts[name] = [Base("seasonal", np.eye(1, rows, rows - 1)[0], np.zeros(1))] * O
         for name in ("ar", "ar_slot"):
             if name in fitted:
                 self.parts[name] = list(fitted[name])

@@ -115,6 +115,11 @@ def lagged_products(z: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> np.
     result = np.zeros((len(rows), N))
     if order == 0 or len(rows) == 0:
         return result
+    lags = np.flatnonzero(weights.any(axis=1))
+    if 8 * len(lags) < order:  # such as a season's: one lag
+        for k in lags:
+            result += z[rows - (k + 1), None] * weights[k]
+        return result
     windows, reversed_weights = sliding_window_view(z, order), np.ascontiguousarray(weights[::-1])
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]

@@ -2,12 +2,14 @@
 
 import csv
 import re
+import shlex
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from npseq.cli import arguments, data_options
 from npseq.data import TableOptions, load
 from npseq.data.errors import DataError
 from npseq.tasks import Forecast
@@ -320,9 +322,44 @@ def test_deleting_a_line_is_advised_only_where_it_helps(refused, write, content,
         read_csv(write("".join(lines[: line - 1] + lines[line:])))  # no DataError
 
 
-def test_no_message_of_the_reader_advises_to_delete_a_line():
-    for module in Path(table_reader.__file__).parent.glob("*.py"):
-        assert not re.search(r"[\"'; ]delete (it|the line)", module.read_text(encoding="utf-8")), module.name
+def test_no_message_advises_to_delete_a_line():
+    advice = re.compile(
+        r"(delete|remove|leave out|drop) (it|the|this|that|its) ?(first |second |last |title |header )?(line|row)|[;:,] (delete|drop) it"
+    )
+    for module in Path(table_reader.__file__).parents[1].rglob("*.py"):
+        assert not advice.search(module.read_text(encoding="utf-8")), module.name
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a\n5 %\n7 %\n",
+        "a\n€5\n€7\n",
+        "a;b\n1,234;2\n5,678;3\n",
+        "a\n1\n2\nn.a.\n4\n",
+        "a\n1\n#VALUE!\n4\n",
+        "a\n1\ninf\n4\n",
+        "t,a,b\n2024-01-01,1\n2024-01-02,2\n",
+        "date,a\n2024_001h,1\n2024_002h,2\n2024_003h,2\n",
+    ],
+)
+def test_an_option_that_a_message_names_makes_the_table_readable(write, content):
+    path, parser = write(content), arguments.Parser(prog="x")
+    parser.add_argument("--time")
+    data_options.add_table_options(parser)
+    try:
+        message = " ".join(load(path).notes)
+    except DataError as error:
+        message = str(error)
+    named = re.findall(
+        r"--[a-z-]+(?: (?!reads|for|says|or|is|takes|--)(?:'[^']*'|[^\s;]+))?", message.replace("FORMAT", "%Y_%jh")
+    )
+    separate = [" ".join(named)] if "FORMAT" in message else named  # alternatives, or options that belong together
+    assert separate
+    for said in separate:
+        args = parser.parse_args(shlex.split(said))
+        table = load(path, args.time, options=data_options.table_options(args))
+        assert len(table.values) > 1 and ("FORMAT" not in message or table.times is not None), said
 
 
 def test_a_column_that_is_not_there_is_answered_with_those_that_are(refused):
