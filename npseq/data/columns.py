@@ -159,8 +159,8 @@ class Collector:
         self.done += len(frame)
 
     def _add_times(self, columns: list[pd.Series]) -> None:
-        if not self.strings and not (len(columns) == 1 and has_times(columns[0])):
-            columns = [text_of(column) for column in columns]
+        if len(columns) > 1 or not has_times(columns[0]):
+            columns = [column if self.strings and column.dtype.kind == "O" else text_of(column) for column in columns]
         cells = self._joined(columns, self.time) if len(columns) > 1 else columns[0]
         wrong = self.dates.add(cells)
         if wrong is not None:  # perhaps a mark of a missing value between blanks

@@ -17,7 +17,7 @@ import pandas as pd
 from . import layout, limits
 from .columns import Again, Collector, Known, has_times, text_of
 from .content import Content
-from .dates import looks_like_times
+from .dates import NUMBER, looks_like_times
 from .errors import DataError, listed
 from .layout import MARKS
 from .sources import TableOptions, ending, open_binary
@@ -137,6 +137,7 @@ class _Text(Collector):
         """Read the rows."""
         decided, options, width = self.layout, self.options, len(self.columns)
         self.file.seek(0)
+        as_text = [k for k in self.time if any(NUMBER.fullmatch(row[k]) for row in decided.rows)]  # 0100, 20240331
         rows = pd.read_csv(
             self.file,
             sep=r"\s+" if decided.sep == " " else decided.sep,
@@ -146,7 +147,7 @@ class _Text(Collector):
             skiprows=decided.skip,
             encoding=decided.encoding,
             decimal=decided.decimal,
-            dtype=dict.fromkeys([*self.time, *self.label_columns], object),
+            dtype=dict.fromkeys([*as_text, *self.label_columns], object),
             na_values=[*MARKS, *options.na],
             keep_default_na=False,
             skipinitialspace=True,
