@@ -242,10 +242,10 @@ def _backward_steps(
         # (30): a_h = W_h h + b_h: the path through the product, then the cell's direct paths to the state before
         dh = W_h.T @ da_h if h_mask is None else h_mask * (W_h.T @ da_h)
         if W_p is None:  # with projection the cell does not read h, so there is no direct path to add
-            dh = dh + d_direct[0]
+            dh = dh + d_direct[0]  # (30)
         d_state = (dh,) + tuple(d_direct[1:])
         if valid is not None:
-            d_state = tuple(d + past for d, past in zip(d_state, d_past))
+            d_state = tuple(d + past for d, past in zip(d_state, d_past))  # (39)
 
     da_h = np.stack(da_hs)
     da_x = da_h if da_xs[0] is da_hs[0] else np.stack(da_xs)  # the same array in RNN and LSTM

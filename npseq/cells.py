@@ -20,7 +20,8 @@ A cell may have parameters of its own, such as peepholes or gains. It then decla
 
 ``own``
     name -> shape in the legend's letters: ``{"p_i": "H", "W_n": "H,H"}``. A shape is one or more sizes with commas in
-    between, a size a product of letters (H, G, I, P) and numbers, as in ``"G·H"`` or ``"2*H"``.
+    between, a size a product of letters (H, G, I, P) and numbers, as in ``"G·H"`` or ``"2*H"``; ``""`` is a single
+    number.
 ``own_init`` (optional)
     name -> initial value, a number or ``f(rng, shape)``; U(−1/√H, 1/√H) for a name that is missing.
 

@@ -14,6 +14,7 @@ from ..gradcheck import planted_bugs
 from ..gradcheck.checks import THRESHOLD, check, check_cell, check_initialisation, check_layer, check_model
 from ..gradcheck.judge import failure
 from ..gradcheck.result import ArrayError, Result, worst_verdict
+from ..gradcheck.schedules import Sizes, check_schedule, has_own_schedule, sizes
 from ..nn import losses
 from ..nn.model import Model
 from ..nn.registry import MODELS
@@ -26,6 +27,11 @@ OUTPUTS: dict[str, dict[str, Any]] = {  # of models, whose inputs are indices
     "one output, embedding": {"embedding_size": 3},
 }
 VARIANTS = {"rnn": [{}, {"nonlinearity": "relu"}], "lstm": [{}, {"proj_size": 2}], "gru": [{}]}
+OPTIONS: list[dict[str, Any]] = [  # of layers of two directions and mixed lengths, beside those of the grid
+    {"recurrent_dropout": 0.3},
+    {"checkpoint_every": 3},
+    {"learn_initial_state": True, "bias": False, "batch_first": True},
+]
 STATUS = {"right": status.RIGHT, "wrong": status.WRONG, "unchecked": status.UNCHECKED}
 
 
@@ -43,7 +49,7 @@ def parser() -> arguments.Parser:
         nargs="+",
         choices=list(MODELS),
         metavar="NAME",
-        help=f"any of {', '.join(MODELS)} (default: all, the losses, and models with a head)",
+        help=f"any of {', '.join(MODELS)} (default: all, and the losses)",
     )
     own_cell.add_option(parser, "check the cell of a file, alone and in layers")
     parser.add_argument(
@@ -99,6 +105,35 @@ def _cases(arguments: argparse.Namespace) -> Iterator[tuple[str, planted_bugs.Ca
             yield text, planted_bugs.Case(layer, max(LENGTHS), len(LENGTHS), lengths, training=L > 1)
 
 
+def _further_checks(kinds: list[str], seed: int) -> Iterator[tuple[str, Callable, Any]]:
+    """Yield (description, check, subject) of what the grid has not: other options, large sizes, models with a head."""
+    for name in kinds:
+        for options in OPTIONS[2:] if has_own_schedule(MODELS[name]) else OPTIONS:  # the others are bptt.py's anyway
+            layer = MODELS[name](2, 3, bidirectional=True, rng=seed, **options)
+            text = f"{name} directions=2 lengths=mixed" + "".join(f" {k}={v}" for k, v in options.items())
+            case = planted_bugs.Case(layer, max(LENGTHS), len(LENGTHS), LENGTHS, not layer.learn_initial_state, True)
+            yield text, _check_case, case
+    for name in filter(lambda name: has_own_schedule(MODELS[name]), kinds):
+        variants: list[dict[str, Any]] = [{}, {"nonlinearity": "relu"}] if name.endswith("_rnn") else [{}]
+        for options, case in itertools.product(variants, sizes(len(MODELS[name](1, 1).cell.gates))):
+            text = f"{name} I={case.I} H={case.H} T={case.T} B={case.B}" + "".join(
+                f" {k}={v}" for k, v in options.items()
+            )
+            yield f"{text} against bptt.py: {case.what}", _check_schedule, (name, options, case)
+    for name in kinds:
+        for text, options in OUTPUTS.items():
+            yield f"model of {name}, {text}", _check_model, (name, options)
+
+
+def _check_schedule(subject: tuple[str, dict[str, Any], Sizes], arguments: argparse.Namespace) -> Result:
+    name, variant, case = subject
+    layer = MODELS[name](case.I, case.H, rng=arguments.seed, **variant)
+    try:
+        return check_schedule(layer, case, np.random.default_rng(arguments.seed))
+    except Exception as error:
+        return _failed(error, arguments)
+
+
 def _check_case(case: planted_bugs.Case, arguments: argparse.Namespace) -> Result:
     layer = planted_bugs.plant(arguments.bug, case.layer) if arguments.bug else case.layer
     try:
@@ -107,16 +142,22 @@ def _check_case(case: planted_bugs.Case, arguments: argparse.Namespace) -> Resul
             T=case.T,
             B=case.B,
             lengths=case.lengths,
+            with_state=case.with_state,
             training=case.training,
             method=arguments.method,
             rng=arguments.seed,
         )
     except Exception as error:  # an edited cells.py or bptt.py may fail anywhere
-        unknown = ArrayError("forward", float("inf"), (), float("nan"), float("nan"))
-        line = failure(error).replace("backward raises", "forward raises", 1)
-        return Result({"forward": unknown}, THRESHOLD[arguments.method], arguments.method, faults=[line])
+        return _failed(error, arguments)
     result.faults += check_initialisation(layer)
     return result
+
+
+def _failed(error: Exception, arguments: argparse.Namespace) -> Result:
+    """Return the result for an exception that is not backward's."""
+    unknown = ArrayError("forward", float("inf"), (), float("nan"), float("nan"))
+    line = failure(error).replace("backward raises", "forward raises", 1)
+    return Result({"forward": unknown}, THRESHOLD[arguments.method], arguments.method, faults=[line])
 
 
 def _check_cell(cell: Any, arguments: argparse.Namespace) -> Result:
@@ -180,8 +221,10 @@ def main(argv: list[str] | None = None) -> int:
         checks.insert(0, (f"{arguments.cell.name} alone", _check_cell, arguments.cell.found))
     if not (arguments.bug or arguments.model or arguments.cell):
         checks += [(f"loss {name}", _check_loss, loss) for name, loss in losses.LOSSES.items()]
-        checks += [(f"model of {kind}, {text}", _check_model, (kind, options)) for kind in MODELS
-                   for text, options in OUTPUTS.items()]  # fmt: skip
+    own_layer = arguments.cell and own_cell.is_layer(arguments.cell.found)  # which may take other options
+    if not (arguments.bug or arguments.layers or arguments.directions or arguments.lengths or own_layer):
+        kinds = arguments.model or ([arguments.cell.name] if arguments.cell else list(MODELS))
+        checks += _further_checks(kinds, arguments.seed)
     width = max(len(text) for text, _, _ in checks)
     results: list[Result] = []
     for text, run, subject in checks:

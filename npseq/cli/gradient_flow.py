@@ -11,8 +11,9 @@ from .. import optim, status, tasks
 from ..explain.gradient_flow import OPEN, PATHS, SHUT, measure
 from ..fused import blas
 from ..nn.model import Model
+from ..nn.registry import OWN
 from ..training.fit import Diverged, fit
-from . import arguments, experiment, options, output, plots, progress
+from . import arguments, experiment, options, output, own_cell, plots, progress
 from .tables import Flows, flow_picture, saturation_table
 
 DEFAULT = ["rnn", "lstm", "gru"]  # an optimized twin has the same gradients
@@ -28,6 +29,7 @@ def parser() -> arguments.Parser:
     p.add_argument(
         "--models", default=DEFAULT, type=options.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}"
     )
+    own_cell.add_option(p, "also that of a cell of your own")
     p.add_argument("--epochs", default=5, type=arguments.positive_int, metavar="N", help="of training; default: 5")
     p.add_argument("--hidden-size", default=32, type=arguments.positive_int, metavar="N", help="default: 32")
     p.add_argument("--lr", default=0.001, type=arguments.positive, metavar="RATE", help="learning rate; default: 0.001")
@@ -66,10 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         larger = f"untrained, recurrent weights × {args.gain:g}"
         flows = {"untrained": {}, "trained": {}, larger: {}}
         with blas.limited(1):
-            for name in args.models:
-                more = {"forget_bias": args.forget_bias} if "lstm" in name else {}
+            for name in [*args.models, *([args.cell.name] if args.cell else [])]:
+                of_npseq = name in OWN
+                more = {"forget_bias": args.forget_bias} if "lstm" in name and of_npseq else {}
                 model = Model(
-                    "optimized_" + name.removeprefix("optimized_"),
+                    "optimized_" + name.removeprefix("optimized_") if of_npseq else name,
                     task.input_size,
                     args.hidden_size,
                     task.output_size,

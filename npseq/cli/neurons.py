@@ -13,7 +13,7 @@ from ..formats import atomic
 from ..fused import blas
 from ..tasks import text_samples
 from ..tasks.recipe import load_trained
-from . import arguments, output
+from . import arguments, output, own_cell
 
 
 def parser() -> arguments.Parser:
@@ -25,6 +25,7 @@ def parser() -> arguments.Parser:
         epilog="example: npseq neurons rnn_lstm_best.pth --data tiny_shakespeare --output neurons.html",
     )
     p.add_argument("file", metavar="FILE.pth", help="of npseq train, trained on a text")
+    own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
     p.add_argument("--data", metavar="NAME|FILE", help="a text; default: the shipped one that the model was trained on")
     p.add_argument("--output", required=True, metavar="FILE.html", help="the page to write; it needs no other file")
     p.add_argument(
@@ -51,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         output.check_file(args.output)
         model, trained = load_trained(args.file)
+        own_cell.check_needed(args, model)
         vocabulary = text_samples.vocabulary_of(model)
         name = trained.recipe.data
         if args.data is None and name not in data.SHIPPED_TEXTS:

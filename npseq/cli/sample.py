@@ -10,7 +10,7 @@ from .. import status
 from ..fused import blas
 from ..tasks import text_samples
 from ..tasks.recipe import load_trained
-from . import arguments
+from . import arguments, own_cell
 
 
 def parser() -> arguments.Parser:
@@ -21,6 +21,7 @@ def parser() -> arguments.Parser:
         epilog='example: npseq sample rnn_lstm_best.pth --length 500 --temperature 0.8 --prime "ROMEO:" --seed 1',
     )
     p.add_argument("file", metavar="FILE.pth", help="of npseq train, trained on a text")
+    own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
     p.add_argument(
         "--length", default=500, type=arguments.natural, metavar="N", help="characters or bytes to write; default: 500"
     )
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = p.parse_args(argv)
     try:
         model, _ = load_trained(args.file)
+        own_cell.check_needed(args, model)
         parts = text_samples.stream(model, args.prime, args.temperature, args.top_k, args.seed)
     except (OSError, ValueError) as error:
         p.error(str(error))

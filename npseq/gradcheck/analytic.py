@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import bptt
 from .numerical import CENTRAL_STEP, central_difference, numerical_gradient
 from .result import largest
 from .tracing import is_package_code
@@ -143,14 +144,17 @@ def _place(file: str, line: int) -> str:
 
 
 def _suspects(f: Callable[[], Any]) -> list[tuple[str, int, str]]:
-    """Return (file, line, name) for every call in the code that f runs that may not be analytic."""
+    """Return (file, line, name) for every call in the code that f runs that may not be analytic.
+
+    ``bptt.py``, which uses max and min of integers, is named only if there is nothing else.
+    """
     found = []
     for code in _codes_run_by(f):
         for line in sorted({line for _, _, line in code.co_lines() if line}):
             text = linecache.getline(code.co_filename, line).partition("#")[0]
             for match in _SUSPECT.finditer(text):
                 found.append((code.co_filename, line, match[1] or "the real part"))
-    return found
+    return [suspect for suspect in found if suspect[0] != bptt.__file__] or found
 
 
 def _codes_run_by(f: Callable[[], Any]) -> list[CodeType]:

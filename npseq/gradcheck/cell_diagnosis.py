@@ -8,6 +8,7 @@ gradient. The first that is not is the error: everything before it is right.
 from __future__ import annotations
 
 import linecache
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,21 +78,26 @@ def diagnose(cell: Any, step: Step, method: str = "complex") -> CellReport:
     _, cache = step.forward(cell)
     true = step.backward(reference.TrueDerivative(cell, method), step.forward(reference.TrueDerivative(cell))[1])
     forward = forward_difference(cell, step)
-    given, assigned = tracing.record(lambda: step.backward(cell, cache), [tracing.code_of(cell.backward)])
-    wrong = _wrong_outputs(cell, step, given, true, tolerance)
-    if not wrong:
+    before, assigned, error = tracing.copied(cache), [], None
+    try:
+        given, _ = tracing.record(lambda: step.backward(cell, cache), [tracing.code_of(cell.backward)], into=assigned)
+        wrong = _wrong_outputs(cell, step, given, true, tolerance)
+    except Exception as raised:
+        error, wrong = raised, []
+    overwritten = _overwritten(cell, assigned, cache, before)
+    if error is None and not wrong and not overwritten:
         return CellReport(True, [], forward)
-    if forward is not None:
-        fits = _backward_fits_the_reference(cell, step)
-        return CellReport(False, [forward + ("; backward is right for the published forward" if fits else "")], forward)
+    if forward is not None and _backward_fits_the_reference(cell, step):
+        return CellReport(False, [f"{forward}; backward is right for the published forward"], forward)
     locals_of_forward, known = _true_gradients(cell, step, true, method)
-    found = _first_wrong_variable(cell, step, assigned, known, tolerance)
-    if found:
-        gates = _wrong_gates(cell, given, true, tolerance)
-        lines = [found + (f"; da is wrong in gate {', '.join(gates)}" if gates else "")]
+    lines = _wrong_variables(cell, step, assigned, known, tolerance, error is not None)
+    if lines:
+        gates = _wrong_gates(cell, given, true, tolerance) if error is None and len(cell.gates) > 1 else []
+        lines[0] += f"; da is wrong in gate {', '.join(gates)}" if gates else ""
     else:
         lines = [f"{_name(cell)}.backward returns a wrong {line}{_returned_by(cell, line)}" for line in wrong]
-    return CellReport(False, _changed_in_the_cache(cell, assigned, locals_of_forward) + lines, forward)
+    lines = _changed_in_the_cache(cell, assigned, locals_of_forward) + lines + overwritten
+    return CellReport(False, [f"{forward}; backward is wrong for both forwards"] * bool(forward) + lines, forward)
 
 
 def _name(cell: Any) -> str:
@@ -100,6 +106,8 @@ def _name(cell: Any) -> str:
 
 def _wrong_gates(cell: Any, given: tuple, true: tuple, tolerance: float) -> list[str]:
     """Return the letters of the gates in which da_x or da_h is wrong."""
+    if any(np.shape(given[k]) != true[k].shape for k in (0, 1)):
+        return []
     blocks = [zip(*(np.split(d, len(cell.gates)) for d in (given[k], true[k]))) for k in (0, 1)]
     wrong = [
         {gate for gate, (d, e) in zip(cell.gates, pairs) if largest(d - e) > tolerance * largest(true[k])}
@@ -126,13 +134,15 @@ def _wrong_outputs(cell: Any, step: Step, given: tuple, true: tuple, tolerance: 
         pairs += [(f"d{name}", given[3][name], true[3][name]) for name in true[3]]
     lines, units = [], len(step.state[0])
     for name, d, e in pairs:
-        if relative_error(d, e) > tolerance:
+        if np.shape(d) != e.shape or relative_error(d, e) > tolerance:
             lines.append(f"{name}, {_where(d, e, cell.gates, units)}")
     return lines
 
 
 def _where(given: np.ndarray, expected: np.ndarray, gates: str, units: int) -> str:
     """Return the wrong gates of an array (if it has gate blocks), its worst element and both values."""
+    if np.shape(given) != expected.shape:
+        return f"shape {np.shape(given)} given, {expected.shape} expected"
     where, a, b = places.worst_element(given, expected)
     place = places.of_column(where, given.shape, gates, units)
     if len(gates) > 1 and given.shape[0] == len(gates) * units:
@@ -223,27 +233,63 @@ def _gradient_of_local(cell: Any, step: Step, item: tracing.Assignment, method: 
     return d
 
 
-def _first_wrong_variable(cell: Any, step: Step, assigned: list, known: dict, tolerance: float) -> str | None:
-    """Return a line about the first variable d + v of backward whose last value is not the gradient of v."""
+def _wrong_variables(cell: Any, step: Step, assigned: list, known: dict, tolerance: float, raised: bool) -> list[str]:
+    """Return a line about the first line of backward with a variable d + v whose last value is not the gradient of v.
+
+    All wrong variables of that line are named. If it only takes them from ``d_state``, a second line names the next. If
+    backward ``raised`` an exception, or all values are right, a variable of another shape than v's is wrong too.
+    """
     last = {item.name: item for item in assigned}
+    wrong, misshapen = [], []
     for item in assigned:
-        if item is not last[item.name] or not item.name.startswith("d"):
+        gradients = known.get(item.name[1:], [])
+        if item is not last[item.name] or not item.name.startswith("d") or not gradients:
             continue
-        expected = [e for e in known.get(item.name[1:], []) if np.shape(e) == np.shape(item.value)]
-        if not expected or any(relative_error(item.value, e) <= tolerance for e in expected):
-            continue
-        lines = [other.line for other in assigned if other.name == item.name]
-        several = f" (assigned in lines {', '.join(map(str, lines))})" if len(set(lines)) > 1 else ""
-        gate = f" (gate {item.name[-1]})" if item.name[1:] in (*cell.gates, *(f"a_{g}" for g in cell.gates)) else ""
-        return (
-            f"{_name(cell)}.backward: {item.name}{gate} is wrong{several}, {places.line_of(item.code, item.line)}; "
-            f"{_where(item.value, expected[-1], cell.gates, len(step.state[0]))}"
-        )
-    return None
+        expected = [e for e in gradients if np.shape(e) == np.shape(item.value)]
+        if expected and not any(relative_error(item.value, e) <= tolerance for e in expected):
+            wrong.append((item, expected[-1]))
+        elif not expected and isinstance(item.value, (np.ndarray, np.generic, float)):
+            misshapen.append((item, gradients[-1]))
+    if raised or not wrong:
+        wrong = [(item, e) for item in assigned for other, e in [*wrong, *misshapen] if other is item]
+    lines: dict[int, list] = {}
+    for item, expected in wrong:
+        lines.setdefault(item.line, []).append((item, expected))
+    texts, given = [], step.S
+    for pairs in lines.values():
+        texts.append(_wrong_line(cell, step, assigned, sorted(pairs, key=lambda pair: _column(pair[0]))))
+        if not all(any(np.array_equal(item.value, d) for d in given) for item, _ in pairs):
+            break
+    return texts[:2]
+
+
+def _wrong_line(cell: Any, step: Step, assigned: list, wrong: list) -> str:
+    """Return a line about the wrong variables of one line of backward: pairs (assignment, true gradient)."""
+    names = ", ".join(item.name + _gate(cell, item.name) for item, _ in wrong)
+    lines = {other.line for other in assigned for item, _ in wrong if other.name == item.name}
+    several = f" (assigned in lines {', '.join(map(str, sorted(lines)))})" if len(lines) > 1 else ""
+    item, expected = wrong[0]
+    return (
+        f"{_name(cell)}.backward: {names} {'is' if len(wrong) == 1 else 'are'} wrong{several}, "
+        f"{places.line_of(item.code, item.line)}; "
+        f"{_where(item.value, expected, cell.gates, len(step.state[0]))}"
+    )
+
+
+def _column(item: tracing.Assignment) -> int:
+    """Return where in its line a variable stands."""
+    found = re.search(rf"\b{item.name}\b", linecache.getline(item.code.co_filename, item.line))
+    return found.start() if found else 0
+
+
+def _gate(cell: Any, name: str) -> str:
+    """Return the gate of a variable df or da_f."""
+    return f" (gate {name[-1]})" if name[1:] in (*cell.gates, *(f"a_{gate}" for gate in cell.gates)) else ""
 
 
 def _changed_in_the_cache(cell: Any, assigned: list, locals_of_forward: dict) -> list[str]:
-    """Return a line for the first variable that backward takes from the cache and that has another value in forward."""
+    """Return a line for the first line of backward that takes from the cache what has another value in forward."""
+    changed: dict[tuple, list[str]] = {}
     for item in assigned:
         before = locals_of_forward.get(item.name)
         if item.name.startswith("d") or not isinstance(before, np.ndarray) or not isinstance(item.value, np.ndarray):
@@ -251,8 +297,27 @@ def _changed_in_the_cache(cell: Any, assigned: list, locals_of_forward: dict) ->
         if "cache" not in linecache.getline(item.code.co_filename, item.line):
             continue
         if item.value.shape != before.shape or relative_error(item.value, before) > 1e-12:
-            return [
-                f"{_name(cell)}.backward: {item.name} is not forward's {item.name}: the cache holds something else, "
-                f"{places.line_of(item.code, item.line)}"
-            ]
+            changed.setdefault((item.code, item.line), []).append(item.name)
+    for (code, line), names in changed.items():
+        text = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not forward's {', '.join(names)}"
+        forward = tracing.code_of(cell.forward)
+        returned = places.line_with(forward, "return ") if forward is not None else None
+        holds = f" ({places.line_of(forward, returned)})" if forward is not None and returned else ""
+        return [
+            f"{_name(cell)}.backward: {text}: the cache holds something else{holds} or is read in another order, "
+            f"{places.line_of(code, line)}"
+        ]
+    return []
+
+
+def _overwritten(cell: Any, assigned: list, cache: Any, before: Any) -> list[str]:
+    """Return a line if backward has changed an array of the cache, so that a second call would read other values."""
+    pairs = [(a, b) for a, b in zip(cache, before) if isinstance(a, np.ndarray)] if isinstance(cache, tuple) else []
+    for array, old in pairs:
+        if np.array_equal(array, old, equal_nan=True):
+            continue
+        values = [item for item in assigned if isinstance(item.value, np.ndarray)]
+        found = [item for item in values if any(np.array_equal(item.value, value) for value in (array, old))]
+        where = f"{found[-1].name}, {places.line_of(found[-1].code, found[-1].line)}" if found else "an array of it"
+        return [f"{_name(cell)}.backward changes what the cache holds: {where}; it must only read it"]
     return []

@@ -29,8 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.recurrent import Recurrent
+from ..nn import own_parameters
 from . import cell_diagnosis, diagnosis, places
+from .cell_case import CellCase
 from .judge import THRESHOLD, failure, judge, set_places, threshold_of, unread_by_forward, unused_arrays
 from .layer_case import LayerCase
 from .result import Result
@@ -114,54 +115,25 @@ def check_cell(
         ValueError: if an array that forward or backward returns does not have the shape of the contract.
     """
     threshold = threshold_of(method, threshold)
+    own_parameters.check_declaration(cell)
     rng = np.random.default_rng(rng)
-    name = getattr(cell, "__name__", type(cell).__name__)  # an instance may be a cell too
-    rows, shape = (len(cell.gates) * hidden_size, batch), (hidden_size, batch)
-    before = [letter + "_prev" for letter in cell.state]
-    arrays = {"a_x": rng.standard_normal(rows), "a_h": rng.standard_normal(rows)}
-    arrays.update({state: rng.standard_normal(shape) for state in before})
-    S = tuple(rng.standard_normal(shape) for _ in cell.state)
-    layer = type(f"{name}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)
-    own = layer.astype(np.float64).weights().own
-    own = None if own is None else {key: part + rng.uniform(-0.5, 0.5, part.shape) for key, part in own.items()}
-    step = cell_diagnosis.Step(arrays["a_x"], arrays["a_h"], tuple(arrays[key] for key in before), (), S)
-    if own is not None:
-        arrays.update(own)
-        step = step._replace(own=(own,))
-
-    def forward(arrays: Mapping[str, np.ndarray]) -> tuple:
-        extra = () if own is None else ({key: arrays[key] for key in own},)
-        return cell.forward(arrays["a_x"], arrays["a_h"], tuple(arrays[key] for key in before), *extra)
-
-    def gradients(cache: Any) -> dict[str, np.ndarray]:
-        da_x, da_h, d_state, *d_own = step.backward(cell, cache)
-        found = {key: np.array(d) for key, d in zip(arrays, (da_x, da_h, *d_state))}
-        return {**found, **{key: np.array(d_own[0][key]) for key in own or ()}}
-
-    def make(dtype: type) -> tuple:
-        changed = {key: array.astype(dtype) for key, array in arrays.items()}
-        return lambda: step.loss(forward(changed)[0]), changed
-
-    cache = forward(arrays)[1]
-    calls, fault = [], None
-    try:
-        calls = [gradients(cache), gradients(cache)]
-    except Exception as error:
-        fault = failure(error)
-    result, expected = judge(make, calls, method, threshold, fault=fault)
-    set_places(result.arrays, {key: array.shape for key, array in arrays.items()}, cell.gates, hidden_size)
-    faults, notes = unread_by_forward(cell, lambda point: forward(point)[0], arrays, np.random.default_rng(0))
+    case = CellCase(cell, hidden_size, batch, rng)
+    calls, fault = case.calls()
+    result, expected = judge(case.make, calls, method, threshold, fault=fault)
+    set_places(result.arrays, {key: array.shape for key, array in case.arrays.items()}, cell.gates, hidden_size)
+    backward_is_wrong = result.verdict == "wrong"
+    faults, notes = unread_by_forward(cell, case.new_state, case.arrays, np.random.default_rng(0))
     result.faults += faults
     result.notes += notes
-    difference = cell_diagnosis.forward_difference(cell, step)
+    difference = cell_diagnosis.forward_difference(cell, case.step)
     if difference and result.ok:
         result.notes.append(cell_diagnosis.RIGHT_FOR_ANOTHER_FORWARD + difference)
-    if result.verdict == "wrong" and calls:
+    if backward_is_wrong:
         gates = {"a_x": cell.gates, "a_h": cell.gates}
-        found = diagnosis.attempt(lambda: cell_diagnosis.diagnose(cell, step, method))
+        found = diagnosis.attempt(lambda: cell_diagnosis.diagnose(cell, case.step, method))
         result.diagnosis = found.lines if found else []
-        result.diagnosis += diagnosis.patterns(result, calls[0], expected, gates)
-    result.merge(check_layer(layer, T=4, B=batch, method=method, threshold=threshold, rng=rng))
+        result.diagnosis += diagnosis.patterns(result, calls[0], expected, gates) if calls else []
+    result.merge(check_layer(case.layer, T=4, B=batch, method=method, threshold=threshold, rng=rng))
     return result
 
 
@@ -211,19 +183,21 @@ def check_layer(
         fault = failure(error)
     unchanged = all(map(np.array_equal, read_only, before))
     result, expected = judge(case.make, calls, method, threshold, "x", fault)
-    places.name_places(result.arrays, layer, {name: array.shape for name, array in expected.items()})
+    places.name_places(result.arrays, layer)
     if not unchanged:
         result.faults.append("backward has changed the parameters or its arguments")
     if result.ok:
         result.faults += _other_forms(layer, tape, *case.as_given_to_backward())
-        if not training and not _near(case.inference(), y, threshold):
-            result.faults.append("layer(x) returns another output than layer.forward(x)")
+    backward_is_wrong = result.verdict == "wrong"
     faults, notes = case.unread()
     result.faults += faults
-    result.notes += notes + case.other_forward(y, result)
-    if result.verdict == "wrong" and calls:
+    other_forward = case.other_forward(y, result)
+    result.notes += notes + other_forward
+    if backward_is_wrong:
         result.diagnosis = _diagnose(case, result, calls, expected, method, rng)
         result.notes = [note for note in result.notes if not any(line.startswith(note) for line in result.diagnosis)]
+    elif result.ok:
+        result.faults += _other_outputs(case, y, threshold, with_stream=not other_forward)
     return result
 
 
@@ -231,16 +205,21 @@ def _diagnose(case: LayerCase, result: Result, calls: list, expected: dict, meth
     """Return what is wrong in a layer, and what its gradients look like."""
     layer = case.layer
     lines = diagnosis.diagnose_layer(case.case, calls, expected, case.gradients_of, method)
+    if not calls:
+        return lines
     gates = {name: layer.cell.gates for name in expected if name.startswith(("weight_ih", "weight_hh", "bias"))}
     found = diagnosis.patterns(result, calls[0], expected, gates, "x", case.padding())
-    if (
-        not found and case.case.T > 1 and not any(line.startswith("forward") for line in lines)
-    ):  # a pattern may be recognisable in a single step but not over several
+
+    def of_one_step() -> list[str]:
         single = LayerCase(layer, 1, case.case.B, None, case.case.with_state, case.case.training, rng)
         _, tape = single.forward_once()
         given = [single.gradients(single.layer, tape)]
-        result, expected = judge(single.make, given, method, result.threshold)
-        found = [f"with T = 1: {line}" for line in diagnosis.patterns(result, given[0], expected, gates, "x")]
+        result, expected = judge(single.make, given, method, THRESHOLD[method])
+        return diagnosis.patterns(result, given[0], expected, gates, "x")
+
+    if not found and case.case.T > 1 and not any(line.startswith("forward") for line in lines):
+        # a pattern may be recognisable in a single step but not over several
+        found = [f"with T = 1: {line}" for line in diagnosis.attempt(of_one_step) or []]
     return lines + found
 
 
@@ -258,6 +237,28 @@ def _other_forms(layer: Any, tape: Any, R: Any, S: Any) -> list[str]:
     parts = layer.backward(tape, R, None)[2].theta, layer.backward(tape, None, S)[2].theta
     if not _near(parts[0] + parts[1], grads.theta):
         faults.append("the gradients without d_state and without dy do not add up to that with both")
+    for scale in diagnosis.SCALES[1:]:
+        scaled = tuple(scale * part for part in S) if isinstance(S, tuple) else scale * S
+        other = layer.backward(tape, scale * R, scaled)[2]
+        names = [name for name in layer.params if not _near(other[name] / scale, grads[name])]
+        if names:
+            faults.append(
+                f"backward is not linear: with dy and d_state times {scale:.0e} the gradient of {', '.join(names)} is "
+                f"not {scale:.0e} times as large, as if something were clipped, rounded or compared with a number"
+            )
+    return faults
+
+
+def _other_outputs(case: LayerCase, y: np.ndarray, threshold: float, with_stream: bool) -> list[str]:
+    """Return what is wrong with the outputs of the layer run in other ways, and with what is in the padding."""
+    faults = []
+    if not case.case.training and not _near(case.inference(), y, threshold):
+        faults.append("layer(x) returns another output than layer.forward(x)")
+    if with_stream and not _near(case.streamed(y), y, threshold):
+        faults.append("layer.stream() returns another output than layer.forward(x)")
+    names = case.changed_by_padding()
+    if names:
+        faults.append(f"padding contributes: with NaN past the end of the sequences {', '.join(names)} is not the same")
     return faults
 
 
@@ -292,7 +293,10 @@ def check_model(model: Any, batch: Any, *, method: str = "complex", threshold: f
         twin = holding(arrays)
         return twin.named(twin.loss_and_grad((x, target, lengths), training=False)[1])
 
-    return check(loss, grad, model.params, method=method, threshold=threshold)
+    result = check(loss, grad, model.params, method=method, threshold=threshold)
+    if hasattr(model, "rnn"):
+        places.name_places(result.arrays, model.rnn, "rnn.")
+    return result
 
 
 def check_initialisation(layer: Any) -> list[str]:

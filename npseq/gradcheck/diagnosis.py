@@ -13,6 +13,7 @@ from .planting import Case, reference_layer
 from .reference import reference_of
 from .result import Result, largest, relative_error
 
+SCALES = 1.0, 2.0**40, 2.0**-40  # of dy and d_state: a gradient is linear in them
 ALIKE = 1e-9  # a wrong gradient is called "equal to" a pattern when it is nearer to it than this
 
 Arrays = Mapping[str, np.ndarray]
@@ -103,9 +104,11 @@ def known_bugs(
         expected: the true gradients.
         gradients: ``gradients(layer)`` -> the same of another layer.
     """
-    if not isinstance(case.layer, Recurrent):
+    if not calls or not isinstance(case.layer, Recurrent):
         return []
     unbroken = reference_layer(case.layer)
+    if any(_distance(call, expected) > ALIKE for call in gradients(unbroken)):
+        return []  # nn/recurrent.py, which runs the reference too, is wrong, or forward is not the published one
     found = []
     for name, bug in planted_bugs.BUGS.items():
         if not bug.acts(case._replace(layer=unbroken)):
@@ -128,23 +131,36 @@ def diagnose_layer(
     case: Case, calls: list[Arrays], expected: Arrays, gradients: Callable[[Any], list[Arrays]], method: str
 ) -> list[str]:
     """Return what is wrong in a layer: known bugs, then the cell, then the recurrence, then the layer around them."""
-    layer, B = case.layer, case.B
-    own = layer.weights().own
-    step = cell_diagnosis.draw(layer.cell, layer.hidden_size, B, np.random.default_rng(0), own)
+    cell, recurrence = _cell_and_recurrence(case, method, 1.0)
     lines = []
-    cell = attempt(lambda: cell_diagnosis.diagnose(layer.cell, step, method))
-    if reference_of(layer.cell) or cell is not None and cell.right:
+    if reference_of(case.layer.cell) or cell is not None and cell.right:
         lines += attempt(lambda: known_bugs(case, calls, expected, gradients)) or []
     lines += cell.lines if cell is not None else []
-    if not recurrence_diagnosis.can_judge(layer):
+    lines += recurrence or []
+    if lines or recurrence is None or not calls:
         return lines
-    found = attempt(lambda: recurrence_diagnosis.diagnose(layer, case.T, B, case.lengths, case.training, method))
-    lines += found or []
-    if found == [] and not lines:
-        kind = type(layer)
-        where = "nn/recurrent.py" if kind.backward is Recurrent.backward else f"{kind.__name__}.backward"
-        lines.append(f"the cell and the recurrence are right by themselves: the error is in the layer, {where}")
-    return lines
+    for scale in SCALES[1:]:
+        cell, recurrence = _cell_and_recurrence(case, method, scale)
+        lines = (cell.lines if cell is not None else []) + (recurrence or [])
+        if lines:
+            return [f"with dy and d_state times {scale:.0e}: {line}" for line in lines]
+    kind = type(case.layer)
+    where = "nn/recurrent.py" if kind.backward is Recurrent.backward else f"{kind.__name__}.backward"
+    return [f"the cell and the recurrence are right by themselves: the error is in the layer, {where}"]
+
+
+def _cell_and_recurrence(case: Case, method: str, scale: float) -> tuple[Any, list[str] | None]:
+    """Return the ``CellReport`` of a layer's cell, and what is wrong in its recurrence; None for what cannot be judged.
+
+    ``scale`` multiplies the gradients that backward is given.
+    """
+    layer, rng = case.layer, np.random.default_rng(0)
+    step = cell_diagnosis.draw(layer.cell, layer.hidden_size, case.B, rng, layer.weights().own)
+    step = step._replace(S=tuple(scale * part for part in step.S))
+    cell = attempt(lambda: cell_diagnosis.diagnose(layer.cell, step, method))
+    if not recurrence_diagnosis.can_judge(layer):
+        return cell, None
+    return cell, attempt(lambda: recurrence_diagnosis.diagnose(case, method, scale))
 
 
 def attempt(find: Callable[[], Any]) -> Any:

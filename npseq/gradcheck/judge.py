@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Mapping
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
+from ..nn import own_parameters
 from . import places, tracing
 from .analytic import Differentiated, Make, check_method
 from .numerical import dtype_of, numerical_gradient
@@ -88,19 +90,31 @@ def _result(
 
 
 def failure(error: Exception) -> str:
-    """Return one line about an exception that backward raised: its text, and the line of code that raised it."""
+    """Return one line about an exception that backward raised: its text, and the line of code that raised it.
+
+    An exception about the contract of ``cells.py`` is a sentence that says everything else.
+    """
     here = os.path.dirname(os.path.abspath(__file__)) + os.sep
-    frames = [
-        (frame.f_code, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if not tracing.is_package_code(frame.f_code.co_filename) and not frame.f_code.co_filename.startswith(here)
-    ]
-    if not frames:
-        return f"backward raises {type(error).__name__}: {error}"
+    of_contract = _frames(error)[-1:] and _frames(error)[-1][0].co_filename == own_parameters.__file__
+    cause = error.__cause__ if of_contract else error
+    frames = [frame for frame in _frames(cause) if not frame[0].co_filename.startswith(here)]
+    frames = [frame for frame in frames if frame[0].co_filename != own_parameters.__file__]
+    text = str(error) if of_contract else f"backward raises {type(error).__name__}"
+    if cause is None or not frames:
+        return text if of_contract else f"{text}: {error}"
     code, line = frames[-1]
+    if of_contract:
+        return f"{text}, {places.line_of(code, line)}"
     names = tracing.stored_on_line(code, line)
     computing = f" when it computes {', '.join(dict.fromkeys(names))}" if names else ""
-    return f"backward raises {type(error).__name__}{computing}, {places.line_of(code, line)} ({error})"
+    return f"{text}{computing}, {places.line_of(code, line)} ({error})"
+
+
+def _frames(error: BaseException | None) -> list[tuple[CodeType, int]]:
+    """Return the functions that an exception went through, other than those of packages, and their lines."""
+    frames = traceback.walk_tb(error.__traceback__) if error is not None else ()
+    codes = [(frame.f_code, line) for frame, line in frames]
+    return [(code, line) for code, line in codes if not tracing.is_package_code(code.co_filename)]
 
 
 # ---- what the loss does not depend on ----
@@ -145,10 +159,10 @@ def unread_by_forward(
     for _ in range(20):  # a rectifier may be shut, and stay shut, at some of them
         if len(read) == sum(len(blocks.get(name, [0])) for name in arrays):
             break
-        point = {name: array + rng.standard_normal(array.shape) for name, array in arrays.items()}
+        point = {name: np.array(array + rng.standard_normal(array.shape)) for name, array in arrays.items()}
         value = forward(point)
         for name, array in point.items():
-            for k, rows in enumerate(blocks.get(name, [np.arange(len(array))])):
+            for k, rows in enumerate(blocks.get(name, [...])):
                 changed = array.copy()
                 changed[rows] += 2 * rng.standard_normal(changed[rows].shape)
                 moved = forward({**point, name: changed})

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..nn.recurrent import Recurrent
 from . import cell_diagnosis
 from .judge import unread_by_forward
 from .planting import Case, reference_layer
@@ -61,6 +62,37 @@ class LayerCase:
     def inference(self) -> np.ndarray:
         """Return y of ``layer(x)``."""
         return self.layer(self._as_given(self.x), self._joined(self.state), self.case.lengths)[0]
+
+    def _has_own_forward(self) -> bool:
+        """True if the layer's class replaces a function of ``Recurrent`` that computes outputs."""
+        kind = type(self.layer)
+        return any(getattr(kind, name, None) is not getattr(Recurrent, name) for name in ("forward", "_run", "stream"))
+
+    def streamed(self, y: np.ndarray) -> np.ndarray:
+        """Return y of ``layer.stream()``; ``y`` itself for a layer or a case in which it means something else."""
+        layer = self.layer
+        if self._has_own_forward() or layer.bidirectional or self.case.training or self.case.lengths is not None:
+            return y
+        stream = layer.stream(self.case.B)
+        if self.state:
+            stream.state = self._joined(self.state)
+        return self._as_given(np.array([np.array(stream.step(x_t)) for x_t in self.x]).reshape(self.R.shape))
+
+    def changed_by_padding(self) -> list[str]:
+        """Return what is not the same when x and dy are NaN past the end of the sequences, where they do not count."""
+        padding = self.padding()
+        if padding is None or self._has_own_forward():
+            return []
+        x, R = self.x, self.R
+        y, _, tape = self.forward(self.layer, x, self.state)
+        expected = {"y": y, **self.gradients(self.layer, tape)}
+        try:
+            self.x, self.R = (np.where(padding[:, :, None], np.nan, array) for array in (x, R))
+            y, _, tape = self.forward(self.layer, self.x, self.state)
+            given = {"y": y, **self.gradients(self.layer, tape)}
+        finally:
+            self.x, self.R = x, R
+        return [name for name in expected if not relative_error(given[name], expected[name]) <= 1e-12]
 
     def as_given_to_backward(self) -> tuple:
         """Return dy and d_state in the layer's own form."""

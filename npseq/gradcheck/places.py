@@ -59,18 +59,20 @@ def of_column(where: tuple, shape: tuple, gates: str, units: int) -> str:
     return row + (f", sequence {where[1]}" if len(where) > 1 else "")
 
 
-def name_places(found: dict[str, ArrayError], layer: Any, shapes: dict[str, tuple]) -> None:
-    """Set ``place`` of the errors of a layer's parameters, x and states."""
+def name_places(found: dict[str, ArrayError], layer: Any, prefix: str = "") -> None:
+    """Set ``place`` of the errors of a layer's parameters (whose names have a prefix in a model), x, y and states."""
     cell = layer.cell
+    states = {f"{before}{letter}" for letter in cell.state for before in ("", "final ", "d ")}
     for name, error in found.items():
+        base = name.removeprefix(prefix)
         if not error.where:
             continue
-        if name in cell.state or name[:-2] in cell.state and name.endswith("_0"):
+        if base in states or base in [letter + "_0" for letter in cell.state]:
             error.place = of_state(error.where, layer.num_directions)
-        elif name == "x":
+        elif base in ("x", "dx", "y", "stream"):
             error.place = of_step(error.where)
-        else:
-            error.place = of_parameter(name, error.where, shapes[name], cell.gates)
+        elif name.startswith(prefix) and base in layer.params:
+            error.place = of_parameter(base, error.where, layer.params[base].shape, cell.gates)
 
 
 # ---- lines of code ----
@@ -81,18 +83,32 @@ def line_of(code: CodeType, line: int) -> str:
     text = linecache.getline(code.co_filename, line).strip()
     number = equation(code, line)
     place = f"{source_file(code)}:{line}" + (f", equation ({number})" if number else "")
-    return place + (f": {text.partition('  #')[0]}" if text else "")
+    return place + (f": {text.partition('  #')[0].rstrip(',')}" if text else "")
 
 
 def equation(code: CodeType, line: int) -> int | None:
-    """Return the equation number in the comment on a line, or in a comment directly above it."""
+    """Return the equation number in the comment on a line, in a comment directly above it, or in that of its block."""
     text = linecache.getline(code.co_filename, line)
     above = linecache.getline(code.co_filename, line - 1).strip()
-    for comment in (text.partition("#")[2], above if above.startswith("#") else ""):
+    for comment in (text.partition("#")[2], above if above.startswith("#") else "", _block_comment(code, line)):
         found = re.search(r"(?<![\w)])\((\d+)\)", comment)
         if found:
             return int(found[1])
     return None
+
+
+def _block_comment(code: CodeType, line: int) -> str:
+    """Return the comment behind the ``if …:`` or ``for …:`` whose block a line is in."""
+    indent = _indent(linecache.getline(code.co_filename, line))
+    for number in range(line - 1, code.co_firstlineno, -1):
+        text = linecache.getline(code.co_filename, number)
+        if text.strip() and _indent(text) < indent:
+            return text.partition("#")[2]
+    return ""
+
+
+def _indent(text: str) -> int:
+    return len(text) - len(text.lstrip())
 
 
 def line_with(code: CodeType, text: str) -> int | None:

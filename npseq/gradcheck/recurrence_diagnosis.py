@@ -8,18 +8,29 @@ pre-activations, h_t and c_t going forward, da, dh, dc and the products going ba
 from __future__ import annotations
 
 import inspect
+import linecache
 import types
+from types import CodeType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import bptt
 from . import places, reference, tracing
+from .planting import Case
 from .result import relative_error
 
 TOLERANCE = {"complex": 1e-11, "central": 1e-5}
 FIELDS = ("W_x", "W_h", "b_x", "b_h", "W_p")
-WHERE = {"W_x": "W_x=", "W_h": "W_h=", "b_x": "b_x=", "b_h": "b_h=", "W_p": "W_p=", "own": "own=", "x": "out=d_x"}
+WHERE = {
+    "dW_x": "W_x=",
+    "dW_h": "W_h=",
+    "db_x": "b_x=",
+    "db_h": "b_h=",
+    "dW_p": "W_p=",
+    "d_own": "own=",
+    "dx": "out=d_x",
+}
 
 
 class Problem(NamedTuple):
@@ -46,10 +57,12 @@ class Problem(NamedTuple):
         return engine.backward_through_time(cell, self.weights, tape, self.d_hs, self.d_state, **options)
 
 
-def problem_of(layer: Any, run: int, T: int, B: int, lengths: Any, training: bool, rng: np.random.Generator) -> Problem:
-    """Return the problem of one run (layer and direction) of a ``Recurrent`` in float64."""
+def problem_of(case: Case, run: int, rng: np.random.Generator, scale: float = 1.0) -> Problem:
+    """Return the problem of one run (layer and direction) of a ``Recurrent`` in float64; ``scale`` multiplies the
+    gradients that backward is given."""
+    layer, T, B, lengths = case[:4]
     weights, sizes = layer.weights(run), layer.state_sizes()
-    p = layer.recurrent_dropout if training else 0
+    p = layer.recurrent_dropout if case.training else 0
     return Problem(
         layer.cell,
         weights,
@@ -58,8 +71,8 @@ def problem_of(layer: Any, run: int, T: int, B: int, lengths: Any, training: boo
         None if lengths is None else np.asarray(lengths),
         run % layer.num_directions == 1,
         (rng.random((sizes[0], B)) >= p) / (1 - p) if p else None,
-        rng.standard_normal((T, sizes[0], B)),
-        tuple(rng.standard_normal((size, B)) for size in sizes),
+        scale * rng.standard_normal((T, sizes[0], B)),
+        tuple(scale * rng.standard_normal((size, B)) for size in sizes),
     )
 
 
@@ -68,11 +81,11 @@ def can_judge(layer: Any) -> bool:
     return hasattr(layer, "weights") and not isinstance(layer.through_time, types.SimpleNamespace)
 
 
-def diagnose(layer: Any, T: int, B: int, lengths: Any, training: bool, method: str = "complex") -> list[str]:
+def diagnose(case: Case, method: str = "complex", scale: float = 1.0) -> list[str]:
     """Return what is wrong in the recurrence of a layer; empty if every run of it is right."""
-    engine = layer.through_time
+    layer, engine = case.layer, case.layer.through_time
     for run in range(len(layer.suffixes)):
-        problem = problem_of(layer, run, T, B, lengths, training, np.random.default_rng(run))
+        problem = problem_of(case, run, np.random.default_rng(run), scale)
         for options in [{}] + ([{"checkpoint_every": layer.checkpoint_every}] if layer.checkpoint_every else []):
             cell = reference.TrueDerivative(layer.cell, method)
             lines = _compare(problem, engine, cell, TOLERANCE[method], options)
@@ -85,11 +98,13 @@ def diagnose(layer: Any, T: int, B: int, lengths: Any, training: bool, method: s
 
 def _compare(problem: Problem, engine: Any, cell: Any, tolerance: float, options: dict) -> list[str]:
     """Return a line about the first wrong intermediate, or about wrong results; empty if all is right."""
-    codes = _loops(engine)
+    codes = list(_functions(engine).values())
     forward_notes, backward_notes = _Notes(), _Notes()
     hs, end, tape = problem.forward(reference, cell, note=forward_notes)
     true = _results(*problem.backward(reference, cell, tape, note=backward_notes), problem.cell)
-    (given_hs, given_end, tape), assigned = tracing.record(lambda: problem.forward(engine, cell, **options), codes)
+    (given_hs, given_end, tape), assigned = tracing.record(
+        lambda: problem.forward(engine, cell, **options), codes, elements=True
+    )
     same = relative_error(given_hs, hs) <= tolerance and all(
         relative_error(a, b) <= tolerance for a, b in zip(given_end, end)
     )
@@ -97,16 +112,45 @@ def _compare(problem: Problem, engine: Any, cell: Any, tolerance: float, options
         found = None if options else _first_wrong(problem, assigned, forward_notes, tolerance)
         what = f"{found}" if found else "the outputs or the final state differ"
         return [f"forward_through_time is not the recurrence of the equations: {what}"]
-    returned, assigned = tracing.record(lambda: problem.backward(engine, cell, tape), codes)
+    return _compare_backward(problem, engine, cell, tape, true, backward_notes, tolerance, options)
+
+
+def _compare_backward(
+    problem: Problem, engine: Any, cell: Any, tape: Any, true: dict, notes: _Notes, tolerance: float, options: dict
+) -> list[str]:
+    """Do the same for backward alone; ``true`` are the gradients, ``notes`` the intermediates of the reference."""
+    codes, assigned = list(_functions(engine).values()), []
+    try:
+        returned, _ = tracing.record(lambda: problem.backward(engine, cell, tape), codes, elements=True, into=assigned)
+    except Exception:  # the report has its text; what was wrong before it happened?
+        found = _first_wrong(problem, assigned, notes, tolerance)
+        return [f"backward_through_time: {found}"] if found else []
     given = _results(*returned, problem.cell)
-    wrong = [name for name in true if given[name] is None or relative_error(given[name], true[name]) > tolerance]
+    wrong = [name for name in true if _differs(given[name], true[name], tolerance)]
     if not wrong:
-        return []
-    found = None if options else _first_wrong(problem, assigned, backward_notes, tolerance)
+        again = _results(*problem.backward(engine, cell, tape), problem.cell)
+        wrong = [name for name in true if _differs(again[name], true[name], tolerance)]
+        text = f"backward_through_time: called again with the same tape it returns another {', '.join(wrong)}"
+        return [f"{text}: it changes the tape or its arguments"] if wrong else []
+    if options:
+        return [
+            f"backward_through_time: with checkpoint_every={options['checkpoint_every']!r} it returns a wrong "
+            f"{', '.join(wrong)}, without it the right one: the segments are recomputed, ordered or added wrongly"
+        ]
+    found = _first_wrong(problem, assigned, notes, tolerance)
     if found:
         return [f"backward_through_time: {found}"]
-    how = f" with checkpoint_every={options['checkpoint_every']!r}, right without it" if options else ""
-    return [f"backward_through_time: {_result_line(name, given[name], true[name], codes)}{how}" for name in wrong]
+    inner, tails = _assembled(assigned, problem), {}
+    for name in wrong:
+        tails.setdefault(_where_it_goes_wrong(name, true[name], inner, engine, tolerance), []).append(name)
+    return [
+        f"backward_through_time: {', '.join(names)} {'is' if len(names) == 1 else 'are'} wrong, {tail}"
+        for tail, names in tails.items()
+    ]
+
+
+def _differs(given: Any, expected: np.ndarray, tolerance: float) -> bool:
+    return np.shape(given) != np.shape(expected) or relative_error(given, expected) > tolerance
 
 
 def _other_engine(problem: Problem, engine: Any, tolerance: float) -> list[str]:
@@ -117,7 +161,7 @@ def _other_engine(problem: Problem, engine: Any, tolerance: float) -> list[str]:
     if relative_error(given_hs, hs) > tolerance:
         return ["bptt.py is right with this cell; the layer's own recurrence (fused/) computes another forward"]
     given = _results(*problem.backward(engine, problem.cell, tape), problem.cell)
-    wrong = [f"d{name}" for name in true if relative_error(given[name], true[name]) > tolerance]
+    wrong = [name for name in true if _differs(given[name], true[name], tolerance)]
     return (
         [f"bptt.py is right with this cell; the layer's own recurrence (fused/) gives a wrong {', '.join(wrong)}"]
         if wrong
@@ -132,21 +176,29 @@ class _Notes(dict):
         self.setdefault((name, t), []).append(value)
 
 
-def _loops(engine: Any) -> list:
-    """Return the code of the functions of ``bptt.py`` that go over the steps."""
+def _functions(engine: Any) -> dict[str, CodeType]:
+    """Return name -> code of the functions of ``bptt.py``."""
     module = engine if inspect.ismodule(engine) else bptt  # which other schedules use for a cell that is not npseq's
     functions = [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__]
-    codes = [f.__code__ for f in functions]
-    return [code for code in codes if "t" in code.co_varnames + code.co_cellvars]
+    return {f.__name__: f.__code__ for f in functions}
+
+
+def _key(item: tracing.Assignment) -> tuple[str, int]:
+    """Return the name and the step under which the reference notes the value of an assignment.
+
+    Outside the loops over the steps the name is that of the function's last two words and of the variable.
+    """
+    loop = "t" in item.code.co_varnames + item.code.co_cellvars
+    return (item.name if loop else f"through_time.{item.name}"), item.step or 0
 
 
 def _first_wrong(problem: Problem, assigned: list, notes: _Notes, tolerance: float) -> str | None:
     """Return a line about the first assignment whose value is not the one that the reference noted."""
     order: dict[tuple, list] = {}
     for item in assigned:
-        order.setdefault((item.name, item.step or 0), []).append(item)
+        order.setdefault(_key(item), []).append(item)
     for item in assigned:
-        mine, true = order[item.name, item.step or 0], notes.get((item.name, item.step or 0))
+        mine, true = order[_key(item)], notes.get(_key(item))
         if not true:
             continue
         k = next(k for k, other in enumerate(mine) if other is item)
@@ -155,7 +207,7 @@ def _first_wrong(problem: Problem, assigned: list, notes: _Notes, tolerance: flo
                 continue
             k = len(true) - 1
         for label, given, expected in _parts(item.value, true[k], problem.cell.state):
-            if np.shape(given) != np.shape(expected) or relative_error(given, expected) > tolerance:
+            if _differs(given, expected, tolerance):
                 return f"{item.name}{label} is wrong at {_describe(problem, item, given, expected)}"
     return None
 
@@ -189,16 +241,53 @@ def _describe(problem: Problem, item: tracing.Assignment, given: Any, expected: 
 
 def _results(d_weights: bptt.Weights, d_x: Any, d_state: tuple, cell: Any) -> dict[str, Any]:
     """Return name -> gradient of everything that backward returns."""
-    found = {name: d for name, d in zip(FIELDS, d_weights) if d is not None}
-    found.update({f"own {name}": d for name, d in (d_weights.own or {}).items()})
-    return {**found, "x": d_x, **{f"initial {letter}": d for letter, d in zip(cell.state, d_state)}}
+    return {**_of_weights(d_weights), "dx": d_x, **_of_state(d_state, cell)}
 
 
-def _result_line(name: str, given: Any, expected: np.ndarray, codes: list) -> str:
-    """Return a line about one wrong result, with the line of code that computes it if it can be found."""
-    text = f"d{name} is wrong, every intermediate before it is right"
-    for code in codes:
-        line = places.line_with(code, WHERE.get(name.split()[0], "\0"))
+def _of_state(d_state: tuple, cell: Any) -> dict[str, np.ndarray]:
+    """Return the gradient of each array of the initial state."""
+    return {f"d_state ({letter}) before the first step": d for letter, d in zip(cell.state, d_state)}
+
+
+def _of_weights(d_weights: tuple) -> dict[str, np.ndarray]:
+    """Return dW_x, dW_h, … and d_own[name] -> gradient."""
+    found = {f"d{name}": d for name, d in zip(FIELDS, d_weights) if d is not None}
+    return {**found, **{f"d_own[{name}]": d for name, d in (d_weights[5] or {}).items()}}
+
+
+def _assembled(assigned: list, problem: Problem) -> dict[str, Any]:
+    """Return what the loop over the steps hands to ``backward_through_time``, as far as it has the usual names."""
+    found: dict[str, Any] = {}
+    for item in assigned:
+        if _key(item)[0] == "d_weights" and isinstance(item.value, tuple) and len(item.value) == 6:
+            found.update(_of_weights(item.value), function=item.code.co_name)
+        elif _key(item)[0] == "d_x" + tracing.AT_THE_END:
+            found["dx"] = item.value[::-1] if problem.reverse else item.value
+        elif item.name == "d_state" and isinstance(item.value, tuple):
+            found.update(_of_state(item.value, problem.cell))
+    return found
+
+
+def _where_it_goes_wrong(name: str, expected: np.ndarray, inner: dict[str, Any], engine: Any, tolerance: float) -> str:
+    """Return the end of a line about one wrong result: the line of code that computes it, if it can be found."""
+    functions = _functions(engine)
+    if name in inner and np.shape(inner[name]) == expected.shape and relative_error(inner[name], expected) <= tolerance:
+        code = functions["backward_through_time"]
+        line = places.line_with(code, "return ") or code.co_firstlineno
+        return (
+            f"but right where {inner.get('function', 'the loop over the steps')} returns: the error is in what "
+            f"backward_through_time does with it, up to {places.line_of(code, line)}"
+        )
+    text = "every intermediate before is right"
+    for code in functions.values():
+        line = places.line_with(code, WHERE.get(name.partition("[")[0], "\0"))
         if line:
-            return f"{text}, {places.line_of(code, line)}"
+            return f"{text}, {places.line_of(code, line)}{_called_there(code, line, functions)}"
     return text
+
+
+def _called_there(code: CodeType, line: int, functions: dict[str, CodeType]) -> str:
+    """Return the functions of the module that a line calls: the error may be in one of them."""
+    text = linecache.getline(code.co_filename, line)
+    called = [name for name in functions if name + "(" in text]
+    return "".join(f" (or in {name}, line {functions[name].co_firstlineno})" for name in called)

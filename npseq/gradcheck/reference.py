@@ -242,6 +242,7 @@ def forward_through_time(
     x = np.array([x[t] for t in order]).reshape(x.shape)
     if valid is not None:
         x = np.where(valid, x, 0)
+    note("through_time.x", 0, x)
     a_x = np.array([W_x @ x[t] + (0 if b_x is None else b_x) for t in range(T)])
     note("a_x", 0, a_x)
     slots = tuple(np.empty((T + 1, *part.shape), part.dtype) for part in state)
@@ -291,6 +292,8 @@ def backward_through_time(
     d_own_total = None if own is None else {name: np.zeros_like(part) for name, part in own.items()}
     da_xs, da_hs, hs_before = [], [], []
     d_x = np.empty(x.shape, W_x.dtype)
+    if d_hs is not None:
+        note("through_time.d_hs", 0, d_hs[::-1] if reverse else d_hs)
     for t in range(T - 1, -1, -1):
         d_new = d_state
         note("d_new", t, d_new)
@@ -307,6 +310,7 @@ def backward_through_time(
             note("d_past", t, d_past)
             d_new = tuple(np.where(valid[t], part, 0) for part in d_new)
             note("d_new", t, d_new)
+        note("d_projected[t]", t, d_new[0])
         if W_p is not None:
             dW_p += d_new[0] @ caches[t][1].T
             d_new = (W_p.T @ d_new[0], *d_new[1:])
@@ -314,6 +318,8 @@ def backward_through_time(
         da_x, da_h, d_direct, *d_own = cell.backward(d_new, caches[t][0], *extra)
         for name, value in (("da_x", da_x), ("da_h", da_h), ("d_direct", d_direct), ("d_own", d_own)):
             note(name, t, value)
+        note("da_xs[t]", t, da_x)
+        note("da_hs[t]", t, da_h)
         dh = W_h.T @ da_h
         if h_mask is not None:
             dh = h_mask * dh
@@ -343,4 +349,5 @@ def backward_through_time(
         note("da_h", 0, np.array(da_hs))
         note("da_x", 0, np.array(da_xs))
         note("h_before", 0, np.array(hs_before))
+        note("ms", 0, np.array([m for _, m in caches]))
     return d_weights._replace(own=d_own_total), d_x if need_dx else None, d_state

@@ -186,14 +186,26 @@ class Result:
         return described(self.worst) + others
 
     def side_by_side(self) -> list[str]:
-        """Return the gradient and its numerical values at the worst element, one line each."""
+        """Return the gradient and its numerical values at the worst element, one line each.
+
+        If the complex step cannot tell, that is the element that is worst by central differences.
+        """
         found = self.worst
-        rows = [("backward", found.given), (self.method, found.expected)]
+        if self.verdict == UNCHECKED and self.central is not None:
+            found = self.central.worst
+        rows = [("backward", found.given)]
+        here = self.arrays[found.name]
+        if here.where == found.where and np.isfinite(here.expected):
+            rows.append((self.method, here.expected))
         central = self.central_values.get(found.name)
         if central is not None and np.isfinite(central[found.where]):
             rows.append(("central", float(central[found.where])))
         lines = [f"{name:10}{value: .17g}  difference {found.given - value: .3g}" for name, value in rows]
-        return [f"{found.name}{list(found.where)}{f' ({found.place})' if found.place else ''}", *lines]
+        place = found.place or here.place
+        return [
+            f"{found.name}{list(found.where)}{f' ({place})' if place and here.where == found.where else ''}",
+            *lines,
+        ]
 
     def _mark(self, found: ArrayError) -> str:
         if found.error <= self.threshold:

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+AT_THE_END = " at the end"
+
 
 class Assignment(NamedTuple):
     """One assignment to a local variable.
@@ -44,14 +46,24 @@ def code_of(function: Any) -> CodeType | None:
     return getattr(getattr(function, "__wrapped__", function), "__code__", None)
 
 
-def record(call: Callable[[], Any], codes: Iterable[CodeType | None]) -> tuple[Any, list[Assignment]]:
-    """Return what ``call()`` returns, and every assignment that it makes in functions with one of ``codes``."""
-    found: list[Assignment] = []
+def record(
+    call: Callable[[], Any],
+    codes: Iterable[CodeType | None],
+    elements: bool = False,
+    into: list[Assignment] | None = None,
+) -> tuple[Any, list[Assignment]]:
+    """Return what ``call()`` returns, and every assignment that it makes in functions with one of ``codes``.
+
+    With ``elements`` that includes lines such as ``das[t] = da``, as an assignment to "das[t]", and, when a function
+    returns, its arguments that are arrays (which it may have filled), as assignments to "d_x at the end". A list
+    given as ``into`` also has the assignments that were made before an exception.
+    """
+    found: list[Assignment] = [] if into is None else into
 
     def on_store(frame: Any, names: dict, name: str, count: int, line: int) -> None:
-        found.append(Assignment(frame.f_code, name, count, line, _copied(names[name]), names.get("t")))
+        found.append(Assignment(frame.f_code, name, count, line, copied(_value(names, name)), names.get("t")))
 
-    return _traced(call, codes, on_store), found
+    return _traced(call, codes, on_store, elements), found
 
 
 def changed(
@@ -66,13 +78,24 @@ def changed(
     return _traced(call, [code], on_store)
 
 
-def _traced(call: Callable[[], Any], codes: Iterable[CodeType | None], on_store: Callable) -> Any:
+def _value(names: dict, name: str) -> Any:
+    """Return the value of a variable, or of "das[t]" or "d_x at the end"."""
+    name, bracket, index = name.removesuffix(AT_THE_END).partition("[")
+    return names[name][names[index[:-1]]] if bracket else names[name]
+
+
+def _traced(
+    call: Callable[[], Any], codes: Iterable[CodeType | None], on_store: Callable, elements: bool = False
+) -> Any:
     wanted = {code for code in codes if code is not None}
 
     def trace_call(frame: Any, event: str, argument: Any) -> Any:
         if frame.f_code not in wanted:
             return None
-        stores = _stores(frame.f_code)
+        code = frame.f_code
+        stores = _stores(code)
+        into = _element_stores(code) if elements else {}
+        arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if elements else ()
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         counts: dict[str, int] = {}
         last = None
@@ -85,6 +108,11 @@ def _traced(call: Callable[[], Any], codes: Iterable[CodeType | None], on_store:
                     if name in names:
                         counts[name] = counts.get(name, -1) + 1
                         on_store(frame, names, name, counts[name], line)
+                if last in into:
+                    on_store(frame, names, *into[last])
+                for name in arguments if event == "return" else ():
+                    if isinstance(names.get(name), np.ndarray):
+                        on_store(frame, names, name + AT_THE_END, 0, frame.f_lineno)
                 last = frame.f_lasti
             return trace
 
@@ -98,11 +126,15 @@ def _traced(call: Callable[[], Any], codes: Iterable[CodeType | None], on_store:
         sys.settrace(before)
 
 
+def _lines(code: CodeType) -> dict[int, int]:
+    """Return offset of an instruction -> line."""
+    return {offset: line for start, end, line in code.co_lines() for offset in range(start, end, 2) if line}
+
+
 @functools.lru_cache(maxsize=256)
 def _stores(code: CodeType) -> dict[int, tuple[tuple[str, int], ...]]:
     """Return offset of an instruction -> the (name, line) that it stores."""
-    lines = {offset: line for start, end, line in code.co_lines() for offset in range(start, end, 2) if line}
-    found = {}
+    lines, found = _lines(code), {}
     for instruction in dis.get_instructions(code):
         kind, names = instruction.opname, instruction.argval
         if kind.startswith(("STORE_FAST", "STORE_DEREF")):
@@ -113,19 +145,31 @@ def _stores(code: CodeType) -> dict[int, tuple[tuple[str, int], ...]]:
     return found
 
 
+@functools.lru_cache(maxsize=256)
+def _element_stores(code: CodeType) -> dict[int, tuple[str, int, int]]:
+    """Return offset of an instruction -> ("das[t]", 0, line), for elements given by two variables."""
+    lines, found, loaded = _lines(code), {}, []
+    for instruction in dis.get_instructions(code):
+        names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+        if instruction.opname == "STORE_SUBSCR" and len(loaded) == 2:
+            found[instruction.offset] = (f"{loaded[0]}[{loaded[1]}]", 0, lines.get(instruction.offset, 0))
+        loaded = [*loaded, *names][-2:] if instruction.opname.startswith(("LOAD_FAST", "LOAD_DEREF")) else []
+    return found
+
+
 def stored_on_line(code: CodeType, line: int) -> list[str]:
     """Return the names of the local variables that a line of a function assigns, in order."""
     return [name for stores in _stores(code).values() for name, where in stores if where == line]
 
 
-def _copied(value: Any) -> Any:
-    """A copy of an array, or of the arrays in a tuple or a dict; other values as they are."""
+def copied(value: Any) -> Any:
+    """Return a copy of an array, or of the arrays in a tuple or a dict; other values as they are."""
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, tuple):
-        return tuple(map(_copied, value))
+        return tuple(map(copied, value))
     if isinstance(value, dict):
-        return {name: _copied(part) for name, part in value.items()}
+        return {name: copied(part) for name, part in value.items()}
     return value
 
 

@@ -21,9 +21,30 @@ def own_shapes(cell: Cell, **sizes: int) -> dict[str, tuple[int, ...]]:
         sizes: the legend's letters and their values: H, G, I, P.
 
     Raises:
-        ValueError: for a name or a shape that is not as ``cells.py`` says.
+        ValueError: for a declaration that is not as ``cells.py`` says.
     """
+    check_declaration(cell)
     return {name: _shape(cell, name, text, sizes) for name, text in (getattr(cell, "own", None) or {}).items()}
+
+
+def check_declaration(cell: Cell) -> None:
+    """Check the attributes of a cell: ``gates``, ``state``, and ``own`` and ``own_init`` if it has them.
+
+    Raises:
+        ValueError: with one sentence that names the attribute, what is given and what is expected.
+    """
+    for name, example in (("gates", "'ifgo'"), ("state", "'hc'")):
+        letters = getattr(cell, name, None)
+        if not isinstance(letters, (str, tuple, list)) or not letters or len(set(letters)) < len(letters):
+            raise ValueError(f"{_name(cell)}.{name} is {letters!r}; different letters such as {example} expected")
+    own, initial = (getattr(cell, name, None) for name in ("own", "own_init"))
+    for name, value in (("own", own), ("own_init", initial)):
+        if value is not None and not isinstance(value, dict):
+            raise ValueError(f"{_name(cell)}.{name} is {value!r}; a dict with the names of parameters expected")
+    unknown = [name for name in initial or () if name not in (own or ())]
+    if unknown:
+        declared = ", ".join(own or ()) or "nothing"
+        raise ValueError(f"{_name(cell)}.own_init has {', '.join(map(str, unknown))}; own declares {declared}")
 
 
 def _shape(cell: Cell, name: str, text: Any, sizes: dict[str, int]) -> tuple[int, ...]:
@@ -32,11 +53,13 @@ def _shape(cell: Cell, name: str, text: Any, sizes: dict[str, int]) -> tuple[int
             f"{_name(cell)}.own: {name!r} given; a name in letters, digits and underscores expected, other than "
             f"{', '.join(TAKEN)}, and without the number of a layer (_l0) at its end"
         )
+    if text == "":
+        return ()
     factors = [[factor.strip() for factor in re.split(r"[·*]", size)] for size in str(text).split(",")]
     if not all(factor in sizes or factor.isdigit() and int(factor) for size in factors for factor in size):
         raise ValueError(
             f"{_name(cell)}.own: the shape of {name} is {text!r}; sizes such as 'H', 'G·H', 'H,H' or '2*H' expected, "
-            f"of the letters {', '.join(sizes)} and numbers"
+            f"of the letters {', '.join(sizes)} and numbers, or '' for a single number"
         )
     return tuple(math.prod(sizes.get(factor) or int(factor) for factor in size) for size in factors)
 
@@ -45,16 +68,21 @@ def initial_value(cell: Cell, name: str, shape: tuple[int, ...], rng: np.random.
     """Return the initial value of a parameter: that of ``own_init``, or U(−bound, bound).
 
     Raises:
-        ValueError: if ``own_init`` does not return a number or an array of the parameter's shape.
+        ValueError: if ``own_init`` does not give a finite number or an array of the parameter's shape.
     """
     value = (getattr(cell, "own_init", None) or {}).get(name)
     if value is None:
         return rng.uniform(-bound, bound, shape)
-    array = np.asarray(value(rng, shape) if callable(value) else value)
-    if array.shape not in ((), shape) or array.dtype.kind not in "fiu":
+    try:
+        array = np.asarray(value(rng, shape) if callable(value) else value)
+    except Exception as error:
         raise ValueError(
-            f"{_name(cell)}.own_init: the value of {name} is {array.dtype} of shape {array.shape}; a number or an "
-            f"array of shape {shape} expected"
+            f"{_name(cell)}.own_init: the function of {name} fails for (rng, {shape}): {type(error).__name__}: {error}"
+        ) from error
+    if array.shape not in ((), shape) or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise ValueError(
+            f"{_name(cell)}.own_init: the value of {name} is {array.dtype} of shape {array.shape}; a finite number "
+            f"or an array of finite numbers of shape {shape} expected"
         )
     return array
 

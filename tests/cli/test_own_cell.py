@@ -57,6 +57,18 @@ def test_a_cell_from_a_file_trains_and_its_file_names_the_cell(trained, small_cs
     assert len((trained.parent / "o.csv").read_text().splitlines()) > 100
 
 
+def test_flow_and_sample_take_a_cell_too(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run("flow", "--models", "rnn", "--cell", PEEPHOLE, "--epochs", 1, "--length", 8, "--hidden-size", 3) == 0
+    assert "peephole_cell" in capsys.readouterr().out
+    Path("t.txt").write_text("to be or not to be, that is the question. " * 60)
+    assert train.main(["--cell", PEEPHOLE, "--data", "t.txt", "--epochs", "1", "--hidden-size", "3", "--quiet"]) == 0
+    forget()
+    assert run("sample", "rnn_peephole_cell_best.pth", "--length", 5) == 2
+    assert "give --cell FILE.py:PeepholeCell" in capsys.readouterr().err
+    assert run("sample", "rnn_peephole_cell_best.pth", "--cell", PEEPHOLE, "--length", 5) == 0
+
+
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
 def test_without_the_cell_its_file_is_refused_and_the_cell_it_wants_is_said(command, trained, small_csv, capsys):
     extra = ["--output", "o.csv"] if command == "predict" else []
@@ -156,6 +168,13 @@ def test_a_layer_of_ones_own_may_be_given_too(tmp_path, monkeypatch, small_csv):
 )
 def test_the_name_is_the_class_in_snake_case(name, snake):
     assert own_cell.snake_case(name) == snake
+
+
+def test_the_checker_runs_a_cell_with_every_option_of_layers_and_in_models(capsys):
+    assert run("gradcheck", "--cell", PEEPHOLE) == 0
+    out = capsys.readouterr().out
+    for words in ("recurrent_dropout=0.3", "checkpoint_every=3", "learn_initial_state=True", "model of peephole_cell"):
+        assert words in out
 
 
 def test_the_checker_takes_a_cell_from_a_file(tmp_path, capsys):

@@ -16,6 +16,8 @@ from own_cells import example
 import npseq
 from npseq import bptt, cells
 from npseq.gradcheck import check_cell, check_layer, recurrence_diagnosis
+from npseq.gradcheck.planting import Case
+from npseq.nn.recurrent import Recurrent
 
 # file, model, the line's text, the text that replaces it, words that the report must have: the variable that the line
 # assigns (or the gate), and the tensor
@@ -55,8 +57,25 @@ CELL_EDITS = [
     ("gru", "da_xn * a_hn, da_xn * r", "da_xn * a_hn, da_xn", ["da_hn is wrong", "equation (26)"]),
     ("gru", "da_r, da_z = dr * r * (1 - r)", "da_r, da_z = dr * r", ["da_r (gate r) is wrong", "equation (27)"]),
     ("gru", "dz * z * (1 - z)", "dz * (1 - z)", ["da_z (gate z) is wrong", "equation (27)"]),
+    (
+        "lstm",
+        "i, f, g, o, c_prev, tanh_c = cache",
+        "f, i, g, o, c_prev, tanh_c = cache",
+        ["f, i are not forward's f, i", "backward: dc_prev is wrong"],
+    ),
+    ("gru", "r, z, n, a_hn, h_prev =", "r, z, n, h_prev, a_hn =", ["h_prev, a_hn are not forward's h_prev, a_hn"]),
     ("gru", "np.concatenate([da_r, da_z, da_hn]), (dh", "np.concatenate([da_r, da_z, da_xn]), (dh", ["da_h", "gate n"]),
 ]
+CELL_EDITS += [  # several variables of one line, gradients that are right for most numbers, shapes, and the cache
+    ("lstm", "df, dc_prev = dc * c_prev, dc * f", "df, dc_prev = dc * f, dc * c_prev", ["df (gate f), dc_prev are wrong"]),
+    ("rnn", "da = dh * (1 - h * h)", "da = np.clip(dh * (1 - h * h), -99, 99)", ["da is wrong", "not linear", "weight_ih_l0"]),
+    ("gru", "da_xn = dn * (1", "da_xn = np.where(np.abs(dn) < 1e-9, 0, dn) * (1", ["da_xn is wrong", "not linear"]),
+    ("gru", "dn * (1 - n * n)", "(dn * (1 - n * n)).sum(1, keepdims=True)", ["da_xn is wrong", "shape (3, 1) given, (3, 4) expected"]),
+    ("lstm", "dg * (1 - g * g), do * o", "do * o", ["da is wrong", "shape (9, 4) given, (12, 4) expected"]),
+    ("lstm", "dc = dc + dh * o", "dh = dh + dh * o", ["dc is wrong", "dh is wrong", "dh = dh + dh * o"]),
+    ("rnn", "da = dh * (1 - h * h)", "h *= h; da = dh * (1 - h)", ["changes what the cache holds: h", "h *= h"]),
+    ("lstm", "c_prev, tanh_c)\n", "c_prev, c)\n", ["tanh_c is not forward's tanh_c", "c_prev, c)) or is read", "backward"]),
+]  # fmt: skip
 BPTT_EDITS = [
     ("lstm", "h_before = slots[0][:-1] if", "h_before = slots[0][1:] if", ["h_before is wrong", "weight_hh_l0"]),
     ("rnn", "dh = W_h.T @ da_h if", "dh = W_h @ da_h if", ["dh is wrong", "(30)", "step 4"]),
@@ -72,8 +91,23 @@ BPTT_EDITS = [
     ("gru", "else np.where(valid[t], d_hs[t], 0)", "else d_hs[t]", ["d_output is wrong", "x"]),
     ("lstm", "d_past = tuple(np.where(valid[t], 0, d) for d in d_new)", "d_past = tuple(0 * d for d in d_new)", ["d_past"]),
     ("projected", "d_new = (W_p.T @ d_new[0],)", "d_new = (W_p.T @ d_new[0] / 2,)", ["d_new (h) is wrong", "(41)"]),
-    ("projected", "d_projected[t] = d_new[0]", "d_projected[t] = 2 * d_new[0]", ["dW_p is wrong", "(41)", "weight_hr_l0"]),
+    ("projected", "d_projected[t] = d_new[0]", "d_projected[t] = 2 * d_new[0]", ["d_projected[t] is wrong at step 4", "weight_hr_l0"]),
     ("lstm", "for t in reversed(range(n)):", "for t in reversed(range(1, n)):", ["backward raises"]),
+    ("gru", "= da_x, da_h, d_own", "= da_h, da_h, d_own", ["da_xs[t] is wrong at step 4, gate n", "weight_ih_l0"]),
+    ("lstm", "d_new = (d_state[0] + d_output,)", "d_new = (d_state[0] - d_output,)", ["d_new (h)", "equation (29)"]),
+    ("lstm", "tuple(d + past for d, past in", "tuple(d for d, past in", ["d_state (h)", "(39)"]),
+    ("projected", "np.stack([m for _, m in caches])", "np.stack([m for _, m in caches[::-1]])", ["ms is wrong at step 0"]),
+    ("rnn", "axes=((0, 2), (0, 2)))", "axes=((0, 2), (0, 2))) / 2", ["dW_h is wrong", "or in _sum_of_products, line"]),
+    ("rnn", "total += part", "total[...] = part[0]", ["dW_h, db_x, db_h are wrong, but right where _backward_steps"]),
+    ("both", "d_hs = d_hs[::-1]", "d_hs = d_hs", ["d_hs is wrong at step", ": d_hs = d_hs", "weight_ih_l0_reverse"]),
+    ("both", "d_x[::-1] if d_x is not None and reverse", "d_x if reverse", ["dx is wrong, but right where _backward_st"]),
+    ("lstm", "reverse else d_x, d_state", "reverse else d_x, d_state[::-1]", ["d_state (h) before", "c) before the first step are wrong, but right where"]),
+    ("rnn", "b_x is None else da_x.sum((0, 2))[:, None]", "b_x is None else da_x.sum(0)", ["raises", "bptt.py:"]),
+    ("segments", "segment_x = _without_padding(segment_x, segment_valid)", "pass", ["padding contributes: with NaN", "weight_hh_l0"]),
+    ("masked", "h_mask * (W_h.T @ da_h)", "W_h.T @ da_h", ["dh is wrong", "(30)"]),
+    ("masked", "h_mask is None else h_mask * slots[0][:-1]", "True else 0", ["h_before is wrong", "weight_hh_l0"]),
+    ("segments", "in reversed(segments)", "in segments", ["with checkpoint_every=2 it returns a wrong dW_x, dW_h, db"]),
+    ("segments", "total += part", "total[...] = part", ["with checkpoint_every=2", "weight_hh_l0"]),
 ]  # fmt: skip
 
 LAYERS = {
@@ -81,6 +115,9 @@ LAYERS = {
     "relu": lambda: npseq.RNN(2, 3, nonlinearity="relu", rng=0),
     "lstm": lambda: npseq.LSTM(2, 3, rng=0),
     "gru": lambda: npseq.GRU(2, 3, rng=0),
+    "both": lambda: npseq.LSTM(2, 3, bidirectional=True, rng=0),
+    "segments": lambda: npseq.LSTM(2, 3, checkpoint_every=2, rng=0),
+    "masked": lambda: npseq.GRU(2, 3, recurrent_dropout=0.4, rng=0),
     "projected": lambda: npseq.LSTM(2, 3, proj_size=2, rng=0),
 }
 CELLS = {"rnn": "RNNCell", "relu": "ReLURNNCell", "lstm": "LSTMCell", "gru": "GRUCell"}
@@ -118,7 +155,7 @@ def with_edited_cell(model, folder, old, new, after="def backward"):
 def test_an_edited_line_of_a_cells_backward_is_named(model, old, new, words, tmp_path):
     result = check(with_edited_cell(model, tmp_path, old, new))
     report = str(result)
-    assert result.verdict == "wrong" and result.wrong
+    assert result.verdict == "wrong" and (result.wrong or result.faults)
     for word in [*words, "cells.py:" if "is wrong" in words[0] else "backward"]:
         assert word in report, (word, result.findings())
 
@@ -127,8 +164,8 @@ def test_an_edited_line_of_a_cells_backward_is_named(model, old, new, words, tmp
 def test_an_edited_line_of_the_recurrence_is_named(model, old, new, words, tmp_path):
     layer = LAYERS[model]()
     layer.through_time = edited(bptt, tmp_path, (old, new))
-    result = check(layer)
-    assert result.verdict == "wrong" and result.wrong
+    result = check(layer, training=model == "masked")
+    assert result.verdict == "wrong" and (result.wrong or result.faults)
     for word in words:
         assert word in str(result), (word, result.findings())
 
@@ -145,7 +182,7 @@ USER_EDITS = [
     ("reset_before", 'own["W_n"].T @ da_n', 'own["W_n"] @ da_n', ["is wrong in gate r"]),
     ("reset_before", "dz * z * (1 - z)", "dz * z", ["da_z (gate z) is wrong"]),
     ("reset_before", "da_n @ (r * h_prev).T", "da_n @ h_prev.T", ["a wrong dW_n", "W_n_l0"]),
-    ("layer_norm", 'own["g_h"], h)', 'own["g_h"], x)', ["da_h is wrong"]),
+    ("layer_norm", 'own["g_h"], h)', 'own["g_h"], x)', ["da_h, dg_h are wrong"]),
     ("layer_norm", '"b": da.sum', '"b": 2 * da.sum', ["a wrong db", "b_l0 is 2 times what it should be"]),
     ("coupled_gates", "dc * (c_prev - g)", "dc * c_prev", ["df (gate f) is wrong"]),
     ("coupled_gates", "do, dc = dh * tanh_c,", "do, dc = dh,", ["do (gate o) is wrong"]),
@@ -183,6 +220,16 @@ def test_forward_edits_are_told_from_backward_edits(model, old, new, verdict, wo
         assert word in str(result), (word, result.findings())
 
 
+def test_a_backward_that_is_wrong_for_both_forwards_is_named_too(tmp_path):
+    module = edited(cells, tmp_path, ("c = f * c_prev + i * g", "c = f * c_prev + 2 * i * g"), after="class LSTMCell")
+    module = edited(module, tmp_path, ("do = dh * tanh_c", "do = dh * o"), after="class LSTMCell")
+    layer = LAYERS["lstm"]()
+    layer.cell, layer.through_time = module.LSTMCell, bptt
+    report = str(check(layer))
+    for words in ("forward is not the LSTM's: c differs", "wrong for both forwards", "do (gate o) is wrong, edited_"):
+        assert words in report, report
+
+
 @pytest.mark.parametrize(
     "old, new, words",
     [
@@ -195,7 +242,7 @@ def test_an_edited_forward_of_the_recurrence_is_named(old, new, words, tmp_path)
     layer = LAYERS["gru"]()
     layer.through_time = edited(bptt, tmp_path, (old, new))
     result = check(layer)
-    report = " ".join(result.findings() + recurrence_diagnosis.diagnose(layer.astype(float), 5, 4, [5, 0, 3, 1], False))
+    report = " ".join(result.findings() + recurrence_diagnosis.diagnose(Case(layer.astype(float), 5, 4, [5, 0, 3, 1])))
     assert not result.ok or "forward is not the GRU's" in report
     for word in ["forward_through_time is not the recurrence of the equations", *words]:
         assert word in report, (word, report)
@@ -212,6 +259,19 @@ def test_no_known_bug_is_named_for_an_edit_that_is_none():
         with tempfile.TemporaryDirectory() as folder:
             result = check(with_edited_cell(model, Path(folder), old, new))
         assert not any("equal to the gradient" in line for line in result.diagnosis), result.diagnosis
+
+
+def test_no_known_bug_is_named_when_the_layer_around_the_recurrence_is_edited(monkeypatch):
+    backward = Recurrent.backward
+
+    def without_mask(self, tape, *args, **options):
+        return backward(self, tape._replace(dropout=[None] * len(tape.dropout)), *args, **options)
+
+    monkeypatch.setattr(Recurrent, "backward", without_mask)
+    result = check(npseq.GRU(2, 3, num_layers=2, dropout=0.3, rng=0), training=True)
+    assert result.verdict == "wrong"
+    assert any("the error is in the layer, nn/recurrent.py" in line for line in result.diagnosis), result.diagnosis
+    assert not any("equal to the gradient" in line for line in result.diagnosis), result.diagnosis
 
 
 @pytest.mark.parametrize(
@@ -244,6 +304,10 @@ def test_an_edit_that_is_a_known_bug_is_named(module, model, old, new, bug, tmp_
     [
         ("cells.py", "lstm", "df, dc_prev = dc * c_prev,", "df, dc_prev = dc,", ["df (gate f) is wrong, cells.py:", "weight_"]),
         ("bptt.py", "rnn", "dh = W_h.T @ da_h if", "dh = W_h @ da_h if", ["dh is wrong", "bptt.py:", "equation (30)"]),
+        ("bptt.py", "gru", "h_mask * (W_h.T @ da_h)", "W_h.T @ da_h", ["recurrent_dropout=0.3", "dh is wrong"]),
+        ("bptt.py", "gru", "state, segment_valid, h_mask)\n        d_seg", "state, None, h_mask)\n        d_seg", ["checkpoint_every=3"]),
+        ("bptt.py", "lstm", "np.add.at(total, x, da", "np.add.at(total, x[::-1], da", ["model of lstm", "rnn.weight_ih_l0 (W_x, gate"]),
+        ("fused/kernels.py", "lstm", "add(a, a_x, a)", "add(a, a, a)", ["many inputs", "against bptt.py"]),
     ],
 )  # fmt: skip
 def test_the_command_names_the_edited_line_of_a_copy(file, model, old, new, words, tmp_path):

@@ -227,6 +227,26 @@ def test_a_whole_tensor_of_zeros_fails(run):
     assert "forward does not read a_x" in str(result) and "forward does not read a_h" in str(result)
 
 
+class UnreadState(LSTMCell):
+    """h = tanh(Σ a) and c = 2 h: the c before is not read."""
+
+    @staticmethod
+    def forward(a_x, a_h, state):
+        h = np.tanh(gate_blocks(a_x + a_h, "ifgo").sum(0))
+        return (h, 2 * h), (h,)
+
+    @staticmethod
+    def backward(d_state, cache):
+        da = np.concatenate([(d_state[0] + 2 * d_state[1]) * (1 - cache[0] ** 2)] * 4)
+        return da, da, (np.zeros_like(cache[0]),) * 2
+
+
+def test_a_state_that_forward_does_not_read_fails_and_nothing_else_is_blamed():
+    result = check_cell(UnreadState)
+    assert result.verdict == "wrong" and not result.diagnosis
+    assert result.faults == ["forward does not read c_prev, so every gradient that goes through it is zero"]
+
+
 @pytest.mark.parametrize("run", [lambda: check_cell(UnreadGate), lambda: check_layer(UnreadLayer(2, 3, rng=0))])
 def test_a_gate_that_forward_does_not_read_is_named_and_passes(run):
     result = run()
@@ -277,6 +297,33 @@ def test_a_right_cell_with_abs_is_unchecked_and_right_by_central_differences(run
     with pytest.raises(AssertionError, match="could not be checked"):
         result.assert_ok()
     run(StableLSTM, method="central").assert_ok()
+
+
+class SlopedSigmoid:
+    """h = σ(a) with exp(−|a|), and the gradient of one element wrong."""
+
+    gates, state = "h", "h"
+
+    @staticmethod
+    def forward(a_x, a_h, state):
+        a = a_x + a_h
+        e = np.exp(-np.abs(a))
+        h = np.where(a.real > 0, 1 / (1 + e), e / (1 + e))
+        return (h,), (h,)
+
+    @staticmethod
+    def backward(d_state, cache):
+        da = d_state[0] * cache[0] * (1 - cache[0])
+        da[2, 1] *= 1.5
+        return da, da, (np.zeros_like(da),)
+
+
+def test_of_an_unchecked_gradient_the_element_that_is_worst_by_central_differences_is_shown():
+    result = check_cell(SlopedSigmoid)
+    assert result.verdict == "unchecked" and result.central.verdict == "wrong"
+    backward, *_, central = (float(line.split()[1]) for line in result.side_by_side()[1:])
+    assert backward != pytest.approx(central, rel=1e-2)
+    assert not any("bptt.py" in reason for reason in result.reasons), result.reasons
 
 
 def test_rectifiers_near_their_kink_are_checked_all_the_same():

@@ -173,7 +173,16 @@ class Shapes:
     """A cell of no use with a parameter of every kind of shape."""
 
     gates, state = "ab", "h"
-    own = {"v": "H", "gate": "G·H", "double": "2*H", "matrix": "H,H", "one": "1", "of_x": "I", "drawn": "H,P"}
+    own = {
+        "v": "H",
+        "gate": "G·H",
+        "double": "2*H",
+        "matrix": "H,H",
+        "one": "1",
+        "of_x": "I",
+        "drawn": "H,P",
+        "number": "",
+    }
     own_init = {"v": 0.5, "drawn": lambda rng, shape: rng.integers(5, 9, shape)}
 
 
@@ -188,6 +197,7 @@ def test_shapes_are_in_the_legends_letters_and_initial_values_numbers_or_functio
         "one": (1,),
         "of_x": (5,),
         "drawn": (3, 3),
+        "number": (),
     }
     assert layer.shapes["of_x_l1"] == (3,)
     assert (layer.params["v_l0"] == 0.5).all() and set(layer.params["drawn_l1"].ravel()) <= {5, 6, 7, 8}
@@ -205,6 +215,10 @@ def test_shapes_are_in_the_legends_letters_and_initial_values_numbers_or_functio
         ({"weight_ih": "H"}, {}, ["'weight_ih' given"]),
         ({"p_l0": "H"}, {}, ["'p_l0' given", "number of a layer"]),
         ({"p": "H"}, {"p": [1.0, 2.0]}, ["own_init", "p is float64 of shape (2,)", "(3,) expected"]),
+        ({"p": "H"}, {"p": float("nan")}, ["own_init", "finite number"]),
+        ({"p": "H"}, {"p": lambda shape: 0.0}, ["own_init: the function of p fails for (rng, (3,)): TypeError"]),
+        ({"p": "H"}, {"q": 0.0}, ["own_init has q; own declares p"]),
+        (["p"], {}, ["Shapes.own is ['p']; a dict"]),
     ],
 )
 def test_a_declaration_that_is_not_in_the_form_is_refused_in_one_sentence(own, own_init, words):
@@ -364,6 +378,48 @@ def test_a_cache_too_short_and_arrays_that_do_not_fit_are_said_with_the_shapes_g
     unfit = layer_of(type("Unfit", (Right,), {"own": {"p": "2*H"}}))(2, 3, dtype=np.float64)
     with pytest.raises(ValueError, match=r"Unfit.forward fails for a_x \(6, 2\).* own p \(6, 1\): ValueError"):
         unfit(np.zeros((4, 2, 2)))
+
+
+@pytest.mark.parametrize("function, faults", [("forward", FORWARD), ("backward", BACKWARD)])
+def test_the_checker_says_the_same_sentence(function, faults):
+    for change, words in faults.values():
+        with pytest.raises(ValueError) as error:
+            check_cell(wrong(function, change), hidden_size=3, batch=2)
+        assert f"Wrong.{function} returns" in str(error.value) and all(word in str(error.value) for word in words)
+    result = check_cell(wrong("forward", lambda s, c: (s, c[:1])), hidden_size=3, batch=2)
+    assert result.verdict == "wrong" and "Wrong.backward fails for d_state ((3, 2), (3, 2))" in result.faults[0]
+    assert not result.diagnosis
+    for name, letters in (("gates", ""), ("state", "hh")):
+        with pytest.raises(ValueError, match=f"Wrong.{name} is '{letters}'; different letters such as"):
+            check_cell(type("Wrong", (Right,), {name: letters}))
+
+
+class Numbers:
+    """h = tanh(s ⊙ a + a M…): parameters that are a number, a matrix and an array of three axes."""
+
+    gates, state = "h", "h"
+    own, own_init = {"s": "", "M": "H,H", "t": "H,2,1"}, {"s": 0.5}
+
+    @staticmethod
+    def forward(a_x, a_h, state, own):
+        a = a_x + a_h
+        h = np.tanh(own["s"] * a + own["M"] @ a + own["t"].sum(1))
+        return (h,), (h, a)
+
+    @staticmethod
+    def backward(d_state, cache, own):
+        (dh,), (h, a) = d_state, cache
+        dz = dh * (1 - h * h)
+        da = own["s"] * dz + own["M"].T @ dz
+        dt = np.repeat(dz.sum(1)[:, None, None], 2, axis=1)
+        return da, da, (np.zeros_like(dh),), {"s": np.array((dz * a).sum()), "M": dz @ a.T, "t": dt}
+
+
+def test_a_parameter_may_be_a_number_or_have_three_axes():
+    check_cell(Numbers).assert_ok()
+    layer = layer_of(Numbers)(2, 3, num_layers=2, bidirectional=True, checkpoint_every=2, rng=0)
+    check_layer(layer, T=4, lengths=[4, 0, 3]).assert_ok()
+    assert layer.params["s_l1_reverse"].shape == () and layer.params["s_l1_reverse"] == 0.5
 
 
 def test_right_cells_pay_for_the_check_of_their_shapes_once():
