@@ -250,9 +250,7 @@ def _backward_steps(
     da_h = np.stack(da_hs)
     da_x = da_h if da_xs[0] is da_hs[0] else np.stack(da_xs)  # the same array in RNN and LSTM
     h_before = slots[0][:-1] if h_mask is None else h_mask * slots[0][:-1]
-    d_W_p = None
-    if W_p is not None:
-        d_W_p = _sum_of_products(np.stack(d_projected), np.stack([m for _, m in caches]), W_p.shape[1])  # (41)
+    ms = None if W_p is None else np.stack([m for _, m in caches])
     if d_x is not None:
         np.matmul(W_x.T, da_x, out=d_x)  # (34)
     d_weights = Weights(
@@ -260,7 +258,7 @@ def _backward_steps(
         W_h=_sum_of_products(da_h, h_before, W_h.shape[1]),  # (32)
         b_x=None if b_x is None else da_x.sum(0).sum(1)[:, None],  # (33), one axis at a time, which is faster
         b_h=None if b_h is None else da_h.sum(0).sum(1)[:, None],  # (33)
-        W_p=d_W_p,
+        W_p=None if W_p is None or ms is None else _sum_of_products(np.stack(d_projected), ms, W_p.shape[1]),  # (41)
         own=None if own is None else {name: np.asarray(sum(d[0][name] for d in d_owns)) for name in own},
     )
     return d_weights, d_state

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..bptt import Cell, State
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 TAKEN = "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"
 
@@ -95,7 +98,7 @@ def _name(cell: Cell) -> str:
 
 
 def check_forward(
-    cell: Cell, H: int, P: int, B: int, dtype: np.dtype, own: dict[str, np.ndarray] | None
+    cell: Cell, H: int, P: int, B: int, dtype: DTypeLike, own: dict[str, np.ndarray] | None
 ) -> tuple[State, Any]:
     """Run one step of a cell on random arrays and check the shapes that forward returns.
 
@@ -134,7 +137,7 @@ def check_forward(
     return new_state, cache
 
 
-def check_backward(cell: Cell, H: int, P: int, B: int, dtype: np.dtype, own: dict[str, np.ndarray] | None) -> None:
+def check_backward(cell: Cell, H: int, P: int, B: int, dtype: DTypeLike, own: dict[str, np.ndarray] | None) -> None:
     """Run one step of a cell on random arrays and check the shapes that backward returns; arguments as above.
 
     Raises:
