@@ -102,7 +102,7 @@ BPTT_EDITS = [
     ("both", "d_hs = d_hs[::-1]", "d_hs = d_hs", ["d_hs is wrong at step", ": d_hs = d_hs", "weight_ih_l0_reverse"]),
     ("both", "d_x[::-1] if d_x is not None and reverse", "d_x if reverse", ["dx is wrong, but right where _backward_st"]),
     ("lstm", "reverse else d_x, d_state", "reverse else d_x, d_state[::-1]", ["d_state (h) before", "c) before the first step are wrong, but right where"]),
-    ("rnn", "b_x is None else da_x.sum((0, 2))[:, None]", "b_x is None else da_x.sum(0)", ["raises", "bptt.py:"]),
+    ("rnn", "b_x is None else da_x.sum", "b_x is None else da_x[0].sum", ["raises", "bptt.py:"]),
     ("segments", "segment_x = _without_padding(segment_x, segment_valid)", "pass", ["padding contributes: with NaN", "weight_hh_l0"]),
     ("masked", "h_mask * (W_h.T @ da_h)", "W_h.T @ da_h", ["dh is wrong", "(30)"]),
     ("masked", "h_mask is None else h_mask * slots[0][:-1]", "True else 0", ["h_before is wrong", "weight_hh_l0"]),
