@@ -41,6 +41,6 @@ def test_a_loss_that_counts_the_padding_is_wrong(monkeypatch):
 
 
 def test_the_command_checks_models_too(capsys):
-    assert command._check_model(("lstm", {"outputs": "all"}), command._parser().parse_args([])).ok
+    assert command._check_model(("lstm", {"outputs": "all"}), command.parser().parse_args([])).ok
     texts = list(command.OUTPUTS)
     assert texts == ["outputs at every step", "outputs at every step, embedding", "one output, embedding"]
