@@ -4,7 +4,7 @@
 #
 # For those who change npseq:
 #   make quick     the quick part alone
-#   make check     ruff: rules and layout
+#   make check     ruff: rules and layout; mypy: types
 #   make minimal   the quick part with only the packages that npseq cannot do without
 #   make packages  builds wheel and sdist, installs each in a fresh environment and trains there
 #   make sdist     the quick part of the unpacked sdist, with the packages of make minimal
@@ -36,6 +36,7 @@ quick: .venv/.tested
 check: .venv/.tested
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m mypy
 
 # The quick part with nothing but numpy, scipy, pytest and torch.
 minimal: .venv-minimal/.installed

@@ -21,6 +21,7 @@ from . import _interrupt  # noqa: F401 # isort: skip  (first: it handles Ctrl-C 
 
 import importlib
 import sys
+from typing import TYPE_CHECKING
 
 from . import data, optim, tasks
 from ._aliases import Aliases
@@ -92,15 +93,20 @@ _PUBLIC = {
 sys.meta_path.append(Aliases(__name__, _PUBLIC))
 _OPTIONAL = ("estimators",)  # public modules that need a package of an extra; ``from npseq import *`` leaves them out
 
+if TYPE_CHECKING:  # what ``__getattr__`` imports; for a type checker each module of ``_PUBLIC`` is a NAME.pyi
+    from . import bptt, c, cells, explain, fused, gradcheck, onnx, parallel, rtrl, training
+    from . import estimators as estimators
+    from .training.forecaster import Forecaster
+else:
 
-def __getattr__(name):
-    """Rarely used modules, and ``Forecaster``, are imported on first access."""
-    if name == "Forecaster":
-        return importlib.import_module(".training.forecaster", __name__).Forecaster
-    if name in __all__ or name in _OPTIONAL:
-        return importlib.import_module("." + name, __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name):
+        """Rarely used modules, and ``Forecaster``, are imported on first access."""
+        if name == "Forecaster":
+            return importlib.import_module(".training.forecaster", __name__).Forecaster
+        if name in __all__ or name in _OPTIONAL:
+            return importlib.import_module("." + name, __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *_OPTIONAL})

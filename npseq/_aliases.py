@@ -36,4 +36,5 @@ class Aliases(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Give the module its own spec back; it has been executed already."""
+        assert module.__spec__ is not None  # the import machinery has just set it
         module.__spec__ = module.__spec__.loader_state

@@ -18,11 +18,21 @@ Source: Werbos, "Backpropagation through time: what it does and how to do it", P
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 State = tuple[np.ndarray, ...]
+
+
+class Cell(Protocol):
+    """A cell: a class with the contract that the head of ``cells.py`` states, or an object with the same methods."""
+
+    gates: str
+    state: str
+
+    def forward(self, *args: Any, **kwargs: Any) -> tuple[State, Any]: ...
+    def backward(self, *args: Any, **kwargs: Any) -> tuple[Any, ...]: ...
 
 
 class Weights(NamedTuple):
@@ -62,7 +72,7 @@ class Segment(NamedTuple):
 
 
 def forward_through_time(
-    cell: Any,
+    cell: Cell,
     weights: Weights,
     x: np.ndarray,
     state: State,
@@ -112,7 +122,7 @@ def forward_through_time(
         segment_valid = None if valid is None else valid[steps]
         segment_x = x[steps] if whole else _without_padding(x[steps], segment_valid)
         slots, caches = _forward_steps(cell, weights, segment_x, state, segment_valid, h_mask)
-        hs[steps] = slots[0][1:] if valid is None else np.where(segment_valid, slots[0][1:], 0)
+        hs[steps] = slots[0][1:] if segment_valid is None else np.where(segment_valid, slots[0][1:], 0)
         if keep_tape:
             kept = (slots, caches) if checkpoint_every is None else ()
             segments.append(Segment(steps, state, *kept))
@@ -121,7 +131,7 @@ def forward_through_time(
 
 
 def backward_through_time(
-    cell: Any, weights: Weights, tape: Tape, d_hs: np.ndarray | None, d_state: State, *, need_dx: bool = True
+    cell: Cell, weights: Weights, tape: Tape, d_hs: np.ndarray | None, d_state: State, *, need_dx: bool = True
 ) -> tuple[Weights, np.ndarray | None, State]:
     """Compute the gradient of a loss that reads every output and the final state.
 
@@ -140,7 +150,7 @@ def backward_through_time(
         d_hs = d_hs[::-1]
     d_x = np.empty(x.shape, weights.W_x.dtype) if need_dx and x.ndim == 3 else None
     own = None if weights.own is None else {name: np.zeros_like(part) for name, part in weights.own.items()}
-    d_weights = Weights(*(None if W is None else np.zeros_like(W) for W in weights[:5]), own)
+    d_weights = Weights._make([*(None if W is None else np.zeros_like(W) for W in weights[:5]), own])
     for steps, state, slots, caches in reversed(segments):
         segment_valid = None if valid is None else valid[steps]
         segment_x = x[steps]
@@ -154,17 +164,17 @@ def backward_through_time(
         for total, part in zip(d_weights[:5], d_segment):
             if total is not None:
                 total += part
-        for name in own or ():
-            own[name] += d_segment.own[name]
+        if own is not None and d_segment.own is not None:
+            for name, part in d_segment.own.items():
+                own[name] += part
     return d_weights, d_x[::-1] if d_x is not None and reverse else d_x, d_state
 
 
 def _segments(T: int, k: int | str | None) -> Iterator[slice]:
     """Return slices of k steps that cover T steps; a single slice if k is None, ⌈√T⌉ steps a slice for "sqrt"."""
-    if k == "sqrt":
-        k = int(np.ceil(np.sqrt(T)))  # (43)
-    k = k or max(T, 1)
-    return (slice(t, min(t + k, T)) for t in range(0, T, k))
+    size = int(np.ceil(np.sqrt(T))) if k == "sqrt" else int(k or 0)  # (43)
+    size = size or max(T, 1)
+    return (slice(t, min(t + size, T)) for t in range(0, T, size))
 
 
 def _without_padding(x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
@@ -172,7 +182,9 @@ def _without_padding(x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
     return x if valid is None else np.where(valid if x.ndim == 3 else valid[:, 0], x, 0)
 
 
-def _forward_steps(cell, weights, x, state, valid, h_mask):
+def _forward_steps(
+    cell: Cell, weights: Weights, x: np.ndarray, state: State, valid: np.ndarray | None, h_mask: np.ndarray | None
+) -> tuple[State, list[tuple[Any, np.ndarray]]]:
     """Run n steps. Returns the slots, one (n + 1, H, B) array for each array of the state, and the caches."""
     W_x, W_h, b_x, b_h, W_p, own = weights
     extra = () if own is None else (own,)
@@ -196,12 +208,24 @@ def _forward_steps(cell, weights, x, state, valid, h_mask):
     return slots, caches
 
 
-def _backward_steps(cell, weights, x, slots, caches, valid, h_mask, d_hs, d_state, d_x):
+def _backward_steps(
+    cell: Cell,
+    weights: Weights,
+    x: np.ndarray,
+    slots: State,
+    caches: list[tuple[Any, np.ndarray]],
+    valid: np.ndarray | None,
+    h_mask: np.ndarray | None,
+    d_hs: np.ndarray | None,
+    d_state: State,
+    d_x: np.ndarray | None,
+) -> tuple[Weights, State]:
     """The backward pass of ``_forward_steps``. Returns d_weights and the first d_state; fills d_x if it is given."""
     W_x, W_h, b_x, b_h, W_p, own = weights
     extra = () if own is None else (own,)
     n = len(x)
-    da_xs, da_hs, d_projected, d_owns = ([None] * n for _ in range(4))
+    buffers: list[list[Any]] = [[None] * n for _ in range(4)]
+    da_xs, da_hs, d_projected, d_owns = buffers
     for t in reversed(range(n)):
         d_new = d_state
         if d_hs is not None:  # (29): h is read by the loss and by the next step: the two gradients add
@@ -234,8 +258,8 @@ def _backward_steps(cell, weights, x, slots, caches, valid, h_mask, d_hs, d_stat
         W_h=_sum_of_products(da_h, h_before, W_h.shape[1]),  # (32)
         b_x=None if b_x is None else da_x.sum(0).sum(1)[:, None],  # (33), one axis at a time, which is faster
         b_h=None if b_h is None else da_h.sum(0).sum(1)[:, None],  # (33)
-        W_p=None if W_p is None else _sum_of_products(np.stack(d_projected), ms, W_p.shape[1]),  # (41)
-        own=None if own is None else {name: sum(d[0][name] for d in d_owns) for name in own},
+        W_p=None if W_p is None or ms is None else _sum_of_products(np.stack(d_projected), ms, W_p.shape[1]),  # (41)
+        own=None if own is None else {name: np.asarray(sum(d[0][name] for d in d_owns)) for name in own},
     )
     return d_weights, d_state
 

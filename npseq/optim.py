@@ -13,7 +13,7 @@ L-BFGS is a function (``lbfgs.py``). It and the learning-rate schedules (``sched
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -355,7 +355,13 @@ def _running_mean(mean: np.ndarray, new: np.ndarray, keep: float, work: np.ndarr
 
 
 # The names that --optimizer takes, besides lbfgs, which is a function.
-OPTIMIZERS: dict[str, Any] = {"sgd": SGD, "adagrad": Adagrad, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": SGD,
+    "adagrad": Adagrad,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
+}
 
 
 def clip_by_global_norm(grad: np.ndarray, max_norm: float) -> float:

@@ -140,7 +140,7 @@ def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> l
 
 def evaluate_labels(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
     """Return the lines of a model with a class for each row (``labelling.evaluate``)."""
-    return labelling.evaluate(args, model, trained, part_name(args, os.path.basename(args.data)))
+    return labelling.evaluate(args, model, trained, part_name(args.part, os.path.basename(args.data)))
 
 
 EVALUATE = {

@@ -31,22 +31,24 @@ class Grid:
             return self.start + np.asarray(k) * (self.step * SECOND)
         if self.week:
             day = self.start.astype("M8[D]")
-            return np.busday_offset(day, k, weekmask=self.week) + (self.start - day)
+            return np.asarray(np.busday_offset(day, k, weekmask=self.week) + (self.start - day))
         month = self.start.astype("M8[M]")
         first, after = ((month + np.asarray(k) * self.months + more).astype("M8[s]") for more in (0, 1))
         into = self.start - month.astype("M8[s]")
         if self.end:
-            return after - ((month + 1).astype("M8[s]") - self.start)
-        return np.minimum(first + into, after - DAY * SECOND + into % (DAY * SECOND))  # there is no 31st of June
+            return np.asarray(after - ((month + 1).astype("M8[s]") - self.start))
+        last = after - DAY * SECOND + into % (DAY * SECOND)
+        return np.asarray(np.minimum(first + into, last))  # there is no 31st of June
 
     def index(self, times: np.ndarray) -> np.ndarray:
         """Return the step (n,) that is nearest to each of the times (of weekdays: the step of that day)."""
         if self.step:
-            unit = int(self.step * SECOND / np.timedelta64(1, np.datetime_data(times.dtype)[0]))
+            unit = int(self.step * SECOND / np.timedelta64(1, np.datetime_data(times.dtype)[0]))  # type: ignore[call-overload]  # any unit
             return ((times - self.start).astype(np.int64) + unit // 2) // unit
         if self.week:
             return np.busday_count(self.start.astype("M8[D]"), times.astype("M8[D]"), weekmask=self.week)
-        return (times.astype("M8[M]") - self.start.astype("M8[M]")).astype(np.int64) // self.months
+        months: np.ndarray = (times.astype("M8[M]") - self.start.astype("M8[M]")).astype(np.int64)
+        return months // self.months
 
     @property
     def name(self) -> str | None:

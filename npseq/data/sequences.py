@@ -71,7 +71,7 @@ class Sequences:
         digest = hashlib.sha256(repr((self.columns, self.classes)).encode())
         more = [array for array in (self.targets, self.row_labels) if array is not None]
         for array in (self.frames, self.starts, self.labels, *more):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
 
 
@@ -106,12 +106,13 @@ def load_sequences(
     if isinstance(source, str) and source in SHIPPED_SEQUENCES:
         files = [shipped(file) for file in SHIPPED_SEQUENCES[source]]
         contents = [read_strict(file, file, time, [one for one in (sequence, label) if one]) for file in files]
-        return tuple(_gather(content, source, label is not None, inputs, False) for content in contents)
+        train, test = (_gather(content, source, label is not None, inputs, False) for content in contents)
+        return train, test
     if not isinstance(source, (str, os.PathLike)):
         if not hasattr(source, "columns"):
             return _from_arrays(source, label, regress), None
     elif os.fspath(source).endswith((".npy", ".npz")):
-        arrays = load_arrays(existing(os.fspath(source)), options and options.max_memory)
+        arrays = load_arrays(existing(os.fspath(source)), None if options is None else options.max_memory)
         return _from_arrays(arrays, None if label is None else arrays, regress, os.path.basename(source)), None
     if sequence is None:
         return _one_row_each(source, label, options, regress, unused), None
@@ -123,14 +124,18 @@ def load_sequences(
     return _gather(content, name, labelled, inputs, label if regress else None, each_row), None
 
 
-def _read_ordered(source, time, kept, options):
+def _read_ordered(
+    source: Any, time: str | None, kept: Sequence[str], options: TableOptions | None
+) -> tuple[Content, str]:
     """The content with its rows in time order (told), where ``time`` may also be a column of numbers."""
     try:
         content, name = read(source, time, kept, options)
         order = content.times
     except DataError as error:
-        content, name = read(source, None, kept, options) if time is not None else (None, None)
-        if content is None or time not in content.columns:
+        if time is None:
+            raise
+        content, name = read(source, None, kept, options)
+        if time not in content.columns:
             raise error from None
         k = content.columns.index(time)
         order = content.values[:, k]
@@ -167,7 +172,8 @@ def _gather(
     if not len(codes):
         raise DataError(f"{name}: no row names its sequence")
     starts = np.append(np.flatnonzero(np.append(True, codes[1:] != codes[:-1])), len(codes))
-    targets, row_labels, classes = None, None, []
+    targets, row_labels = None, None
+    classes: list[str] = []
     if number:
         if number not in content.columns:
             raise DataError(content.refused.get(number) or str(no_column(name, number, content.columns)))
@@ -198,7 +204,15 @@ def _gather(
     return _finished(result)
 
 
-def _the_one_of_each(values, missing, starts, names, source, what, classes):
+def _the_one_of_each(
+    values: np.ndarray,
+    missing: np.ndarray,
+    starts: np.ndarray,
+    names: Sequence[str],
+    source: str,
+    what: str,
+    classes: Sequence[str] | None,
+) -> np.ndarray:
     """The one value of each sequence, wherever it stands in its rows: (S,), −1 or NaN where there is none."""
     sequence = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     first = np.full(len(starts) - 1, -1 if classes is not None else np.nan)
@@ -217,7 +231,14 @@ def _the_one_of_each(values, missing, starts, names, source, what, classes):
     return first.astype(np.int64) if classes is not None else first
 
 
-def _chosen(content, name, values, starts, inputs, notes):
+def _chosen(
+    content: Content,
+    name: str,
+    values: np.ndarray,
+    starts: np.ndarray,
+    inputs: Sequence[str] | None,
+    notes: list[str],
+) -> tuple[np.ndarray, list[str]]:
     """The columns to use, and their names."""
     columns = content.columns
     if inputs is not None:
@@ -271,7 +292,9 @@ def _finished(sequences: Sequences) -> Sequences:
     return sequences
 
 
-def _one_row_each(source, label, options, regress, unused):
+def _one_row_each(
+    source: Any, label: Any, options: TableOptions | None, regress: bool, unused: Sequence[str]
+) -> Sequences:
     """A row for each sequence of one number a step; empty cells at the end make it shorter."""
     content, name = read(source, None, [] if regress or label is None else [label], options, ragged=True)
     if content.times is not None:
@@ -291,7 +314,7 @@ def _one_row_each(source, label, options, regress, unused):
     return _stacked(name, steps[:, :, None], labels, classes, notes, regress)
 
 
-def _from_arrays(source, label, regress, name="the data"):
+def _from_arrays(source: Any, label: Any, regress: bool, name: str = "the data") -> Sequences:
     """X and y in memory: arrays, a dict of them, or a list of (T_i, F) arrays."""
     if isinstance(source, tuple) and len(source) == 2 and not isinstance(label, (list, np.ndarray)):
         source, label = source
@@ -312,7 +335,8 @@ def _from_arrays(source, label, regress, name="the data"):
     x = np.full((len(arrays), width, arrays[0].shape[1] if arrays[0].ndim == 2 else 1), np.nan)
     for row, one in zip(x, arrays):
         row[: len(one)] = one.reshape(len(one), x.shape[2])
-    labels, classes = np.zeros(len(x), np.int64), []
+    labels: np.ndarray = np.zeros(len(x), np.int64)
+    classes: list[str] = []
     if label is not None:
         label = np.asarray(label).ravel()
         if len(label) != len(x):
@@ -326,7 +350,9 @@ def _from_arrays(source, label, regress, name="the data"):
     return _stacked(name, x, labels, classes, [], regress)
 
 
-def _stacked(name, x, labels, classes, notes, regress):
+def _stacked(
+    name: str, x: np.ndarray, labels: np.ndarray, classes: list[str], notes: list[str], regress: bool
+) -> Sequences:
     """x (N, T, F), NaN after the end of each sequence, as ``Sequences``."""
     there = ~np.isnan(x).all(axis=2)
     lengths = np.where(there.any(axis=1), x.shape[1] - there[:, ::-1].argmax(axis=1), 0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +23,11 @@ class StrictReader:
     cell is an ISO time; ``labels``: columns kept as text. Raises DataError, with the line, for any other form."""
 
     def __init__(self, lines: Iterable[str], name: str, time: str | None = None, labels: Sequence[str] = ()) -> None:
-        self.name, self.done, self._rows = name, 0, csv.reader(lines)
-        self.columns, first = next(self._rows, []), next(self._rows, None)
+        self.name, self.done, rows = name, 0, csv.reader(lines)
+        self.columns, first = next(rows, []), next(rows, None)
         if first is None or len({*self.columns, ""}) <= len(self.columns) or not LETTER.search("".join(self.columns)):
             raise DataError(f"{name}: a header line of different names and rows of numbers expected")
-        self._rows = chain([first], self._rows)
+        self._rows = chain([first], rows)
         dates = (k for k, cell in enumerate(first[: len(self.columns)]) if ISO.fullmatch(cell))
         self.time = next(dates, None) if time is None else position(name, self.columns, time)
         self.labels = [position(name, self.columns, label) for label in labels]
@@ -38,14 +39,15 @@ class StrictReader:
             for row, cells in enumerate(chunk, self.done + 2):
                 if len(cells) != len(self.columns):
                     raise DataError(f"{self.name} line {row} has {len(cells)} fields; {len(self.columns)} expected")
-            cells, values = list(zip(*chunk)), np.empty((len(chunk), len(self.numeric)))
+            columns: list[tuple[str, ...]] = list(zip(*chunk))
+            values = np.empty((len(chunk), len(self.numeric)))
             for place, k in enumerate(self.numeric):
-                values[:, place] = self._parse(cells[k], k, _numbers)
-            times = None if self.time is None else self._parse(cells[self.time], self.time, _times)
-            yield times, values, [cells[k] for k in self.labels]
+                values[:, place] = self._parse(columns[k], k, _numbers)
+            times = None if self.time is None else self._parse(columns[self.time], self.time, _times)
+            yield times, values, [columns[k] for k in self.labels]
             self.done += len(chunk)
 
-    def _parse(self, cells, k, parse):
+    def _parse(self, cells: Sequence[str], k: int, parse: Callable[[Sequence[str]], Any]) -> Any:
         try:
             return parse(cells)
         except ValueError:
@@ -56,11 +58,11 @@ class StrictReader:
             raise DataError(f"{self.name} {what}; {expected} expected") from None
 
 
-def _numbers(cells):
+def _numbers(cells: Sequence[str]) -> list[float]:
     return list(map(float, [cell.replace("_", "no number") or "nan" for cell in cells]))
 
 
-def _times(cells):
+def _times(cells: Sequence[str]) -> np.ndarray:
     return np.array([cell.rstrip("Z") if ISO.fullmatch(cell) else "no time" for cell in cells], "datetime64[s]")
 
 

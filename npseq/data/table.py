@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ class Table:
 
     def first(self, rows: int) -> Table:
         """Return a table of the first ``rows`` rows. The arrays are views, not copies."""
-        parts = {"values": self.values[:rows]}
+        parts: dict[str, Any] = {"values": self.values[:rows]}
         for name in ("irregular", "filled"):
             if (array := getattr(self, name)) is not None:
                 parts[name] = array[:rows]
@@ -83,7 +84,7 @@ class Table:
     def fingerprint(self) -> str:
         """Return a hash of the numbers and the times, to tell whether a run is continued on the same data."""
         digest = hashlib.sha256(repr((self.columns, self.step, str(self.start))).encode())
-        digest.update(np.ascontiguousarray(self.values))
+        digest.update(np.ascontiguousarray(self.values).data)
         if self.irregular is not None:
-            digest.update(np.ascontiguousarray(self.irregular.view(np.int64)))
+            digest.update(np.ascontiguousarray(self.irregular.view(np.int64)).data)
         return digest.hexdigest()[:16]

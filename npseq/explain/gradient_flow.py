@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import bptt
+from ..bptt import Cell
 from ..nn import losses
 
 LOGISTIC = "ifozr"  # letters of the gates that are between 0 and 1
@@ -68,7 +69,7 @@ def gradient_flow(layer: Any, x: np.ndarray, d_h: np.ndarray) -> Flow:
 
 
 def carried_back(
-    cell: Any, weights: bptt.Weights, tapes: list[Any], d_state: tuple[np.ndarray, ...], path: str = "both"
+    cell: Cell, weights: bptt.Weights, tapes: list[Any], d_state: tuple[np.ndarray, ...], path: str = "both"
 ) -> list[tuple[np.ndarray, ...]]:
     """Carry the gradient of the final state back over ``tapes``, one for each step.
 
@@ -90,14 +91,14 @@ def carried_back(
     return d_states
 
 
-def has_direct_path(cell: Any, weights: bptt.Weights, tape: Any, d_state: tuple[np.ndarray, ...]) -> bool:
+def has_direct_path(cell: Cell, weights: bptt.Weights, tape: Any, d_state: tuple[np.ndarray, ...]) -> bool:
     """True if the cell itself passes gradient to the state before the step, as the LSTM and the GRU do."""
     cache, _ = tape.segments[0].caches[0]
     d_before = cell.backward(d_state, cache, *([] if weights.own is None else [weights.own]))[2]
     return any(part.any() for part in d_before)
 
 
-def _without_direct_path(cell: Any) -> Any:
+def _without_direct_path(cell: Cell) -> Any:
     def backward(d_state: Any, cache: Any, *own: Any) -> Any:
         da_x, da_h, d_before, *d_own = cell.backward(d_state, cache, *own)
         return (da_x, da_h, tuple(np.zeros_like(part) for part in d_before), *d_own)

@@ -10,7 +10,8 @@ Source of the idea: Karpathy, Johnson & Fei-Fei 2015, "Visualizing and understan
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -74,7 +75,8 @@ def measure(model: Model, numbers: np.ndarray, text: str, window: int = 64) -> N
         numbers: (n,) integers, the symbols; text: the n characters that they stand for.
         window: W, characters before each one that its gradient is followed to.
     """
-    states, n = [], len(numbers)
+    states: list[Any] = []  # before each character, as the encoder gives them; None before the first
+    n = len(numbers)
     units = np.empty((n, model.rnn.output_size))
     state, logits = None, np.empty((n, model.config["output_size"]))
     for t in range(n):
@@ -95,7 +97,7 @@ def measure(model: Model, numbers: np.ndarray, text: str, window: int = 64) -> N
     return Neurons(units, tracking, nats, reach)
 
 
-def _reach(model, numbers, states, targets, window):
+def _reach(model: Model, numbers: np.ndarray, states: Sequence[Any], targets: np.ndarray, window: int) -> np.ndarray:
     """Return ‖∂L_t/∂x_s‖ for s = t − 1, …, t − W, of the characters ``targets``, each with the state it was read in."""
     starts = np.maximum(targets - window, 0)
     lengths = targets - starts
@@ -111,13 +113,14 @@ def _reach(model, numbers, states, targets, window):
     dy = np.zeros_like(hs)
     dy[rows, last] = model.fc.backward(head, d_logits * model.dtype.type(len(targets)))[0]  # of a sum, not a mean
     dx, _, _ = model.rnn.backward(tape, dy)
+    assert dx is not None
     norms, reach = np.sqrt((dx * dx).sum(axis=2)), np.zeros((len(targets), window))
     for row, length in enumerate(lengths):
         reach[row, :length] = norms[row, :length][::-1]
     return reach
 
 
-def _joined(model, states, starts):
+def _joined(model: Model, states: Sequence[Any], starts: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
     """Return the states before the steps ``starts``, side by side; the first one is that of a call without a state."""
     letters, layers = model.rnn.cell.state, model.rnn.num_layers
     parts = []

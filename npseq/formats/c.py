@@ -31,7 +31,10 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..fused.step import STEPS, LSTMStep, ReLURNNStep, RNNStep, stacked
 from ..nn.model import Model
+from ..nn.recurrent import Recurrent
 from . import atomic, c_example, schema
+
+__all__ = ["export"]
 
 Array = NDArray[Any]
 
@@ -120,7 +123,7 @@ GRU = Template("""\
 
 
 def export(
-    model: Any,
+    model: Model | Recurrent,
     path: str | os.PathLike[str],
     name: str | None = None,
     with_scaler: bool = False,
@@ -213,10 +216,11 @@ def _rows_padded(array: Array, blocks: int = 1) -> Array:
 class _Header:
     """The text of a header, part by part."""
 
-    def __init__(self, model: Any, name: str, file: str, with_scaler: bool) -> None:
-        self.head, self.scaling, self.window, self.layer = None, None, None, model
+    def __init__(self, model: Model | Recurrent, name: str, file: str, with_scaler: bool) -> None:
+        self.head, self.scaling, self.window = None, None, None
+        self.layer = model.rnn if isinstance(model, Model) else model
         if isinstance(model, Model):
-            self.head, self.layer = model.fc, model.rnn
+            self.head = model.fc
             self.scaling = model.scaling if with_scaler else None
             recipe = model.metadata.get("recipe") if isinstance(model.metadata, dict) else None
             window = recipe.get("window") if isinstance(recipe, dict) else None
@@ -287,7 +291,7 @@ class _Header:
             body += RNN.substitute(values, activation=relu if kind is ReLURNNStep else f"{name}_tanh(a[i])")
         else:
             body += GRU.substitute(values)
-        if projected:
+        if weights.W_p is not None:
             declared = f"    float a[{blocks * H}], m[{H}], p[{self.P}];\n"
             W_p = _rows_padded(weights.W_p).T
             self.constants.append(constant("float", f"{name}_W_p{k}", W_p))

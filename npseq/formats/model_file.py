@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.layers import RNN, from_state_dict, sizes_in
+from ..bptt import Cell
+from ..nn.layers import RNN, Recurrent, from_state_dict, sizes_in
 from ..nn.losses import LOSSES
 from ..nn.model import OUTPUTS, READS, Model
 from ..nn.registry import MODELS, OWN
@@ -78,7 +79,7 @@ def describe(model: Model) -> dict[str, Any]:
     return {"npseq": version, "config": config, "scaling": scaling}
 
 
-def _check_nameable(model):
+def _check_nameable(model: Model) -> None:
     layer_class = MODELS.get(model.kind)
     own = vars(model.rnn).get("cell", layer_class.cell if layer_class else None)
     if layer_class is None or type(model.rnn) is not layer_class or own is not _cell_of(layer_class, model.rnn):
@@ -89,15 +90,14 @@ def _check_nameable(model):
         )
 
 
-def _name(cell):
+def _name(cell: Cell) -> str:
     return getattr(cell, "__name__", type(cell).__name__)
 
 
-def _cell_of(layer_class, layer):
+def _cell_of(layer_class: type[Recurrent], layer: Recurrent) -> Cell:
     """The cell that a layer of this class has when it is made anew."""
-    if issubclass(layer_class, RNN):
-        return RNN.cells[layer.nonlinearity]
-    return layer_class.cell
+    cell: Cell = RNN.cells[layer.nonlinearity] if isinstance(layer, RNN) else layer_class.cell
+    return cell
 
 
 def load_model(path: str | os.PathLike[str], nonlinearity: str | None = None, read: str | None = None) -> Model:
@@ -146,7 +146,7 @@ def load_model(path: str | os.PathLike[str], nonlinearity: str | None = None, re
     return model
 
 
-def _own(metadata, state):
+def _own(metadata: dict[str, Any], state: dict[str, np.ndarray]) -> Model:
     """A ``Model`` as the metadata describe it, if the arrays agree."""
     _check_known(metadata["config"])
     config = schema.check(metadata["config"], CONFIG, "its config")
@@ -179,7 +179,7 @@ def _own(metadata, state):
     return Model(**options, dtype=np.result_type(*state.values()), scaling=scaling)
 
 
-def _check_known(config):
+def _check_known(config: Any) -> None:
     """Refuse the model of a cell of the user's own if its layer has not been registered, and say which it is."""
     kind, cell = (config.get(name) if isinstance(config, dict) else None for name in ("kind", "cell"))
     if isinstance(cell, str) and cell.isidentifier() and isinstance(kind, str) and kind not in MODELS:
@@ -189,7 +189,7 @@ def _check_known(config):
         )
 
 
-def _of_torch(state, nonlinearity, read):
+def _of_torch(state: dict[str, np.ndarray], nonlinearity: str, read: str) -> tuple[Model, dict[str, np.ndarray]]:
     """Return a ``Model`` that fits a state_dict of torch's, and the state_dict with the names that it has here."""
     prefixes = [name[: -len("weight_ih_l0")] for name in state if name.endswith("weight_ih_l0")]
     if len(prefixes) != 1:
@@ -214,7 +214,7 @@ def _of_torch(state, nonlinearity, read):
             f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state has {size}"
             f"{DOOR}"
         )
-    options = {
+    options: dict[str, Any] = {
         "num_layers": layer.num_layers,
         "bidirectional": layer.bidirectional,
         "bias": layer.bias,

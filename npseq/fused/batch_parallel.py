@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import bptt
-from ..bptt import Weights
+from ..bptt import Cell, Weights
 from . import through_time
 from .blas import available, limited, one_at_the_start
 from .memory_layout import Matmul
@@ -63,7 +63,7 @@ class BatchParallel:
 
     def forward_through_time(
         self,
-        cell: Any,
+        cell: Cell,
         weights: Weights,
         x: Array,
         state: State,
@@ -102,7 +102,7 @@ class BatchParallel:
 
     def backward_through_time(
         self,
-        cell: Any,
+        cell: Cell,
         weights: Weights,
         tape: SplitTape | FusedTape | bptt.Tape,
         d_hs: np.ndarray | None,

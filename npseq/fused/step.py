@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bptt import Weights
+from ..bptt import Cell, Weights
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 
 Array = NDArray[Any]
@@ -223,7 +223,7 @@ class CellStep:
         cell: the class. weights: of the layer; they are copied. z: as ``RNNStep``.
     """
 
-    def __init__(self, cell: Any, weights: Weights, z: Array) -> None:
+    def __init__(self, cell: Cell, weights: Weights, z: Array) -> None:
         H, P, I = len(weights.W_h) // len(cell.gates), weights.W_h.shape[1], weights.W_x.shape[1]
         columns = z.reshape(P + 1 + I, -1)
         rest = (np.zeros((H, columns.shape[1]), z.dtype) for _ in cell.state[1:])
@@ -257,7 +257,7 @@ class Plan:
         weights: of the layer in one direction.
     """
 
-    def __init__(self, cell: Any, weights: Weights) -> None:
+    def __init__(self, cell: Cell, weights: Weights) -> None:
         self.cell = cell
         self.kind = None if weights.W_h.dtype.kind == "c" else STEPS.get(cell)
         if self.kind is None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import bptt
-from ..bptt import Weights
+from ..bptt import Cell, Weights
 from . import one_hot
 from .kernel_base import Kernel
 from .kernels import KERNELS
@@ -43,7 +43,7 @@ class FusedTape(NamedTuple):
 
 
 def forward_through_time(
-    cell: Any,
+    cell: Cell,
     weights: Weights,
     x: np.ndarray,
     state: State,
@@ -94,7 +94,7 @@ def forward_through_time(
 
 
 def backward_through_time(
-    cell: Any,
+    cell: Cell,
     weights: Weights,
     tape: FusedTape | bptt.Tape,
     d_hs: np.ndarray | None,

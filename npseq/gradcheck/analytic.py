@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
@@ -86,7 +86,7 @@ class Differentiated:
         """Return the gradients of some arrays by central differences; raises what f raises for real numbers."""
         return numerical_gradient(self.f, {name: self.real[name] for name in names}, "central")
 
-    def central_where_worst(self, name: str, calls: list[Mapping[str, np.ndarray]]) -> np.ndarray:
+    def central_where_worst(self, name: str, calls: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
         """Return central differences where a gradient differs most from the complex step, NaN elsewhere."""
         expected = self.expected[name]
         found = np.full(expected.shape, np.nan)
@@ -177,7 +177,10 @@ def _codes_run_by(f: Callable[[], Any]) -> list[CodeType]:
 
 
 def check_method(
-    calls: list[Mapping[str, np.ndarray]], errors: Mapping[str, float], threshold: float, differentiated: Differentiated
+    calls: Sequence[Mapping[str, np.ndarray]],
+    errors: Mapping[str, float],
+    threshold: float,
+    differentiated: Differentiated,
 ) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """Compare the complex step with central differences where the gradient, or one direction, disagrees with it.
 

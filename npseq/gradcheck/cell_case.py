@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..bptt import Cell, State
 from ..nn import own_parameters
 from ..nn.recurrent import Recurrent
 from .cell_diagnosis import Step
@@ -29,12 +30,12 @@ class CellCase:
         ValueError: for a shape that is not as ``cells.py`` says.
     """
 
-    def __init__(self, cell: Any, hidden_size: int, batch: int, rng: np.random.Generator) -> None:
+    def __init__(self, cell: Cell, hidden_size: int, batch: int, rng: np.random.Generator) -> None:
         self.cell = cell
         self.name = getattr(cell, "__name__", type(cell).__name__)  # an instance may be a cell too
         rows, shape = (len(cell.gates) * hidden_size, batch), (hidden_size, batch)
         self.before = [letter + "_prev" for letter in cell.state]
-        self.arrays = {"a_x": rng.standard_normal(rows), "a_h": rng.standard_normal(rows)}
+        self.arrays: dict[str, np.ndarray] = {"a_x": rng.standard_normal(rows), "a_h": rng.standard_normal(rows)}
         self.arrays.update({state: rng.standard_normal(shape) for state in self.before})
         S = tuple(rng.standard_normal(shape) for _ in cell.state)
         self.layer = type(f"{self.name}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)
@@ -46,18 +47,18 @@ class CellCase:
         self._sizes = hidden_size, hidden_size, batch, np.float64, own or None
         own_parameters.check_forward(cell, *self._sizes)
 
-    def forward(self, arrays: Arrays) -> tuple:
+    def forward(self, arrays: Arrays) -> tuple[State, Any]:
         """Return the new state and the cache."""
         own = tuple({key: arrays[key] for key in mapping} for mapping in self.step.own)
         return self.cell.forward(arrays["a_x"], arrays["a_h"], tuple(arrays[key] for key in self.before), *own)
 
-    def new_state(self, arrays: Arrays) -> tuple:
+    def new_state(self, arrays: Arrays) -> State:
         """Return the new state."""
         return self.forward(arrays)[0]
 
-    def make(self, dtype: type) -> tuple:
+    def make(self, dtype: type) -> tuple[Any, ...]:
         """Return the loss, and the arrays of ``dtype`` that it reads."""
-        changed = {key: array.astype(dtype) for key, array in self.arrays.items()}
+        changed: dict[str, np.ndarray] = {key: array.astype(dtype) for key, array in self.arrays.items()}
         return lambda: self.step.loss(self.new_state(changed)), changed
 
     def calls(self) -> tuple[list[dict[str, np.ndarray]], str | None]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..bptt import Cell
 from . import places, reference, tracing
 from .numerical import CENTRAL_STEP, STEP
 from .result import largest, relative_error
@@ -27,25 +28,25 @@ class Step(NamedTuple):
 
     a_x: np.ndarray
     a_h: np.ndarray
-    state: tuple
-    own: tuple  # empty, or the dict of the cell's own parameters
-    S: tuple
+    state: tuple[Any, ...]
+    own: tuple[Any, ...]  # empty, or the dict of the cell's own parameters
+    S: tuple[Any, ...]
 
-    def forward(self, cell: Any, dtype: type = np.float64) -> tuple:
+    def forward(self, cell: Cell, dtype: type = np.float64) -> tuple[Any, ...]:
         """Return the new state and the cache."""
         own = tuple({name: part.astype(dtype) for name, part in mapping.items()} for mapping in self.own)
         state = tuple(part.astype(dtype) for part in self.state)
         return cell.forward(self.a_x.astype(dtype), self.a_h.astype(dtype), state, *own)
 
-    def backward(self, cell: Any, cache: Any) -> tuple:
+    def backward(self, cell: Cell, cache: Any) -> tuple[Any, ...]:
         """Return what the cell's backward returns for d_state = S."""
         return cell.backward(tuple(part.copy() for part in self.S), cache, *self.own)
 
-    def loss(self, new_state: tuple) -> Any:
+    def loss(self, new_state: tuple[Any, ...]) -> Any:
         return sum((s * part).sum() for s, part in zip(self.S, new_state))
 
 
-def draw(cell: Any, hidden_size: int, batch: int, rng: np.random.Generator, own: dict | None = None) -> Step:
+def draw(cell: Any, hidden_size: int, batch: int, rng: np.random.Generator, own: dict[str, Any] | None = None) -> Step:
     """Return a random ``Step`` of a cell."""
     shape, rows = (hidden_size, batch), (len(cell.gates) * hidden_size, batch)
     return Step(
@@ -78,7 +79,8 @@ def diagnose(cell: Any, step: Step, method: str = "complex") -> CellReport:
     _, cache = step.forward(cell)
     true = step.backward(reference.TrueDerivative(cell, method), step.forward(reference.TrueDerivative(cell))[1])
     forward = forward_difference(cell, step)
-    before, assigned, error = tracing.copied(cache), [], None
+    assigned: list[tracing.Assignment] = []
+    before, error = tracing.copied(cache), None
     try:
         given, _ = tracing.record(lambda: step.backward(cell, cache), [tracing.code_of(cell.backward)], into=assigned)
         wrong = _wrong_outputs(cell, step, given, true, tolerance)
@@ -104,7 +106,7 @@ def _name(cell: Any) -> str:
     return getattr(cell, "__name__", type(cell).__name__)
 
 
-def _wrong_gates(cell: Any, given: tuple, true: tuple, tolerance: float) -> list[str]:
+def _wrong_gates(cell: Any, given: tuple[Any, ...], true: tuple[Any, ...], tolerance: float) -> list[str]:
     """Return the letters of the gates in which da_x or da_h is wrong."""
     if any(np.shape(given[k]) != true[k].shape for k in (0, 1)):
         return []
@@ -126,7 +128,7 @@ def _returned_by(cell: Any, text: str) -> str:
     return f"; {places.line_of(code, line)}" if line else ""
 
 
-def _wrong_outputs(cell: Any, step: Step, given: tuple, true: tuple, tolerance: float) -> list[str]:
+def _wrong_outputs(cell: Any, step: Step, given: tuple[Any, ...], true: tuple[Any, ...], tolerance: float) -> list[str]:
     """Return a line for each array that backward returns and that is wrong, with the gates it is wrong in."""
     pairs = [("da_x", given[0], true[0]), ("da_h", given[1], true[1])]
     pairs += [(f"d{letter}_prev", d, e) for letter, d, e in zip(cell.state, given[2], true[2])]
@@ -156,6 +158,7 @@ def _where(given: np.ndarray, expected: np.ndarray, gates: str, units: int) -> s
 def _backward_fits_the_reference(cell: Any, step: Step) -> bool:
     """True if backward, given the cache of the published forward, is the derivative of that forward."""
     known = reference.reference_of(cell)
+    assert known is not None  # a cell of npseq
     _, cache = step.forward(known)
     true = step.backward(known, cache)
     try:
@@ -185,13 +188,13 @@ def forward_difference(cell: Any, step: Step) -> str | None:
     return f"{text}: the new {', '.join(letters)} differs"
 
 
-def _true_gradients(cell: Any, step: Step, true: tuple, method: str) -> tuple[dict, dict]:
+def _true_gradients(cell: Any, step: Step, true: tuple[Any, ...], method: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the last value of each local variable of forward, and name -> the true gradients with respect to it.
 
     A variable that is assigned several times has several gradients. The arguments are in it too.
     """
     code = tracing.code_of(cell.forward)
-    known: dict[str, list] = {"a_x": [true[0]], "a_h": [true[1]]}
+    known: dict[str, list[Any]] = {"a_x": [true[0]], "a_h": [true[1]]}
     known.update({f"{letter}_prev": [d] for letter, d in zip(cell.state, true[2])})
     if step.own:
         known.update({name: [d] for name, d in true[3].items()})
@@ -204,7 +207,7 @@ def _true_gradients(cell: Any, step: Step, true: tuple, method: str) -> tuple[di
     if code is None:
         return {}, known
     _, assigned = tracing.record(lambda: step.forward(cell), [code])
-    found: dict[str, list] = {}
+    found: dict[str, list[Any]] = {}
     for item in assigned:
         if isinstance(item.value, np.ndarray) and item.value.dtype.kind == "f":
             found.setdefault(item.name, []).append(_gradient_of_local(cell, step, item, method))
@@ -216,7 +219,7 @@ def _gradient_of_local(cell: Any, step: Step, item: tracing.Assignment, method: 
     d = np.empty(item.value.shape)
     dtype = np.complex128 if method == "complex" else np.float64
 
-    def loss(index: tuple, shift: complex) -> Any:
+    def loss(index: tuple[Any, ...], shift: complex) -> Any:
         def change(value: np.ndarray) -> np.ndarray:
             moved = value.astype(dtype)
             moved[index] += shift
@@ -233,7 +236,9 @@ def _gradient_of_local(cell: Any, step: Step, item: tracing.Assignment, method: 
     return d
 
 
-def _wrong_variables(cell: Any, step: Step, assigned: list, known: dict, tolerance: float, raised: bool) -> list[str]:
+def _wrong_variables(
+    cell: Any, step: Step, assigned: list[Any], known: dict[str, Any], tolerance: float, raised: bool
+) -> list[str]:
     """Return a line about the first line of backward with a variable d + v whose last value is not the gradient of v.
 
     All wrong variables of that line are named. If it only takes them from ``d_state``, a second line names the next. If
@@ -252,7 +257,7 @@ def _wrong_variables(cell: Any, step: Step, assigned: list, known: dict, toleran
             misshapen.append((item, gradients[-1]))
     if raised or not wrong:
         wrong = [(item, e) for item in assigned for other, e in [*wrong, *misshapen] if other is item]
-    lines: dict[int, list] = {}
+    lines: dict[int, list[Any]] = {}
     for item, expected in wrong:
         lines.setdefault(item.line, []).append((item, expected))
     texts, given = [], step.S
@@ -263,7 +268,7 @@ def _wrong_variables(cell: Any, step: Step, assigned: list, known: dict, toleran
     return texts[:2]
 
 
-def _wrong_line(cell: Any, step: Step, assigned: list, wrong: list) -> str:
+def _wrong_line(cell: Any, step: Step, assigned: list[Any], wrong: list[Any]) -> str:
     """Return a line about the wrong variables of one line of backward: pairs (assignment, true gradient)."""
     names = ", ".join(item.name + _gate(cell, item.name) for item, _ in wrong)
     lines = {other.line for other in assigned for item, _ in wrong if other.name == item.name}
@@ -287,9 +292,9 @@ def _gate(cell: Any, name: str) -> str:
     return f" (gate {name[-1]})" if name[1:] in (*cell.gates, *(f"a_{gate}" for gate in cell.gates)) else ""
 
 
-def _changed_in_the_cache(cell: Any, assigned: list, locals_of_forward: dict) -> list[str]:
+def _changed_in_the_cache(cell: Any, assigned: list[Any], locals_of_forward: dict[str, Any]) -> list[str]:
     """Return a line for the first line of backward that takes from the cache what has another value in forward."""
-    changed: dict[tuple, list[str]] = {}
+    changed: dict[tuple[Any, ...], list[str]] = {}
     for item in assigned:
         before = locals_of_forward.get(item.name)
         if item.name.startswith("d") or not isinstance(before, np.ndarray) or not isinstance(item.value, np.ndarray):
@@ -310,7 +315,7 @@ def _changed_in_the_cache(cell: Any, assigned: list, locals_of_forward: dict) ->
     return []
 
 
-def _overwritten(cell: Any, assigned: list, cache: Any, before: Any) -> list[str]:
+def _overwritten(cell: Any, assigned: list[Any], cache: Any, before: Any) -> list[str]:
     """Return a line if backward has changed an array of the cache, so that a second call would read other values."""
     pairs = [(a, b) for a, b in zip(cache, before) if isinstance(a, np.ndarray)] if isinstance(cache, tuple) else []
     for array, old in pairs:

@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from ..bptt import Cell
 from ..nn import own_parameters
 from . import cell_diagnosis, diagnosis, places
 from .cell_case import CellCase
@@ -76,7 +77,7 @@ def check(
     if missing:
         raise ValueError(f"grad returned no gradient for {', '.join(missing)}; it has {', '.join(given) or 'none'}")
 
-    def make(dtype: type) -> tuple:
+    def make(dtype: type) -> tuple[Any, ...]:
         changed = {name: array.astype(dtype) for name, array in arrays.items()}
         return lambda: f(**changed), changed
 
@@ -88,7 +89,7 @@ def check(
 
 
 def check_cell(
-    cell: Any,
+    cell: Cell,
     *,
     hidden_size: int = 4,
     batch: int = 3,
@@ -201,7 +202,9 @@ def check_layer(
     return result
 
 
-def _diagnose(case: LayerCase, result: Result, calls: list, expected: dict, method: str, rng: Any) -> list[str]:
+def _diagnose(
+    case: LayerCase, result: Result, calls: list[Any], expected: dict[str, Any], method: str, rng: Any
+) -> list[str]:
     """Return what is wrong in a layer, and what its gradients look like."""
     layer = case.layer
     lines = diagnosis.diagnose_layer(case.case, calls, expected, case.gradients_of, method)
@@ -291,7 +294,8 @@ def check_model(model: Any, batch: Any, *, method: str = "complex", threshold: f
 
     def grad(**arrays: np.ndarray) -> Mapping[str, np.ndarray]:
         twin = holding(arrays)
-        return twin.named(twin.loss_and_grad((x, target, lengths), training=False)[1])
+        named: Mapping[str, np.ndarray] = twin.named(twin.loss_and_grad((x, target, lengths), training=False)[1])
+        return named
 
     result = check(loss, grad, model.params, method=method, threshold=threshold)
     if hasattr(model, "rnn"):

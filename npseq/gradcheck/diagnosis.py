@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,7 @@ def patterns(
 
 
 def known_bugs(
-    case: Case, calls: list[Arrays], expected: Arrays, gradients: Callable[[Any], list[Arrays]]
+    case: Case, calls: Sequence[Arrays], expected: Arrays, gradients: Callable[[Any], Sequence[Arrays]]
 ) -> list[str]:
     """Find the planted bugs with which the reference gives the same wrong gradients, the closest first.
 
@@ -128,11 +128,11 @@ def _distance(given: Arrays, expected: Arrays) -> float:
 
 
 def diagnose_layer(
-    case: Case, calls: list[Arrays], expected: Arrays, gradients: Callable[[Any], list[Arrays]], method: str
+    case: Case, calls: Sequence[Arrays], expected: Arrays, gradients: Callable[[Any], Sequence[Arrays]], method: str
 ) -> list[str]:
     """Return what is wrong in a layer: known bugs, then the cell, then the recurrence, then the layer around them."""
     cell, recurrence = _cell_and_recurrence(case, method, 1.0)
-    lines = []
+    lines: list[str] = []
     if reference_of(case.layer.cell) or cell is not None and cell.right:
         lines += attempt(lambda: known_bugs(case, calls, expected, gradients)) or []
     lines += cell.lines if cell is not None else []

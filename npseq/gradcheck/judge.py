@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
@@ -33,7 +33,7 @@ def threshold_of(method: str, threshold: float | None) -> float:
 
 def judge(
     make: Make,
-    calls: list[Arrays],
+    calls: Sequence[Arrays],
     method: str,
     threshold: float,
     steps_of: str | None = None,
@@ -50,7 +50,9 @@ def judge(
     Returns:
         The result, without a diagnosis, and the numerical gradient.
     """
-    not_analytic, central, differentiated = {}, {}, None
+    not_analytic: dict[str, str] = {}
+    central: dict[str, np.ndarray] = {}
+    differentiated = None
     if method == "complex":
         differentiated = Differentiated(make)
         expected = differentiated.expected
@@ -64,7 +66,7 @@ def judge(
         errors = {name: found.error for name, found in result.arrays.items()}
         not_analytic, central = check_method(calls, errors, threshold, differentiated)
     result.central_values = central
-    if not_analytic:
+    if not_analytic and differentiated is not None:
         result.not_analytic, result.reasons = not_analytic, differentiated.reasons()
         result.central = _result(calls, central, THRESHOLD["central"], "central", steps_of)
         result.central.faults = list(result.faults)
@@ -72,7 +74,7 @@ def judge(
 
 
 def _result(
-    calls: list[Arrays], expected: Arrays, threshold: float, method: str, steps_of: str | None = None
+    calls: Sequence[Arrays], expected: Arrays, threshold: float, method: str, steps_of: str | None = None
 ) -> Result:
     """Return the worst errors of the gradients that backward returned, called once or twice."""
     arrays = {
@@ -162,7 +164,8 @@ def unread_by_forward(
         point = {name: np.array(array + rng.standard_normal(array.shape)) for name, array in arrays.items()}
         value = forward(point)
         for name, array in point.items():
-            for k, rows in enumerate(blocks.get(name, [...])):
+            parts: list[Any] = blocks.get(name, [...])
+            for k, rows in enumerate(parts):
                 changed = array.copy()
                 changed[rows] += 2 * rng.standard_normal(changed[rows].shape)
                 moved = forward({**point, name: changed})
@@ -181,7 +184,7 @@ def unread_by_forward(
     return faults, notes
 
 
-def set_places(found: Mapping[str, ArrayError], shapes: Mapping[str, tuple], gates: str, units: int) -> None:
+def set_places(found: Mapping[str, ArrayError], shapes: Mapping[str, tuple[Any, ...]], gates: str, units: int) -> None:
     """Set ``place`` of the errors of arrays with one column per sequence."""
     for name, error in found.items():
         error.place = places.of_column(error.where, shapes[name], gates, units)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..bptt import Cell
 from ..nn.recurrent import Recurrent
 from . import cell_diagnosis
 from .judge import unread_by_forward
@@ -44,24 +45,26 @@ class LayerCase:
         return array.swapaxes(0, 1) if self.layer.batch_first else array
 
     @staticmethod
-    def _joined(parts: list) -> Any:
+    def _joined(parts: list[Any]) -> Any:
         return None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
 
-    def forward(self, layer: Any, x: np.ndarray, state: list) -> tuple:
+    def forward(self, layer: Any, x: np.ndarray, state: list[Any]) -> tuple[Any, ...]:
         """Return y, the final state and the tape of a layer, with the case's dropout masks."""
         masks = np.random.default_rng(self.mask_seed)
-        return layer.forward(
+        y, end, tape = layer.forward(
             self._as_given(x), self._joined(state), self.case.lengths, training=self.case.training, rng=masks
         )
+        return y, end, tape
 
-    def forward_once(self) -> tuple:
+    def forward_once(self) -> tuple[Any, ...]:
         """Return y and the tape of the layer itself."""
         y, _, tape = self.forward(self.layer, self.x, self.state)
         return y, tape
 
     def inference(self) -> np.ndarray:
         """Return y of ``layer(x)``."""
-        return self.layer(self._as_given(self.x), self._joined(self.state), self.case.lengths)[0]
+        y: np.ndarray = self.layer(self._as_given(self.x), self._joined(self.state), self.case.lengths)[0]
+        return y
 
     def _has_own_forward(self) -> bool:
         """True if the layer's class replaces a function of ``Recurrent`` that computes outputs."""
@@ -94,7 +97,7 @@ class LayerCase:
             self.x, self.R = x, R
         return [name for name in expected if not relative_error(given[name], expected[name]) <= 1e-12]
 
-    def as_given_to_backward(self) -> tuple:
+    def as_given_to_backward(self) -> tuple[Any, ...]:
         """Return dy and d_state in the layer's own form."""
         return self._as_given(self.R), self._joined(self.S)
 
@@ -116,7 +119,7 @@ class LayerCase:
         _, _, tape = self.forward(layer, self.x, self.state)
         return [self.gradients(layer, tape), self.gradients(layer, tape)]
 
-    def make(self, dtype: type) -> tuple:
+    def make(self, dtype: type) -> tuple[Any, ...]:
         """Return the loss, and the arrays of ``dtype`` that it reads."""
         changed = self.layer.astype(dtype)
         arrays = dict(changed.params, x=self.x.astype(dtype))
@@ -144,12 +147,13 @@ class LayerCase:
 
     def unread(self) -> tuple[list[str], list[str]]:
         """Return faults and notes about what the cell's forward does not read."""
-        cell, step = self.layer.cell, self.step()
+        step = self.step()
+        cell: Cell = self.layer.cell
         before = [letter + "_prev" for letter in cell.state]
         arrays = {"a_x": step.a_x, "a_h": step.a_h, **dict(zip(before, step.state))}
         own = dict(step.own[0]) if step.own else {}
 
-        def forward(point: dict) -> tuple:
+        def forward(point: dict[str, Any]) -> tuple[Any, ...]:
             extra = ({name: point[name] for name in own},) if own else ()
             return cell.forward(point["a_x"], point["a_h"], tuple(point[name] for name in before), *extra)[0]
 
@@ -157,12 +161,13 @@ class LayerCase:
 
     def other_forward(self, y: np.ndarray, result: Result) -> list[str]:
         """Return a note if the layer of an npseq cell no longer computes the published equations."""
-        if reference_of(self.layer.cell) is None:
+        known = reference_of(self.layer.cell)
+        if known is None:
             return []
         expected, _, _ = self.forward(reference_layer(self.layer), self.x, self.state)
         if relative_error(y, expected) <= 1e-10:
             return []
-        name = cell_diagnosis.NAMES[reference_of(self.layer.cell).__name__]
+        name = cell_diagnosis.NAMES[known.__name__]
         found = cell_diagnosis.forward_difference(self.layer.cell, self.step())
         found = found or f"forward is not the {name}'s: the cell is, the recurrence around it is not"
         return [cell_diagnosis.RIGHT_FOR_ANOTHER_FORWARD + found if result.ok else found]

@@ -23,7 +23,7 @@ def dtype_of(method: str) -> type:
     return np.complex128 if method == "complex" else np.float64
 
 
-def central_difference(f: Callable[[], Any], array: np.ndarray, index: tuple, fraction: float = 1.0) -> float:
+def central_difference(f: Callable[[], Any], array: np.ndarray, index: tuple[Any, ...], fraction: float = 1.0) -> float:
     """Return (f(x + h) − f(x − h)) / 2h for one element of ``array``, which is changed in place and put back.
 
     ``fraction`` multiplies the default step.
@@ -34,7 +34,7 @@ def central_difference(f: Callable[[], Any], array: np.ndarray, index: tuple, fr
         array[index] = value + h
         above = f()
         array[index] = value - h
-        return float(np.real(above - f())) / (2 * h)  # (53)
+        return float(np.real(above - f()) / (2 * h))  # (53)
     finally:
         array[index] = value
 

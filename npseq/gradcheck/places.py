@@ -26,7 +26,7 @@ def _row(index: int, gates: Sequence[str], rows: int) -> str:
     return f"gate {gates[gate]}, unit {unit}"
 
 
-def of_parameter(name: str, where: tuple, shape: tuple, gates: str) -> str:
+def of_parameter(name: str, where: tuple[Any, ...], shape: tuple[Any, ...], gates: str) -> str:
     """Return the place of an element of a layer's parameter, such as ``"W_h, gate f, unit 2, column 0"``."""
     base = _SUFFIX.sub("", name)
     tensor = TENSORS.get(base, base)
@@ -38,7 +38,7 @@ def of_parameter(name: str, where: tuple, shape: tuple, gates: str) -> str:
     return f"{tensor}, row {where[0]}, column {where[1]}" if len(where) == 2 else tensor
 
 
-def of_state(where: tuple, directions: int) -> str:
+def of_state(where: tuple[Any, ...], directions: int) -> str:
     """Return the place of an element of a state (L·D, B, H), or of a learned initial state (L·D, H)."""
     layer, reverse = divmod(where[0], directions)
     words = [f"layer {layer}{', reverse' if reverse else ''}"]
@@ -46,12 +46,12 @@ def of_state(where: tuple, directions: int) -> str:
     return ", ".join([*words, f"unit {where[-1]}"])
 
 
-def of_step(where: tuple) -> str:
+def of_step(where: tuple[Any, ...]) -> str:
     """Return the place of an element of x or y (T, B, features)."""
     return f"step {where[0]}, sequence {where[1]}, feature {where[2]}"
 
 
-def of_column(where: tuple, shape: tuple, gates: str, units: int) -> str:
+def of_column(where: tuple[Any, ...], shape: tuple[Any, ...], gates: str, units: int) -> str:
     """Return the place of an element of an array with one column per sequence: (G·H, B), or (H, B)."""
     if not where:
         return ""
@@ -119,7 +119,7 @@ def line_with(code: CodeType, text: str) -> int | None:
     return None
 
 
-def worst_element(given: np.ndarray, expected: np.ndarray) -> tuple[tuple, float, float]:
+def worst_element(given: np.ndarray, expected: np.ndarray) -> tuple[tuple[Any, ...], float, float]:
     """Return the index at which two arrays of one shape differ most, and both values there."""
     difference = np.abs(given - expected)
     where = np.unravel_index(np.where(np.isfinite(difference), difference, np.inf).argmax(), difference.shape)

@@ -11,10 +11,12 @@ planted bug looks like.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ..bptt import State, Weights
 from . import reference
 from .planting import Bug, Case, each, in_cell, in_gradient, in_tape
 from .reference import blocks_of, reference_of
@@ -36,21 +38,21 @@ def plant(name: str, layer: Any) -> Any:
 # ---- the bugs ----
 
 
-def _h_of_this_step(weights, tape):
+def _h_of_this_step(weights: Weights, tape: Any) -> tuple[Weights, Any]:
     return weights, tape._replace(slots=(np.roll(tape.slots[0], -1, axis=0), *tape.slots[1:]))
 
 
-def _first_step_skipped(weights, tape):
+def _first_step_skipped(weights: Weights, tape: Any) -> tuple[Weights, Any]:
     T, _, B = tape.x.shape
     valid = np.ones((T, 1, B), bool) if tape.valid is None else tape.valid.copy()
     valid[0] = False
     return weights, tape._replace(valid=valid)
 
 
-def _scaled(gates, slope):
+def _scaled(gates: str, slope: Callable[[np.ndarray], np.ndarray]) -> Callable[..., tuple[Any, ...]]:
     """Return a backward that multiplies the da of some gates by wrong slope / correct slope = ``slope(value)``."""
 
-    def backward(cell, d_state, cache):
+    def backward(cell: Any, d_state: State, cache: Any) -> tuple[Any, ...]:
         da_x, da_h, d_before = cell.backward(d_state, cache)
         da_x, da_h = da_x.copy(), da_h.copy()
         for da in (da_x, da_h):
@@ -62,15 +64,15 @@ def _scaled(gates, slope):
     return backward
 
 
-def _sigmoid_slope_of_value(s):
-    return sigmoid(s) * (1 - sigmoid(s)) / (s * (1 - s))
+def _sigmoid_slope_of_value(s: np.ndarray) -> np.ndarray:
+    return np.asarray(sigmoid(s) * (1 - sigmoid(s)) / (s * (1 - s)))
 
 
-def _tanh_slope_twice(n):
-    return (1 - np.tanh(n) ** 2) / (1 - n * n)
+def _tanh_slope_twice(n: np.ndarray) -> np.ndarray:
+    return np.asarray((1 - np.tanh(n) ** 2) / (1 - n * n))
 
 
-def _tanh_twice(cell, d_state, cache):
+def _tanh_twice(cell: Any, d_state: State, cache: Any) -> tuple[Any, ...]:
     da_x, da_h, d_before = _scaled("hgn", _tanh_slope_twice)(cell, d_state, cache)
     if cell.gates == "rzn":  # dr is a multiple of da_xn (26)
         for da in (da_x, da_h):
@@ -78,20 +80,21 @@ def _tanh_twice(cell, d_state, cache):
     return da_x, da_h, d_before
 
 
-def _c_of_this_step(cell, d_state, cache):
+def _c_of_this_step(cell: Any, d_state: State, cache: Any) -> tuple[Any, ...]:
     i, f, g, o, c_prev, tanh_c = cache
-    return cell.backward(d_state, (i, f, g, o, f * c_prev + i * g, tanh_c))
+    result: tuple[Any, ...] = cell.backward(d_state, (i, f, g, o, f * c_prev + i * g, tanh_c))
+    return result
 
 
-def _dc_not_carried(cell, d_state, cache):
+def _dc_not_carried(cell: Any, d_state: State, cache: Any) -> tuple[Any, ...]:
     da_x, da_h, (dh, dc) = cell.backward(d_state, cache)
     return da_x, da_h, (dh, np.zeros_like(dc))
 
 
-def _dh_overwritten(layer):
+def _dh_overwritten(layer: Any) -> None:
     """No gradient reaches dh from the next step, neither directly through the cell nor through W_h."""
 
-    def backward(cell, d_state, cache):
+    def backward(cell: Any, d_state: State, cache: Any) -> tuple[Any, ...]:
         da_x, da_h, d_before = cell.backward(d_state, cache)
         return da_x, da_h, (np.zeros_like(d_before[0]), *d_before[1:])
 
@@ -99,15 +102,17 @@ def _dh_overwritten(layer):
     in_tape(lambda weights, tape: (weights._replace(W_h=np.zeros_like(weights.W_h)), tape))(layer)
 
 
-def _bias_without_gradient(weights, tape, d_weights, d_x):
+def _bias_without_gradient(
+    weights: Weights, tape: Any, d_weights: Weights, d_x: np.ndarray
+) -> tuple[Weights, np.ndarray]:
     return d_weights if weights.b_h is None else d_weights._replace(b_h=np.zeros_like(weights.b_h)), d_x
 
 
-def _bias_of_another_gate(layer):
+def _bias_of_another_gate(layer: Any) -> None:
     gates = layer.cell.gates
 
-    def change(weights, tape, d_weights, d_x):
-        if weights.b_x is None:
+    def change(weights: Weights, tape: Any, d_weights: Weights, d_x: np.ndarray) -> tuple[Weights, np.ndarray]:
+        if d_weights.b_x is None:
             return d_weights, d_x
         b_x = d_weights.b_x.copy()
         blocks = blocks_of(b_x, gates)
@@ -117,13 +122,13 @@ def _bias_of_another_gate(layer):
     in_gradient(change)(layer)
 
 
-def _cache_overwritten(cell, d_state, cache):
-    result = cell.backward(d_state, cache)
+def _cache_overwritten(cell: Any, d_state: State, cache: Any) -> tuple[Any, ...]:
+    result: tuple[Any, ...] = cell.backward(d_state, cache)
     cache[len(cell.gates) - 1][...] = 0  # the last gate's value
     return result
 
 
-def _reset_before(cell, d_state, cache):
+def _reset_before(cell: Any, d_state: State, cache: Any) -> tuple[Any, ...]:
     """As if n = tanh(a_xn + W (r ⊙ h')): da_hn would then not be multiplied by r, and dr would contain h' for a_hn."""
     r, z, n, a_hn, h_prev = cache
     da_x, da_h, d_before = cell.backward(d_state, (r, z, n, h_prev, h_prev))
@@ -131,7 +136,7 @@ def _reset_before(cell, d_state, cache):
     return da_x, np.concatenate([da_h[: 2 * H], da_x[2 * H :]]), d_before
 
 
-def _z_swapped(cell, d_state, cache):
+def _z_swapped(cell: Any, d_state: State, cache: Any) -> tuple[Any, ...]:
     r, z, n, a_hn, h_prev = cache
     da_x, da_h, d_before = cell.backward(d_state, (r, 1 - z, n, a_hn, h_prev))
     H = len(r)
@@ -140,13 +145,13 @@ def _z_swapped(cell, d_state, cache):
     return da_x, da_h, d_before
 
 
-def _mask_drawn_again(layer):
-    class MaskDrawnAgain(type(layer)):
-        def backward(self, tape, *args, **options):
+def _mask_drawn_again(layer: Any) -> None:
+    class MaskDrawnAgain(type(layer)):  # type: ignore[misc]  # of the layer that is given
+        def backward(self, tape: Any, *args: Any, **options: Any) -> Any:
             again = [mask if mask is None else self._another(mask) for mask in tape.dropout]
             return super().backward(tape._replace(dropout=again), *args, **options)
 
-        def _another(self, mask):
+        def _another(self, mask: np.ndarray) -> np.ndarray:
             drawn = mask
             while np.array_equal(drawn, mask):
                 drawn = self._dropout_mask(self.dropout, mask.shape, True, self.rng)
@@ -155,61 +160,61 @@ def _mask_drawn_again(layer):
     layer.__class__ = MaskDrawnAgain
 
 
-def _clipped(weights, tape, d_weights, d_x):
+def _clipped(weights: Weights, tape: Any, d_weights: Weights, d_x: np.ndarray) -> tuple[Weights, np.ndarray]:
     every = [dW for dW in d_weights[:5] if dW is not None] + list((d_weights.own or {}).values())
     norm = np.sqrt(sum((dW * dW).sum() for dW in every))
     factor = CLIP_NORM / norm if norm > CLIP_NORM else 1
     return each(lambda W, dW: dW * factor)(weights, tape, d_weights, d_x)
 
 
-def _mean_for_sum(weights, tape, d_weights, d_x):
+def _mean_for_sum(weights: Weights, tape: Any, d_weights: Weights, d_x: np.ndarray) -> tuple[Weights, np.ndarray]:
     T, _, B = d_x.shape
     return each(lambda W, dW: dW / (T * B))(weights, tape, d_weights, d_x)
 
 
-def _gate_not_stored(cell, d_state, cache):
+def _gate_not_stored(cell: Any, d_state: State, cache: Any) -> tuple[Any, ...]:
     da_x, da_h, d_before = cell.backward(d_state, cache)
     H = len(da_x) // len(cell.gates)
     return tuple(np.concatenate([da[:-H], np.zeros_like(da[-H:])]) for da in (da_x, da_h)) + (d_before,)
 
 
-def _gates_alike(layer):
+def _gates_alike(layer: Any) -> None:
     for name, array in layer.params.items():
         if name.startswith(("weight_ih", "weight_hh")):
             blocks = blocks_of(array, layer.cell.gates)
             blocks[1:] = blocks[0]
 
 
-def _any_step(case):
+def _any_step(case: Case) -> bool:
     return case.longest > 0
 
 
-def _carried(case):
+def _carried(case: Case) -> bool:
     return case.longest > 1 or case.with_state and case.longest > 0
 
 
-def _gated(case):
+def _gated(case: Case) -> bool:
     return _any_step(case) and len(case.gates) > 1
 
 
-def _padded(case):
+def _padded(case: Case) -> bool:
     if case.lengths is None:
         return False
     padded = np.array(case.lengths) < case.T
     if _relu(case) and not (case.layer.bias or case.with_state):
         padded &= np.array(case.lengths) > 0  # relu(0) is 0, and so is its gradient
-    return padded.any()
+    return bool(padded.any())
 
 
-def _relu(case):
+def _relu(case: Case) -> bool:
     return reference_of(case.layer.cell) is reference.ReLURNNCell
 
 
-def _lstm(case):
+def _lstm(case: Case) -> bool:
     return case.gates == "ifgo"
 
 
-def _gru(case):
+def _gru(case: Case) -> bool:
     return case.gates == "rzn"
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bptt import Weights
+from ..bptt import State, Weights
 from ..nn.layers import GRU, LSTM, RNN
 from ..nn.recurrent import Recurrent
 from . import reference
@@ -32,7 +32,7 @@ class Case(NamedTuple):
 
     @property
     def gates(self) -> str:
-        return self.layer.cell.gates
+        return str(self.layer.cell.gates)
 
 
 class Bug(NamedTuple):
@@ -65,16 +65,16 @@ def reference_layer(layer: Any) -> Any:
 # ---- three places for a bug: the cell's derivative, the tape before backward, the gradient after it ----
 
 
-def in_cell(backward: Callable) -> Callable[[Any], None]:
+def in_cell(backward: Callable[..., Any]) -> Callable[[Any], None]:
     """Return a function that plants ``backward(cell, d_state, cache)`` in place of the cell's own backward."""
 
     def plant(layer: Any) -> None:
         cell = reference_of(layer.cell) or layer.cell
 
-        def planted(d_state, cache, *own):
-            d_own = []
+        def planted(d_state: State, cache: Any, *own: Any) -> tuple[Any, ...]:
+            d_own: list[Any] = []
 
-            def right(d_state, cache):
+            def right(d_state: State, cache: Any) -> tuple[Any, ...]:
                 da_x, da_h, d_before, *d_own[:] = cell.backward(d_state, cache, *own)
                 return da_x, da_h, d_before
 
@@ -88,11 +88,11 @@ def in_cell(backward: Callable) -> Callable[[Any], None]:
     return plant
 
 
-def in_tape(change: Callable) -> Callable[[Any], None]:
+def in_tape(change: Callable[..., Any]) -> Callable[[Any], None]:
     """Return a function that plants ``change(weights, tape) -> weights, tape``: what backward is then called with."""
 
     def plant(layer: Any) -> None:
-        def backward(cell, weights, tape, *args, **options):
+        def backward(cell: Any, weights: Weights, tape: Any, *args: Any, **options: Any) -> tuple[Any, ...]:
             return reference.backward_through_time(cell, *change(weights, tape), *args, **options)
 
         if layer.through_time is not reference:  # else a bug has been planted in its cell already
@@ -104,14 +104,14 @@ def in_tape(change: Callable) -> Callable[[Any], None]:
     return plant
 
 
-def in_gradient(change: Callable) -> Callable[[Any], None]:
+def in_gradient(change: Callable[..., Any]) -> Callable[[Any], None]:
     """Return a function that plants ``change(weights, tape, d_weights, d_x) -> d_weights, d_x`` after the layer's own
     backward, optimized or not."""
 
     def plant(layer: Any) -> None:
         own = layer.through_time
 
-        def backward(cell, weights, tape, *args, **options):
+        def backward(cell: Any, weights: Weights, tape: Any, *args: Any, **options: Any) -> tuple[Any, ...]:
             d_weights, d_x, d_state = own.backward_through_time(cell, weights, tape, *args, **options)
             return *change(weights, tape, d_weights, d_x), d_state
 
@@ -122,13 +122,13 @@ def in_gradient(change: Callable) -> Callable[[Any], None]:
     return plant
 
 
-def changed(change: Callable, weights: Weights, d_weights: Weights) -> Weights:
+def changed(change: Callable[..., Any], weights: Weights, d_weights: Weights) -> Weights:
     """Return ``change(W, dW)`` for every weight matrix, bias and parameter of the cell."""
     changed = [None if dW is None else change(W, dW) for W, dW in zip(weights[:5], d_weights)]
-    own = weights.own and {name: change(W, d_weights.own[name]) for name, W in weights.own.items()}
-    return Weights(*changed, own)
+    own = d_weights.own and {name: change((weights.own or {})[name], dW) for name, dW in d_weights.own.items()}
+    return Weights._make([*changed, own])
 
 
-def each(change: Callable) -> Callable:
+def each(change: Callable[..., Any]) -> Callable[..., tuple[Weights, np.ndarray]]:
     """Return a gradient bug that treats every weight gradient alike: ``change(W, dW) -> dW``."""
     return lambda weights, tape, d_weights, d_x: (changed(change, weights, d_weights), d_x)

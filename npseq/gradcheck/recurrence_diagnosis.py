@@ -39,22 +39,26 @@ class Problem(NamedTuple):
     cell: Any
     weights: bptt.Weights
     x: np.ndarray  # (T, I, B)
-    state: tuple
+    state: tuple[Any, ...]
     lengths: Any
     reverse: bool
     h_mask: np.ndarray | None
     d_hs: np.ndarray
-    d_state: tuple
+    d_state: tuple[Any, ...]
 
-    def forward(self, engine: Any, cell: Any, **options: Any) -> tuple:
+    def forward(self, engine: Any, cell: Any, **options: Any) -> tuple[np.ndarray, tuple[Any, ...], Any]:
         """Return hs, the final state and the tape."""
-        return engine.forward_through_time(
+        hs, state, tape = engine.forward_through_time(
             cell, self.weights, self.x.copy(), self.state, self.lengths, self.reverse, h_mask=self.h_mask, **options
         )
+        return hs, state, tape
 
-    def backward(self, engine: Any, cell: Any, tape: Any, **options: Any) -> tuple:
+    def backward(self, engine: Any, cell: Any, tape: Any, **options: Any) -> tuple[bptt.Weights, Any, tuple[Any, ...]]:
         """Return d_weights, d_x and d_state."""
-        return engine.backward_through_time(cell, self.weights, tape, self.d_hs, self.d_state, **options)
+        d_weights, d_x, d_state = engine.backward_through_time(
+            cell, self.weights, tape, self.d_hs, self.d_state, **options
+        )
+        return d_weights, d_x, d_state
 
 
 def problem_of(case: Case, run: int, rng: np.random.Generator, scale: float = 1.0) -> Problem:
@@ -86,7 +90,10 @@ def diagnose(case: Case, method: str = "complex", scale: float = 1.0) -> list[st
     layer, engine = case.layer, case.layer.through_time
     for run in range(len(layer.suffixes)):
         problem = problem_of(case, run, np.random.default_rng(run), scale)
-        for options in [{}] + ([{"checkpoint_every": layer.checkpoint_every}] if layer.checkpoint_every else []):
+        every: list[dict[str, Any]] = [{}]
+        if layer.checkpoint_every:
+            every.append({"checkpoint_every": layer.checkpoint_every})
+        for options in every:
             cell = reference.TrueDerivative(layer.cell, method)
             lines = _compare(problem, engine, cell, TOLERANCE[method], options)
             if not lines and not inspect.ismodule(engine) and not options:
@@ -96,7 +103,7 @@ def diagnose(case: Case, method: str = "complex", scale: float = 1.0) -> list[st
     return []
 
 
-def _compare(problem: Problem, engine: Any, cell: Any, tolerance: float, options: dict) -> list[str]:
+def _compare(problem: Problem, engine: Any, cell: Any, tolerance: float, options: dict[str, Any]) -> list[str]:
     """Return a line about the first wrong intermediate, or about wrong results; empty if all is right."""
     codes = list(_functions(engine).values())
     forward_notes, backward_notes = _Notes(), _Notes()
@@ -116,16 +123,25 @@ def _compare(problem: Problem, engine: Any, cell: Any, tolerance: float, options
 
 
 def _compare_backward(
-    problem: Problem, engine: Any, cell: Any, tape: Any, true: dict, notes: _Notes, tolerance: float, options: dict
+    problem: Problem,
+    engine: Any,
+    cell: Any,
+    tape: Any,
+    true: dict[str, Any],
+    notes: _Notes,
+    tolerance: float,
+    options: dict[str, Any],
 ) -> list[str]:
     """Do the same for backward alone; ``true`` are the gradients, ``notes`` the intermediates of the reference."""
-    codes, assigned = list(_functions(engine).values()), []
+    codes = list(_functions(engine).values())
+    assigned: list[tracing.Assignment] = []
     try:
         returned, _ = tracing.record(lambda: problem.backward(engine, cell, tape), codes, elements=True, into=assigned)
     except Exception:  # the report has its text; what was wrong before it happened?
         found = _first_wrong(problem, assigned, notes, tolerance)
         return [f"backward_through_time: {found}"] if found else []
-    given = _results(*returned, problem.cell)
+    d_weights, d_x, d_state = returned
+    given = _results(d_weights, d_x, d_state, problem.cell)
     wrong = [name for name in true if _differs(given[name], true[name], tolerance)]
     if not wrong:
         again = _results(*problem.backward(engine, cell, tape), problem.cell)
@@ -140,7 +156,8 @@ def _compare_backward(
     found = _first_wrong(problem, assigned, notes, tolerance)
     if found:
         return [f"backward_through_time: {found}"]
-    inner, tails = _assembled(assigned, problem), {}
+    inner = _assembled(assigned, problem)
+    tails: dict[str, Any] = {}
     for name in wrong:
         tails.setdefault(_where_it_goes_wrong(name, true[name], inner, engine, tolerance), []).append(name)
     return [
@@ -169,7 +186,7 @@ def _other_engine(problem: Problem, engine: Any, tolerance: float) -> list[str]:
     )
 
 
-class _Notes(dict):
+class _Notes(dict[tuple[str, int], list[Any]]):
     """(name, step) -> the values that the reference noted, in order."""
 
     def __call__(self, name: str, t: int, value: Any) -> None:
@@ -192,9 +209,9 @@ def _key(item: tracing.Assignment) -> tuple[str, int]:
     return (item.name if loop else f"through_time.{item.name}"), item.step or 0
 
 
-def _first_wrong(problem: Problem, assigned: list, notes: _Notes, tolerance: float) -> str | None:
+def _first_wrong(problem: Problem, assigned: list[Any], notes: _Notes, tolerance: float) -> str | None:
     """Return a line about the first assignment whose value is not the one that the reference noted."""
-    order: dict[tuple, list] = {}
+    order: dict[tuple[Any, ...], list[Any]] = {}
     for item in assigned:
         order.setdefault(_key(item), []).append(item)
     for item in assigned:
@@ -212,7 +229,7 @@ def _first_wrong(problem: Problem, assigned: list, notes: _Notes, tolerance: flo
     return None
 
 
-def _parts(given: Any, expected: Any, letters: str) -> list[tuple]:
+def _parts(given: Any, expected: Any, letters: str) -> list[tuple[Any, ...]]:
     """Return (label, given, expected) of the arrays of two values of one kind."""
     if isinstance(expected, tuple) and isinstance(given, tuple) and len(given) == len(expected):
         return [(f" ({letter})", a, b) for letter, a, b in zip(letters, given, expected)]
@@ -239,23 +256,23 @@ def _describe(problem: Problem, item: tracing.Assignment, given: Any, expected: 
     return f"step {time}{', ' + place if place else ''}: {a:.9g} given, {b:.9g} expected; {line}"
 
 
-def _results(d_weights: bptt.Weights, d_x: Any, d_state: tuple, cell: Any) -> dict[str, Any]:
+def _results(d_weights: bptt.Weights, d_x: Any, d_state: tuple[Any, ...], cell: Any) -> dict[str, Any]:
     """Return name -> gradient of everything that backward returns."""
     return {**_of_weights(d_weights), "dx": d_x, **_of_state(d_state, cell)}
 
 
-def _of_state(d_state: tuple, cell: Any) -> dict[str, np.ndarray]:
+def _of_state(d_state: tuple[Any, ...], cell: Any) -> dict[str, np.ndarray]:
     """Return the gradient of each array of the initial state."""
     return {f"d_state ({letter}) before the first step": d for letter, d in zip(cell.state, d_state)}
 
 
-def _of_weights(d_weights: tuple) -> dict[str, np.ndarray]:
+def _of_weights(d_weights: tuple[Any, ...]) -> dict[str, np.ndarray]:
     """Return dW_x, dW_h, … and d_own[name] -> gradient."""
     found = {f"d{name}": d for name, d in zip(FIELDS, d_weights) if d is not None}
     return {**found, **{f"d_own[{name}]": d for name, d in (d_weights[5] or {}).items()}}
 
 
-def _assembled(assigned: list, problem: Problem) -> dict[str, Any]:
+def _assembled(assigned: list[Any], problem: Problem) -> dict[str, Any]:
     """Return what the loop over the steps hands to ``backward_through_time``, as far as it has the usual names."""
     found: dict[str, Any] = {}
     for item in assigned:
@@ -280,9 +297,9 @@ def _where_it_goes_wrong(name: str, expected: np.ndarray, inner: dict[str, Any],
         )
     text = "every intermediate before is right"
     for code in functions.values():
-        line = places.line_with(code, WHERE.get(name.partition("[")[0], "\0"))
-        if line:
-            return f"{text}, {places.line_of(code, line)}{_called_there(code, line, functions)}"
+        where = places.line_with(code, WHERE.get(name.partition("[")[0], "\0"))
+        if where:
+            return f"{text}, {places.line_of(code, where)}{_called_there(code, where, functions)}"
     return text
 
 

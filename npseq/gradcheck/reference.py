@@ -30,7 +30,7 @@ State = tuple[np.ndarray, ...]
 
 def logistic(a: np.ndarray) -> np.ndarray:
     """Return σ(a) = 1 / (1 + e^−a), element by element."""
-    return 1 / (1 + np.exp(-a))
+    return np.asarray(1 / (1 + np.exp(-a)))
 
 
 def blocks_of(a: np.ndarray, gates: str) -> np.ndarray:
@@ -44,14 +44,14 @@ class RNNCell:
     gates, state = "h", "h"
 
     @staticmethod
-    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, tuple]:
+    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, tuple[Any, ...]]:
         """Return ((h,), cache); a_x, a_h and h are (H, B)."""
         a = a_x + a_h
         h = np.tanh(a)
         return (h,), (h,)
 
     @staticmethod
-    def backward(d_state: State, cache: tuple) -> tuple[np.ndarray, np.ndarray, State]:
+    def backward(d_state: State, cache: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, State]:
         """Return da_x, da_h (H, B) and the direct part of the gradient of the state before."""
         ((dh,), (h,)) = d_state, cache
         da = dh - dh * h**2
@@ -64,14 +64,14 @@ class ReLURNNCell:
     gates, state = "h", "h"
 
     @staticmethod
-    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, tuple]:
+    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, tuple[Any, ...]]:
         """Return ((h,), cache); a_x, a_h and h are (H, B)."""
         a = a_x + a_h
         h = a * (np.real(a) > 0)
         return (h,), (h,)
 
     @staticmethod
-    def backward(d_state: State, cache: tuple) -> tuple[np.ndarray, np.ndarray, State]:
+    def backward(d_state: State, cache: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, State]:
         """Return da_x, da_h (H, B) and the direct part of the gradient of the state before."""
         ((dh,), (h,)) = d_state, cache
         da = dh * (np.real(h) > 0)
@@ -84,7 +84,7 @@ class LSTMCell:
     gates, state = "ifgo", "hc"
 
     @staticmethod
-    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, tuple]:
+    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, tuple[Any, ...]]:
         """Return ((h, c), cache); a_x and a_h are (4·H, B), h and c (H, B)."""
         c_prev = state[1]
         a_i, a_f, a_g, a_o = blocks_of(a_x + a_h, "ifgo")
@@ -98,7 +98,7 @@ class LSTMCell:
         return (h, c), (i, f, g, o, c_prev, tanh_c)
 
     @staticmethod
-    def backward(d_state: State, cache: tuple) -> tuple[np.ndarray, np.ndarray, State]:
+    def backward(d_state: State, cache: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, State]:
         """Return da_x, da_h (4·H, B) and the direct parts of the gradients of h' (zero) and c'."""
         i, f, g, o, c_prev, tanh_c = cache
         dh = d_state[0]
@@ -120,7 +120,7 @@ class GRUCell:
     gates, state = "rzn", "h"
 
     @staticmethod
-    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, tuple]:
+    def forward(a_x: np.ndarray, a_h: np.ndarray, state: State) -> tuple[State, tuple[Any, ...]]:
         """Return ((h,), cache); a_x and a_h are (3·H, B), h (H, B)."""
         h_prev = state[0]
         a_xr, a_xz, a_xn = blocks_of(a_x, "rzn")
@@ -132,7 +132,7 @@ class GRUCell:
         return (h,), (r, z, n, a_hn, h_prev)
 
     @staticmethod
-    def backward(d_state: State, cache: tuple) -> tuple[np.ndarray, np.ndarray, State]:
+    def backward(d_state: State, cache: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, State]:
         """Return da_x, da_h (3·H, B) and the direct part of the gradient of h'."""
         r, z, n, a_hn, h_prev = cache
         dh = d_state[0]
@@ -176,11 +176,11 @@ class TrueDerivative:
         self.cell, self.method = cell, method
         self.gates, self.state = cell.gates, cell.state
 
-    def forward(self, a_x: np.ndarray, a_h: np.ndarray, state: State, *own: Any) -> tuple:
+    def forward(self, a_x: np.ndarray, a_h: np.ndarray, state: State, *own: Any) -> tuple[Any, ...]:
         """Return the cell's new state, and its arguments as the cache."""
         return self.cell.forward(a_x, a_h, state, *own)[0], (a_x, a_h, tuple(state), own)
 
-    def backward(self, d_state: State, cache: tuple, *own: Any) -> tuple:
+    def backward(self, d_state: State, cache: tuple[Any, ...], *own: Any) -> tuple[Any, ...]:
         """Return what the cell's backward should return."""
         a_x, a_h, state, own = cache
         dtype = np.complex128 if self.method == "complex" else np.float64
@@ -189,7 +189,7 @@ class TrueDerivative:
         extra = tuple({name: np.array(part, dtype) for name, part in mapping.items()} for mapping in own)
         arrays.update({f"own {name}": part for mapping in extra for name, part in mapping.items()})
 
-        def loss():
+        def loss() -> Any:
             before = tuple(arrays[f"state {k}"] for k in range(len(state)))
             new = self.cell.forward(arrays["a_x"], arrays["a_h"], before, *extra)[0]
             return sum((d * part).sum() for d, part in zip(d_state, new))
@@ -210,7 +210,7 @@ class Tape(NamedTuple):
     reverse: bool
     h_mask: np.ndarray | None
     slots: tuple[np.ndarray, ...]  # one (T + 1, H, B) array for each array of the state
-    caches: list  # for each step: the cell's cache, and the cell's h before projection
+    caches: list[Any]  # for each step: the cell's cache, and the cell's h before projection
 
 
 def _ignore(name: str, t: int, value: Any) -> None:
@@ -287,10 +287,12 @@ def backward_through_time(
     extra = () if own is None else (own,)
     x, valid, reverse, h_mask, slots, caches = tape
     T = len(x)
-    d_weights = Weights(*(None if W is None else np.zeros_like(W) for W in weights[:5]))
+    d_weights = Weights._make([*(None if W is None else np.zeros_like(W) for W in weights[:5]), None])
     dW_x, dW_h, db_x, db_h, dW_p = d_weights[:5]
     d_own_total = None if own is None else {name: np.zeros_like(part) for name, part in own.items()}
-    da_xs, da_hs, hs_before = [], [], []
+    da_xs: list[np.ndarray] = []
+    da_hs: list[np.ndarray] = []
+    hs_before: list[np.ndarray] = []
     d_x = np.empty(x.shape, W_x.dtype)
     if d_hs is not None:
         note("through_time.d_hs", 0, d_hs[::-1] if reverse else d_hs)
@@ -338,7 +340,7 @@ def backward_through_time(
         if b_x is not None:
             db_x += da_x.sum(1, keepdims=True)
             db_h += da_h.sum(1, keepdims=True)
-        if own is not None:
+        if d_own_total is not None:
             for name, part in d_own[0].items():
                 d_own_total[name] += part
         d_x[T - 1 - t if reverse else t] = W_x.T @ da_x

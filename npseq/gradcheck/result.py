@@ -42,7 +42,7 @@ class ArrayError(float):
     expected: float
     place: str
 
-    def __new__(cls, name: str, error: float, where: tuple, given: float, expected: float) -> ArrayError:
+    def __new__(cls, name: str, error: float, where: tuple[Any, ...], given: float, expected: float) -> ArrayError:
         self = super().__new__(cls, error)
         self.name, self.where, self.given, self.expected, self.place = name, where, given, expected, ""
         return self
@@ -115,7 +115,8 @@ class Result:
     ) -> None:
         self.arrays, self.steps = dict(arrays), list(steps)
         self.threshold, self.method = threshold, method
-        self.faults, self.diagnosis, self.notes = list(faults), list(diagnosis), []
+        self.faults, self.diagnosis = list(faults), list(diagnosis)
+        self.notes: list[str] = []
         self.not_analytic: dict[str, str] = {}
         self.reasons: list[str] = []
         self.central: Result | None = None

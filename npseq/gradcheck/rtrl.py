@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from ..bptt import State, Weights
+from ..bptt import Cell, State, Weights
 
 
 def gradient_forward_in_time(
-    cell: Any, weights: Weights, x: np.ndarray, state: State, d_hs: np.ndarray, d_state: State
+    cell: Cell, weights: Weights, x: np.ndarray, state: State, d_hs: np.ndarray, d_state: State
 ) -> tuple[Weights, State]:
     """Compute the gradient of a loss that reads every output and the final state.
 
@@ -39,6 +39,7 @@ def gradient_forward_in_time(
     W_x, W_h, b_x, b_h, _, own = weights
     GH, I = W_x.shape
     H, letters, N = W_h.shape[1], len(cell.state), W_h.shape[1] * len(cell.state)
+    assert b_x is not None and b_h is not None
     own = own or {}
     sizes = [GH * I, GH * H, GH, GH, *(part.size for part in own.values()), N]
     parts = np.cumsum([0, *sizes])  # θ: W_x, W_h, b_x, b_h, the cell's own parameters and the initial state
@@ -66,11 +67,14 @@ def gradient_forward_in_time(
         total += d_theta
         for d, part in zip(d_initial, d_theta[columns[-1]].reshape(letters, H)):
             d[:, b] = part
-    arrays = [total[c].reshape(W.shape) for c, W in zip(columns, [*weights[:4], *own.values()])]
-    return Weights(*arrays[:4], own=dict(zip(own, arrays[4:])) or None), d_initial
+    arrays = [total[c].reshape(W.shape) for c, W in zip(columns, [W_x, W_h, b_x, b_h, *own.values()])]
+    dW_x, dW_h, db_x, db_h, *d_own = arrays
+    return Weights(dW_x, dW_h, db_x, db_h, own=dict(zip(own, d_own)) or None), d_initial
 
 
-def _derivatives(cell: Any, a_x: np.ndarray, a_h: np.ndarray, state: list, own: dict[str, np.ndarray]) -> tuple:
+def _derivatives(
+    cell: Cell, a_x: np.ndarray, a_h: np.ndarray, state: list[Any], own: dict[str, np.ndarray]
+) -> tuple[Any, ...]:
     """Return the new state of one sequence and the derivatives of each of its N elements, one column per element.
 
     They are with respect to a_x, a_h (G·H, N), the state before (N, N), and the cell's own parameters, (N, size) each.

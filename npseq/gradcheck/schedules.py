@@ -82,7 +82,7 @@ def check_schedule(layer: Any, case: Sizes, rng: np.random.Generator) -> Result:
     state, S = ([rng.standard_normal((runs, B, size)) for size in layer.state_sizes()] for _ in range(2))
     R = rng.standard_normal((T, B, layer.num_directions * layer.output_size))
 
-    def one_or_all(parts: list) -> Any:
+    def one_or_all(parts: list[Any]) -> Any:
         return parts[0] if len(letters) == 1 else tuple(parts)
 
     def results(layer: Any) -> dict[str, np.ndarray]:

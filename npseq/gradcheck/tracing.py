@@ -34,7 +34,7 @@ class Assignment(NamedTuple):
 
     code: CodeType
     name: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count
     line: int
     value: Any
     step: int | None
@@ -60,7 +60,7 @@ def record(
     """
     found: list[Assignment] = [] if into is None else into
 
-    def on_store(frame: Any, names: dict, name: str, count: int, line: int) -> None:
+    def on_store(frame: Any, names: dict[str, Any], name: str, count: int, line: int) -> None:
         found.append(Assignment(frame.f_code, name, count, line, copied(_value(names, name)), names.get("t")))
 
     return _traced(call, codes, on_store, elements), found
@@ -71,21 +71,21 @@ def changed(
 ) -> Any:
     """Return what ``call()`` returns when one assignment in ``code`` stores ``change(value)`` instead of ``value``."""
 
-    def on_store(frame: Any, names: dict, stored: str, stored_count: int, line: int) -> None:
+    def on_store(frame: Any, names: dict[str, Any], stored: str, stored_count: int, line: int) -> None:
         if (stored, stored_count) == (name, count):
             names[name] = change(names[name])  # written back into the frame when the trace function returns
 
     return _traced(call, [code], on_store)
 
 
-def _value(names: dict, name: str) -> Any:
+def _value(names: dict[str, Any], name: str) -> Any:
     """Return the value of a variable, or of "das[t]" or "d_x at the end"."""
     name, bracket, index = name.removesuffix(AT_THE_END).partition("[")
     return names[name][names[index[:-1]]] if bracket else names[name]
 
 
 def _traced(
-    call: Callable[[], Any], codes: Iterable[CodeType | None], on_store: Callable, elements: bool = False
+    call: Callable[[], Any], codes: Iterable[CodeType | None], on_store: Callable[..., Any], elements: bool = False
 ) -> Any:
     wanted = {code for code in codes if code is not None}
 
@@ -98,7 +98,7 @@ def _traced(
         arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if elements else ()
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         counts: dict[str, int] = {}
-        last = None
+        last = -1  # no instruction
 
         def trace(frame: Any, event: str, argument: Any) -> Any:
             nonlocal last
@@ -148,7 +148,8 @@ def _stores(code: CodeType) -> dict[int, tuple[tuple[str, int], ...]]:
 @functools.lru_cache(maxsize=256)
 def _element_stores(code: CodeType) -> dict[int, tuple[str, int, int]]:
     """Return offset of an instruction -> ("das[t]", 0, line), for elements given by two variables."""
-    lines, found, loaded = _lines(code), {}, []
+    lines, found = _lines(code), {}
+    loaded: list[Any] = []
     for instruction in dis.get_instructions(code):
         names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
         if instruction.opname == "STORE_SUBSCR" and len(loaded) == 2:

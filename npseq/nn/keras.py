@@ -62,7 +62,7 @@ def state_dict_of(weights: Sequence[ArrayLike], kind: str, reset_after: bool = T
     return state
 
 
-def _direction(arrays, suffix, name):
+def _direction(arrays: list[np.ndarray], suffix: str, name: str) -> dict[str, np.ndarray]:
     """The arrays of one direction."""
     kernel, recurrent, *bias = arrays
     rows = GATES[name] * (recurrent.shape[0] if recurrent.ndim == 2 else 0)

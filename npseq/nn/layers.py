@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ..bptt import Cell
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from ..fused.batch_parallel import BatchParallel
 from . import keras
@@ -51,7 +52,7 @@ class RNN(Recurrent):
         ValueError: for another nonlinearity, and as ``Recurrent`` does.
     """
 
-    cells = {"tanh": RNNCell, "relu": ReLURNNCell}
+    cells: ClassVar[dict[str, Cell]] = {"tanh": RNNCell, "relu": ReLURNNCell}
 
     def __init__(
         self,
@@ -149,7 +150,7 @@ def from_state_dict(
     if optimized:
         kind = {RNN: OptimizedRNN, GRU: OptimizedGRU, LSTM: OptimizedLSTM}[kind]
     own = {name[len(prefix) :]: np.asarray(value) for name, value in mapping.items() if _is_recurrent(name, prefix)}
-    layer = kind(
+    layer: Recurrent = kind(
         dtype=np.float64 if own["weight_ih_l0"].dtype == np.float64 else np.float32,
         **sizes,
         **({"nonlinearity": nonlinearity} if issubclass(kind, RNN) else {}),

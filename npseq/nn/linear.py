@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .module import Gradients, Module
 from .validation import check_sizes
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 
 class Linear(Module):
@@ -26,7 +29,12 @@ class Linear(Module):
     """
 
     def __init__(
-        self, input_size: int, output_size: int, bias: bool = True, dtype: Any = np.float32, rng: Any = None
+        self,
+        input_size: int,
+        output_size: int,
+        bias: bool = True,
+        dtype: DTypeLike = np.float32,
+        rng: np.random.Generator | int | None = None,
     ) -> None:
         check_sizes(input_size=input_size, output_size=output_size)
         shapes: dict[str, tuple[int, ...]] = {"weight": (output_size, input_size)}
@@ -69,7 +77,13 @@ class Embedding(Module):
         ValueError: if a size is below 1, or the indices are not integers from 0 to count − 1.
     """
 
-    def __init__(self, count: int, size: int, dtype: Any = np.float32, rng: Any = None) -> None:
+    def __init__(
+        self,
+        count: int,
+        size: int,
+        dtype: DTypeLike = np.float32,
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
         check_sizes(count=count, size=size)
         super().__init__({"weight": (count, size)}, dtype)
         self.params["weight"][...] = np.random.default_rng(rng).standard_normal((count, size))

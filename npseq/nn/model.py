@@ -27,6 +27,16 @@ from .streaming import Stream
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
+    from .recurrent import LayerTape
+
+    # of the encoder, with the shape of its outputs and the lengths; of the head; of the embedding, if there is one
+    Tape = tuple[tuple[LayerTape, tuple[int, ...], ArrayLike | None], np.ndarray, np.ndarray | None]
+    # x, target, lengths, and weights if there are any
+    Batch = (
+        tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
+        | tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray]
+    )
+
 READS = "final", "last"
 OUTPUTS = "last", "all"  # the steps at which a model has an output
 State = Any  # of the encoder, as torch's: h (L·D, B, H), or (h, c)
@@ -87,8 +97,8 @@ class Model(Module):
         self.rng = np.random.default_rng(rng)
         self.kind, self.loss, self.read, self.every_step = kind, loss, read, outputs == "all"
         self.scaling = Scaling.from_json(scaling) if isinstance(scaling, Mapping) else scaling
-        self.metadata: dict[str, Any] | None = None
-        self.config = dict(
+        self.metadata: dict[str, Any] | Any = None  # a dict in practice: who has loaded a file need not check
+        self.config: dict[str, Any] = dict(
             kind=kind,
             loss=loss,
             input_size=int(input_size),
@@ -112,10 +122,10 @@ class Model(Module):
         }
         super().__init__(shapes, dtype)
 
-    def _parts(self):
+    def _parts(self) -> tuple[str, ...]:
         return ("rnn", "fc") if self.embedding is None else ("embedding", "rnn", "fc")
 
-    def _adopt(self, theta):
+    def _adopt(self, theta: np.ndarray) -> None:
         """Put the parameters of the parts into θ one after another."""
         start = 0
         for part in self._parts():
@@ -138,25 +148,29 @@ class Model(Module):
         converted: np.ndarray = getattr(self, part).to_torch_convention(rest, array)
         return converted
 
-    def forward(self, x: np.ndarray, lengths: ArrayLike | None = None, training: bool = False) -> tuple:
+    def forward(
+        self, x: np.ndarray, lengths: ArrayLike | None = None, training: bool = False
+    ) -> tuple[np.ndarray, Tape]:
         """Run the model: x (B, T, I), standardised, or indices (B, T). Returns y, (B, O) or (B, T, O), and the tape."""
-        return self.forward_from(None, x, lengths, training)[::2]
+        y, _, tape = self.forward_from(None, x, lengths, training)
+        return y, tape
 
     def forward_from(
         self, state: State | None, x: np.ndarray, lengths: ArrayLike | None = None, training: bool = False
-    ) -> tuple:
+    ) -> tuple[np.ndarray, State, Tape]:
         """Run the model as ``forward`` from an initial state. Returns y, the encoder's final state and the tape."""
         x, embedding_tape = (x, None) if self.embedding is None else self.embedding.forward(x)
         hs, state, tape = self.rnn.forward(x, state, lengths, training)
         y, head_tape = self.fc.forward(self._read(hs, state, lengths))
         return self._by_sequence(y, hs), state, ((tape, hs.shape, lengths), head_tape, embedding_tape)
 
-    def backward(self, tape: tuple, dy: np.ndarray) -> np.ndarray:
+    def backward(self, tape: Tape, dy: np.ndarray) -> np.ndarray:
         """Return the gradient of all parameters as one flat vector, given dy (B, O) or (B, T, O).
 
         The gradient of the initial state is not part of it.
         """
-        (tape, shape, lengths), head_tape, embedding_tape = tape
+        (encoder_tape, shape, lengths), head_tape, embedding_tape = tape
+        d_hs: np.ndarray | None
         if self.every_step:
             B, T, O = dy.shape
             dh, head_grads = self.fc.backward(head_tape, dy.swapaxes(0, 1).reshape(T * B, O))
@@ -164,13 +178,16 @@ class Model(Module):
         else:
             dh, head_grads = self.fc.backward(head_tape, dy)
             d_hs, d_state = self._d_read(dh, shape, lengths)
-        dx, _, grads = self.rnn.backward(tape, d_hs, d_state, need_dx=self.embedding is not None)
+        dx, _, grads = self.rnn.backward(encoder_tape, d_hs, d_state, need_dx=self.embedding is not None)
         if self.embedding is None:
             return np.concatenate([grads.theta, head_grads.theta])
+        assert embedding_tape is not None and dx is not None  # given, and asked for above
         d_embedding = self.embedding.backward(embedding_tape, dx)
         return np.concatenate([d_embedding.theta, grads.theta, head_grads.theta])
 
-    def _d_read(self, dh, shape, lengths):
+    def _d_read(
+        self, dh: np.ndarray, shape: tuple[int, ...], lengths: ArrayLike | None
+    ) -> tuple[np.ndarray | None, State]:
         """Return the gradients of the encoder's outputs (None for zeros) and final state, given that of what the head
         has read after the last step."""
         # the loss reads the top layer's h alone: the gradient of every other state is zero
@@ -189,12 +206,12 @@ class Model(Module):
     def _reads_last(self) -> bool:
         return self.read == "last" and self.rnn.num_directions == 2
 
-    def _read(self, hs: np.ndarray, state: Any, lengths: ArrayLike | None) -> np.ndarray:
+    def _read(self, hs: np.ndarray, state: State, lengths: ArrayLike | None) -> np.ndarray:
         """Return what the head reads of the outputs hs (B, T, D·P) and the final state: (B, D·P), or for outputs at
         every step (T·B, D·P)."""
         if self.every_step:
             return hs.swapaxes(0, 1).reshape(-1, hs.shape[2])  # in the encoder's own order, without a copy
-        h = state[0] if isinstance(state, tuple) else state
+        h: np.ndarray = state[0] if isinstance(state, tuple) else state
         D = self.rnn.num_directions
         h = h[-D:].swapaxes(0, 1).reshape(h.shape[1], -1)
         if self._reads_last():
@@ -203,19 +220,22 @@ class Model(Module):
             h[rows, P:] = hs[rows, steps, P:]  # of the forward direction it is the final state already
         return h
 
-    def _by_sequence(self, y, hs):
+    def _by_sequence(self, y: np.ndarray, hs: np.ndarray) -> np.ndarray:
         """Return the head's output for what ``_read`` gave as (B, O), or (B, T, O)."""
         return y.reshape(hs.shape[1], hs.shape[0], -1).swapaxes(0, 1) if self.every_step else y
 
-    def loss_and_grad(self, batch: tuple, training: bool = True) -> tuple[Any, np.ndarray]:
+    def loss_and_grad(self, batch: Batch, training: bool = True) -> tuple[Any, np.ndarray]:
         """Return the mean loss over the batch and its gradient as one flat vector.
 
         The batch is (x, target, lengths), or (x, target, lengths, weights) with a weight (B,) for each sequence, by
         which its loss is multiplied (``losses``).
         """
-        return self.loss_grad_and_state(batch, None, training)[:2]
+        loss, grad, _ = self.loss_grad_and_state(batch, None, training)
+        return loss, grad
 
-    def loss_grad_and_state(self, batch: tuple, state: State | None, training: bool = True) -> tuple:
+    def loss_grad_and_state(
+        self, batch: Batch, state: State | None, training: bool = True
+    ) -> tuple[Any, np.ndarray, State]:
         """Return the mean loss over the batch, its gradient, and the final state, given the initial one.
 
         The initial state is a constant: the gradient is that of truncated backpropagation through time.
@@ -225,17 +245,23 @@ class Model(Module):
         loss, dy = self._loss(y, target, lengths, *weights)
         return loss, self.backward(tape, dy), state
 
-    def loss_of(self, batch: tuple) -> Any:
+    def loss_of(self, batch: Batch) -> Any:
         """Return the mean loss over the batch, without a tape and without dropout."""
         return self.loss_and_state(batch, None)[0]
 
-    def loss_and_state(self, batch: tuple, state: State | None) -> tuple:
+    def loss_and_state(self, batch: Batch, state: State | None) -> tuple[Any, State]:
         """Return the mean loss over the batch, as ``loss_of``, and the final state, given the initial one."""
         x, target, lengths, *weights = batch
         y, state = self.outputs_from(state, x, lengths)
         return self._loss(y, target, lengths, *weights)[0], state
 
-    def _loss(self, y, target, lengths, weights=None):
+    def _loss(
+        self,
+        y: np.ndarray,
+        target: np.ndarray | None,
+        lengths: ArrayLike | None,
+        weights: np.ndarray | None = None,
+    ) -> tuple[Any, np.ndarray]:
         """Return the mean loss and dy; of outputs at every step, without the steps past the lengths."""
         loss_of = losses.LOSSES[self.loss]
         if weights is not None:  # (B,): of a sequence, and so of all its outputs
@@ -253,13 +279,17 @@ class Model(Module):
         """Return y as ``forward`` does: inference, without a tape and without dropout."""
         return self.outputs_from(None, x, lengths)[0]
 
-    def outputs_from(self, state: State | None, x: np.ndarray, lengths: ArrayLike | None = None) -> tuple:
+    def outputs_from(
+        self, state: State | None, x: np.ndarray, lengths: ArrayLike | None = None
+    ) -> tuple[np.ndarray, State]:
         """Return y and the final state, from an initial state of the encoder (None: zeros, or the learned one)."""
         x = x if self.embedding is None else self.embedding.forward(x)[0]
         hs, state = self.rnn(x, state, lengths)
         return self._by_sequence(self.fc.forward(self._read(hs, state, lengths))[0], hs), state
 
-    def hidden_from(self, state: State | None, x: np.ndarray, lengths: ArrayLike | None = None) -> tuple:
+    def hidden_from(
+        self, state: State | None, x: np.ndarray, lengths: ArrayLike | None = None
+    ) -> tuple[np.ndarray, State]:
         """Return what the head reads, and the final state, of real inputs x. Arguments as ``outputs_from``."""
         hs, state = self.rnn(x, state, lengths)
         return self._read(hs, state, lengths), state
@@ -288,14 +318,15 @@ class Model(Module):
         """
         if self.embedding is not None:
             x = np.asarray(x)
-            return self.outputs(x[None], lengths)[0] if x.ndim == 1 else self.outputs(x, lengths)
+            y = self.outputs(x[None] if x.ndim == 1 else x, lengths)
+            return np.asarray(y[0]) if x.ndim == 1 else y
         x = np.asarray(x, np.float64)
         if x.ndim not in (2, 3) or x.shape[-1] != self.rnn.input_size:
             raise ValueError(
                 f"x has the shape {x.shape}; (B, T, {self.rnn.input_size}) or (T, {self.rnn.input_size}) expected"
             )
         if x.ndim == 2:
-            return self.predict(x[None], lengths)[0]
+            return np.asarray(self.predict(x[None], lengths)[0])
         if self.scaling is None:
             return self.outputs(x.astype(self.dtype), lengths)
         y = self.outputs(self.scaling.inputs.standardise(x).astype(self.dtype), lengths)
@@ -303,7 +334,8 @@ class Model(Module):
         if self.scaling.skip is None:
             return y
         last = -1 if lengths is None else np.asarray(lengths) - 1
-        return y + x[np.arange(len(x)), last][:, self.scaling.skip]
+        whole: np.ndarray = y + x[np.arange(len(x)), last][:, self.scaling.skip]
+        return whole
 
     def __repr__(self) -> str:
         return f"Model({', '.join(f'{name}={value!r}' for name, value in self.config.items())}, dtype={self.dtype})"

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ..bptt import Cell, State
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 TAKEN = "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"
 
 
-def own_shapes(cell: Any, **sizes: int) -> dict[str, tuple[int, ...]]:
+def own_shapes(cell: Cell, **sizes: int) -> dict[str, tuple[int, ...]]:
     """Return name -> shape of the cell's own parameters, empty if it declares none.
 
     Args:
@@ -25,7 +30,7 @@ def own_shapes(cell: Any, **sizes: int) -> dict[str, tuple[int, ...]]:
     return {name: _shape(cell, name, text, sizes) for name, text in (getattr(cell, "own", None) or {}).items()}
 
 
-def check_declaration(cell: Any) -> None:
+def check_declaration(cell: Cell) -> None:
     """Check the attributes of a cell: ``gates``, ``state``, and ``own`` and ``own_init`` if it has them.
 
     Raises:
@@ -45,7 +50,7 @@ def check_declaration(cell: Any) -> None:
         raise ValueError(f"{_name(cell)}.own_init has {', '.join(map(str, unknown))}; own declares {declared}")
 
 
-def _shape(cell: Any, name: str, text: Any, sizes: dict[str, int]) -> tuple[int, ...]:
+def _shape(cell: Cell, name: str, text: Any, sizes: dict[str, int]) -> tuple[int, ...]:
     if not isinstance(name, str) or not name.isidentifier() or name in TAKEN or re.search(r"_l\d+(_reverse)?$", name):
         raise ValueError(
             f"{_name(cell)}.own: {name!r} given; a name in letters, digits and underscores expected, other than "
@@ -62,7 +67,7 @@ def _shape(cell: Any, name: str, text: Any, sizes: dict[str, int]) -> tuple[int,
     return tuple(math.prod(sizes.get(factor) or int(factor) for factor in size) for size in factors)
 
 
-def initial_value(cell: Any, name: str, shape: tuple[int, ...], rng: np.random.Generator, bound: float) -> Any:
+def initial_value(cell: Cell, name: str, shape: tuple[int, ...], rng: np.random.Generator, bound: float) -> np.ndarray:
     """Return the initial value of a parameter: that of ``own_init``, or U(−bound, bound).
 
     Raises:
@@ -72,27 +77,29 @@ def initial_value(cell: Any, name: str, shape: tuple[int, ...], rng: np.random.G
     if value is None:
         return rng.uniform(-bound, bound, shape)
     try:
-        value = np.asarray(value(rng, shape) if callable(value) else value)
+        array = np.asarray(value(rng, shape) if callable(value) else value)
     except Exception as error:
         raise ValueError(
             f"{_name(cell)}.own_init: the function of {name} fails for (rng, {shape}): {type(error).__name__}: {error}"
         ) from error
-    if value.shape not in ((), shape) or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+    if array.shape not in ((), shape) or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise ValueError(
-            f"{_name(cell)}.own_init: the value of {name} is {value.dtype} of shape {value.shape}; a finite number "
+            f"{_name(cell)}.own_init: the value of {name} is {array.dtype} of shape {array.shape}; a finite number "
             f"or an array of finite numbers of shape {shape} expected"
         )
-    return value
+    return array
 
 
-def _name(cell: Any) -> str:
+def _name(cell: Cell) -> str:
     return getattr(cell, "__name__", type(cell).__name__)
 
 
 # ---- what a cell's functions must return ----
 
 
-def check_forward(cell: Any, H: int, P: int, B: int, dtype: Any, own: dict[str, np.ndarray] | None) -> tuple:
+def check_forward(
+    cell: Cell, H: int, P: int, B: int, dtype: DTypeLike, own: dict[str, np.ndarray] | None
+) -> tuple[State, Any]:
     """Run one step of a cell on random arrays and check the shapes that forward returns.
 
     Args:
@@ -130,7 +137,7 @@ def check_forward(cell: Any, H: int, P: int, B: int, dtype: Any, own: dict[str, 
     return new_state, cache
 
 
-def check_backward(cell: Any, H: int, P: int, B: int, dtype: Any, own: dict[str, np.ndarray] | None) -> None:
+def check_backward(cell: Cell, H: int, P: int, B: int, dtype: DTypeLike, own: dict[str, np.ndarray] | None) -> None:
     """Run one step of a cell on random arrays and check the shapes that backward returns; arguments as above.
 
     Raises:
@@ -187,7 +194,7 @@ def _shapes(value: Any) -> str:
     return str(np.shape(value)) if isinstance(value, (np.ndarray, np.generic, float, int)) else type(value).__name__
 
 
-def _text(shapes: tuple) -> str:
+def _text(shapes: tuple[tuple[int, ...], ...]) -> str:
     return f"({', '.join(map(str, shapes))}{',' if len(shapes) == 1 else ''})"
 
 

@@ -321,7 +321,7 @@ class Recurrent(Module):
         return Stream(self, batch)
 
     def backward(
-        self, tape: LayerTape, dy: ArrayLike | None, d_state: Any = None, need_dx: bool = True
+        self, tape: LayerTape, dy: Array | None, d_state: Any = None, need_dx: bool = True
     ) -> tuple[Array | None, Any, Gradients]:
         """Compute the gradient of a loss that reads y and the final state.
 
@@ -377,7 +377,7 @@ class Recurrent(Module):
 
     @staticmethod
     def _store(grads: Gradients, suffix: str, d_weights: Weights) -> None:
-        found = dict(zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"), d_weights))
+        found = dict(zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"), d_weights[:5]))
         for name, d in {**found, **(d_weights.own or {})}.items():
             if d is not None:
                 grads[name + suffix][...] = d.reshape(grads[name + suffix].shape)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
+from ..bptt import Cell
 from .layers import GRU, LSTM, RNN, OptimizedGRU, OptimizedLSTM, OptimizedRNN
 from .recurrent import Recurrent
 
@@ -47,7 +47,7 @@ def register(name: str, layer_class: type[Recurrent]) -> type[Recurrent]:
     return layer_class
 
 
-def layer_of(cell: Any) -> type[Recurrent]:
+def layer_of(cell: Cell) -> type[Recurrent]:
     """Return a subclass of ``Recurrent`` with a cell, named after it: PeepholeCell gives PeepholeLayer."""
     name = getattr(cell, "__name__", type(cell).__name__)
     return type(name.removesuffix("Cell") + "Layer", (Recurrent,), {"cell": cell, "__doc__": f"Layers of {name}."})

@@ -78,7 +78,14 @@ def generate(
     return _symbols(model, np.asarray(prime, np.int64), temperature, top_k, np.random.default_rng(rng), excluded)
 
 
-def _symbols(model, prime, temperature, top_k, rng, excluded):
+def _symbols(
+    model: Model,
+    prime: np.ndarray,
+    temperature: float,
+    top_k: int | None,
+    rng: np.random.Generator,
+    excluded: int | None,
+) -> Iterator[int]:
     state = None
     for start in range(0, len(prime), PRIME_STEPS):
         y, state = model.outputs_from(state, prime[None, start : start + PRIME_STEPS])

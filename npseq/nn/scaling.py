@@ -19,10 +19,10 @@ def moments(values: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.n
     slices = [slice(start, start + CHUNK_ROWS) for start in range(0, len(values), CHUNK_ROWS)]
     total = len(values) if weights is None else weights.sum()
 
-    def summed(part, terms):
+    def summed(part: slice, terms: np.ndarray) -> Any:
         return terms.sum(axis=0) if weights is None else weights[part] @ terms
 
-    mean = sum(summed(part, values[part]) for part in slices) / total
+    mean = np.asarray(sum(summed(part, values[part]) for part in slices) / total)
     scale = np.sqrt(sum(summed(part, (values[part] - mean) ** 2) for part in slices) / total)
     return mean, np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
 
@@ -109,5 +109,5 @@ class Scaling(NamedTuple):
     @classmethod
     def from_json(cls, lists: Mapping[str, Any]) -> Scaling:
         """Return the scaling of ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale`` and ``skip``."""
-        sides = (Scaler(lists[f"{side}_mean"], lists[f"{side}_scale"]) for side in ("input", "output"))
-        return cls(*sides, lists.get("skip"))
+        inputs, outputs = (Scaler(lists[f"{side}_mean"], lists[f"{side}_scale"]) for side in ("input", "output"))
+        return cls(inputs, outputs, lists.get("skip"))

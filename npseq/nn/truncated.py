@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .module import Gradients
+from .recurrent import Recurrent
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 
 def truncated_bptt(
-    layer: Any,
+    layer: Recurrent,
     x: np.ndarray,
     d_loss: Callable[[np.ndarray, slice], np.ndarray],
     chunk: int,
     state: Any = None,
-    lengths: Any = None,
+    lengths: ArrayLike | None = None,
     training: bool = False,
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None, Any, Any]]:
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray | None, Gradients, Any]]:
     """Truncated backpropagation through time (Williams & Peng, Neural Computation 2, 1990).
 
     The sequence is processed in chunks; the state is passed from one chunk to the next, the gradient is not. This is a

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .module import DTYPES
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def check_sizes(**sizes: Any) -> None:
@@ -36,15 +39,15 @@ def check_dtype(name: str, array: np.ndarray, dtype: np.dtype) -> None:
         )
 
 
-def checked_lengths(lengths: Any, T: int, B: int) -> np.ndarray | None:
+def checked_lengths(given: ArrayLike | None, T: int, B: int) -> np.ndarray | None:
     """Return lengths as an array (B,) of integers from 0 to T, or None.
 
     Raises:
         ValueError: for another shape or dtype, or a length out of range.
     """
-    if lengths is None:
+    if given is None:
         return None
-    lengths = np.atleast_1d(np.asarray(lengths))
+    lengths = np.atleast_1d(np.asarray(given))
     if lengths.shape != (B,) or lengths.dtype.kind not in "iu":
         raise ValueError(
             f"lengths must be {B} integers, one for each sequence; {lengths.dtype} of shape {lengths.shape} given"
@@ -69,7 +72,7 @@ def checked_indices(x: np.ndarray, size: int) -> np.ndarray:
     return x
 
 
-def checked_checkpoint(k: Any) -> int | str | None:
+def checked_checkpoint(k: int | str | None) -> int | str | None:
     """Return ``checkpoint_every``: a positive integer, ``"sqrt"`` or None.
 
     Raises:

@@ -1,7 +1,7 @@
 """What is learned and how it is scored: examples from data, scaling, metrics, baselines, forecasts of several steps."""
 
 from .adding import Adding
-from .base import Batch
+from .base import Batch, Task
 from .classification import Classification, Frames
 from .forecast import Forecast
 from .labelling import LabelledFrames, Labelling
@@ -22,6 +22,7 @@ __all__ = [
     "Labelling",
     "NumberedFrames",
     "SequenceRegression",
+    "Task",
     "Text",
     "Windows",
     "predict_frame",

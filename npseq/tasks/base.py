@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..nn.scaling import Scaling
+
+Rows = Any  # an array (n,) of the numbers of examples; of a text (``text.Text``) a range of positions
 
 
 class Batch(NamedTuple):
@@ -41,11 +44,22 @@ class Examples(Protocol):
         """Return a model's outputs (B, O) in data units."""
 
 
-class Task(Examples, Protocol):
+class TrainingTask(Protocol):
+    """What a training loop needs of a task: batches of the examples of its parts."""
+
+    @property
+    def parts(self) -> Mapping[str, Rows]:
+        """``"train"`` and ``"validation"``, each an array of examples. An attribute will do."""
+
+    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch | WeightedBatch:
+        """Return the examples ``rows`` with their targets."""
+
+
+class Task(TrainingTask, Examples, Protocol):
     """Training, validation and test examples in batches, and the metrics of the predictions.
 
-    kind, name, loss: texts; ``loss`` is a name of ``losses.LOSSES``; input_size, output_size: I and O;
-    parts: ``"train"``, ``"validation"`` and ``"test"``, each an array of examples.
+    kind, name, loss: texts; ``loss`` is a name of ``losses.LOSSES``; input_size, output_size: I and O; ``parts`` also
+    has ``"test"``.
 
     A task whose examples follow each other (``text.Text``) says so: ``scoring.py`` has what a task does that does not.
     """
@@ -55,12 +69,8 @@ class Task(Examples, Protocol):
     loss: str
     input_size: int
     output_size: int
-    parts: dict[str, np.ndarray]
 
-    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
-        """Return the examples ``rows`` with their targets."""
-
-    def metrics(self, predictions: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+    def metrics(self, predictions: np.ndarray, rows: Rows) -> dict[str, Any]:
         """Return the scores of predictions, in data units, of the examples ``rows``."""
 
     def baselines(self) -> dict[str, dict[str, Any]]:
@@ -77,6 +87,53 @@ class Task(Examples, Protocol):
 
     def fingerprint(self) -> str:
         """Return a hash of the data and of how they are prepared: a run is resumed only with the same one."""
+
+
+class StreamedTask(TrainingTask, Protocol):
+    """A task whose batches follow each other: what ``scoring.py`` says it has besides."""
+
+    carries: bool
+
+    def streams(self, rows: Rows, batch_size: int) -> Iterable[np.ndarray]:
+        """Return the rows of each batch of one pass, in order."""
+
+    def steps(self, batch_size: int) -> int:
+        """Return the number of batches in a pass over the training part."""
+
+    def scored_side_by_side(self, rows: Rows) -> int:
+        """Return the size of the batches for ``scoring.mean_loss``."""
+
+
+class Predictor(Protocol):
+    """A model that examples can be run through (``nn.Model`` is one)."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of x."""
+
+    def outputs(self, x: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
+        """Return y for the inputs x of a ``Batch``, without a tape and without dropout."""
+
+
+class Learner(Protocol):
+    """A model that can be trained (``nn.Model`` is one).
+
+    theta: all parameters as one flat vector, which an optimiser changes in place. A batch is what the task gives. For a
+    task that carries its state (``StreamedTask``) a model also needs ``loss_grad_and_state(batch, state)`` and
+    ``loss_and_state(batch, state)``.
+    """
+
+    theta: np.ndarray
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of x."""
+
+    def loss_and_grad(self, batch: Any, training: bool = True) -> tuple[Any, np.ndarray]:
+        """Return the mean loss over the batch and its gradient with respect to theta."""
+
+    def loss_of(self, batch: Any) -> Any:
+        """Return the mean loss over the batch, without a tape and without dropout."""
 
 
 def fingerprint(*parts: Any) -> str:

@@ -46,7 +46,7 @@ class _Series:
         return sorted((p for p in found if 2 <= p <= min(LONGEST, rows // TIMES)), reverse=True)
 
 
-def _orders(series, rows):
+def _orders(series: _Series, rows: int) -> Iterator[tuple[int, Slots]]:
     """Orders and periods of the slots of the linear bases that ``rows`` training rows allow."""
     found = series.periods(rows)
     longest = found[0] if found else None
@@ -107,7 +107,8 @@ def _errors(base: Base, series: _Series, start: int, stop: int) -> np.ndarray:
         rows = rows[~series.filled[rows]]
     times = None if series.times is None else series.times[:stop]
     drive = base.drive(base.slots.of(times, stop), None if series.known is None else series.known[:stop])
-    return (series.z[rows] - base.forecasts(series.z, drive, rows, 1)[:, 0]) ** 2
+    squares: np.ndarray = (series.z[rows] - base.forecasts(series.z, drive, rows, 1)[:, 0]) ** 2
+    return squares
 
 
 @dataclass(frozen=True)
@@ -187,9 +188,10 @@ class Choice:
             best, least = base, error
         return best or next((base for _, base in self.ranked(z)), None)
 
-    def _filling(self, z, limit):
+    def _filling(self, z: np.ndarray, limit: float) -> tuple[Base, np.ndarray, float] | None:
         """The best base whose own forecasts, put into the gaps, stay within ±limit; the column with them; its error."""
         end = self.validation_end
+        assert self.filled is not None
         for _, base in self.ranked(z)[:TRIES]:
             filled = z[:end].copy()
             drive = base.drive(base.slots.of(self.table.times, len(z)), self.known)
@@ -221,6 +223,8 @@ def _simplest(ranked: list[tuple[Base, np.ndarray]]) -> int:
 
 def fill_by_season(z: np.ndarray, filled: np.ndarray, period: int | None) -> None:
     """Replace z (n,), in place, where it was missing, by the value one period before."""
-    for row in np.flatnonzero(filled) if period else ():
+    if not period:
+        return
+    for row in np.flatnonzero(filled):
         if row >= period:
             z[row] = z[row - period]

@@ -30,7 +30,8 @@ def seasonal(values: np.ndarray, rows: np.ndarray, period: int, horizon: int = 1
     """Return the value one period before, or the fewest periods that lie before the forecast's first row."""
     ahead = np.arange(horizon)
     back = period * (ahead // period + 1)
-    return values[rows[:, None] + ahead - back]
+    before: np.ndarray = values[rows[:, None] + ahead - back]
+    return before
 
 
 class Autoregression:
@@ -61,7 +62,8 @@ class Autoregression:
     def predict(self, values: np.ndarray, rows: np.ndarray, slots: np.ndarray | None = None) -> np.ndarray:
         """Return the forecasts (len(rows), N) in the units of ``values``."""
         z = linear.lagged_products((values - self.mean) / self.scale, rows, self.lagged[::-1])
-        return (z + self.intercepts[0 if slots is None else slots[rows]]) * self.scale + self.mean
+        z = z + self.intercepts[0 if slots is None else slots[rows]]
+        return np.asarray(z * self.scale + self.mean)
 
 
 def week_slots(table: Table) -> np.ndarray | None:
@@ -113,7 +115,7 @@ class Baselines:
             for k, part in enumerate(filling):
                 bases.impute(part, self._z[k], self._drive(part, len(windows.values)), windows.filled[:, k])
 
-    def _drive(self, part, stop):
+    def _drive(self, part: Base, stop: int) -> np.ndarray:
         times = None if part.slots.kind == "one" else row_times(self.windows.table, 0, stop)
         return part.drive(part.slots.of(times, stop), None)
 
@@ -131,7 +133,7 @@ class Baselines:
         if name.startswith("seasonal"):
             return season_name(part.order, step)
         if name == "ar_slot":
-            slot = {3600: "hour", 86_400: "day"}.get(step, "slot")
+            slot = {3600: "hour", 86_400: "day"}.get(step or 0, "slot")
             period = {WEEK: "week"}.get(part.slots.count * part.slots.seconds, "day")
             return f"AR({part.order}) + " + ("month" if part.slots.kind == "month" else f"{slot} of {period}")
         return f"AR({part.order})" if name == "ar" else LABELS[name]

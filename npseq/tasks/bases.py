@@ -52,8 +52,8 @@ class Base:
 
     def drive(self, slots: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
         """Return g (n,), what is added to the weighted values, for the slots (n,) and known values (n, F) of rows."""
-        g = self.intercepts[slots]
-        return g if known is None or not self.known.size else g + known @ self.known
+        g: np.ndarray = self.intercepts[slots]
+        return g if known is None or not self.known.size else np.asarray(g + known @ self.known)
 
     def forecasts(self, z: np.ndarray, drive: np.ndarray, rows: np.ndarray, steps: int) -> np.ndarray:
         """Return the forecasts (len(rows), steps) of the rows r … r + steps − 1, from the values before each row r.
@@ -116,7 +116,7 @@ class Base:
         return cls(values["kind"], weights, intercepts, Slots(kind, count, seconds), known)
 
 
-def _short(array):
+def _short(array: np.ndarray) -> list[float]:
     """Numbers with 9 significant digits: enough for float32 inputs, and half the length."""
     return [float(f"{value:.9g}") for value in array]
 

@@ -21,7 +21,7 @@ class Slots(NamedTuple):
     """
 
     kind: str = "one"
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # hides tuple.count
     seconds: int = 1
 
     def of(self, times: np.ndarray | None, rows: int) -> np.ndarray:
@@ -85,7 +85,8 @@ def periods(table: Table) -> dict[str, int]:
     return found
 
 
-def _weekdays_only(table):
+def _weekdays_only(table: Table) -> bool:
+    assert table.irregular is not None
     days = np.unique(Slots("clock", 7, DAY).of(table.irregular, len(table.irregular)))
     return len(days) == 5
 

@@ -87,9 +87,9 @@ class Classification(SequenceTask, Frames):
         super().__init__(sequences, Scaler.fit(frames_of(sequences, kept)))
         self.input_size, self.output_size = len(self.columns), len(self.classes)
 
-    def _draw(self, rows, labels, rng):
+    def _draw(self, rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw a fraction of the ``rows`` of each class, at least one. Returns the others and those drawn, sorted."""
-        drawn = []
+        parts = []
         for label, name in enumerate(self.classes):
             own = rows[labels[rows] == label]
             if len(own) < 2:
@@ -97,8 +97,8 @@ class Classification(SequenceTask, Frames):
                     f"{self.name} has too few sequences of the class {name!r} for a training, a validation "
                     "and a test part; at least 3 expected"
                 )
-            drawn.append(draw(own, rng))
-        drawn = np.sort(np.concatenate(drawn))
+            parts.append(draw(own, rng))
+        drawn = np.sort(np.concatenate(parts))
         return np.setdiff1d(rows, drawn), drawn
 
     def baselines(self) -> dict[str, dict[str, Any]]:
@@ -113,9 +113,10 @@ class Classification(SequenceTask, Frames):
         distances = ((self._mean_frames(test)[:, None] - centres) ** 2).sum(axis=2)
         return {"most frequent class": self.metrics(most, test), "nearest mean frame": self.metrics(-distances, test)}
 
-    def _mean_frames(self, rows):
+    def _mean_frames(self, rows: np.ndarray) -> np.ndarray:
         x, _, lengths = self.examples(rows, np.float64)
-        return x.sum(axis=1) / lengths[:, None]
+        assert lengths is not None
+        return np.asarray(x.sum(axis=1) / lengths[:, None])
 
     def describe(self) -> list[str]:
         """Return the lines about the data that the command prints first."""

@@ -6,7 +6,7 @@ Several files, such as those of different seeds, are averaged: each forecasts, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.model import Model
 from . import intervals, multistep
-from .recipe import Trained
+from .recipe import Trained, of_forecast
 from .scoring import Progress, outputs
 from .windows import Windows
 
@@ -54,12 +54,13 @@ class Ensemble:
         coverage: of the interval, or None for no interval.
 
     Raises:
-        DataError: as ``Windows``, or if the files do not forecast the same columns by the same steps.
+        DataError: as ``Windows``, for a file that does not forecast, or if the files do not forecast the same columns
+            by the same steps.
     """
 
     def __init__(self, members: Sequence[tuple[Model, Trained]], table: Table, coverage: float | None = None):
         self.members, self.table, self.coverage = list(members), table, coverage
-        recipes = [trained.recipe for _, trained in members]
+        recipes = [of_forecast(trained.recipe) for _, trained in members]
         for recipe in recipes[1:]:
             for name in ("target", "horizon", "step"):
                 own, other = getattr(recipes[0], name), getattr(recipe, name)
@@ -101,10 +102,10 @@ class Ensemble:
             if width is not None:
                 head = width.weight, width.bias
             found = multistep.forecast_ahead(
-                model, trained.recipe, self.table, origins, steps, progress, trained.blend, head
+                model, of_forecast(trained.recipe), self.table, origins, steps, progress, trained.blend, head
             )
             scale = None
-            if width is not None:
+            if width is not None and found.log_scale is not None:
                 scale = intervals.ahead_scales(model, windows, origins, found.log_scale, width)
             parts.append(self._with_bounds(trained, found.values, scale, steps))
         return _mean(parts)
@@ -135,7 +136,7 @@ class Ensemble:
         assert values is not None
         return Prediction(rows, ahead + 1, values, low, high, after)
 
-    def _end(self, steps):
+    def _end(self, steps: int | None) -> tuple[int, int | None]:
         """The row after the last one with a value, and the number of rows to forecast from there, or None for a
         forecast of every row."""
         windows, trained = self.windows[0], self.members[0][1]
@@ -159,21 +160,21 @@ class Ensemble:
                 )
         return end, steps
 
-    def _with_bounds(self, trained, y, scale, steps):
+    def _with_bounds(self, trained: Trained, y: np.ndarray, scale: np.ndarray | None, steps: int | None) -> Forecasts:
         if self.coverage is None:
             return Forecasts(y)
         low, high = (bound.reshape(1, -1, y.shape[2]) for bound in intervals.interval(trained, self.coverage, steps))
-        constant = y + low, y + high
-        if scale is None:
-            return Forecasts(y, *constant, *constant)
-        return Forecasts(y, *trained.width.bounds(y, scale, self.coverage), *constant)
+        low, high = y + low, y + high
+        if scale is None or trained.width is None:
+            return Forecasts(y, low, high, low, high)
+        return Forecasts(y, *trained.width.bounds(y, scale, self.coverage), constant_low=low, constant_high=high)
 
 
-def _mean(parts: Sequence[Any]) -> Forecasts:
+def _mean(parts: Sequence[Forecasts]) -> Forecasts:
     """The mean of each array."""
     if len(parts) == 1:
         return parts[0]
-    return Forecasts(*(None if same[0] is None else np.mean(same, axis=0) for same in zip(*parts)))
+    return Forecasts._make(None if same[0] is None else np.mean(same, axis=0) for same in zip(*parts))
 
 
 def unknown_ahead(inputs: list[str]) -> str:

@@ -33,10 +33,10 @@ def scored_rows(forecaster: Ensemble, seen: np.ndarray | None = None) -> np.ndar
     return rows[windows.observed(rows).any(axis=1)] if len(rows) else rows
 
 
-def _any_ahead(mask, rows, steps):
+def _any_ahead(mask: np.ndarray, rows: np.ndarray, steps: int) -> np.ndarray:
     """(len(rows),) True if the mask (n,) holds for one of the rows r … r + steps − 1."""
     sums = np.append(0, np.cumsum(mask))
-    return sums[rows + steps] > sums[rows]
+    return np.asarray(sums[rows + steps] > sums[rows])
 
 
 def score(
@@ -75,7 +75,7 @@ def score(
         result = _scores(direct, actual, others, k)
         if forecaster.coverage is not None:
             result["interval"] = _interval(forecaster, direct, actual, rows, k)
-        if far is not None:
+        if far is not None and far_actual is not None:
             result["fed_back"] = {"steps": K, "origins": len(origins), **_scores(far, far_actual, far_others, k)}
             if forecaster.coverage is not None:
                 result["fed_back"]["interval"] = _interval(forecaster, far, far_actual, origins, k)
@@ -86,7 +86,7 @@ def score(
     return results[forecaster.targets[0]] if len(results) == 1 else {"targets": results}
 
 
-def _actual(forecaster, origins, steps):
+def _actual(forecaster: Ensemble, origins: np.ndarray, steps: int) -> np.ndarray:
     """(len(origins), steps, targets), NaN where a value was missing."""
     windows, O = forecaster.windows[0], len(forecaster.targets)
     rows = origins[:, None] + np.arange(steps)
@@ -96,7 +96,9 @@ def _actual(forecaster, origins, steps):
     return values
 
 
-def _origins(forecaster, rows, steps, seen):
+def _origins(
+    forecaster: Ensemble, rows: np.ndarray, steps: int | None, seen: np.ndarray | None
+) -> tuple[np.ndarray, int]:
     """The origins of forecasts fed back, and how many steps can be scored."""
     inputs = forecaster.windows[0].input_columns
     stop = int(rows[-1]) + forecaster.horizon
@@ -114,7 +116,7 @@ def _origins(forecaster, rows, steps, seen):
     return origins[:: -(-len(origins) // MOST_ORIGINS)], K
 
 
-def _scores(forecasts, actual, others, k):
+def _scores(forecasts: Forecasts, actual: np.ndarray, others: dict[str, np.ndarray], k: int) -> Scores:
     """Model, baselines and skill for target k, over all steps."""
     result: Scores = {
         "model": errors(forecasts.values[:, :, k], actual[:, :, k]),
@@ -142,7 +144,9 @@ def errors(forecast: np.ndarray, actual: np.ndarray) -> Scores:
     return {"rmse": float(np.sqrt((difference**2).mean())), "mae": float(np.abs(difference).mean())}
 
 
-def _step(forecaster, forecasts, actual, others, k, step):
+def _step(
+    forecaster: Ensemble, forecasts: Forecasts, actual: np.ndarray, others: dict[str, np.ndarray], k: int, step: int
+) -> Scores:
     result: Scores = {
         "step": step + 1,
         "model": errors(forecasts.values[:, step, k], actual[:, step, k]),
@@ -153,17 +157,18 @@ def _step(forecaster, forecasts, actual, others, k, step):
     return result
 
 
-def _at_step(forecasts, step, k):
-    return Forecasts(*(None if part is None else part[:, step, k] for part in forecasts))
+def _at_step(forecasts: Forecasts, step: int, k: int) -> Forecasts:
+    return Forecasts._make(None if part is None else part[:, step, k] for part in forecasts)
 
 
-def _coverage(forecasts, actual, nominal):
+def _coverage(forecasts: Forecasts, actual: np.ndarray, nominal: float) -> Scores:
     """Share of the values within the interval and its mean score, of both widths; None where nothing was measured."""
     found: Scores = {}
     for name, low, high in (
         ("", forecasts.low, forecasts.high),
         ("constant_", forecasts.constant_low, forecasts.constant_high),
     ):
+        assert low is not None and high is not None
         there = np.isfinite(actual) & np.isfinite(low) & np.isfinite(high)
         inside, a = (low[there] <= actual[there]) & (actual[there] <= high[there]), actual[there]
         found[f"{name}coverage"] = float(inside.mean()) if a.size else None
@@ -171,10 +176,11 @@ def _coverage(forecasts, actual, nominal):
     return found
 
 
-def _interval(forecaster, forecasts, actual, rows, k):
+def _interval(forecaster: Ensemble, forecasts: Forecasts, actual: np.ndarray, rows: np.ndarray, k: int) -> Scores:
     """Coverage and score over all steps, and by the hour of the day of the predicted row."""
     nominal, windows = forecaster.coverage, forecaster.windows[0]
-    one = Forecasts(*(None if part is None else part[:, :, k] for part in forecasts))
+    assert nominal is not None
+    one = Forecasts._make(None if part is None else part[:, :, k] for part in forecasts)
     found: Scores = {"nominal": nominal, **_coverage(one, actual[:, :, k], nominal)}
     times = windows.table.times
     if times is None or windows.table.step is None or windows.table.step >= 86_400:
@@ -183,6 +189,6 @@ def _interval(forecaster, forecasts, actual, rows, k):
     found["by_hour"] = []
     for hour in np.unique(hours):
         at = hours == hour
-        part = Forecasts(*(None if each is None else each[at] for each in one))
+        part = Forecasts._make(None if each is None else each[at] for each in one)
         found["by_hour"].append({"hour": int(hour), **_coverage(part, actual[:, :, k][at], nominal)})
     return found

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..data.errors import DataError
 from ..data.table import Table
+from ..nn.model import Model
 from ..nn.scaling import Scaler
 from . import base_choice, baselines, bases, features
 from .base import Batch, fingerprint
@@ -71,8 +72,8 @@ class Forecast(Windows):
             table, target, inputs, window, horizon, (), scaler=scaler, calendar=calendar, future=future, base=None
         )
         self.season = features.season(self.values[:a, 0], table.step)
-        lags = seasonal_lags(self.season, table.step, horizon, a) if lags == "auto" else lags
-        self.lags = self._checked_lags(lags)
+        own = seasonal_lags(self.season, table.step, horizon, a) if isinstance(lags, str) else lags
+        self.lags = self._checked_lags(own)
         if scaler is None and scale == "standard" and a > 0:
             self.scaler = Scaler.fit(self.values[:a])
         self._use(base if isinstance(base, Bases) else None)
@@ -82,7 +83,7 @@ class Forecast(Windows):
             self._use(self._fit_base(base, b))
             self._split(a, b)
 
-    def _split(self, a, b):
+    def _split(self, a: int, b: int) -> None:
         """Take the examples of the three parts."""
         n, first, h = len(self.values), self.first, self.horizon
         ends = {"train": (first, a), "validation": (max(a, first), b), "test": (max(b, first), n)}
@@ -96,14 +97,14 @@ class Forecast(Windows):
                 f"{self.horizon} and lags {list(self.lags)}; about {needed:,} are needed"
             )
 
-    def _leave_out_missing(self):
+    def _leave_out_missing(self) -> None:
         """Leave out the examples whose predicted values were missing."""
-        whole = {part: self.observed(rows).all(axis=1) for part, rows in self.parts.items()}
-        some = {part: self.observed(rows).any(axis=1) for part, rows in self.parts.items()}
+        whole = {part: np.all(self.observed(rows), axis=1) for part, rows in self.parts.items()}
+        some = {part: np.any(self.observed(rows), axis=1) for part, rows in self.parts.items()}
         kept = whole if all(2 * mask.sum() >= len(mask) for mask in whole.values()) else some
         self.parts = {part: rows[kept[part]] for part, rows in self.parts.items()}
 
-    def _fit_base(self, kind, b):
+    def _fit_base(self, kind: str, b: int) -> Bases:
         """Fit the base of each target to the training rows."""
         a, z = self.train_end, self.target_scaler.standardise(self.values[:, : len(self.target_columns)])
         known = self._known(np.arange(len(z))) if self.future_columns else None
@@ -125,12 +126,12 @@ class Forecast(Windows):
         spread = np.sqrt(np.nanmean(errors * errors, axis=0)) if len(rows) else np.zeros(self.output_size)
         return Bases.of(tuple(parts), np.nan_to_num(spread), bases.error_lags(self.table, self.season, a))
 
-    def prepare(self, model: Any) -> None:
+    def prepare(self, model: Model) -> None:
         """Set the head of a new model to zero if there is a base: the untrained model then is the base forecast."""
         if self.base is not None:
             model.fc.theta[...] = 0
 
-    def shrink(self, model: Any) -> None:
+    def shrink(self, model: Model) -> None:
         """Multiply each output of a trained model by the factor from 0 to 1 that fits the validation part best
         (``scoring.shrunk_factor``): where the network's correction does not help, the base forecast remains.
         """
@@ -143,7 +144,7 @@ class Forecast(Windows):
         for array in model.fc.params.values():
             array *= gamma.astype(array.dtype).reshape(-1, *[1] * (array.ndim - 1))
 
-    def _check_range(self):
+    def _check_range(self) -> None:
         for k, name in enumerate(self.target_columns + self.input_columns + self.future_columns):
             column, mean, scale = self.values[:, k], self.scaler.mean[k], self.scaler.scale[k]
             if max(column.max() - mean, mean - column.min()) > LARGEST_Z * scale:

@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import DataError
+from ..nn.model import Model
 from . import multistep
 from .calendar_slots import periods
 from .forecast import Forecast
-from .recipe import Trained
+from .recipe import Trained, of_forecast
 from .scoring import batches, outputs
 from .width import LARGEST_LOG, LEVELS, Width, rounded
 from .windows import Windows
@@ -41,7 +42,7 @@ ROWS_BEFORE = 168  # rows whose errors count, where the time step does not say h
 # ---- in the training ----
 
 
-def measure(model: Any, task: Forecast) -> dict[str, Any]:
+def measure(model: Model, task: Forecast) -> dict[str, Any]:
     """Return what a weights file keeps of the errors on the validation part: ``residual_quantiles``,
     ``ahead_quantiles``, ``blend`` and ``width`` (``recipe.Trained``).
     """
@@ -62,14 +63,15 @@ def measure(model: Any, task: Forecast) -> dict[str, Any]:
     errors = _first_errors(task, residuals)
     reference = np.sqrt(np.nanmean(errors * errors, axis=0))
     reference = np.where(reference > 0, reference, 1.0)
-    width = Width(V, c, *[np.zeros(0)] * 4, _rows_before(task), reference, _floor(task))
+    none = np.zeros(0)  # until the errors are scaled
+    width = Width(V, c, none, none, none, none, _rows_before(task), reference, _floor(task))
     by_row = np.full((rows[-1] + 1 - rows[0], O), np.nan)
     by_row[rows - rows[0]] = errors
     v = volatility_of(by_row, rows - rows[0], width)
     log_s = width.log_scale(hidden.astype(float)).reshape(len(rows), task.horizon, O)
     scale = np.exp(log_s) * _units(task, task.horizon) * np.sqrt(v)[:, None]
     scaled = [residuals / scale.reshape(residuals.shape)]
-    if steps > task.horizon:
+    if steps > task.horizon and ahead.log_scale is not None:
         log_s = np.clip(ahead.log_scale, -LARGEST_LOG, LARGEST_LOG)
         v = volatility_of(by_row, origins - rows[0], width)
         far = (values - forecast) / (np.exp(log_s) * _units(task, steps) * np.sqrt(v)[:, None])
@@ -82,29 +84,31 @@ def measure(model: Any, task: Forecast) -> dict[str, Any]:
     }
 
 
-def _summary(scaled):
+def _summary(scaled: list[np.ndarray]) -> dict[str, np.ndarray]:
     parts = [(_quantiles(e, LEVELS), np.nanmean(e, 0), np.nanstd(e, 0), np.isfinite(e).sum(axis=0)) for e in scaled]
     quantiles, mean, deviation, count = (np.concatenate(same, axis=-1) for same in zip(*parts))
     few = np.maximum(count, 2)
     return {"quantiles": quantiles, "mean": mean, "deviation": deviation * np.sqrt(few / (few - 1)), "count": count}
 
 
-def _quantiles(residuals, levels):
+def _quantiles(residuals: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """(levels, N) quantiles over the first axis, without NaN, rounded."""
     return rounded(np.nan_to_num(np.nanquantile(residuals, levels, axis=0)).reshape(len(levels), -1))
 
 
-def _rows_before(task):
+def _rows_before(task: Forecast) -> int:
     return periods(task.table).get("week", ROWS_BEFORE)
 
 
-def _floor(task):
+def _floor(task: Forecast) -> np.ndarray:
     """0 for each target that is never negative in the training rows, otherwise NaN."""
     smallest = task.values[: task.train_end, : len(task.target_columns)].min(axis=0)
     return np.where(smallest >= 0, 0.0, np.nan)
 
 
-def head_loss(V: np.ndarray, c: np.ndarray, h: np.ndarray, e: np.ndarray, most: float = np.inf) -> tuple:
+def head_loss(
+    V: np.ndarray, c: np.ndarray, h: np.ndarray, e: np.ndarray, most: float = np.inf
+) -> tuple[Any, np.ndarray, np.ndarray]:
     """Return the mean of L = log s + e² / (2 s²) over all elements, log s = V h + c, and its gradients dV and dc.
 
     Args:
@@ -116,7 +120,7 @@ def head_loss(V: np.ndarray, c: np.ndarray, h: np.ndarray, e: np.ndarray, most: 
     return (log_s + square / 2).mean(), d.T @ h, d.sum(axis=0)
 
 
-def fit_head(model: Any, task: Forecast) -> tuple[np.ndarray, np.ndarray]:
+def fit_head(model: Model, task: Forecast) -> tuple[np.ndarray, np.ndarray]:
     """Return V (h · O, R) and c (h · O,) by Adam on the newest training rows, with the hidden states as they are."""
     rows = task.parts["train"][-HEAD_ROWS:]
     hidden = hidden_states(model, task, rows)
@@ -141,7 +145,7 @@ def fit_head(model: Any, task: Forecast) -> tuple[np.ndarray, np.ndarray]:
 # ---- in use ----
 
 
-def hidden_states(model: Any, windows: Windows, rows: np.ndarray) -> np.ndarray:
+def hidden_states(model: Model, windows: Windows, rows: np.ndarray) -> np.ndarray:
     """Return what the head reads, (len(rows), R), for the examples ``rows``."""
     return np.concatenate([model.hidden_from(None, windows.inputs(some, model.dtype))[0] for some in batches(rows)])
 
@@ -153,13 +157,13 @@ def _units(windows: Windows, steps: int) -> np.ndarray:
     return spread[np.arange(steps) % h] * windows.target_scaler.scale
 
 
-def _first_errors(windows, residuals):
+def _first_errors(windows: Windows, residuals: np.ndarray) -> np.ndarray:
     """(len(rows), O) errors of the first step in units of their spread."""
     O = len(windows.target_columns)
-    return residuals[:, :O] / _units(windows, 1)[0]
+    return np.asarray(residuals[:, :O] / _units(windows, 1)[0])
 
 
-def volatility(model: Any, windows: Windows, rows: np.ndarray, width: Width) -> np.ndarray:
+def volatility(model: Model, windows: Windows, rows: np.ndarray, width: Width) -> np.ndarray:
     """Return v (len(rows), O): root mean square of the one-step errors of the ``width.rows`` rows before each row,
     relative to that of the validation part; 1 where there are none.
     """
@@ -185,19 +189,21 @@ def volatility_of(errors: np.ndarray, rows: np.ndarray, width: Width) -> np.ndar
     return np.where((count > 0) & (v > 0), v, 1.0)
 
 
-def scales(model: Any, windows: Windows, rows: np.ndarray, width: Width) -> np.ndarray:
+def scales(model: Model, windows: Windows, rows: np.ndarray, width: Width) -> np.ndarray:
     """Return the scale (len(rows), horizon, O) of the examples ``rows``, in data units."""
     hidden = hidden_states(model, windows, rows).astype(float)
     log_s = width.log_scale(hidden).reshape(len(rows), windows.horizon, -1)
     v = volatility(model, windows, rows, width)
-    return np.exp(log_s) * _units(windows, windows.horizon) * np.sqrt(v)[:, None]
+    return np.asarray(np.exp(log_s) * _units(windows, windows.horizon) * np.sqrt(v)[:, None])
 
 
-def ahead_scales(model: Any, windows: Windows, origins: np.ndarray, log_scale: np.ndarray, width: Width) -> np.ndarray:
+def ahead_scales(
+    model: Model, windows: Windows, origins: np.ndarray, log_scale: np.ndarray, width: Width
+) -> np.ndarray:
     """Return the scale (len(origins), steps, O) of forecasts fed back, given their log s of the same shape."""
     v = volatility(model, windows, origins, width)
     log_scale = np.clip(log_scale, -LARGEST_LOG, LARGEST_LOG)
-    return np.exp(log_scale) * _units(windows, log_scale.shape[1]) * np.sqrt(v)[:, None]
+    return np.asarray(np.exp(log_scale) * _units(windows, log_scale.shape[1]) * np.sqrt(v)[:, None])
 
 
 def interval_score(low: np.ndarray, high: np.ndarray, actual: np.ndarray, coverage: float) -> np.ndarray:
@@ -206,7 +212,7 @@ def interval_score(low: np.ndarray, high: np.ndarray, actual: np.ndarray, covera
     Source: Gneiting & Raftery 2007, Journal of the American Statistical Association 102, 359–378, equation 43.
     """
     outside = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
-    return high - low + 2 / (1 - coverage) * outside
+    return np.asarray(high - low + 2 / (1 - coverage) * outside)
 
 
 def interval(trained: Trained, coverage: float, steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -233,7 +239,8 @@ def interval(trained: Trained, coverage: float, steps: int | None = None) -> tup
     bounds = _at(trained.residual_quantiles, tails)
     if steps is None:
         return bounds[0], bounds[1]
-    h, O = trained.recipe.horizon, len(trained.recipe.target)
+    recipe = of_forecast(trained.recipe)
+    h, O = recipe.horizon, len(recipe.target)
     result = np.full((2, max(steps, h), O), np.nan)
     if trained.ahead_quantiles is not None:
         ahead = _at(trained.ahead_quantiles, tails).reshape(2, -1, O)[:, :steps]
@@ -242,7 +249,7 @@ def interval(trained: Trained, coverage: float, steps: int | None = None) -> tup
     return result[0, :steps], result[1, :steps]
 
 
-def _at(quantiles, tails):
+def _at(quantiles: np.ndarray, tails: tuple[float, float]) -> np.ndarray:
     """(levels, N) quantiles at equally spaced levels, interpolated at the two tails: (2, N)."""
     levels = np.linspace(0, 1, len(quantiles))
     return np.array([[np.interp(tail, levels, column) for column in quantiles.T] for tail in tails])

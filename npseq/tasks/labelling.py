@@ -9,7 +9,7 @@ import numpy as np
 from ..data.errors import DataError
 from ..data.sequences import Sequences
 from ..nn.scaling import Scaler, Scaling
-from .base import Batch
+from .base import Batch, Predictor
 from .metrics import class_metrics
 from .recipe import LabellingRecipe
 from .scoring import batches
@@ -56,19 +56,22 @@ class LabelledFrames(SequenceExamples):
         """Return the sequences ``rows``: x (B, T, I) padded to the longest, labels (B, T), −100 where there is none,
         and lengths (B,)."""
         examples = self.examples(rows, dtype)
-        target = np.full(examples.x.shape[:2], IGNORED)
-        target[np.arange(target.shape[1]) < examples.lengths[:, None]] = self.labels[self.rows_of(rows)]
+        B, T = examples.x.shape[:2]
+        assert examples.lengths is not None
+        target = np.full((B, T), IGNORED)
+        target[np.arange(T) < examples.lengths[:, None]] = self.labels[self.rows_of(rows)]
         return examples._replace(target=target)
 
     def weight(self, rows: np.ndarray) -> int:
         """Return the number of rows of the sequences ``rows`` that have a label."""
         return int((self.labels[self.rows_of(rows)] != IGNORED).sum())
 
-    def predictions(self, model: Any, rows: np.ndarray) -> np.ndarray:
+    def predictions(self, model: Predictor, rows: np.ndarray) -> np.ndarray:
         """Return the logits (n, K) of the n rows of the sequences ``rows``, end to end."""
         parts = []
         for some in batches(rows, BATCH):
             x, _, lengths = self.examples(some, model.dtype)
+            assert lengths is not None
             parts.append(model.outputs(x, lengths)[np.arange(x.shape[1]) < lengths[:, None]])
         return np.concatenate(parts)
 

@@ -24,7 +24,7 @@ class Equations(NamedTuple):
 
     gram: np.ndarray
     right: np.ndarray
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count
     order: int
     slots: int
 

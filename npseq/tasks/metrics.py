@@ -30,7 +30,7 @@ def forecast_metrics(
         sizes += np.abs(errors).sum(axis=0)
         counts += observed[part].sum(axis=0)
 
-    def scores(which):
+    def scores(which: slice) -> dict[str, Any]:
         count = max(counts[which].sum(), 1)
         result = {
             "rmse": float(np.sqrt(squares[which].sum() / count)),

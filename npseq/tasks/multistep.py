@@ -11,11 +11,12 @@ origins (``scoring.shrunk_factor``), so that far ahead, where the network adds n
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..data.table import Table
+from ..nn.model import Model, State
 from .calendar_slots import row_times
 from .recipe import ForecastRecipe
 from .scoring import BATCH_ROWS, Progress, batches, shrunk_factor
@@ -34,7 +35,7 @@ class Ahead(NamedTuple):
 
 
 def recursive_forecast(
-    model: Any,
+    model: Model,
     recipe: ForecastRecipe,
     table: Table,
     origins: np.ndarray,
@@ -47,7 +48,7 @@ def recursive_forecast(
 
 
 def forecast_ahead(
-    model: Any,
+    model: Model,
     recipe: ForecastRecipe,
     table: Table,
     origins: np.ndarray,
@@ -92,7 +93,14 @@ def base_alone(windows: Windows, origins: np.ndarray, steps: int) -> np.ndarray:
     return windows.target_scaler.to_units(z)
 
 
-def _together(model, recipe, whole, origins, steps, head):
+def _together(
+    model: Model,
+    recipe: ForecastRecipe,
+    whole: Windows,
+    origins: np.ndarray,
+    steps: int,
+    head: tuple[np.ndarray, np.ndarray] | None,
+) -> tuple[np.ndarray, np.ndarray | None]:
     """All origins at once: the rows that each needs stand one after another in one table."""
     h, O, first = recipe.horizon, len(recipe.target), whole.first
     last_call = (steps - 1) // h * h  # the last forecast has the origin r + last_call
@@ -103,16 +111,15 @@ def _together(model, recipe, whole, origins, steps, head):
     for step in range(last_call + h):  # values that are not known ahead keep their last value
         known = O + len(windows.input_columns)
         windows.values[at + step, :known] = windows.values[at - 1, :known]
-    forecast, log_s, state = np.empty((len(origins), last_call + h, O)), None, None
-    if head is not None:
-        log_s = np.empty_like(forecast)
+    forecast, state = np.empty((len(origins), last_call + h, O)), None
+    log_s = None if head is None else np.empty_like(forecast)
     carried = recipe.base is not None and model.rnn.num_directions == 1
     for step in range(0, last_call + h, h):
         seen = np.arange(-h if step and carried else -recipe.window, 0)
         hidden, state = _hidden(model, windows, (at + step)[:, None] + seen, state if carried else None)
         y = model.fc.forward(hidden)[0]
         forecast[:, step : step + h] = windows.to_units(y, at + step).reshape(len(at), h, O)
-        if head is not None:
+        if head is not None and log_s is not None:
             log_s[:, step : step + h] = (hidden @ head[0].T + head[1]).reshape(len(at), h, O)
         if step < last_call:
             for ahead in range(step, step + h):
@@ -122,7 +129,7 @@ def _together(model, recipe, whole, origins, steps, head):
     return forecast[:, :steps], None if log_s is None else log_s[:, :steps]
 
 
-def _hidden(model, windows, seen, state):
+def _hidden(model: Model, windows: Windows, seen: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
     """What the head reads, and the final states, for the rows ``seen`` (m, T), in batches."""
     hidden, states = [], []
     for part in batches(np.arange(len(seen)), BATCH_ROWS):
@@ -137,12 +144,13 @@ def _hidden(model, windows, seen, state):
     return np.concatenate(hidden), np.concatenate(states, axis=1)
 
 
-def _rows(whole, rows):
+def _rows(whole: Windows, rows: np.ndarray) -> Table:
     """A table of these rows of the windows' values; after the end of the table the last row is repeated."""
     table, times = whole.table, None
     if table.times is not None and whole.needs_times:
         start = int(rows.min())
-        times = row_times(table, start, int(rows.max()) + 1)[rows - start]
+        times = row_times(table, start, int(rows.max()) + 1)
+        times = None if times is None else times[rows - start]
     columns = whole.target_columns + whole.input_columns + whole.future_columns
     values = whole.values[np.minimum(rows, len(whole.values) - 1)]
     return Table(table.name, values, columns, table.step, None, times)

@@ -11,9 +11,10 @@ from ..data import SHIPPED_SEQUENCES, load, load_sequences
 from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.losses import probabilities
+from ..nn.model import Model
 from .classification import Frames
 from .ensemble import Ensemble, Prediction
-from .recipe import load_trained
+from .recipe import ClassificationRecipe, RegressionRecipe, Trained, load_trained, of_forecast
 from .regression import NumberedFrames
 from .scoring import outputs
 
@@ -37,19 +38,22 @@ def predict_frame(file: str, frame: pd.DataFrame, steps: int | None = None, inte
         regression on sequences, the number.
 
     Raises:
-        DataError: as ``load``, ``Windows`` and ``Ensemble.predict``; for ``steps`` or ``interval`` of sequences.
+        DataError: as ``load``, ``Windows`` and ``Ensemble.predict``; for ``steps`` or ``interval`` of sequences; for a
+            model of another task.
         CheckpointError, OSError: as ``load_trained``.
     """
     model, trained = load_trained(file)
-    if trained.recipe.task in ("classify", "regress"):
+    recipe = trained.recipe
+    if isinstance(recipe, RegressionRecipe) or type(recipe) is ClassificationRecipe:
         if steps or interval:
             raise DataError(
                 f"{file} predicts a class or a number for each sequence: steps and interval are of forecasts"
             )
-        return _sequences(model, trained, frame)
+        return _sequences(model, trained, recipe, frame)
+    targets = of_forecast(recipe).target
     table = load(frame, trained.columns.get("time"), fill="past")  # nothing may look ahead
     found = Ensemble([(model, trained)], table, interval).predict(steps)
-    return forecast_frame(frame, table, trained.recipe.target, found)
+    return forecast_frame(frame, table, targets, found)
 
 
 def forecast_frame(frame: Any, table: Table, targets: Sequence[str], found: Prediction) -> pd.DataFrame:
@@ -93,21 +97,22 @@ def _index(frame: Any, table: Table, rows: np.ndarray) -> Any:
     return found.as_unit(index.unit)
 
 
-def _sequences(model, trained, frame):
+def _sequences(
+    model: Model, trained: Trained, recipe: ClassificationRecipe | RegressionRecipe, frame: Any
+) -> pd.DataFrame:
     """The predictions for each sequence, with its name as the index."""
     import pandas as pd
 
-    recipe = trained.recipe
     unused = [] if trained.columns.get("label") in (None, *set(recipe.inputs)) else [trained.columns["label"]]
     unused = [name for name in unused if name in frame.columns]
     sequence = trained.columns.get("sequence", "utterance" if recipe.data in SHIPPED_SEQUENCES else None)
     sequences, _ = load_sequences(frame, sequence, None, recipe.inputs, trained.columns.get("time"), unused=unused)
     index = pd.Index(sequences.names, name=sequence)
-    kind = NumberedFrames if recipe.task == "regress" else Frames
-    y = outputs(model, kind.from_recipe(recipe, sequences), np.arange(len(sequences.names)))
-    if recipe.task == "regress":
+    rows = np.arange(len(sequences.names))
+    if isinstance(recipe, RegressionRecipe):
+        y = outputs(model, NumberedFrames.from_recipe(recipe, sequences), rows)
         return pd.DataFrame({"prediction": y[:, 0]}, index=index)
-    p = probabilities(y)
+    p = probabilities(outputs(model, Frames.from_recipe(recipe, sequences), rows))
     answer = [recipe.classes[k] for k in p.argmax(axis=1)]
     return pd.DataFrame(
         {"answer": answer, **{f"p_{name}": p[:, k] for k, name in enumerate(recipe.classes)}}, index=index

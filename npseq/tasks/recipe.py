@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..data.corpus import TOKENS, Vocabulary
+from ..data.errors import DataError
 from ..formats import schema
 from ..formats.model_file import load_model
 from ..formats.unpickler import CheckpointError
@@ -154,7 +155,7 @@ class AddingRecipe:
         return _to_json(self)
 
 
-def _is_alphabet(value):
+def _is_alphabet(value: Any) -> bool:
     # surrogates are no characters, and could not be written
     return schema.TEXT.fits(value) and list(value) == sorted({c for c in value if not "\ud800" <= c <= "\udfff"})
 
@@ -192,13 +193,13 @@ class TextRecipe:
 
 
 Recipe = ForecastRecipe | ClassificationRecipe | LabellingRecipe | RegressionRecipe | AddingRecipe | TextRecipe
-RECIPES = {
+RECIPES: dict[str, type[Recipe]] = {
     recipe.task: recipe
     for recipe in (ForecastRecipe, ClassificationRecipe, RegressionRecipe, LabellingRecipe, AddingRecipe, TextRecipe)
 }
 
 
-def _to_json(recipe):
+def _to_json(recipe: Recipe) -> dict[str, Any]:
     values = {"task": recipe.task, **vars(recipe)}
     if (scaler := values.pop("scaler", None)) is not None:
         values |= {"mean": scaler.mean.tolist(), "spread": scaler.scale.tolist()}
@@ -230,6 +231,17 @@ def from_json(mapping: Any) -> Recipe:
         if any(len(part.known) not in (0, len(values["future"])) for part in values["base"].parts):
             raise ValueError(f"its base does not fit its {len(values['future'])} columns known ahead")
     return RECIPES[task](**values)
+
+
+def of_forecast(recipe: Recipe) -> ForecastRecipe:
+    """Return the recipe, which must be that of a forecast.
+
+    Raises:
+        DataError: for that of another task.
+    """
+    if not isinstance(recipe, ForecastRecipe):
+        raise DataError(f"a model of the task {recipe.task!r} given; one that forecasts expected")
+    return recipe
 
 
 def _is_table(value: Any) -> bool:

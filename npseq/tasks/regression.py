@@ -38,7 +38,9 @@ class NumberedFrames(SequenceExamples):
 
     def numbers(self, rows: np.ndarray) -> np.ndarray:
         """Return the numbers (B, 1) of the sequences ``rows``, in data units."""
-        return self.sequences.targets[rows][:, None]
+        assert self.sequences.targets is not None
+        numbers: np.ndarray = self.sequences.targets[rows][:, None]
+        return numbers
 
     def to_units(self, y: np.ndarray) -> np.ndarray:
         """Return standardised outputs (B, 1) in data units, float64."""
@@ -97,7 +99,7 @@ class SequenceRegression(SequenceTask, NumberedFrames):
         linear = self._statistics(test) @ coefficients
         return {"mean": self.metrics(mean, test), "linear in simple statistics": self.metrics(linear, test)}
 
-    def _statistics(self, rows):
+    def _statistics(self, rows: np.ndarray) -> np.ndarray:
         rows_of = [self.sequences.frames[self.sequences.starts[s] : self.sequences.starts[s + 1]] for s in rows]
         z = [self.scaler.standardise(frames) for frames in rows_of]
         columns = [[*frames.mean(axis=0), *frames.std(axis=0), *frames[-1], len(frames), 1.0] for frames in z]

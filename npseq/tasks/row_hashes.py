@@ -113,7 +113,7 @@ class SeenRows:
         return seen
 
 
-def _content(table, columns):
+def _content(table: Table, columns: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """(n, C) the rows as whole numbers, missing values as one number of their own, with the times; (n,) a quick hash of
     each row."""
     values = np.array(table.values[:, columns], np.float64)
@@ -133,5 +133,5 @@ def _content(table, columns):
     return np.ascontiguousarray(bits), quick
 
 
-def _hash(rows):
-    return hashlib.sha256(np.ascontiguousarray(rows).astype("<u8", copy=False)).hexdigest()[:DIGITS]
+def _hash(rows: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows).astype("<u8", copy=False).data).hexdigest()[:DIGITS]

@@ -15,11 +15,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .base import Examples, Task
+from .base import Examples, Learner, Predictor, Rows, StreamedTask, TrainingTask
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
 
 BATCH_ROWS = 512  # examples in memory at a time, without a tape
 
@@ -32,41 +35,47 @@ def batches(rows: np.ndarray, size: int = BATCH_ROWS) -> Iterator[np.ndarray]:
         yield rows[start : start + size]
 
 
-def training_batches(task: Task, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def in_streams(task: TrainingTask) -> TypeGuard[StreamedTask]:
+    """True if the batches of the task follow each other."""
+    return hasattr(task, "streams")
+
+
+def training_batches(task: TrainingTask, size: int, rng: np.random.Generator) -> Iterable[np.ndarray]:
     """Yield the rows of each training batch of one pass: shuffled, or in the order of the streams."""
     train = task.parts["train"]
-    return task.streams(train, size) if hasattr(task, "streams") else batches(rng.permutation(train), size)
+    return task.streams(train, size) if in_streams(task) else batches(rng.permutation(train), size)
 
 
-def training_steps(task: Task, size: int) -> int:
+def training_steps(task: TrainingTask, size: int) -> int:
     """Return the number of batches in a pass over the training part."""
-    return task.steps(size) if hasattr(task, "steps") else math.ceil(len(task.parts["train"]) / size)
+    return task.steps(size) if in_streams(task) else math.ceil(len(task.parts["train"]) / size)
 
 
-def carries(task: Task) -> bool:
+def carries(task: TrainingTask) -> bool:
     """True if the state of a batch's last step is that before the next batch's first."""
     return getattr(task, "carries", False)
 
 
-def weight(task: Task, rows: np.ndarray) -> int:
+def weight(task: TrainingTask, rows: np.ndarray) -> int:
     """Return how much the mean loss of a batch weighs in the mean over several: the number of its targets."""
-    return task.weight(rows) if hasattr(task, "weight") else len(rows)
+    return int(task.weight(rows)) if hasattr(task, "weight") else len(rows)
 
 
 def outputs(
-    model: Any, task: Examples, rows: np.ndarray, batch_size: int = BATCH_ROWS, progress: Progress = iter
+    model: Predictor, task: Examples, rows: Rows, batch_size: int = BATCH_ROWS, progress: Progress = iter
 ) -> np.ndarray:
     """Return the model's outputs (len(rows), O) for the examples ``rows``, in data units (or ``task.predictions``)."""
     if hasattr(task, "predictions"):
-        return task.predictions(model, rows)
+        found: np.ndarray = task.predictions(model, rows)
+        return found
     y = raw_outputs(model, task, rows, batch_size, progress)
     if getattr(task, "base", None) is not None:  # forecasts that correct a base forecast, which depends on the row
-        return task.to_units(y, rows)
+        return task.to_units(y, rows)  # type: ignore[call-arg]  # of ``Forecast``, which alone has a base
     return task.to_units(y)
 
 
 def raw_outputs(
-    model: Any, task: Examples, rows: np.ndarray, batch_size: int = BATCH_ROWS, progress: Progress = iter
+    model: Predictor, task: Examples, rows: np.ndarray, batch_size: int = BATCH_ROWS, progress: Progress = iter
 ) -> np.ndarray:
     """Return the model's outputs (len(rows), O) for the examples ``rows``, as it learns them."""
     parts = []
@@ -76,14 +85,13 @@ def raw_outputs(
     return np.concatenate(parts)
 
 
-def mean_loss(model: Any, task: Task, rows: np.ndarray, batch_size: int = BATCH_ROWS) -> float:
+def mean_loss(model: Learner, task: TrainingTask, rows: Rows, batch_size: int = BATCH_ROWS) -> float:
     """Return the mean loss over the examples ``rows``."""
     total, count, state = 0.0, 0, None
-    in_streams = hasattr(task, "streams")
-    for some in task.streams(rows, task.scored_side_by_side(rows)) if in_streams else batches(rows, batch_size):
+    for some in task.streams(rows, task.scored_side_by_side(rows)) if in_streams(task) else batches(rows, batch_size):
         batch = task.batch(some, model.dtype)
         if carries(task):
-            loss, state = model.loss_and_state(batch, state)
+            loss, state = model.loss_and_state(batch, state)  # type: ignore[attr-defined]  # of such a task's models
         else:
             loss = model.loss_of(batch)
         total += float(loss) * weight(task, some)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.load import LARGEST
+from ..nn.model import Model
 from ..nn.streaming import WindowStream
 from . import features, linear
 from .bases import Bases
@@ -52,7 +53,7 @@ class ForecastStream:
             cannot know.
     """
 
-    def __init__(self, model: Any, recipe: ForecastRecipe, width: Width | None = None) -> None:
+    def __init__(self, model: Model, recipe: ForecastRecipe, width: Width | None = None) -> None:
         if recipe.calendar and recipe.step is None:
             raise ValueError(
                 "the model was trained on irregular times with a calendar, so its inputs include the time of the next "

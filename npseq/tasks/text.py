@@ -17,6 +17,7 @@ import numpy as np
 
 from ..data.corpus import Corpus, Vocabulary
 from ..data.errors import DataError
+from ..nn.model import Model
 from .base import Batch, fingerprint
 from .ngrams import mean_surprise
 from .recipe import TextRecipe
@@ -121,7 +122,7 @@ class Text:
         starts from the zero state."""
         return max(1, min(STREAMS, len(rows) // STREAM))
 
-    def predictions(self, model: Any, rows: range) -> np.ndarray:
+    def predictions(self, model: Model, rows: range) -> np.ndarray:
         """Return −log p of each symbol after the positions ``rows``, in nats: one stream, from the zero state on.
 
         Without ``carries`` every chunk of ``window`` symbols starts from the zero state.
@@ -192,7 +193,7 @@ class Text:
 
     def fingerprint(self) -> str:
         """Return a hash of the text and of how it is prepared."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.corpus.symbols)).hexdigest()
+        digest = hashlib.sha256(np.ascontiguousarray(self.corpus.symbols).data).hexdigest()
         return fingerprint(digest, self.recipe().to_json())
 
 

@@ -83,7 +83,8 @@ class Width:
 
     def log_scale(self, h: np.ndarray) -> np.ndarray:
         """Return log s (n, h · O) for the hidden states h (n, R)."""
-        return np.clip(h @ self.weight.T + self.bias, -LARGEST_LOG, LARGEST_LOG)
+        log_s: np.ndarray = np.clip(h @ self.weight.T + self.bias, -LARGEST_LOG, LARGEST_LOG)
+        return log_s
 
     def quantile(self, p: float) -> np.ndarray:
         """Return the quantile (K · O,) of the scaled residuals for the probability p of a tail or the rest."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import gcd
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,10 @@ from .base import Batch
 from .bases import Bases
 from .calendar_slots import row_times
 from .metrics import forecast_metrics
-from .recipe import ForecastRecipe, from_json
+from .recipe import Recipe, from_json, of_forecast
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 WINDOW = 24  # rows that a model sees by default
 LARGEST_CACHE = 1 << 24  # numbers: the inputs of all rows are kept if they are no more
@@ -72,7 +75,7 @@ class Windows:
         base: Bases | None = None,
     ):
         target, inputs, future = ([names] if isinstance(names, str) else names for names in (target, inputs, future))
-        targets = [table.column(name) for name in target or [None]]
+        targets = [table.column(name) for name in target] if target else [table.column(None)]
         others, ahead = ([table.column(name) for name in names or ()] for names in (inputs, future))
         self.columns = targets + others + ahead
         if twice := [table.columns[k] for k in dict.fromkeys(self.columns) if self.columns.count(k) > 1]:
@@ -92,13 +95,13 @@ class Windows:
         self.scaler = Scaler.identity(len(self.columns)) if scaler is None else scaler
         self.calendar = calendar and (table.step is not None or table.times is not None)
         self.output_size = self.horizon * len(targets)
-        self._index = np.int32 if len(self.values) < 2**31 else np.int64
+        self._index: type[np.signedinteger[Any]] = np.int32 if len(self.values) < 2**31 else np.int64
         longest = len(self.values) + 1  # a window of a billion rows has no example, and needs no memory
         self._back = np.arange(-min(self.window, longest), 0, dtype=self._index)
         self._ahead = np.arange(min(self.horizon, longest), dtype=self._index)
         self._use(base)
 
-    def _checked_lags(self, lags):
+    def _checked_lags(self, lags: Sequence[int]) -> tuple[int, ...]:
         for lag in lags:
             if lag < self.horizon:
                 raise DataError(
@@ -107,7 +110,7 @@ class Windows:
                 )
         return tuple(dict.fromkeys(int(lag) for lag in lags))
 
-    def _take_values(self):
+    def _take_values(self) -> None:
         """Take the columns from the table, with what was missing filled from the past alone."""
         values, filled = self.table.values, self.table.filled
         whole = self.columns == list(range(values.shape[1]))
@@ -122,17 +125,17 @@ class Windows:
             lead = int(np.argmin(self.filled, axis=0).max())  # before the first value there is no past
         self._lead = lead
 
-    def _use(self, base):
+    def _use(self, base: Bases | None) -> None:
         """Lay out the columns of x with this base, and compute its forecasts of all rows."""
         self.base, O, h = base, len(self.target_columns), self.horizon
         seen = O + len(self.input_columns)
         self.half_day = base is not None
-        times = len(features.CALENDAR) + 2 * self.half_day
+        terms = len(features.CALENDAR) + 2 * self.half_day
         sizes = {
             "values": seen,
             "errors": O * (1 + len(base.lags)) if base else 0,
             "forecasts": self.output_size if base else 0,
-            "calendar": times * self.calendar,
+            "calendar": terms * self.calendar,
             "future": h * len(self.future_columns),
             "lags": len(self.lags) * self.output_size,
         }
@@ -141,8 +144,10 @@ class Windows:
         self.input_size = int(ends[-1])
         order, reach = (base.order, base.reach) if base else (0, 0)
         self.first = max(self.window + max(max(self.lags, default=1) - 1, reach), self._lead)
-        self._calendar, self._rows = None, None
-        if self.calendar and self.table.start is not None:  # repeats after the least common multiple of week and step
+        self._calendar: np.ndarray | None = None
+        self._rows: np.ndarray | None = None
+        if self.calendar and self.table.start is not None and self.table.step is not None:
+            # repeats after the least common multiple of week and step
             rows = min(features.WEEK // gcd(features.WEEK, self.table.step), len(self.values))
             times = self.table.start + np.arange(1, rows + 1) * np.timedelta64(self.table.step, "s")
             self._calendar = features.calendar(times, self.half_day)
@@ -155,15 +160,17 @@ class Windows:
             self._forecasts = np.zeros((n + 1, h, O))
             self.refresh(np.arange(order, n + 1))
 
-    def _impute(self):
+    def _impute(self) -> None:
         """Put the base's forecast from the rows before wherever a target's value was missing, one row after another."""
+        assert self.base is not None and self.filled is not None
         for k, part in enumerate(self.base.parts):
             bases.impute(part, self._z[k], self._drive[k], self.filled[:, k])
         O = len(self._z)
         self.values[:, :O] = np.where(self.filled, self.target_scaler.to_units(self._z.T), self.values[:, :O])
 
-    def _drives(self, n):
+    def _drives(self, n: int) -> np.ndarray:
         """(O, n + horizon) what the bases add to the weighted values, of each row and those after the end."""
+        assert self.base is not None
         rows, known = n + self.horizon, None
         if self.future_columns:
             known = self._known(np.arange(rows))
@@ -180,7 +187,7 @@ class Windows:
             drives.append(part.drive(slots, known))
         return np.array(drives)
 
-    def _known(self, rows):
+    def _known(self, rows: np.ndarray) -> np.ndarray:
         """(…, F) the standardised values known ahead; after the end of the table the last ones, which are not used."""
         start = len(self.columns) - len(self.future_columns)
         scaler = Scaler(self.scaler.mean[start:], self.scaler.scale[start:])
@@ -188,6 +195,7 @@ class Windows:
 
     def refresh(self, rows: np.ndarray) -> None:
         """Compute the base's forecasts that start at the ``rows`` again, after values before them have changed."""
+        assert self.base is not None
         self._rows = None
         before = rows[rows > 0] - 1
         self._z[:, before] = self.target_scaler.standardise(self.values[before, : len(self.target_columns)]).T
@@ -195,20 +203,21 @@ class Windows:
             self._forecasts[rows, :, k] = part.forecasts(self._z[k], self._drive[k], rows, self.horizon)
 
     @classmethod
-    def from_recipe(cls, recipe: ForecastRecipe | Mapping[str, Any], table: Table) -> Windows:
+    def from_recipe(cls, recipe: Recipe | Mapping[str, Any], table: Table) -> Self:
         """Return the examples of another table, prepared in the same way.
 
         Args:
             recipe: of a task, or as it is in ``model.metadata["recipe"]``.
 
         Raises:
-            DataError: for a table without the columns, the time column or the time step of the training data.
+            DataError: for a table without the columns, the time column or the time step of the training data, or a
+                recipe of another task.
         """
-        if not isinstance(recipe, ForecastRecipe):
-            recipe = from_json(recipe)
+        recipe = of_forecast(recipe if isinstance(recipe, Recipe) else from_json(recipe))
         if recipe.calendar and table.times is None:
             raise DataError(f"{table.name} has no time column; the model was trained with one")
-        if recipe.calendar and None not in (recipe.step, table.start) and recipe.step != table.step:
+        known = recipe.step is not None and table.start is not None
+        if recipe.calendar and known and recipe.step != table.step:
             raise DataError(
                 f"the rows of {table.name} are {table.step:,} s apart; the model was trained on rows {recipe.step:,} s "
                 "apart and can only be used with the same step"
@@ -231,7 +240,8 @@ class Windows:
             start = self.first - self.window
             self._rows_start = start
             self._rows = self.inputs_at(np.arange(start, last, dtype=self._index)[None], dtype)[0]
-        return self._rows[seen - self._rows_start]
+        x: np.ndarray = self._rows[seen - self._rows_start]
+        return x
 
     def inputs_at(self, seen: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
         """Return x (B, T, I), standardised, at the rows ``seen`` (B, T)."""
@@ -257,12 +267,15 @@ class Windows:
                 start += O
         return x
 
-    def _times_after(self, seen):
+    def _times_after(self, seen: np.ndarray) -> np.ndarray:
         """The times of the rows after the rows ``seen``."""
         times, last = self.table.irregular, len(self.values) - 1
-        after = times[np.minimum(seen + 1, last)]
+        assert times is not None  # the equal steps have a table of their own
+        after: np.ndarray = times[np.minimum(seen + 1, last)]
         if (seen == last).any():
-            after[seen == last] = row_times(self.table, last + 1, last + 2)[0]
+            next_times = row_times(self.table, last + 1, last + 2)
+            assert next_times is not None
+            after[seen == last] = next_times[0]
         return after
 
     def examples(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
@@ -292,7 +305,8 @@ class Windows:
         """Return (B, horizon · targets), True where the predicted value was in the data, False where it was filled."""
         if self.filled is None:
             return np.ones((len(rows), self.output_size), bool)
-        return ~self.filled[np.asarray(rows, self._index)[:, None] + self._ahead].reshape(len(rows), -1)
+        filled: np.ndarray = self.filled[np.asarray(rows, self._index)[:, None] + self._ahead]
+        return ~filled.reshape(len(rows), -1)
 
     def targets(self, rows: np.ndarray) -> np.ndarray:
         """Return what the outputs are fitted to, (B, horizon · targets): the predicted values, standardised; with a
@@ -305,6 +319,7 @@ class Windows:
 
     def base_ahead(self, rows: np.ndarray, steps: int) -> np.ndarray:
         """Return the base's forecasts (B, steps, targets) of the rows r … r + steps − 1, standardised, fed back."""
+        assert self.base is not None
         drive = self._drives(max(len(self.values), int(rows.max()) + steps) if len(rows) else len(self.values))
         parts = [part.forecasts(z, g, rows, steps) for part, z, g in zip(self.base.parts, self._z, drive)]
         return np.stack(parts, axis=2)
@@ -332,7 +347,8 @@ class Windows:
             return self.target_scaler.repeat(self.horizon).to_units(y)
         if rows is None:
             raise TypeError("with a base, the rows of the outputs are needed: to_units(y, rows)")
-        return self.scaling().outputs.to_units(y) + self.base_forecast(rows)
+        whole: np.ndarray = self.scaling().outputs.to_units(y) + self.base_forecast(rows)
+        return whole
 
     def metrics(self, predictions: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         """Return root mean squared error and mean absolute error, in data units, over the predicted values that were

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .. import optim
-from ..tasks.base import Task
+from ..tasks.base import Learner, TrainingTask
 from ..tasks.scoring import batches, carries, mean_loss, training_batches, training_steps, weight
 from .heap import keep_freed_memory
 
@@ -33,7 +33,7 @@ class Diverged(ArithmeticError):
         super().__init__(f"the {what} is no longer finite in epoch {epoch}")
         self.epoch, self.what = epoch, what
 
-    def __reduce__(self) -> tuple:  # survives the way back from another process
+    def __reduce__(self) -> tuple[Any, ...]:  # survives the way back from another process
         return type(self), (self.epoch, self.what), vars(self)
 
 
@@ -49,7 +49,7 @@ class Progress:
     interrupted: bool = False
 
     def end_epoch(
-        self, model: Any, train_loss: float, validation_loss: float, lr: float | None, seconds: float
+        self, model: Learner, train_loss: float, validation_loss: float, lr: float | None, seconds: float
     ) -> bool:
         """Record an epoch. Returns True if it is the best so far."""
         self.epoch += 1
@@ -72,8 +72,8 @@ BATCH_SIZE = 32  # small enough for many updates per epoch and large enough for 
 
 
 def fit(
-    model: Any,
-    task: Task,
+    model: Learner,
+    task: TrainingTask,
     optimizer: optim.Optimizer,
     *,
     epochs: int = 10,
@@ -129,7 +129,7 @@ def fit(
                 # overflow is not an error here: divergence is detected below and raised as ``Diverged``
                 with np.errstate(over="ignore", invalid="ignore"):
                     if carries(task):
-                        loss, grad, state = model.loss_grad_and_state(batch, state)
+                        loss, grad, state = model.loss_grad_and_state(batch, state)  # type: ignore[attr-defined]
                     else:
                         loss, grad = model.loss_and_grad(batch)
                     if not math.isfinite(loss):
@@ -158,7 +158,7 @@ def fit(
     return progress
 
 
-def _score_start(model: Any, task: Task, progress: Progress) -> None:
+def _score_start(model: Learner, task: TrainingTask, progress: Progress) -> None:
     """Count the given model as epoch 0."""
     with np.errstate(over="ignore", invalid="ignore"):
         loss = mean_loss(model, task, task.parts["validation"])
@@ -167,8 +167,8 @@ def _score_start(model: Any, task: Task, progress: Progress) -> None:
 
 
 def fit_lbfgs(
-    model: Any,
-    task: Task,
+    model: Learner,
+    task: TrainingTask,
     *,
     epochs: int = 10,
     patience: int | None = None,
@@ -182,7 +182,7 @@ def fit_lbfgs(
     progress, train, started = Progress(), task.parts["train"], time.perf_counter()
     total = weight(task, train)
 
-    def loss_and_grad(theta):
+    def loss_and_grad(theta: np.ndarray) -> tuple[float, np.ndarray]:
         loss, grad = 0.0, np.zeros_like(model.theta)
         for rows in batches(train):
             part, d_part = model.loss_and_grad(task.batch(rows, model.dtype), training=False)
@@ -190,7 +190,7 @@ def fit_lbfgs(
             grad += d_part * model.dtype.type(weight(task, rows) / total)
         return loss, grad
 
-    def end_of_iteration(iteration, loss):
+    def end_of_iteration(iteration: int, loss: float) -> bool:
         nonlocal started
         validation_loss = mean_loss(model, task, task.parts["validation"])
         if not math.isfinite(loss) or not math.isfinite(validation_loss):
@@ -209,7 +209,7 @@ def fit_lbfgs(
 
 
 @contextmanager
-def _keeping_the_best(model: Any, progress: Progress) -> Iterator[None]:
+def _keeping_the_best(model: Learner, progress: Progress) -> Iterator[None]:
     """Leave ``model`` with the best weights, however the training ends; record an interruption."""
     keep_freed_memory()
     try:

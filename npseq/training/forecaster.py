@@ -18,6 +18,7 @@ from ..data import load
 from ..data.errors import DataError
 from ..data.table import Table
 from ..formats import model_file
+from ..formats.unpickler import CheckpointError
 from ..fused import blas
 from ..nn.model import Model
 from ..tasks import evaluation, intervals
@@ -25,7 +26,7 @@ from ..tasks.baselines import Baselines
 from ..tasks.ensemble import Ensemble, Prediction
 from ..tasks.forecast import Forecast
 from ..tasks.pandas_frames import forecast_frame
-from ..tasks.recipe import ForecastRecipe, Trained, load_trained
+from ..tasks.recipe import ForecastRecipe, Trained, load_trained, of_forecast
 from ..tasks.streaming import ForecastStream
 from . import settings as training
 from .fit import Progress
@@ -74,7 +75,8 @@ class Forecaster:
             raise TypeError(f"{unknown[0]!r} given; a setting expected: window, lags, scale, base, {', '.join(known)}")
         training.Settings(model, **more)  # what is wrong is said here
         self.settings: dict[str, Any] = {"model": model, **more}
-        self._inputs = {"window": window, "lags": None if lags is None else list(lags), "scale": scale, "base": base}
+        lags = None if lags is None else list(lags)
+        self._inputs: dict[str, Any] = {"window": window, "lags": lags, "scale": scale, "base": base}
         self.members: list[tuple[Model, Trained]] = []
         self.progress: Progress | None = None
         self._data: Any = None
@@ -110,7 +112,13 @@ class Forecaster:
         self._asked, self._data, self._table = asked, data, table
         return self
 
-    def _fit(self, table, asked, columns, on_epoch=None):
+    def _fit(
+        self,
+        table: Table,
+        asked: dict[str, Any],
+        columns: dict[str, str],
+        on_epoch: Callable[[Progress, bool], object] | None = None,
+    ) -> None:
         own, how = training.Settings(**self.settings), SimpleNamespace(**asked, **self._inputs)
         task = training.forecast_task(table, how)
         training.settle_batch_size(own, task)
@@ -245,15 +253,14 @@ class Forecaster:
         self.members = [load_trained(os.fspath(path)) for path in paths]
         for path, (_, trained) in zip(paths, self.members):
             if not isinstance(trained.recipe, ForecastRecipe):
-                raise model_file.CheckpointError(f"{path} is no forecaster: it was trained to {trained.recipe.task}")
+                raise CheckpointError(f"{path} is no forecaster: it was trained to {trained.recipe.task}")
         return self
 
     @property
     def _recipe(self) -> ForecastRecipe:
         if not self.members:
             raise DataError("the forecaster is not trained: call fit, or load a file")
-        recipe: Any = self.members[0][1].recipe
-        return recipe
+        return of_forecast(self.members[0][1].recipe)
 
     @property
     def _time(self) -> str | None:
@@ -266,7 +273,7 @@ class Forecaster:
             raise DataError("the forecaster has no data: give the rows up to now with update")
         return self._data, self._table
 
-    def _known_ahead(self, future):
+    def _known_ahead(self, future: Any) -> Any:
         """The values known ahead as rows in the form of the data; dicts get the times of the rows after the end."""
         data, table = self._known()
         if _is_pandas(data) or _is_pandas(future):
@@ -300,7 +307,9 @@ def backtest_rows(n: int, folds: int) -> list[int]:
     return [int(round(n * BACKTEST_SHARE ** (folds - 1 - k))) for k in range(folds)]
 
 
-def _score(members, table, steps, interval):
+def _score(
+    members: list[tuple[Model, Trained]], table: Table, steps: int | None, interval: float | None
+) -> dict[str, Any]:
     ensemble = Ensemble(members, table, interval)
     seen = ensemble.seen()
     rows = evaluation.scored_rows(ensemble, seen)
@@ -310,7 +319,7 @@ def _score(members, table, steps, interval):
     return evaluation.score(ensemble, rows, baselines, steps, seen)
 
 
-def _names(given):
+def _names(given: Sequence[str] | str | None) -> Sequence[str] | None:
     return [given] if isinstance(given, str) else given
 
 
@@ -318,11 +327,11 @@ def _is_pandas(data: Any) -> bool:
     return type(data).__module__.partition(".")[0] == "pandas"
 
 
-def _rows(data):
+def _rows(data: Any) -> int:
     return len(next(iter(data.values()))) if isinstance(data, Mapping) else len(data)
 
 
-def _followed(data, rows):
+def _followed(data: Any, rows: Any) -> Any:
     """The data and the rows after them, in the form of the data."""
     if _is_pandas(data):
         import pandas as pd

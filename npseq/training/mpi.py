@@ -32,7 +32,7 @@ import numpy as np
 
 from ..nn.model import Model
 from ..status import UNEXPECTED
-from ..tasks.base import Batch, Task
+from ..tasks.base import Batch, Task, WeightedBatch
 from ..tasks.scoring import outputs, weight
 
 # Where launchers tell the processes that they start how many there are.
@@ -93,7 +93,7 @@ class OneProcess:
         """Do nothing: there is no other process whose parameters could differ."""
 
     @contextmanager
-    def shared(self, model: Model, task: Task) -> Iterator[tuple[Any, Any]]:
+    def shared(self, model: Model, task: Task) -> Iterator[tuple[Model, Task]]:
         """Give the model and the task for ``fit``: as they are."""
         yield model, task
 
@@ -115,7 +115,7 @@ class Ranks:
     @property
     def root(self) -> bool:
         """True for the process that prints and writes."""
-        return self.rank == 0
+        return bool(self.rank == 0)
 
     def share(self, rows: np.ndarray) -> np.ndarray:
         """Return this process's part of ``rows``; all parts in the order of the ranks are ``rows``."""
@@ -157,13 +157,13 @@ class Ranks:
 
     def check_parameters(self, model: Model) -> None:
         """Check that all processes still have the same parameters. Errors as ``compare``."""
-        self.compare("parameters", hashlib.sha256(model.theta).hexdigest()[:16])
+        self.compare("parameters", hashlib.sha256(model.theta.data).hexdigest()[:16])
 
     @contextmanager
     def shared(self, model: Model, task: Task) -> Iterator[tuple[SharedModel, SharedTask]]:
         """Give the model and the task for ``fit``; afterwards the model has its own generator again."""
         examples, rng = SharedTask(task, self), model.rnn.rng
-        model.rnn.rng = _Generator(rng, examples)
+        model.rnn.rng = _Generator(rng, examples)  # type: ignore[assignment]  # dropout needs ``random`` alone
         try:
             yield SharedModel(model, examples, self), examples
         finally:
@@ -186,7 +186,7 @@ class SharedTask:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.task, name)
 
-    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
+    def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch | WeightedBatch:
         """Return this process's share of the examples ``rows``."""
         own = self.ranks.share(rows)
         self.count, self.size = weight(self.task, own), len(rows)
@@ -203,11 +203,13 @@ class SharedModel:
         self.model, self.task, self.ranks = model, task, ranks
         self.theta, self.dtype = model.theta, model.dtype
 
-    def loss_and_grad(self, batch: Batch, training: bool = True) -> tuple[Any, np.ndarray]:
+    def loss_and_grad(self, batch: Batch | WeightedBatch, training: bool = True) -> tuple[Any, np.ndarray]:
         """Return the loss and the gradient of the whole batch, given this process's share."""
         return self.loss_grad_and_state(batch, None, training)[:2]
 
-    def loss_grad_and_state(self, batch: Batch, state: Any, training: bool = True) -> tuple[Any, np.ndarray, Any]:
+    def loss_grad_and_state(
+        self, batch: Batch | WeightedBatch, state: Any, training: bool = True
+    ) -> tuple[Any, np.ndarray, Any]:
         """Return the loss and the gradient of the whole batch, and the final state of this process's share."""
         loss, grad, state = self.model.loss_grad_and_state(batch, state, training)
         message = np.append(grad, self.dtype.type([loss, 1])) * self.dtype.type(self.task.count)
@@ -217,11 +219,11 @@ class SharedModel:
         total[:-1] /= total[-1]
         return total[-2], total[:-2], state
 
-    def loss_of(self, batch: Batch) -> float:
+    def loss_of(self, batch: Batch | WeightedBatch) -> float:
         """Return the loss of the whole batch, given this process's share."""
         return self.loss_and_state(batch, None)[0]
 
-    def loss_and_state(self, batch: Batch, state: Any) -> tuple[float, Any]:
+    def loss_and_state(self, batch: Batch | WeightedBatch, state: Any) -> tuple[float, Any]:
         """Return the loss of the whole batch, and the final state of this process's share."""
         loss, state = self.model.loss_and_state(batch, state)
         loss = float(loss) if self.task.count else 0.0
@@ -232,9 +234,9 @@ class SharedModel:
 class _Generator:
     """Draw for the whole batch, whose sequences are the second axis, and return this process's part."""
 
-    def __init__(self, rng, task):
+    def __init__(self, rng: np.random.Generator, task: SharedTask) -> None:
         self.rng, self.task = rng, task
 
-    def random(self, shape):
+    def random(self, shape: tuple[int, ...]) -> np.ndarray:
         first, count, *rest = shape
         return self.rng.random((first, self.task.size, *rest))[:, self.task.start : self.task.start + count]

@@ -5,6 +5,7 @@ Every function takes ``Settings``, or the options of the command, which have the
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..formats import schema
 from ..nn.losses import LOSSES
 from ..nn.model import Model
 from ..nn.registry import MODELS
+from ..tasks.base import Learner, TrainingTask
 from ..tasks.forecast import Forecast, default_window
 from ..tasks.scoring import training_steps
 from .fit import BATCH_SIZE, Progress, fit, fit_lbfgs
@@ -99,10 +101,20 @@ def forecast_task(table: Table, options: Any) -> Forecast:
     alone = options.base == "none"
     if options.window is None:
         options.window = ALONE["window"] if alone else default_window(len(table.values))
-    lags = ("auto" if alone else []) if options.lags is None else options.lags
-    names = options.target, options.inputs
-    how = options.window, options.horizon, lags, options.scale
-    return Forecast(table, *names, *how, future=options.future, base=options.base)
+    lags: Sequence[int] | str = options.lags
+    if lags is None:
+        lags = "auto" if alone else []
+    return Forecast(
+        table,
+        options.target,
+        options.inputs,
+        options.window,
+        options.horizon,
+        lags,
+        options.scale,
+        future=options.future,
+        base=options.base,
+    )
 
 
 def has_base(task: Any) -> bool:
@@ -160,8 +172,7 @@ def make_optimizer(settings: Any, model: Model) -> optim.Optimizer | None:
             raise ValueError(f"{given} does nothing with {optimizer_name} lbfgs: leave it out")
         return None
     decay = {} if settings.weight_decay is None else {"weight_decay": settings.weight_decay}
-    optimizer: optim.Optimizer = optim.OPTIMIZERS[settings.optimizer](model.theta, lr=settings.lr, **decay)
-    return optimizer
+    return optim.OPTIMIZERS[settings.optimizer](model.theta, lr=settings.lr, **decay)
 
 
 def make_schedule(settings: Any, task: Any) -> optim.Schedule:
@@ -178,15 +189,15 @@ def make_schedule(settings: Any, task: Any) -> optim.Schedule:
 
 
 def train(
-    model: Any,
-    task: Any,
+    model: Learner,
+    task: TrainingTask,
     settings: Any,
     optimizer: optim.Optimizer | None,
     schedule: optim.Schedule | None,
     rng: np.random.Generator,
     progress: Progress | None = None,
-    on_step: Any = None,
-    on_epoch: Any = None,
+    on_step: Callable[[int, int, int], object] | None = None,
+    on_epoch: Callable[[Progress, bool], object] | None = None,
 ) -> Progress:
     """Train with ``fit``, or without an optimiser with ``fit_lbfgs``. Other arguments and errors as there."""
     options: dict[str, Any] = {
@@ -216,6 +227,6 @@ def _as_given(settings: Any, name: str) -> str:
     return name if isinstance(settings, Settings) else "--" + name.replace("_", "-")
 
 
-def _changed(settings, *names):
+def _changed(settings: Any, *names: str) -> dict[str, Any]:
     """The settings that differ from their defaults."""
     return {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(Settings, name)}

@@ -9,7 +9,7 @@ import npseq
 from npseq import data, tasks
 from npseq.cli import commands
 from npseq.tasks.labelling import IGNORED, LabelledFrames, Labelling
-from npseq.tasks.recipe import from_json
+from npseq.tasks.recipe import Trained, from_json
 from npseq.tasks.scoring import mean_loss, outputs
 
 
@@ -100,7 +100,10 @@ def test_train_evaluate_and_predict_with_a_label_for_each_row(tmp_path, capsys):
     score = task.metrics(outputs(model, task, rows), rows)["accuracy"]
     assert score > max(row["accuracy"] for row in task.baselines().values()) + 0.1 and score > 0.9
     assert run("evaluate", file, "--data", path) == 0
-    assert f"{score:.1%}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"{score:.1%}" in out and "the test part" in out and "all of" not in out
+    assert run("evaluate", file, "--data", path, "--part", "all") == 0
+    assert "all of t.csv" in capsys.readouterr().out
     pytest.importorskip("pandas")  # predict is not told of the column of labels, which is text
     assert run("predict", file, "--data", path, "--output", tmp_path / "p.csv") == 0
     with open(tmp_path / "p.csv") as lines:
@@ -113,6 +116,16 @@ def test_train_evaluate_and_predict_with_a_label_for_each_row(tmp_path, capsys):
         "p_up",
     ]
     assert answers[0]["sequence"] == "s0" and [a["row"] for a in answers[:3]] == ["1", "2", "3"]
+
+
+def test_predict_frame_refuses_a_model_that_does_not_forecast(tmp_path):
+    pd = pytest.importorskip("pandas")
+    path, file = table(tmp_path / "t.csv"), str(tmp_path / "m.pth")
+    task = Labelling(loaded(path))
+    model = npseq.Model("rnn", task.input_size, 2, task.output_size, loss=task.loss, outputs="all", rng=0)
+    npseq.save(file, model, Trained(task.recipe()).to_json())
+    with pytest.raises(data.DataError, match="a model of the task 'label' given; one that forecasts expected"):
+        tasks.predict_frame(file, pd.read_csv(path))
 
 
 @pytest.mark.parametrize("options", [["--label", "mood"], ["--sequence", "who"], ["--label", "mood", "--regress"]])

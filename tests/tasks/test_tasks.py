@@ -254,6 +254,10 @@ def test_new_data_of_another_kind_are_refused():
     for table, words in ((other, "900 s apart"), (timeless, "no time column"), (renamed, "no column 'x0'")):
         with pytest.raises(DataError, match=words):
             Windows.from_recipe(recipe, table)
+    adding = Adding(length=4, count=3, held_out=1).recipe()
+    for recipe in (adding, adding.to_json()):
+        with pytest.raises(DataError, match="a model of the task 'adding' given"):
+            Windows.from_recipe(recipe, hourly())
 
 
 def test_the_scaling_of_a_model_is_that_of_its_task():

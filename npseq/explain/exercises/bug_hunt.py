@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -80,8 +80,9 @@ def grade(module: ModuleType, seed: int) -> list[Outcome]:
 def _complex_step(v: dict[str, np.ndarray], dys: np.ndarray) -> dict[str, np.ndarray]:
     """The gradient of Σ dys ⊙ h by the complex step (52), which shares nothing with the listing's backward."""
 
-    def loss(W_x, W_h, b, x, h_0, c_0):  # type: ignore[no-untyped-def]
-        h, c, total = h_0, c_0, 0
+    def loss(W_x: np.ndarray, W_h: np.ndarray, b: np.ndarray, x: np.ndarray, h_0: np.ndarray, c_0: np.ndarray) -> Any:
+        h, c = h_0, c_0
+        total: Any = 0
         for x_t, dy in zip(x, dys):
             a_i, a_f, a_g, a_o = np.split(W_x @ x_t + W_h @ h + b, 4)
             c = c / (1 + np.exp(-a_f)) + np.tanh(a_g) / (1 + np.exp(-a_i))

@@ -1,0 +1,1 @@
+from .tasks.features import *

@@ -1,0 +1,1 @@
+from .nn.losses import *

@@ -1,0 +1,1 @@
+from .gradcheck.rtrl import *
