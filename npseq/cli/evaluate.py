@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"{args.file} was trained on {recipe.data}: give its location, or other data, with --data"
             )
         args.data = args.data or recipe.data
+        p.check_files(args)
         if recipe.task != "forecast" and (len(members) > 1 or args.steps or args.json or args.plot):
             raise data.DataError(f"{args.file} is no forecaster: several files, --steps, --json and --plot need one")
         if args.plot:

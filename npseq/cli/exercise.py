@@ -10,6 +10,7 @@ from .. import status
 from ..explain.exercises.catalogue import EXERCISES
 from ..explain.exercises.exercise import ExerciseError
 from ..explain.exercises.grading import SECONDS, Report, exercise_of, grade_file
+from ..formats import atomic
 from . import arguments, output
 
 EXAMPLE = "example: npseq exercise start lstm-backward; npseq exercise grade lstm_backward.py"
@@ -77,11 +78,10 @@ def _start(args: argparse.Namespace) -> int:
     exercise = EXERCISES[args.name]
     output.check_folder(args.dir)
     path = os.path.normpath(os.path.join(args.dir, exercise.name.replace("-", "_") + ".py"))
-    try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(exercise.start(args.seed))
-    except FileExistsError:
-        raise ExerciseError(f"{path} exists and is left as it is; give another --dir, or remove it") from None
+    if os.path.lexists(path):
+        raise ExerciseError(f"{path} exists and is left as it is; give another --dir, or remove it")
+    with atomic.replacing(path) as file:
+        file.write(exercise.start(args.seed).encode("utf-8"))
     print(f"{path}: {exercise.title}, about {exercise.minutes} minutes")
     print(f"fill in what is TODO, then: npseq exercise grade {path}")
     return status.OK

@@ -8,7 +8,7 @@ from typing import Any
 from ..formats import c, checkpoint, model_file, onnx
 from ..nn.layers import from_state_dict
 from ..tasks import c_program, recipe
-from . import arguments
+from . import arguments, files
 
 ONNX_ONLY, C_ONLY = ("with_state", "with_lengths"), ("name", "example")  # options
 
@@ -53,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
     for name in C_ONLY if ending == ".onnx" else ONNX_ONLY:
         if getattr(args, name):
             p.error(f"--{name.replace('_', '-')} is not for {ending} files; leave it out")
+    if args.example:
+        p.check_files(args, [files.File("the program of --example", c.program_beside(args.to), True)])
     try:
         model = _load(args)
         if ending == ".onnx":

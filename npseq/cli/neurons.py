@@ -55,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = trained.recipe.data
         if args.data is None and name not in data.SHIPPED_TEXTS:
             raise data.DataError(f"{args.file} was trained on {name}: give its location, or another text, with --data")
-        corpus = data.load_corpus(args.data or name, vocabulary.tokens)
+        args.data = args.data or name
+        p.check_files(args)
+        corpus = data.load_corpus(args.data, vocabulary.tokens)
         start = 0
         if corpus.name == name:
             start = tasks.Text.from_recipe(trained.recipe, corpus).parts["test"][0] + 1

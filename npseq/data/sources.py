@@ -52,6 +52,12 @@ def shipped(file: str) -> str:
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "datasets", file)
 
 
+def shipped_files(name: str) -> list[str]:
+    """Return the paths of a shipped data set's files; none if there is no data set of that name."""
+    files = SHIPPED_SEQUENCES.get(name) or (SHIPPED.get(name) or SHIPPED_TEXTS.get(name),)
+    return [shipped(file) for file in files if file]
+
+
 def existing(source: str) -> str:
     """Return ``source`` if it is a file, a pipe or "-". Raises DataError otherwise."""
     known = ", ".join([*SHIPPED, *SHIPPED_SEQUENCES, *SHIPPED_TEXTS, "adding"])

@@ -152,7 +152,7 @@ def export(
         raise ValueError("a model with an embedding cannot be written in C")
     header = _Header(model, name, os.path.basename(path), with_scaler)
     text = header.text()
-    main = os.path.join(os.path.dirname(path), "main.c")
+    main = program_beside(path)
     program = ""
     if example:
         c_example.check(main)
@@ -162,6 +162,11 @@ def export(
     if program:
         with atomic.replacing(main) as file:
             file.write(program.encode())
+
+
+def program_beside(path: str) -> str:
+    """Return the path of the example program of a header."""
+    return os.path.join(os.path.dirname(path), "main.c")
 
 
 def name_of(path: str) -> str:
