@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import sys
 import traceback
 import warnings
 from pathlib import Path
@@ -11,11 +12,17 @@ from npseq.cli import main
 
 
 class Ended:
-    """How a command ended: ``status``, what it printed, and the traceback of an exception that it let through."""
+    """How a command ended: ``status``, what it printed, and the traceback of an exception that it let through.
 
-    def __init__(self, argv):
+    Args:
+        argv: the command. standard_input: text or bytes.
+    """
+
+    def __init__(self, argv, standard_input=""):
         self.argv, self.trace = argv, ""
         out, err = io.StringIO(), io.StringIO()
+        given = standard_input.encode() if isinstance(standard_input, str) else standard_input
+        before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(given), "utf-8")
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
             warnings.simplefilter("default")  # as outside of tests
             try:
@@ -24,6 +31,8 @@ class Ended:
                 self.status = end.code
             except BaseException:
                 self.status, self.trace = 1, traceback.format_exc()
+            finally:
+                sys.stdin = before
         self.out, self.err = out.getvalue(), err.getvalue()
 
     def fault(self, statuses=(0, 2, 3, 130)):
