@@ -47,6 +47,7 @@ __all__ = [
     "Linear",
     "Embedding",
     "Model",
+    "Forecaster",
     # a model in a file
     "load",
     "save",
@@ -92,7 +93,9 @@ sys.meta_path.append(Aliases(__name__, _PUBLIC))
 
 
 def __getattr__(name):
-    """Rarely used modules are imported on first access."""
+    """Rarely used modules, and ``Forecaster``, are imported on first access."""
+    if name == "Forecaster":
+        return importlib.import_module(".training.forecaster", __name__).Forecaster
     if name in __all__:
         return importlib.import_module("." + name, __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,7 +33,7 @@ LEVELS = {
     "cli": 10,
     "train": 11,
 }
-PUBLIC = """RNN LSTM GRU OptimizedRNN OptimizedLSTM OptimizedGRU Linear Embedding Model load save sample baselines
+PUBLIC = """RNN LSTM GRU OptimizedRNN OptimizedLSTM OptimizedGRU Linear Embedding Model Forecaster load save sample baselines
     checkpoint data c features fit layers losses optim tasks bptt cells explain fused gradcheck onnx parallel rtrl training
     __version__"""
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))

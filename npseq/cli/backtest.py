@@ -15,9 +15,9 @@ import numpy as np
 
 from .. import data, status, tasks
 from ..tasks import evaluation
+from ..training.forecaster import backtest_rows
 from . import data_options
 
-SHARE = 0.85  # of the rows of the next origin
 MOST = 12
 
 
@@ -64,8 +64,7 @@ def run(args: argparse.Namespace, train: Callable[[argparse.Namespace], Any]) ->
     print(
         f"{'rows':>9}  {'tested from':19}  {'target':12} {'RMSE':>10}  {'best baseline':24} {'RMSE':>10} {'skill':>8}"
     )
-    for k in range(args.backtest):
-        rows = int(round(n * SHARE ** (args.backtest - 1 - k)))
+    for rows in backtest_rows(n, args.backtest):
         with tempfile.TemporaryDirectory() as folder:
             outcome = train(argparse.Namespace(**{**vars(args), "out_dir": folder, "quiet": True, "first_rows": rows}))
         if outcome.report is None or outcome.status != status.OK:

@@ -13,7 +13,7 @@ from .. import data, tasks
 from ..nn.model import Model
 from ..tasks import evaluation
 from ..tasks.baselines import Baselines
-from ..tasks.forecaster import Forecaster
+from ..tasks.ensemble import Ensemble, unknown_ahead
 from ..tasks.recipe import Trained
 from . import data_options, plots, progress
 from .predict import outside
@@ -30,7 +30,7 @@ def evaluate_forecast(args: argparse.Namespace, members: list[tuple[Model, Train
     bar = None if args.json else progress.reading()
     table = data.load(args.data, args.time, "past", bar, data_options.table_options(args))
     measured = all(each.residual_quantiles is not None for _, each in members)
-    forecaster = Forecaster(members, table, args.interval if measured else None)
+    forecaster = Ensemble(members, table, args.interval if measured else None)
     seen, part, told = _not_to_be_scored(args, members, forecaster)
     rows = evaluation.scored_rows(forecaster, seen)
     if len(rows) == 0:
@@ -65,12 +65,10 @@ def _not_to_be_scored(args, members, forecaster):
             return None, "all", []
         seen = np.arange(n) < int(0.85 * n)
         return seen, "test", []
-    seen = np.zeros(n, bool)
-    for _, each in members:
-        if each.seen is not None:
-            seen |= each.seen.find(windows.table, windows.columns)
-    if not seen.any():
+    found = forecaster.seen()
+    if found is None:
         return None, "all", []
+    seen = found
     if seen.all():
         raise data.DataError(f"{windows.name}: the model was trained or validated on every row: nothing to test on")
     told = [f"{int(seen.sum()):,} rows that the model was trained or validated on are left out"]
@@ -102,7 +100,7 @@ def _gaps(forecaster, rows):
 
 
 def forecast_report(
-    name: str, column: str, found: dict[str, Any], baselines: Baselines, forecaster: Forecaster, only: bool
+    name: str, column: str, found: dict[str, Any], baselines: Baselines, forecaster: Ensemble, only: bool
 ) -> list[str]:
     """Return the lines on one target: the table of one horizon, the one of steps fed back, the interval."""
     h = forecaster.horizon
@@ -118,7 +116,7 @@ def forecast_report(
         if "interval" in far:
             lines += ["", *_interval_lines(far["interval"])]
     elif forecaster.windows[0].input_columns:
-        lines += ["", evaluation.unknown_ahead(forecaster.windows[0].input_columns)]
+        lines += ["", unknown_ahead(forecaster.windows[0].input_columns)]
     lines += ["", *verdict(name, found, labels)]
     return lines
 

@@ -14,12 +14,10 @@ from .. import data, optim, tasks
 from ..formats import model_file
 from ..nn.model import Model
 from ..nn.registry import MODELS
-from ..tasks.forecast import default_window
-from ..tasks.scoring import training_steps
 from ..training import resume
-from ..training.fit import BATCH_SIZE, Progress
+from ..training.fit import Progress
+from ..training.settings import ALONE, forecast_task, make_model, make_optimizer, make_schedule, settle_batch_size
 from . import arguments, data_options, labelling, progress, text_options
-from .options import ALONE, AUTO_PEAK
 
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
 # write: a training-state file may come from an untrusted source.
@@ -108,11 +106,13 @@ def build(args: argparse.Namespace, state: resume.TrainingState | None = None, h
     task = make_task(args)
     settle_defaults(args, task)
     rng = np.random.default_rng(args.seed)
-    model = make_model(args, task, rng)
+    if args.optimizer == "lbfgs" and getattr(args, "task", None) == "text":
+        raise ValueError("--optimizer lbfgs takes all examples at once; a text is read chunk by chunk: leave it out")
+    model = make_model(args, task, rng, **text_options.of_model(args, task))
     if args.init:
         initialise(model, args.init)
     optimizer = make_optimizer(args, model)
-    schedule = make_schedule(args, task, training_steps(task, args.batch_size))
+    schedule = make_schedule(args, task)
     fingerprint = _fingerprint(task, args, state) if args.checkpoint or state or hash_data else None
     done = None
     if state is not None:
@@ -182,27 +182,14 @@ def make_task(args: argparse.Namespace) -> Any:
     table = data.load(args.data, args.time, "past", bar, data_options.table_options(args))
     if (rows := getattr(args, "first_rows", None)) is not None:  # of a backtest
         table = table.first(rows)
-    lags, window = args.lags, args.window
-    if lags is None:
-        lags = "auto" if args.base == "none" else []
-    if window is None:
-        window = args.window = ALONE["window"] if args.base == "none" else default_window(len(table.values))
-    return tasks.Forecast(
-        table, args.target, args.inputs, window, args.horizon, lags, args.scale, future=args.future, base=args.base
-    )
+    return forecast_task(table, args)
 
 
 def settle_defaults(args: argparse.Namespace, task: Any) -> None:
     """Set the options whose defaults depend on the task."""
     if args.window is None:
         args.window = ALONE["window"]
-    if args.batch_size is None:
-        args.batch_size = BATCH_SIZE if has_base(task) else ALONE["batch_size"]
-
-
-def has_base(task: Any) -> bool:
-    """True for a forecast in which the model corrects a base forecast."""
-    return getattr(task, "base", None) is not None
+    settle_batch_size(args, task)
 
 
 def _classification(args):
@@ -236,70 +223,3 @@ def _is_number(text):
     except ValueError:
         return False
     return True
-
-
-def make_model(args: argparse.Namespace, task: Any, rng: np.random.Generator) -> Model:
-    """Return the model that the options describe.
-
-    Raises:
-        ValueError: for options that the model does not have.
-    """
-    if args.loss is not None and task.loss == "cross_entropy":
-        raise ValueError(f"--loss {args.loss} given for a task of classes; cross entropy is the loss there")
-    if args.dropout and args.num_layers == 1:
-        raise ValueError(
-            f"--dropout {args.dropout:g} acts between layers: give --num-layers 2 or more, or --recurrent-dropout"
-        )
-    model = Model(
-        args.model,
-        task.input_size,
-        args.hidden_size,
-        task.output_size,
-        loss=args.loss or task.loss,
-        dtype=np.dtype(args.dtype),
-        rng=rng,
-        scaling=task.scaling(),
-        threads=args.threads,
-        **text_options.of_model(args, task),
-        **_changed(args, num_layers=1, bidirectional=False, dropout=0.0, recurrent_dropout=0.0, forget_bias=None),
-    )
-    if has_base(task):
-        task.prepare(model)
-    return model
-
-
-def make_optimizer(args: argparse.Namespace, model: Model) -> optim.Optimizer | None:
-    """Return the optimiser; None for lbfgs, which is a function around SciPy's.
-
-    Raises:
-        ValueError: for options that lbfgs does not use.
-    """
-    if args.optimizer == "lbfgs":
-        if getattr(args, "task", None) == "text":
-            raise ValueError(
-                "--optimizer lbfgs takes all examples at once; a text is read chunk by chunk: leave it out"
-            )
-        unused = _changed(args, warmup=0, dropout=0.0, recurrent_dropout=0.0, weight_decay=None)
-        for name in [*unused, *(["schedule"] if args.schedule not in ("auto", "constant") else [])]:
-            raise ValueError(f"{arguments.option(name)} does nothing with --optimizer lbfgs: leave it out")
-        return None
-    decay = {} if args.weight_decay is None else {"weight_decay": args.weight_decay}
-    return optim.OPTIMIZERS[args.optimizer](model.theta, lr=args.lr, **decay)
-
-
-def make_schedule(args: argparse.Namespace, task: Any, steps_per_epoch: int) -> optim.Schedule:
-    """Return the learning-rate schedule.
-
-    Raises:
-        ValueError: for a warm-up that is longer than the training.
-    """
-    name, lr = args.schedule, args.lr
-    if name == "auto":
-        name, lr = ("onecycle", AUTO_PEAK * lr) if has_base(task) else ("constant", lr)
-    more = {"patience": 2} if name == "plateau" else {}  # torch's 10 would never act in ten epochs
-    return optim.make_schedule(name, lr, args.epochs * steps_per_epoch, steps_per_epoch, args.warmup, **more)
-
-
-def _changed(args, **defaults):
-    """The options that differ from their defaults."""
-    return {name: getattr(args, name) for name, default in defaults.items() if getattr(args, name) != default}

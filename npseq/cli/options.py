@@ -10,11 +10,8 @@ from ..nn.registry import MODELS
 from ..tasks.base_choice import CHOICES as BASES
 from ..tasks.windows import WINDOW
 from ..training.fit import BATCH_SIZE
+from ..training.settings import ALONE, AUTO_PEAK, OPTIMIZERS
 from . import arguments, data_options
-
-ALONE = {"window": 12, "batch_size": 16}  # defaults without a base, and of tasks that are no forecasts
-AUTO_PEAK = 3  # largest learning rate of --schedule auto for a forecast with a base, as a multiple of --lr
-OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
 
 models = arguments.one_of_several(MODELS, "models")
 

@@ -17,8 +17,7 @@ from ..fused import blas
 from ..nn.losses import probabilities
 from ..nn.model import Model
 from ..tasks.calendar_slots import row_times
-from ..tasks.evaluation import unknown_ahead
-from ..tasks.forecaster import Forecaster
+from ..tasks.ensemble import Ensemble
 from ..tasks.recipe import Trained
 from ..tasks.scoring import outputs
 from ..tasks.windows import Windows
@@ -103,20 +102,9 @@ def write_forecast(args: argparse.Namespace, members: list[tuple[Model, Trained]
     """
     options = data_options.table_options(args)
     table = data.load(args.data, args.time, "past", progress.reading(), options)  # nothing may look ahead
-    forecaster = Forecaster(members, table, args.interval)
-    windows, h, O = forecaster.windows[0], forecaster.horizon, len(forecaster.targets)
-    end, steps = _ahead(args, members, forecaster)
-    if end < forecaster.first:
-        raise data.DataError(f"{table.name} has {end:,} rows: too few for a model that sees {forecaster.first}")
-    bar = progress.bar("forecasting")
-    if steps:
-        rows, ahead = end + np.arange(steps), np.arange(steps)
-        found = forecaster.ahead(np.array([end]), steps)
-    else:
-        first = np.arange(forecaster.first, end + 1 if not windows.future_columns else end - h + 1)
-        rows, ahead = (first[:, None] + np.arange(h)).reshape(-1), np.tile(np.arange(h), len(first))
-        found = forecaster.direct(first, progress=bar)
-    values, low, high = (None if part is None else part.reshape(-1, O) for part in found[:3])
+    forecaster = Ensemble(members, table, args.interval)
+    windows = forecaster.windows[0]
+    rows, ahead, values, low, high, after = forecaster.predict(args.steps, progress.bar("forecasting"))
     lines = [f"{table.name}: {note}" for note in table.notes] + outside(members[0][1], windows)
     if args.whole:
         values, low, high = np.rint(values), _rounded(np.floor, low), _rounded(np.ceil, high)
@@ -125,39 +113,14 @@ def write_forecast(args: argparse.Namespace, members: list[tuple[Model, Trained]
             f"no interval for the last {unknown:,} of {len(rows):,} rows: the errors of forecasts so far "
             "ahead were not measured in the training"
         )
-    _write(args.output, _times(table, rows), ahead + 1, windows.target_columns, values, low, high)
+    _write(args.output, _times(table, rows), ahead, windows.target_columns, values, low, high)
     if args.plot:
-        _draw(args, table, windows, steps, rows, values, low, high)
+        _draw(args, table, windows, after, rows, values, low, high)
     return [*lines, f"{len(rows):,} forecasts of {', '.join(windows.target_columns)} in {args.output}"]
 
 
 def _rounded(how, bound):
     return None if bound is None else how(bound)
-
-
-def _ahead(args, members, forecaster):
-    """The row after the last one with a value, and the number of rows to forecast from there, or None for a forecast
-    of every row."""
-    windows, trained = forecaster.windows[0], members[0][1]
-    n = end = len(windows.values)
-    if windows.filled is not None and trained.seen is not None:
-        end = int(np.flatnonzero(~windows.filled.all(axis=1))[-1]) + 1
-    steps = args.steps or (n - end or None)
-    if steps is None:
-        return end, None
-    if windows.input_columns and steps > forecaster.horizon:
-        raise data.DataError(unknown_ahead(windows.input_columns))
-    if windows.future_columns:
-        columns = windows.columns[-len(windows.future_columns) :]
-        filled = windows.table.filled
-        known = n - end if filled is None else int(np.argmax(np.append(filled[end:, columns].any(axis=1), True)))
-        if steps > known:
-            raise data.DataError(
-                f"{steps:,} rows after the last value of {', '.join(windows.target_columns)} asked for, but "
-                f"{', '.join(windows.future_columns)} are given for {known:,}: add rows with their values and an empty "
-                "target"
-            )
-    return end, steps
 
 
 def outside(trained: Trained, windows: Windows) -> list[str]:
@@ -199,10 +162,10 @@ def _write(path, times, ahead, names, values, low, high):
             writer.writerow([when[k], ahead[k], *("" if np.isnan(value) else f"{value:.10g}" for value in row)])
 
 
-def _draw(args, table, windows, steps, rows, values, low, high):
+def _draw(args, table, windows, after, rows, values, low, high):
     """Draw each target: the rows after the end and the data before them, or the last forecasts of the first steps."""
     panels, h = [], windows.horizon
-    if steps:
+    if after:
         before = np.arange(max(0, int(rows[0]) - BEFORE), int(rows[0]))
         shown = np.concatenate([before, rows])
         blank = np.full(len(before), np.nan)

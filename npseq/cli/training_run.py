@@ -22,8 +22,8 @@ from ..fused import blas
 from ..nn.registry import MODELS
 from ..tasks import intervals
 from ..tasks.recipe import Trained
-from ..training import mpi, resume
-from ..training.fit import Diverged, Progress, fit, fit_lbfgs
+from ..training import mpi, resume, settings
+from ..training.fit import Diverged, Progress
 from . import arguments, backtest, experiment, files, options, output, own_cell, plots, text_options
 from .progress import EpochBar
 from .tables import comparison, confusion_table
@@ -226,29 +226,10 @@ class _Run:
         if self.ranks.root and e.task.kind == "forecast":  # now: the file of the data may vanish during the training
             self.of_the_data = {"seen": e.task.seen_rows(), "range": e.task.range()}
         self.bar = EpochBar(args.epochs, quiet=args.quiet)
-        options = {
-            "epochs": args.epochs,
-            "patience": args.patience,
-            "on_epoch": self.on_epoch,
-            "count_start": experiment.has_base(e.task),
-        }
         try:
             with blas.limited(self.threads), self.ranks.shared(e.model, e.task) as (model, task):
-                if e.optimizer is None:
-                    progress = fit_lbfgs(model, task, **options)
-                else:
-                    progress = fit(
-                        model,
-                        task,
-                        e.optimizer,
-                        batch_size=args.batch_size,
-                        clip=args.clip,
-                        rng=e.rng,
-                        schedule=e.schedule,
-                        progress=e.progress,
-                        on_step=self.bar.step,
-                        **options,
-                    )
+                how = (e.optimizer, e.schedule, e.rng, e.progress)
+                progress = settings.train(model, task, args, *how, self.bar.step, self.on_epoch)
         except Diverged as error:
             error.advice = f"try a smaller --lr (now {args.lr:g}) or --clip (now {args.clip:g})"
             if self.written:
@@ -310,7 +291,7 @@ class _Run:
         """Score the saved weights on the test part. Returns the predictions, their metrics and the baselines'."""
         task, model, baselines = self.experiment.task, self.experiment.model, None
         with blas.limited(self.threads):
-            if experiment.has_base(task):
+            if settings.has_base(task):
                 task.shrink(model)
             if self.ranks.root:
                 # prediction intervals need residuals; the file of an earlier run may have the same name

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data.errors import DataError
 from .baselines import Baselines
-from .forecaster import Forecaster, Forecasts
+from .ensemble import Ensemble, Forecasts, unknown_ahead
 from .intervals import interval_score
 from .multistep import STEPS
 from .scoring import Progress
@@ -21,7 +21,7 @@ MOST_ORIGINS = 4000  # forecast origins from which several steps are scored
 Scores = dict[str, Any]
 
 
-def scored_rows(forecaster: Forecaster, seen: np.ndarray | None = None) -> np.ndarray:
+def scored_rows(forecaster: Ensemble, seen: np.ndarray | None = None) -> np.ndarray:
     """Return the rows r from which a whole horizon can be scored: none of its rows is ``seen`` (n,), and some of its
     values are observed.
     """
@@ -40,7 +40,7 @@ def _any_ahead(mask, rows, steps):
 
 
 def score(
-    forecaster: Forecaster,
+    forecaster: Ensemble,
     rows: np.ndarray,
     baselines: Baselines,
     steps: int | None = None,
@@ -112,15 +112,6 @@ def _origins(forecaster, rows, steps, seen):
     if not len(origins):
         raise DataError(f"--steps {steps} given, but there are {stop - int(rows[0]):,} rows to score; fewer expected")
     return origins[:: -(-len(origins) // MOST_ORIGINS)], K
-
-
-def unknown_ahead(inputs: list[str]) -> str:
-    """Return what to say when forecasts are fed back, but other inputs are not known ahead."""
-    names = ", ".join(inputs)
-    return (
-        f"the model reads {names}, whose values after the last row are not known, so its forecasts cannot be fed back: "
-        f"train with --future {','.join(inputs)} and give their values ahead, or train without --inputs"
-    )
 
 
 def _scores(forecasts, actual, others, k):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,11 @@ from ..data import SHIPPED_SEQUENCES, load, load_sequences
 from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.losses import probabilities
-from . import intervals, multistep
 from .classification import Frames
+from .ensemble import Ensemble, Prediction
 from .recipe import load_trained
 from .regression import NumberedFrames
 from .scoring import outputs
-from .windows import Windows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +37,8 @@ def predict_frame(file: str, frame: pd.DataFrame, steps: int | None = None, inte
         regression on sequences, the number.
 
     Raises:
-        DataError: as ``load``, ``Windows`` and ``multistep.recursive_forecast``; for ``steps`` or ``interval`` of
-            sequences. CheckpointError, OSError: as ``load_trained``.
+        DataError: as ``load``, ``Windows`` and ``Ensemble.predict``; for ``steps`` or ``interval`` of sequences.
+        CheckpointError, OSError: as ``load_trained``.
     """
     model, trained = load_trained(file)
     if trained.recipe.task in ("classify", "regress"):
@@ -48,23 +48,23 @@ def predict_frame(file: str, frame: pd.DataFrame, steps: int | None = None, inte
             )
         return _sequences(model, trained, frame)
     table = load(frame, trained.columns.get("time"), fill="past")  # nothing may look ahead
-    windows = Windows.from_recipe(trained.recipe, table)
-    n = len(table.values)
-    if n < windows.first:
-        raise DataError(f"{table.name} has {n:,} rows: too few for a model that sees {windows.first}")
-    O = len(windows.target_columns)
-    if steps:
-        rows = n + np.arange(steps)
-        values = multistep.recursive_forecast(model, trained.recipe, table, np.array([n]), steps)[0]
-        ahead = np.arange(steps)
-    else:
-        rows = np.arange(windows.first, n + 1)
-        values, ahead = outputs(model, windows, rows)[:, :O], np.zeros(len(rows), int)
-    columns = dict(zip(windows.target_columns, values.T))
-    if interval:
-        low, high = (values + bound.reshape(-1, O)[ahead] for bound in intervals.interval(trained, interval, steps))
-        for k, name in enumerate(windows.target_columns):
-            columns |= {f"{name}_low": low[:, k], f"{name}_high": high[:, k]}
+    found = Ensemble([(model, trained)], table, interval).predict(steps)
+    return forecast_frame(frame, table, trained.recipe.target, found)
+
+
+def forecast_frame(frame: Any, table: Table, targets: Sequence[str], found: Prediction) -> pd.DataFrame:
+    """Return forecasts as a DataFrame: a column for each target, and NAME_low and NAME_high if there is an interval.
+
+    Args:
+        frame: from which ``table`` was loaded; the index continues it. found: of the forecasts of each row from the
+            rows before it only those of the next row are returned.
+    """
+    kept = slice(None) if found.after else found.ahead == 1
+    rows, columns = found.rows[kept], {}
+    for k, name in enumerate(targets):
+        columns[name] = found.values[kept, k]
+        if found.low is not None and found.high is not None:
+            columns |= {f"{name}_low": found.low[kept, k], f"{name}_high": found.high[kept, k]}
     import pandas as pd
 
     return pd.DataFrame(columns, index=_index(frame, table, rows))

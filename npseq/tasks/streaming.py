@@ -101,13 +101,15 @@ class ForecastStream:
         """The time of the first row of the next forecast, datetime64[s]; NaT if it is not known."""
         return UNKNOWN if self.recipe.step is None else self.time + np.timedelta64(self.recipe.step, "s")
 
-    def step(self, values: Mapping[str, float] | Sequence[float] | np.ndarray, time: Any = None) -> np.ndarray | None:
+    def step(
+        self, values: float | Mapping[str, float] | Sequence[float] | np.ndarray, time: Any = None
+    ) -> np.ndarray | None:
         """Take one row.
 
         Args:
-            values: name to number, or numbers in the order of ``columns``, in data units. A missing value (NaN) is
-                replaced by the one before, that of a target by the base's forecast if there is one, as in
-                ``npseq predict``.
+            values: name to number, or numbers in the order of ``columns`` (of one column: the number), in data units.
+                A missing value (NaN) is replaced by the one before, that of a target by the base's forecast if there is
+                one, as in ``npseq predict``.
             time: datetime64, datetime or ISO text. Needed if the model was trained with a calendar. With equally spaced
                 times a row for each time that is missing since the last row is put in first, with the last values.
 
@@ -133,7 +135,7 @@ class ForecastStream:
             if absent:
                 raise ValueError(f"the row has no {absent[0]!r}; {', '.join(self.columns)} expected")
             values = [values[name] for name in self.columns]
-        row = np.array(values, np.float64)
+        row = np.array(values, np.float64, ndmin=1)
         if row.shape != self._last.shape:
             raise ValueError(f"a row of {row.size} values; {len(self.columns)} expected: {', '.join(self.columns)}")
         row[~np.isfinite(row)] = np.nan

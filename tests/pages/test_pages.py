@@ -41,3 +41,16 @@ def test_the_block_of_the_onnx_page_writes_a_file(tmp_path, monkeypatch):
     for code in re.findall(r"```python\n(.*?)```", (DOCS / "onnx.md").read_text(encoding="utf-8"), re.DOTALL):
         exec(code, {})
     assert (tmp_path / "gru.onnx").stat().st_size > 500
+
+
+def test_the_forecaster_of_the_forecasts_page_runs_and_its_file_is_a_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (DOCS / "forecasts.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text[text.index("## In Python") :], re.DOTALL)
+    names: dict = {}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(code, names)
+    assert names["forecast"].shape == (24, 3) and "persistence" in printed.getvalue()
+    assert npseq.load("forecaster.pth").kind == "optimized_gru"
+    answers = [names["stream"].step(float(value)) for value in names["values"][:200]]
+    assert abs(answers[-1].item() - names["values"][200]) < 25  # noise of deviation 3 about a wave of height 20

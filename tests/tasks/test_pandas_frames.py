@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from npseq.cli import predict
 from npseq.tasks.pandas_frames import predict_frame
 from npseq.train import main
 
@@ -59,6 +60,18 @@ def test_periods_zones_and_columns_of_times(trained):
     hours = pd.date_range("2015-01-05", periods=100, freq="h", tz="Europe/Oslo", name="at")
     file, frame = trained(hours.tz_convert("UTC").tz_localize(None))
     assert predict_frame(file, frame.set_axis(hours), steps=2).index.tz is hours.tz
+
+
+@pytest.mark.parametrize("steps", [None, 30])
+def test_a_frame_gets_what_the_command_writes(trained, tmp_path, steps):
+    file, frame = trained(pd.date_range("2024-01-01", periods=600, freq="h"))
+    frame.to_csv(tmp_path / "t.csv")
+    words = [file, "--data", str(tmp_path / "t.csv"), "--output", str(tmp_path / "out.csv"), "--interval", "0.8"]
+    assert predict.main([*words, *([] if steps is None else ["--steps", str(steps)])]) == 0
+    written = pd.read_csv(tmp_path / "out.csv", parse_dates=["time"], index_col="time")
+    found = predict_frame(file, frame, steps, 0.8)
+    assert list(found.columns) == list(written.columns[1:]) and (found.index == written.index).all()
+    assert np.allclose(found, written.iloc[:, 1:], rtol=1e-8, equal_nan=True)  # NaN: not measured so far ahead
 
 
 def test_sequences(tmp_path):

@@ -8,8 +8,8 @@ from npseq.fit import fit
 from npseq.nn.model import Model
 from npseq.optim import Adam, make_schedule
 from npseq.tasks import Forecast, baselines, evaluation, intervals
+from npseq.tasks.ensemble import Ensemble
 from npseq.tasks.forecast import default_window
-from npseq.tasks.forecaster import Forecaster
 from npseq.tasks.recipe import Trained
 
 WORSE = 1.05  # times the best baseline's error, or …
@@ -71,7 +71,7 @@ def scores(table, hidden, epochs, seed=0):
     task.shrink(model)
     fitted = task.fitted_baselines()
     trained = Trained(task.recipe(), baselines=fitted, **intervals.measure(model, task))
-    forecaster = Forecaster([(model, trained)], table, 0.9)
+    forecaster = Ensemble([(model, trained)], table, 0.9)
     seen = np.arange(len(table.values)) < int(0.85 * len(table.values))
     rows = evaluation.scored_rows(forecaster, seen)
     return evaluation.score(forecaster, rows, baselines.Baselines(forecaster.windows[0], fitted), None, seen)

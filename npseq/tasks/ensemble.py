@@ -31,7 +31,21 @@ class Forecasts(NamedTuple):
     constant_high: np.ndarray | None = None
 
 
-class Forecaster:
+class Prediction(NamedTuple):
+    """Forecasts of rows: rows (n,), how many rows ahead each is (1, 2, …), values (n, targets), and the bounds of the
+    interval, or None. ``after``: how many of them are forecast from the last row with a value; None if each is forecast
+    from the rows before it.
+    """
+
+    rows: np.ndarray
+    ahead: np.ndarray
+    values: np.ndarray
+    low: np.ndarray | None
+    high: np.ndarray | None
+    after: int | None
+
+
+class Ensemble:
     """The mean of trained forecasters.
 
     Args:
@@ -58,6 +72,15 @@ class Forecaster:
         self.first = max(windows.first for windows in self.windows)
         self.horizon, self.targets = self.windows[0].horizon, self.windows[0].target_columns
         self.blended = any(trained.blend is not None for _, trained in members)
+
+    def seen(self) -> np.ndarray | None:
+        """Return (n,) True for each row that one of the models was trained or validated on, known by its content; None
+        if there is none."""
+        seen = np.zeros(len(self.table.values), bool)
+        for _, trained in self.members:
+            if trained.seen is not None:
+                seen |= trained.seen.find(self.table, self.windows[0].columns)
+        return seen if seen.any() else None
 
     def direct(self, rows: np.ndarray, progress: Progress = iter) -> Forecasts:
         """Return the forecasts of the rows r … r + horizon − 1, for each r of ``rows``."""
@@ -86,6 +109,56 @@ class Forecaster:
             parts.append(self._with_bounds(trained, found.values, scale, steps))
         return _mean(parts)
 
+    def predict(self, steps: int | None = None, progress: Progress = iter) -> Prediction:
+        """Forecast what the table does not hold.
+
+        Args:
+            steps: to forecast after the last row with a value; by default the rows at the end whose targets are empty,
+                or, if there are none, every row from the rows before it, and the first one after the end.
+            progress: wraps the loop over the batches of rows.
+
+        Raises:
+            DataError: for too few rows, or steps for which the model needs values that are not given.
+        """
+        end, after = self._end(steps)
+        if end < self.first:
+            raise DataError(f"{self.table.name} has {end:,} rows: too few for a model that sees {self.first}")
+        h, O = self.horizon, len(self.targets)
+        if after:
+            rows, ahead = end + np.arange(after), np.arange(after)
+            found = self.ahead(np.array([end]), after)
+        else:
+            first = np.arange(self.first, end + 1 if not self.windows[0].future_columns else end - h + 1)
+            rows, ahead = (first[:, None] + np.arange(h)).reshape(-1), np.tile(np.arange(h), len(first))
+            found = self.direct(first, progress=progress)
+        values, low, high = (None if part is None else part.reshape(-1, O) for part in found[:3])
+        assert values is not None
+        return Prediction(rows, ahead + 1, values, low, high, after)
+
+    def _end(self, steps):
+        """The row after the last one with a value, and the number of rows to forecast from there, or None for a
+        forecast of every row."""
+        windows, trained = self.windows[0], self.members[0][1]
+        n = end = len(windows.values)
+        if windows.filled is not None and trained.seen is not None:
+            end = int(np.flatnonzero(~windows.filled.all(axis=1))[-1]) + 1
+        steps = steps or (n - end or None)
+        if steps is None:
+            return end, None
+        if windows.input_columns and steps > self.horizon:
+            raise DataError(unknown_ahead(windows.input_columns))
+        if windows.future_columns:
+            columns = windows.columns[-len(windows.future_columns) :]
+            filled = windows.table.filled
+            known = n - end if filled is None else int(np.argmax(np.append(filled[end:, columns].any(axis=1), True)))
+            if steps > known:
+                raise DataError(
+                    f"{steps:,} rows after the last value of {', '.join(windows.target_columns)} asked for, but "
+                    f"{', '.join(windows.future_columns)} are given for {known:,}: add rows with their values and an "
+                    "empty target"
+                )
+        return end, steps
+
     def _with_bounds(self, trained, y, scale, steps):
         if self.coverage is None:
             return Forecasts(y)
@@ -101,3 +174,12 @@ def _mean(parts: Sequence[Any]) -> Forecasts:
     if len(parts) == 1:
         return parts[0]
     return Forecasts(*(None if same[0] is None else np.mean(same, axis=0) for same in zip(*parts)))
+
+
+def unknown_ahead(inputs: list[str]) -> str:
+    """Return what to say when forecasts are fed back, but other inputs are not known ahead."""
+    names = ", ".join(inputs)
+    return (
+        f"the model reads {names}, whose values after the last row are not known, so its forecasts cannot be fed back: "
+        f"train with --future {','.join(inputs)} and give their values ahead, or train without --inputs"
+    )

@@ -1,0 +1,353 @@
+"""``Forecaster``: fit, predict, update, score, save and load on one's own arrays and DataFrames.
+
+The weights file, the training, the forecasts and the scores are those of ``npseq train``, ``predict`` and ``evaluate``:
+the commands call the same functions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..data import load
+from ..data.errors import DataError
+from ..data.table import Table
+from ..formats import model_file
+from ..fused import blas
+from ..nn.model import Model
+from ..tasks import evaluation, intervals
+from ..tasks.baselines import Baselines
+from ..tasks.ensemble import Ensemble, Prediction
+from ..tasks.forecast import Forecast
+from ..tasks.pandas_frames import forecast_frame
+from ..tasks.recipe import ForecastRecipe, Trained, load_trained
+from ..tasks.streaming import ForecastStream
+from . import settings as training
+from .fit import Progress
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+BACKTEST_SHARE = 0.85  # of the rows of the next origin
+
+
+class Forecaster:
+    """A network that corrects a linear forecast of a series, or of several columns.
+
+        forecaster = npseq.Forecaster("lstm", epochs=10, seed=0).fit(frame, target="load", horizon=1)
+        forecast = forecaster.predict(48, interval=0.9)
+
+    Args:
+        model: ``"rnn"``, ``"lstm"``, ``"gru"``, an optimized one, or a registered name.
+        window: rows that the network sees; by default 24 or fewer, with ``base="none"`` 12.
+        lags: further inputs, the values this many rows earlier; by default none, with ``base="none"`` the season.
+        scale: ``"standard"`` or ``"none"``.
+        base: the forecast that the network corrects (``base_choice.CHOICES``).
+        more: other fields of ``training.settings.Settings``, such as ``epochs``, ``hidden_size``, ``lr``, ``seed``.
+
+    Attributes:
+        members: the trained models, each with what its training has kept (``recipe.Trained``): one after ``fit``, one
+            for each file after ``load``.
+        progress: of the training: ``best_epoch``, ``history``.
+
+    Raises:
+        ValueError, TypeError: for a setting that is not valid, or unknown.
+    """
+
+    def __init__(
+        self,
+        model: str = "lstm",
+        *,
+        window: int | None = None,
+        lags: Sequence[int] | None = None,
+        scale: str = "standard",
+        base: str = "auto",
+        **more: Any,
+    ) -> None:
+        known = [field.name for field in fields(training.Settings)]
+        if unknown := [name for name in more if name not in known]:
+            raise TypeError(f"{unknown[0]!r} given; a setting expected: window, lags, scale, base, {', '.join(known)}")
+        training.Settings(model, **more)  # what is wrong is said here
+        self.settings: dict[str, Any] = {"model": model, **more}
+        self._inputs = {"window": window, "lags": None if lags is None else list(lags), "scale": scale, "base": base}
+        self.members: list[tuple[Model, Trained]] = []
+        self.progress: Progress | None = None
+        self._data: Any = None
+        self._table: Table | None = None
+
+    def fit(
+        self,
+        data: Any,
+        target: Sequence[str] | str | None = None,
+        inputs: Sequence[str] | str | None = None,
+        horizon: int = 1,
+        *,
+        future: Sequence[str] | str | None = None,
+        time: str | None = None,
+        on_epoch: Callable[[Progress, bool], object] | None = None,
+    ) -> Self:
+        """Train on 70 % of the rows, choose the best epoch on the next 15 %, and leave the last 15 % for ``score``.
+
+        Args:
+            data: a DataFrame, a Series, an array (n,) or (n, C), a dict of arrays, or a file: what ``data.load`` takes.
+            target: columns to forecast; by default the first one.
+            inputs: other columns that the model reads. future: columns whose values are known ahead.
+            horizon: rows to forecast at once.
+            time: the time column; by default the first one with times, or the index.
+            on_epoch: called after each epoch with (progress, True if it is the best so far).
+
+        Raises:
+            DataError: for data or columns that cannot be used. Diverged: for a loss that is not finite.
+        """
+        asked = {"target": _names(target), "inputs": _names(inputs), "future": _names(future), "horizon": horizon}
+        table = load(data, time, "past")
+        self._fit(table, asked, {"time": time} if time else {}, on_epoch)
+        self._asked, self._data, self._table = asked, data, table
+        return self
+
+    def _fit(self, table, asked, columns, on_epoch=None):
+        own, how = training.Settings(**self.settings), SimpleNamespace(**asked, **self._inputs)
+        task = training.forecast_task(table, how)
+        training.settle_batch_size(own, task)
+        rng = np.random.default_rng(own.seed)
+        model = training.make_model(own, task, rng)
+        optimizer, schedule = training.make_optimizer(own, model), training.make_schedule(own, task)
+        with blas.limited(own.threads or 1):
+            self.progress = training.train(model, task, own, optimizer, schedule, rng, on_epoch=on_epoch)
+            task.shrink(model)
+            trained = Trained(task.recipe(), columns, own.seed, self.progress.best_epoch, **measured(model, task))
+        kept = {**model_file.describe(model), **trained.to_json()}
+        self.members = [(model, Trained.from_json(kept))]  # what the file would say: bases are rounded there
+
+    def predict(self, steps: int | None = None, future: Any = None, interval: float | None = None) -> Any:
+        """Forecast the rows after the last value.
+
+        Args:
+            steps: how many; by default the rows of ``future``, or the horizon. Beyond the horizon forecasts are fed
+                back.
+            future: values of the columns known ahead, in the form of the data: a DataFrame, a dict of arrays, an array.
+            interval: coverage of prediction intervals, such as 0.9.
+
+        Returns:
+            If a DataFrame or a Series was given to ``fit``, a DataFrame that continues its index, with a column for
+            each target, and with an interval NAME_low and NAME_high. Otherwise an array (steps,), or (steps, targets)
+            for several; with an interval one more axis of 3: forecast, low, high.
+
+        Raises:
+            DataError: before ``fit`` or without data; for values known ahead that are missing, or steps beyond the
+            horizon for a model that reads other inputs.
+        """
+        data, table = self._known()
+        recipe = self._recipe
+        if recipe.future and future is None or future is not None and not recipe.future:
+            names = ", ".join(recipe.future) or "no column"
+            raise DataError(f"future {'is missing' if future is None else 'given'}: the model reads {names} ahead")
+        if future is not None:
+            data = _followed(data, self._known_ahead(future))
+            steps = steps or _rows(data) - len(table.values)
+            table = load(data, self._time, "past")
+        with blas.limited(1):
+            found = Ensemble(self.members, table, interval).predict(steps or recipe.horizon)
+        if _is_pandas(data):
+            return forecast_frame(data, table, recipe.target, found)
+        return _as_array(found)
+
+    def update(self, rows: Any) -> Self:
+        """Append rows to the data: ``predict`` then starts after them. The model is not trained again.
+
+        Args:
+            rows: in the form of the data. After ``load``, the first call gives all rows up to now.
+
+        Raises:
+            DataError: for rows of another form, or other columns.
+        """
+        joined = rows if self._data is None else _followed(self._data, rows)
+        table = load(joined, self._time, "past")
+        self._data, self._table = joined, table
+        return self
+
+    def score(self, steps: int | None = None, interval: float | None = 0.9) -> dict[str, Any]:
+        """Score on the rows that the model was neither trained nor validated on, beside every baseline.
+
+        Args:
+            steps: to feed back; by default 48, or as many as the rows allow. interval: whose coverage is scored.
+
+        Returns:
+            What ``npseq evaluate --json`` prints (``evaluation.score``).
+
+        Raises:
+            DataError: without data, or if they hold too few such rows.
+        """
+        _, table = self._known()
+        with blas.limited(1):
+            return _score(self.members, table, steps, interval)
+
+    def backtest(self, folds: int = 4, steps: int | None = None) -> list[dict[str, Any]]:
+        """Train anew at ``folds`` origins in time, and score each on the rows that follow. This forecaster stays.
+
+        The last origin has all rows, each one before 85 % of the rows of the next, so that the test parts follow each
+        other.
+
+        Returns:
+            For each origin what ``score`` returns, and "rows", the number of rows that it had.
+
+        Raises:
+            DataError: before ``fit``, or for too few rows.
+        """
+        _, table = self._known()
+        if self.progress is None:
+            raise DataError("backtest trains anew with the columns given to fit: call fit first")
+        found = []
+        for rows in backtest_rows(len(table.values), folds):
+            other = Forecaster(**self.settings, **self._inputs)
+            other._fit(table.first(rows), self._asked, {})
+            with blas.limited(1):
+                found.append({"rows": rows, **_score(other.members, table.first(rows), steps, None)})
+        return found
+
+    def stream(self) -> ForecastStream:
+        """Return a stream, which takes a row at a time and gives what ``predict`` gives.
+
+        Raises:
+            DataError: before ``fit``, or for several files. ValueError: as ``ForecastStream``.
+        """
+        if len(self.members) != 1:
+            raise DataError(f"{len(self.members)} models; a stream is of one")
+        model, trained = self.members[0]
+        return ForecastStream(model, self._recipe, trained.width)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the weights file of ``npseq train``.
+
+        Raises:
+            DataError: before ``fit``, or for several models. OSError: if it cannot be written.
+        """
+        if len(self.members) != 1:
+            raise DataError(f"{len(self.members)} models; a file holds one")
+        model, trained = self.members[0]
+        model_file.save_model(path, model, trained.to_json())
+
+    @classmethod
+    def load(cls, *paths: str | os.PathLike[str]) -> Self:
+        """Return the forecaster of a weights file; of several, the mean of their forecasts. ``update`` gives it data.
+
+        Raises:
+            CheckpointError: for a file that holds no forecaster. OSError: if one cannot be opened.
+        """
+        if not paths:
+            raise TypeError("no file given; one or more expected")
+        self = cls()
+        self.members = [load_trained(os.fspath(path)) for path in paths]
+        for path, (_, trained) in zip(paths, self.members):
+            if not isinstance(trained.recipe, ForecastRecipe):
+                raise model_file.CheckpointError(f"{path} is no forecaster: it was trained to {trained.recipe.task}")
+        return self
+
+    @property
+    def _recipe(self) -> ForecastRecipe:
+        if not self.members:
+            raise DataError("the forecaster is not trained: call fit, or load a file")
+        recipe: Any = self.members[0][1].recipe
+        return recipe
+
+    @property
+    def _time(self) -> str | None:
+        return self.members[0][1].columns.get("time") if self.members else None
+
+    def _known(self) -> tuple[Any, Table]:
+        """The data and their table."""
+        self._recipe  # noqa: B018  raises before fit
+        if self._table is None:
+            raise DataError("the forecaster has no data: give the rows up to now with update")
+        return self._data, self._table
+
+    def _known_ahead(self, future):
+        """The values known ahead as rows in the form of the data; dicts get the times of the rows after the end."""
+        data, table = self._known()
+        if _is_pandas(data) or _is_pandas(future):
+            return future
+        names = self._recipe.future
+        if not isinstance(future, Mapping):
+            future = dict(zip(names, np.asarray(future, float).reshape(-1, len(names)).T))
+        n = len(np.atleast_1d(next(iter(future.values()))))
+        if isinstance(data, Mapping):
+            times = {name: table.times_after(n) for name in data if np.asarray(data[name]).dtype.kind == "M"}
+            return {**times, **future}
+        rows = np.full((n, len(table.columns)), np.nan)
+        for name, values in future.items():
+            rows[:, table.column(name)] = values
+        return rows
+
+
+def measured(model: Model, task: Forecast) -> dict[str, Any]:
+    """Return what a weights file keeps of a training beside the recipe: intervals, baselines, the rows that were seen
+    (``recipe.Trained``)."""
+    return {
+        **intervals.measure(model, task),
+        "baselines": task.fitted_baselines(),
+        "seen": task.seen_rows(),
+        "range": task.range(),
+    }
+
+
+def backtest_rows(n: int, folds: int) -> list[int]:
+    """Return how many of ``n`` rows each origin of a backtest has."""
+    return [int(round(n * BACKTEST_SHARE ** (folds - 1 - k))) for k in range(folds)]
+
+
+def _score(members, table, steps, interval):
+    ensemble = Ensemble(members, table, interval)
+    seen = ensemble.seen()
+    rows = evaluation.scored_rows(ensemble, seen)
+    if not len(rows):
+        raise DataError(f"{table.name}: the model was trained or validated on every row that could be scored")
+    baselines = Baselines(ensemble.windows[0], members[0][1].baselines)
+    return evaluation.score(ensemble, rows, baselines, steps, seen)
+
+
+def _names(given):
+    return [given] if isinstance(given, str) else given
+
+
+def _is_pandas(data: Any) -> bool:
+    return type(data).__module__.partition(".")[0] == "pandas"
+
+
+def _rows(data):
+    return len(next(iter(data.values()))) if isinstance(data, Mapping) else len(data)
+
+
+def _followed(data, rows):
+    """The data and the rows after them, in the form of the data."""
+    if _is_pandas(data):
+        import pandas as pd
+
+        if not _is_pandas(rows):
+            raise DataError(f"rows of {type(rows).__name__} given; the data are of {type(data).__name__}")
+        frames = [part.to_frame() if isinstance(part, pd.Series) and data.ndim == 2 else part for part in (data, rows)]
+        return pd.concat(frames, ignore_index=isinstance(data.index, pd.RangeIndex))
+    if isinstance(data, Mapping):
+        if not isinstance(rows, Mapping) or not set(rows) <= set(data):
+            raise DataError(f"rows of the data's form expected: a dict of {', '.join(data)}")
+        new = {name: np.atleast_1d(rows[name]) for name in rows}
+        n = max(map(len, new.values()), default=0)
+        blank = {name: np.full(n, np.nan) for name in data if name not in new}
+        return {name: np.concatenate([np.asarray(data[name]), {**new, **blank}[name]]) for name in data}
+    if isinstance(data, (str, os.PathLike)):
+        raise DataError("the data are a file: read it into a DataFrame, a dict or an array to append rows")
+    data, rows = np.asarray(data), np.asarray(rows, float)
+    if rows.shape[1:] != data.shape[1:] or rows.ndim != data.ndim:
+        raise DataError(f"rows of shape {rows.shape} given; {('n', *data.shape[1:])} expected".replace("'", ""))
+    return np.concatenate([data, rows])
+
+
+def _as_array(found: Prediction) -> np.ndarray:
+    values = found.values
+    if found.low is not None and found.high is not None:
+        values = np.stack([values, found.low, found.high], axis=2)
+    return values[:, 0] if values.shape[1] == 1 else values

@@ -1,0 +1,214 @@
+"""A training from its settings: model, optimiser and schedule, for the command and for ``Forecaster`` alike.
+
+Every function takes ``Settings``, or the options of the command, which have the same names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import optim
+from ..data.table import Table
+from ..formats import schema
+from ..nn.losses import LOSSES
+from ..nn.model import Model
+from ..nn.registry import MODELS
+from ..tasks.forecast import Forecast, default_window
+from ..tasks.scoring import training_steps
+from .fit import BATCH_SIZE, Progress, fit, fit_lbfgs
+
+ALONE = {"window": 12, "batch_size": 16}  # defaults without a base, and of tasks that are no forecasts
+AUTO_PEAK = 3  # largest learning rate of the schedule "auto" for a forecast with a base, as a multiple of lr
+OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
+_LOSSES = [name for name in LOSSES if name != "cross_entropy"]
+
+
+@dataclass
+class Settings:
+    """What ``npseq train`` has options for, with the same names and defaults.
+
+    model: a name of ``registry.MODELS``; batch_size: None for 32 with a base, otherwise 16; clip: largest norm of the
+    gradient; weight_decay: None for the optimiser's own; schedule: "auto" is one cycle with its peak at 3 · lr for a
+    forecast with a base, otherwise constant; warmup: updates over which the rate rises; patience: None, or stop after
+    this many epochs without a better validation loss; loss: None for the task's own; threads: None for automatic.
+
+    Raises:
+        ValueError: for the first setting that is not valid, naming what was expected.
+    """
+
+    model: str = "lstm"
+    epochs: int = 10
+    hidden_size: int = 32
+    lr: float = 0.001
+    num_layers: int = 1
+    bidirectional: bool = False
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    forget_bias: float | None = None
+    batch_size: int | None = None
+    clip: float = 1.0
+    optimizer: str = "adam"
+    weight_decay: float | None = None
+    schedule: str = "auto"
+    warmup: int = 0
+    patience: int | None = None
+    loss: str | None = None
+    seed: int = 0
+    dtype: str = "float32"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        schema.check(vars(self), {**_FIELDS, "model": schema.one_of(MODELS)}, "the training")
+
+
+_FIELDS = {
+    "epochs": schema.COUNT,
+    "hidden_size": schema.COUNT,
+    "lr": schema.POSITIVE,
+    "num_layers": schema.COUNT,
+    "bidirectional": schema.BOOLEAN,
+    "dropout": schema.PROBABILITY,
+    "recurrent_dropout": schema.PROBABILITY,
+    "forget_bias": schema.optional(schema.NUMBER),
+    "batch_size": schema.optional(schema.COUNT),
+    "clip": schema.POSITIVE,
+    "optimizer": schema.one_of(OPTIMIZERS),
+    "weight_decay": schema.optional(schema.Field(lambda d: schema.NUMBER.fits(d) and d >= 0, "a number from 0")),
+    "schedule": schema.one_of(["auto", *optim.SCHEDULES]),
+    "warmup": schema.NATURAL,
+    "patience": schema.optional(schema.COUNT),
+    "loss": schema.optional(schema.one_of(_LOSSES)),
+    "seed": schema.SEED,
+    "dtype": schema.one_of(["float32", "float64"]),
+    "threads": schema.optional(schema.COUNT),
+}
+
+
+def forecast_task(table: Table, options: Any) -> Forecast:
+    """Return the task of a forecast. A window that was left open (None) is set in ``options``.
+
+    Args:
+        options: has target, inputs, window, horizon, lags (None for the default), scale, future and base.
+
+    Raises:
+        DataError: as ``Forecast``.
+    """
+    alone = options.base == "none"
+    if options.window is None:
+        options.window = ALONE["window"] if alone else default_window(len(table.values))
+    lags = ("auto" if alone else []) if options.lags is None else options.lags
+    names = options.target, options.inputs
+    how = options.window, options.horizon, lags, options.scale
+    return Forecast(table, *names, *how, future=options.future, base=options.base)
+
+
+def has_base(task: Any) -> bool:
+    """True for a forecast in which the model corrects a base forecast."""
+    return getattr(task, "base", None) is not None
+
+
+def settle_batch_size(settings: Any, task: Any) -> None:
+    """Set the batch size if it was left to the task."""
+    if settings.batch_size is None:
+        settings.batch_size = BATCH_SIZE if has_base(task) else ALONE["batch_size"]
+
+
+def make_model(settings: Any, task: Any, rng: np.random.Generator, **more: Any) -> Model:
+    """Return the model. ``more``: further arguments of ``Model``.
+
+    Raises:
+        ValueError: for settings that the model does not have.
+    """
+    if settings.loss is not None and task.loss == "cross_entropy":
+        raise ValueError(f"--loss {settings.loss} given for a task of classes; cross entropy is the loss there")
+    if settings.dropout and settings.num_layers == 1:
+        raise ValueError(
+            f"--dropout {settings.dropout:g} acts between layers: give --num-layers 2 or more, or --recurrent-dropout"
+        )
+    model = Model(
+        settings.model,
+        task.input_size,
+        settings.hidden_size,
+        task.output_size,
+        loss=settings.loss or task.loss,
+        dtype=np.dtype(settings.dtype),
+        rng=rng,
+        scaling=task.scaling(),
+        threads=settings.threads,
+        **more,
+        **_changed(settings, "num_layers", "bidirectional", "dropout", "recurrent_dropout", "forget_bias"),
+    )
+    if has_base(task):
+        task.prepare(model)
+    return model
+
+
+def make_optimizer(settings: Any, model: Model) -> optim.Optimizer | None:
+    """Return the optimiser; None for lbfgs, which is a function around SciPy's.
+
+    Raises:
+        ValueError: for settings that lbfgs does not use.
+    """
+    if settings.optimizer == "lbfgs":
+        unused = _changed(settings, "warmup", "dropout", "recurrent_dropout", "weight_decay")
+        for name in [*unused, *(["schedule"] if settings.schedule not in ("auto", "constant") else [])]:
+            raise ValueError(f"--{name.replace('_', '-')} does nothing with --optimizer lbfgs: leave it out")
+        return None
+    decay = {} if settings.weight_decay is None else {"weight_decay": settings.weight_decay}
+    optimizer: optim.Optimizer = optim.OPTIMIZERS[settings.optimizer](model.theta, lr=settings.lr, **decay)
+    return optimizer
+
+
+def make_schedule(settings: Any, task: Any) -> optim.Schedule:
+    """Return the schedule of the learning rate.
+
+    Raises:
+        ValueError: for a warm-up that is longer than the training.
+    """
+    name, lr, steps = settings.schedule, settings.lr, training_steps(task, settings.batch_size)
+    if name == "auto":
+        name, lr = ("onecycle", AUTO_PEAK * lr) if has_base(task) else ("constant", lr)
+    more = {"patience": 2} if name == "plateau" else {}  # torch's 10 would never act in ten epochs
+    return optim.make_schedule(name, lr, settings.epochs * steps, steps, settings.warmup, **more)
+
+
+def train(
+    model: Any,
+    task: Any,
+    settings: Any,
+    optimizer: optim.Optimizer | None,
+    schedule: optim.Schedule | None,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+    on_step: Any = None,
+    on_epoch: Any = None,
+) -> Progress:
+    """Train with ``fit``, or without an optimiser with ``fit_lbfgs``. Other arguments and errors as there."""
+    options: dict[str, Any] = {
+        "epochs": settings.epochs,
+        "patience": settings.patience,
+        "count_start": has_base(task),
+        "on_epoch": on_epoch,
+    }
+    if optimizer is None:
+        return fit_lbfgs(model, task, **options)
+    return fit(
+        model,
+        task,
+        optimizer,
+        batch_size=settings.batch_size,
+        clip=settings.clip,
+        rng=rng,
+        schedule=schedule,
+        progress=progress,
+        on_step=on_step,
+        **options,
+    )
+
+
+def _changed(settings, *names):
+    """The settings that differ from their defaults."""
+    return {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(Settings, name)}

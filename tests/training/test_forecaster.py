@@ -1,0 +1,192 @@
+"""``Forecaster``: the file, the forecasts and the scores are the commands'; data of every form; what is refused."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import npseq
+from npseq.cli import evaluate, predict, training_run
+from npseq.data.errors import DataError
+from npseq.formats.unpickler import CheckpointError
+from npseq.training.settings import Settings
+
+SMALL = {"epochs": 2, "hidden_size": 5, "window": 6}
+
+
+@pytest.fixture(scope="module")
+def fitted(small_csv):
+    return npseq.Forecaster("gru", **SMALL).fit(small_csv, target="load")
+
+
+@pytest.fixture(scope="module")
+def series():
+    """(400, 2): a rhythm that follows the second column one row later, which follows nothing."""
+    rng = np.random.default_rng(3)
+    known = rng.normal(size=400)
+    return np.stack([10 + 3 * np.sin(np.arange(400) * np.pi / 12) + 2 * known, known], axis=1)
+
+
+def test_the_settings_are_those_of_the_command():
+    defaults = vars(training_run.parser().parse_args([]))
+    assert {name: defaults[name] for name in vars(Settings())} == vars(Settings())
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_its_file_is_that_of_the_command(tmp_path, small_csv, horizon):
+    words = f"--model gru --epochs 2 --hidden-size 5 --window 6 --target load --horizon {horizon} --quiet".split()
+    assert training_run.main([*words, "--data", small_csv, "--out-dir", str(tmp_path)]) == 0
+    npseq.Forecaster("gru", **SMALL).fit(small_csv, target="load", horizon=horizon).save(tmp_path / "own.pth")
+    assert (tmp_path / "own.pth").read_bytes() == (tmp_path / "rnn_gru_best.pth").read_bytes()
+
+
+@pytest.mark.parametrize("other", [{"base": "none"}, {"lags": [24], "optimizer": "sgd"}, {"optimizer": "lbfgs"}])
+def test_so_it_is_with_other_options(tmp_path, small_csv, other):
+    words = [part for name, value in other.items() for part in (f"--{name}", str(np.atleast_1d(value)[0]))]
+    words += "--model rnn --epochs 1 --hidden-size 5 --quiet".split()
+    assert training_run.main([*words, "--data", small_csv, "--out-dir", str(tmp_path)]) == 0
+    npseq.Forecaster("rnn", epochs=1, hidden_size=5, **other).fit(small_csv).save(tmp_path / "own.pth")
+    assert (tmp_path / "own.pth").read_bytes() == (tmp_path / "rnn_rnn_best.pth").read_bytes()
+
+
+def test_forecasts_and_scores_are_those_of_the_commands(tmp_path, fitted, small_csv, capsys):
+    fitted.save(file := str(tmp_path / "m.pth"))
+    out = str(tmp_path / "out.csv")
+    assert predict.main([file, "--data", small_csv, "--steps", "5", "--interval", "0.9", "--output", out]) == 0
+    with open(out) as rows:
+        written = np.array([row[2:] for row in list(csv.reader(rows))[1:]], float)
+    assert np.allclose(fitted.predict(5, interval=0.9), written, rtol=1e-9)
+    assert np.array_equal(fitted.predict(5), fitted.predict(5, interval=0.9)[:, 0])
+    capsys.readouterr()
+    assert evaluate.main([file, "--data", small_csv, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(fitted.score()))
+
+
+def test_a_loaded_one_gives_the_same(tmp_path, fitted, small_csv):
+    fitted.save(tmp_path / "m.pth")
+    loaded = npseq.Forecaster.load(tmp_path / "m.pth").update(small_csv)
+    assert np.array_equal(loaded.predict(4, interval=0.8), fitted.predict(4, interval=0.8))
+    assert loaded.score() == fitted.score()
+    both = npseq.Forecaster.load(tmp_path / "m.pth", tmp_path / "m.pth").update(small_csv)
+    assert np.allclose(both.predict(4), fitted.predict(4))
+
+
+def test_updated_rows_are_as_if_they_had_been_there(series):
+    forecaster = npseq.Forecaster("gru", **SMALL).fit(series[:380])
+    forecaster.update(series[380:390]).update(series[390:])
+    other = npseq.Forecaster("gru", **SMALL).fit(series[:380])
+    assert np.array_equal(forecaster.predict(), other.update(series[380:]).predict())
+    assert not np.array_equal(forecaster.predict(), npseq.Forecaster("gru", **SMALL).fit(series[:380]).predict())
+
+
+def test_a_stream_gives_what_predict_gives(series):
+    forecaster = npseq.Forecaster("gru", **SMALL).fit(series[:380, 0])
+    stream = forecaster.stream()
+    for row in series[:380]:
+        last = stream.step(row[:1])
+    assert np.allclose(last.reshape(-1), forecaster.predict(1), rtol=1e-5)
+
+
+def test_backtest_trains_at_each_origin(series, tmp_path, capsys):
+    forecaster = npseq.Forecaster("rnn", **SMALL).fit(series[:, 0])
+    kept = forecaster.predict(2)
+    found = forecaster.backtest(2, steps=2)
+    assert [part["rows"] for part in found] == [340, 400] and np.array_equal(forecaster.predict(2), kept)
+    alone = npseq.Forecaster("rnn", **SMALL).fit(series[:340, 0]).score(steps=2, interval=None)
+    assert found[0]["model"] == alone["model"] and "interval" not in found[0]
+    np.savetxt(tmp_path / "t.csv", series[:, 0], header="y", comments="")
+    words = "--backtest 2 --model rnn --epochs 2 --hidden-size 5 --window 6".split()
+    assert training_run.main([*words, "--data", str(tmp_path / "t.csv")]) == 0
+    rmse = [float(line.split()[4]) for line in capsys.readouterr().out.splitlines()[1:3]]  # after "the target"
+    assert np.allclose(rmse, [part["model"]["rmse"] for part in found], rtol=1e-3)
+
+
+def test_what_is_known_ahead_in_every_form(series):
+    names = npseq.data.load(series).columns
+    ahead = np.array([2.0, -2.0, 0.0])
+    found = npseq.Forecaster("gru", **SMALL).fit(series, future=names[1]).predict(future=ahead)
+    assert found.shape == (3,) and found[0] - found[1] > 4  # it reads them
+    columns = {"at": np.datetime64("2024-01-01T00") + np.arange(400), "y": series[:, 0], "known": series[:, 1]}
+    forecaster = npseq.Forecaster("gru", **SMALL).fit(columns, "y", future="known")
+    times = columns["at"][-1] + np.arange(1, 4)
+    first = forecaster.predict(future={"known": ahead})
+    assert np.array_equal(first, forecaster.predict(future={"at": times, "known": ahead}))
+    assert np.array_equal(first, forecaster.predict(future=ahead))
+    assert np.array_equal(first[:2], forecaster.predict(2, future=ahead))
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(columns).set_index("at")
+    forecaster = npseq.Forecaster("gru", **SMALL).fit(frame, "y", future="known")
+    found = forecaster.predict(future=pd.DataFrame({"known": ahead}, index=pd.DatetimeIndex(times, name="at")))
+    assert np.allclose(found["y"], first) and (found.index == times).all()
+
+
+def test_a_frame_in_a_frame_out(series):
+    pd = pytest.importorskip("pandas")
+    hours = pd.date_range("2024-01-01", periods=400, freq="h", name="at", tz="Europe/Oslo")
+    frame = pd.DataFrame(series, index=hours, columns=["a", "b"])
+    forecaster = npseq.Forecaster("gru", **SMALL).fit(frame.iloc[:390], target=["a", "b"])
+    found = forecaster.predict(3, interval=0.9)
+    assert list(found.columns) == ["a", "a_low", "a_high", "b", "b_low", "b_high"]
+    assert found.index.equals(hours[390:393]) and (found["a_low"] < found["a_high"]).all()
+    assert forecaster.update(frame.iloc[390:395]).predict(1).index[0] == hours[395]
+    one = npseq.Forecaster("gru", **SMALL).fit(frame["a"])
+    assert list(one.predict(2).columns) == ["a"] and one.update(frame["a"].iloc[:0]).predict(2).index[0] > hours[-1]
+
+
+def test_on_epoch_sees_each_epoch(series):
+    seen = []
+    forecaster = npseq.Forecaster("rnn", **SMALL)
+    forecaster.fit(series, on_epoch=lambda progress, improved: seen.append(progress.epoch))
+    assert seen == [1, 2] and len(forecaster.progress.history) == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"lr": -1}, "lr -1; a finite number greater than 0"),
+        ({"epochs": 0}, "epochs 0"),
+        ({"epochs": True}, "epochs True"),
+        ({"model": "transformer"}, "one of rnn"),
+        ({"optimizer": "adamm"}, "optimizer 'adamm'"),
+        ({"dropout": 1.0}, "dropout 1.0"),
+    ],
+)
+def test_wrong_settings_are_named(setting, words):
+    with pytest.raises(ValueError, match=words):
+        npseq.Forecaster(**setting)
+
+
+def test_what_cannot_be_done_is_said(series, fitted, tmp_path, small_csv):
+    with pytest.raises(TypeError, match="'hiden_size'"):
+        npseq.Forecaster(hiden_size=3)
+    for call in ("predict", "score", "backtest", "stream"):
+        with pytest.raises(DataError, match="fit|models"):
+            getattr(npseq.Forecaster(), call)()
+    fitted.save(tmp_path / "m.pth")
+    loaded = npseq.Forecaster.load(tmp_path / "m.pth")
+    with pytest.raises(DataError, match="update"):
+        loaded.predict(1)
+    with pytest.raises(DataError, match="call fit"):
+        loaded.update(small_csv).backtest()
+    with pytest.raises(DataError, match="no column ahead"):
+        fitted.predict(2, future=[1.0, 2.0])
+    with pytest.raises(DataError, match="a file: read it"):
+        fitted.update([[1.0]])
+    forecaster = npseq.Forecaster("rnn", **SMALL).fit(series)
+    with pytest.raises(DataError, match=r"\(3,\) given; \(n, 2\) expected"):
+        forecaster.update(np.zeros(3))
+    before = forecaster.predict(2)
+    with pytest.raises(DataError):
+        forecaster.update(np.full((2, 2), 1e200))
+    assert np.array_equal(forecaster.predict(2), before)  # nothing was appended
+    with pytest.raises(DataError, match="cannot be fed back"):
+        npseq.Forecaster("rnn", **SMALL).fit(series, inputs=npseq.data.load(series).columns[1]).predict(3)
+    with pytest.raises(CheckpointError, match="no forecaster"):
+        npseq.Forecaster.load(_adding(tmp_path))
+
+
+def _adding(folder):
+    words = "--data adding --length 4 --epochs 1 --hidden-size 2 --batch-size 512 --quiet --out-dir".split()
+    assert training_run.main([*words, str(folder)]) == 0
+    return folder / "rnn_lstm_best.pth"
