@@ -57,7 +57,9 @@ WORD_OPTIONS = "--model --target --time --inputs --scale --sequence --label --op
 FLAGS = "--bidirectional --checkpoint --quiet --unknown --help --version -h --Epochs"
 OUTPUTS = ["--history", "--report", "--plot", "--output", "--to", "--out-dir", "--state", "--html", "--dir"]
 FORECASTER, WRITER = "rnn_lstm_best.pth", "text/rnn_gru_best.pth"  # good files: of a forecast, and of a text
-OTHERS = "--temperature --top-k --prime --name --prefix --only --steps --interval --number --timeout --max-memory --cell"
+OTHERS = (
+    "--temperature --top-k --prime --name --prefix --only --steps --interval --number --timeout --max-memory --cell"
+)
 # commands whose options are not those of a training -> how they start
 SMALL = {
     "sample": [["{text}", "--length", "20"]],
