@@ -40,7 +40,7 @@ def _with_name(commands: argparse._SubParsersAction[arguments.Parser], name: str
     parser = commands.add_parser(name, help=text)
     parser.add_argument("name", type=_exercise, metavar="NAME")
     if name != "hint":
-        parser.add_argument("--seed", type=arguments.natural, default=0, metavar="N", help="of the numbers; default: 0")
+        parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of the numbers; default: 0")
     return parser
 
 

@@ -175,13 +175,13 @@ def _gather(
         values, columns = np.delete(values, k, axis=1), [column for column in content.columns if column != number]
         content = content._replace(columns=columns)
         labels, known = np.zeros(len(starts) - 1, np.int64), ~np.isnan(targets)
+    elif labelled and len(content.labels) < 2:  # by its name and by its number, say
+        raise DataError(f"{name}: one column is given for the sequence and for the label; two columns expected")
     elif labelled and each_row:
         label, classes = [*content.labels.values()][1]
         row_labels = label[order].astype(np.int64)
         labels, known = np.zeros(len(starts) - 1, np.int64), np.ones(len(starts) - 1, bool)
     elif labelled:
-        if len(content.labels) < 2:  # by its name and by its number, say
-            raise DataError(f"{name}: one column is given for the sequence and for the label; two columns expected")
         label, classes = [*content.labels.values()][1]
         labels = _the_one_of_each(label[order], label[order] < 0, starts, names, name, "labels", classes)
         known = labels >= 0
@@ -223,6 +223,8 @@ def _chosen(content, name, values, starts, inputs, notes):
         for column in inputs:
             if column not in columns:
                 raise DataError(content.refused.get(column) or str(no_column(name, column, columns)))
+            if list(inputs).count(column) > 1:
+                raise DataError(f"the column {column!r} is named twice: name each input once")
         return values[:, [columns.index(column) for column in inputs]], list(inputs)
     sequence = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     counts = np.arange(len(values)) - starts[sequence]

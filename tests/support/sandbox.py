@@ -49,6 +49,21 @@ class Ended:
         return None
 
 
+class Called(Ended):
+    """How a call of the library ended: as of a command, where an error that a program can expect is one line."""
+
+    def __init__(self, function, *args):
+        self.argv, self.trace, self.status, self.out, self.err = args, "", 0, "", ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                function(*args)
+            except (ValueError, OSError) as error:
+                self.status, self.err = 2, f"{error}\n"
+            except BaseException:
+                self.status, self.trace = 1, traceback.format_exc()
+
+
 def files_below(folder):
     """path -> bytes of all files below a folder."""
     return {
