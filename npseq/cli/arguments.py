@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from ..formats import schema
+from ..formats import paths, schema
 from ..status import USAGE
 from . import files
 from .streams import one_line
@@ -90,12 +90,7 @@ def _as_utf8(value: Any) -> Any:
     """Return a name of a column as it was typed in UTF-8, also where the locale is another."""
     if isinstance(value, list):
         return [_as_utf8(item) for item in value]
-    if not isinstance(value, str) or value.isascii():
-        return value
-    try:
-        return value.encode("utf-8", "surrogateescape").decode("utf-8")
-    except UnicodeError:
-        return value
+    return paths.text_of(value) if isinstance(value, str) else value
 
 
 def option(name: str) -> str:

@@ -118,13 +118,11 @@ def train_all(models: Iterable[str], seeds: Iterable[int], training: argparse.Na
     with tempfile.TemporaryDirectory() as folder, _runner(jobs) as start:
         runs = [start(model, seed, training, os.path.join(folder, f"{model}_{seed}")) for model, seed in wanted]
         for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
-            print(f"{number:3}/{len(wanted)}  {model}, seed {seed}", end="", file=sys.stderr, flush=True)
-            try:
-                report = run()
-            except BaseException:
-                print(file=sys.stderr)  # ends the line
-                raise
-            print(f": best epoch {report['best_epoch']}, {report['seconds']:.1f} s", file=sys.stderr, flush=True)
+            name, watched = f"{number:3}/{len(wanted)}  {model}, seed {seed}", sys.stderr.isatty()
+            if watched:
+                print(name, end="\r", file=sys.stderr, flush=True)
+            report = run()
+            print(f"{name}: best epoch {report['best_epoch']}, {report['seconds']:.1f} s", file=sys.stderr, flush=True)
             reports[model].append(report)
     return reports
 

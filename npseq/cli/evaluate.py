@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 
 import numpy as np
 
 from .. import data, status, tasks
+from ..formats import paths
 from ..fused import blas
 from ..nn.model import Model
 from ..tasks import multistep, text_samples
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if recipe.task == "forecast":
                 lines = evaluate_forecast(args, members)
             else:
-                args.part = args.part or ("test" if os.path.basename(args.data) == recipe.data else "all")
+                args.part = args.part or ("test" if paths.name_of(args.data) == recipe.data else "all")
                 lines = EVALUATE[recipe.task](args, model, trained)
     except (OSError, ValueError) as error:
         p.error(str(error))
@@ -126,7 +126,7 @@ def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> l
     """Return the lines of the nats and bits a symbol, on the test part beside the n-grams of the training part, or on
     all of another text beside the uniform distribution."""
     vocabulary = text_samples.vocabulary_of(model)
-    task = tasks.Text.from_recipe(trained.recipe, data.load_corpus(args.data, vocabulary.tokens))
+    task = tasks.Text.from_recipe(trained.recipe, data.load_corpus(args.data, vocabulary.tokens, args.max_memory))
     if args.part == "test":
         rows, others = task.parts["test"], task.baselines()
     else:
@@ -141,7 +141,7 @@ def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> l
 
 def evaluate_labels(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
     """Return the lines of a model with a class for each row (``labelling.evaluate``)."""
-    return labelling.evaluate(args, model, trained, part_name(args, os.path.basename(args.data)))
+    return labelling.evaluate(args, model, trained, part_name(args, paths.name_of(args.data)))
 
 
 EVALUATE = {

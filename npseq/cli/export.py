@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..formats import c, checkpoint, model_file, onnx
+from ..formats import c, checkpoint, model_file, onnx, paths
 from ..nn.layers import from_state_dict
 from ..tasks import c_program, recipe
 from . import arguments, files
@@ -77,7 +77,7 @@ def _example(args: Any, model: Any) -> bool | str:
     if args.with_scaler and isinstance(kept, dict) and kept.get("task") == recipe.ForecastRecipe.task:
         found = recipe.from_json(kept)
         assert isinstance(found, recipe.ForecastRecipe)
-        return c_program.text(args.name or c.name_of(args.to), os.path.basename(args.to), found)
+        return c_program.text(args.name or c.name_of(args.to), paths.name_of(args.to), found)
     return True
 
 

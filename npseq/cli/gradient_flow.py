@@ -88,11 +88,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status.DIVERGED
     except (OSError, ValueError) as error:
         p.error(str(error))
-    print("\n".join([*flow_picture(flows), "", *saturation_table(flows), "", *paths_table(flows)]))
     if args.output:
         write(args.output, flows)
     if args.plot:
         plots.flow(args.plot, flows, f"{task.name}: gradient by distance from the loss")
+    # last: a reader that leaves ends the command
+    print("\n".join([*flow_picture(flows), "", *saturation_table(flows), "", *paths_table(flows)]))
     return status.OK
 
 

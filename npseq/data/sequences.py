@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..formats.paths import name_of
 from .content import Content, Labels, position
 from .errors import DataError, listed, no_column
 from .limits import load_arrays
@@ -111,7 +112,7 @@ def load_sequences(
             return _from_arrays(source, label, regress), None
     elif os.fspath(source).endswith((".npy", ".npz")):
         arrays = load_arrays(existing(os.fspath(source)), options and options.max_memory)
-        return _from_arrays(arrays, None if label is None else arrays, regress, os.path.basename(source)), None
+        return _from_arrays(arrays, None if label is None else arrays, regress, name_of(os.fspath(source))), None
     if sequence is None:
         return _one_row_each(source, label, options, regress, unused), None
     if sequence == label:
