@@ -74,7 +74,7 @@ def place(metadata, rng):
 
 def plausible(metadata, value, rng):
     """Another value of the same type, such as a file could have: what only several values together can show."""
-    if type(value) in (int, float):
+    if type(value) in (int, float) and abs(value) < 1e300:
         return rng.choice([0, 1, 2, 3, 5, 24, 1000, value + 1, value - 1, 2 * value, value / 2, -value, 1e-9 * value])
     if isinstance(value, list) and value and rng.random() < 0.6:
         return rng.choice([value[:-1], value[1:], value + value[-1:], value[::-1], value * 2])
