@@ -1,6 +1,5 @@
 """Every file that npseq writes is there whole or not at all: full disks, vanished folders, killed writers."""
 
-import contextlib
 import csv
 import json
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sandbox import file_size_limit
 
 import npseq
 from npseq.cli import exercise, output, plots
@@ -53,17 +53,6 @@ WRITERS = {
     "picture.svg": write_picture,
 }
 every_file = pytest.mark.parametrize("name", WRITERS)
-
-
-@contextlib.contextmanager
-def file_size_limit(size):
-    """Writing beyond ``size`` bytes fails, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @every_file

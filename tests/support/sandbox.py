@@ -8,6 +8,8 @@ import traceback
 import warnings
 from pathlib import Path
 
+import pytest
+
 from npseq.cli import main
 
 
@@ -76,3 +78,15 @@ def files_below(folder):
 def scaled(count):
     """A number of trials, times ``NPSEQ_FUZZ`` (default: 1)."""
     return max(1, round(count * float(os.environ.get("NPSEQ_FUZZ", "1"))))
+
+
+@contextlib.contextmanager
+def file_size_limit(size):
+    """Writing beyond ``size`` bytes fails, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
