@@ -126,7 +126,10 @@ def kind_of(path: str, options: TableOptions | None = None, named: bool = False)
         sample, whole = read_sample(file)
     _, text = _decode(sample, whole, path, ["utf-8-sig", "cp1252", "latin-1"])
     for sep in SEPARATORS:
-        cells = [cells for _, _, cells in _rows(text, sep, whole)]
+        try:
+            cells = [cells for _, _, cells in _rows(text, sep, whole)]
+        except csv.Error:  # a field longer than any number, such as a book in one line
+            continue
         if len({len(row) for row in cells}) == 1 and len(cells[0]) > 1:
             if all(any(LOOSE.fullmatch(cell) for cell in row) for row in cells[1:] or cells):
                 return "table"

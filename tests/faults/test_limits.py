@@ -258,3 +258,14 @@ def test_the_option_that_the_message_names(tmp_path, monkeypatch, small_limit):
     assert refused.status == 2 and "--max-memory 1 (GiB)" in refused.err
     allowed = Ended([*argv, "--max-memory", "1", "--window", "1000000"])
     assert allowed.status == 2 and "window" in allowed.err  # read, and then too short
+
+
+@pytest.mark.parametrize("text", ["words without a line end " * 9000, '"' + "a quote that does not end\n" * 9000])
+def test_a_text_in_one_long_line_is_a_text(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text(text)
+    argv = ["train", "--data", "a.txt", "--epochs", "1", "--hidden-size", "1", "--window", "8", "--quiet"]
+    ended = Ended(argv)
+    assert ended.status == 0 and not ended.fault(), (ended.err, ended.trace)
+    ended = Ended([*argv, "--task", "forecast"])
+    assert ended.status == 2 and not ended.fault(), (ended.err, ended.trace)
