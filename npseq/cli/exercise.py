@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         return {"list": _list, "start": _start, "grade": _grade, "hint": _hint, "solution": _solution}[args.command](
             args
         )
-    except (ExerciseError, OSError) as error:
+    except (ExerciseError, OSError, ValueError) as error:  # ValueError: a zero byte in a path
         parser.error(str(error))
 
 

@@ -95,6 +95,13 @@ def test_the_file_of_an_exercise_is_written_whole_or_not_at_all(tmp_path, capsys
         exercise.main(argv)
 
 
+@pytest.mark.parametrize("argv", [["grade", "\0"], ["start", "lstm-backward", "--dir", "\0"]])
+def test_a_path_with_a_zero_byte_is_refused(capsys, argv):
+    with pytest.raises(SystemExit) as end:
+        exercise.main(argv)
+    assert end.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+
+
 def test_a_folder_that_vanishes_while_a_file_is_written_is_named(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
