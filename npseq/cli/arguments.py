@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
+from ..formats import paths, schema
 from ..status import USAGE
 from . import files
 from .streams import one_line
@@ -90,12 +90,7 @@ def _as_utf8(value: Any) -> Any:
     """Return a name of a column as it was typed in UTF-8, also where the locale is another."""
     if isinstance(value, list):
         return [_as_utf8(item) for item in value]
-    if not isinstance(value, str) or value.isascii():
-        return value
-    try:
-        return value.encode("utf-8", "surrogateescape").decode("utf-8")
-    except UnicodeError:
-        return value
+    return paths.text_of(value) if isinstance(value, str) else value
 
 
 def option(name: str) -> str:
@@ -133,12 +128,18 @@ def number(convert: Callable[[str], Any], fits: Callable[[Any], bool], expected:
     return parse
 
 
-positive_int = number(int, lambda v: v > 0, "a whole number greater than 0")
+def field(convert: Callable[[str], Any], what: schema.Field) -> Callable[[str], Any]:
+    """Return the type of an option whose value a file may keep: what cannot be read back is not taken."""
+    return number(convert, what.fits, what.expected)
+
+
+positive_int = field(int, schema.COUNT)
 layers = number(int, lambda v: 0 < v <= 1000, "a whole number from 1 to 1,000")
-natural = number(int, lambda v: v >= 0, "a whole number from 0 up")
-positive = number(float, lambda v: v > 0 and math.isfinite(v), "a finite number greater than 0")
-not_negative = number(float, lambda v: v >= 0 and math.isfinite(v), "a finite number from 0 up")
-finite = number(float, math.isfinite, "a finite number")
+natural = field(int, schema.NATURAL)
+seed = field(int, schema.SEED)
+positive = field(float, schema.POSITIVE)
+not_negative = number(float, lambda v: schema.NUMBER.fits(v) and v >= 0, "a finite number from 0 up")
+finite = field(float, schema.NUMBER)
 probability = number(float, lambda v: 0 <= v < 1, "a probability from 0 up to, not including, 1")
 share = number(float, lambda v: 0 < v < 1, "a number between 0 and 1")
 

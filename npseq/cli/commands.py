@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from .. import _interrupt
@@ -84,6 +87,25 @@ def _dispatch(argv):
     return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
 
 
+@contextmanager
+def _ends_in_order() -> Iterator[None]:
+    """On SIGTERM end as an exception does, so that temporary files and child processes go too; at once on a second."""
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise SystemExit(128 + number)
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def run(main: Callable[..., int], prog: str, *args: Any) -> int:
     """Call ``main(*args)``, however the command was started. Returns its exit status.
 
@@ -91,7 +113,7 @@ def run(main: Callable[..., int], prog: str, *args: Any) -> int:
     written, files and memory that fail (1); each with at most one line on standard error.
     """
     _interrupt.hand_over()
-    with streams.guarded(prog, prog in RUN_UNSEEN) as stdout:
+    with streams.guarded(prog, prog in RUN_UNSEEN) as stdout, _ends_in_order():
         try:
             with warnings.catch_warnings():
                 told: dict[str, None] = {}  # each once, and not beside an error

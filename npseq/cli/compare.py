@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from typing import Any
 
 from .. import status
@@ -118,13 +119,11 @@ def train_all(models: Iterable[str], seeds: Iterable[int], training: argparse.Na
     with tempfile.TemporaryDirectory() as folder, _runner(jobs) as start:
         runs = [start(model, seed, training, os.path.join(folder, f"{model}_{seed}")) for model, seed in wanted]
         for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
-            print(f"{number:3}/{len(wanted)}  {model}, seed {seed}", end="", file=sys.stderr, flush=True)
-            try:
-                report = run()
-            except BaseException:
-                print(file=sys.stderr)  # ends the line
-                raise
-            print(f": best epoch {report['best_epoch']}, {report['seconds']:.1f} s", file=sys.stderr, flush=True)
+            name, watched = f"{number:3}/{len(wanted)}  {model}, seed {seed}", sys.stderr.isatty()
+            if watched:
+                print(name, end="\r", file=sys.stderr, flush=True)
+            report = run()
+            print(f"{name}: best epoch {report['best_epoch']}, {report['seconds']:.1f} s", file=sys.stderr, flush=True)
             reports[model].append(report)
     return reports
 
@@ -135,7 +134,7 @@ def _runner(jobs: int) -> Iterator[Callable[..., Callable[[], dict[str, Any]]]]:
     if jobs == 1:
         yield _later
         return
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin_as_a_child) as pool:
         try:
             yield lambda *run: pool.submit(train_one, *run).result
         except BaseException:
@@ -149,8 +148,17 @@ def _later(*run):
     return lambda: train_one(*run)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _begin_as_a_child() -> None:
+    """Leave Ctrl-C to the parent, and end when it ends, even if it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent):
+    parent.join()
+    os._exit(status.UNEXPECTED)
 
 
 def train_one(model: str, seed: int, training: argparse.Namespace, folder: str) -> dict[str, Any]:

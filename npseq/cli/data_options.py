@@ -41,6 +41,17 @@ def add_table_options(p: argparse.ArgumentParser) -> None:
     )
     t.add_argument("--date-format", metavar="FORMAT", help="of the time column, such as %%d.%%m.%%Y %%H:%%M")
     t.add_argument("--sheet", metavar="NAME", help="of a spreadsheet")
+    add_memory_option(t)
+
+
+def add_memory_option(p: Any) -> None:
+    """Add ``--max-memory`` to a parser or a group of one."""
+    p.add_argument(
+        "--max-memory",
+        type=arguments.positive,
+        metavar="GIB",
+        help="GiB that a compressed file may open to; default: 1, or 20 times the file's own size if that is more",
+    )
 
 
 def table_options(args: argparse.Namespace) -> data.TableOptions:
@@ -56,6 +67,7 @@ def table_options(args: argparse.Namespace) -> data.TableOptions:
         strip=tuple(args.strip or ()),
         date_format=args.date_format,
         sheet=args.sheet,
+        max_memory=args.max_memory,
     )
 
 

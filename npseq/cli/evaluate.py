@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 
 import numpy as np
 
 from .. import data, status, tasks
+from ..formats import paths
 from ..fused import blas
 from ..nn.model import Model
 from ..tasks import multistep, text_samples
@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"{args.file} was trained on {recipe.data}: give its location, or other data, with --data"
             )
         args.data = args.data or recipe.data
+        p.check_files(args)
         if recipe.task != "forecast" and (len(members) > 1 or args.steps or args.json or args.plot):
             raise data.DataError(f"{args.file} is no forecaster: several files, --steps, --json and --plot need one")
         if args.plot:
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if recipe.task == "forecast":
                 lines = evaluate_forecast(args, members)
             else:
-                args.part = args.part or ("test" if os.path.basename(args.data) == recipe.data else "all")
+                args.part = args.part or ("test" if paths.name_of(args.data) == recipe.data else "all")
                 lines = EVALUATE[recipe.task](args, model, trained)
     except (OSError, ValueError) as error:
         p.error(str(error))
@@ -125,7 +126,7 @@ def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> l
     """Return the lines of the nats and bits a symbol, on the test part beside the n-grams of the training part, or on
     all of another text beside the uniform distribution."""
     vocabulary = text_samples.vocabulary_of(model)
-    task = tasks.Text.from_recipe(trained.recipe, data.load_corpus(args.data, vocabulary.tokens))
+    task = tasks.Text.from_recipe(trained.recipe, data.load_corpus(args.data, vocabulary.tokens, args.max_memory))
     if args.part == "test":
         rows, others = task.parts["test"], task.baselines()
     else:
@@ -140,7 +141,7 @@ def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> l
 
 def evaluate_labels(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
     """Return the lines of a model with a class for each row (``labelling.evaluate``)."""
-    return labelling.evaluate(args, model, trained, part_name(args.part, os.path.basename(args.data)))
+    return labelling.evaluate(args, model, trained, part_name(args.part, paths.name_of(args.data)))
 
 
 EVALUATE = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from typing import Any
 
 import numpy as np
 
 from .. import data, tasks
+from ..formats import paths
 from ..nn.model import Model
 from ..tasks import evaluation
 from ..tasks.baselines import Baselines
@@ -76,7 +76,7 @@ def _not_to_be_scored(args, members, forecaster):
 
 
 def _named(args, trained):
-    return "test" if os.path.basename(args.data) == trained.recipe.data else "all"
+    return "test" if paths.name_of(args.data) == trained.recipe.data else "all"
 
 
 def _fitted(trained, table, part):

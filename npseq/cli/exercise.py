@@ -10,6 +10,7 @@ from .. import status
 from ..explain.exercises.catalogue import EXERCISES
 from ..explain.exercises.exercise import ExerciseError
 from ..explain.exercises.grading import SECONDS, Report, exercise_of, grade_file
+from ..formats import atomic
 from . import arguments, output
 
 EXAMPLE = "example: npseq exercise start lstm-backward; npseq exercise grade lstm_backward.py"
@@ -40,7 +41,7 @@ def _with_name(commands: argparse._SubParsersAction[arguments.Parser], name: str
     parser = commands.add_parser(name, help=text)
     parser.add_argument("name", type=_exercise, metavar="NAME")
     if name != "hint":
-        parser.add_argument("--seed", type=arguments.natural, default=0, metavar="N", help="of the numbers; default: 0")
+        parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of the numbers; default: 0")
     return parser
 
 
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
         return {"list": _list, "start": _start, "grade": _grade, "hint": _hint, "solution": _solution}[args.command](
             args
         )
-    except (ExerciseError, OSError) as error:
+    except (ExerciseError, OSError, ValueError) as error:  # ValueError: a zero byte in a path
         p.error(str(error))
 
 
@@ -78,11 +79,10 @@ def _start(args: argparse.Namespace) -> int:
     exercise = EXERCISES[args.name]
     output.check_folder(args.dir)
     path = os.path.normpath(os.path.join(args.dir, exercise.name.replace("-", "_") + ".py"))
-    try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(exercise.start(args.seed))
-    except FileExistsError:
-        raise ExerciseError(f"{path} exists and is left as it is; give another --dir, or remove it") from None
+    if os.path.lexists(path):
+        raise ExerciseError(f"{path} exists and is left as it is; give another --dir, or remove it")
+    with atomic.replacing(path) as file:
+        file.write(exercise.start(args.seed).encode("utf-8"))
     print(f"{path}: {exercise.title}, about {exercise.minutes} minutes")
     print(f"fill in what is TODO, then: npseq exercise grade {path}")
     return status.OK

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import data, optim, tasks
-from ..formats import model_file
+from ..formats import model_file, paths
 from ..nn.model import Model
 from ..nn.registry import MODELS
 from ..training import resume
@@ -22,7 +22,7 @@ from . import arguments, data_options, labelling, progress, text_options
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
 # write: a training-state file may come from an untrusted source.
 FREE = {"epochs", "cell", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot", "init"}
-FREE |= {"backtest"}
+FREE |= {"backtest", "max_memory"}
 
 
 @dataclass
@@ -45,7 +45,8 @@ class Experiment:
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options that must not change between runs, and the number of epochs."""
-    return {name: value for name, value in vars(args).items() if name not in FREE or name == "epochs"}
+    kept = {name: value for name, value in vars(args).items() if name not in FREE or name == "epochs"}
+    return {**kept, "data": paths.text_of(args.data)}
 
 
 def settle_options(
@@ -75,7 +76,7 @@ def settle_options(
         if name not in known or known[name] != value:
             raise ValueError(f"{state.path} cannot be resumed from: its option {name[:40]} is invalid")
         if name not in given:
-            setattr(args, name, value)
+            setattr(args, name, paths.path_of(value) if name == "data" else value)
         elif name not in FREE and name != "data" and given[name] != value:  # data are compared by their content
             raise ValueError(
                 f"{arguments.option(name)} {given[name]} given, but {state.path} was begun with "
@@ -101,7 +102,7 @@ def build(args: argparse.Namespace, state: resume.TrainingState | None = None, h
         raise ValueError("--optimizer lbfgs cannot be resumed: leave out --checkpoint and --resume")
     if state is not None and args.init:
         raise ValueError("--init starts a new run and --resume continues one: give one of them")
-    if state is not None and args.data == state.settings.get("data") and _is_gone(args.data):
+    if state is not None and _same_source(args, state) and _is_gone(args.data):
         raise ValueError(f"there is no file {args.data}, with which the run was begun: give its location with --data")
     task = make_task(args)
     settle_defaults(args, task)
@@ -122,13 +123,17 @@ def build(args: argparse.Namespace, state: resume.TrainingState | None = None, h
     return Experiment(task, model, optimizer, schedule, rng, fingerprint, done, begun_with)
 
 
+def _same_source(args, state):
+    return paths.text_of(args.data) == state.settings.get("data")
+
+
 def _is_gone(source):
     return source not in [*data.SHIPPED, *data.SHIPPED_SEQUENCES, tasks.Adding.name] and not os.path.exists(source)
 
 
 def _fingerprint(task, args, state):
     """The fingerprint of the data, which a resumed run knows by their content: the file may have another name now."""
-    if state is None or args.data == state.settings.get("data"):
+    if state is None or _same_source(args, state):
         return task.fingerprint()
     name, task.name = task.name, os.path.basename(str(state.settings.get("data")))
     try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..formats import c, checkpoint, model_file, onnx
+from ..formats import c, checkpoint, model_file, onnx, paths
 from ..nn.layers import from_state_dict
 from ..tasks import c_program, recipe
-from . import arguments
+from . import arguments, files
 
 ONNX_ONLY, C_ONLY = ("with_state", "with_lengths"), ("name", "example")  # options
 
@@ -53,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
     for name in C_ONLY if ending == ".onnx" else ONNX_ONLY:
         if getattr(args, name):
             p.error(f"--{name.replace('_', '-')} is not for {ending} files; leave it out")
+    if args.example:
+        p.check_files(args, [files.File("the program of --example", c.program_beside(args.to), True)])
     try:
         model = _load(args)
         if ending == ".onnx":
@@ -75,7 +77,7 @@ def _example(args: Any, model: Any) -> bool | str:
     if args.with_scaler and isinstance(kept, dict) and kept.get("task") == recipe.ForecastRecipe.task:
         found = recipe.from_json(kept)
         assert isinstance(found, recipe.ForecastRecipe)
-        return c_program.text(args.name or c.name_of(args.to), os.path.basename(args.to), found)
+        return c_program.text(args.name or c.name_of(args.to), paths.name_of(args.to), found)
     return True
 
 

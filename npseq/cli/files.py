@@ -13,7 +13,7 @@ import tempfile
 import unicodedata
 from typing import NamedTuple
 
-from ..data.sources import SHIPPED, SHIPPED_SEQUENCES, shipped
+from ..data.sources import shipped_files
 
 READ = ("file", "files", "data", "init", "resume", "cell")  # names of options (argparse's dest) that name files to read
 WRITTEN = ("history", "report", "plot", "output", "html", "to", "state")  # a state is read, too
@@ -56,7 +56,8 @@ def named(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[Fil
         for path in given if isinstance(given, (list, tuple)) else [given]:
             if isinstance(path, (str, os.PathLike)):
                 place = getattr(path, "path", os.fspath(path))  # of FILE.py:Class the file
-                files += [File(str(purpose), place, action.dest in WRITTEN) for place in _paths(place)]
+                written = action.dest in WRITTEN
+                files += [File(str(purpose), place, written) for place in ([place] if written else _read(place))]
     return files
 
 
@@ -107,10 +108,8 @@ def _identity(path: str) -> tuple[int, int] | None:
     return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
-def _paths(given: str) -> list[str]:
-    """Return the path of an argument, the paths of a shipped data set, or nothing for standard input."""
-    if given in SHIPPED:
-        return [shipped(SHIPPED[given])]
-    if given in SHIPPED_SEQUENCES:
-        return [shipped(file) for file in SHIPPED_SEQUENCES[given]]
-    return [] if given in ("-", "adding") else [given]
+def _read(given: str) -> list[str]:
+    """Return the path of a file to read, the paths of a shipped data set, or that of standard input."""
+    if given == "-":
+        return ["/dev/stdin"]  # leads to the file if the shell has redirected one
+    return shipped_files(given) or ([] if given == "adding" else [given])

@@ -69,7 +69,7 @@ def parser() -> arguments.Parser:
         help="complex step, or the textbook's central differences (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=arguments.natural, default=0, help="of weights, data and masks (default: %(default)s)"
+        "--seed", type=arguments.seed, default=0, help="of weights, data and masks (default: %(default)s)"
     )
     parser.add_argument("--first", action="store_true", help="stop at the first gradient that is not right")
     parser.add_argument(

@@ -47,7 +47,7 @@ def parser() -> arguments.Parser:
         metavar="G",
         help="also show the untrained network with recurrent weights scaled by this factor; default: 4",
     )
-    p.add_argument("--seed", default=0, type=arguments.natural, metavar="N", help="default: 0")
+    p.add_argument("--seed", default=0, type=arguments.seed, metavar="N", help="default: 0")
     options.add_data_options(p, default=tasks.Adding.name)
     p.add_argument("--output", metavar="FILE.csv", help="write the numbers there")
     p.add_argument("--plot", metavar="FILE.png", help="draw the picture there (.png or .svg)")
@@ -91,11 +91,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status.DIVERGED
     except (OSError, ValueError) as error:
         p.error(str(error))
-    print("\n".join([*flow_picture(flows), "", *saturation_table(flows), "", *paths_table(flows)]))
     if args.output:
         write(args.output, flows)
     if args.plot:
         plots.flow(args.plot, flows, f"{task.name}: gradient by distance from the loss")
+    # last: a reader that leaves ends the command
+    print("\n".join([*flow_picture(flows), "", *saturation_table(flows), "", *paths_table(flows)]))
     return status.OK
 
 

@@ -13,7 +13,7 @@ from ..formats import atomic
 from ..fused import blas
 from ..tasks import text_samples
 from ..tasks.recipe import load_trained
-from . import arguments, output, own_cell
+from . import arguments, data_options, output, own_cell
 
 
 def parser() -> arguments.Parser:
@@ -42,6 +42,7 @@ def parser() -> arguments.Parser:
         metavar="N",
         help="characters that a gradient is followed back; default: 64",
     )
+    data_options.add_memory_option(p)
     return p
 
 
@@ -57,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = trained.recipe.data
         if args.data is None and name not in data.SHIPPED_TEXTS:
             raise data.DataError(f"{args.file} was trained on {name}: give its location, or another text, with --data")
-        corpus = data.load_corpus(args.data or name, vocabulary.tokens)
+        args.data = args.data or name
+        p.check_files(args)
+        corpus = data.load_corpus(args.data, vocabulary.tokens, args.max_memory)
         start = 0
         if corpus.name == name:
             start = tasks.Text.from_recipe(trained.recipe, corpus).parts["test"][0] + 1

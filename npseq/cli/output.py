@@ -19,6 +19,12 @@ def check_file(path: str) -> None:
     Raises:
         OSError: naming the file or its folder.
     """
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        pass  # it is created, and perhaps its folder, too
+    except OSError as error:  # such as a name that is too long, or a link that leads to itself
+        raise OSError(f"{path} cannot be written: {error.strerror}") from None
     if os.path.isdir(path):
         raise OSError(f"{path} is a folder; the name of a file expected")
     if os.path.exists(path):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..formats import atomic
+from ..formats import atomic, paths
 
 COLOURS = ["#1b6ca8", "#d1495b", "#3c8d5a", "#8f5aa8", "#c77d0a", "#5b6770"]  # told apart also by lightness
 STYLE = {
@@ -72,6 +72,12 @@ def _figure(path, rows=1, columns=1, size=(9, 4.5), **options):
             pyplot.close(figure)
 
 
+def _plain(text: str) -> str:
+    """Return a name as it can be drawn: names of files and columns are no formulas, and may hold any character."""
+    text = paths.text_of(text).encode("utf-8", "replace").decode("utf-8")
+    return "".join(c if c.isprintable() else "?" for c in text).replace("$", r"\$")
+
+
 FIRST_STEPS = 3  # of a longer horizon: each has a line of its own
 
 
@@ -99,10 +105,10 @@ def forecasts(path: str, x: np.ndarray, panels: Sequence[Panel], title: str, int
                 ax.plot(x, predicted, color=COLOURS[k % len(COLOURS)], lw=1.4 if k == 0 else 1, label=label)
             if len(panel.actual) < len(x):
                 ax.axvline(x[len(panel.actual)], color="#888888", lw=1, ls=":")
-            ax.set(ylabel=panel.name)
+            ax.set(ylabel=_plain(panel.name))
             for label in ax.get_xticklabels():
                 label.set(rotation=20, ha="right")
-        axes[0, 0].set_title(title, loc="left")
+        axes[0, 0].set_title(_plain(title), loc="left")
         axes[-1, 0].set(xlabel="time" if np.asarray(x).dtype.kind == "M" else "row")
         handles, labels = axes[0, 0].get_legend_handles_labels()
         axes[0, 0].figure.legend(handles, labels, ncol=3, loc="outside lower center")
@@ -121,7 +127,7 @@ def by_step(path: str, lines: Mapping[str, Sequence[float]], title: str) -> None
                 lw=2.2 if last else 1.2,
                 label=name,
             )
-        ax.set_title(title, loc="left")
+        ax.set_title(_plain(title), loc="left")
         ax.set(xlabel="rows ahead", ylabel="RMSE", ylim=(0, None))
         ax.figure.legend(ncol=3, loc="outside lower center")
 
@@ -139,14 +145,14 @@ def curves(path: str, histories: Mapping[str, Any], title: str, level: float | N
             ax.plot(epochs, losses.mean(0), color=colour, ls=dashes, marker="o", ms=3.5, lw=1.6, label=name)
         if level is not None:
             ax.axhline(level, color="#888888", ls=":", lw=1, label=f"level {level:.4g}")
-        ax.set(title=title, xlabel="epoch", ylabel="validation loss", yscale="log")
+        ax.set(title=_plain(title), xlabel="epoch", ylabel="validation loss", yscale="log")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend()
 
 
 def confusion(path: str, table: Any, classes: Sequence[str], title: str) -> None:
     """Draw how often each class (row) was answered with each class (column)."""
-    table = np.asarray(table)
+    table, classes = np.asarray(table), [_plain(name) for name in classes]
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     with _figure(path, size=(1.5 + 0.5 * len(classes), 1.5 + 0.45 * len(classes))) as axes:
         ax = axes[0, 0]
@@ -163,7 +169,9 @@ def confusion(path: str, table: Any, classes: Sequence[str], title: str) -> None
                     fontsize=9,
                     color="white" if share[i, j] > 0.5 else "#222222",
                 )
-        ax.set(title=title, xlabel="answer", ylabel="class", xticks=range(len(classes)), yticks=range(len(classes)))
+        ax.set(
+            title=_plain(title), xlabel="answer", ylabel="class", xticks=range(len(classes)), yticks=range(len(classes))
+        )
         ax.set_xticklabels(classes, rotation=45 if max(map(len, classes)) > 3 else 0)
         ax.set_yticklabels(classes)
 
@@ -197,7 +205,7 @@ def flow(path: str, flows: dict, title: str) -> None:
         if two_paths:
             axes[1, 0].set_ylabel("norm with one path only")
             axes[1, 0].legend(loc="lower left", fontsize=8, frameon=True, framealpha=0.9, edgecolor="none")
-        axes[0, 0].figure.suptitle(title)
+        axes[0, 0].figure.suptitle(_plain(title))
 
 
 def _norms(ax, models, colour):

@@ -35,7 +35,7 @@ def parser() -> arguments.Parser:
     p.add_argument("--top-k", type=arguments.positive_int, metavar="K", help="draw from the K likeliest only")
     p.add_argument("--prime", default="", metavar="TEXT", help="what the text starts with; it is printed too")
     p.add_argument(
-        "--seed", type=arguments.natural, metavar="N", help="the same seed gives the same text; default: a new one"
+        "--seed", type=arguments.seed, metavar="N", help="the same seed gives the same text; default: a new one"
     )
     return p
 

@@ -192,7 +192,10 @@ class Rows:
             raise
 
     def _split(self, line: str) -> list[str]:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=self.separator))]
+        try:
+            return [cell.strip() for cell in next(csv.reader([line], delimiter=self.separator))]
+        except csv.Error as error:  # such as a field of more than 131,072 characters
+            raise (BadRow if self.names else DataError)(f"this is no line of CSV: {error}") from None
 
     def _is_header(self, line: str) -> bool:
         """True for a header. Decides the separator: the one that gives names, or else the most fields."""

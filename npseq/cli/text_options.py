@@ -122,7 +122,7 @@ def make_task(args: argparse.Namespace) -> tasks.Text:
             raise data.DataError(f"{arguments.option(name)} is for tables; leave it out with a text")
     if getattr(args, "bidirectional", False):
         raise data.DataError("--bidirectional reads the symbols that a text's model shall predict: leave it out")
-    corpus = data.load_corpus(args.data, args.tokens)
+    corpus = data.load_corpus(args.data, args.tokens, args.max_memory)
     return tasks.Text(corpus, args.window, args.split or tasks.text.SPLIT, carries=not args.reset_state)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..formats.paths import name_of
 from .errors import DataError
 from .sources import SHIPPED_TEXTS, existing, open_binary, shipped
 
@@ -90,21 +91,25 @@ class Vocabulary:
         return "".join((self.characters + REPLACEMENT)[k] for k in numbers)
 
 
-def load_corpus(source: str | os.PathLike[str], tokens: str = "characters") -> Corpus:
+def load_corpus(source: str | os.PathLike[str], tokens: str = "characters", max_memory: float | None = None) -> Corpus:
     """Read a text: a shipped one, or any file, which may be compressed.
 
     A file of characters is UTF-8; a byte order mark at its start is left out, line ends are kept as they are.
 
+    Args:
+        source: name or path. tokens: "characters" or "bytes".
+        max_memory: GiB that a compressed file may open to (``limits.py``).
+
     Raises:
-        DataError: for a file that does not exist, is empty, or is not UTF-8 (with ``tokens="bytes"`` any file can be
-            read).
+        DataError: for a file that does not exist, is empty, damaged, opens to more than is allowed, or is not UTF-8
+            (with ``tokens="bytes"`` any file can be read).
     """
     source = os.fspath(source)
     if tokens not in TOKENS:
         raise DataError(f"tokens {tokens!r} given; one of {', '.join(TOKENS)} expected")
     path = shipped(SHIPPED_TEXTS[source]) if source in SHIPPED_TEXTS else existing(source)
-    name = source if source in SHIPPED_TEXTS else os.path.basename(source)
-    file, _, _ = open_binary(path)
+    name = source if source in SHIPPED_TEXTS else name_of(source)
+    file, _, _ = open_binary(path, max_memory)
     with file:
         content = file.read()
     if tokens == "bytes":

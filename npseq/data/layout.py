@@ -92,9 +92,15 @@ def kind_of(path: str, options: TableOptions | None = None, named: bool = False)
     file, _, _ = open_binary(path, options.max_memory if options else None)
     with file:
         sample, whole = read_sample(file)
-    _, text = _decode(sample, whole, path, ENCODINGS)
+    try:
+        _, text = _decode(sample, whole, path, ENCODINGS)
+    except DataError:  # no table is read from it, for example as it holds zero bytes
+        return "text"
     for sep in SEPARATORS:
-        rows = [row.cells for row in _rows(text, sep, whole) if not row.cells[0].startswith(COMMENTS)]
+        try:
+            rows = [row.cells for row in _rows(text, sep, whole) if not row.cells[0].startswith(COMMENTS)]
+        except csv.Error:  # a field that is longer than any of a table: a line of megabytes, or a quote without end
+            continue
         numbers = all(any(map(LOOSE.fullmatch, cells)) for cells in rows[1:] or rows)
         if rows and numbers and len(set(map(len, rows))) == 1 and len(rows[0]) > 1:
             return "table"

@@ -7,14 +7,20 @@ is held in memory, and compared with a limit that follows from the file's own si
 from __future__ import annotations
 
 import io
+import lzma
 import math
 import os
 import zipfile
+import zlib
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from .errors import DataError
+
+# of the standard library's readers of compressed files; OSError: of gzip and bz2, for content of another kind
+DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 GIB = 1 << 30
 ALWAYS = 1 * GIB  # bytes that any file may open to
@@ -41,7 +47,7 @@ def check(opened: int, size: int, name: str, max_memory: float | None = None) ->
 
 
 class Counted(io.RawIOBase):
-    """A decompressed stream that ends in a ``DataError`` when it has given more bytes than are allowed.
+    """A decompressed stream that ends in a ``DataError`` when it has given more bytes than are allowed, or is damaged.
 
     Args:
         stream: to read from, such as ``gzip.open(path)``.
@@ -58,7 +64,7 @@ class Counted(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self.stream.read(len(buffer))
+        data = undamaged(self.name, self.stream.read, len(buffer))
         self.given += len(data)
         check(self.given, self.size, self.name, self.max_memory)
         buffer[: len(data)] = data
@@ -68,7 +74,7 @@ class Counted(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self.given = self.stream.seek(offset, whence)
+        self.given = undamaged(self.name, self.stream.seek, offset, whence)
         return self.given
 
     def tell(self) -> int:
@@ -79,25 +85,17 @@ class Counted(io.RawIOBase):
         super().close()
 
 
-def check_columns(path: str, max_memory: float | None = None) -> None:
-    """Compare what a spreadsheet or a columnar file says of its size with the limit. Damaged files are left to their
-    readers.
+def undamaged(name: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Return ``function(*args)``, which reads a compressed file.
 
     Raises:
-        DataError: naming both sizes and what to do.
+        DataError: naming the file and the fault, if it is damaged, encrypted, or compressed in an unknown way.
     """
     try:
-        if path.lower().endswith(".parquet"):
-            from pyarrow import parquet
-
-            found = parquet.read_metadata(path)
-            opened = 8 * found.num_rows * found.num_columns
-        else:
-            with zipfile.ZipFile(path) as archive:
-                opened = sum(info.file_size for info in archive.infolist())
-    except Exception:  # a damaged file can raise nearly anything
-        return
-    check(opened, os.path.getsize(path), path, max_memory)
+        return function(*args)
+    except DAMAGED as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{name} cannot be decompressed: {reason}") from None
 
 
 def load_arrays(path: str, max_memory: float | None = None) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..formats.paths import name_of
 from .arrays import read_arrays
 from .content import Content
 from .errors import DataError, listed
@@ -96,7 +97,7 @@ def read(
     if not isinstance(source, (str, os.PathLike)):
         return _from_memory(source, time, labels, options)
     source = os.fspath(source)
-    name = os.path.basename(source) if source != "-" else "standard input"
+    name = name_of(source) if source != "-" else "standard input"
     if source in SHIPPED:
         return read_strict(shipped(SHIPPED[source]), name, time, labels), name
     existing(source)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..formats.paths import name_of
 from .content import Content, Labels, position
 from .errors import DataError, listed, no_column
 from .layout import MISSING
@@ -113,7 +114,7 @@ def load_sequences(
             return _from_arrays(source, label, regress), None
     elif os.fspath(source).endswith((".npy", ".npz")):
         arrays = load_arrays(existing(os.fspath(source)), None if options is None else options.max_memory)
-        return _from_arrays(arrays, None if label is None else arrays, regress, os.path.basename(source)), None
+        return _from_arrays(arrays, None if label is None else arrays, regress, name_of(os.fspath(source))), None
     if sequence is None:
         return _one_row_each(source, label, options, regress, unused), None
     if sequence == label:
@@ -182,13 +183,13 @@ def _gather(
         values, columns = np.delete(values, k, axis=1), [column for column in content.columns if column != number]
         content = content._replace(columns=columns)
         labels, known = np.zeros(len(starts) - 1, np.int64), ~np.isnan(targets)
+    elif labelled and len(content.labels) < 2:  # by its name and by its number, say
+        raise DataError(f"{name}: one column is given for the sequence and for the label; two columns expected")
     elif labelled and each_row:
         label, classes = [*content.labels.values()][1]
         row_labels = label[order].astype(np.int64)
         labels, known = np.zeros(len(starts) - 1, np.int64), np.ones(len(starts) - 1, bool)
     elif labelled:
-        if len(content.labels) < 2:  # by its name and by its number, say
-            raise DataError(f"{name}: one column is given for the sequence and for the label; two columns expected")
         label, classes = [*content.labels.values()][1]
         labels = _the_one_of_each(label[order], label[order] < 0, starts, names, name, "labels", classes)
         known = labels >= 0
@@ -245,6 +246,8 @@ def _chosen(
         for column in inputs:
             if column not in columns:
                 raise DataError(content.refused.get(column) or str(no_column(name, column, columns)))
+            if list(inputs).count(column) > 1:
+                raise DataError(f"the column {column!r} is named twice: name each input once")
         return values[:, [columns.index(column) for column in inputs]], list(inputs)
     sequence = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     counts = np.arange(len(values)) - starts[sequence]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from .errors import DataError, listed
-from .limits import Counted
+from .limits import Counted, undamaged
 
 SHIPPED = {"metro_traffic": "metro_traffic_hourly.csv"}
 SHIPPED_TEXTS = {"tiny_shakespeare": "tiny_shakespeare.txt"}
@@ -49,6 +49,12 @@ class TableOptions:
 def shipped(file: str) -> str:
     """Return the path of a file in ``npseq/data/datasets``."""
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "datasets", file)
+
+
+def shipped_files(name: str) -> list[str]:
+    """Return the paths of a shipped data set's files; none if there is no data set of that name."""
+    files = SHIPPED_SEQUENCES.get(name) or (SHIPPED.get(name) or SHIPPED_TEXTS.get(name),)
+    return [shipped(file) for file in files if file]
 
 
 def existing(source: str) -> str:
@@ -94,9 +100,9 @@ def open_binary(path: str, max_memory: float | None = None) -> tuple[BinaryIO, B
         return io.BufferedReader(Counted(stream, size, path, max_memory))
 
     if end == ".zip":
-        archive = zipfile.ZipFile(raw)
+        archive = undamaged(path, zipfile.ZipFile, raw)
         inside = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
         if len(inside) != 1:
             raise DataError(f"{path} holds {len(inside)} files ({listed(inside)}); one expected: unpack it")
-        return limited(archive.open(inside[0])), raw, size
+        return limited(undamaged(path, archive.open, inside[0])), raw, size
     return (limited(PACKED[end](raw)) if end in PACKED else raw), raw, size

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 
-from . import layout, limits
+from . import column_limits, layout
 from .columns import Again, Collector, Known, has_times, text_of
 from .content import Content
 from .dates import NUMBER, looks_like_times
@@ -57,8 +57,8 @@ def read_table(
     if isinstance(source, pd.DataFrame):
         return _repeated(lambda: _Frame(source, name, known), known)
     end = ending(source)
-    if end in (".parquet", ".xlsx", ".xlsm"):
-        limits.check_columns(source, options.max_memory)
+    if end in (".parquet", ".feather", ".xlsx", ".xlsm"):
+        column_limits.check_columns(source, options.max_memory)
     if end in (".parquet", ".feather"):
         frame = _opened(name, end, lambda: (pd.read_parquet if end == ".parquet" else pd.read_feather)(source))
         return _repeated(lambda: _Frame(frame, name, known), known)

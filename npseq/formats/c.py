@@ -32,7 +32,7 @@ from .._version import __version__
 from ..fused.step import STEPS, LSTMStep, ReLURNNStep, RNNStep, stacked
 from ..nn.model import Model
 from ..nn.recurrent import Recurrent
-from . import atomic, c_example, schema
+from . import atomic, c_example, paths, schema
 
 __all__ = ["export"]
 
@@ -153,18 +153,23 @@ def export(
         raise ValueError(f"name {name!r} given; a name in C, of letters, digits and _, expected")
     if getattr(model, "embedding", None) is not None:
         raise ValueError("a model with an embedding cannot be written in C")
-    header = _Header(model, name, os.path.basename(path), with_scaler)
+    header = _Header(model, name, paths.name_of(path), with_scaler)
     text = header.text()
-    main = os.path.join(os.path.dirname(path), "main.c")
+    main = program_beside(path)
     program = ""
     if example:
         c_example.check(main)
         program = example if isinstance(example, str) else header.example()
     with atomic.replacing(path) as file:
-        file.write(text.encode())
+        file.write(text.encode("utf-8", "surrogateescape"))
     if program:
         with atomic.replacing(main) as file:
-            file.write(program.encode())
+            file.write(program.encode("utf-8", "surrogateescape"))
+
+
+def program_beside(path: str) -> str:
+    """Return the path of the example program of a header."""
+    return os.path.join(os.path.dirname(path), "main.c")
 
 
 def name_of(path: str) -> str:

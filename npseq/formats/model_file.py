@@ -62,10 +62,15 @@ def save_model(path: str | os.PathLike[str], model: Model, metadata: Mapping[str
         metadata: further entries for JSON, which ``model.metadata`` has after loading.
 
     Raises:
-        ValueError: for a model that could not be made again from its kind: its layer or its cell is another one.
+        ValueError: for a model that could not be made again: its layer or its cell is not that of its kind, or an
+            argument is one that no file may have.
         TypeError, OSError: as ``checkpoint.save``.
     """
     _check_nameable(model)
+    try:
+        schema.check({**model.config, "cell": None}, CONFIG, "its config")  # as it is read
+    except ValueError as error:
+        raise ValueError(f"the model cannot be saved: {error}") from None
     save(path, model.state_dict(), {**describe(model), **(metadata or {})})
 
 

@@ -19,6 +19,7 @@ from ..formats.model_file import load_model
 from ..formats.unpickler import CheckpointError
 from ..nn.model import Model
 from ..nn.scaling import Scaler
+from . import agreement
 from .bases import Base, Bases
 from .row_hashes import SeenRows
 from .width import Width
@@ -390,6 +391,8 @@ def load_trained(path: str) -> tuple[Model, Trained]:
             "npseq.load(path).predict(x) takes any"
         )
     try:
-        return model, Trained.from_json(model.metadata)
+        trained = Trained.from_json(model.metadata)
+        agreement.check(model, trained)
     except ValueError as error:
         raise CheckpointError(f"{path}: its data description is invalid: {error}") from None
+    return model, trained

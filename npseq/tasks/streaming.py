@@ -12,6 +12,7 @@ from ..data.load import LARGEST
 from ..nn.model import Model
 from ..nn.streaming import WindowStream
 from . import features, linear
+from .agreement import forecast_inputs
 from .bases import Bases
 from .intervals import volatility_of
 from .recipe import ForecastRecipe
@@ -75,10 +76,7 @@ class ForecastStream:
         base = recipe.base
         self._base = None if base is None else StreamedBase(base, recipe.step, recipe.horizon)
         self._calendar_size = (len(features.CALENDAR) + 2 * (base is not None)) * recipe.calendar
-        expected = len(self.columns) + self._calendar_size + len(lags) * recipe.horizon * O
-        if base is not None:
-            expected += (1 + len(base.lags)) * O + recipe.horizon * O
-        if self._windows.input_size != expected:
+        if self._windows.input_size != (expected := forecast_inputs(recipe)):
             raise ValueError(f"the model has {self._windows.input_size} inputs; its recipe needs {expected}")
         order, reach = (0, 0) if base is None else (base.order, base.reach)
         self._needed = max(max(lags, default=1), reach + 1)  # rows until the inputs of a row are known

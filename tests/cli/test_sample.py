@@ -141,7 +141,7 @@ def test_samples_go_to_standard_output(folder, capsys):
         (["--prime", "the Ω"], "does not know the character 'Ω'"),
         (["--temperature", "2.5"], "a number from 0 to 2 expected"),
         (["--temperature", "-1"], "a number from 0 to 2 expected"),
-        (["--top-k", "0"], "greater than 0 expected"),
+        (["--top-k", "0"], "from 1 to 10⁹ expected"),
         (["--length", "x"], "'x' given"),
     ],
 )

@@ -240,3 +240,12 @@ def test_the_example_in_the_help_names_the_command(capsys):
     shown = capsys.readouterr().out
     assert "npseq stream rnn_lstm_best.pth" in shown and "%d.%m.%Y %H:%M" in shown
     assert os.path.exists(data.shipped("metro_traffic_hourly.csv"))
+
+
+@pytest.mark.parametrize("place", [0, 1, 5])
+def test_a_line_that_is_no_csv_is_left_out_or_named(trained, small_csv, streamed, place):
+    lines = lines_of(small_csv)[:80]
+    lines.insert(place, "1" * 300_000 + ",2\n")
+    code, rows, err = streamed("".join(lines), trained)
+    assert err.count("\n") == 1 and f"line {place + 1}: this is no line of CSV" in err
+    assert (code, bool(rows)) == ((2, False) if place == 0 else (0, True))

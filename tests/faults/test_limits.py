@@ -1,7 +1,9 @@
 """Archives that swell, members that lie about their size, and a mapped file that shrinks while it is read."""
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from sandbox import Ended
 
 import npseq
 from npseq.data import DataError, limits
@@ -174,20 +177,96 @@ def test_four_megabytes_that_open_to_four_gigabytes(tmp_path):
 
 
 @pytest.mark.wide
-@pytest.mark.parametrize("end", [".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zip", ".parquet", ".xlsx"])
+@pytest.mark.parametrize("end", [".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zip", ".parquet", ".feather", ".xlsx"])
 def test_compressed_tables_that_swell_are_refused_and_can_be_allowed(tmp_path, small_limit, end):
     pandas = pytest.importorskip("pandas")
-    pytest.importorskip({".parquet": "pyarrow", ".xlsx": "openpyxl"}.get(end, "pandas"))
+    pytest.importorskip({".parquet": "pyarrow", ".feather": "pyarrow", ".xlsx": "openpyxl"}.get(end, "pandas"))
     path = str(tmp_path / f"a{end}")
     rows = 20_000 if end == ".xlsx" else 300_000
     frame = pandas.DataFrame({"load": np.zeros(rows), "other": np.ones(rows)})
-    {".parquet": frame.to_parquet, ".xlsx": frame.to_excel}.get(end, frame.to_csv)(path, index=False)
+    if end == ".feather":
+        frame.to_feather(path)
+    else:
+        {".parquet": frame.to_parquet, ".xlsx": frame.to_excel}.get(end, frame.to_csv)(path, index=False)
     if 20 * os.path.getsize(path) > 1 << 20:
         limits.RATIO = 1  # a spreadsheet compresses less
     try:
-        with pytest.raises(DataError, match=r"a\.(csv|parquet|xlsx).* open to .*--max-memory 1 \(GiB\)"):
+        with pytest.raises(DataError, match=r"a\.(csv|parquet|feather|xlsx).* open to .*--max-memory 1 \(GiB\)"):
             load_table(path)
         options = npseq.data.TableOptions(max_memory=1)
         assert load_table(path, options=options).values.shape == (rows, 2)
     finally:
         limits.RATIO = 20
+
+
+@pytest.mark.parametrize("end", [".parquet", ".feather"])
+def test_equal_texts_are_counted_at_their_length(tmp_path, small_limit, end):
+    """Kept once in the file, each takes its place in memory."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"load": np.arange(2000.0), "note": ["x" * 1000] * 2000})
+    path = str(tmp_path / f"a{end}")
+    (frame.to_parquet if end == ".parquet" else frame.to_feather)(path)
+    with pytest.raises(DataError, match=r"open to .*--max-memory 1 \(GiB\)"):
+        load_table(path)
+    assert len(load_table(path, options=npseq.data.TableOptions(max_memory=1)).values) == 2000
+
+
+def test_a_cell_in_the_last_corner_of_a_sheet_does_not_fill_the_memory(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in range(100):
+        book.active.append([row * 0.5])
+    book.active.cell(1 << 20, 1 << 14, 1.0)
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(DataError, match=r"open to 137,438,953,472 or more.*--max-memory 128 \(GiB\)"):
+        load_table(str(tmp_path / "a.xlsx"))
+
+
+COMPRESSED = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+
+
+@pytest.mark.parametrize("kind", ["csv", "txt"])
+@pytest.mark.parametrize("end", [*COMPRESSED, ".zip"])
+@pytest.mark.parametrize("damage", ["cut off", "changed", "of another kind"])
+def test_a_damaged_compressed_file_is_named(tmp_path, monkeypatch, kind, end, damage):
+    monkeypatch.chdir(tmp_path)
+    text = "".join(f"{k * 0.37 % 7:.3f}\n" for k in range(300)).encode()
+    if end == ".zip":
+        with zipfile.ZipFile("a", "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("a.csv", text)
+        with open("a", "rb") as file:
+            data = file.read()
+    else:
+        data = COMPRESSED[end](text)
+    middle = len(data) // 2
+    changed = data[: middle - 20] + bytes(byte ^ 0x55 for byte in data[middle - 20 : middle]) + data[middle:]
+    name = f"a.{kind}{end}"
+    with open(name, "wb") as file:
+        file.write({"cut off": data[:middle], "changed": changed, "of another kind": text}[damage])
+    argv = ["train", "--data", name, "--epochs", "1", "--hidden-size", "2", "--quiet"]
+    for more in [], ["--task", "text"]:
+        ended = Ended([*argv, *more])
+        assert ended.status == 2 and not ended.fault() and name in ended.err, (ended.err, ended.trace)
+
+
+def test_the_option_that_the_message_names(tmp_path, monkeypatch, small_limit):
+    monkeypatch.chdir(tmp_path)
+    with gzip.open("a.csv.gz", "wt") as file:
+        file.write("load\n" + "".join(f"{k % 7}\n" for k in range(600_000)))
+    argv = ["train", "--data", "a.csv.gz", "--epochs", "1", "--hidden-size", "1", "--base", "none", "--lags", "none"]
+    refused = Ended(argv)
+    assert refused.status == 2 and "--max-memory 1 (GiB)" in refused.err
+    allowed = Ended([*argv, "--max-memory", "1", "--window", "1000000"])
+    assert allowed.status == 2 and "window" in allowed.err  # read, and then too short
+
+
+@pytest.mark.parametrize("text", ["words without a line end " * 9000, '"' + "a quote that does not end\n" * 9000])
+def test_a_text_in_one_long_line_is_a_text(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text(text)
+    argv = ["train", "--data", "a.txt", "--epochs", "1", "--hidden-size", "1", "--window", "8", "--quiet"]
+    ended = Ended(argv)
+    assert ended.status == 0 and not ended.fault(), (ended.err, ended.trace)
+    ended = Ended([*argv, "--task", "forecast"])
+    assert ended.status == 2 and not ended.fault(), (ended.err, ended.trace)

@@ -55,7 +55,20 @@ NUMBER_OPTIONS = (
 NUMBER_OPTIONS += " --batch-size --weight-decay --warmup --patience --seed --threads --forget-bias --length"
 WORD_OPTIONS = "--model --target --time --inputs --scale --sequence --label --optimizer --schedule --loss --dtype"
 FLAGS = "--bidirectional --checkpoint --quiet --unknown --help --version -h --Epochs"
-OUTPUTS = ["--history", "--report", "--plot", "--output", "--to", "--out-dir"]
+OUTPUTS = ["--history", "--report", "--plot", "--output", "--to", "--out-dir", "--state", "--html", "--dir"]
+FORECASTER, WRITER = "rnn_lstm_best.pth", "text/rnn_gru_best.pth"  # good files: of a forecast, and of a text
+OTHERS = (
+    "--temperature --top-k --prime --name --prefix --only --steps --interval --number --timeout --max-memory --cell"
+)
+# commands whose options are not those of a training -> how they start
+SMALL = {
+    "sample": [["{text}", "--length", "20"]],
+    "neurons": [["{text}", "--data", "{data}", "--output", "out.html", "--length", "30"]],
+    "stream": [["{weights}"], ["{weights}", "--state", "{state}"]],
+    "explain": [["--steps", "2"], ["--html", "out.html"], ["--html", "{data}"], ["--cell", "{data}"]],
+    "exercise": [["list"], ["start", "lstm-backward", "--dir", "{data}"], ["grade", "{data}"], ["hint", "{data}"]],
+    "gradcheck": [["--cell", "{data}"], ["--list-bugs"]],
+}
 
 
 class Run:
@@ -121,21 +134,33 @@ def make_files(folder, rng):
     (folder / "a folder").mkdir()
     (folder / "loop.csv").symlink_to(folder / "loop.csv")
     (folder / "nowhere.csv").symlink_to(folder / "gone" / "x.csv")
-    end = Ended(["train", "--data", "good.csv", "--epochs", "1", "--hidden-size", "2", "--lags", "24", "--checkpoint"])
-    assert end.status == 0, end.err
-    return sorted(os.listdir(folder))
+    (folder / "good.txt").write_text("a text of few letters, " * 60)
+    (folder / "cell.py").write_text("from npseq.cells import GRUCell\n\n\nclass Own(GRUCell):\n    pass\n")
+    (folder / "broken.py").write_text("1 / 0\n")
+    (folder / "syntax.py").write_text("class :\n")
+    small = ["--epochs", "1", "--hidden-size", "2", "--quiet"]
+    for argv in (
+        ["train", "--data", "good.csv", *small, "--lags", "24", "--checkpoint"],
+        ["train", "--data", "good.txt", *small, "--task", "text", "--model", "gru", "--out-dir", "text"],
+        ["stream", FORECASTER, "--state", "state"],
+    ):
+        end = Ended(argv, good)
+        assert end.status == 0, end.err
+    return sorted([*os.listdir(folder), WRITER])
 
 
 def malformed(rng, names):
     """A command with faults in it; what it computes, if it does, is small."""
     command = rng.choice(
-        ["train"] * 6 + ["evaluate", "predict"] * 3 + ["inspect", "export", "compare", "flow", "wrong"]
+        ["train"] * 6 + ["evaluate", "predict"] * 3 + ["inspect", "export", "compare", "flow", "wrong"] + [*SMALL]
     )
 
     def file():
-        return rng.choice([*names, "absent.csv", "a/b/c.csv", "", "\0", "x" * 300, "good.csv", "rnn_lstm_best.pth"])
+        return rng.choice([*names, "absent.csv", "a/b/c.csv", "", "\0", "x" * 300, "good.csv", FORECASTER])
 
     argv = [command]
+    if command in SMALL:
+        return argv + faults_in(rng, file, rng.choice(SMALL[command]))
     if command in ("evaluate", "predict", "inspect", "export"):
         argv += [rng.choice([file(), "rnn_lstm_best.pth", "rnn_lstm_best.pth", "rnn_lstm_last.pth"])]
     if command in ("train", "compare", "flow"):
@@ -164,11 +189,23 @@ def malformed(rng, names):
     return argv
 
 
+def faults_in(rng, file, words):
+    """The words of a command with files in their places, and up to three options that may be wrong."""
+    good = {"{text}": WRITER, "{weights}": FORECASTER, "{state}": "state"}
+    argv = [good[word] if word in good and rng.random() < 0.6 else file() if "{" in word else word for word in words]
+    for _ in range(rng.choice([0, 0, 1, 1, 2, 3])):
+        option = rng.choice([*OTHERS.split(), *NUMBER_OPTIONS.split(), *WORD_OPTIONS.split(), *OUTPUTS])
+        values = [rng.choice(NUMBERS), rng.choice(WORDS), file()]
+        argv += [option, rng.choice(values)] if rng.random() < 0.8 else [rng.choice([*FLAGS.split(), "--strict"])]
+    return argv
+
+
 def written(argv, names):
     """Files that a command may make or replace."""
     places = {os.path.normpath(b) for a, b in zip(argv, argv[1:]) if a.replace("_", "-") in OUTPUTS}
     return lambda name: (
         any(name == place or name.startswith(place + os.sep) for place in places)
+        or (argv[:2] == ["exercise", "start"] and os.path.basename(name) == "lstm_backward.py")
         or (
             argv[0] == "train"
             and os.path.basename(name).startswith("rnn_")
@@ -198,16 +235,21 @@ def attack(tmp_path, monkeypatch, count, seed):
         for trial in range(count):
             argv = malformed(rng, names)
             signal.alarm(60)
-            end = Ended(argv)
+            end = Ended(argv, before[rng.choice([*before, "good.csv"])] if argv[0] == "stream" else b"")
             signal.alarm(0)
             statuses[end.status] = statuses.get(end.status, 0) + 1
-            fault = end.fault()
+            if argv[0] == "stream":  # each row that is left out has its line before
+                end.err = "".join(end.err.splitlines(True)[-1:])
+            # 1 is the answer of a grade without all points, and of a check that finds a wrong gradient
+            answers = (1,) if argv[0] == "gradcheck" or argv[:2] == ["exercise", "grade"] else ()
+            fault = end.fault((0, 2, 3, 130, *answers))
             assert not fault, f"trial {trial} of seed {seed}: {argv}: {fault}"
             after, may = files_below(tmp_path), written(argv, names)
             changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
             wrong = {name for name in changed if not may(name)}
             assert not wrong, f"trial {trial} of seed {seed}: {argv}: changed {wrong}"
-            assert end.status in (0, 3) or not {name for name in changed if name in before}, (trial, argv, changed)
+            lost = argv[0] != "stream" and {name for name in changed if name in before}  # a stream keeps its state
+            assert end.status in (0, 3) or not lost, (trial, argv, changed)
             for name in changed:  # as it was
                 if name in before:
                     (tmp_path / name).write_bytes(before[name])

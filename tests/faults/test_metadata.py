@@ -6,8 +6,10 @@ import random
 import sys
 
 import pytest
-from sandbox import Ended, files_below, scaled
+from sandbox import Called, Ended, files_below, scaled
 from weights_files import with_metadata
+
+import npseq
 
 NAN, INF = float("nan"), float("inf")
 DEEP = eval("[" * 60 + "]" * 60)
@@ -15,11 +17,20 @@ VALUES = [None, True, False, 0, 1, -1, 2, 3, 1.5, 1e308, -1e308, 1e-320, NAN, IN
 VALUES += [-(10**30), 10**400, "", "a", "é" * 2000, "\ud800", "/", "../x", "load", "none", "lstm", "adding", [], [[]]]
 VALUES += [{}, [None], {"a": 1}, DEEP, [1, "a"], [0.5], [1e300], "nan", "--help", "a\nb\x1b[31m", [[1, 2], [3]]]
 PLACES = ["report", "history", "plot", "out_dir", "output", "to", "data", "resume", "init", "checkpoint"]
+SMALL = ["--hidden-size", "2", "--epochs", "1", "--quiet"]
 SOURCES = {
     "forecast": ["--model", "lstm", "--window", "3", "--lags", "24", "--checkpoint"],
     "sequences": ["--model", "gru", "--sequence", "id", "--label", "class", "--checkpoint", "--bidirectional"],
     "adding": ["--data", "adding", "--length", "2", "--checkpoint", "--model", "rnn"],
+    "ahead": ["--target", "load,temp", "--inputs", "wind", "--future", "day", "--horizon", "2", "--checkpoint"],
+    "alone": ["--base", "none", "--window", "3", "--lags", "2", "--model", "optimized_gru", "--checkpoint"],
+    "numbers": ["--sequence", "id", "--label", "value", "--regress", "--inputs", "other", "--checkpoint"],
+    "labels": ["--sequence", "id", "--label", "class", "--label-each-row", "--inputs", "value", "--checkpoint"],
+    "text": ["--task", "text", "--window", "8", "--model", "gru", "--embedding", "2", "--checkpoint"],
 }
+DATA = {task: f"{task}.csv" for task in SOURCES}
+DATA |= {"adding": "forecast.csv", "alone": "forecast.csv", "numbers": "sequences.csv", "labels": "sequences.csv"}
+DATA["text"] = "text.txt"
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +40,15 @@ def trained(tmp_path_factory):
     rng = random.Random(0)
     hours = [f"2024-03-{1 + k // 24:02} {k % 24:02}:00" for k in range(24 * 6)]
     (folder / "forecast.csv").write_text("hour,load\n" + "".join(f"{h},{rng.gauss(9, 2):.3f}\n" for h in hours))
-    rows = [f"{k},{'ab'[k % 2]},{rng.gauss(k % 2, 1):.3f}\n" for k in range(40) for _ in range(3)]
-    (folder / "sequences.csv").write_text("id,class,value\n" + "".join(rows))
+    rows = [f"{k},{'ab'[k % 2]},{rng.gauss(k % 2, 1):.3f},{k % 7}\n" for k in range(40) for _ in range(3)]
+    (folder / "sequences.csv").write_text("id,class,other,value\n" + "".join(rows))
+    numbers = [",".join(f"{rng.gauss(0, 1):.3f}" for _ in range(3)) for _ in hours]
+    rows = [f"{hour},{row},{k % 7}\n" for k, (hour, row) in enumerate(zip(hours, numbers))]
+    (folder / "ahead.csv").write_text("hour,load,temp,wind,day\n" + "".join(rows))
+    (folder / "text.txt").write_text("a text of few letters, " * 60)
     for task, options in SOURCES.items():
-        data = [] if task == "adding" else ["--data", str(folder / f"{task}.csv")]
-        end = Ended(["train", *data, *options, "--hidden-size", "2", "--epochs", "1", "--out-dir", str(folder / task)])
+        data = [] if task == "adding" else ["--data", str(folder / DATA[task])]
+        end = Ended(["train", *data, *options, *SMALL, "--out-dir", str(folder / task)])
         assert end.status == 0, end.err
     return folder
 
@@ -46,6 +61,27 @@ def places(value, path=()):
         yield from places(item, (*path, key))
 
 
+def place(metadata, rng):
+    """A path: half of them any, half of them step by step from the top, so that few lie in long lists."""
+    if rng.random() < 0.5:
+        return rng.choice(list(places(metadata))[1:] or [()])
+    path, value = (), metadata
+    while isinstance(value, (dict, list)) and value and (not path or rng.random() < 0.8):
+        path = (*path, rng.choice(list(value) if isinstance(value, dict) else range(len(value))))
+        value = at(metadata, path)
+    return path
+
+
+def plausible(metadata, value, rng):
+    """Another value of the same type, such as a file could have: what only several values together can show."""
+    if type(value) in (int, float) and abs(value) < 1e300:
+        return rng.choice([0, 1, 2, 3, 5, 24, 1000, value + 1, value - 1, 2 * value, value / 2, -value, 1e-9 * value])
+    if isinstance(value, list) and value and rng.random() < 0.6:
+        return rng.choice([value[:-1], value[1:], value + value[-1:], value[::-1], value * 2])
+    alike = [at(metadata, path) for path in places(metadata)]
+    return copy.deepcopy(rng.choice([other for other in alike if type(other) is type(value)]))
+
+
 def at(value, path):
     for key in path:
         value = value[key]
@@ -56,12 +92,14 @@ def mutated(metadata, rng, outside):
     """The metadata with one to three changes: types swapped, keys dropped, renamed or added, numbers made huge, …"""
     metadata = copy.deepcopy(metadata)
     for _ in range(rng.choice([1, 1, 1, 1, 2, 3])):
-        path = rng.choice(list(places(metadata))[1:] or [()])
+        path = place(metadata, rng)
         if not path:
             return rng.choice(VALUES)
         parent, key = at(metadata, path[:-1]), path[-1]
-        change = rng.randrange(8)
-        if change < 3:
+        change = rng.randrange(-4, 8)
+        if change < 0:
+            parent[key] = plausible(metadata, parent[key], rng)
+        elif change < 3:
             parent[key] = copy.deepcopy(rng.choice(VALUES))
         elif change == 3:
             del parent[key]
@@ -83,15 +121,44 @@ def mutated(metadata, rng, outside):
 def commands(kind, file, data, task, rng):
     """A command on the file: most of them get as far as the metadata let them."""
     source = [] if task == "adding" else ["--data", data]
-    choices = [
-        ["inspect", file],
-        ["export", file, "--to", "x.onnx", *rng.choice([[], ["--with-scaler"]])],
-        ["evaluate", file, *rng.choice([source, source, []]), *rng.choice([[], ["--part", "all"]])],
-        ["predict", file, *(source or ["--data", data]), "--output", "x.csv", *rng.choice([[], ["--steps", "2"]])],
-    ]
+    inspect, resumed = ["inspect", file], ["train", "--resume", file, "--epochs", "2"]
+    evaluate = ["evaluate", file, *rng.choice([source, source, []]), *rng.choice([[], ["--part", "all"]])]
     if kind == "last":
-        return rng.choice([choices[0], choices[2], *[["train", "--resume", file, "--epochs", "2"]] * 4])
-    return rng.choice([*choices[:1], *choices[1:] * 3, ["train", "--resume", file]])
+        return rng.choice([inspect, evaluate, resumed, resumed, resumed, resumed])
+    predict = ["predict", file, "--data", data, "--output", "x.csv"]
+    exported = rng.choice([["x.onnx"], ["x.h"], ["x.h", "--example"]])
+    general = [
+        evaluate,
+        [*predict, *rng.choice([[], [], ["--steps", "2"], ["--interval", "0.9"]])],
+        ["export", file, "--to", *exported, *rng.choice([[], ["--with-scaler"]])],
+        rng.choice([inspect, resumed, ["train", "--init", file, *source, *SOURCES[task], *SMALL]]),
+    ]
+    if task == "text":
+        page = ["neurons", file, *rng.choice([source, source, []]), "--output", "x.html", "--length", "20"]
+        special = [["sample", file, "--length", "20", "--prime", "a"], page]
+    elif task in ("forecast", "ahead", "alone"):
+        stream = ["stream", file, *rng.choice([[], ["--state", "x.state"], ["--interval", "0.9"]])]
+        special = [["Forecaster", file, data], stream]
+    else:
+        special = [rng.choice([["sample", file], ["stream", file], ["Forecaster", file, data]])]
+    return rng.choice(general + special)
+
+
+def forecast(file, data):
+    """What a program does with a ``Forecaster``."""
+    forecaster = npseq.Forecaster.load(file)
+    forecaster.update(data)
+    for use in (
+        lambda: forecaster.predict(2),
+        lambda: forecaster.predict(2, interval=0.5),
+        lambda: forecaster.score(3),
+        lambda: forecaster.stream().step([1.0], "2024-03-01"),
+        lambda: forecaster.save("x.csv"),
+    ):
+        try:
+            use()
+        except (ValueError, OSError) as error:
+            assert "\n" not in str(error)
 
 
 @pytest.fixture(autouse=True)
@@ -113,20 +180,23 @@ def attack(trained, tmp_path, monkeypatch, count, seed):
     rng = random.Random(seed)
     recursion = sys.getrecursionlimit()
     for trial in range(count):
-        task, kind = rng.choice(list(SOURCES)), rng.choice(["best", "last"])
+        task, kind = rng.choice(list(SOURCES)), rng.choice(["best", "best", "last"])
         (source,) = (trained / task).glob(f"*_{kind}.pth")
-        file = f"{source.stem}.pth"
+        file = source.name
         with_metadata(source, file, lambda metadata: mutated(metadata, rng, str(outside)))
-        data = str(trained / f"{'forecast' if task == 'adding' else task}.csv")
+        data = str(trained / DATA[task])
         argv = commands(kind, file, data, task, rng)
-        end = Ended(argv)
+        if argv[0] == "Forecaster":
+            end = Called(forecast, *argv[1:])
+        else:
+            end = Ended(argv, (trained / DATA[task]).read_bytes() if argv[0] == "stream" else b"")
         fault = end.fault()
         if fault:
             with_metadata(file, str(tmp_path / "fault.pth"), lambda metadata: metadata)
         assert not fault, f"trial {trial} of seed {seed}: {argv}: {fault}"
         assert not files_below(outside), argv
         made = set(os.listdir()) - {file}
-        allowed = {"x.onnx", "x.csv"} if argv[0] in ("export", "predict") else set()
+        allowed = {"x.onnx", "x.csv", "x.h", "main.c", "x.state", "x.html"} if argv[0] != "evaluate" else set()
         allowed = {name for name in made if name.startswith("rnn_")} if argv[0] == "train" else allowed
         assert made <= allowed, (argv, made)
         for name in os.listdir():
@@ -149,8 +219,15 @@ def test_twenty_thousand_mutated_metadata_end_in_one_line(trained, tmp_path, mon
     "task, kind, path, value, command",
     [
         ("forecast", "best", ("residual_quantiles",), [[-(10**30)], [10**30]], "evaluate"),
+        ("forecast", "best", ("width", "weight"), [[0.5]], "evaluate"),
+        ("forecast", "best", ("recipe", "calendar"), False, "evaluate"),
+        ("ahead", "best", ("blend",), [[0.5]], "evaluate"),
         ("sequences", "last", ("options", "sequence"), "1", "train"),
         ("adding", "best", ("recipe", "length"), 10**9, "adding"),
+        ("labels", "best", ("recipe", "classes"), ["a"], "predict"),
+        ("labels", "best", ("columns", "sequence"), "1", "evaluate"),
+        ("labels", "best", ("config", "loss"), "mse", "evaluate"),
+        ("text", "best", ("config", "outputs"), "last", "evaluate"),
     ],
 )
 def test_metadata_that_once_ended_in_a_traceback(trained, tmp_path, monkeypatch, task, kind, path, value, command):
@@ -158,14 +235,31 @@ def test_metadata_that_once_ended_in_a_traceback(trained, tmp_path, monkeypatch,
     (source,) = (trained / task).glob(f"*_{kind}.pth")
 
     def change(metadata):
+        assert at(metadata, path) != value
         at(metadata, path[:-1])[path[-1]] = value
         return metadata
 
     with_metadata(source, "x.pth", change)
+    data = ["--data", str(trained / DATA[task])]
     argv = {
         "adding": ["evaluate", "x.pth"],
-        "evaluate": ["evaluate", "x.pth", "--data", str(trained / f"{task}.csv")],
+        "evaluate": ["evaluate", "x.pth", *data],
+        "predict": ["predict", "x.pth", *data, "--output", "x.csv"],
         "train": ["train", "--resume", "x.pth"],
     }
     end = Ended(argv[command])
     assert not end.fault(), end.fault()
+    assert end.status == (0 if path[0] == "residual_quantiles" else 2), end.err
+
+
+@pytest.mark.parametrize("option, value", [("--forget-bias", "1e308"), ("--seed", str(2**128)), ("--clip", "1e301")])
+def test_what_an_option_takes_a_file_can_hold(trained, tmp_path, monkeypatch, option, value):
+    monkeypatch.chdir(tmp_path)
+    end = Ended(["train", "--data", str(trained / "forecast.csv"), option, value, *SMALL])
+    assert end.status == 2 and not end.fault() and option in end.err and os.listdir() == []
+
+
+def test_a_model_that_could_not_be_read_is_not_saved(tmp_path):
+    with pytest.raises(ValueError, match="cannot be saved: its config has forget_bias 1e"):
+        npseq.save(tmp_path / "x.pth", npseq.Model("lstm", 1, 2, forget_bias=1e305, dtype=float, rng=0))
+    assert os.listdir(tmp_path) == []

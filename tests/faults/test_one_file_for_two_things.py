@@ -4,11 +4,15 @@ import importlib
 import itertools
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
+import npseq
 from npseq.cli import arguments, files
 from npseq.cli.commands import COMMANDS
+from npseq.data import sources
 
 # command -> options that take a file, with {} for each; the first of those that are read exist
 FORMS = {
@@ -16,10 +20,20 @@ FORMS = {
     "predict": ["{}.pth", "--data {}.csv", "--output {}.csv", "--plot {}.svg"],
     "compare": ["--data {}.csv", "--output {}.json", "--plot {}.svg"],
     "flow": ["--data {}.csv", "--output {}.csv", "--plot {}.svg"],
+    "evaluate": ["{}.pth", "--data {}.csv", "--plot {}.svg"],
     "export": ["{}.pth", "--to {}.onnx"],
+    "stream": ["{}.pth", "--state {}.pth"],
+    "neurons": ["{}.pth", "--data {}.txt", "--output {}.html"],
+    "explain": ["--cell {}.py", "--html {}.html"],
 }
-WRITTEN = ["--history", "--report", "--plot", "--output", "--to"]
-NEEDED = {"predict": ["{}.pth", "--data {}.csv", "--output {}.csv"], "export": ["{}.pth", "--to {}.onnx"]}
+WRITTEN = ["--history", "--report", "--plot", "--output", "--to", "--state", "--html"]
+NEEDED = {
+    "predict": ["{}.pth", "--data {}.csv", "--output {}.csv"],
+    "evaluate": ["{}.pth"],
+    "export": ["{}.pth", "--to {}.onnx"],
+    "stream": ["{}.pth"],
+    "neurons": ["{}.pth", "--output {}.html"],
+}
 PAIRS = [
     (command, first, second)
     for command, forms in FORMS.items()
@@ -77,6 +91,8 @@ def test_a_pair_is_refused_and_nothing_is_changed(
     monkeypatch.chdir(tmp_path)
     shutil.copy(small_csv, "x.csv")
     (tmp_path / "x.pth").write_bytes(b"weights")
+    (tmp_path / "x.txt").write_text("a text")
+    (tmp_path / "x.py").write_text("from npseq.cells import GRUCell\n\n\nclass Own(GRUCell):\n    pass\n")
     name = "x" if first.split()[0] not in WRITTEN else "new"  # an existing file where one of the two is read
     path, argv = first.split()[-1].format(name), []
     for form in FORMS[command]:
@@ -113,11 +129,66 @@ def test_data_that_are_the_weights_file_are_refused(tmp_path, small_csv, monkeyp
     assert status == 2 and message.count("\n") == 1 and "same file" in message and everything(tmp_path) == before
 
 
-def test_the_shipped_data_are_a_file_too(capsys):
-    from npseq.data.sources import SHIPPED, shipped
+SHIPPED = [*sources.SHIPPED, *sources.SHIPPED_TEXTS, *sources.SHIPPED_SEQUENCES]
 
-    status, message = ended("train", ["--history", shipped(SHIPPED["metro_traffic"])], capsys)
+
+@pytest.fixture
+def shipped_elsewhere(tmp_path, monkeypatch):
+    """Copies of the shipped files: a test that fails must not lose the files themselves."""
+    for file in itertools.chain.from_iterable(map(sources.shipped_files, SHIPPED)):
+        shutil.copy(file, tmp_path)
+    monkeypatch.setattr(sources, "shipped", lambda file: str(tmp_path / file))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_data_are_a_file_too(shipped_elsewhere, capsys, name):
+    for file in sources.shipped_files(name):
+        status, message = ended("train", ["--data", name, "--history", file], capsys)
+        assert status == 2 and message.count("\n") == 1 and "same file" in message
+
+
+@pytest.mark.parametrize("command, option", [("neurons", "--output"), ("evaluate", "--plot")])
+def test_data_that_are_read_without_being_named_are_a_file_too(shipped_elsewhere, capsys, command, option):
+    argv = ["--data", "tiny_shakespeare", "--split", "0.01,0.01,0.98", "--hidden-size", "2", "--epochs", "1", "--quiet"]
+    assert ended("train", argv, capsys)[0] == 0
+    before = everything(shipped_elsewhere)
+    (file,) = sources.shipped_files("tiny_shakespeare")
+    status, message = ended(command, ["rnn_lstm_best.pth", option, file], capsys)
     assert status == 2 and message.count("\n") == 1 and "same file" in message
+    assert everything(shipped_elsewhere) == before
+
+
+def test_a_file_from_which_standard_input_is_redirected_is_a_file_too(tmp_path, small_csv):
+    shutil.copy(small_csv, tmp_path / "x.csv")
+    before = everything(tmp_path)
+    for argv in (
+        ["predict", "no.pth", "--data", "-", "--output", "x.csv"],
+        ["train", "--data", "-", "--history", "x.csv"],
+    ):
+        with open(tmp_path / "x.csv", "rb") as redirected:
+            run = subprocess.run(
+                [sys.executable, "-m", "npseq", *argv],
+                stdin=redirected,
+                capture_output=True,
+                text=True,
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(npseq.__file__))},
+            )
+        assert run.returncode == 2 and run.stderr.count("\n") == 1 and "same file" in run.stderr, run.stderr
+        assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("weights, header", [("main.c", "x.h"), ("x.pth", "main.h")])
+def test_the_program_beside_a_header_is_a_file_too(tmp_path, monkeypatch, capsys, weights, header):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / weights).write_bytes(b"weights")
+    if weights != "main.c":
+        os.symlink(header, "main.c")
+    status, message = ended("export", [weights, "--to", header, "--example"], capsys)
+    assert status == 2 and message.count("\n") == 1 and "same file" in message
+    assert (tmp_path / weights).read_bytes() == b"weights" and not os.path.exists(header)
 
 
 def test_a_file_that_would_be_the_folder_of_another_is_refused(tmp_path, small_csv, monkeypatch, capsys):

@@ -93,6 +93,12 @@ def test_a_training_continues_without_its_output(tmp_path, small_csv, redirect):
     assert Path(small_csv).read_text().startswith("hour,load")
 
 
+def test_the_files_of_a_command_are_written_before_its_reader_leaves(tmp_path, small_csv):
+    argv = ["flow", "--data", small_csv, "--models", "rnn", "--epochs", "1", "--hidden-size", "2", "--output", "f.csv"]
+    run = shell("npseq", "| true", *argv, cwd=tmp_path)
+    assert run.stderr == b"" and os.listdir(tmp_path) == ["f.csv"]
+
+
 @pytest.mark.wide
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
 def test_what_a_terminal_lacks_is_spelled_in_ascii(encoding):

@@ -1,6 +1,5 @@
 """Every file that npseq writes is there whole or not at all: full disks, vanished folders, killed writers."""
 
-import contextlib
 import csv
 import json
 import os
@@ -13,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sandbox import file_size_limit
 
 import npseq
-from npseq.cli import output, plots
+from npseq.cli import exercise, output, plots
 from npseq.formats import atomic
 from npseq.nn.model import Model
 
@@ -55,17 +55,6 @@ WRITERS = {
 every_file = pytest.mark.parametrize("name", WRITERS)
 
 
-@contextlib.contextmanager
-def file_size_limit(size):
-    """Writing beyond ``size`` bytes fails, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @every_file
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, name):
     path = tmp_path / name
@@ -85,6 +74,32 @@ def test_a_folder_that_is_missing_is_named(tmp_path, name):
     with pytest.raises(OSError, match="cannot be written: No such file") as error:
         WRITERS[name](str(path))
     assert str(path) in str(error.value) and atomic.PREFIX not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "loop/x.csv", "loop", "file/x.csv"])
+def test_a_path_that_cannot_be_written_is_refused_before_anything_is_computed(tmp_path, name):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot (be written|write)"):
+        output.check_file(str(tmp_path / name))
+    assert sorted(os.listdir(tmp_path)) == ["file", "loop"]
+
+
+def test_the_file_of_an_exercise_is_written_whole_or_not_at_all(tmp_path, capsys):
+    argv = ["start", "lstm-backward", "--dir", str(tmp_path)]
+    with file_size_limit(500), pytest.raises(SystemExit) as end:
+        exercise.main(argv)
+    assert end.value.code == 2 and capsys.readouterr().err.count("\n") == 1 and os.listdir(tmp_path) == []
+    assert exercise.main(argv) == 0
+    with pytest.raises(SystemExit):  # it may be half solved
+        exercise.main(argv)
+
+
+@pytest.mark.parametrize("argv", [["grade", "\0"], ["start", "lstm-backward", "--dir", "\0"]])
+def test_a_path_with_a_zero_byte_is_refused(capsys, argv):
+    with pytest.raises(SystemExit) as end:
+        exercise.main(argv)
+    assert end.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_folder_that_vanishes_while_a_file_is_written_is_named(tmp_path):

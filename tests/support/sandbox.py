@@ -3,19 +3,28 @@
 import contextlib
 import io
 import os
+import sys
 import traceback
 import warnings
 from pathlib import Path
+
+import pytest
 
 from npseq.cli import main
 
 
 class Ended:
-    """How a command ended: ``status``, what it printed, and the traceback of an exception that it let through."""
+    """How a command ended: ``status``, what it printed, and the traceback of an exception that it let through.
 
-    def __init__(self, argv):
+    Args:
+        argv: the command. standard_input: text or bytes.
+    """
+
+    def __init__(self, argv, standard_input=""):
         self.argv, self.trace = argv, ""
         out, err = io.StringIO(), io.StringIO()
+        given = standard_input.encode() if isinstance(standard_input, str) else standard_input
+        before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(given), "utf-8")
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
             warnings.simplefilter("default")  # as outside of tests
             try:
@@ -24,6 +33,8 @@ class Ended:
                 self.status = end.code
             except BaseException:
                 self.status, self.trace = 1, traceback.format_exc()
+            finally:
+                sys.stdin = before
         self.out, self.err = out.getvalue(), err.getvalue()
 
     def fault(self, statuses=(0, 2, 3, 130)):
@@ -40,6 +51,21 @@ class Ended:
         return None
 
 
+class Called(Ended):
+    """How a call of the library ended: as of a command, where an error that a program can expect is one line."""
+
+    def __init__(self, function, *args):
+        self.argv, self.trace, self.status, self.out, self.err = args, "", 0, "", ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                function(*args)
+            except (ValueError, OSError) as error:
+                self.status, self.err = 2, f"{error}\n"
+            except BaseException:
+                self.status, self.trace = 1, traceback.format_exc()
+
+
 def files_below(folder):
     """path -> bytes of all files below a folder."""
     return {
@@ -52,3 +78,15 @@ def files_below(folder):
 def scaled(count):
     """A number of trials, times ``NPSEQ_FUZZ`` (default: 1)."""
     return max(1, round(count * float(os.environ.get("NPSEQ_FUZZ", "1"))))
+
+
+@contextlib.contextmanager
+def file_size_limit(size):
+    """Writing beyond ``size`` bytes fails, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

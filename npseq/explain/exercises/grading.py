@@ -61,7 +61,7 @@ def exercise_of(path: str | Path) -> tuple[Exercise, int]:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a zero byte in the path
         raise ExerciseError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     found = HEADER.search("\n".join(text.splitlines()[:5]))
     if found is None:
