@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         members = trained_files.load(args)
         model, trained = members[0]
         recipe = trained.recipe
-        known = [*data.SHIPPED, *data.SHIPPED_SEQUENCES, *data.SHIPPED_TEXTS, tasks.Adding.name]
+        known = (*data.NAMES, tasks.Adding.name)
         if args.data is None and recipe.data not in known:
             raise data.DataError(
                 f"{args.file} was trained on {recipe.data}: give its location, or other data, with --data"
@@ -140,7 +140,7 @@ def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> l
 
 def evaluate_labels(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
     """Return the lines of a model with a class for each row (``labelling.evaluate``)."""
-    return labelling.evaluate(args, model, trained, part_name(args, os.path.basename(args.data)))
+    return labelling.evaluate(args, model, trained, part_name(args.part, os.path.basename(args.data)))
 
 
 EVALUATE = {

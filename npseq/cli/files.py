@@ -13,7 +13,7 @@ import tempfile
 import unicodedata
 from typing import NamedTuple
 
-from ..data.sources import SHIPPED, SHIPPED_SEQUENCES, shipped
+from ..data.sources import NAMES, shipped_files
 
 READ = ("file", "files", "data", "init", "resume", "cell")  # names of options (argparse's dest) that name files to read
 WRITTEN = ("history", "report", "plot", "output", "html", "to", "state")  # a state is read, too
@@ -109,8 +109,6 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 def _paths(given: str) -> list[str]:
     """Return the path of an argument, the paths of a shipped data set, or nothing for standard input."""
-    if given in SHIPPED:
-        return [shipped(SHIPPED[given])]
-    if given in SHIPPED_SEQUENCES:
-        return [shipped(file) for file in SHIPPED_SEQUENCES[given]]
+    if given in NAMES:
+        return shipped_files(given)
     return [] if given in ("-", "adding") else [given]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..data.corpus import TOKENS
 from ..data.sources import ending
 from . import arguments, data_options
 
+OF_TABLES = ".csv", ".tsv", ".dat", ".npy", ".npz", ".parquet", ".feather", ".xlsx", ".xlsm", ".xls"
 TASKS = "forecast", "classify", "text"
 
 # Defaults of a text, for options that are not given; chosen on the validation part of tiny_shakespeare
@@ -98,6 +100,14 @@ def report_of(args: argparse.Namespace, given: Mapping[str, Any]) -> list[str]:
     other = "forecast" if args.task == "text" else "text"
     taken = "text: the file is no table" if args.task == "text" else "forecast: the file is a table"
     return [f"task        {taken}; --task {other} overrides"]
+
+
+def advise(args: argparse.Namespace, error: data.DataError) -> data.DataError:
+    """Return the error of a file that was taken for a table; if it may be a text, with the option that says so."""
+    said = args.task is not None or data_options.are_said(args)
+    if said or args.data in data.NAMES or ending(args.data) in OF_TABLES or not os.path.isfile(args.data):
+        return error
+    return data.DataError(f"{error}; --task text reads the file as a text")
 
 
 def check(args: argparse.Namespace) -> None:

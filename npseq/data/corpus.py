@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import DataError
+from .layout import utf_16_of
 from .sources import SHIPPED_TEXTS, existing, open_binary, shipped
 
 TOKENS = "characters", "bytes"
@@ -96,7 +97,7 @@ def load_corpus(source: str | os.PathLike[str], tokens: str = "characters") -> C
     A file of characters is UTF-8; a byte order mark at its start is left out, line ends are kept as they are.
 
     Raises:
-        DataError: for a file that does not exist, is empty, or is not UTF-8 (with ``tokens="bytes"`` any file can be
+        DataError: for a file that does not exist, is empty, or is not UTF-8 (UTF-16 is recognised; with ``tokens="bytes"`` any file can be
             read).
     """
     source = os.fspath(source)
@@ -109,6 +110,8 @@ def load_corpus(source: str | os.PathLike[str], tokens: str = "characters") -> C
         content = file.read()
     if tokens == "bytes":
         symbols = np.frombuffer(content, np.uint8)
+    elif utf_16_of(content[:40]):
+        raise DataError(f"{path} is UTF-16: convert it to UTF-8, or read it with --tokens bytes")
     else:
         try:
             symbols = _to_symbols(content.decode("utf-8-sig"))

@@ -124,7 +124,10 @@ def kind_of(path: str, options: TableOptions | None = None, named: bool = False)
     file, _, _ = open_binary(path, options and options.max_memory)
     with file:
         sample, whole = read_sample(file)
-    _, text = _decode(sample, whole, path, ["utf-8-sig", "cp1252", "latin-1"])
+    try:
+        _, text = _decode(sample, whole, path, ["utf-8-sig", "cp1252", "latin-1"])
+    except DataError:  # no table is read from it, for example as it holds zero bytes
+        return "text"
     for sep in SEPARATORS:
         cells = [cells for _, _, cells in _rows(text, sep, whole)]
         if len({len(row) for row in cells}) == 1 and len(cells[0]) > 1:
@@ -143,11 +146,8 @@ def read_sample(file: io.BufferedIOBase) -> tuple[bytes, bool]:
 
 def _decode(sample, whole, source, encodings):
     """The encoding that fits, and the text."""
-    if sample[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        encodings = ["utf-16"]
-    elif len(sample) > 3 and 0 in sample[:40] and not (any(sample[1:40:2]) and any(sample[:40:2])):
-        encodings = ["utf-16-le" if not any(sample[1:40:2]) else "utf-16-be"]
-    for name in encodings:
+    utf_16 = utf_16_of(sample)
+    for name in encodings if utf_16 is None else [utf_16]:
         try:
             text = codecs.getincrementaldecoder(name)().decode(sample, whole)
         except UnicodeDecodeError:
@@ -157,7 +157,17 @@ def _decode(sample, whole, source, encodings):
         if "\0" in text:
             raise DataError(f"{source} is not text: it holds zero bytes")
         return name, text
-    raise DataError(f"{source} cannot be read as {encodings[0]}: name its encoding with --encoding")
+    raise DataError(f"{source} cannot be read as {utf_16 or encodings[0]}: name its encoding with --encoding")
+
+
+def utf_16_of(sample: bytes) -> str | None:
+    """Return the encoding of the first bytes of a file in UTF-16: with its mark, or with every second byte zero."""
+    if sample[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16"
+    odd, even = any(sample[1:40:2]), any(sample[:40:2])
+    if len(sample) > 3 and odd != even:
+        return "utf-16-be" if odd else "utf-16-le"
+    return None
 
 
 def _rows(text, sep, whole):

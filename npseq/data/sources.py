@@ -20,6 +20,7 @@ from .limits import Counted
 SHIPPED = {"metro_traffic": "metro_traffic_hourly.csv"}
 SHIPPED_TEXTS = {"tiny_shakespeare": "tiny_shakespeare.txt"}
 SHIPPED_SEQUENCES = {"japanese_vowels": ("japanese_vowels_train.csv", "japanese_vowels_test.csv")}
+NAMES = (*SHIPPED, *SHIPPED_SEQUENCES, *SHIPPED_TEXTS)
 TEXT = (".csv", ".tsv", ".txt", ".dat")
 PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 IN_MEMORY = 1 << 26  # bytes of a pipe that are kept in memory; more go to a temporary file
@@ -52,9 +53,15 @@ def shipped(file: str) -> str:
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "datasets", file)
 
 
+def shipped_files(name: str) -> list[str]:
+    """Return the paths of the files of a shipped data set."""
+    files = {**SHIPPED, **SHIPPED_TEXTS, **SHIPPED_SEQUENCES}[name]
+    return [shipped(file) for file in ([files] if isinstance(files, str) else files)]
+
+
 def existing(source: str) -> str:
     """Return ``source`` if it is a file, a pipe or "-". Raises DataError otherwise."""
-    known = ", ".join([*SHIPPED, *SHIPPED_SEQUENCES, *SHIPPED_TEXTS, "adding"])
+    known = ", ".join([*NAMES, "adding"])
     if os.path.isdir(source):
         raise DataError(f"{source} is a folder; a file, or one of {known}, expected")
     if source != "-" and not os.path.exists(source):

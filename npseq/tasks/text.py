@@ -66,7 +66,7 @@ class Text:
         parts = 2 if split[2] == 0 else 3
         if n <= parts:
             raise DataError(
-                f"{corpus.name} has {n} {corpus.tokens}; at least {parts + 1} expected, one to start from and one for "
+                f"{corpus.name} has {n} {corpus.tokens[:-1] if n == 1 else corpus.tokens}; at least {parts + 1} expected, one to start from and one for "
                 f"each of the parts {', '.join(PARTS[:parts])}"
             )
         # at least one symbol to predict in every part, and one before the first
@@ -162,12 +162,14 @@ class Text:
     def describe(self) -> list[str]:
         """Return the lines about the data that the command prints first."""
         kind, n = self.corpus.tokens, len(self.symbols)
-        known = f"{len(self.vocabulary.characters):,} different ones in the training part" if kind != "bytes" else "256"
+        known = (
+            f"{len(self.vocabulary.characters):,} different in the training part" if kind != "bytes" else "256 values"
+        )
         lines = [f"data        {self.name}: {n:,} {kind}, {known}"]
         if self.vocabulary.unknown is not None:
             count = int((self.symbols == self.vocabulary.unknown).sum())
             if count:
-                lines.append(f"            {count:,} others, predicted as one unknown character")
+                lines.append(f"            {count:,} not in the training part, predicted as one unknown character")
         counts = {part: len(rows) + (part == "train") for part, rows in self.parts.items()}  # and the text's first
         if not self.split[2]:
             del counts["test"]

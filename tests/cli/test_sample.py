@@ -55,7 +55,7 @@ def test_the_header_says_what_was_taken_for_a_text(folder, tmp_path, capsys):
     for words in (
         "text: the file is no table; --task forecast overrides",
         "1,480 characters",
-        "40 others, predicted as one unknown character",
+        "40 not in the training part, predicted as one unknown character",
         "1,332 train, 74 validation, 74 test characters, in order",
         "chunks      of 10 characters; the state is carried",
         "nats      bits",
@@ -180,6 +180,9 @@ def test_ctrl_c_ends_the_text_and_its_line(folder, monkeypatch):
         ("no line ends", "x" * 500),
         ("CRLF", TEXT.replace("\n", "\r\n")),
         ("emoji", "\U0001f600e\u0301 " * 60),
+        ("line ends alone", "\n" * 100),
+        ("zero bytes", "a\0b c\n" * 50),
+        ("a mark of the byte order", "\ufeff" + TEXT),
         ("shorter than a chunk", "abcde"),
     ],
 )
@@ -191,13 +194,53 @@ def test_any_text_can_be_learned_and_written(tmp_path, name, content):
 
 @pytest.mark.parametrize(
     "content, words",
-    [(b"", "is empty; a text expected"), (b"x", "has 1 characters"), (b"caf\xe9 " * 50, "--tokens bytes")],
+    [
+        (b"", "is empty; a text expected"),
+        (b"\xef\xbb\xbf", "is empty; a text expected"),
+        (b"x", "has 1 character; at least 4 expected"),
+        (b"caf\xe9 " * 50, "--tokens bytes"),
+        (TEXT.encode("utf-16"), "is UTF-16: convert it to UTF-8, or read it with --tokens bytes"),
+        (TEXT.encode("utf-16-le"), "is UTF-16"),
+        (TEXT.encode("utf-16-be"), "is UTF-16"),
+    ],
 )
 def test_what_is_no_text_is_refused_in_one_line_and_nothing_is_written(tmp_path, capsys, content, words):
     (tmp_path / "t.txt").write_bytes(content)
     assert train(tmp_path / "out", tmp_path / "t.txt", "--task", "text") == 2
     err = capsys.readouterr().err
     assert words in err and err.count("\n") == 1 and not os.path.exists(tmp_path / "out" / MODEL)
+
+
+def test_zero_bytes_make_a_txt_no_table(tmp_path, capsys):
+    (tmp_path / "t.txt").write_bytes(b"1 2\0\n3 4\0\n" * 50)
+    assert train(tmp_path, tmp_path / "t.txt", "--epochs", "1", "--report", tmp_path / "r.json") == 0
+    assert "nats" in json.loads((tmp_path / "r.json").read_text())["test"]
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("notes.md", TEXT, "has two columns 'the'"),
+        ("program.bin", "\0\1\2" * 99, "is not text: it holds zero bytes"),
+        ("poem.txt", "Chapter 1\nChapter 2\n" * 9, "holds 'Chapter', a number expected"),
+    ],
+)
+def test_what_is_no_table_may_be_a_text(tmp_path, capsys, name, content, words):
+    (tmp_path / name).write_text(content)
+    assert train(tmp_path / "out", tmp_path / name) == 2
+    err = capsys.readouterr().err
+    assert words in err and err.endswith("; --task text reads the file as a text\n") and err.count("\n") == 1
+    assert train(tmp_path / "out", tmp_path / name, "--target", "load") == 2
+    assert "--task text" not in capsys.readouterr().err  # an option of tables was typed
+
+
+def test_the_shipped_text_is_known_where_a_run_is_resumed(tmp_path, capsys):
+    options = ["--hidden-size", "2", "--batch-size", "512", "--window", "2000", "--checkpoint"]
+    assert train(tmp_path, "tiny_shakespeare", "--schedule", "constant", "--epochs", "1", *options) == 0
+    assert run("train", "--resume", tmp_path / "rnn_optimized_gru_last.pth", "--epochs", "2") == 0
+    assert "continued   from" in capsys.readouterr().out
+    assert run("compare", "--data", "tiny_shakespear") == 2
+    assert "tiny_shakespeare" in capsys.readouterr().err
 
 
 def test_bytes_of_any_file(tmp_path, capsys):
