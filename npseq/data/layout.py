@@ -129,7 +129,10 @@ def kind_of(path: str, options: TableOptions | None = None, named: bool = False)
     except DataError:  # no table is read from it, for example as it holds zero bytes
         return "text"
     for sep in SEPARATORS:
-        cells = [cells for _, _, cells in _rows(text, sep, whole)]
+        try:
+            cells = [cells for _, _, cells in _rows(text, sep, whole)]
+        except csv.Error:  # a field that is longer than any of a table: a line of megabytes, or a quote without end
+            continue
         if len({len(row) for row in cells}) == 1 and len(cells[0]) > 1:
             if all(any(LOOSE.fullmatch(cell) for cell in row) for row in cells[1:] or cells):
                 return "table"

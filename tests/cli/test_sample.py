@@ -211,6 +211,12 @@ def test_what_is_no_text_is_refused_in_one_line_and_nothing_is_written(tmp_path,
     assert words in err and err.count("\n") == 1 and not os.path.exists(tmp_path / "out" / MODEL)
 
 
+@pytest.mark.parametrize("content", ["abcd efgh " * 20_000, '"' + "a line\n" * 30_000])
+def test_a_line_or_a_quote_longer_than_any_field_makes_a_txt_no_table(tmp_path, content):
+    (tmp_path / "t.txt").write_text(content)
+    assert npseq.data.kind_of(str(tmp_path / "t.txt")) == "text"
+
+
 def test_zero_bytes_make_a_txt_no_table(tmp_path, capsys):
     (tmp_path / "t.txt").write_bytes(b"1 2\0\n3 4\0\n" * 50)
     assert train(tmp_path, tmp_path / "t.txt", "--epochs", "1", "--report", tmp_path / "r.json") == 0
