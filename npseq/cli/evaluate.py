@@ -102,12 +102,13 @@ def evaluate_sequences(args: argparse.Namespace, model: Model, trained: Trained)
     task = (tasks.NumberedFrames if regress else tasks.Frames).from_recipe(recipe, sequences)
     predicting = "predicting" if regress else "classifying"
     results = task.metrics(outputs(model, task, rows, progress=progress.bar(predicting)), rows)
-    lines = [f"{len(rows):,} sequences, {part_name(args.part, sequences.name)}", ""]
+    part = part_name(args.part, sequences.name)
+    lines = [f"{len(rows):,} sequences, {part}", ""]
     if regress:
         mean = np.full((len(rows), 1), recipe.target_scaler.mean)
-        return [*lines, comparison(model.kind, results, {"mean of the training": task.metrics(mean, rows)})]
+        return [*lines, comparison(model.kind, results, {"mean of the training": task.metrics(mean, rows)}, part)]
     most = {"accuracy": float(np.bincount(task.labels[rows]).max() / len(rows))}
-    table = comparison(model.kind, results, {"one answer for all": most})
+    table = comparison(model.kind, results, {"one answer for all": most}, part)
     return [*lines, table, confusion_table(results, task.classes)]
 
 
@@ -132,10 +133,11 @@ def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> l
         rows, others = range(len(task.symbols) - 1), task.uniform()
     unknown = int((task.symbols[rows[0] + 1 : rows[-1] + 2] == vocabulary.unknown).sum())
     results = task.metrics(outputs(model, task, rows), rows)
-    lines = [f"{len(rows):,} {vocabulary.tokens}, {part_name(args.part, task.name)}"]
+    part = f"the {task.scored} part" if args.part == "test" else part_name(args.part, task.name)
+    lines = [f"{len(rows):,} {vocabulary.tokens}, {part}"]
     if unknown:
         lines.append(f"{unknown:,} of them unknown to the model, predicted as one symbol")
-    return [*lines, "", comparison(model.kind, results, others)]
+    return [*lines, "", comparison(model.kind, results, others, part)]
 
 
 def evaluate_labels(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         p.error(str(error))
     units = f"{os.path.basename(args.file)}: {model.rnn.output_size} units"
-    title = f"{units} over {len(text):,} {corpus.tokens} of {corpus.name}"
+    title = f"{units} over {len(text):,} {corpus.tokens[:-1] if len(text) == 1 else corpus.tokens} of {corpus.name}"
     with atomic.replacing(args.output) as file:
         file.write(neurons_page.render(measured, text, title).encode("utf-8", "replace"))
     print(f"{args.output}: {title}")

@@ -24,7 +24,8 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
         "--data",
         default=default,
         metavar="NAME|FILE",
-        help=f"a table (.csv, .xlsx, .parquet, .npz, …; - for standard input), a text (.txt), or {known}; default: {default}",
+        help=f"a table (.csv, .xlsx, .parquet, .npz, …; - for standard input), a text (.txt), or {known}; "
+        f"default: {default}",
     )
     d.add_argument("--target", type=arguments.names, metavar="COLUMNS", help="to forecast; default: the first column")
     d.add_argument(

@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import DataError
 from .layout import utf_16_of
-from .sources import SHIPPED_TEXTS, existing, open_binary, shipped
+from .sources import NAMES, SHIPPED_TEXTS, existing, open_binary, shipped
 
 TOKENS = "characters", "bytes"
 REPLACEMENT = "\ufffd"  # shown for a character that the vocabulary does not have
@@ -103,6 +103,8 @@ def load_corpus(source: str | os.PathLike[str], tokens: str = "characters") -> C
     source = os.fspath(source)
     if tokens not in TOKENS:
         raise DataError(f"tokens {tokens!r} given; one of {', '.join(TOKENS)} expected")
+    if source in NAMES and source not in SHIPPED_TEXTS:
+        raise DataError(f"{source} is a table; a text expected: {', '.join(SHIPPED_TEXTS)}, or a file")
     path = shipped(SHIPPED_TEXTS[source]) if source in SHIPPED_TEXTS else existing(source)
     name = source if source in SHIPPED_TEXTS else os.path.basename(source)
     file, _, _ = open_binary(path)

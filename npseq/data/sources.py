@@ -65,7 +65,9 @@ def existing(source: str) -> str:
     if os.path.isdir(source):
         raise DataError(f"{source} is a folder; a file, or one of {known}, expected")
     if source != "-" and not os.path.exists(source):
-        raise DataError(f"there is no file {source}; a table (.csv, .npy, .npz, …), or one of {known}, expected")
+        raise DataError(
+            f"there is no file {source}; a table (.csv, .npy, .npz, …), a text, or one of {known}, expected"
+        )
     return source
 
 

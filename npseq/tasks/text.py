@@ -32,7 +32,7 @@ class Text:
 
     A row is a position t of the text: the input is symbol t, the target symbol t + 1. ``parts`` has ranges of
     positions; a symbol belongs to one part, and every one but the text's first is predicted. The rows of a batch are
-    (B, T) positions, T steps of B streams.
+    (B, T) positions, T steps of B streams. ``scored`` is "test", or "validation" where there is no test part.
 
     Args:
         corpus: a ``data.Corpus``.
@@ -65,8 +65,9 @@ class Text:
         n = len(corpus)
         parts = 2 if split[2] == 0 else 3
         if n <= parts:
+            kind = corpus.tokens[:-1] if n == 1 else corpus.tokens
             raise DataError(
-                f"{corpus.name} has {n} {corpus.tokens[:-1] if n == 1 else corpus.tokens}; at least {parts + 1} expected, one to start from and one for "
+                f"{corpus.name} has {n} {kind}; at least {parts + 1} expected, one to start from and one for "
                 f"each of the parts {', '.join(PARTS[:parts])}"
             )
         # at least one symbol to predict in every part, and one before the first
@@ -80,6 +81,7 @@ class Text:
             "validation": range(second - 1, third - 1),
             "test": range(third - 1, n - 1) if parts == 3 else range(second - 1, n - 1),
         }
+        self.scored = "test" if parts == 3 else "validation"
         self.input_size = self.output_size = self.vocabulary.size
 
     @classmethod

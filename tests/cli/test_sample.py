@@ -122,6 +122,21 @@ def test_evaluate_gives_the_score_of_the_report_and_takes_other_texts(folder, tm
     assert "use npseq sample" in capsys.readouterr().err
 
 
+def test_without_a_test_part_the_table_names_the_validation_part(folder, tmp_path, capsys):
+    options = [option for option in FAST if option != "--quiet"]
+    split = ["--split", "0.9,0.1", "--epochs", "1", "--out-dir", tmp_path]
+    assert run("train", "--data", folder / "cat.txt", *options, *split) == 0
+    out = capsys.readouterr().out
+    assert "on the validation part" in out and "on the test part" not in out
+    assert run("evaluate", tmp_path / "rnn_lstm_best.pth", "--data", folder / "cat.txt") == 0
+    out = capsys.readouterr().out
+    assert "144 characters, the validation part" in out and "on the validation part" in out
+    assert run("evaluate", tmp_path / "rnn_lstm_best.pth", "--data", folder / "cat.txt", "--part", "all") == 0
+    assert "on all of cat.txt" in capsys.readouterr().out
+    assert run("evaluate", tmp_path / "rnn_lstm_best.pth", "--data", "metro_traffic") == 2
+    assert "metro_traffic is a table; a text expected: tiny_shakespeare, or a file" in capsys.readouterr().err
+
+
 def test_samples_go_to_standard_output(folder, capsys):
     options = ["sample", folder / MODEL, "--length", "40", "--prime", "the ", "--temperature", "0.8", "--seed", "1"]
     texts = []
