@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if recipe.task == "forecast":
                 lines = evaluate_forecast(args, members)
             else:
-                args.part = args.part or ("test" if os.path.basename(args.data) == recipe.data else "all")
+                if args.part is None and recipe.task != "text":
+                    args.part = "test" if os.path.basename(args.data) == recipe.data else "all"
                 lines = EVALUATE[recipe.task](args, model, trained)
     except (OSError, ValueError) as error:
         p.error(str(error))
@@ -124,9 +125,12 @@ def evaluate_adding(args: argparse.Namespace, model: Model, trained: Trained) ->
 
 def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
     """Return the lines of the nats and bits a symbol, on the test part beside the n-grams of the training part, or on
-    all of another text beside the uniform distribution."""
+    all of another text, known by its content, beside the uniform distribution."""
     vocabulary = text_samples.vocabulary_of(model)
-    task = tasks.Text.from_recipe(trained.recipe, data.load_corpus(args.data, vocabulary.tokens))
+    recipe, corpus = trained.recipe, data.load_corpus(args.data, vocabulary.tokens)
+    task = tasks.Text.from_recipe(recipe, corpus)
+    if args.part is None:
+        args.part = "test" if recipe.is_of(corpus) else "all"
     if args.part == "test":
         rows, others = task.parts["test"], task.baselines()
     else:
@@ -135,6 +139,8 @@ def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> l
     results = task.metrics(outputs(model, task, rows), rows)
     part = f"the {task.scored} part" if args.part == "test" else part_name(args.part, task.name)
     lines = [f"{len(rows):,} {vocabulary.tokens}, {part}"]
+    if args.part == "all" and corpus.name == recipe.data and not recipe.is_of(corpus):
+        lines.append("the text is no longer the one that the model was trained on")
     if unknown:
         lines.append(f"{unknown:,} of them unknown to the model, predicted as one symbol")
     return [*lines, "", comparison(model.kind, results, others, part)]

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise data.DataError(f"{args.file} was trained on {name}: give its location, or another text, with --data")
         corpus = data.load_corpus(args.data or name, vocabulary.tokens)
         start = 0
-        if corpus.name == name:
+        if trained.recipe.is_of(corpus):
             start = tasks.Text.from_recipe(trained.recipe, corpus).parts["test"][0] + 1
         symbols = corpus.symbols[start : start + args.length]
         shown = data.Vocabulary.of(corpus.tokens, symbols)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 
@@ -29,6 +30,10 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.symbols)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the symbols, by which a text is known again."""
+        return hashlib.sha256(np.ascontiguousarray(self.symbols)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,8 @@ def load_corpus(source: str | os.PathLike[str], tokens: str = "characters") -> C
     A file of characters is UTF-8; a byte order mark at its start is left out, line ends are kept as they are.
 
     Raises:
-        DataError: for a file that does not exist, is empty, or is not UTF-8 (UTF-16 is recognised; with ``tokens="bytes"`` any file can be
-            read).
+        DataError: for a file that does not exist, is empty, or is not UTF-8 (UTF-16 is recognised; with ``tokens="bytes"``
+            any file can be read).
     """
     source = os.fspath(source)
     if tokens not in TOKENS:

@@ -8,7 +8,6 @@ starts from the zero state.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -192,12 +191,12 @@ class Text:
             window=self.window,
             split=list(self.split),
             carries=self.carries,
+            digest=self.corpus.digest(),
         )
 
     def fingerprint(self) -> str:
         """Return a hash of the text and of how it is prepared."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.corpus.symbols)).hexdigest()
-        return fingerprint(digest, self.recipe().to_json())
+        return fingerprint(self.recipe().to_json())
 
 
 def _both(nats: float) -> dict[str, Any]:

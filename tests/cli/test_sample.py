@@ -122,6 +122,18 @@ def test_evaluate_gives_the_score_of_the_report_and_takes_other_texts(folder, tm
     assert "use npseq sample" in capsys.readouterr().err
 
 
+def test_the_text_of_the_training_is_known_by_its_content(folder, tmp_path, capsys):
+    (tmp_path / "renamed.txt").write_text(TEXT)
+    assert run("evaluate", folder / MODEL, "--data", tmp_path / "renamed.txt") == 0
+    assert "72 characters, the test part" in capsys.readouterr().out
+    (tmp_path / "cat.txt").write_text(TEXT + "the cat sat.\n")  # of the same name, and another text
+    assert run("evaluate", folder / MODEL, "--data", tmp_path / "cat.txt") == 0
+    out = capsys.readouterr().out
+    assert "1,452 characters, all of cat.txt\nthe text is no longer the one that the model was trained on" in out
+    recipe = npseq.tasks.recipe.from_json({**npseq.load(folder / MODEL).metadata["recipe"], "digest": ""})
+    assert recipe.is_of(npseq.data.load_corpus(tmp_path / "cat.txt"))  # of a file without it, by its name
+
+
 def test_without_a_test_part_the_table_names_the_validation_part(folder, tmp_path, capsys):
     options = [option for option in FAST if option != "--quiet"]
     split = ["--split", "0.9,0.1", "--epochs", "1", "--out-dir", tmp_path]
