@@ -20,9 +20,10 @@ TASKS = "forecast", "classify", "text"
 DEFAULTS = {
     "hidden_size": 256,
     "window": 64,
-    "batch_size": 32,
-    "epochs": 5,
-    "lr": 0.006,
+    "embedding": 64,
+    "batch_size": 16,
+    "epochs": 4,
+    "lr": 0.004,
     "schedule": "cosine",
 }
 OF_TEXTS = {"tokens": "characters", "split": None, "embedding": 0, "reset_state": False}
@@ -46,7 +47,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
         default=0,
         type=arguments.natural,
         metavar="N",
-        help="numbers of each symbol's embedding; default: 0, one-hot inputs",
+        help="numbers of each symbol's embedding, 0 for one-hot inputs; default: 64",
     )
     d.add_argument(
         "--reset-state", action="store_true", help="start every chunk of --window symbols from the zero state"

@@ -29,7 +29,7 @@ def sum_of_rows(rows: np.ndarray, indices: np.ndarray, I: int) -> np.ndarray:
 
     order = np.argsort(indices, kind="stable").astype(np.int32)
     ends = np.zeros(I + 1, np.int32)
-    np.cumsum(np.bincount(indices, minlength=I), out=ends[1:])
+    np.cumsum(np.bincount(indices.astype(np.intp, copy=False), minlength=I), out=ends[1:])
     total: np.ndarray = csr_array((np.ones(len(rows), rows.dtype), order, ends), shape=(I, len(rows))) @ rows
     return total
 

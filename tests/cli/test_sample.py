@@ -43,7 +43,7 @@ def test_a_text_is_trained_and_scored_beside_n_grams(folder):
     assert {"uniform", "unigram", "2-gram, Witten–Bell", "6-gram, Witten–Bell"} <= set(report["baselines"])
     assert report["test"]["nats"] < report["baselines"]["uniform"]["nats"]
     model = npseq.load(folder / MODEL)
-    assert [name.split(".")[0] for name in model.state_dict()] == ["rnn"] * 4 + ["fc"] * 2
+    assert [name.split(".")[0] for name in model.state_dict()] == ["embedding"] + ["rnn"] * 4 + ["fc"] * 2
     assert model.metadata["recipe"]["vocabulary"] == "".join(sorted(set(TEXT)))
 
 
