@@ -1,18 +1,19 @@
 """Language models of tiny_shakespeare, by options of the command alone: python benchmarks/text.py [PART …]
 
-recipe    nanoGPT's split (the first 90 % to train, the last 10 % to validate), GRU 256 on an embedding of 64,
-          batch 16, chunks of 64, Adam, cosine from 4e-3, clip 1; nats a character on the validation part, one stream, the state carried
-twin      torch's nn.Embedding, nn.GRU and nn.Linear on the same split with the same batches, learning rate and clipping, until it
-          has used --seconds of CPU time
-default   ``npseq train --data tiny_shakespeare --model optimized_lstm``
-state     what the carried state is worth: a small model with and without --reset-state
+recipe    nanoGPT's split (the first 90 % to train, the last 10 % to validate): GRU 256 on an embedding of 64, batch
+          16, chunks of 64, Adam, cosine from 4e-3, clip 1; nats a character on the validation part, read as one stream
+          with the state carried
+twin      torch's nn.Embedding, nn.GRU and nn.Linear on the same split with the same batches, learning rates and
+          clipping, until they have used --seconds of CPU time
+default   ``npseq train --data tiny_shakespeare --model optimized_lstm``, on the test part of its split
+small     what the carried state and the embedding are worth: a small model with and without each
 
-There is no test part in this split: the recipe was chosen on the validation part that it is scored on.
+nanoGPT's split has no test part: the recipe was chosen on the validation part that it is scored on.
 
-Times are seconds of CPU time (``time.process_time``) on one thread, of the whole command: reading, training, the score
-after each epoch and at the end, and the n-grams. On a machine that runs other programs besides they
-are longer, because the cores' caches are shared; so the time of an update is also given as the median of the fastest
-tenth.
+Times are seconds of CPU time (``time.process_time``) on one thread. Those of npseq are of the whole command: reading,
+training, the scores after each epoch and at the end, and the n-grams. On a machine that runs other programs besides
+they are longer, because the cores' caches are shared; so the time of an update is also given as the median of the
+fastest tenth.
 """
 
 import argparse
@@ -33,19 +34,11 @@ from npseq.cli import training_run
 
 NANOGPT = ["--split", "0.9,0.1"]
 HIDDEN, EMBEDDING, BATCH, WINDOW, RATE = 256, 64, 16, 64, 0.004
-RECIPE = [*NANOGPT, "--model", "optimized_gru", "--hidden-size", str(HIDDEN), "--batch-size", str(BATCH)]
-RECIPE += [
-    "--embedding",
-    str(EMBEDDING),
-    "--window",
-    str(WINDOW),
-    "--schedule",
-    "cosine",
-    "--lr",
-    str(RATE),
-    "--clip",
-    "1",
-]
+RECIPE = (
+    f"--model optimized_gru --hidden-size {HIDDEN} --embedding {EMBEDDING} --batch-size {BATCH} --window {WINDOW} "
+    f"--schedule cosine --lr {RATE} --clip 1"
+)
+RECIPE = [*NANOGPT, *RECIPE.split()]
 SMALL = ["--hidden-size", "64", "--epochs", "2", "--window", "16"]
 
 
@@ -84,26 +77,25 @@ def row(name, nats, cpu, updates, milliseconds):
 
 def recipe(args):
     report, milliseconds = train(*RECIPE, "--epochs", str(args.epochs), "--quiet")
-    row(f"npseq, {args.epochs} epochs", report["test"]["nats"], report["cpu"], report["updates"], milliseconds)
+    row(f"GRU 256, {args.epochs} epochs", report["test"]["nats"], report["cpu"], report["updates"], milliseconds)
     for name, scores in report["baselines"].items():
         print(f"| {name} | {scores['nats']:.4f} | {scores['bits']:.3f} | | | | |")
 
 
 def default(args):
     report, milliseconds = train("--quiet")
-    row("npseq, default (test part)", report["test"]["nats"], report["cpu"], report["updates"], milliseconds)
+    row("default (test part)", report["test"]["nats"], report["cpu"], report["updates"], milliseconds)
 
 
-def state(args):
-    for name, options in (("carried", []), ("reset at each chunk", ["--reset-state"])):
+def small(args):
+    for name, options in (
+        ("", []),
+        (", state reset at each chunk", ["--reset-state"]),
+        (", one-hot inputs", ["--embedding", "0"]),
+    ):
         report, milliseconds = train(*NANOGPT, *SMALL, *options, "--quiet")
-        row(
-            f"64 units, chunks of 16, state {name}",
-            report["test"]["nats"],
-            report["cpu"],
-            report["updates"],
-            milliseconds,
-        )
+        title = f"LSTM 64, chunks of 16, 2 epochs{name}"
+        row(title, report["test"]["nats"], report["cpu"], report["updates"], milliseconds)
 
 
 def twin(args):
@@ -142,10 +134,10 @@ def twin(args):
             h, carried = rnn(embedding(torch.from_numpy(batch.x)), carried)
             target = torch.from_numpy(batch.target[0])
             total += float(torch.nn.functional.cross_entropy(fc(h)[0], target, reduction="sum"))
-    row("torch, the same recipe", total / len(rows), times[-1] - started, len(times), 1000 * np.diff(times))
+    row("torch's GRU 256, the same recipe", total / len(rows), times[-1] - started, len(times), 1000 * np.diff(times))
 
 
-PARTS = {"recipe": recipe, "twin": twin, "default": default, "state": state}
+PARTS = {"recipe": recipe, "twin": twin, "default": default, "small": small}
 
 
 def main():
