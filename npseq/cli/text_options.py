@@ -26,6 +26,7 @@ DEFAULTS = {
     "lr": 0.004,
     "schedule": "cosine",
 }
+OF_FORECASTS = {"horizon": 1, "lags": None, "scale": "standard", "base": "auto", "future": None}  # and their defaults
 OF_TEXTS = {"tokens": "characters", "split": None, "embedding": 0, "reset_state": False}
 
 
@@ -128,8 +129,10 @@ def make_task(args: argparse.Namespace) -> tasks.Text:
     Raises:
         DataError: for options that a text does not have, a file that is no text, or one too short.
     """
-    for name in ("target", "time", "inputs", "sequence", "label", "label_each_row"):
-        if getattr(args, name, None):
+    columns = "target", "time", "inputs", "sequence", "label", "label_each_row", "regress"
+    others = {**dict.fromkeys([*columns, *data_options.SAID]), **OF_FORECASTS}
+    for name, default in others.items():
+        if getattr(args, name, default) not in (default, False):
             raise data.DataError(f"{arguments.option(name)} is for tables; leave it out with a text")
     if getattr(args, "bidirectional", False):
         raise data.DataError("--bidirectional reads the symbols that a text's model shall predict: leave it out")

@@ -293,6 +293,11 @@ def test_bytes_of_any_file(tmp_path, capsys):
         (["--optimizer", "lbfgs"], "takes all examples at once"),
         (["--loss", "mse"], "cross entropy is the loss"),
         (["--task", "text", "--target", "a"], "--target is for tables"),
+        (["--regress"], "--regress is for tables"),
+        (["--horizon", "3"], "--horizon is for tables"),
+        (["--lags", "1"], "--lags is for tables"),
+        (["--base", "none"], "--base is for tables"),
+        (["--task", "text", "--sep", "blank"], "--sep is for tables"),
         (["--split", "0.5,0.2"], "fractions expected that add up to 1"),
     ],
 )

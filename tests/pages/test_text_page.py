@@ -26,7 +26,7 @@ def test_the_program_in_torch_loads_the_file_and_writes_what_the_model_would(tmp
     Path("tiny_shakespeare.txt").write_bytes(Path(source).read_bytes())
     task = npseq.tasks.Text(npseq.data.load_corpus("tiny_shakespeare"))
     V = task.input_size
-    model = npseq.Model("lstm", V, 256, V, loss=task.loss, outputs="all", embedding_size=32, rng=0)
+    model = npseq.Model("lstm", V, 256, V, loss=task.loss, outputs="all", embedding_size=64, rng=0)
     npseq.save("rnn_lstm_best.pth", model)
     torch.manual_seed(0)
     names = {}
