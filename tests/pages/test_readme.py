@@ -19,7 +19,7 @@ def run(*command, cwd):
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         env={**os.environ, "PYTHONPATH": str(REPO)},
     )
 
