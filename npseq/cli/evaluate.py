@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -127,7 +128,8 @@ def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> l
     """Return the lines of the nats and bits a symbol, on the test part beside the n-grams of the training part, or on
     all of another text, known by its content, beside the uniform distribution."""
     vocabulary = text_samples.vocabulary_of(model)
-    recipe, corpus = trained.recipe, data.load_corpus(args.data, vocabulary.tokens)
+    recipe: Any = trained.recipe
+    corpus = data.load_corpus(args.data, vocabulary.tokens)
     task = tasks.Text.from_recipe(recipe, corpus)
     if args.part is None:
         args.part = "test" if recipe.is_of(corpus) else "all"

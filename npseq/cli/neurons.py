@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,13 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         output.check_file(args.output)
         model, trained = load_trained(args.file)
         vocabulary = text_samples.vocabulary_of(model)
-        name = trained.recipe.data
+        recipe: Any = trained.recipe
+        name = recipe.data
         if args.data is None and name not in data.SHIPPED_TEXTS:
             raise data.DataError(f"{args.file} was trained on {name}: give its location, or another text, with --data")
         corpus = data.load_corpus(args.data or name, vocabulary.tokens)
         start = 0
-        if trained.recipe.is_of(corpus):
-            start = tasks.Text.from_recipe(trained.recipe, corpus).parts["test"][0] + 1
+        if recipe.is_of(corpus):
+            start = tasks.Text.from_recipe(recipe, corpus).parts["test"][0] + 1
         symbols = corpus.symbols[start : start + args.length]
         shown = data.Vocabulary.of(corpus.tokens, symbols)
         # each byte by itself is shown as the character of its number

@@ -33,7 +33,7 @@ class Corpus:
 
     def digest(self) -> str:
         """Return the SHA-256 of the symbols, by which a text is known again."""
-        return hashlib.sha256(np.ascontiguousarray(self.symbols)).hexdigest()
+        return hashlib.sha256(np.ascontiguousarray(self.symbols).data).hexdigest()
 
 
 @dataclass(frozen=True)
