@@ -10,7 +10,7 @@ from .. import data
 from . import arguments
 
 _WORDS = {"tab": "\t", "\\t": "\t", "blank": " ", "blanks": " ", "space": " ", "comma": ",", "semicolon": ";"}
-_SAID = ("sep", "decimal", "thousands", "header", "no_header", "encoding", "na", "strip", "date_format", "sheet")
+SAID = ("sep", "decimal", "thousands", "header", "no_header", "encoding", "na", "strip", "date_format", "sheet")
 
 
 def add_table_options(p: argparse.ArgumentParser) -> None:
@@ -74,7 +74,7 @@ def table_options(args: argparse.Namespace) -> data.TableOptions:
 def are_said(args: argparse.Namespace) -> bool:
     """True if an option of tables, or a column, is given: then a .txt file is a table."""
     columns = ("target", "inputs", "time", "sequence", "label")
-    return any(getattr(args, name, None) for name in _SAID + columns)
+    return any(getattr(args, name, None) for name in SAID + columns)
 
 
 def sequence_columns(columns: Mapping[str, str | None], *sources: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         members = trained_files.load(args)
         model, trained = members[0]
         recipe = trained.recipe
-        known = [*data.SHIPPED, *data.SHIPPED_SEQUENCES, *data.SHIPPED_TEXTS, tasks.Adding.name]
+        known = (*data.NAMES, tasks.Adding.name)
         if args.data is None and recipe.data not in known:
             raise data.DataError(
                 f"{args.file} was trained on {recipe.data}: give its location, or other data, with --data"
@@ -77,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if recipe.task == "forecast":
                 lines = evaluate_forecast(args, members)
             else:
-                args.part = args.part or ("test" if paths.name_of(args.data) == recipe.data else "all")
+                if args.part is None and recipe.task != "text":
+                    args.part = "test" if paths.name_of(args.data) == recipe.data else "all"
                 lines = EVALUATE[recipe.task](args, model, trained)
     except (OSError, ValueError) as error:
         p.error(str(error))
@@ -103,12 +105,13 @@ def evaluate_sequences(args: argparse.Namespace, model: Model, trained: Trained)
     task = (tasks.NumberedFrames if regress else tasks.Frames).from_recipe(recipe, sequences)
     predicting = "predicting" if regress else "classifying"
     results = task.metrics(outputs(model, task, rows, progress=progress.bar(predicting)), rows)
-    lines = [f"{len(rows):,} sequences, {part_name(args.part, sequences.name)}", ""]
+    part = part_name(args.part, sequences.name)
+    lines = [f"{len(rows):,} sequences, {part}", ""]
     if regress:
         mean = np.full((len(rows), 1), recipe.target_scaler.mean)
-        return [*lines, comparison(model.kind, results, {"mean of the training": task.metrics(mean, rows)})]
+        return [*lines, comparison(model.kind, results, {"mean of the training": task.metrics(mean, rows)}, part)]
     most = {"accuracy": float(np.bincount(task.labels[rows]).max() / len(rows))}
-    table = comparison(model.kind, results, {"one answer for all": most})
+    table = comparison(model.kind, results, {"one answer for all": most}, part)
     return [*lines, table, confusion_table(results, task.classes)]
 
 
@@ -124,19 +127,26 @@ def evaluate_adding(args: argparse.Namespace, model: Model, trained: Trained) ->
 
 def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
     """Return the lines of the nats and bits a symbol, on the test part beside the n-grams of the training part, or on
-    all of another text beside the uniform distribution."""
+    all of another text, known by its content, beside the uniform distribution."""
     vocabulary = text_samples.vocabulary_of(model)
-    task = tasks.Text.from_recipe(trained.recipe, data.load_corpus(args.data, vocabulary.tokens, args.max_memory))
+    recipe: Any = trained.recipe
+    corpus = data.load_corpus(args.data, vocabulary.tokens, args.max_memory)
+    task = tasks.Text.from_recipe(recipe, corpus)
+    if args.part is None:
+        args.part = "test" if recipe.is_of(corpus) else "all"
     if args.part == "test":
         rows, others = task.parts["test"], task.baselines()
     else:
         rows, others = range(len(task.symbols) - 1), task.uniform()
     unknown = int((task.symbols[rows[0] + 1 : rows[-1] + 2] == vocabulary.unknown).sum())
     results = task.metrics(outputs(model, task, rows), rows)
-    lines = [f"{len(rows):,} {vocabulary.tokens}, {part_name(args.part, task.name)}"]
+    part = f"the {task.scored} part" if args.part == "test" else part_name(args.part, task.name)
+    lines = [f"{len(rows):,} {vocabulary.tokens}, {part}"]
+    if args.part == "all" and corpus.name == recipe.data and not recipe.is_of(corpus):
+        lines.append("the text is no longer the one that the model was trained on")
     if unknown:
         lines.append(f"{unknown:,} of them unknown to the model, predicted as one symbol")
-    return [*lines, "", comparison(model.kind, results, others)]
+    return [*lines, "", comparison(model.kind, results, others, part)]
 
 
 def evaluate_labels(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:

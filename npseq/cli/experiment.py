@@ -128,7 +128,7 @@ def _same_source(args, state):
 
 
 def _is_gone(source):
-    return source not in [*data.SHIPPED, *data.SHIPPED_SEQUENCES, tasks.Adding.name] and not os.path.exists(source)
+    return source not in (*data.NAMES, tasks.Adding.name) and not os.path.exists(source)
 
 
 def _fingerprint(task, args, state):
@@ -184,10 +184,13 @@ def make_task(args: argparse.Namespace) -> Any:
     if args.regress:
         raise data.DataError("--regress predicts a number for each sequence: name its column with --label")
     bar = None if getattr(args, "quiet", False) else progress.reading()
-    table = data.load(args.data, args.time, "past", bar, data_options.table_options(args))
-    if (rows := getattr(args, "first_rows", None)) is not None:  # of a backtest
-        table = table.first(rows)
-    return forecast_task(table, args)
+    try:
+        table = data.load(args.data, args.time, "past", bar, data_options.table_options(args))
+        if (rows := getattr(args, "first_rows", None)) is not None:  # of a backtest
+            table = table.first(rows)
+        return forecast_task(table, args)
+    except data.DataError as error:
+        raise text_options.advise(args, error) from None
 
 
 def settle_defaults(args: argparse.Namespace, task: Any) -> None:

@@ -55,7 +55,7 @@ def evaluate(args: argparse.Namespace, model: Model, trained: Trained, part: str
     return [
         f"{len(labels):,} rows with a label in {len(rows):,} sequences, {part}",
         "",
-        comparison(model.kind, results, {"one answer for all": most}),
+        comparison(model.kind, results, {"one answer for all": most}, part),
         confusion_table(results, task.classes),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -55,15 +56,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         model, trained = load_trained(args.file)
         own_cell.check_needed(args, model)
         vocabulary = text_samples.vocabulary_of(model)
-        name = trained.recipe.data
+        recipe: Any = trained.recipe
+        name = recipe.data
         if args.data is None and name not in data.SHIPPED_TEXTS:
             raise data.DataError(f"{args.file} was trained on {name}: give its location, or another text, with --data")
         args.data = args.data or name
         p.check_files(args)
         corpus = data.load_corpus(args.data, vocabulary.tokens, args.max_memory)
         start = 0
-        if corpus.name == name:
-            start = tasks.Text.from_recipe(trained.recipe, corpus).parts["test"][0] + 1
+        if recipe.is_of(corpus):
+            start = tasks.Text.from_recipe(recipe, corpus).parts["test"][0] + 1
         symbols = corpus.symbols[start : start + args.length]
         shown = data.Vocabulary.of(corpus.tokens, symbols)
         # each byte by itself is shown as the character of its number
@@ -73,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         p.error(str(error))
     units = f"{os.path.basename(args.file)}: {model.rnn.output_size} units"
-    title = f"{units} over {len(text):,} {corpus.tokens} of {corpus.name}"
+    title = f"{units} over {len(text):,} {corpus.tokens[:-1] if len(text) == 1 else corpus.tokens} of {corpus.name}"
     with atomic.replacing(args.output) as file:
         file.write(neurons_page.render(measured, text, title).encode("utf-8", "replace"))
     print(f"{args.output}: {title}")

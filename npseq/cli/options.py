@@ -19,12 +19,13 @@ models = arguments.one_of_several(MODELS, "models")
 def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic") -> None:
     """Add the options that say what is learned from which data."""
     d = p.add_argument_group("data and task")
-    known = ", ".join([*data.SHIPPED, *data.SHIPPED_SEQUENCES, tasks.Adding.name])
+    known = ", ".join([*data.NAMES, tasks.Adding.name])
     d.add_argument(
         "--data",
         default=default,
         metavar="NAME|FILE",
-        help=f"a table (.csv, .xlsx, .parquet, .npz, …; - for standard input), or {known}; default: {default}",
+        help=f"a table (.csv, .xlsx, .parquet, .npz, …; - for standard input), a text (.txt), or {known}; "
+        f"default: {default}",
     )
     d.add_argument("--target", type=arguments.names, metavar="COLUMNS", help="to forecast; default: the first column")
     d.add_argument(

@@ -24,17 +24,20 @@ MARKS = "█▇▆▅▄▃▂▁ "  # of the text picture, a factor of ten each
 STEPS_SHOWN = (1, 2, 3, 6, 12, 24, 48, 96, 168, 336)  # of a forecast fed back
 
 
-def comparison(name: str, results: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the table of the model and the baselines on the test part, best last; one for each of several targets.
+def comparison(
+    name: str, results: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]], part: str = "the test part"
+) -> str:
+    """Return the table of the model and the baselines on a part of the data, best last; one for each of several
+    targets.
 
     The skill is 1 − RMSE / the best baseline's.
     """
     if "targets" not in results:
-        return _comparison("on the test part", name, results, baselines)
+        return _comparison(f"on {part}", name, results, baselines)
     parts = []
     for column, found in results["targets"].items():
         others = {label: scores["targets"][column] for label, scores in baselines.items()}
-        parts.append(_comparison(f"{column}, on the test part", name, found, others))
+        parts.append(_comparison(f"{column}, on {part}", name, found, others))
     return "\n\n".join(parts)
 
 

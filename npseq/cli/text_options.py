@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..data.corpus import TOKENS
 from ..data.sources import ending
 from . import arguments, data_options
 
+OF_TABLES = ".csv", ".tsv", ".dat", ".npy", ".npz", ".parquet", ".feather", ".xlsx", ".xlsm", ".xls"
 TASKS = "forecast", "classify", "text"
 
 # Defaults of a text, for options that are not given; chosen on the validation part of tiny_shakespeare
@@ -18,11 +20,13 @@ TASKS = "forecast", "classify", "text"
 DEFAULTS = {
     "hidden_size": 256,
     "window": 64,
-    "batch_size": 32,
-    "epochs": 5,
-    "lr": 0.006,
+    "embedding": 64,
+    "batch_size": 16,
+    "epochs": 4,
+    "lr": 0.004,
     "schedule": "cosine",
 }
+OF_FORECASTS = {"horizon": 1, "lags": None, "scale": "standard", "base": "auto", "future": None}  # and their defaults
 OF_TEXTS = {"tokens": "characters", "split": None, "embedding": 0, "reset_state": False}
 
 
@@ -44,7 +48,7 @@ def add_options(p: argparse.ArgumentParser) -> None:
         default=0,
         type=arguments.natural,
         metavar="N",
-        help="numbers of each symbol's embedding; default: 0, one-hot inputs",
+        help="numbers of each symbol's embedding, 0 for one-hot inputs; default: 64",
     )
     d.add_argument(
         "--reset-state", action="store_true", help="start every chunk of --window symbols from the zero state"
@@ -100,6 +104,14 @@ def report_of(args: argparse.Namespace, given: Mapping[str, Any]) -> list[str]:
     return [f"task        {taken}; --task {other} overrides"]
 
 
+def advise(args: argparse.Namespace, error: data.DataError) -> data.DataError:
+    """Return the error of a file that was taken for a table; if it may be a text, with the option that says so."""
+    said = getattr(args, "task", "") is not None or data_options.are_said(args)  # not every command has --task
+    if said or args.data in data.NAMES or ending(args.data) in OF_TABLES or not os.path.isfile(args.data):
+        return error
+    return data.DataError(f"{error}; --task text reads the file as a text")
+
+
 def check(args: argparse.Namespace) -> None:
     """Refuse options of a text for other data.
 
@@ -117,8 +129,10 @@ def make_task(args: argparse.Namespace) -> tasks.Text:
     Raises:
         DataError: for options that a text does not have, a file that is no text, or one too short.
     """
-    for name in ("target", "time", "inputs", "sequence", "label", "label_each_row"):
-        if getattr(args, name, None):
+    columns = "target", "time", "inputs", "sequence", "label", "label_each_row", "regress"
+    others = {**dict.fromkeys([*columns, *data_options.SAID]), **OF_FORECASTS}
+    for name, default in others.items():
+        if getattr(args, name, default) not in (default, False):
             raise data.DataError(f"{arguments.option(name)} is for tables; leave it out with a text")
     if getattr(args, "bidirectional", False):
         raise data.DataError("--bidirectional reads the symbols that a text's model shall predict: leave it out")

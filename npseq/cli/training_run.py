@@ -312,7 +312,8 @@ class _Run:
         args, task = self.args, self.experiment.task
         seconds = time.perf_counter() - self.started
         self.say(f"\nbest epoch {progress.best_epoch}, kept in {self.path('best')}; {seconds:.1f} s in all\n")
-        self.say(comparison(args.model, results, baselines))
+        part = getattr(task, "scored", "test")  # of a text, what its split has
+        self.say(comparison(args.model, results, baselines, f"the {part} part"))
         if "confusion" in results:
             self.say(confusion_table(results, task.classes))
         if args.plot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from ..formats.paths import name_of
 from .errors import DataError
-from .sources import SHIPPED_TEXTS, existing, open_binary, shipped
+from .layout import utf_16_of
+from .sources import NAMES, SHIPPED_TEXTS, existing, open_binary, shipped
 
 TOKENS = "characters", "bytes"
 REPLACEMENT = "\ufffd"  # shown for a character that the vocabulary does not have
@@ -29,6 +31,10 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.symbols)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the symbols, by which a text is known again."""
+        return hashlib.sha256(np.ascontiguousarray(self.symbols).data).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -101,12 +107,14 @@ def load_corpus(source: str | os.PathLike[str], tokens: str = "characters", max_
         max_memory: GiB that a compressed file may open to (``limits.py``).
 
     Raises:
-        DataError: for a file that does not exist, is empty, damaged, opens to more than is allowed, or is not UTF-8
-            (with ``tokens="bytes"`` any file can be read).
+        DataError: for a file that does not exist, is empty, damaged, opens to more than is allowed, or is not UTF-8 (UTF-16
+            is recognised; with ``tokens="bytes"`` any file can be read).
     """
     source = os.fspath(source)
     if tokens not in TOKENS:
         raise DataError(f"tokens {tokens!r} given; one of {', '.join(TOKENS)} expected")
+    if source in NAMES and source not in SHIPPED_TEXTS:
+        raise DataError(f"{source} is a table; a text expected: {', '.join(SHIPPED_TEXTS)}, or a file")
     path = shipped(SHIPPED_TEXTS[source]) if source in SHIPPED_TEXTS else existing(source)
     name = source if source in SHIPPED_TEXTS else name_of(source)
     file, _, _ = open_binary(path, max_memory)
@@ -114,6 +122,8 @@ def load_corpus(source: str | os.PathLike[str], tokens: str = "characters", max_
         content = file.read()
     if tokens == "bytes":
         symbols = np.frombuffer(content, np.uint8)
+    elif utf_16_of(content[:40]):
+        raise DataError(f"{path} is UTF-16: convert it to UTF-8, or read it with --tokens bytes")
     else:
         try:
             symbols = _to_symbols(content.decode("utf-8-sig"))

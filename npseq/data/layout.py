@@ -283,11 +283,8 @@ class Layout:
 
 def _decode(sample: bytes, whole: bool, source: str, encodings: Sequence[str]) -> tuple[str, str]:
     """The encoding that fits, and the text."""
-    if sample[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        encodings = ["utf-16"]
-    elif len(sample) > 3 and 0 in sample[:40] and not (any(sample[1:40:2]) and any(sample[:40:2])):
-        encodings = ["utf-16-le" if not any(sample[1:40:2]) else "utf-16-be"]
-    for name in encodings:
+    utf_16 = utf_16_of(sample)
+    for name in encodings if utf_16 is None else [utf_16]:
         try:
             text = codecs.getincrementaldecoder(name)().decode(sample, whole)
         except UnicodeDecodeError:
@@ -297,7 +294,17 @@ def _decode(sample: bytes, whole: bool, source: str, encodings: Sequence[str]) -
         if "\0" in text:
             raise DataError(f"{source} is not text: it holds zero bytes; if it is, name its encoding with --encoding")
         return name, text
-    raise DataError(f"{source} cannot be read as {encodings[0]}: name its encoding with --encoding")
+    raise DataError(f"{source} cannot be read as {utf_16 or encodings[0]}: name its encoding with --encoding")
+
+
+def utf_16_of(sample: bytes) -> str | None:
+    """Return the encoding of the first bytes of a file in UTF-16: with its mark, or with every second byte zero."""
+    if sample[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16"
+    odd, even = any(sample[1:40:2]), any(sample[:40:2])
+    if len(sample) > 3 and odd != even:
+        return "utf-16-be" if odd else "utf-16-le"
+    return None
 
 
 def _rows(text: str, sep: str, whole: bool) -> list[Row]:

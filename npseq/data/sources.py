@@ -20,6 +20,7 @@ from .limits import Counted, undamaged
 SHIPPED = {"metro_traffic": "metro_traffic_hourly.csv"}
 SHIPPED_TEXTS = {"tiny_shakespeare": "tiny_shakespeare.txt"}
 SHIPPED_SEQUENCES = {"japanese_vowels": ("japanese_vowels_train.csv", "japanese_vowels_test.csv")}
+NAMES = (*SHIPPED, *SHIPPED_SEQUENCES, *SHIPPED_TEXTS)
 PACKED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 IN_MEMORY = 1 << 26  # bytes of a pipe that are kept in memory; more go to a temporary file
 
@@ -59,11 +60,13 @@ def shipped_files(name: str) -> list[str]:
 
 def existing(source: str) -> str:
     """Return ``source`` if it is a file, a pipe or "-". Raises DataError otherwise."""
-    known = ", ".join([*SHIPPED, *SHIPPED_SEQUENCES, *SHIPPED_TEXTS, "adding"])
+    known = ", ".join([*NAMES, "adding"])
     if os.path.isdir(source):
         raise DataError(f"{source} is a folder; a file, or one of {known}, expected")
     if source != "-" and not os.path.exists(source):
-        raise DataError(f"there is no file {source}; a table (.csv, .npy, .npz, …), or one of {known}, expected")
+        raise DataError(
+            f"there is no file {source}; a table (.csv, .npy, .npz, …), a text, or one of {known}, expected"
+        )
     return source
 
 

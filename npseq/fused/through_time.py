@@ -273,7 +273,7 @@ def _backward(
         Z = gathered(back.Z_flat, workspace.Z[start : start + count, None])
         kernel.add_dW(dW, D, Z, H, back.product, matmul)
         if d_inputs is not None:
-            d_inputs.add(D, start, count)
+            d_inputs.add(back.D[:count, kernel.da], start, back.D_flat)
         if dx is not None:  # (45): dx = W_xᵀ da, in the caller's own layout
             matmul(D[rows_of_x].T, W[rows_of_x, H : H + I], out=dx[start : start + count].reshape(count * B, I))
     return dW, back.state() if packing is None else d_initial

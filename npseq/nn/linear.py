@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..fused.one_hot import sum_of_rows
 from .module import Gradients, Module
 from .validation import check_sizes
 
@@ -102,5 +103,6 @@ class Embedding(Module):
         The gradients of repeated indices are summed. There is no gradient with respect to the indices.
         """
         grads = self.new_gradients()
-        np.add.at(grads["weight"], tape, dy)  # (61) of docs/derivation.md
+        rows = np.ascontiguousarray(dy).reshape(-1, dy.shape[-1])
+        grads["weight"][...] = sum_of_rows(rows, tape.reshape(-1), len(grads["weight"]))  # (61) of docs/derivation.md
         return grads

@@ -38,7 +38,8 @@ def choose(
     if top_k is not None and top_k < len(logits):
         smallest = np.argsort(-logits, kind="stable")[top_k:]  # of equal logits those of the first symbols stay
         logits[smallest] = -np.inf
-    p = np.exp((logits - logits.max()) / temperature)
+    with np.errstate(over="ignore"):  # at a tiny temperature all but the largest become −inf, and p 0
+        p = np.exp((logits - logits.max()) / temperature)
     cumulative = np.cumsum(p)
     return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
 

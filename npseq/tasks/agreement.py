@@ -23,8 +23,8 @@ class Needs(NamedTuple):
 
 def forecast_inputs(recipe: Any) -> int:
     """Return the number of inputs of a row (``windows.Windows``)."""
-    O, h, base = len(recipe.target), recipe.horizon, recipe.base
-    calendar = (len(features.CALENDAR) + 2 * (base is not None)) * recipe.calendar
+    O, h, base = len(recipe.target), int(recipe.horizon), recipe.base
+    calendar = (len(features.CALENDAR) + 2 * (base is not None)) * bool(recipe.calendar)
     of_the_base = 0 if base is None else O * (1 + len(base.lags)) + h * O
     ahead = h * (len(recipe.future) + len(set(recipe.lags)) * O)
     return O + len(recipe.inputs) + of_the_base + calendar + ahead

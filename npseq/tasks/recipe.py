@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..data.corpus import TOKENS, Vocabulary
+from ..data.corpus import TOKENS, Corpus, Vocabulary
 from ..data.errors import DataError
 from ..formats import schema
 from ..formats.model_file import load_model
@@ -163,7 +163,11 @@ def _is_alphabet(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class TextRecipe:
-    """How a text becomes examples (``text.Text``). ``vocabulary``: the characters, sorted; empty for bytes."""
+    """How a text becomes examples (``text.Text``).
+
+    ``vocabulary``: the characters, sorted; empty for bytes. ``digest``: of the text that the model was trained on,
+    empty if it is not known.
+    """
 
     task: ClassVar[str] = "text"
     FIELDS: ClassVar[dict[str, schema.Field]] = {
@@ -174,6 +178,7 @@ class TextRecipe:
         "window": schema.COUNT,
         "split": schema.listed(schema.SHARE, 3),
         "carries": schema.BOOLEAN,
+        "digest": schema.missing(schema.TEXT, ""),
     }
 
     data: str
@@ -182,10 +187,16 @@ class TextRecipe:
     window: int
     split: list[float]
     carries: bool
+    digest: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as a weights file keeps it."""
         return _to_json(self)
+
+    def is_of(self, corpus: Corpus) -> bool:
+        """True if the model was trained on this text: of the same content or, if that is not known, of the same
+        name."""
+        return self.digest == corpus.digest() if self.digest else self.data == corpus.name
 
     @property
     def alphabet(self) -> Vocabulary:

@@ -8,7 +8,6 @@ starts from the zero state.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -33,7 +32,7 @@ class Text:
 
     A row is a position t of the text: the input is symbol t, the target symbol t + 1. ``parts`` has ranges of
     positions; a symbol belongs to one part, and every one but the text's first is predicted. The rows of a batch are
-    (B, T) positions, T steps of B streams.
+    (B, T) positions, T steps of B streams. ``scored`` is "test", or "validation" where there is no test part.
 
     Args:
         corpus: a ``data.Corpus``.
@@ -66,8 +65,9 @@ class Text:
         n = len(corpus)
         parts = 2 if split[2] == 0 else 3
         if n <= parts:
+            kind = corpus.tokens[:-1] if n == 1 else corpus.tokens
             raise DataError(
-                f"{corpus.name} has {n} {corpus.tokens}; at least {parts + 1} expected, one to start from and one for "
+                f"{corpus.name} has {n} {kind}; at least {parts + 1} expected, one to start from and one for "
                 f"each of the parts {', '.join(PARTS[:parts])}"
             )
         # at least one symbol to predict in every part, and one before the first
@@ -81,6 +81,7 @@ class Text:
             "validation": range(second - 1, third - 1),
             "test": range(third - 1, n - 1) if parts == 3 else range(second - 1, n - 1),
         }
+        self.scored = "test" if parts == 3 else "validation"
         self.input_size = self.output_size = self.vocabulary.size
 
     @classmethod
@@ -163,12 +164,14 @@ class Text:
     def describe(self) -> list[str]:
         """Return the lines about the data that the command prints first."""
         kind, n = self.corpus.tokens, len(self.symbols)
-        known = f"{len(self.vocabulary.characters):,} different ones in the training part" if kind != "bytes" else "256"
+        known = (
+            f"{len(self.vocabulary.characters):,} different in the training part" if kind != "bytes" else "256 values"
+        )
         lines = [f"data        {self.name}: {n:,} {kind}, {known}"]
         if self.vocabulary.unknown is not None:
             count = int((self.symbols == self.vocabulary.unknown).sum())
             if count:
-                lines.append(f"            {count:,} others, predicted as one unknown character")
+                lines.append(f"            {count:,} not in the training part, predicted as one unknown character")
         counts = {part: len(rows) + (part == "train") for part, rows in self.parts.items()}  # and the text's first
         if not self.split[2]:
             del counts["test"]
@@ -189,12 +192,12 @@ class Text:
             window=self.window,
             split=list(self.split),
             carries=self.carries,
+            digest=self.corpus.digest(),
         )
 
     def fingerprint(self) -> str:
         """Return a hash of the text and of how it is prepared."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.corpus.symbols).data).hexdigest()
-        return fingerprint(digest, self.recipe().to_json())
+        return fingerprint(self.recipe().to_json())
 
 
 def _both(nats: float) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_a_text_is_trained_and_scored_beside_n_grams(folder):
     assert {"uniform", "unigram", "2-gram, Witten–Bell", "6-gram, Witten–Bell"} <= set(report["baselines"])
     assert report["test"]["nats"] < report["baselines"]["uniform"]["nats"]
     model = npseq.load(folder / MODEL)
-    assert [name.split(".")[0] for name in model.state_dict()] == ["rnn"] * 4 + ["fc"] * 2
+    assert [name.split(".")[0] for name in model.state_dict()] == ["embedding"] + ["rnn"] * 4 + ["fc"] * 2
     assert model.metadata["recipe"]["vocabulary"] == "".join(sorted(set(TEXT)))
 
 
@@ -55,7 +55,7 @@ def test_the_header_says_what_was_taken_for_a_text(folder, tmp_path, capsys):
     for words in (
         "text: the file is no table; --task forecast overrides",
         "1,480 characters",
-        "40 others, predicted as one unknown character",
+        "40 not in the training part, predicted as one unknown character",
         "1,332 train, 74 validation, 74 test characters, in order",
         "chunks      of 10 characters; the state is carried",
         "nats      bits",
@@ -122,6 +122,33 @@ def test_evaluate_gives_the_score_of_the_report_and_takes_other_texts(folder, tm
     assert "use npseq sample" in capsys.readouterr().err
 
 
+def test_the_text_of_the_training_is_known_by_its_content(folder, tmp_path, capsys):
+    (tmp_path / "renamed.txt").write_text(TEXT)
+    assert run("evaluate", folder / MODEL, "--data", tmp_path / "renamed.txt") == 0
+    assert "72 characters, the test part" in capsys.readouterr().out
+    (tmp_path / "cat.txt").write_text(TEXT + "the cat sat.\n")  # of the same name, and another text
+    assert run("evaluate", folder / MODEL, "--data", tmp_path / "cat.txt") == 0
+    out = capsys.readouterr().out
+    assert "1,452 characters, all of cat.txt\nthe text is no longer the one that the model was trained on" in out
+    recipe = npseq.tasks.recipe.from_json({**npseq.load(folder / MODEL).metadata["recipe"], "digest": ""})
+    assert recipe.is_of(npseq.data.load_corpus(tmp_path / "cat.txt"))  # of a file without it, by its name
+
+
+def test_without_a_test_part_the_table_names_the_validation_part(folder, tmp_path, capsys):
+    options = [option for option in FAST if option != "--quiet"]
+    split = ["--split", "0.9,0.1", "--epochs", "1", "--out-dir", tmp_path]
+    assert run("train", "--data", folder / "cat.txt", *options, *split) == 0
+    out = capsys.readouterr().out
+    assert "on the validation part" in out and "on the test part" not in out
+    assert run("evaluate", tmp_path / "rnn_lstm_best.pth", "--data", folder / "cat.txt") == 0
+    out = capsys.readouterr().out
+    assert "144 characters, the validation part" in out and "on the validation part" in out
+    assert run("evaluate", tmp_path / "rnn_lstm_best.pth", "--data", folder / "cat.txt", "--part", "all") == 0
+    assert "on all of cat.txt" in capsys.readouterr().out
+    assert run("evaluate", tmp_path / "rnn_lstm_best.pth", "--data", "metro_traffic") == 2
+    assert "metro_traffic is a table; a text expected: tiny_shakespeare, or a file" in capsys.readouterr().err
+
+
 def test_samples_go_to_standard_output(folder, capsys):
     options = ["sample", folder / MODEL, "--length", "40", "--prime", "the ", "--temperature", "0.8", "--seed", "1"]
     texts = []
@@ -180,6 +207,9 @@ def test_ctrl_c_ends_the_text_and_its_line(folder, monkeypatch):
         ("no line ends", "x" * 500),
         ("CRLF", TEXT.replace("\n", "\r\n")),
         ("emoji", "\U0001f600e\u0301 " * 60),
+        ("line ends alone", "\n" * 100),
+        ("zero bytes", "a\0b c\n" * 50),
+        ("a mark of the byte order", "\ufeff" + TEXT),
         ("shorter than a chunk", "abcde"),
     ],
 )
@@ -191,13 +221,59 @@ def test_any_text_can_be_learned_and_written(tmp_path, name, content):
 
 @pytest.mark.parametrize(
     "content, words",
-    [(b"", "is empty; a text expected"), (b"x", "has 1 characters"), (b"caf\xe9 " * 50, "--tokens bytes")],
+    [
+        (b"", "is empty; a text expected"),
+        (b"\xef\xbb\xbf", "is empty; a text expected"),
+        (b"x", "has 1 character; at least 4 expected"),
+        (b"caf\xe9 " * 50, "--tokens bytes"),
+        (TEXT.encode("utf-16"), "is UTF-16: convert it to UTF-8, or read it with --tokens bytes"),
+        (TEXT.encode("utf-16-le"), "is UTF-16"),
+        (TEXT.encode("utf-16-be"), "is UTF-16"),
+    ],
 )
 def test_what_is_no_text_is_refused_in_one_line_and_nothing_is_written(tmp_path, capsys, content, words):
     (tmp_path / "t.txt").write_bytes(content)
     assert train(tmp_path / "out", tmp_path / "t.txt", "--task", "text") == 2
     err = capsys.readouterr().err
     assert words in err and err.count("\n") == 1 and not os.path.exists(tmp_path / "out" / MODEL)
+
+
+@pytest.mark.parametrize("content", ["abcd efgh " * 20_000, '"' + "a line\n" * 30_000])
+def test_a_line_or_a_quote_longer_than_any_field_makes_a_txt_no_table(tmp_path, content):
+    (tmp_path / "t.txt").write_text(content)
+    assert npseq.data.kind_of(str(tmp_path / "t.txt")) == "text"
+
+
+def test_zero_bytes_make_a_txt_no_table(tmp_path, capsys):
+    (tmp_path / "t.txt").write_bytes(b"1 2\0\n3 4\0\n" * 50)
+    assert train(tmp_path, tmp_path / "t.txt", "--epochs", "1", "--report", tmp_path / "r.json") == 0
+    assert "nats" in json.loads((tmp_path / "r.json").read_text())["test"]
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("notes.md", TEXT, "has two columns 'the'"),
+        ("program.bin", "\0\1\2" * 99, "is not text: it holds zero bytes"),
+        ("poem.txt", "Chapter 1\nChapter 2\n" * 9, "holds 'Chapter', a number expected"),
+    ],
+)
+def test_what_is_no_table_may_be_a_text(tmp_path, capsys, name, content, words):
+    (tmp_path / name).write_text(content)
+    assert train(tmp_path / "out", tmp_path / name) == 2
+    err = capsys.readouterr().err
+    assert words in err and err.endswith("; --task text reads the file as a text\n") and err.count("\n") == 1
+    assert train(tmp_path / "out", tmp_path / name, "--target", "load") == 2
+    assert "--task text" not in capsys.readouterr().err  # an option of tables was typed
+
+
+def test_the_shipped_text_is_known_where_a_run_is_resumed(tmp_path, capsys):
+    options = ["--hidden-size", "2", "--batch-size", "512", "--window", "2000", "--checkpoint"]
+    assert train(tmp_path, "tiny_shakespeare", "--schedule", "constant", "--epochs", "1", *options) == 0
+    assert run("train", "--resume", tmp_path / "rnn_optimized_gru_last.pth", "--epochs", "2") == 0
+    assert "continued   from" in capsys.readouterr().out
+    assert run("compare", "--data", "tiny_shakespear") == 2
+    assert "tiny_shakespeare" in capsys.readouterr().err
 
 
 def test_bytes_of_any_file(tmp_path, capsys):
@@ -217,6 +293,11 @@ def test_bytes_of_any_file(tmp_path, capsys):
         (["--optimizer", "lbfgs"], "takes all examples at once"),
         (["--loss", "mse"], "cross entropy is the loss"),
         (["--task", "text", "--target", "a"], "--target is for tables"),
+        (["--regress"], "--regress is for tables"),
+        (["--horizon", "3"], "--horizon is for tables"),
+        (["--lags", "1"], "--lags is for tables"),
+        (["--base", "none"], "--base is for tables"),
+        (["--task", "text", "--sep", "blank"], "--sep is for tables"),
         (["--split", "0.5,0.2"], "fractions expected that add up to 1"),
     ],
 )

@@ -54,6 +54,17 @@ def test_embedding_gradient_agrees_with_the_complex_step_and_adds_up_where_an_in
     assert not grads["weight"][[2, 4]].any()
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64])
+@pytest.mark.parametrize("shape", [(3, 40), (0, 5), ()])
+def test_embedding_gradient_sums_the_rows_of_each_index_of_any_integers(shape, dtype):
+    rng = np.random.default_rng(0)
+    layer, indices = Embedding(7, 3, dtype=np.float64, rng=0), rng.integers(0, 7, shape).astype(dtype)
+    y, tape = layer.forward(indices)
+    dy, expected = rng.standard_normal(y.shape), np.zeros((7, 3))
+    np.add.at(expected, indices, dy)
+    np.testing.assert_allclose(layer.backward(tape, dy)["weight"], expected, rtol=1e-13, atol=1e-14)
+
+
 def test_wrong_sizes_shapes_and_indices_are_refused():
     with pytest.raises(ValueError, match="input_size must be an integer greater than zero; 0 given"):
         Linear(0, 2)

@@ -42,6 +42,7 @@ def test_extreme_logits_and_temperatures_do_not_overflow():
     with np.errstate(all="raise", under="ignore"):
         assert choose(np.array([1e30, 0, -1e30]), 1e-3, None, np.random.default_rng(0)) == 0
         assert choose(np.float32([3e38, 0]), 2.0, None, np.random.default_rng(0)) == 0
+        assert choose(np.array([0.0, 1.0, 0.5]), 1e-310, 2, np.random.default_rng(0), excluded=1) == 2
 
 
 @pytest.mark.parametrize("options", [{}, {"embedding_size": 3}, {"num_layers": 2}])

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ def run(*command, cwd):
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         env={**os.environ, "PYTHONPATH": str(REPO)},
     )
 
@@ -62,7 +63,7 @@ def test_every_npseq_command_runs(tmp_path):
     commands = re.findall(r"^npseq (.*)$", README, re.M) + re.findall(r"`npseq ((?:compare|explain) [^`]*)`", README)
     assert len(commands) >= 9
     for command in commands:
-        done = run("-m", "npseq", *command.split(), cwd=tmp_path)
+        done = run("-m", "npseq", *shlex.split(command), cwd=tmp_path)
         assert done.returncode == 0, (command, done.stderr)
 
 

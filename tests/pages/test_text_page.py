@@ -8,7 +8,9 @@ import pytest
 
 import npseq
 
-TEXT = (Path(__file__).parents[2] / "docs" / "text.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "text.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Write text")[2].partition("\n## ")[0]
 OURS, THEIRS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -25,7 +27,7 @@ def test_the_program_in_torch_loads_the_file_and_writes_what_the_model_would(tmp
     Path("tiny_shakespeare.txt").write_bytes(Path(source).read_bytes())
     task = npseq.tasks.Text(npseq.data.load_corpus("tiny_shakespeare"))
     V = task.input_size
-    model = npseq.Model("lstm", V, 256, V, loss=task.loss, outputs="all", embedding_size=32, rng=0)
+    model = npseq.Model("lstm", V, 256, V, loss=task.loss, outputs="all", embedding_size=64, rng=0)
     npseq.save("rnn_lstm_best.pth", model)
     torch.manual_seed(0)
     names = {}
@@ -46,6 +48,27 @@ def test_the_commands_of_the_page_are_options_of_the_commands():
     assert len(found) >= 7
     for command, options in found:
         assert set(re.findall(r"--[a-z-]+", options)) <= known[command], options
+
+
+def rows_of(page):
+    """The rows of every table: first cell -> the numbers after it."""
+    found = re.findall(r"^\| ([^|]+) \| (\d\.\d{3}) \|(?: (\d\.\d{3}) \|)?", page, re.MULTILINE)
+    return {name: [float(number) for number in numbers if number] for name, *numbers in found}
+
+
+def test_the_tables_have_the_n_grams_that_are_counted_and_the_readme_has_rows_of_the_page():
+    shown = rows_of(TEXT)
+    task = npseq.tasks.Text(npseq.data.load_corpus("tiny_shakespeare"), split=(0.9, 0.1, 0))
+    for name, scores in task.baselines().items():
+        assert shown[name] == pytest.approx([scores["nats"], scores["bits"]], abs=0.0006), name
+    assert all(bits == pytest.approx(nats / np.log(2), abs=0.0015) for nats, bits in shown.values())
+    readme = rows_of(README)
+    assert len(readme) >= 5 and {name: shown[name][:1] for name in readme} == readme
+
+
+def test_the_sample_of_the_readme_is_that_of_the_page():
+    (sample,) = re.findall(r"```text\n(ROMEO:.*?)```", README, re.DOTALL)
+    assert sample in re.findall(r"```text\n(ROMEO:.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_defaults_of_the_page_are_those_of_the_command():
