@@ -95,6 +95,7 @@ def test_no_private_name_is_imported_from_another_file(path):
     assert not names
 
 
+@pytest.mark.wide
 def test_every_room_says_in_its_docstring_what_it_holds():
     for path in FILES:
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path

@@ -62,6 +62,7 @@ def test_the_program_of_a_user_has_every_public_name():
     assert not [name for name in public_names() if name not in used]
 
 
+@pytest.mark.wide
 def test_the_program_of_a_user_runs(tmp_path):
     pytest.importorskip("pandas")  # tables are read with options
     done = subprocess.run([sys.executable, PROGRAM, tmp_path], env=ENVIRONMENT, capture_output=True, text=True)

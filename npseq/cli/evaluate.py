@@ -13,8 +13,8 @@ from ..formats import paths
 from ..fused import blas
 from ..nn.model import Model
 from ..tasks import multistep, text_samples
-from ..tasks.recipe import Trained
 from ..tasks.scoring import outputs
+from ..tasks.trained import Trained
 from . import arguments, data_options, labelling, output, plots, progress, trained_files
 from .evaluate_forecast import evaluate_forecast
 from .tables import comparison, confusion_table, part_name
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         members = trained_files.load(args)
         model, trained = members[0]
         recipe = trained.recipe
-        known = (*data.NAMES, tasks.Adding.name)
+        known = (*data.sources.NAMES, tasks.Adding.name)
         if args.data is None and recipe.data not in known:
             raise data.DataError(
                 f"{args.file} was trained on {recipe.data}: give its location, or other data, with --data"

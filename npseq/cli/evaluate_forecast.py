@@ -14,7 +14,7 @@ from ..nn.model import Model
 from ..tasks import evaluation
 from ..tasks.baselines import Baselines
 from ..tasks.ensemble import Ensemble, unknown_ahead
-from ..tasks.recipe import Trained
+from ..tasks.trained import Trained
 from . import data_options, plots, progress
 from .predict import outside
 from .tables import by_step_table, part_name, scores_table

@@ -128,7 +128,7 @@ def _same_source(args, state):
 
 
 def _is_gone(source):
-    return source not in (*data.NAMES, tasks.Adding.name) and not os.path.exists(source)
+    return source not in (*data.sources.NAMES, tasks.Adding.name) and not os.path.exists(source)
 
 
 def _fingerprint(task, args, state):

@@ -10,8 +10,8 @@ import numpy as np
 from .. import data, tasks
 from ..nn.losses import probabilities
 from ..nn.model import Model
-from ..tasks.recipe import Trained
 from ..tasks.scoring import outputs
+from ..tasks.trained import Trained
 from . import data_options, output, progress
 from .tables import comparison, confusion_table
 

@@ -19,7 +19,7 @@ models = arguments.one_of_several(MODELS, "models")
 def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic") -> None:
     """Add the options that say what is learned from which data."""
     d = p.add_argument_group("data and task")
-    known = ", ".join([*data.NAMES, tasks.Adding.name])
+    known = ", ".join([*data.sources.NAMES, tasks.Adding.name])
     d.add_argument(
         "--data",
         default=default,

@@ -18,8 +18,8 @@ from ..nn.losses import probabilities
 from ..nn.model import Model
 from ..tasks.calendar_slots import row_times
 from ..tasks.ensemble import Ensemble
-from ..tasks.recipe import Trained
 from ..tasks.scoring import outputs
+from ..tasks.trained import Trained
 from ..tasks.windows import Windows
 from . import arguments, data_options, labelling, output, plots, progress, trained_files
 

@@ -9,7 +9,7 @@ from itertools import islice
 from .. import status
 from ..fused import blas
 from ..tasks import text_samples
-from ..tasks.recipe import load_trained
+from ..tasks.trained import load_trained
 from . import arguments, own_cell
 
 

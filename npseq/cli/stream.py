@@ -20,8 +20,9 @@ from ..data.errors import DataError
 from ..formats import checkpoint
 from ..fused import blas
 from ..tasks import intervals
-from ..tasks.recipe import ForecastRecipe, Trained, load_trained
+from ..tasks.recipe import ForecastRecipe
 from ..tasks.streaming import ForecastStream, shown
+from ..tasks.trained import Trained, load_trained
 from . import arguments, output, own_cell
 
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}  # cells without a value, in lower case

@@ -107,7 +107,7 @@ def report_of(args: argparse.Namespace, given: Mapping[str, Any]) -> list[str]:
 def advise(args: argparse.Namespace, error: data.DataError) -> data.DataError:
     """Return the error of a file that was taken for a table; if it may be a text, with the option that says so."""
     said = getattr(args, "task", "") is not None or data_options.are_said(args)  # not every command has --task
-    if said or args.data in data.NAMES or ending(args.data) in OF_TABLES or not os.path.isfile(args.data):
+    if said or args.data in data.sources.NAMES or ending(args.data) in OF_TABLES or not os.path.isfile(args.data):
         return error
     return data.DataError(f"{error}; --task text reads the file as a text")
 

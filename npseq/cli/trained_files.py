@@ -6,7 +6,7 @@ import argparse
 
 from ..data.errors import DataError
 from ..nn.model import Model
-from ..tasks.recipe import Trained, load_trained
+from ..tasks.trained import Trained, load_trained
 from . import data_options, own_cell
 
 

@@ -21,7 +21,7 @@ from ..formats import model_file
 from ..fused import blas
 from ..nn.registry import MODELS
 from ..tasks import intervals
-from ..tasks.recipe import Trained
+from ..tasks.trained import Trained
 from ..training import mpi, resume, settings
 from ..training.fit import Diverged, Progress
 from . import arguments, backtest, experiment, files, options, output, own_cell, plots, text_options

@@ -5,11 +5,10 @@ from .errors import DataError
 from .layout import kind_of
 from .load import load
 from .sequences import Sequences, load_sequences
-from .sources import NAMES, SHIPPED, SHIPPED_SEQUENCES, SHIPPED_TEXTS, TableOptions, shipped
+from .sources import SHIPPED, SHIPPED_SEQUENCES, SHIPPED_TEXTS, TableOptions, shipped
 from .table import Table
 
 __all__ = [
-    "NAMES",
     "SHIPPED",
     "SHIPPED_SEQUENCES",
     "SHIPPED_TEXTS",

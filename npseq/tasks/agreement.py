@@ -47,7 +47,7 @@ def check(model: Any, trained: Any) -> None:
     """Compare a model with what its file says besides.
 
     Args:
-        model: ``Model``. trained: ``recipe.Trained``.
+        model: ``Model``. trained: ``trained.Trained``.
 
     Raises:
         ValueError: for the first disagreement, naming both.

@@ -14,8 +14,9 @@ from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.model import Model
 from . import intervals, multistep
-from .recipe import Trained, of_forecast
+from .recipe import of_forecast
 from .scoring import Progress, outputs
+from .trained import Trained
 from .windows import Windows
 
 

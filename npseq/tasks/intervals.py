@@ -28,8 +28,9 @@ from ..nn.model import Model
 from . import multistep
 from .calendar_slots import periods
 from .forecast import Forecast
-from .recipe import Trained, of_forecast
+from .recipe import of_forecast
 from .scoring import batches, outputs
+from .trained import Trained
 from .width import LARGEST_LOG, LEVELS, Width, rounded
 from .windows import Windows
 
@@ -44,7 +45,7 @@ ROWS_BEFORE = 168  # rows whose errors count, where the time step does not say h
 
 def measure(model: Model, task: Forecast) -> dict[str, Any]:
     """Return what a weights file keeps of the errors on the validation part: ``residual_quantiles``,
-    ``ahead_quantiles``, ``blend`` and ``width`` (``recipe.Trained``).
+    ``ahead_quantiles``, ``blend`` and ``width`` (``trained.Trained``).
     """
     rows, recipe, O = task.parts["validation"], task.recipe(), len(task.target_columns)
     hidden = hidden_states(model, task, rows)

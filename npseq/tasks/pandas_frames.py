@@ -14,9 +14,10 @@ from ..nn.losses import probabilities
 from ..nn.model import Model
 from .classification import Frames
 from .ensemble import Ensemble, Prediction
-from .recipe import ClassificationRecipe, RegressionRecipe, Trained, load_trained, of_forecast
+from .recipe import ClassificationRecipe, RegressionRecipe, of_forecast
 from .regression import NumberedFrames
 from .scoring import outputs
+from .trained import Trained, load_trained
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -26,8 +26,9 @@ from ..tasks.baselines import Baselines
 from ..tasks.ensemble import Ensemble, Prediction
 from ..tasks.forecast import Forecast
 from ..tasks.pandas_frames import forecast_frame
-from ..tasks.recipe import ForecastRecipe, Trained, load_trained, of_forecast
+from ..tasks.recipe import ForecastRecipe, of_forecast
 from ..tasks.streaming import ForecastStream
+from ..tasks.trained import Trained, load_trained
 from . import settings as training
 from .fit import Progress
 
@@ -52,7 +53,7 @@ class Forecaster:
         more: other fields of ``training.settings.Settings``, such as ``epochs``, ``hidden_size``, ``lr``, ``seed``.
 
     Attributes:
-        members: the trained models, each with what its training has kept (``recipe.Trained``): one after ``fit``, one
+        members: the trained models, each with what its training has kept (``trained.Trained``): one after ``fit``, one
             for each file after ``load``.
         progress: of the training: ``best_epoch``, ``history``.
 
@@ -293,7 +294,7 @@ class Forecaster:
 
 def measured(model: Model, task: Forecast) -> dict[str, Any]:
     """Return what a weights file keeps of a training beside the recipe: intervals, baselines, the rows that were seen
-    (``recipe.Trained``)."""
+    (``trained.Trained``)."""
     return {
         **intervals.measure(model, task),
         "baselines": task.fitted_baselines(),

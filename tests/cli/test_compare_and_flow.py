@@ -177,6 +177,7 @@ def test_a_gate_that_is_always_open_carries_the_cells_gradient_whole_and_one_tha
         assert c[0] == 0 and (c[1:] == (c[1] if carried else 0)).all() and (c[1] > 0) == carried
 
 
+@pytest.mark.wide
 def test_the_rnns_gradient_vanishes_and_explodes_and_the_lstms_cell_state_carries_it(tmp_path, capsys):
     out = tmp_path / "flow.csv"
     assert command.main(["--models", "rnn,lstm", "--epochs", "1", "--output", str(out)]) == 0

@@ -36,6 +36,7 @@ def rows_of(path):
         return list(csv.reader(file))
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name, dates", [
     ("monthly", ["2020-01-01", "2020-02-01", "2020-03-01", "2020-04-01", "2020-05-01", "2020-06-01"]),
     ("weekdays", ["2022-02-28", "2022-03-01", "2022-03-02", "2022-03-03", "2022-03-04", "2022-03-07"]),
@@ -129,6 +130,7 @@ def test_a_number_for_each_sequence(run):
         assert status == 2 and err.count("\n") == 1 and expected in err
 
 
+@pytest.mark.wide
 def test_a_resumed_run_finds_its_data_by_content(run):
     shutil.copy(CASES / "resume-data-moved" / "load.csv", "load.csv")
     whole = ["--hidden-size", "4", "--schedule", "constant", "--quiet"]
@@ -160,6 +162,7 @@ def test_a_resumed_run_finds_its_data_by_content(run):
     assert run("train", "--resume", "rnn_lstm_last.pth", "--epochs", "2")[0] == 0
 
 
+@pytest.mark.wide
 def test_a_run_may_start_from_weights(run):
     torch = pytest.importorskip("torch")
     data = CASES / "resume-data-moved" / "load.csv"

@@ -90,6 +90,7 @@ def test_the_last_line_says_in_words_which_baseline_wins(tmp_path, capsys):
     assert "better than optimized_gru" in last and "fed back" in last
 
 
+@pytest.mark.wide
 def test_targets_of_different_units_are_never_pooled(tmp_path, capsys):
     columns = load_and_price()
     file = write(tmp_path / "a.csv", {"load": columns["load"], "watts": 1e6 * columns["price"]})
@@ -128,6 +129,7 @@ def test_rows_at_the_end_without_a_target_are_forecast_from_their_known_values(k
     assert "price" in message and "10" in message
 
 
+@pytest.mark.wide
 def test_inputs_that_are_not_known_ahead_are_refused_with_the_two_ways_out(tmp_path, capsys):
     file, out = write(tmp_path / "k.csv", load_and_price()), tmp_path / "out.csv"
     best = train(tmp_path, file, "--target", "load", "--inputs", "price")
@@ -148,6 +150,7 @@ def test_values_far_outside_the_range_of_the_training_are_told(tmp_path, capsys)
     assert "2 values of load lie far outside" in capsys.readouterr().out
 
 
+@pytest.mark.wide
 def test_several_files_are_averaged(tmp_path):
     file, forecasts = write(tmp_path / "a.csv", {"load": load_and_price()["load"]}), []
     bests = []
@@ -162,6 +165,7 @@ def test_several_files_are_averaged(tmp_path):
     assert not np.allclose(forecasts[0], forecasts[1], rtol=1e-6)
 
 
+@pytest.mark.wide
 def test_part_of_the_training_rows_in_a_longer_or_later_table_is_left_out(tmp_path, capsys):
     columns = {"load": load_and_price(2600)["load"]}
     best = train(tmp_path, write(tmp_path / "a.csv", columns, 2600))
@@ -176,6 +180,7 @@ def test_part_of_the_training_rows_in_a_longer_or_later_table_is_left_out(tmp_pa
 # ---- gaps ----
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("share", [0.3, 0.6])
 def test_what_is_reported_with_gaps_is_what_a_user_measures_on_the_values_that_were_there(tmp_path, capsys, share):
     load = load_and_price(1500)["load"]
@@ -198,6 +203,7 @@ def test_what_is_reported_with_gaps_is_what_a_user_measures_on_the_values_that_w
 # ---- rolling origins ----
 
 
+@pytest.mark.wide
 def test_a_backtest_trains_at_each_origin_and_keeps_no_file(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     file = write(tmp_path / "a.csv", {"load": load_and_price()["load"]})

@@ -57,6 +57,7 @@ def test_a_cell_from_a_file_trains_and_its_file_names_the_cell(trained, small_cs
     assert len((trained.parent / "o.csv").read_text().splitlines()) > 100
 
 
+@pytest.mark.wide
 def test_flow_and_sample_take_a_cell_too(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run("flow", "--models", "rnn", "--cell", PEEPHOLE, "--epochs", 1, "--length", 8, "--hidden-size", 3) == 0
@@ -92,6 +93,7 @@ def test_a_cell_given_for_a_file_of_another_model_is_refused(small_csv, tmp_path
     assert "holds the model rnn, --cell gives peephole_cell: leave out --cell" in capsys.readouterr().err
 
 
+@pytest.mark.wide
 def test_a_run_of_a_cell_is_resumed_with_the_cell(small_csv, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     constant = ["--schedule", "constant"]
@@ -170,6 +172,7 @@ def test_the_name_is_the_class_in_snake_case(name, snake):
     assert own_cell.snake_case(name) == snake
 
 
+@pytest.mark.wide
 def test_the_checker_runs_a_cell_with_every_option_of_layers_and_in_models(capsys):
     assert run("gradcheck", "--cell", PEEPHOLE) == 0
     out = capsys.readouterr().out
@@ -177,6 +180,7 @@ def test_the_checker_runs_a_cell_with_every_option_of_layers_and_in_models(capsy
         assert words in out
 
 
+@pytest.mark.wide
 def test_the_checker_takes_a_cell_from_a_file(tmp_path, capsys):
     small = ["--layers", "1", "--directions", "1", "--lengths", "mixed"]
     assert gradcheck_command.main(["--cell", PEEPHOLE, *small]) == 0

@@ -13,8 +13,9 @@ from npseq.cli import evaluate, predict
 from npseq.cli.evaluate import main as evaluate_main
 from npseq.nn.model import Model
 from npseq.tasks import intervals, multistep
-from npseq.tasks.recipe import Trained, from_json
+from npseq.tasks.recipe import from_json
 from npseq.tasks.scoring import outputs
+from npseq.tasks.trained import Trained
 
 HORIZON = 3
 

@@ -267,6 +267,7 @@ def test_what_is_no_table_may_be_a_text(tmp_path, capsys, name, content, words):
     assert "--task text" not in capsys.readouterr().err  # an option of tables was typed
 
 
+@pytest.mark.wide
 def test_the_shipped_text_is_known_where_a_run_is_resumed(tmp_path, capsys):
     options = ["--hidden-size", "2", "--batch-size", "512", "--window", "2000", "--checkpoint"]
     assert train(tmp_path, "tiny_shakespeare", "--schedule", "constant", "--epochs", "1", *options) == 0

@@ -17,7 +17,7 @@ import npseq
 from npseq import cli, data
 from npseq.cli import predict, stream
 from npseq.tasks import intervals
-from npseq.tasks.recipe import TRAINED, load_trained
+from npseq.tasks.trained import TRAINED, load_trained
 
 FIRST = 12 + 24 - 1  # of ``small_csv`` and the model below
 
@@ -55,6 +55,7 @@ def numbers(rows):
     return np.array([[float(row[name]) for name in row if name not in ("time", "row", "steps_ahead")] for row in rows])
 
 
+@pytest.mark.wide
 def test_the_answers_are_those_of_predict(trained, small_csv, tmp_path, streamed):
     out = tmp_path / "forecast.csv"
     assert predict.main([trained, "--data", small_csv, "--output", str(out), "--interval", "0.8"]) == 0
@@ -168,6 +169,7 @@ def test_a_state_that_cannot_be_saved_is_told(trained, small_csv, tmp_path, stre
     assert code == 2 and len(rows) == 49 - FIRST + 1 and err.count("\n") == 1 and "No space left" in err
 
 
+@pytest.mark.wide
 def test_a_forecast_leaves_as_soon_as_its_row_is_there_and_sigterm_saves_the_state(trained, small_csv, tmp_path):
     lines, state = lines_of(small_csv)[:60], tmp_path / "state.pth"
     command = [sys.executable, "-m", "npseq", "stream", trained, "--state", str(state)]

@@ -52,6 +52,7 @@ def test_every_documented_way_to_call_it_trains_and_writes_the_weights(tmp_path,
     assert "persistence" in done.stdout and "epoch 1/1" in done.stdout
 
 
+@pytest.mark.wide
 def test_a_script_run_uses_its_own_checkout_and_writes_nothing_into_the_package(tmp_path, small_csv):
     checkout = tmp_path / "checkout"
     shutil.copytree(REPO / "npseq", checkout / "npseq", ignore=shutil.ignore_patterns("__pycache__", "*.pth"))
@@ -72,6 +73,7 @@ def test_documented_options_and_defaults():
     assert (args.model, args.epochs, args.hidden_size, args.lr) == ("lstm", 10, 32, 0.001)
 
 
+@pytest.mark.wide
 def test_the_season_of_the_training_rows_is_given_to_the_model_unless_told_otherwise(tmp_path, small_csv, capsys):
     for options, inputs in [([], 7), (["--lags", "none"], 6), (["--lags", "24,48"], 8), (["--horizon", "30"], 6)]:
         assert (
@@ -121,6 +123,7 @@ def test_names_are_taken_with_dashes_and_underscores(tmp_path, small_csv):
 # ---- what it writes ----
 
 
+@pytest.mark.wide
 def test_the_same_seed_gives_the_same_file_and_another_seed_another(tmp_path, small_csv):
     files = []
     for folder, seed in [("a", 3), ("b", 3), ("c", 4)]:
@@ -229,6 +232,7 @@ def test_quiet_prints_nothing(tmp_path, small_csv, capsys):
     assert printed.out == "" and printed.err == ""
 
 
+@pytest.mark.wide
 def test_neither_torch_nor_the_global_generator_is_touched(tmp_path, small_csv):
     code = f"""
 import sys
@@ -329,6 +333,7 @@ def test_divergence_stops_with_status_3_and_keeps_the_last_good_file(tmp_path, s
     assert [f.name for f in tmp_path.iterdir()] == ["rnn_rnn_best.pth"]
 
 
+@pytest.mark.wide
 def test_ctrl_c_finishes_with_the_best_weights_so_far(tmp_path, small_csv):
     process = subprocess.Popen(
         [sys.executable, str(REPO / "npseq" / "train.py"), "--epochs", "100000", "--data", small_csv, "--model", "rnn"],
@@ -350,6 +355,7 @@ def test_ctrl_c_finishes_with_the_best_weights_so_far(tmp_path, small_csv):
     npseq.load(tmp_path / "rnn_rnn_best.pth")
 
 
+@pytest.mark.wide
 def test_a_run_that_goes_on_in_another_folder_does_not_take_another_runs_file_for_its_own(tmp_path):
     run_it = ["--data", "adding", "--length", "6", "--model", "rnn", "--hidden-size", "4", "--epochs", "1", "--quiet"]
     a, b = tmp_path / "a", tmp_path / "b"

@@ -186,6 +186,7 @@ except DataError as error:
 """
 
 
+@pytest.mark.wide
 def test_without_pandas_plain_tables_are_read_and_others_name_the_way(tmp_path):
     (tmp_path / "plain.csv").write_text(TEXT)
     (tmp_path / "other.csv").write_text(TEXT.replace(",", ";"))

@@ -158,6 +158,7 @@ def test_the_size_of_the_chunks_changes_nothing(write, monkeypatch, length):
     assert np.array_equal(table.values, written, equal_nan=True) and np.array_equal(table.times, times)
 
 
+@pytest.mark.wide
 def test_thousands_of_columns(write):
     values = np.random.default_rng(0).normal(size=(20, 5000))
     table = read_csv(
@@ -184,6 +185,7 @@ def test_labels_are_kept_as_text(write):
     assert codes.tolist() == [0, 1, 0] and names == ["x", "y"] and table.columns == ["a", "b"]
 
 
+@pytest.mark.wide
 def test_a_long_file_is_read_in_little_more_memory_than_its_numbers(write, monkeypatch):
     path = write("a,b\n" + "1.25,-3\n" * 150_000)
     monkeypatch.setattr(table_reader, "CELLS", 1000)
@@ -242,6 +244,7 @@ def test_encodings(write, encoding):
     assert table.columns == ["année", "b"] and table.values.tolist() == [[1, 2], [3, 4]]
 
 
+@pytest.mark.wide
 def test_a_foreign_letter_far_down_is_no_obstacle(write):
     table = read_csv(write("a,b\n" + "1,x\n" * 60_000 + "2,é\n", encoding="cp1252"))
     assert len(table.values) == 60_001 and table.values[-1, 0] == 2 and "cp1252" in table.notes[0]

@@ -87,6 +87,7 @@ def test_scalers_see_the_training_sequences_alone_and_answers_are_in_units():
     assert 5000 < fitted.predict(X).mean() < 15000
 
 
+@pytest.mark.wide
 def test_a_pipeline_and_cross_validation_take_rows_and_lists():
     X = sequences(90)
     y = names(X)

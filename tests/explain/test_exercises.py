@@ -114,6 +114,7 @@ def test_a_file_is_graded_in_a_process_with_what_it_prints_ignored(tmp_path):
     assert report.points == report.of == 10 and report.error is None and report.first_wrong is None
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "code, word",
     [
@@ -138,6 +139,7 @@ def test_an_error_inside_a_function_names_its_line(tmp_path):
     assert all(outcome.message.startswith(f"line {number}: ValueError") for outcome in outcomes)
 
 
+@pytest.mark.wide
 def test_the_command_from_start_to_the_grade(tmp_path, capsys):
     status, out, _ = run(capsys, "start", "lstm-backward", "--seed", "3", "--dir", tmp_path)
     path = tmp_path / "lstm_backward.py"
@@ -163,6 +165,7 @@ def test_start_does_not_overwrite_what_somebody_has_written(tmp_path, capsys):
     assert (tmp_path / "rnn_step.py").read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.wide
 def test_a_class_is_graded_at_once_as_json(tmp_path, capsys):
     for name, exercise in (("a", "rnn-step"), ("b", "gru-backward")):
         (tmp_path / f"{name}.py").write_text(EXERCISES[exercise].solution(0), encoding="utf-8")

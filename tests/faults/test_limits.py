@@ -124,6 +124,7 @@ def test_a_mapped_file_that_is_replaced_stays_as_it_was(tmp_path):
     np.testing.assert_array_equal(table.values[500:], values[500:])
 
 
+@pytest.mark.wide
 def test_a_training_whose_data_are_cut_off_ends_in_one_line(tmp_path):
     path = str(tmp_path / "a.npy")
     np.save(path, np.random.default_rng(0).normal(size=20_000))
@@ -212,6 +213,7 @@ def test_equal_texts_are_counted_at_their_length(tmp_path, small_limit, end):
     assert len(load_table(path, options=npseq.data.TableOptions(max_memory=1)).values) == 2000
 
 
+@pytest.mark.wide
 def test_a_cell_in_the_last_corner_of_a_sheet_does_not_fill_the_memory(tmp_path):
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
@@ -261,6 +263,7 @@ def test_the_option_that_the_message_names(tmp_path, monkeypatch, small_limit):
     assert allowed.status == 2 and "window" in allowed.err  # read, and then too short
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("text", ["words without a line end " * 9000, '"' + "a quote that does not end\n" * 9000])
 def test_a_text_in_one_long_line_is_a_text(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)

@@ -261,6 +261,7 @@ def attack(tmp_path, monkeypatch, count, seed):
     assert statuses.get(2, 0) > count // 3 and statuses.get(0, 0) > count // 50, statuses
 
 
+@pytest.mark.wide
 def test_malformed_commands_end_in_one_line(tmp_path, monkeypatch):
     attack(tmp_path, monkeypatch, scaled(100), seed=1)
 

@@ -24,6 +24,7 @@ def run(argv, folder, **environment):
     )
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "first, second", [({}, ASCII), (ASCII, {})], ids=["from UTF-8 to ASCII", "from ASCII to UTF-8"]
 )
@@ -38,6 +39,7 @@ def test_a_run_is_resumed_under_another_locale(tmp_path, small_csv, first, secon
         assert end.returncode == 0 and end.stderr == b"", end.stderr
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", ["a$b$_{.csv", "größe.csv", os.fsdecode(b"l\xf6.csv"), "a\nb.csv", "漢字 \u202e.csv"])
 def test_any_name_can_be_drawn(tmp_path, small_csv, monkeypatch, name):
     pytest.importorskip("matplotlib")

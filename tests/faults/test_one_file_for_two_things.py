@@ -149,6 +149,7 @@ def test_the_shipped_data_are_a_file_too(shipped_elsewhere, capsys, name):
         assert status == 2 and message.count("\n") == 1 and "same file" in message
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("command, option", [("neurons", "--output"), ("evaluate", "--plot")])
 def test_data_that_are_read_without_being_named_are_a_file_too(shipped_elsewhere, capsys, command, option):
     argv = ["--data", "tiny_shakespeare", "--split", "0.01,0.01,0.98", "--hidden-size", "2", "--epochs", "1", "--quiet"]
@@ -160,6 +161,7 @@ def test_data_that_are_read_without_being_named_are_a_file_too(shipped_elsewhere
     assert everything(shipped_elsewhere) == before
 
 
+@pytest.mark.wide
 def test_a_file_from_which_standard_input_is_redirected_is_a_file_too(tmp_path, small_csv):
     shutil.copy(small_csv, tmp_path / "x.csv")
     before = everything(tmp_path)

@@ -93,6 +93,7 @@ def test_a_training_continues_without_its_output(tmp_path, small_csv, redirect):
     assert Path(small_csv).read_text().startswith("hour,load")
 
 
+@pytest.mark.wide
 def test_the_files_of_a_command_are_written_before_its_reader_leaves(tmp_path, small_csv):
     argv = ["flow", "--data", small_csv, "--models", "rnn", "--epochs", "1", "--hidden-size", "2", "--output", "f.csv"]
     run = shell("npseq", "| true", *argv, cwd=tmp_path)

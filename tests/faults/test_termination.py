@@ -33,6 +33,7 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
+@pytest.mark.wide
 def test_a_terminated_training_leaves_whole_files_and_nothing_else(tmp_path, small_csv):
     run = started(["train", "--data", small_csv, "--checkpoint", "--history", "h.csv", *LONG], tmp_path)
     wait_for((tmp_path / "rnn_lstm_last.pth").exists)

@@ -340,6 +340,7 @@ def test_twenty_thousand_mutated_files_end_in_a_checkpoint_or_a_checkpoint_error
     fuzz(tmp_path, int(os.environ.get("NPSEQ_FUZZ", 20_000)), seed=2)
 
 
+@pytest.mark.wide
 def test_pickles_of_any_opcodes_end_in_a_checkpoint_error_or_a_value(tmp_path):
     hypothesis = pytest.importorskip("hypothesis")
     st = hypothesis.strategies

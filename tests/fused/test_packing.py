@@ -108,6 +108,7 @@ def test_a_state_that_is_not_finite_stays_with_its_empty_sequence(always_pack):
     assert np.isfinite(y).all() and np.isfinite(grads.theta).all()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("B, I, H", [(3, 100, 360), (40, 70, 230), (40, 200, 130)])
 @pytest.mark.parametrize("mixed", [False, True])

@@ -173,6 +173,7 @@ os._exit(0 if not any(t.is_alive() for t in threads) and all(seen) and len(seen)
     assert run_in_a_process(code) == 0
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_does_not_wait_for_its_parents_threads():
     code = """

@@ -151,6 +151,7 @@ def with_edited_cell(model, folder, old, new, after="def backward"):
     return layer
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("model, old, new, words", CELL_EDITS)
 def test_an_edited_line_of_a_cells_backward_is_named(model, old, new, words, tmp_path):
     result = check(with_edited_cell(model, tmp_path, old, new))
@@ -160,6 +161,7 @@ def test_an_edited_line_of_a_cells_backward_is_named(model, old, new, words, tmp
         assert word in report, (word, result.findings())
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("model, old, new, words", BPTT_EDITS)
 def test_an_edited_line_of_the_recurrence_is_named(model, old, new, words, tmp_path):
     layer = LAYERS[model]()
@@ -190,6 +192,7 @@ USER_EDITS = [
 ]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name, old, new, words", USER_EDITS)
 def test_an_edited_line_of_a_users_cell_is_named(name, old, new, words, tmp_path):
     module = edited(example(name), tmp_path, (old, new), after="class ")
@@ -261,6 +264,7 @@ def test_no_known_bug_is_named_for_an_edit_that_is_none():
         assert not any("equal to the gradient" in line for line in result.diagnosis), result.diagnosis
 
 
+@pytest.mark.wide
 def test_no_known_bug_is_named_when_the_layer_around_the_recurrence_is_edited(monkeypatch):
     backward = Recurrent.backward
 

@@ -249,6 +249,7 @@ def test_zero_biases_hide_nothing():
     assert all(result.arrays[name].error > 1e-3 for name in layer.params)
 
 
+@pytest.mark.wide
 def test_central_differences_find_what_they_can():
     layer = make_layer("lstm", num_layers=2, bidirectional=True)
     result = check_layer(layer, T=3, lengths=[3, 0, 1], method="central")
@@ -310,6 +311,7 @@ def test_reverse_direction_that_is_not_turned_back_is_said():
     assert diagnosis == ["x is reversed in time: the reverse direction was not restored to forward order"]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("bug", sorted(set(BUGS) - {"cache-overwritten", "gates-alike", "mask-drawn-again"}))
 def test_every_planted_bug_with_a_wrong_first_gradient_is_recognised_by_name(bug):
     kind = "lstm" if bug in ("c-of-this-step", "dc-not-carried") else "gru"
@@ -389,6 +391,7 @@ def test_command_prints_one_line_a_configuration_and_the_worst_error_over_all(ca
     assert max(errors) <= 1e-14
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("bug", BUGS)
 def test_command_shows_a_planted_bug_caught(bug, capsys):
     model = "lstm" if bug in ("c-of-this-step", "dc-not-carried") else "gru"
@@ -421,6 +424,7 @@ def test_command_lists_the_bugs_one_a_line_name_first_no_header(capsys):
     assert all(len(line.split()) > 1 for line in lines)
 
 
+@pytest.mark.wide
 def test_command_runs_as_a_module():
     command = [sys.executable, "-m", "npseq.gradcheck", "--model", "rnn", "--layers", "1", "--method", "central"]
     run = subprocess.run(command, capture_output=True, text=True)

@@ -40,6 +40,7 @@ def test_every_example_of_a_cell_has_at_most_40_lines_and_writes_into_no_table(n
     assert len(source.splitlines()) <= 40 and "MODELS[" not in source
 
 
+@pytest.mark.wide
 def test_the_cell_passes_the_checker_alone_and_in_a_layer(own_cell):
     gradcheck.check_cell(own_cell.CoupledCell).assert_ok()
     layer = own_cell.CoupledLSTM(2, 3, num_layers=2, bidirectional=True, recurrent_dropout=0.3, checkpoint_every="sqrt")

@@ -89,6 +89,7 @@ def test_planted_bug_is_caught_with_a_factor_of_a_hundred_to_spare(name, kind, t
     assert result.faults or result.diagnosis
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", ["cache-overwritten", "mask-drawn-again"])
 def test_overwritten_cache_and_redrawn_mask_are_caught_by_calling_backward_twice(name):
     case = full_case("lstm", "plain")

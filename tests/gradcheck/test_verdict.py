@@ -153,6 +153,7 @@ def test_a_forward_that_draws_anew_is_not_called_wrong():
 # ---- wrong by very little ----
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("number", range(10))
 def test_one_element_wrong_by_one_part_in_a_million_is_found(number):
     rng = np.random.default_rng(number)
@@ -350,6 +351,7 @@ class Broken(npseq.GRU):
 ONE = ["--layers", "1", "--directions", "1", "--lengths", "equal"]
 
 
+@pytest.mark.wide
 def test_the_commands_exit_status_is_4_for_an_unchecked_gradient_and_1_if_one_is_wrong(monkeypatch, capsys):
     monkeypatch.setitem(command.MODELS, "shown", Shown)
     monkeypatch.setitem(command.MODELS, "broken", Broken)

@@ -66,6 +66,7 @@ def peak_memory(run):
     return peak
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("kind, lengths", [(npseq.LSTM, False), (npseq.RNN, True), (npseq.OptimizedGRU, False)])
 def test_memory_beyond_x_y_dy_and_dx_grows_with_the_root_of_T(kind, lengths):
     """16 times the steps: 4 times the memory, where the plain tape takes 16 times. (The mask of the lengths, a byte a

@@ -193,6 +193,7 @@ def test_gradient_with_dropout_agrees_with_the_complex_step(kind, twin):
 # ---- beyond torch ----
 
 
+@pytest.mark.wide
 @on_every_layer
 def test_gradient_with_recurrent_dropout_agrees_with_the_complex_step(kind, twin):
     layer = make_layer(kind, twin, num_layers=2, bidirectional=True, dropout=0.3, recurrent_dropout=0.4)
@@ -210,6 +211,7 @@ def test_recurrent_dropout_has_one_mask_for_all_steps():
     np.testing.assert_array_equal(y[2], y[0] ** 3)
 
 
+@pytest.mark.wide
 @on_every_layer
 def test_gradient_of_a_learned_initial_state_agrees_with_the_complex_step(kind, twin):
     layer = make_layer(kind, twin, num_layers=2, bidirectional=True, learn_initial_state=True)

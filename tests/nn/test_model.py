@@ -207,6 +207,7 @@ def labelled(rng, size=5, shape=(3, 6)):
     return Batch(rng.integers(0, size, shape), rng.integers(0, 4, shape), None)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("lengths", [None, [6, 2, 0]], ids=str)
 @pytest.mark.parametrize("options", EVERY_STEP, ids=str)

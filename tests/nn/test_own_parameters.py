@@ -40,6 +40,7 @@ def test_example_is_proved_by_the_checker_alone(name):
     assert result.worst.error <= 1e-14 and set(getattr(CELLS[name], "own", ())) <= set(result.arrays)
 
 
+@pytest.mark.wide
 @each_cell
 @pytest.mark.parametrize(
     "options, how",

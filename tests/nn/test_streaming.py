@@ -40,6 +40,7 @@ def drawn(layer, T, *batch, seed=0):
     return np.random.default_rng(seed).standard_normal((T, *batch, layer.input_size)).astype(layer.dtype)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("options, steps", CASES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)

@@ -41,11 +41,13 @@ def test_the_equations_of_the_derivation_are_numbered_from_one_without_a_gap():
     assert list(equations()) == list(range(1, len(equations()) + 1))
 
 
+@pytest.mark.wide
 def test_every_equation_number_in_the_code_exists_in_the_derivation():
     named = {file: numbers_in(file) - set(equations()) for file in MODULES}
     assert {file: numbers for file, numbers in named.items() if numbers} == {}
 
 
+@pytest.mark.wide
 def test_every_equation_is_code_and_is_named_in_a_comment_of_the_file_that_the_derivation_gives():
     missing = {number: file for number, file in equations().items() if file is None or number not in numbers_in(file)}
     assert missing == {}
@@ -105,6 +107,7 @@ def commands(page):
     return re.findall(r"`((?:python|npseq) [^`]*)`", text)
 
 
+@pytest.mark.wide
 def test_every_block_of_the_tour_runs_in_order_and_prints_what_it_shows(tmp_path):
     pytest.importorskip("torch")
     names, here, compared = {}, os.getcwd(), 0
@@ -120,6 +123,7 @@ def test_every_block_of_the_tour_runs_in_order_and_prints_what_it_shows(tmp_path
     assert compared > 10
 
 
+@pytest.mark.wide
 def test_every_command_of_the_tour_that_shows_its_output_gives_it(tmp_path):
     shown_ones = blocks("tour.md", "sh")
     assert shown_ones
@@ -173,6 +177,7 @@ def make_pictures():
     sys.path[:] = path
 
 
+@pytest.mark.wide
 def test_the_pictures_are_made_by_their_script(make_pictures, tmp_path):
     pytest.importorskip("matplotlib")
     make_pictures.main(tmp_path)

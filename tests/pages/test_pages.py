@@ -47,6 +47,7 @@ def test_the_block_of_the_onnx_page_writes_a_file(tmp_path, monkeypatch):
     assert (tmp_path / "gru.onnx").stat().st_size > 500
 
 
+@pytest.mark.wide
 def test_the_forecaster_of_the_forecasts_page_runs_and_its_file_is_a_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (DOCS / "forecasts.md").read_text(encoding="utf-8")

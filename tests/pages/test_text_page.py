@@ -56,6 +56,7 @@ def rows_of(page):
     return {name: [float(number) for number in numbers if number] for name, *numbers in found}
 
 
+@pytest.mark.wide
 def test_the_tables_have_the_n_grams_that_are_counted_and_the_readme_has_rows_of_the_page():
     shown = rows_of(TEXT)
     task = npseq.tasks.Text(npseq.data.load_corpus("tiny_shakespeare"), split=(0.9, 0.1, 0))

@@ -36,7 +36,7 @@ from npseq import (
 )
 from npseq.explain import gradient_flow
 from npseq.losses import mse
-from npseq.tasks.recipe import Trained
+from npseq.tasks.trained import Trained
 
 HOURS, T, B, I, H = 400, 5, 3, 2, 4
 State = tuple[np.ndarray, ...]

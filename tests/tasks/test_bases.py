@@ -13,8 +13,9 @@ from npseq.nn.model import Model
 from npseq.optim import Adam
 from npseq.tasks import Forecast, ForecastStream, Windows, bases, linear, multistep
 from npseq.tasks.calendar_slots import Slots, periods, row_times
-from npseq.tasks.recipe import Trained, from_json
+from npseq.tasks.recipe import from_json
 from npseq.tasks.scoring import outputs
+from npseq.tasks.trained import Trained
 
 
 def hourly(n=1500, columns=2, seed=0, noise=1.0):

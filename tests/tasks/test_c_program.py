@@ -46,6 +46,7 @@ def printed(program, table):
     return np.array([[float(cell) for cell in line.split(",")] for line in done.stdout.splitlines()])
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "options",
     [
@@ -61,6 +62,7 @@ def test_it_gives_what_predict_gives(tmp_path, small_csv, options):
     assert found.size == expected.size and np.allclose(found.reshape(expected.shape), expected, rtol=1e-6)
 
 
+@pytest.mark.wide
 def test_of_several_columns_with_missing_values(tmp_path, small_csv):
     lines = Path(small_csv).read_text().splitlines()
     rng = np.random.default_rng(0)
@@ -82,6 +84,7 @@ def test_of_several_columns_with_missing_values(tmp_path, small_csv):
     assert found.size == expected.size and np.allclose(found.reshape(expected.shape), expected, rtol=1e-6)
 
 
+@pytest.mark.wide
 def test_its_times_are_those_of_numpy(tmp_path, small_csv):
     file, _ = trained(tmp_path, small_csv, "--base none --lags none")
     compiled(tmp_path, file)

@@ -9,8 +9,9 @@ import npseq
 from npseq import data, tasks
 from npseq.cli import commands
 from npseq.tasks.labelling import IGNORED, LabelledFrames, Labelling
-from npseq.tasks.recipe import Trained, from_json
+from npseq.tasks.recipe import from_json
 from npseq.tasks.scoring import mean_loss, outputs
+from npseq.tasks.trained import Trained
 
 
 def table(path, count=24, missing=()):

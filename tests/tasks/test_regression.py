@@ -58,6 +58,7 @@ def test_a_recipe_goes_through_json_and_gives_the_same_examples():
         from_json(broken)
 
 
+@pytest.mark.wide
 def test_a_network_learns_it_better_than_the_linear_model():
     task = tasks.SequenceRegression(ramps(400))
     model = Model("optimized_gru", 2, 16, 1, rng=0, scaling=task.scaling())

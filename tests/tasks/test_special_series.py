@@ -10,7 +10,7 @@ from npseq.optim import Adam, make_schedule
 from npseq.tasks import Forecast, baselines, evaluation, intervals
 from npseq.tasks.ensemble import Ensemble
 from npseq.tasks.forecast import default_window
-from npseq.tasks.recipe import Trained
+from npseq.tasks.trained import Trained
 
 WORSE = 1.05  # times the best baseline's error, or …
 TINY = 1e-4  # … of the standard deviation

@@ -315,6 +315,7 @@ def test_values_after_the_split_change_nothing_before_it(lines, tmp_path, part):
         assert np.array_equal(fits[0].lagged, fits[1].lagged) and np.array_equal(fits[0].intercepts, fits[1].intercepts)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("base", ["none", "auto"])
 def test_values_after_the_split_change_no_bit_of_what_is_learned_or_predicted_before_it(lines, tmp_path, base):
     true = Forecast(data.load("metro_traffic"), base=base)

@@ -122,6 +122,7 @@ def trained(epochs=12, carries=True, text="abcdefgh" * 300, window=4):
     return task, model, fit(model, task, optimizer, epochs=epochs, batch_size=8, rng=0)
 
 
+@pytest.mark.wide
 def test_the_loop_carries_the_state_and_learns_what_a_chunk_alone_does_not_show():
     # after "ab" comes c or d, by what came six symbols before: longer ago than a chunk of 2
     rng = np.random.default_rng(0)

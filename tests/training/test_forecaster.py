@@ -88,6 +88,7 @@ def test_a_stream_gives_what_predict_gives(series):
     assert np.allclose(last.reshape(-1), forecaster.predict(1), rtol=1e-5)
 
 
+@pytest.mark.wide
 def test_backtest_trains_at_each_origin(series, tmp_path, capsys):
     forecaster = npseq.Forecaster("rnn", **SMALL).fit(series[:, 0])
     kept = forecaster.predict(2)
@@ -102,6 +103,7 @@ def test_backtest_trains_at_each_origin(series, tmp_path, capsys):
     assert np.allclose(rmse, [part["model"]["rmse"] for part in found], rtol=1e-3)
 
 
+@pytest.mark.wide
 def test_what_is_known_ahead_in_every_form(series):
     names = npseq.data.load(series).columns
     ahead = np.array([2.0, -2.0, 0.0])

@@ -31,6 +31,7 @@ print(usual, faults())
 """
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the bound is one of glibc")
 def test_an_update_fetches_no_new_memory():
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)

@@ -172,6 +172,7 @@ def npseq(*argv, cwd, **environment):
     )
 
 
+@pytest.mark.wide
 def test_without_mpi4py_one_line_says_what_to_install(tmp_path):
     (tmp_path / "mpi4py.py").write_text("raise ImportError('No module named mpi4py')\n")
     done = npseq("train", cwd=tmp_path, OMPI_COMM_WORLD_SIZE="2")

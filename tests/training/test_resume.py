@@ -65,6 +65,7 @@ def test_interrupted_and_continued_is_as_never_interrupted(tmp_path, small_csv, 
     assert files(parts) == files(whole) and len(files(whole)) == 2
 
 
+@pytest.mark.wide
 def test_more_epochs_than_first_asked_for_equal_a_longer_run(tmp_path, small_csv):
     run = ["--model", "rnn", "--data", small_csv, "--hidden-size", "4", "--checkpoint", "--quiet"]
     run += ["--schedule", "constant"]  # that of the default depends on the number of epochs
@@ -133,6 +134,7 @@ def test_the_same_options_given_again_are_no_conflict(begun, tmp_path):
     assert status(["--resume", begun, "--hidden-size", "4", "--out-dir", str(tmp_path), "--quiet"]) == 0
 
 
+@pytest.mark.wide
 def test_changed_data_are_refused(begun, small_csv, capsys):
     text = open(small_csv).read()
     try:
