@@ -27,6 +27,7 @@ train: .venv/.installed
 	.venv/bin/python npseq/train.py $(ARGS)
 
 test: .venv/.tested
+	@echo 'The quick part takes about 1 minute on two cores, the wide part about 9.'
 	$(ONE_THREAD) .venv/bin/python -m pytest -n $(WORKERS)
 	$(ONE_THREAD) .venv/bin/python -m pytest -n $(WORKERS) -m wide
 

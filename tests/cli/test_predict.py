@@ -403,6 +403,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("path, value", BROKEN, ids=str)
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
 def test_a_file_whose_metadata_were_tampered_with_ends_in_one_line(tmp_path, small_csv, capsys, command, path, value):

@@ -116,6 +116,7 @@ def test_two_halves_with_the_state_carried_equal_the_whole_backward_included(kin
     check_halves(Run(kind, twin, bidirectional=False), middle=2)
 
 
+@pytest.mark.wide
 @on_every_layer
 def test_gradient_with_dropout_and_lengths_agrees_with_the_complex_step(kind, twin):
     layer = make_layer(kind, twin, num_layers=2, bidirectional=True, dropout=0.4)

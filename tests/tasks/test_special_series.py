@@ -84,6 +84,7 @@ def check(table, found):
     assert found["interval"]["coverage"] >= 0.75  # of few rows; several steps of one path tell less
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", SERIES)
 def test_no_baseline_is_better_on_a_short_series(name):
     table = SERIES[name](1000)

@@ -88,6 +88,7 @@ def trained(kind, task, ranks=None, batch_size=13, epochs=2, **options):
     return model.theta, [(row["train_loss"], row["validation_loss"]) for row in progress.history]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("n", [2, 3, 4])
 @pytest.mark.parametrize("kind", MODELS)
 def test_n_processes_train_the_model_of_one_with_a_short_last_batch(n, kind):
