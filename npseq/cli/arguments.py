@@ -168,3 +168,21 @@ def one_of_several(known: Iterable[str], what: str) -> Callable[[str], list[str]
 
     parse.__name__ = what
     return parse
+
+
+# ---- options with one meaning in all commands ----
+
+
+def add_seed(p: argparse._ActionsContainer, of: str) -> None:
+    """``--seed N``: the same seed gives the same result, bit for bit."""
+    p.add_argument("--seed", type=seed, default=0, metavar="N", help=f"of {of}; default: 0")
+
+
+def add_quiet(p: argparse._ActionsContainer) -> None:
+    """``--quiet``: standard output stays empty if all is well."""
+    p.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def add_json(p: argparse._ActionsContainer) -> None:
+    """``--json``: standard output is one JSON value."""
+    p.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")

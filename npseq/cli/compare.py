@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -21,7 +22,7 @@ from .tables import comparison_of_models, level_of, losses_of
 
 PROG = "npseq compare"
 DEFAULT = ["rnn", "lstm", "gru", "optimized_lstm"]
-OWN = ["--model", "--seed", "--out-dir", "--report", "--quiet", "--history", "--checkpoint", "--resume"]
+OWN = ["--model", "--seed", "--out-dir", "--report", "--history", "--checkpoint", "--resume"]
 
 Reports = dict[str, list[dict[str, Any]]]  # model -> the reports of its seeds
 
@@ -54,6 +55,8 @@ def parser() -> arguments.Parser:
         metavar="N",
         help="number of parallel runs; default: 1, which gives the most reliable timings",
     )
+    arguments.add_quiet(p)
+    arguments.add_json(p)
     p.add_argument("--plot", metavar="FILE.png", help="draw the validation losses there (.png or .svg)")
     p.add_argument("--output", metavar="FILE.json", help="write the report of every run there")
     return p
@@ -71,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for file in (args.plot, args.output):
             if file:
                 output.check_file(file)
-        reports = train_all(args.models, range(args.seeds), training, args.jobs)
+        reports = train_all(args.models, range(args.seeds), training, args.jobs, args.quiet)
         if args.output:
             output.write_json(args.output, reports)
     except RunFailed as failure:
@@ -80,7 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exit_status
     except (OSError, ValueError) as error:
         p.error(str(error))
-    print(comparison_of_models(reports))
+    if args.json:
+        print(json.dumps(reports))
+    elif not args.quiet:
+        print(comparison_of_models(reports))
     if args.plot:
         losses = {name: [losses_of(report) for report in runs] for name, runs in reports.items()}
         first = next(iter(reports.values()))[0]
@@ -103,13 +109,15 @@ def _training_options(args, rest):
     return training
 
 
-def train_all(models: Iterable[str], seeds: Iterable[int], training: argparse.Namespace, jobs: int = 1) -> Reports:
-    """Return the reports of each model's seeds; a line for each finished run goes to stderr.
+def train_all(
+    models: Iterable[str], seeds: Iterable[int], training: argparse.Namespace, jobs: int = 1, quiet: bool = False
+) -> Reports:
+    """Return the reports of each model's seeds; a line for each finished run goes to stderr, unless ``quiet``.
 
     Args:
         models, seeds: to train, each model with each seed.
         training: the other options of ``npseq train``.
-        jobs: number of parallel runs.
+        jobs: number of parallel runs. quiet: no lines.
 
     Raises:
         RunFailed: for the first run that does not end well. KeyboardInterrupt: also if a run was interrupted.
@@ -119,11 +127,13 @@ def train_all(models: Iterable[str], seeds: Iterable[int], training: argparse.Na
     with tempfile.TemporaryDirectory() as folder, _runner(jobs) as start:
         runs = [start(model, seed, training, os.path.join(folder, f"{model}_{seed}")) for model, seed in wanted]
         for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
-            name, watched = f"{number:3}/{len(wanted)}  {model}, seed {seed}", sys.stderr.isatty()
+            name, watched = f"{number:3}/{len(wanted)}  {model}, seed {seed}", sys.stderr.isatty() and not quiet
             if watched:
                 print(name, end="\r", file=sys.stderr, flush=True)
             report = run()
-            print(f"{name}: best epoch {report['best_epoch']}, {report['seconds']:.1f} s", file=sys.stderr, flush=True)
+            if not quiet:
+                best, seconds = report["best_epoch"], report["seconds"]
+                print(f"{name}: best epoch {best}, {seconds:.1f} s", file=sys.stderr, flush=True)
             reports[model].append(report)
     return reports
 

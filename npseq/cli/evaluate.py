@@ -41,7 +41,7 @@ def parser() -> arguments.Parser:
         metavar="K",
         help=f"rows to forecast by feeding forecasts back; default: {multistep.STEPS}, or as many as the data allow",
     )
-    p.add_argument("--json", action="store_true", help="print the scores as JSON")
+    arguments.add_json(p)
     p.add_argument("--plot", metavar="FILE.png", help="draw the error by step there (.png or .svg)")
     p.add_argument(
         "--interval",

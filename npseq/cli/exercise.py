@@ -27,7 +27,7 @@ def parser() -> arguments.Parser:
     start.add_argument("--dir", default=".", metavar="DIR", help="folder of the file; default: the current one")
     grade = commands.add_parser("grade", help="run files and show their points; status 0 if all have all points")
     grade.add_argument("files", nargs="+", metavar="FILE.py")
-    grade.add_argument("--json", action="store_true", help="print the points as JSON")
+    arguments.add_json(grade)
     grade.add_argument(
         "--timeout", type=arguments.positive, default=SECONDS, metavar="S", help=f"for each file; default: {SECONDS:g}"
     )
@@ -41,7 +41,7 @@ def _with_name(commands: argparse._SubParsersAction[arguments.Parser], name: str
     parser = commands.add_parser(name, help=text)
     parser.add_argument("name", type=_exercise, metavar="NAME")
     if name != "hint":
-        parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of the numbers; default: 0")
+        arguments.add_seed(parser, "the numbers")
     return parser
 
 

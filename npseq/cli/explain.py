@@ -30,7 +30,7 @@ def parser() -> arguments.Parser:
     parser.add_argument("--hidden-size", type=arguments.positive_int, default=2, metavar="N", help="default: 2")
     parser.add_argument("--input-size", type=arguments.positive_int, default=1, metavar="N", help="default: 1")
     parser.add_argument("--steps", type=arguments.positive_int, default=2, metavar="N", help="default: 2")
-    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of the numbers given; default: 0")
+    arguments.add_seed(parser, "the numbers given")
     parser.add_argument("--only", metavar="NAME", help="follow one tensor, such as dW_h, dc or a_xi")
     parser.add_argument("--html", metavar="FILE.html", help="write an interactive page there instead")
     return parser

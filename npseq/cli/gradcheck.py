@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -68,9 +69,9 @@ def parser() -> arguments.Parser:
         default="complex",
         help="complex step, or the textbook's central differences (default: %(default)s)",
     )
-    parser.add_argument(
-        "--seed", type=arguments.seed, default=0, help="of weights, data and masks (default: %(default)s)"
-    )
+    arguments.add_seed(parser, "weights, data and masks")
+    arguments.add_quiet(parser)
+    arguments.add_json(parser)
     parser.add_argument("--first", action="store_true", help="stop at the first gradient that is not right")
     parser.add_argument(
         "--verbose",
@@ -181,15 +182,28 @@ def _check_model(case: tuple[str, dict[str, Any]], arguments: argparse.Namespace
     return check_model(model, (rng.integers(4, size=shape), target, LENGTHS), method=arguments.method)
 
 
+def _lines(result: Result) -> list[str]:
+    """What is said of a gradient that is not right."""
+    wrong = [f"wrong: {result.wrong_arrays()}"] if result.wrong and not result.worst.name == "forward" else []
+    return wrong + result.findings()
+
+
 def _report(text: str, result: Result, verbose: bool) -> None:
     word = {"right": "ok   ", "wrong": "WRONG", "unchecked": "unchecked"}[result.verdict]
     print(f"{text}  {word}  {result.worst.error:.1e} in {result.worst.name}", flush=True)
-    lines = [f"wrong: {result.wrong_arrays()}"] if result.wrong and not result.worst.name == "forward" else []
-    lines += result.findings()
-    if verbose and not result.ok:
-        lines += result.side_by_side()
-    for line in lines:
+    for line in _lines(result) + (result.side_by_side() if verbose and not result.ok else []):
         print(f"    {line}", flush=True)
+
+
+def _as_dict(text: str, result: Result) -> dict[str, Any]:
+    error = float(result.worst.error)
+    return {
+        "name": text.strip(),
+        "verdict": result.verdict,
+        "error": error if np.isfinite(error) else None,
+        "tensor": result.worst.name,
+        "findings": _lines(result),
+    }
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -230,14 +244,23 @@ def main(argv: list[str] | None = None) -> int:
     for text, run, subject in checks:
         result = run(subject, arguments)
         results.append(result)
-        _report(f"{text:{width}}", result, arguments.verbose)
+        if not arguments.json and not (arguments.quiet and result.ok):
+            _report(f"{text:{width}}", result, arguments.verbose)
         if arguments.first and not result.ok:
             break
+    if arguments.json:
+        told = [_as_dict(text, result) for (text, _, _), result in zip(checks, results)]
+        print(json.dumps({"verdict": worst_verdict(results), "allowed": THRESHOLD[arguments.method], "checks": told}))
+    if not arguments.json and not arguments.quiet:
+        _summary(results, arguments.method)
+    return STATUS[worst_verdict(results)]
+
+
+def _summary(results: list[Result], method: str) -> None:
     worst = max((result.worst for result in results), key=lambda found: found.error)
     counts = {verdict: sum(result.verdict == verdict for result in results) for verdict in STATUS}
     unchecked = f", {counts['unchecked']} unchecked" if counts["unchecked"] else ""
     print(
         f"{len(results)} configurations, {counts['wrong']} wrong{unchecked}; worst error {worst.error:.1e} in "
-        f"{worst.name}, {THRESHOLD[arguments.method]:.0e} allowed"
+        f"{worst.name}, {THRESHOLD[method]:.0e} allowed"
     )
-    return STATUS[worst_verdict(results)]

@@ -47,7 +47,7 @@ def parser() -> arguments.Parser:
         metavar="G",
         help="also show the untrained network with recurrent weights scaled by this factor; default: 4",
     )
-    p.add_argument("--seed", default=0, type=arguments.seed, metavar="N", help="default: 0")
+    arguments.add_seed(p, "weights and data")
     options.add_data_options(p, default=tasks.Adding.name)
     p.add_argument("--output", metavar="FILE.csv", help="write the numbers there")
     p.add_argument("--plot", metavar="FILE.png", help="draw the picture there (.png or .svg)")

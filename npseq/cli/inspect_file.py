@@ -49,7 +49,18 @@ def parser() -> arguments.Parser:
     )
     p.add_argument("file", metavar="FILE.pth")
     p.add_argument("--all", action="store_true", help=f"every entry, however many; default: the first {MOST}")
+    arguments.add_json(p)
     return p
+
+
+def _as_dict(file: checkpoint.Checkpoint) -> dict[str, Any]:
+    tensors = file.state_dict.items()
+    return {
+        "tensors": [{"name": name, "dtype": str(array.dtype), "shape": list(array.shape)} for name, array in tensors],
+        "parameters": sum(array.size for _, array in tensors),
+        "passed_over": list(file.passed_over),
+        "metadata": file.metadata,
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,6 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         file = checkpoint.load(args.file)
     except (OSError, ValueError) as error:
         p.error(str(error))
+    if args.json:
+        print(json.dumps(_as_dict(file)))
+        return status.OK
     print(f"{'name':48} {'dtype':10} {'shape':18} {'elements':>10}")
     lines = lines_of(file.content)
     for line in lines if args.all else itertools.islice(lines, MOST):

@@ -147,7 +147,7 @@ def add_training_options(p: argparse.ArgumentParser) -> None:
         choices=[name for name in LOSSES if name != "cross_entropy"],
         help="of a forecast; default: mse",
     )
-    t.add_argument("--seed", default=0, type=arguments.seed, metavar="N", help="default: 0")
+    arguments.add_seed(t, "initial weights, order of the examples and dropout")
     t.add_argument("--dtype", default="float32", choices=["float32", "float64"], help="default: float32")
     t.add_argument(
         "--threads", default=None, type=arguments.positive_int, metavar="N", help="default: chosen automatically"

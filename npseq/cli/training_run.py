@@ -72,7 +72,7 @@ def parser() -> arguments.Parser:
         metavar="N",
         help="a forecast: train and test at N origins in time, keep no files, and print the mean error and its spread",
     )
-    o.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    arguments.add_quiet(o)
     return p
 
 
