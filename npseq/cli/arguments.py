@@ -139,7 +139,7 @@ natural = field(int, schema.NATURAL)
 seed = field(int, schema.SEED)
 positive = field(float, schema.POSITIVE)
 not_negative = number(float, lambda v: schema.NUMBER.fits(v) and v >= 0, "a finite number from 0 up")
-finite = field(float, schema.NUMBER)
+bias = number(float, lambda v: abs(v) <= 1e30, "a number that float32 holds, at most 1e30")
 probability = number(float, lambda v: 0 <= v < 1, "a probability from 0 up to, not including, 1")
 share = number(float, lambda v: 0 < v < 1, "a number between 0 and 1")
 

@@ -36,7 +36,7 @@ def parser() -> arguments.Parser:
     p.add_argument(
         "--forget-bias",
         default=1.0,
-        type=arguments.finite,
+        type=arguments.bias,
         metavar="B",
         help="of the LSTM's forget gate, at the start; default: 1",
     )

@@ -92,7 +92,7 @@ def add_model_options(p: argparse.ArgumentParser) -> None:
     m.add_argument(
         "--forget-bias",
         default=None,
-        type=arguments.finite,
+        type=arguments.bias,
         metavar="B",
         help="initial bias of the LSTM's forget gate",
     )

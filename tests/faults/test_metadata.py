@@ -252,7 +252,10 @@ def test_metadata_that_once_ended_in_a_traceback(trained, tmp_path, monkeypatch,
     assert end.status == (0 if path[0] == "residual_quantiles" else 2), end.err
 
 
-@pytest.mark.parametrize("option, value", [("--forget-bias", "1e308"), ("--seed", str(2**128)), ("--clip", "1e301")])
+@pytest.mark.parametrize(
+    "option, value",
+    [("--forget-bias", "1e308"), ("--forget-bias", "-1e39"), ("--seed", str(2**128)), ("--clip", "1e301")],
+)
 def test_what_an_option_takes_a_file_can_hold(trained, tmp_path, monkeypatch, option, value):
     monkeypatch.chdir(tmp_path)
     end = Ended(["train", "--data", str(trained / "forecast.csv"), option, value, *SMALL])
