@@ -259,6 +259,7 @@ def test_zero_bytes_make_a_txt_no_table(tmp_path, capsys):
     ],
 )
 def test_what_is_no_table_may_be_a_text(tmp_path, capsys, name, content, words):
+    pytest.importorskip("pandas")
     (tmp_path / name).write_text(content)
     assert train(tmp_path / "out", tmp_path / name) == 2
     err = capsys.readouterr().err

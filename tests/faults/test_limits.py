@@ -232,6 +232,7 @@ COMPRESSED = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 @pytest.mark.parametrize("end", [*COMPRESSED, ".zip"])
 @pytest.mark.parametrize("damage", ["cut off", "changed", "of another kind"])
 def test_a_damaged_compressed_file_is_named(tmp_path, monkeypatch, kind, end, damage):
+    pytest.importorskip("pandas")
     monkeypatch.chdir(tmp_path)
     text = "".join(f"{k * 0.37 % 7:.3f}\n" for k in range(300)).encode()
     if end == ".zip":
@@ -253,6 +254,7 @@ def test_a_damaged_compressed_file_is_named(tmp_path, monkeypatch, kind, end, da
 
 
 def test_the_option_that_the_message_names(tmp_path, monkeypatch, small_limit):
+    pytest.importorskip("pandas")
     monkeypatch.chdir(tmp_path)
     with gzip.open("a.csv.gz", "wt") as file:
         file.write("load\n" + "".join(f"{k % 7}\n" for k in range(600_000)))

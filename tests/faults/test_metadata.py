@@ -36,6 +36,7 @@ DATA["text"] = "text.txt"
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Folder with data, and a best and a last file of each task."""
+    pytest.importorskip("pandas")  # classes are text
     folder = tmp_path_factory.mktemp("trained")
     rng = random.Random(0)
     hours = [f"2024-03-{1 + k // 24:02} {k % 24:02}:00" for k in range(24 * 6)]
