@@ -16,7 +16,7 @@ from string import Template
 import numpy as np
 
 from ..formats.c import constant
-from .bases import Base, Bases
+from .bases import PERSISTENCE, Base, Bases
 from .recipe import ForecastRecipe
 
 PROGRAM = Template("""\
@@ -158,6 +158,13 @@ BEFORE = Template("""\
         }
 """)
 
+BY_SEASON = Template("""\
+        for (k = 0; k < TARGETS && seen > $season; k++) /* the season before, and most of the last deviation from it */
+            if (missing[k])
+                values[k] = past[(seen - $season) % OLDEST][k] + $persistence
+                    * (past[(seen - 1) % OLDEST][k] - past[(seen - $season - 1) % OLDEST][k]);
+""")
+
 INPUTS = Template("""\
         for (i = 0; error_lags[i]; i++)
             for (k = 0; k < TARGETS; k++)
@@ -198,6 +205,10 @@ def text(name: str, file: str, recipe: ForecastRecipe) -> str:
     if timed and (recipe.step is None or base is not None and any(part.slots.kind == "month" for part in base.parts)):
         raise ValueError("the rows are not equally spaced in seconds, so the example cannot know the next time")
     order, reach = (0, 0) if base is None else (base.order, base.reach)
+    season = max(lags, default=1) if base is None else 1
+    before = "" if base is None else BEFORE.substitute(order=order, kept=reach - order + 1)
+    if season > 1:
+        before = BY_SEASON.substitute(season=season, persistence=PERSISTENCE)
     values = {"order": order, "kept": reach - order + 1, "step": recipe.step or 1}
     parts, inputs = "", ""
     if timed:
@@ -224,7 +235,7 @@ def text(name: str, file: str, recipe: ForecastRecipe) -> str:
         count=len(columns),
         targets=len(recipe.target),
         horizon=recipe.horizon,
-        oldest=max(max(lags, default=1), order),
+        oldest=max(max(lags, default=1) + (season > 1), order),
         needed=max(max(lags, default=1), reach + 1),
         define=f"#define STEP {values['step']} /* seconds between rows */\n" if timed or base is not None else "",
         lags=_listed([*lags, 0]),
@@ -233,7 +244,7 @@ def text(name: str, file: str, recipe: ForecastRecipe) -> str:
         time_argument=", long long *time" if timed else "",
         time_value=", &time" if timed else "",
         read_time=READ_TIME if timed else "",
-        before=BEFORE.substitute(values) if base is not None else "",
+        before=before,
         after=f"        if (seen >= {order})\n            forecast(seen, time + STEP);\n" if base is not None else "",
         inputs=inputs,
     )

@@ -13,7 +13,7 @@ from ..nn.model import Model
 from ..nn.streaming import WindowStream
 from . import features, linear
 from .agreement import forecast_inputs
-from .bases import Bases
+from .bases import PERSISTENCE, Bases
 from .intervals import volatility_of
 from .recipe import ForecastRecipe
 from .width import Width
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 UNKNOWN = np.datetime64("NaT", "s")
+FORGOTTEN = 104  # rows of a gap after which the deviation from the season is below rounding: 0.7¹⁰⁴ = 8e−17
 LARGEST_REACH = 1_000_000  # rows, a week of seconds is 604,800
 
 
@@ -81,8 +82,10 @@ class ForecastStream:
         order, reach = (0, 0) if base is None else (base.order, base.reach)
         self._needed = max(max(lags, default=1), reach + 1)  # rows until the inputs of a row are known
         self._errors = np.zeros((max(reach - order, 0) + 1, O))  # of the base, in units of their spread, as ``_past``
+        # what fills gaps without a base, as in ``windows``
+        self._season = max(lags, default=1) if base is None else 1
         # standardised targets of the last rows, row t in t % len
-        self._past = np.zeros((max(max(lags, default=1), order), O))
+        self._past = np.zeros((max(max(lags, default=1) + (self._season > 1), order), O))
         spread = np.ones((recipe.horizon, O)) if base is None else base.spread.reshape(recipe.horizon, O)
         self.width, self._unit = width, spread * self._targets.scale
         self._residuals = np.full((0 if width is None else width.rows, O), np.nan)  # one-step errors, as ``_past``
@@ -123,7 +126,9 @@ class ForecastStream:
         when, missing = self._checked_time(time)
         self.inserted = missing
         everything = np.ones(len(self.columns), bool)
-        for k in range(min(missing, max(self.recipe.first, len(self._residuals))), 0, -1):  # older rows do not count
+        # older rows do not count: whole seasons are left out
+        enough = max(self.recipe.first + FORGOTTEN * (self._season > 1), len(self._residuals))
+        for k in range(missing - max(0, missing - enough) // self._season * self._season, 0, -1):
             self._advance(self._last, when - k * np.timedelta64(self.recipe.step or 0, "s"), everything)
         return self._advance(row, when, absent)
 
@@ -183,6 +188,10 @@ class ForecastStream:
             z[:O] = np.where(missing[:O], expected, z[:O])
             self._errors[self.seen % len(self._errors)] = (z[:O] - expected) / base.bases.spread[:O]
             values = np.concatenate([self._targets.to_units(z[:O]), values[O:]]) if missing[:O].any() else values
+        elif missing[:O].any() and self._season > 1 and self.seen > self._season:
+            season, before, one = (past[(self.seen - k) % len(past)] for k in (self._season, self._season + 1, 1))
+            z[:O] = np.where(missing[:O], season + PERSISTENCE * (one - before), z[:O])
+            values = np.concatenate([self._targets.to_units(z[:O]), values[O:]])
         if self.width is not None:
             residual = (values[:O] - self._forecast[0]) / self._unit[0]
             self._residuals[self.seen % len(self._residuals)] = np.where(missing[:O], np.nan, residual)

@@ -44,7 +44,8 @@ class Windows:
     f + σ y, standardised.
 
     r is at least ``first`` and at most n: the example at row n, after the end, has inputs but no target. What was
-    missing in the table is filled with the value before it, whatever the table was filled with: nothing looks ahead.
+    missing in the table is filled from the rows before it, whatever the table was filled with: a target with the
+    base's forecast, or with lags and no base by the season (``bases.from_season``); all else with the value before.
 
     Args:
         table: a ``data.Table``.
@@ -151,6 +152,10 @@ class Windows:
             rows = min(features.WEEK // gcd(features.WEEK, self.table.step), len(self.values))
             times = self.table.start + np.arange(1, rows + 1) * np.timedelta64(self.table.step, "s")
             self._calendar = features.calendar(times, self.half_day)
+        if base is None and self.filled is not None and max(self.lags, default=1) > 1:
+            between = bases.from_season(max(self.lags))
+            for k in range(O):
+                bases.impute(between, self.values[:, k], np.zeros(len(self.values)), self.filled[:, k])
         if base is not None:
             n = len(self.values)
             self._z = np.ascontiguousarray(self.target_scaler.standardise(self.values[:, :O]).T)  # (O, n)
