@@ -63,7 +63,8 @@ def test_it_gives_what_predict_gives(tmp_path, small_csv, options):
 
 
 @pytest.mark.wide
-def test_of_several_columns_with_missing_values(tmp_path, small_csv):
+@pytest.mark.parametrize("base", ["", " --base none --lags 24,5"])
+def test_of_several_columns_with_missing_values(tmp_path, small_csv, base):
     lines = Path(small_csv).read_text().splitlines()
     rng = np.random.default_rng(0)
     rows = [f"{line},{20 + k % 24 + rng.normal():.2f},{k % 7}" for k, line in enumerate(lines[1:])]
@@ -72,7 +73,7 @@ def test_of_several_columns_with_missing_values(tmp_path, small_csv):
         rows[k] = f"{hour},,{warm},{day}"
     rows[350] = ",".join([*rows[350].split(",")[:2], "", ""])
     (tmp_path / "table.csv").write_text("\n".join(["hour,load,warm,day", *rows]) + "\n")
-    file, expected = trained(tmp_path, tmp_path / "table.csv", "--target warm,load --inputs day --horizon 2")
+    file, expected = trained(tmp_path, tmp_path / "table.csv", "--target warm,load --inputs day --horizon 2" + base)
     columns = npseq.load(file).metadata["recipe"]
     order = [lines[0].split(",")[0], *columns["target"], *columns["inputs"]]
     names = ["hour", "load", "warm", "day"]
