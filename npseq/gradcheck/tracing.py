@@ -96,7 +96,6 @@ def _traced(
         stores = _stores(code)
         into = _element_stores(code) if elements else {}
         arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if elements else ()
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
         counts: dict[str, int] = {}
         last = -1  # no instruction
 
@@ -116,6 +115,8 @@ def _traced(
                 last = frame.f_lasti
             return trace
 
+        frame.f_trace = trace  # first: since Python 3.13 a frame without it traces no instructions
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return trace
 
     before = sys.gettrace()

@@ -83,4 +83,4 @@ def test_with_array_api_no_check_is_skipped():
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout
+    assert done.returncode == 0 and "4 passed" in done.stdout, done.stdout
