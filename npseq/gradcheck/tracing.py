@@ -40,6 +40,10 @@ class Assignment(NamedTuple):
     step: int | None
 
 
+# CPython 3.13.0 crashes while it traces instructions; without them the checker names gates, not variables
+TRACES = sys.version_info < (3, 13)
+
+
 def code_of(function: Any) -> CodeType | None:
     """Return the code object of a function, method, static or class method; None if it is not written in Python."""
     function = getattr(function, "__func__", function)
@@ -115,10 +119,11 @@ def _traced(
                 last = frame.f_lasti
             return trace
 
-        frame.f_trace = trace  # first: since Python 3.13 a frame without it traces no instructions
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return trace
 
+    if not TRACES:
+        return call()
     before = sys.gettrace()
     sys.settrace(trace_call)
     try:
