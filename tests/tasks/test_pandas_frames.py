@@ -56,7 +56,9 @@ def test_periods_zones_and_columns_of_times(trained):
     periods = predict_frame(file, frame.set_axis(months[:100]), steps=3)
     assert periods.index.equals(months[100:])
     column = predict_frame(file, frame.reset_index(), steps=3)
-    assert column.index.equals(months[100:].to_timestamp()) and column.index.name == "day"
+    assert (
+        column.index == months[100:].to_timestamp()
+    ).all() and column.index.name == "day"  # pandas 2 has another unit
     hours = pd.date_range("2015-01-05", periods=100, freq="h", tz="Europe/Oslo", name="at")
     file, frame = trained(hours.tz_convert("UTC").tz_localize(None))
     assert predict_frame(file, frame.set_axis(hours), steps=2).index.tz is hours.tz
