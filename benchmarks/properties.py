@@ -18,20 +18,11 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
+from train_step import SIZES
 
 import npseq
 
 KINDS = "RNN", "GRU", "LSTM"
-SIZES = [
-    (1, 50, 1, 32),
-    (8, 100, 8, 64),
-    (32, 24, 1, 32),
-    (32, 100, 32, 32),
-    (32, 100, 64, 128),
-    (64, 100, 128, 256),
-    (32, 50, 512, 512),
-    (256, 100, 32, 64),
-]
 
 
 def minima(functions, seconds):

@@ -12,30 +12,18 @@ from ..nn.scaling import Scaler, Scaling
 from .base import Batch
 from .metrics import class_metrics
 from .recipe import ClassificationRecipe
-from .sequence_examples import SequenceExamples, SequenceTask, draw, frames_of
+from .sequence_examples import LabelledExamples, SequenceTask, draw, frames_of
 
 
-class Frames(SequenceExamples):
+class Frames(LabelledExamples):
     """Sequences as examples, standardised frame by frame, shared by training and inference.
 
-    Args:
-        sequences: to classify.
-        scaler: of their columns.
-        classes: that the model knows, in the order of its outputs; by default those of the sequences.
-
-    Raises:
-        DataError: for a label that is none of ``classes``.
+    Arguments and errors as ``LabelledExamples``.
     """
 
     def __init__(self, sequences: Sequences, scaler: Scaler, classes: list[str] | None = None):
-        super().__init__(sequences, scaler)
-        self.classes = sequences.classes if classes is None else classes
-        self.labels = sequences.labels
-        if self.classes != sequences.classes and sequences.classes:
-            for label in sequences.classes:
-                if label not in self.classes:
-                    raise DataError(f"{self.name} has the class {label!r}; the model knows {', '.join(self.classes)}")
-            self.labels = np.array([self.classes.index(label) for label in sequences.classes])[sequences.labels]
+        super().__init__(sequences, scaler, classes)
+        self.labels = self.numbers[sequences.labels] if len(self.numbers) else sequences.labels
 
     @classmethod
     def from_recipe(cls, recipe: ClassificationRecipe, sequences: Sequences) -> Frames:

@@ -13,32 +13,21 @@ from .base import Batch, Predictor
 from .metrics import class_metrics
 from .recipe import LabellingRecipe
 from .scoring import batches
-from .sequence_examples import SequenceExamples, SequenceTask, frames_of
+from .sequence_examples import LabelledExamples, SequenceTask, frames_of
 
 IGNORED = -100  # the label of a step that does not count, as ``losses.cross_entropy`` has it
 BATCH = 64  # sequences that are predicted at a time
 
 
-class LabelledFrames(SequenceExamples):
+class LabelledFrames(LabelledExamples):
     """Sequences with a class for each row, standardised, shared by training and inference.
 
-    Args:
-        sequences: from ``data.load_sequences`` with ``each_row``.
-        scaler: of their columns.
-        classes: that the model knows, in the order of its outputs; by default those of the sequences.
-
-    Raises:
-        DataError: for a label that is none of ``classes``.
+    ``sequences`` come from ``data.load_sequences`` with ``each_row``. Arguments and errors as ``LabelledExamples``.
     """
 
     def __init__(self, sequences: Sequences, scaler: Scaler, classes: list[str] | None = None):
-        super().__init__(sequences, scaler)
-        self.classes = sequences.classes if classes is None else classes
-        known = {name: number for number, name in enumerate(self.classes)}
-        for name in sequences.classes:
-            if name not in known:
-                raise DataError(f"{self.name} has the class {name!r}; the model knows {', '.join(self.classes)}")
-        numbers = np.array([known[name] for name in sequences.classes] + [IGNORED])  # −1, no label, is the last
+        super().__init__(sequences, scaler, classes)
+        numbers = np.append(self.numbers, IGNORED)  # −1, no label, is the last
         given = sequences.row_labels
         self.labels = np.full(len(sequences.frames), IGNORED) if given is None else numbers[given]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.errors import DataError
 from ..data.sequences import Sequences
 from ..nn.scaling import Scaler
 from .base import Batch, fingerprint
@@ -28,6 +29,30 @@ class SequenceExamples:
         """Return the sequences ``rows``: x (B, T, I) padded to the longest of them, lengths (B,), without a target."""
         x, lengths = self.sequences.batch(rows, self.scaler.mean, self.scaler.scale, dtype)
         return Batch(x, None, lengths)
+
+
+class LabelledExamples(SequenceExamples):
+    """Sequences with labels.
+
+    Args:
+        sequences, scaler: as ``SequenceExamples``.
+        classes: that the model knows, in the order of its outputs; by default those of the sequences.
+
+    Attributes:
+        numbers: (number of classes of the sequences,) their numbers in ``classes``.
+
+    Raises:
+        DataError: for a label that is none of ``classes``.
+    """
+
+    def __init__(self, sequences: Sequences, scaler: Scaler, classes: list[str] | None = None):
+        super().__init__(sequences, scaler)
+        self.classes = sequences.classes if classes is None else classes
+        known = {label: number for number, label in enumerate(self.classes)}
+        for label in sequences.classes:
+            if label not in known:
+                raise DataError(f"{self.name} has the class {label!r}; the model knows {', '.join(self.classes)}")
+        self.numbers = np.array([known[label] for label in sequences.classes], int)
 
 
 class SequenceTask:
