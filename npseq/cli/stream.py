@@ -27,6 +27,7 @@ from . import arguments, output, own_cell
 
 MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}  # cells without a value, in lower case
 SEPARATORS = "\t;|,"
+LONGEST = 1 << 24  # characters of a line that are read; more are no row, and would fill the memory
 PROG = "npseq stream"
 
 Bounds = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # of a forecast (horizon, targets): low and high
@@ -167,6 +168,8 @@ class Rows:
         Raises:
             BadRow: for a line that is no row. DataError: for a first line by which no column can be found.
         """
+        if len(line) == LONGEST:
+            raise DataError(f"{LONGEST:,} characters without the end of a line; rows of CSV expected")
         if not line.strip():
             return None
         first = not self.separator
@@ -306,7 +309,7 @@ class Lines:
         try:
             while not self.stopped:
                 self._waiting = True
-                line = self.file.readline()
+                line = self.file.readline(LONGEST)
                 self._waiting = False
                 if not line:
                     return
@@ -362,7 +365,7 @@ def serve(stream: ForecastStream, rows: Rows, writer: Writer, strict: bool) -> i
                     return status.USAGE
                 continue
             if row is not None and stream.inserted:
-                say(f"line {number}: {stream.inserted:,} rows are missing before it; each repeats the values before")
+                say(f"line {number}: {stream.inserted:,} rows are missing before it: taken as rows without values")
             if forecast is not None:
                 writer.write(forecast)
     if not writer.count and stream.seen < stream.recipe.first:

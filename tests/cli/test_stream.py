@@ -251,3 +251,19 @@ def test_a_line_that_is_no_csv_is_left_out_or_named(trained, small_csv, streamed
     code, rows, err = streamed("".join(lines), trained)
     assert err.count("\n") == 1 and f"line {place + 1}: this is no line of CSV" in err
     assert (code, bool(rows)) == ((2, False) if place == 0 else (0, True))
+
+
+@pytest.mark.parametrize("before", [0, 50])
+def test_a_line_without_an_end_stops_the_stream_and_not_the_machine(trained, small_csv, monkeypatch, capsys, before):
+    first = io.StringIO("".join(lines_of(small_csv)[:before]))
+
+    class Endless(io.TextIOBase):
+        def readline(self, size=-1):
+            assert 0 < size <= 1 << 25  # else all of it would be read
+            return first.readline(size) or "1" * size
+
+    monkeypatch.setattr(sys, "stdin", Endless())
+    assert stream.main([trained]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.count("\n") == 1 and f"line {before + 1}: " in shown.err and "the end of a line" in shown.err
+    assert shown.out.count("\n") == (before - FIRST + 1 if before else 0)
