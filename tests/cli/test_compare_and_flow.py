@@ -88,12 +88,19 @@ def test_an_interruption_ends_every_training_at_once_with_one_line(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background commands ignore it
         env={**os.environ, "PYTHONPATH": str(Path(npseq.__file__).parents[1]), "TMPDIR": str(tmp_path)},
     )
-    time.sleep(5)
-    os.killpg(run.pid, signal.SIGINT)
-    sent = time.perf_counter()
-    out, errors = run.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 60
+        while not any(tmp_path.rglob("*_best.pth")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGINT)
+        sent = time.perf_counter()
+        out, errors = run.communicate(timeout=60)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
     assert run.returncode == 130 and time.perf_counter() - sent < 5
     assert out == "" and errors.splitlines()[-1] == "npseq compare: interrupted" and "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
