@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 DAY, WEEK = 86_400, 604_800  # seconds
-SECOND = np.timedelta64(1, "s")
+SECOND, MONTH = np.timedelta64(1, "s"), np.timedelta64(1, "M")
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
@@ -33,10 +33,10 @@ class Grid:
             day = self.start.astype("M8[D]")
             return np.asarray(np.busday_offset(day, k, weekmask=self.week) + (self.start - day))
         month = self.start.astype("M8[M]")
-        first, after = ((month + np.asarray(k) * self.months + more).astype("M8[s]") for more in (0, 1))
+        first, after = ((month + (np.asarray(k) * self.months + more) * MONTH).astype("M8[s]") for more in (0, 1))
         into = self.start - month.astype("M8[s]")
         if self.end:
-            return np.asarray(after - ((month + 1).astype("M8[s]") - self.start))
+            return np.asarray(after - ((month + MONTH).astype("M8[s]") - self.start))
         last = after - DAY * SECOND + into % (DAY * SECOND)
         return np.asarray(np.minimum(first + into, last))  # there is no 31st of June
 

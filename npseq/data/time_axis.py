@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from .errors import DataError
-from .grid import DAY, SECOND, WEEK, Grid
+from .grid import DAY, MONTH, SECOND, WEEK, Grid
 from .table import Table
 
 MOST_ROWS = 1.25  # if inserting the missing times would make the table longer than this factor, times are irregular
@@ -49,11 +49,11 @@ def _months(times: np.ndarray) -> Grid | None:
     count = Counter(np.diff(month).astype(np.int64).tolist()).most_common(1)[0][0]
     if count < 1:
         return None
-    into, left = times - month.astype("M8[s]"), (month + 1).astype("M8[s]") - times
+    into, left = times - month.astype("M8[s]"), (month + MONTH).astype("M8[s]") - times
     middle = [np.sort(place)[len(times) // 2 if k else (len(times) - 1) // 2] for k, place in enumerate((into, left))]
     starts = (
         month[0].astype("M8[s]") + max(middle[0], into.max() * (into.max() >= 28 * DAY * SECOND)),
-        (month[0] + 1).astype("M8[s]") - middle[1],
+        (month[0] + MONTH).astype("M8[s]") - middle[1],
     )
     grids = [Grid(start, months=count, end=end) for end, start in zip((False, True), starts)]
     return min(grids, key=lambda grid: (np.abs(times - grid.at(grid.index(times))).max(), grid.name is None))

@@ -11,7 +11,7 @@ import npseq
 from npseq import data
 from npseq.cli import evaluate, predict
 
-START = np.datetime64("2024-03-04T00")
+START, HOUR = np.datetime64("2024-03-04T00"), np.timedelta64(1, "h")
 HOURS = 700
 NAMES = ["mean", "persistence", "seasonal_day", "seasonal_week", "ar", "ar_slot"]
 
@@ -21,7 +21,7 @@ def write(path, columns, hours=HOURS):
     lines = [",".join(["time", *columns])]
     for k in range(hours):
         cells = ["" if np.isnan(values[k]) else f"{values[k]:.4f}" for values in columns.values()]
-        lines.append(",".join([str(START + k).replace("T", " ") + ":00", *cells]))
+        lines.append(",".join([str(START + k * HOUR).replace("T", " ") + ":00", *cells]))
     path.write_text("\n".join(lines) + "\n")
     return str(path)
 
@@ -120,7 +120,9 @@ def test_rows_at_the_end_without_a_target_are_forecast_from_their_known_values(k
     file, out = write(tmp_path / "f.csv", columns), tmp_path / "out.csv"
     assert predict.main([best, "--data", file, "--output", str(out), "--interval", "0.9"]) == 0
     rows = list(csv.DictReader(out.open()))
-    assert [row["time"] for row in rows] == [str(START + k).replace("T", " ") + ":00:00" for k in range(690, 700)]
+    assert [row["time"] for row in rows] == [
+        str(START + k * HOUR).replace("T", " ") + ":00:00" for k in range(690, 700)
+    ]
     found = np.array([[float(row[name]) for name in ("load_low", "load", "load_high")] for row in rows])
     assert np.abs(found[:, 1] - truth[-10:]).max() < 6 and (np.diff(found) > 0).all()
     assert predict.main([best, "--data", file, "--output", str(out), "--whole"]) == 0
@@ -192,7 +194,7 @@ def test_what_is_reported_with_gaps_is_what_a_user_measures_on_the_values_that_w
     found = scores(capsys, best, "--data", file)
     assert predict.main([best, "--data", file, "--output", str(out)]) == 0
     forecast = {row["time"]: float(row["load"]) for row in csv.DictReader(out.open())}
-    names = [str(START + k).replace("T", " ") + ":00:00" for k in range(1500)]
+    names = [str(START + k * HOUR).replace("T", " ") + ":00:00" for k in range(1500)]
     errors = [forecast[names[k]] - load[k] for k in range(int(0.85 * 1500), 1500) if not gone[k]]
     measured = np.sqrt(np.mean(np.square(errors)))
     assert np.isclose(found["model"]["rmse"], measured, rtol=0.01)

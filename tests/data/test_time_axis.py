@@ -40,8 +40,8 @@ def test_a_week_of_six_days_gets_no_sundays():
 def test_days_in_the_middle_and_at_the_end_of_months():
     for day, after in ((15, "2025-01-15"), (31, "2025-01-31")):
         months = np.arange("2020-01", "2025-01", dtype="M8[M]")
-        last = (months + 1).astype("M8[D]") - np.timedelta64(1, "D")
-        found = table(np.minimum(months.astype("M8[D]") + (day - 1), last))
+        last = (months + np.timedelta64(1, "M")).astype("M8[D]") - np.timedelta64(1, "D")
+        found = table(np.minimum(months.astype("M8[D]") + np.timedelta64(day - 1, "D"), last))
         assert str(found.times_after(1)[0])[:10] == after and not found.notes
     half = np.arange("2020-01", "2025-01", dtype="M8[M]").astype("M8[h]") + np.timedelta64(12, "h")
     assert str(table(half).times_after(1)[0]) == "2025-01-01T12:00:00"
@@ -98,6 +98,6 @@ def test_index_and_at_are_inverse():
         Grid(np.datetime64("2024-01-05", "s"), step=7),
     ):
         times = grid.at(k)
-        assert np.array_equal(grid.index(times), k) and (np.diff(times) > np.timedelta64(0)).all()
+        assert np.array_equal(grid.index(times), k) and (np.diff(times) > np.timedelta64(0, "s")).all()
         found, off = find_grid(times)
         assert off is None and np.array_equal(found.at(k), times)

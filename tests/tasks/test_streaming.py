@@ -148,7 +148,7 @@ def test_rows_are_taken_by_name_or_in_order_and_bad_ones_change_nothing():
         (values, None, "no time"),
         (values, "NaT", "missing"),
         (values, rows[49][1], "2024-03-03 06:00:00 does not follow"),
-        (values, time + 60, "not a multiple of 3,600 s"),
+        (values, time + np.timedelta64(60, "s"), "not a multiple of 3,600 s"),
     ]:
         with pytest.raises(ValueError, match=message):
             stream.step(wrong, when)
