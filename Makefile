@@ -11,7 +11,7 @@
 #   make page      the interactive page, into docs/_build/html
 #   make matrix    the quick part on each Python from 3.10 to 3.13 that this machine has (VERSIONS="3.12 3.13")
 #   make docs      builds the documentation, with warnings as errors
-#   make fuzz      the tests of faults with all their trials (an hour); NPSEQ_FUZZ says how many times the usual ones
+#   make fuzz      grids and fuzzers with all their trials (an hour or two); NPSEQ_FUZZ says how many times the usual ones
 
 PYTHON ?= python3
 ARGS ?= --model lstm --epochs 10
@@ -39,22 +39,22 @@ check: .venv/.tested
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy
 
-# The quick part with nothing but numpy, scipy, pytest and torch.
+# The quick part with nothing but numpy, scipy, torch and pytest (xdist lets two of it run at once).
 minimal: .venv-minimal/.installed
-	$(ONE_THREAD) .venv-minimal/bin/python -m pytest
+	$(ONE_THREAD) .venv-minimal/bin/python -m pytest -n $(WORKERS)
 
 packages: .venv/.tested
 	.ci/packages .venv/bin/python
 
 sdist: packages .venv-minimal/.installed
-	cd build/sdist && $(ONE_THREAD) ../../.venv-minimal/bin/python -m pytest
+	cd build/sdist && $(ONE_THREAD) ../../.venv-minimal/bin/python -m pytest -n $(WORKERS)
 
 matrix:
 	.ci/matrix $(VERSIONS)
 
 fuzz: .venv/.tested
 	NPSEQ_FUZZ=$(NPSEQ_FUZZ) $(ONE_THREAD) .venv/bin/python -m pytest -n $(WORKERS) -m "wide or not wide" tests/faults \
-		tests/formats
+		tests/formats tests/data tests/nn tests/gradcheck
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -69,7 +69,7 @@ fuzz: .venv/.tested
 
 .venv-minimal/.installed: setup.cfg
 	$(PYTHON) -m venv .venv-minimal
-	.venv-minimal/bin/python -m pip install --quiet numpy scipy pytest torch==2.13.0
+	.venv-minimal/bin/python -m pip install --quiet numpy scipy pytest pytest-xdist torch==2.13.0
 	touch $@
 
 # The documentation, with warnings as errors, into docs/_build/html.

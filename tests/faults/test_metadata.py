@@ -206,11 +206,6 @@ def attack(trained, tmp_path, monkeypatch, count, seed):
 
 
 @pytest.mark.wide
-def test_mutated_metadata_end_in_one_line(trained, tmp_path, monkeypatch):
-    attack(trained, tmp_path, monkeypatch, scaled(150), seed=1)
-
-
-@pytest.mark.wide
 def test_twenty_thousand_mutated_metadata_end_in_one_line(trained, tmp_path, monkeypatch):
     """20,000 with NPSEQ_FUZZ=10."""
     attack(trained, tmp_path, monkeypatch, scaled(2000), seed=2)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sandbox import scaled
 
 import npseq
 from npseq.cli import streams
@@ -193,7 +194,8 @@ def test_ctrl_c_during_the_imports_is_one_line_and_status_130(tmp_path, start, l
 @pytest.mark.wide
 @each_start
 def test_ctrl_c_at_any_moment_after_the_first_line_of_ours(tmp_path, start):
-    for delay in np.linspace(0, 0.6, 25):
+    """At 80 moments with NPSEQ_FUZZ=10."""
+    for delay in np.linspace(0, 0.6, scaled(8)):
         begun = []
 
         def moment(pid, delay=delay, begun=begun):

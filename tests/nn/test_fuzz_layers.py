@@ -9,13 +9,14 @@ pytest.importorskip("hypothesis")
 from equalities import Run, assert_same, check_against_singles, check_halves
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sandbox import scaled
 from torch_witness import KINDS, as_tuple, draw_state, make_layer, make_torch, run_npseq, run_torch
 
 from npseq.gradcheck import check_layer
 from npseq.gradcheck.result import relative_error
 
 pytestmark = pytest.mark.wide
-thoroughly = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+thoroughly = settings(max_examples=scaled(60), deadline=None, derandomize=True, database=None)
 
 kinds, twins, seeds = st.sampled_from(sorted(KINDS)), st.sampled_from(["plain", "optimized"]), st.integers(0, 2**32 - 1)
 sizes = st.fixed_dictionaries({"input_size": st.integers(1, 4), "hidden_size": st.integers(3, 5)})
@@ -46,7 +47,7 @@ def test_layer_agrees_with_torch(kind, twin, size, stack, batch, with_lengths, w
     )
 
 
-@settings(thoroughly, max_examples=150)
+@settings(thoroughly, max_examples=scaled(30))
 @given(
     kinds,
     twins,

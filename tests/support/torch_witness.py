@@ -1,5 +1,7 @@
 """torch in float64 as a second witness, and npseq's layers by the names that the tests use."""
 
+import itertools
+
 import numpy as np
 import torch
 
@@ -14,6 +16,17 @@ KINDS = {
     "lstm_projected": ("LSTM", torch.nn.LSTM, {"proj_size": 2}),
 }
 SIZES = {"input_size": 2, "hidden_size": 3}
+
+# bias, mixed lengths, state given, T: every combination, and as few as have every pair of values of two of them
+EVERY = list(itertools.product([True, False], [False, True], [True, False], [1, 2, 7]))
+PAIRS = [
+    (True, False, False, 1),
+    (False, True, True, 1),
+    (True, True, True, 2),
+    (False, False, False, 2),
+    (True, False, True, 7),
+    (False, True, False, 7),
+]
 
 
 def make_layer(kind, twin="plain", dtype=np.float64, rng=0, **options):

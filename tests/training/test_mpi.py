@@ -222,7 +222,20 @@ def mpiexec():
     return run
 
 
-TRAIN = ["--model", "optimized_lstm", "--epochs", "2", "--dtype", "float64", "--batch-size", "50", "--lags", "none"]
+TRAIN = [
+    "--model",
+    "optimized_lstm",
+    "--epochs",
+    "2",
+    "--dtype",
+    "float64",
+    "--lags",
+    "none",
+    "--window",
+    "24",
+    "--batch-size",
+    "15",
+]
 TRAIN += ["--schedule", "constant"]  # one that does not depend on the number of epochs
 
 
@@ -231,10 +244,10 @@ TRAIN += ["--schedule", "constant"]  # one that does not depend on the number of
 @pytest.mark.parametrize(
     "task", [[], ["--data", "japanese_vowels"], ["--dropout", "0.2", "--num-layers", "2"]], ids=str
 )
-def test_mpiexec_trains_the_model_of_one_process(mpiexec, tmp_path, n, task):
+def test_mpiexec_trains_the_model_of_one_process(mpiexec, tmp_path, small_csv, n, task):
     for count, folder in (1, "one"), (n, "several"):
         (tmp_path / folder).mkdir()
-        argv = ["-m", "npseq", "train", *TRAIN, *task]
+        argv = ["-m", "npseq", "train", "--data", small_csv, *TRAIN, *task]
         done = mpiexec(count, *argv, cwd=tmp_path / folder)
         assert done.returncode == 0, done.stderr
         assert (f"processes   {n} (MPI)" in done.stdout) == (count > 1)
@@ -247,11 +260,11 @@ def test_mpiexec_trains_the_model_of_one_process(mpiexec, tmp_path, n, task):
 
 
 @pytest.mark.wide
-def test_a_run_is_resumed_with_another_number_of_processes(mpiexec, tmp_path):
+def test_a_run_is_resumed_with_another_number_of_processes(mpiexec, tmp_path, small_csv):
     folders = [tmp_path / name for name in ("whole", "broken")]
     for folder in folders:
         folder.mkdir()
-    argv = ["-m", "npseq", "train", *TRAIN, "--checkpoint"]
+    argv = ["-m", "npseq", "train", "--data", small_csv, *TRAIN, "--checkpoint"]
     assert mpiexec(1, *argv, cwd=folders[0]).returncode == 0
     assert mpiexec(2, *argv, "--epochs", "1", cwd=folders[1]).returncode == 0
     done = mpiexec(
@@ -264,8 +277,8 @@ def test_a_run_is_resumed_with_another_number_of_processes(mpiexec, tmp_path):
 
 @pytest.mark.wide
 @pytest.mark.parametrize("fault", ["raise", "kill"])
-def test_a_rank_that_fails_ends_all_soon_and_the_files_are_whole(mpiexec, tmp_path, fault):
-    updates = -(-16_000 // 50)  # about an epoch of updates and a validation
+def test_a_rank_that_fails_ends_all_soon_and_the_files_are_whole(mpiexec, tmp_path, small_csv, fault):
+    updates = 22  # about an epoch of them and a validation
     started = time.perf_counter()
     done = mpiexec(
         3,
@@ -273,13 +286,15 @@ def test_a_rank_that_fails_ends_all_soon_and_the_files_are_whole(mpiexec, tmp_pa
         fault,
         "1",
         str(int(1.3 * updates)),
+        "--data",
+        small_csv,
         *TRAIN,
         "--checkpoint",
         "--epochs",
-        "2000",
+        "20000",
         cwd=tmp_path,
     )
-    assert done.returncode != 0 and time.perf_counter() - started < 20  # with about 3 s of training
+    assert done.returncode != 0 and time.perf_counter() - started < 20
     assert "rank 1" in done.stderr
     if fault == "raise":
         assert done.stderr.count("npseq train: rank 1: MemoryError: planted\n") == 1
