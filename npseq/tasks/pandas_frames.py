@@ -14,6 +14,7 @@ from ..nn.losses import probabilities
 from ..nn.model import Model
 from .classification import Frames
 from .ensemble import Ensemble, Prediction
+from .frame_index import continued
 from .recipe import ClassificationRecipe, RegressionRecipe, of_forecast
 from .regression import NumberedFrames
 from .scoring import outputs
@@ -72,30 +73,7 @@ def forecast_frame(frame: Any, table: Table, targets: Sequence[str], found: Pred
             columns |= {f"{name}_low": found.low[kept, k], f"{name}_high": found.high[kept, k]}
     import pandas as pd
 
-    return pd.DataFrame(columns, index=_index(frame, table, rows))
-
-
-def _index(frame: Any, table: Table, rows: np.ndarray) -> Any:
-    """The index of some rows, after the end too, as that of the frame."""
-    import pandas as pd
-
-    if table.grid is not None:
-        times = table.grid.at(rows)
-    elif table.irregular is not None and rows.max() < len(table.irregular):
-        times = table.irregular[rows]
-    else:
-        return pd.RangeIndex(rows[0], rows[-1] + 1)
-    name, index = frame.index.name, frame.index
-    if not isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):
-        name = next((one for one in getattr(frame, "columns", ()) if frame[one].dtype.kind == "M"), name)
-        return pd.DatetimeIndex(times, name=name)
-    found = pd.DatetimeIndex(times, name=name)
-    if isinstance(index, pd.PeriodIndex):
-        return found.to_period(index.freq)
-    found = found.tz_localize("UTC").tz_convert(index.tz) if index.tz is not None else found
-    if table.offset is not None and len(rows) > 1 and (index.freq is not None or len(index) == len(table.values)):
-        found.freq = index.freq or pd.tseries.frequencies.to_offset(table.offset)
-    return found.as_unit(index.unit)
+    return pd.DataFrame(columns, index=continued(frame, table, rows))
 
 
 def _sequences(
