@@ -175,7 +175,7 @@ class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         patience = self.n_iter_no_change if self.early_stopping else None
         if not 0 < self.validation_fraction < 1:
             raise ValueError(f"validation_fraction is {self.validation_fraction!r}; a number between 0 and 1 expected")
-        numbers = {name: _plain(value) for name, value in {**own, "patience": patience}.items()}
+        numbers = {name: training.plain(value) for name, value in {**own, "patience": patience}.items()}
         return Settings(**numbers, threads=1)  # one thread: the bits do not depend on the machine or on n_jobs
 
     def _refuse_what_needs_the_whole_training(self) -> None:
@@ -243,8 +243,3 @@ def _used(weights: np.ndarray | None, n: int) -> np.ndarray:
 def _history(progress: Progress) -> list[dict[str, Any]]:
     """Return the history without its seconds, so that equal trainings give equal estimators."""
     return [{name: value for name, value in row.items() if name != "seconds"} for row in progress.history]
-
-
-def _plain(value: Any) -> Any:
-    """Return a NumPy number, as a grid of parameters may hold, as Python's."""
-    return value.item() if isinstance(value, np.generic) else value

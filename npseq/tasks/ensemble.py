@@ -6,6 +6,7 @@ Several files, such as those of different seeds, are averaged: each forecasts, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -55,11 +56,13 @@ class Ensemble:
         coverage: of the interval, or None for no interval.
 
     Raises:
-        DataError: as ``Windows``, for a file that does not forecast, or if the files do not forecast the same columns
-            by the same steps.
+        DataError: as ``Windows``, for a file that does not forecast, if the files do not forecast the same columns by
+            the same steps, or for a coverage that is not between 0 and 1.
     """
 
     def __init__(self, members: Sequence[tuple[Model, Trained]], table: Table, coverage: float | None = None):
+        if coverage is not None and not (isinstance(coverage, Real) and 0 < coverage < 1):
+            raise DataError(f"an interval of {coverage!r} asked for; a coverage between 0 and 1 expected, such as 0.9")
         self.members, self.table, self.coverage = list(members), table, coverage
         recipes = [of_forecast(trained.recipe) for _, trained in members]
         for recipe in recipes[1:]:

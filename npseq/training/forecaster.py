@@ -7,8 +7,9 @@ the commands call the same functions.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from numbers import Integral
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,11 @@ import numpy as np
 from ..data import load
 from ..data.errors import DataError
 from ..data.table import Table
-from ..formats import model_file
+from ..formats import model_file, schema
 from ..formats.unpickler import CheckpointError
 from ..fused import blas
 from ..nn.model import Model
-from ..tasks import evaluation, intervals
+from ..tasks import base_choice, evaluation, intervals
 from ..tasks.baselines import Baselines
 from ..tasks.ensemble import Ensemble, Prediction
 from ..tasks.forecast import Forecast
@@ -29,6 +30,7 @@ from ..tasks.pandas_frames import forecast_frame
 from ..tasks.recipe import ForecastRecipe, of_forecast
 from ..tasks.streaming import ForecastStream
 from ..tasks.trained import Trained, load_trained
+from . import rows as forms
 from . import settings as training
 from .fit import Progress
 
@@ -36,6 +38,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 BACKTEST_SHARE = 0.85  # of the rows of the next origin
+_INPUTS = {
+    "window": schema.optional(schema.COUNT),
+    "lags": schema.optional(schema.listed(schema.COUNT)),
+    "scale": schema.one_of(("standard", "none")),
+    "base": schema.one_of(base_choice.CHOICES),
+}
 
 
 class Forecaster:
@@ -74,10 +82,12 @@ class Forecaster:
         known = [field.name for field in fields(training.Settings)]
         if unknown := [name for name in more if name not in known]:
             raise TypeError(f"{unknown[0]!r} given; a setting expected: window, lags, scale, base, {', '.join(known)}")
+        more = {name: training.plain(value) for name, value in more.items()}
         training.Settings(model, **more)  # what is wrong is said here
         self.settings: dict[str, Any] = {"model": model, **more}
-        lags = None if lags is None else list(lags)
-        self._inputs: dict[str, Any] = {"window": window, "lags": lags, "scale": scale, "base": base}
+        lags = [training.plain(lag) for lag in lags] if np.iterable(lags) and not isinstance(lags, str) else lags
+        inputs = {"window": training.plain(window), "lags": lags, "scale": scale, "base": base}
+        self._inputs = schema.check(inputs, _INPUTS, "the forecaster")
         self.members: list[tuple[Model, Trained]] = []
         self.progress: Progress | None = None
         self._data: Any = None
@@ -105,9 +115,13 @@ class Forecaster:
             on_epoch: called after each epoch with (progress, True if it is the best so far).
 
         Raises:
-            DataError: for data or columns that cannot be used. Diverged: for a loss that is not finite.
+            DataError: for data or columns that cannot be used. ValueError: for a horizon that is not a whole number
+            from 1. Diverged: for a loss that is not finite. KeyboardInterrupt: if the training is interrupted. After
+            any error the forecaster is as it was.
         """
-        asked = {"target": _names(target), "inputs": _names(inputs), "future": _names(future), "horizon": horizon}
+        asked: dict[str, Any] = {"target": _names(target), "inputs": _names(inputs), "future": _names(future)}
+        asked["horizon"] = _whole("horizon", horizon)
+        data = forms.kept(data)
         table = load(data, time, "past")
         self._fit(table, asked, {"time": time} if time else {}, on_epoch)
         self._asked, self._data, self._table = asked, data, table
@@ -127,11 +141,14 @@ class Forecaster:
         model = training.make_model(own, task, rng)
         optimizer, schedule = training.make_optimizer(own, model), training.make_schedule(own, task)
         with blas.limited(own.threads or 1):
-            self.progress = training.train(model, task, own, optimizer, schedule, rng, on_epoch=on_epoch)
+            progress = training.train(model, task, own, optimizer, schedule, rng, on_epoch=on_epoch)
+            if progress.interrupted:
+                raise KeyboardInterrupt("the training was interrupted")
             task.shrink(model)
-            trained = Trained(task.recipe(), columns, own.seed, self.progress.best_epoch, **measured(model, task))
+            trained = Trained(task.recipe(), columns, own.seed, progress.best_epoch, **measured(model, task))
         kept = {**model_file.describe(model), **trained.to_json()}
         self.members = [(model, Trained.from_json(kept))]  # what the file would say: bases are rounded there
+        self.progress = progress
 
     def predict(self, steps: int | None = None, future: Any = None, interval: float | None = None) -> Any:
         """Forecast the rows after the last value.
@@ -148,21 +165,23 @@ class Forecaster:
             for several; with an interval one more axis of 3: forecast, low, high.
 
         Raises:
-            DataError: before ``fit`` or without data; for values known ahead that are missing, or steps beyond the
-            horizon for a model that reads other inputs.
+            DataError: before ``fit`` or without data; for values known ahead that are missing, steps beyond the
+            horizon for a model that reads other inputs, or an interval that is not between 0 and 1. ValueError: for
+            steps that are not a whole number from 1.
         """
         data, table = self._known()
-        recipe = self._recipe
+        recipe, steps = self._recipe, _steps(steps)
         if recipe.future and future is None or future is not None and not recipe.future:
             names = ", ".join(recipe.future) or "no column"
             raise DataError(f"future {'is missing' if future is None else 'given'}: the model reads {names} ahead")
         if future is not None:
-            data = _followed(data, self._known_ahead(future))
-            steps = steps or _rows(data) - len(table.values)
+            others = [*recipe.target, *recipe.inputs]
+            data, before = forms.with_known_ahead(data, future, table, recipe.future, others), forms.count(data)
+            steps = steps or forms.count(data) - before
             table = load(data, self._time, "past")
         with blas.limited(1):
             found = Ensemble(self.members, table, interval).predict(steps or recipe.horizon)
-        if _is_pandas(data):
+        if forms.is_pandas(data):
             return forecast_frame(data, table, recipe.target, found)
         return _as_array(found)
 
@@ -173,9 +192,11 @@ class Forecaster:
             rows: in the form of the data. After ``load``, the first call gives all rows up to now.
 
         Raises:
-            DataError: for rows of another form, or other columns.
+            DataError: before ``fit``; for rows of another form, or other columns.
         """
-        joined = rows if self._data is None else _followed(self._data, rows)
+        recipe = self._recipe
+        needed = [*recipe.target, *recipe.inputs, *recipe.future]
+        joined = forms.kept(rows) if self._data is None else forms.followed(self._data, rows, needed)
         table = load(joined, self._time, "past")
         self._data, self._table = joined, table
         return self
@@ -190,11 +211,11 @@ class Forecaster:
             What ``npseq evaluate --json`` prints (``evaluation.score``).
 
         Raises:
-            DataError: without data, or if they hold too few such rows.
+            DataError: without data, or if they hold too few such rows. ValueError: as ``predict``.
         """
         _, table = self._known()
         with blas.limited(1):
-            return _score(self.members, table, steps, interval)
+            return _score(self.members, table, _steps(steps), interval)
 
     def backtest(self, folds: int = 4, steps: int | None = None) -> list[dict[str, Any]]:
         """Train anew at ``folds`` origins in time, and score each on the rows that follow. This forecaster stays.
@@ -206,9 +227,11 @@ class Forecaster:
             For each origin what ``score`` returns, and "rows", the number of rows that it had.
 
         Raises:
-            DataError: before ``fit``, or for too few rows.
+            DataError: before ``fit``, or for too few rows. ValueError: for folds or steps that are not a whole
+            number from 1. KeyboardInterrupt: if it is interrupted.
         """
         _, table = self._known()
+        folds, steps = _whole("folds", folds), _steps(steps)
         if self.progress is None:
             raise DataError("backtest trains anew with the columns given to fit: call fit first")
         found = []
@@ -274,23 +297,6 @@ class Forecaster:
             raise DataError("the forecaster has no data: give the rows up to now with update")
         return self._data, self._table
 
-    def _known_ahead(self, future: Any) -> Any:
-        """The values known ahead as rows in the form of the data; dicts get the times of the rows after the end."""
-        data, table = self._known()
-        if _is_pandas(data) or _is_pandas(future):
-            return future
-        names = self._recipe.future
-        if not isinstance(future, Mapping):
-            future = dict(zip(names, np.asarray(future, float).reshape(-1, len(names)).T))
-        n = len(np.atleast_1d(next(iter(future.values()))))
-        if isinstance(data, Mapping):
-            times = {name: table.times_after(n) for name in data if np.asarray(data[name]).dtype.kind == "M"}
-            return {**times, **future}
-        rows = np.full((n, len(table.columns)), np.nan)
-        for name, values in future.items():
-            rows[:, table.column(name)] = values
-        return rows
-
 
 def measured(model: Model, task: Forecast) -> dict[str, Any]:
     """Return what a weights file keeps of a training beside the recipe: intervals, baselines, the rows that were seen
@@ -320,40 +326,19 @@ def _score(
     return evaluation.score(ensemble, rows, baselines, steps, seen)
 
 
-def _names(given: Sequence[str] | str | None) -> Sequence[str] | None:
-    return [given] if isinstance(given, str) else given
+def _names(given: Sequence[str] | str | int | None) -> list[str] | None:
+    return None if given is None else [str(name) for name in ([given] if isinstance(given, (str, int)) else given)]
 
 
-def _is_pandas(data: Any) -> bool:
-    return type(data).__module__.partition(".")[0] == "pandas"
+def _steps(steps: Any) -> int | None:
+    return None if steps is None else _whole("steps", steps)
 
 
-def _rows(data: Any) -> int:
-    return len(next(iter(data.values()))) if isinstance(data, Mapping) else len(data)
-
-
-def _followed(data: Any, rows: Any) -> Any:
-    """The data and the rows after them, in the form of the data."""
-    if _is_pandas(data):
-        import pandas as pd
-
-        if not _is_pandas(rows):
-            raise DataError(f"rows of {type(rows).__name__} given; the data are of {type(data).__name__}")
-        frames = [part.to_frame() if isinstance(part, pd.Series) and data.ndim == 2 else part for part in (data, rows)]
-        return pd.concat(frames, ignore_index=isinstance(data.index, pd.RangeIndex))
-    if isinstance(data, Mapping):
-        if not isinstance(rows, Mapping) or not set(rows) <= set(data):
-            raise DataError(f"rows of the data's form expected: a dict of {', '.join(data)}")
-        new = {name: np.atleast_1d(rows[name]) for name in rows}
-        n = max(map(len, new.values()), default=0)
-        blank = {name: np.full(n, np.nan) for name in data if name not in new}
-        return {name: np.concatenate([np.asarray(data[name]), {**new, **blank}[name]]) for name in data}
-    if isinstance(data, (str, os.PathLike)):
-        raise DataError("the data are a file: read it into a DataFrame, a dict or an array to append rows")
-    data, rows = np.asarray(data), np.asarray(rows, float)
-    if rows.shape[1:] != data.shape[1:] or rows.ndim != data.ndim:
-        raise DataError(f"rows of shape {rows.shape} given; {('n', *data.shape[1:])} expected".replace("'", ""))
-    return np.concatenate([data, rows])
+def _whole(name: str, value: Any) -> int:
+    """``value``, a whole number from 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{name} {value!r} given; a whole number from 1 expected")
+    return int(value)
 
 
 def _as_array(found: Prediction) -> np.ndarray:

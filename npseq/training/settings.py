@@ -89,6 +89,11 @@ _FIELDS = {
 }
 
 
+def plain(value: Any) -> Any:
+    """Return a NumPy number, as a grid of settings may hold, as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def forecast_task(table: Table, options: Any) -> Forecast:
     """Return the task of a forecast. A window that was left open (None) is set in ``options``.
 

@@ -192,3 +192,58 @@ def _adding(folder):
     words = "--data adding --length 4 --epochs 1 --hidden-size 2 --batch-size 512 --quiet --out-dir".split()
     assert training_run.main([*words, str(folder)]) == 0
     return folder / "rnn_lstm_best.pth"
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"window": 1.5}, "window 1.5; a whole number"),
+        ({"lags": 24}, "lags 24; a list"),
+        ({"lags": [1.5]}, r"lags \[1.5\]"),
+        ({"base": None}, "base None; one of auto"),
+        ({"scale": "x"}, "scale 'x'; one of standard"),
+    ],
+)
+def test_so_are_wrong_inputs(setting, words):
+    with pytest.raises(ValueError, match=words):
+        npseq.Forecaster(**setting)
+
+
+def test_numbers_of_numpy_are_numbers():
+    forecaster = npseq.Forecaster(epochs=np.int64(2), lr=np.float32(0.5), window=np.int8(3), lags=np.array([1, 24]))
+    assert forecaster.settings == {"model": "lstm", "epochs": 2, "lr": 0.5}
+    assert forecaster._inputs["window"] == 3 and forecaster._inputs["lags"] == [1, 24]
+
+
+def test_no_forecast_of_no_steps_or_with_an_impossible_interval(series):
+    forecaster = npseq.Forecaster("rnn", **SMALL).fit(series[:, 0])
+    for steps in (0, -1, 1.5, "3", True):
+        for call in (forecaster.predict, forecaster.score, lambda k: forecaster.backtest(1, k), forecaster.backtest):
+            with pytest.raises(ValueError, match="whole number from 1"):
+                call(steps)
+        with pytest.raises(ValueError, match="whole number from 1"):
+            forecaster.fit(series, horizon=steps)
+    for interval in (0, 1, -0.1, 90, "a"):
+        with pytest.raises(DataError, match="between 0 and 1"):
+            forecaster.predict(1, interval=interval)
+        with pytest.raises(DataError, match="between 0 and 1"):
+            forecaster.score(interval=interval)
+
+
+def test_an_interrupted_training_leaves_the_forecaster_as_it_was(series):
+    def interrupt(progress, improved):
+        raise KeyboardInterrupt
+
+    forecaster = npseq.Forecaster("rnn", **SMALL).fit(series[:, 0])
+    before, progress = forecaster.predict(2), forecaster.progress
+    with pytest.raises(KeyboardInterrupt):
+        forecaster.fit(series[:, 1], on_epoch=interrupt)
+    assert np.array_equal(forecaster.predict(2), before) and forecaster.progress is progress
+
+
+def test_arrays_are_copied(series):
+    values = series[:, 0].copy()
+    forecaster = npseq.Forecaster("rnn", **SMALL).fit(values)
+    before = forecaster.predict(2)
+    values[:] = 0
+    assert np.array_equal(forecaster.predict(2), before)

@@ -1,0 +1,161 @@
+"""Data as they were given, and the rows after them: a DataFrame, a Series, a dict of arrays, an array."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..data.errors import DataError, no_column
+from ..data.table import Table
+from ..tasks.frame_index import counting
+
+
+def is_pandas(data: Any) -> bool:
+    """True for a DataFrame or a Series."""
+    return type(data).__module__.partition(".")[0] == "pandas"
+
+
+def kept(data: Any) -> Any:
+    """Return data as they are kept: arrays are copied, so that the caller may change them; an array of records becomes
+    a dict, a Series a DataFrame, masked values NaN.
+    """
+    if is_pandas(data):
+        return data.to_frame("value" if data.name is None else data.name) if data.ndim == 1 else data
+    if isinstance(data, Mapping):
+        return {name: values if is_pandas(values) else _copied(values) for name, values in data.items()}
+    if isinstance(data, (str, os.PathLike, np.memmap)):
+        return data
+    array = _copied(data)
+    return {name: array[name] for name in array.dtype.names} if array.dtype.names else array
+
+
+def _copied(values: Any) -> np.ndarray:
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "fiub":
+        return np.where(np.ma.getmaskarray(values), np.nan, values.data)
+    return np.array(values)
+
+
+def count(data: Any) -> int:
+    """Return the number of rows."""
+    return len(next(iter(data.values()))) if isinstance(data, Mapping) else len(data)
+
+
+def followed(data: Any, rows: Any, needed: Sequence[str] = ()) -> Any:
+    """Return ``data`` (as ``kept``) and the rows after them.
+
+    Args:
+        rows: in the form of the data. Columns that they leave out are missing values.
+        needed: names of columns that they may not leave out.
+
+    Raises:
+        DataError: for rows of another form, columns that the data do not have, or needed ones that are left out.
+    """
+    if isinstance(data, (str, os.PathLike)):
+        raise DataError("the data are a file: read it into a DataFrame, a dict or an array to append rows")
+    if is_pandas(data):
+        return _frame_followed(data, rows, needed)
+    rows = kept(rows)
+    if isinstance(data, Mapping):
+        return _dict_followed(data, rows, needed)
+    try:
+        rows = np.asarray(rows, float)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the rows are no array of numbers: {error}") from None
+    if rows.shape[1:] != data.shape[1:] or rows.ndim != data.ndim:
+        raise DataError(f"rows of shape {rows.shape} given; {('n', *data.shape[1:])} expected".replace("'", ""))
+    return np.concatenate([data, rows])
+
+
+def _dict_followed(data: Mapping[str, np.ndarray], rows: Any, needed: Sequence[str]) -> dict[str, np.ndarray]:
+    if not isinstance(rows, Mapping):
+        raise DataError(f"rows of the data's form expected: a dict of {', '.join(data)}")
+    new = {name: np.atleast_1d(values) for name, values in rows.items()}
+    times = [name for name, values in data.items() if values.dtype.kind == "M"]  # no time can be a missing value
+    _check_columns(list(data), list(new), [*needed, *times])
+    if len({len(values) for values in new.values()}) > 1:
+        raise DataError(f"the rows are of different numbers: {', '.join(f'{k} {len(new[k]):,}' for k in new)}")
+    blank = np.full(count(new), np.nan)
+    return {name: np.concatenate([np.asarray(values), new.get(name, blank)]) for name, values in data.items()}
+
+
+def _frame_followed(data: Any, rows: Any, needed: Sequence[str]) -> Any:
+    import pandas as pd
+
+    if not is_pandas(rows):
+        raise DataError(f"rows of {type(rows).__name__} given; a DataFrame expected, as the data are")
+    if rows.ndim == 1:
+        rows = rows.to_frame(data.columns[0] if rows.name is None and data.shape[1] == 1 else rows.name)
+    labels = dict(zip(column_names(data), data.columns))
+    _check_columns(list(labels), column_names(rows), needed)
+    rows = rows.set_axis([labels[name] for name in column_names(rows)], axis=1)
+    joined = pd.concat([data.reset_index(drop=True), rows.reset_index(drop=True)], ignore_index=True)
+    return joined.set_axis(_joined_index(data.index, rows.index))
+
+
+def _joined_index(index: Any, other: Any) -> Any:
+    """The index of the data, followed by that of the rows, in the time zone of the data."""
+    import pandas as pd
+
+    if (own := counting(index)) is not None and not isinstance(other, (pd.DatetimeIndex, pd.PeriodIndex)):
+        return pd.RangeIndex(own.start, own.stop + own.step * len(other), own.step, name=own.name)
+    zoned = isinstance(index, pd.DatetimeIndex) and index.tz is not None
+    same = isinstance(other, type(index)) if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)) else True
+    if not same or zoned != (getattr(other, "tz", None) is not None):
+        raise DataError(f"the rows have an index of {other.dtype}; {index.dtype} expected, as the data have")
+    if zoned:
+        other = other.tz_convert(index.tz)
+    return index.append(other.rename(index.name))
+
+
+def column_names(frame: Any) -> list[str]:
+    """Return the names of a DataFrame's columns as those of its ``Table``."""
+    return [", ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in frame.columns]
+
+
+def _check_columns(known: list[str], given: list[str], needed: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise no_column("the data", name, known)
+    for name in needed:
+        if name in known and name not in given:
+            raise DataError(f"the rows have no column {name!r}; {', '.join(dict.fromkeys(needed))} expected")
+
+
+def with_known_ahead(data: Any, future: Any, table: Table, names: Sequence[str], others: Sequence[str]) -> Any:
+    """Return ``data`` and the rows after them whose values of the columns ``names`` are known ahead.
+
+    Args:
+        future: a DataFrame or a Series; or, if the data are arrays, a dict, or an array (n,) or (n, columns).
+        table: of the data.
+        names: columns whose values are known ahead. others: those of the model that are not: they are left out, as are
+            columns that the data do not have.
+
+    Raises:
+        DataError: for values that are missing, or of another form.
+    """
+    if is_pandas(data) or is_pandas(future):
+        if is_pandas(data) and is_pandas(future) and future.ndim == 2:
+            known = set(column_names(data)) - set(others)
+            future = future.loc[:, [name in known for name in column_names(future)]]
+        return followed(data, future, names)
+    if not isinstance(future, Mapping):
+        values = np.asarray(future)
+        columns = values[:, None] if values.ndim == 1 and len(names) == 1 else values
+        if columns.ndim != 2 or columns.shape[1] != len(names) or columns.dtype.kind not in "fiub":
+            raise DataError(
+                f"future is {values.dtype} of shape {values.shape}; numbers of shape (n, {len(names)}) expected, for "
+                f"{', '.join(names)}"
+            )
+        future = dict(zip(names, columns.T))
+    known = set(data if isinstance(data, Mapping) else table.columns) - set(others)
+    future = {name: np.atleast_1d(values) for name, values in future.items() if name in known}
+    if isinstance(data, Mapping):
+        times = table.times_after(max(map(len, future.values()), default=0))
+        if times is not None:
+            future = {**{name: times for name in data if data[name].dtype.kind == "M"}, **future}
+        return followed(data, future, names)
+    rows = _dict_followed({name: np.zeros(0) for name in table.columns}, future, names)
+    return followed(data, np.stack([rows[name] for name in table.columns], axis=1).reshape(-1, *data.shape[1:]))
