@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state, check_X_y
 from sklearn.utils.validation import check_is_fitted
 
 from ..data.sequences import Sequences
+from ..formats import schema
 from ..fused import blas
 from ..nn.model import Model
 from ..nn.scaling import Scaling
@@ -24,6 +25,16 @@ from .training_set import TrainingSet, split, whole
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+_OTHERS = {
+    "batch_size": schema.COUNT,
+    "early_stopping": schema.BOOLEAN,
+    "validation_fraction": schema.Field(
+        lambda value: isinstance(value, float) and 0 < value < 1, "a number between 0 and 1"
+    ),
+    "n_iter_no_change": schema.COUNT,
+}
 
 
 class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type hints
@@ -172,11 +183,11 @@ class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         """Return the parameters as settings of a training, which checks them, and check the others."""
         given = self.get_params(deep=False)
         own = {field.name: given[field.name] for field in fields(Settings) if field.name in given}
-        patience = self.n_iter_no_change if self.early_stopping else None
-        if not 0 < self.validation_fraction < 1:
-            raise ValueError(f"validation_fraction is {self.validation_fraction!r}; a number between 0 and 1 expected")
-        numbers = {name: training.plain(value) for name, value in {**own, "patience": patience}.items()}
-        return Settings(**numbers, threads=1)  # one thread: the bits do not depend on the machine or on n_jobs
+        others = schema.check({name: training.plain(given[name]) for name in _OTHERS}, _OTHERS, "the training")
+        numbers = {name: training.plain(value) for name, value in own.items()}
+        patience = others["n_iter_no_change"] if others["early_stopping"] else None
+        # one thread: the bits do not depend on the machine or on n_jobs
+        return Settings(**numbers, patience=patience, threads=1)
 
     def _refuse_what_needs_the_whole_training(self) -> None:
         given: dict[str, Any] = {"early_stopping": self.early_stopping, "warmup": self.warmup}
@@ -196,7 +207,10 @@ class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         numeric = self.__sklearn_tags__().estimator_type == "regressor"
         y = check_X_y(np.zeros((n, 1)), y, y_numeric=numeric, estimator=self)[1]
         targets = self._targets(y, classes, first)
-        return sequences, targets, self._weights(targets, as_weights(sample_weight, n))
+        weights = self._weights(targets, as_weights(sample_weight, n))
+        if weights is not None and not weights.any():
+            raise ValueError("class_weight leaves no sequence with a positive weight; at least one expected")
+        return sequences, targets, weights
 
     def _generator(self) -> np.random.Generator:
         """Return a generator for the parts, the initial weights, the order of the sequences and dropout."""
@@ -227,7 +241,12 @@ def _train(
     """Train, continuing from the optimiser's ``state`` if there is one. Returns the progress and the new state."""
     optimizer, schedule = training.make_optimizer(settings, model), training.make_schedule(settings, task)
     if optimizer is not None and state is not None:
-        optimizer.load_state_dict(state)
+        try:
+            optimizer.load_state_dict(state)
+        except ValueError as error:
+            raise ValueError(
+                f"optimizer={settings.optimizer!r} given, which differs from the call before: {error}"
+            ) from None
     with blas.limited(1):
         progress = training.train(model, task, settings, optimizer, schedule, rng)
     if progress.interrupted:

@@ -187,8 +187,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
             of_class = totals.sum() / (len(totals) * np.where(totals > 0, totals, 1))
         else:
             of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[targets])
-        if (of_class < 0).any():
-            raise ValueError(f"class_weight has the weight {of_class.min():g}; numbers from 0 up expected")
+        if not (np.isfinite(of_class) & (of_class >= 0)).all():
+            raise ValueError(f"class_weight is {self.class_weight!r}; finite numbers from 0 up expected")
         own: np.ndarray = of_class[targets]
         return own if weights is None else weights * own
 

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from ..data.load import LARGEST
 from ..data.sequences import Sequences
 
 
@@ -23,14 +24,16 @@ def as_sequences(estimator: Any, X: Any, reset: bool) -> Sequences:
             scikit-learn has it; False to compare.
 
     Raises:
-        ValueError: for an X of another shape, another number of features than at the fit, values that are NaN or
-            infinite, or a sequence without a step.
+        ValueError: for an X of another shape, another number of features than at the fit, values that are NaN,
+            infinite or larger than ``data.load.LARGEST``, or a sequence without a step.
         TypeError: for a sparse X.
     """
     arrays = _listed(X)
     if arrays is not None:
         frames, starts = _end_to_end(arrays)
-    elif (X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim) == 3:
+    elif (ndim := X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim) > 3:
+        raise ValueError(f"X has the shape {np.shape(X)}; (n, T, F), (n, T) or a list of n arrays (T_i, F) expected")
+    elif ndim == 3:
         X = check_array(X, dtype=np.float64, allow_nd=True, input_name="X", estimator=estimator)
         n, T, F = X.shape
         if T == 0 or F == 0:
@@ -88,9 +91,12 @@ def _end_to_end(arrays: Any) -> tuple[np.ndarray, np.ndarray]:
     frames: list[np.ndarray] = []
     for number, given in enumerate(arrays):
         try:
-            one = np.asarray(given, np.float64)
+            one = np.asarray(given)
+            if one.dtype.kind == "c":
+                raise TypeError("complex numbers")
+            one = one.astype(np.float64, copy=False)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"sequence {number} of X is no array of numbers: {error}") from None
+            raise ValueError(f"sequence {number} of X is not an array of real numbers: {error}") from None
         one = one[:, None] if one.ndim == 1 else one
         if one.ndim != 2 or 0 in one.shape:
             raise ValueError(
@@ -113,8 +119,15 @@ def _end_to_end(arrays: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sequences(frames: np.ndarray, starts: np.ndarray) -> Sequences:
+    check_size("X", frames)
     columns = ["value"] if frames.shape[1] == 1 else [f"x{k}" for k in range(frames.shape[1])]
     return Sequences("X", frames, columns, starts, np.zeros(len(starts) - 1, np.int64), [])
+
+
+def check_size(name: str, values: np.ndarray) -> None:
+    """Raise ValueError for a value whose square overflows in a sum."""
+    if (largest := np.abs(values).max(initial=0.0)) > LARGEST:
+        raise ValueError(f"{name} has a value of size {largest:.3g}; at most {LARGEST:g} expected")
 
 
 def as_weights(sample_weight: Any, n: int) -> np.ndarray | None:

@@ -13,6 +13,7 @@ from ..data.sequences import Sequences
 from ..nn.scaling import Scaler, Scaling
 from ..tasks.regression import NumberedFrames
 from .base import SequenceEstimator, updates_in_batches
+from .inputs import check_size
 from .training_set import frame_scaler
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         return self._outputs(X)[:, 0]
 
     def _targets(self, y: np.ndarray, classes: Any, first: bool) -> np.ndarray:
+        check_size("y", y)
         return y.astype(np.float64)
 
     def _weights(self, targets: np.ndarray, weights: np.ndarray | None) -> np.ndarray | None:

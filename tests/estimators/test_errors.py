@@ -25,11 +25,17 @@ DATA = {
     "three features and two": ([*X[:-1], np.ones((4, 3))], Y, "sequence 11 of X has 3 features and sequence 0 has 2"),
     "no step": ([*X[:-1], np.ones((0, 2))], Y, r"sequence 11 of X has the shape \(0, 2\); \(T, F\) expected"),
     "three axes": ([*X[:-1], np.ones((1, 2, 2))], Y, r"sequence 11 of X has the shape \(1, 2, 2\)"),
-    "text": ([*X[:-1], np.array([["a", "b"]])], Y, "sequence 11 of X is no array of numbers: could not convert"),
+    "text": (
+        [*X[:-1], np.array([["a", "b"]])],
+        Y,
+        "sequence 11 of X is not an array of real numbers: could not convert",
+    ),
     "missing": ([*X[:-1], BAD], Y, "sequence 11 of X has nan at step 1, feature 0; finite numbers expected"),
     "infinite": (np.full((12, 4, 2), np.inf), Y, "contains infinity"),
     "no steps": (np.ones((12, 0, 2)), Y, r"X has the shape \(12, 0, 2\)"),
-    "four axes": (np.ones((12, 2, 2, 2)), Y, "Found array with dim 4"),
+    "four axes": (np.ones((12, 2, 2, 2)), Y, r"X has the shape \(12, 2, 2, 2\); \(n, T, F\), .* expected"),
+    "complex numbers": ([*X[:-1], np.ones((4, 2)) + 1j], Y, "sequence 11 of X is not an array of real numbers"),
+    "too large": ([*X[:-1], np.full((4, 2), 1e200)], Y, "X has a value of size 1e\\+200; at most 1e\\+140 expected"),
     "a number": (3.0, Y, "Expected 2D array, got scalar array instead"),
     "nothing": ([], Y, "Expected 2D array, got 1D array instead"),
     "too few classes": (X, ["a"] * 12, "y has one class, 'a'; at least two classes expected"),
@@ -59,8 +65,11 @@ PARAMETERS = [
     ({"dtype": "float16"}, "dtype 'float16'; one of float32, float64"),
     ({"warmup": 5}, "warmup_steps .*0"),
     ({"optimizer": "lbfgs", "warmup": 5}, "^warmup does nothing with optimizer lbfgs: leave it out$"),
-    ({"validation_fraction": 1.0}, "validation_fraction is 1.0; a number between 0 and 1 expected"),
-    ({"early_stopping": True, "n_iter_no_change": 0}, "patience 0; a whole number from 1"),
+    ({"validation_fraction": 1.0}, "validation_fraction 1.0; a number between 0 and 1 expected"),
+    ({"validation_fraction": None}, "validation_fraction None; a number between 0 and 1 expected"),
+    ({"early_stopping": "no"}, "early_stopping 'no'; true or false expected"),
+    ({"batch_size": None}, "batch_size None; a whole number from 1"),
+    ({"early_stopping": True, "n_iter_no_change": 0}, "n_iter_no_change 0; a whole number from 1"),
     ({"model": "optimized_gru", "forget_bias": 1.0}, "forget_bias needs an LSTM"),
 ]
 
@@ -82,8 +91,12 @@ def test_weights_that_are_not_valid():
     ]:
         with pytest.raises(ValueError, match=message):
             SequenceRegressor(**SMALL).fit(X, NUMBERS, weights)
-    with pytest.raises(ValueError, match="class_weight has the weight -1; numbers from 0 up expected"):
-        SequenceClassifier(**SMALL, class_weight={"zero": -1}).fit(X, Y)
+    for weight in (-1, np.nan, np.inf):
+        with pytest.raises(ValueError, match="class_weight is .*; finite numbers from 0 up expected"):
+            SequenceClassifier(**SMALL, class_weight={"zero": weight}).fit(X, Y)
+    nothing = dict.fromkeys(Y, 0)
+    with pytest.raises(ValueError, match="class_weight leaves no sequence with a positive weight"):
+        SequenceClassifier(**SMALL, class_weight=nothing).fit(X, Y)
     with pytest.raises(ValueError, match="unknown"):
         SequenceClassifier(**SMALL, class_weight="unknown").fit(X, Y)
     with pytest.raises(ValueError, match="loss 'cross_entropy'; one of mse, mae, huber"):
@@ -120,6 +133,17 @@ def test_partial_fit_refuses_what_needs_the_whole_training(given):
     (name,) = given
     with pytest.raises(ValueError, match=f"^{name}=.* given; partial_fit"):
         SequenceClassifier(**SMALL, **given).partial_fit(X, Y, classes=np.unique(Y))
+
+
+def test_partial_fit_refuses_another_optimizer():
+    fitted = SequenceRegressor(**SMALL).partial_fit(X, NUMBERS)
+    with pytest.raises(ValueError, match="^optimizer='sgd' given, which differs from the call before"):
+        fitted.set_params(optimizer="sgd").partial_fit(X, NUMBERS)
+
+
+def test_numbers_too_large_to_standardise():
+    with pytest.raises(ValueError, match=r"y has a value of size 1e\+200; at most 1e\+140 expected"):
+        SequenceRegressor(**SMALL).fit(X, [1e200, *NUMBERS[1:]])
 
 
 def test_partial_fit_needs_the_classes_first_and_no_others_later():
