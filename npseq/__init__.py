@@ -23,7 +23,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
-from . import data, optim, tasks
+from . import optim
 from ._aliases import Aliases
 from ._version import __version__
 from .formats import checkpoint
@@ -33,9 +33,6 @@ from .nn import layers, losses
 from .nn.layers import GRU, LSTM, RNN, OptimizedGRU, OptimizedLSTM, OptimizedRNN
 from .nn.linear import Embedding, Linear
 from .nn.model import Model
-from .tasks import baselines, features
-from .tasks.text_samples import sample
-from .training import fit
 
 __all__ = [
     # layers and models
@@ -54,25 +51,25 @@ __all__ = [
     "save",
     "sample",
     # modules
-    "baselines",
     "checkpoint",
-    "data",
-    "features",
-    "fit",
     "layers",
     "losses",
     "optim",
-    "tasks",
     # modules that are imported on first access
+    "baselines",
     "bptt",
     "c",
     "cells",
+    "data",
     "explain",
+    "features",
+    "fit",
     "fused",
     "gradcheck",
     "onnx",
     "parallel",
     "rtrl",
+    "tasks",
     "training",
     "__version__",
 ]
@@ -91,18 +88,36 @@ _PUBLIC = {
     "rtrl": "gradcheck.rtrl",
 }
 sys.meta_path.append(Aliases(__name__, _PUBLIC))
+_LATER = {"Forecaster": ".training.forecaster", "sample": ".tasks.text_samples"}  # names that are no modules
 _OPTIONAL = ("estimators",)  # public modules that need a package of an extra; ``from npseq import *`` leaves them out
 
 if TYPE_CHECKING:  # what ``__getattr__`` imports; for a type checker each module of ``_PUBLIC`` is a NAME.pyi
-    from . import bptt, c, cells, explain, fused, gradcheck, onnx, parallel, rtrl, training
+    from . import (
+        baselines,
+        bptt,
+        c,
+        cells,
+        data,
+        explain,
+        features,
+        fit,
+        fused,
+        gradcheck,
+        onnx,
+        parallel,
+        rtrl,
+        tasks,
+        training,
+    )
     from . import estimators as estimators
+    from .tasks.text_samples import sample
     from .training.forecaster import Forecaster
 else:
 
     def __getattr__(name):
-        """Rarely used modules, and ``Forecaster``, are imported on first access."""
-        if name == "Forecaster":
-            return importlib.import_module(".training.forecaster", __name__).Forecaster
+        """What the layers and models do not need is imported on first access, so that ``import npseq`` is fast."""
+        if name in _LATER:
+            return getattr(importlib.import_module(_LATER[name], __name__), name)
         if name in __all__ or name in _OPTIONAL:
             return importlib.import_module("." + name, __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

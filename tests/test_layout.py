@@ -176,5 +176,6 @@ def test_import_npseq_loads_no_command_no_checker_and_nothing_slow():
     loaded = set(done.stdout.split())
     assert "npseq.nn.layers" in loaded
     slow = {"npseq.cli", "npseq.gradcheck", "npseq.explain", "npseq.train", "scipy.optimize", "matplotlib", "pandas",
-            "torch", "argparse", "mpi4py", "sklearn"}  # fmt: skip
+            "torch", "argparse", "mpi4py", "sklearn",
+            "npseq.data", "npseq.tasks", "npseq.training"}  # fmt: skip
     assert not slow & loaded
