@@ -162,7 +162,8 @@ class Forecaster:
         Returns:
             If a DataFrame or a Series was given to ``fit``, a DataFrame that continues its index, with a column for
             each target, and with an interval NAME_low and NAME_high. Otherwise an array (steps,), or (steps, targets)
-            for several; with an interval one more axis of 3: forecast, low, high.
+            for several; with an interval one more axis of 3: forecast, low, high. The bounds are NaN so many steps
+            ahead that the validation part was too short to measure the errors.
 
         Raises:
             DataError: before ``fit`` or without data; for values known ahead that are missing, steps beyond the
