@@ -157,6 +157,7 @@ class Forecaster:
             steps: how many; by default the rows of ``future``, or the horizon. Beyond the horizon forecasts are fed
                 back.
             future: values of the columns known ahead, in the form of the data: a DataFrame, a dict of arrays, an array.
+                Not needed if the data end with rows that have these values and no target.
             interval: coverage of prediction intervals, such as 0.9.
 
         Returns:
@@ -172,9 +173,12 @@ class Forecaster:
         """
         data, table = self._known()
         recipe, steps = self._recipe, _steps(steps)
-        if recipe.future and future is None or future is not None and not recipe.future:
+        empty = forms.without_values(table, recipe.target)
+        if (recipe.future and future is None and not empty) or (future is not None and not recipe.future):
             names = ", ".join(recipe.future) or "no column"
             raise DataError(f"future {'is missing' if future is None else 'given'}: the model reads {names} ahead")
+        if recipe.future and future is None:
+            steps = steps or empty
         if future is not None:
             others = [*recipe.target, *recipe.inputs]
             data, before = forms.with_known_ahead(data, future, table, recipe.future, others), forms.count(data)
@@ -249,9 +253,7 @@ class Forecaster:
         Raises:
             DataError: before ``fit``, or for several files. ValueError: as ``ForecastStream``.
         """
-        if len(self.members) != 1:
-            raise DataError(f"{len(self.members)} models; a stream is of one")
-        model, trained = self.members[0]
+        model, trained = self._only("a stream is of one")
         return ForecastStream(model, self._recipe, trained.width)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -260,9 +262,7 @@ class Forecaster:
         Raises:
             DataError: before ``fit``, or for several models. OSError: if it cannot be written.
         """
-        if len(self.members) != 1:
-            raise DataError(f"{len(self.members)} models; a file holds one")
-        model, trained = self.members[0]
+        model, trained = self._only("a file holds one")
         model_file.save_model(path, model, trained.to_json())
 
     @classmethod
@@ -286,6 +286,12 @@ class Forecaster:
         if not self.members:
             raise DataError("the forecaster is not trained: call fit, or load a file")
         return of_forecast(self.members[0][1].recipe)
+
+    def _only(self, why: str) -> tuple[Model, Trained]:
+        self._recipe  # noqa: B018  raises before fit
+        if len(self.members) > 1:
+            raise DataError(f"{len(self.members)} models; {why}")
+        return self.members[0]
 
     @property
     def _time(self) -> str | None:

@@ -124,6 +124,14 @@ def _check_columns(known: list[str], given: list[str], needed: Sequence[str]) ->
             raise DataError(f"the rows have no column {name!r}; {', '.join(dict.fromkeys(needed))} expected")
 
 
+def without_values(table: Table, targets: Sequence[str]) -> int:
+    """Return the number of rows at the end of ``table`` in which every target is missing."""
+    if table.filled is None:
+        return 0
+    missing = np.asarray(table.filled[:, [table.column(name) for name in targets]].all(axis=1))
+    return int(np.argmin(np.append(missing[::-1], False)))
+
+
 def with_known_ahead(data: Any, future: Any, table: Table, names: Sequence[str], others: Sequence[str]) -> Any:
     """Return ``data`` and the rows after them whose values of the columns ``names`` are known ahead.
 

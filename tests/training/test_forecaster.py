@@ -230,6 +230,23 @@ def test_no_forecast_of_no_steps_or_with_an_impossible_interval(series):
             forecaster.score(interval=interval)
 
 
+def test_rows_without_a_target_at_the_end_are_the_future(series):
+    names = npseq.data.load(series).columns
+    whole = np.concatenate([series, [[np.nan, 2.0], [np.nan, -2.0]]])
+    forecaster = npseq.Forecaster("gru", **SMALL).fit(whole, future=names[1])
+    found = forecaster.predict()
+    assert found.shape == (2,) and found[0] - found[1] > 4 and np.array_equal(forecaster.predict(1), found[:1])
+    forecaster.update([[5.0, 0.0]])
+    with pytest.raises(DataError, match="future is missing"):
+        forecaster.predict()
+
+
+def test_before_fit_there_is_no_file_and_no_stream(tmp_path):
+    for call in (npseq.Forecaster().stream, lambda: npseq.Forecaster().save(tmp_path / "m.pth")):
+        with pytest.raises(DataError, match="not trained: call fit"):
+            call()
+
+
 def test_an_interrupted_training_leaves_the_forecaster_as_it_was(series):
     def interrupt(progress, improved):
         raise KeyboardInterrupt
