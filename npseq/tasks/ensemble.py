@@ -6,7 +6,6 @@ Several files, such as those of different seeds, are averaged: each forecasts, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.model import Model
 from . import intervals, multistep
+from .asked import coverage_of, steps_of
 from .recipe import of_forecast
 from .scoring import Progress, outputs
 from .trained import Trained
@@ -61,9 +61,8 @@ class Ensemble:
     """
 
     def __init__(self, members: Sequence[tuple[Model, Trained]], table: Table, coverage: float | None = None):
-        if coverage is not None and not (isinstance(coverage, Real) and 0 < coverage < 1):
-            raise DataError(f"an interval of {coverage!r} asked for; a coverage between 0 and 1 expected, such as 0.9")
-        self.members, self.table, self.coverage = list(members), table, coverage
+        self.members, self.table = list(members), table
+        self.coverage = None if coverage is None else coverage_of(coverage)
         recipes = [of_forecast(trained.recipe) for _, trained in members]
         for recipe in recipes[1:]:
             for name in ("target", "horizon", "step"):
@@ -123,9 +122,10 @@ class Ensemble:
             progress: wraps the loop over the batches of rows.
 
         Raises:
-            DataError: for too few rows, or steps for which the model needs values that are not given.
+            DataError: for too few rows, steps for which the model needs values that are not given, or steps that are
+                not a whole number from 1.
         """
-        end, after = self._end(steps)
+        end, after = self._end(steps_of(steps))
         if end < self.first:
             raise DataError(f"{self.table.name} has {end:,} rows: too few for a model that sees {self.first}")
         h, O = self.horizon, len(self.targets)

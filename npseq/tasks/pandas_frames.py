@@ -40,7 +40,7 @@ def predict_frame(file: str, frame: pd.DataFrame, steps: int | None = None, inte
         regression on sequences, the number.
 
     Raises:
-        DataError: as ``load``, ``Windows`` and ``Ensemble.predict``; for ``steps`` or ``interval`` of sequences; for a
+        DataError: as ``load``, ``Ensemble`` and ``Ensemble.predict``; for ``steps`` or ``interval`` of sequences; for a
             model of another task.
         CheckpointError, OSError: as ``load_trained``.
     """

@@ -13,6 +13,7 @@ from ..nn.model import Model
 from ..nn.streaming import WindowStream
 from . import features, linear
 from .agreement import forecast_inputs
+from .asked import coverage_of
 from .bases import PERSISTENCE, Bases
 from .intervals import volatility_of
 from .recipe import ForecastRecipe
@@ -233,8 +234,9 @@ class ForecastStream:
             coverage: nominal coverage, between 0 and 1.
 
         Raises:
-            ValueError: for a stream without ``width``.
+            ValueError: for a stream without ``width``, or a coverage that is not between 0 and 1.
         """
+        coverage = coverage_of(coverage)
         if self.width is None:
             raise ValueError("the stream was made without width: the model has no interval that follows its state")
         log_s = self.width.log_scale(self._windows.hidden[None].astype(float)).reshape(self._forecast.shape)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from numbers import Integral
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from ..formats.unpickler import CheckpointError
 from ..fused import blas
 from ..nn.model import Model
 from ..tasks import base_choice, evaluation, intervals
+from ..tasks.asked import steps_of, whole
 from ..tasks.baselines import Baselines
 from ..tasks.ensemble import Ensemble, Prediction
 from ..tasks.forecast import Forecast
@@ -115,12 +115,12 @@ class Forecaster:
             on_epoch: called after each epoch with (progress, True if it is the best so far).
 
         Raises:
-            DataError: for data or columns that cannot be used. ValueError: for a horizon that is not a whole number
-            from 1. Diverged: for a loss that is not finite. KeyboardInterrupt: if the training is interrupted. After
-            any error the forecaster is as it was.
+            DataError: for data or columns that cannot be used, or a horizon that is not a whole number from 1.
+            Diverged: for a loss that is not finite. KeyboardInterrupt: if the training is interrupted. After any error
+            the forecaster is as it was.
         """
         asked: dict[str, Any] = {"target": _names(target), "inputs": _names(inputs), "future": _names(future)}
-        asked["horizon"] = _whole("horizon", horizon)
+        asked["horizon"] = whole("horizon", horizon)
         data = forms.kept(data)
         table = load(data, time, "past")
         self._fit(table, asked, {"time": time} if time else {}, on_epoch)
@@ -168,11 +168,11 @@ class Forecaster:
 
         Raises:
             DataError: before ``fit`` or without data; for values known ahead that are missing, steps beyond the
-            horizon for a model that reads other inputs, or an interval that is not between 0 and 1. ValueError: for
-            steps that are not a whole number from 1.
+            horizon for a model that reads other inputs, steps that are not a whole number from 1, or an interval that
+            is not between 0 and 1.
         """
         data, table = self._known()
-        recipe, steps = self._recipe, _steps(steps)
+        recipe, steps = self._recipe, steps_of(steps)
         empty = forms.without_values(table, recipe.target)
         if (recipe.future and future is None and not empty) or (future is not None and not recipe.future):
             names = ", ".join(recipe.future) or "no column"
@@ -216,11 +216,11 @@ class Forecaster:
             What ``npseq evaluate --json`` prints (``evaluation.score``).
 
         Raises:
-            DataError: without data, or if they hold too few such rows. ValueError: as ``predict``.
+            DataError: without data, or if they hold too few such rows; for steps or an interval as ``predict``.
         """
         _, table = self._known()
         with blas.limited(1):
-            return _score(self.members, table, _steps(steps), interval)
+            return _score(self.members, table, steps_of(steps), interval)
 
     def backtest(self, folds: int = 4, steps: int | None = None) -> list[dict[str, Any]]:
         """Train anew at ``folds`` origins in time, and score each on the rows that follow. This forecaster stays.
@@ -232,11 +232,11 @@ class Forecaster:
             For each origin what ``score`` returns, and "rows", the number of rows that it had.
 
         Raises:
-            DataError: before ``fit``, or for too few rows. ValueError: for folds or steps that are not a whole
-            number from 1. KeyboardInterrupt: if it is interrupted.
+            DataError: before ``fit``, for too few rows, or for folds or steps that are not a whole number from 1.
+            KeyboardInterrupt: if it is interrupted.
         """
         _, table = self._known()
-        folds, steps = _whole("folds", folds), _steps(steps)
+        folds, steps = whole("folds", folds), steps_of(steps)
         if self.progress is None:
             raise DataError("backtest trains anew with the columns given to fit: call fit first")
         found = []
@@ -335,17 +335,6 @@ def _score(
 
 def _names(given: Sequence[str] | str | int | None) -> list[str] | None:
     return None if given is None else [str(name) for name in ([given] if isinstance(given, (str, int)) else given)]
-
-
-def _steps(steps: Any) -> int | None:
-    return None if steps is None else _whole("steps", steps)
-
-
-def _whole(name: str, value: Any) -> int:
-    """``value``, a whole number from 1."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} {value!r} given; a whole number from 1 expected")
-    return int(value)
 
 
 def _as_array(found: Prediction) -> np.ndarray:

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from npseq.cli import predict
+from npseq.data.errors import DataError
 from npseq.tasks.pandas_frames import predict_frame
+from npseq.tasks.streaming import ForecastStream
+from npseq.tasks.trained import load_trained
 from npseq.train import main
 
 pd = pytest.importorskip("pandas")
@@ -86,3 +89,17 @@ def test_sequences(tmp_path):
     answers = predict_frame(str(tmp_path / "rnn_lstm_best.pth"), frame.drop(columns="kind"))
     assert answers.index.name == "run" and list(answers.columns) == ["answer", "p_a", "p_b"] and len(answers) == 30
     assert np.allclose(answers[["p_a", "p_b"]].sum(axis=1), 1) and set(answers["answer"]) <= {"a", "b"}
+
+
+def test_no_steps_and_an_impossible_interval_are_refused(trained):
+    file, frame = trained(pd.date_range("2024-01-01", periods=100, freq="h"))
+    for steps in (0, -1, 1.5, "3", True):
+        with pytest.raises(DataError, match="whole number from 1"):
+            predict_frame(file, frame, steps=steps)
+    model, kept = load_trained(file)
+    stream = ForecastStream(model, kept.recipe, kept.width)
+    for interval in (0, 1, 90, "a"):
+        with pytest.raises(DataError, match="between 0 and 1"):
+            predict_frame(file, frame, 2, interval)
+        with pytest.raises(DataError, match="between 0 and 1"):
+            stream.bounds(interval)
