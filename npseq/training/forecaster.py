@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 BACKTEST_SHARE = 0.85  # of the rows of the next origin
+_DEFAULTS: dict[str, Any] = {"window": None, "lags": None, "scale": "standard", "base": "auto"}
 _INPUTS = {
     "window": schema.optional(schema.COUNT),
     "lags": schema.optional(schema.listed(schema.COUNT)),
@@ -93,14 +94,18 @@ class Forecaster:
         self._data: Any = None
         self._table: Table | None = None
 
+    def __repr__(self) -> str:
+        given = {**self.settings, **{name: value for name, value in self._inputs.items() if value != _DEFAULTS[name]}}
+        return f"Forecaster({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
     def fit(
         self,
         data: Any,
-        target: Sequence[str] | str | None = None,
-        inputs: Sequence[str] | str | None = None,
+        target: Sequence[str | int] | str | int | None = None,
+        inputs: Sequence[str | int] | str | int | None = None,
         horizon: int = 1,
         *,
-        future: Sequence[str] | str | None = None,
+        future: Sequence[str | int] | str | int | None = None,
         time: str | None = None,
         on_epoch: Callable[[Progress, bool], object] | None = None,
     ) -> Self:
@@ -108,7 +113,7 @@ class Forecaster:
 
         Args:
             data: a DataFrame, a Series, an array (n,) or (n, C), a dict of arrays, or a file: what ``data.load`` takes.
-            target: columns to forecast; by default the first one.
+            target: columns to forecast, by name, or by number from 0; by default the first one.
             inputs: other columns that the model reads. future: columns whose values are known ahead.
             horizon: rows to forecast at once.
             time: the time column; by default the first one with times, or the index.
@@ -333,7 +338,7 @@ def _score(
     return evaluation.score(ensemble, rows, baselines, steps, seen)
 
 
-def _names(given: Sequence[str] | str | int | None) -> list[str] | None:
+def _names(given: Sequence[str | int] | str | int | None) -> list[str] | None:
     return None if given is None else [str(name) for name in ([given] if isinstance(given, (str, int)) else given)]
 
 

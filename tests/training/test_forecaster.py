@@ -215,6 +215,10 @@ def test_numbers_of_numpy_are_numbers():
     assert forecaster._inputs["window"] == 3 and forecaster._inputs["lags"] == [1, 24]
 
 
+def test_it_is_shown_with_what_was_given():
+    assert repr(npseq.Forecaster("gru", epochs=2, lags=(24,))) == "Forecaster(model='gru', epochs=2, lags=[24])"
+
+
 def test_no_forecast_of_no_steps_or_with_an_impossible_interval(series):
     forecaster = npseq.Forecaster("rnn", **SMALL).fit(series[:, 0])
     for steps in (0, -1, 1.5, "3", True):
