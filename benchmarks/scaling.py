@@ -221,9 +221,8 @@ def main():
             f"{1e6 * two['step']:,.0f} µs |"
         )
     print(
-        "\nWhat the measured steps have beyond the prediction is the waiting for the slower of the two and the "
-        "message's own "
-        "copies.\n"
+        "\nThe measured steps exceed the prediction because of waiting for the slower process and copying the "
+        "message.\n"
     )
     print("## Predicted: efficiency with the same job in every process\n")
     print(

@@ -1,10 +1,10 @@
 """Time a step of forward + backward of npseq's layers beside torch's: python benchmarks/train_step.py [--quick]
 
 Through the public layers, float32, torch-shaped arrays in and out, every gradient and dx computed. Both run in this
-process, in turns of 30 ms (so that, as in a training, a step finds the caches and the threads as its like has left
-them), and the ratio is of the minima over the rounds. ``--threads 1`` (default) or 2 holds torch's and BLAS's threads
-alike. With ``--jax`` (JAX installed) a third column: jit of lax.scan with value and gradient. Prints the conditions,
-the sgemm rate of the run, and the table; ``--json FILE`` also writes it.
+process, in turns of 30 ms (so that, as in a training, each step finds caches and threads in the state a previous step
+left them), and the ratio is of the minima over the rounds. ``--threads 1`` (default) or 2 holds torch's and BLAS's
+threads alike. With ``--jax`` (JAX installed) a third column: jit of lax.scan with value and gradient. Prints the
+conditions, the sgemm rate of the run, and the table; ``--json FILE`` also writes it.
 
 Set no OPENBLAS_CORETYPE: it may choose kernels for another processor.
 """

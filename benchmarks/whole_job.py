@@ -2,7 +2,7 @@
 
     python benchmarks/whole_job.py [--models optimized_lstm,…] [--runs 3]
 
-Both are processes of their own, run in turns; each reads the shipped data, prepares the same inputs, trains for 10
+Both run in separate processes, in turns; each reads the shipped data, prepares the same inputs, trains for 10
 epochs with the same batches, Adam, clipping and validation, keeps the best weights, tests, and computes the same
 baselines. The torch program takes data, inputs and baselines from npseq, so that only what a torch user would write in
 torch differs: model, loss, gradient, clipping, optimiser. It holds all windows in one tensor, the fast way to feed it.

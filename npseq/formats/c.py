@@ -240,7 +240,7 @@ class _Header:
         if not np.isfinite(model.theta.astype(np.float32)).all():
             raise ValueError("a weight is infinite or no number in float32; there is no C constant for it")
         if with_scaler and self.scaling is None:
-            raise ValueError("with_scaler given, but there is no scaler to put into the header")
+            raise ValueError("with_scaler given, but the model has no scaler")
         self.kind = STEPS[self.layer.cell]
         self.name, self.file = name, file
         self.number = "double" if self.scaling else "float"

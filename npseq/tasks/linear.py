@@ -93,8 +93,8 @@ def equations(
 def solve(e: Equations, ridge: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Solve the normal equations with the penalty ridge · count · |coefficients|².
 
-    Without a penalty the smallest solution is taken where there are several: for a slot that never occurs, or a
-    constant series.
+    Without a penalty, unused slots or a constant series make the equations singular: the solution is then the one with
+    the smallest norm.
 
     Returns:
         lagged (p, N), of the lags 1 … p; intercepts (S, N); known (F, N).

@@ -13,7 +13,7 @@ from ..formats import schema
 _TAIL = [0.0, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4]
 LEVELS = np.array([*_TAIL, 0.5, *(1 - level for level in reversed(_TAIL))])  # of the scaled residuals
 DIGITS = 6  # significant digits of a number in the file
-FEW = 60  # with fewer errors Student's t distribution is asked too
+FEW = 60  # with fewer errors Student's t distribution may widen the interval
 LARGEST_LOG = 5.0  # of a scale
 
 
