@@ -9,6 +9,7 @@ import numpy as np
 
 from .module import Gradients
 from .recurrent import Recurrent
+from .validation import checked_lengths
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -40,16 +41,19 @@ def truncated_bptt(
 
     Raises:
         ValueError: for a chunk below 1, or a bidirectional layer, whose reverse direction would need the end of the
-            sequence.
+            sequence; for lengths as ``layer.forward``.
     """
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1; {chunk!r} given")
     if layer.bidirectional:
         raise ValueError("truncated backpropagation needs one direction; a bidirectional layer given")
-    time = 1 if layer.batch_first and x.ndim == 3 else 0
-    for start in range(0, x.shape[time], chunk):
-        steps = slice(start, min(start + chunk, x.shape[time]))
-        left = None if lengths is None else np.clip(np.asarray(lengths) - start, 0, steps.stop - start)
+    batched = x.ndim == 3 or x.ndim == 2 and x.dtype.kind in "iu"  # integers are the indices of one-hot vectors
+    time = 1 if layer.batch_first and batched else 0
+    T, B = x.shape[time], x.shape[1 - time] if batched else 1
+    lengths = checked_lengths(lengths, T, B)
+    for start in range(0, T, chunk):
+        steps = slice(start, min(start + chunk, T))
+        left = None if lengths is None else np.clip(lengths - start, 0, steps.stop - start)
         y, state, tape = layer.forward(x[:, steps] if time else x[steps], state, left, training)
         dx, _, grads = layer.backward(tape, d_loss(y, steps))
         yield steps, y, dx, grads, state

@@ -40,7 +40,8 @@ def check_dtype(name: str, array: np.ndarray, dtype: np.dtype) -> None:
 
 
 def checked_lengths(given: ArrayLike | None, T: int, B: int) -> np.ndarray | None:
-    """Return lengths as an array (B,) of integers from 0 to T, or None.
+    """Return lengths as an array (B,) of integers from 0 to T, or None. The integers are signed, and wide enough for
+    any index: in a smaller type differences and sums of lengths could overflow.
 
     Raises:
         ValueError: for another shape or dtype, or a length out of range.
@@ -54,7 +55,7 @@ def checked_lengths(given: ArrayLike | None, T: int, B: int) -> np.ndarray | Non
         )
     if lengths.min() < 0 or lengths.max() > T:
         raise ValueError(f"lengths must be from 0 to T = {T}; from {lengths.min()} to {lengths.max()} given")
-    return lengths
+    return lengths.astype(np.intp, copy=False)
 
 
 def checked_indices(x: np.ndarray, size: int) -> np.ndarray:

@@ -91,6 +91,15 @@ def test_packed_equals_plain_with_states_directions_and_anything_in_the_padding(
     assert np.array_equal(results[1][0], results[1][1])  # with and without a tape
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint64])
+def test_lengths_may_be_of_any_integer_type(always_pack, dtype):
+    layer = npseq.OptimizedGRU(1, 2, bidirectional=True, rng=0)
+    lengths = np.linspace(1, 255, 40).astype(int)  # 255 + 1 is 0 in a byte
+    x = np.random.default_rng(0).normal(size=(255, 40, 1)).astype(np.float32)
+    for found, expected in zip(layer(x, lengths=lengths.astype(dtype)), layer(x, lengths=lengths)):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_a_batch_is_packed_where_that_saves_work_and_left_alone_where_not():
     lengths = np.linspace(1, 100, 64).astype(int)
     assert packing_module.Packing(100, lengths, False, 256 * 385).width in (32, 48)

@@ -80,6 +80,34 @@ def test_batch_first_takes_its_chunks_from_the_second_axis():
         np.testing.assert_array_equal(a.theta, b.theta)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint64, np.int8])
+def test_lengths_may_be_of_any_integer_type(dtype):
+    layer = make_layer("gru")
+    x, R, state = draw(layer)
+    expected, found = (
+        [grads.theta for *_, grads, _ in truncated_bptt(layer, x, lambda y, steps: R[steps], 3, state, lengths)]
+        for lengths in ([7, 0, 2], np.array([7, 0, 2], dtype))
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_lengths_beyond_the_sequence_are_refused():
+    layer = make_layer("gru")
+    x, R, state = draw(layer)
+    with pytest.raises(ValueError, match="lengths must be from 0 to T = 7; from 0 to 8 given"):
+        next(truncated_bptt(layer, x, lambda y, steps: R[steps], 3, state, [8, 0, 2]))
+
+
+def test_batch_first_takes_the_chunks_of_indices_from_the_second_axis():
+    layer, other = make_layer("lstm"), make_layer("lstm", batch_first=True)
+    _, R, state = draw(layer)
+    x = np.random.default_rng(1).integers(0, layer.input_size, (T, B))
+    expected = truncated_bptt(layer, x, lambda y, steps: R[steps], 3, state)
+    found = truncated_bptt(other, x.T, lambda y, steps: R[steps].swapaxes(0, 1), 3, state)
+    for (_, _, _, a, _), (_, _, _, b, _) in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(a.theta, b.theta)
+
+
 def test_two_directions_and_an_empty_chunk_are_refused():
     with pytest.raises(ValueError, match="chunk must be at least 1; 0 given"):
         next(truncated_bptt(make_layer("gru"), np.zeros((4, 1, 2)), None, 0))
