@@ -29,9 +29,7 @@ Array = np.ndarray
 
 LARGE_WEIGHTS_MIN_ELEMENTS = 250_000  # of [W_h, W_x]; from there the products of many steps are split
 MIN_COLUMNS, MIN_COLUMNS_OF_LARGE = 16, 32  # of a part, with small and large weights; fewer make a product no faster
-MIN_MULTIPLICATIONS_PER_GATE = (
-    500_000  # of a step, for each gate and one more; below that, switching threads costs more
-)
+MIN_MULTIPLICATIONS_PER_GATE = 500_000  # of a step, for each gate and one more; fewer do not repay switching threads
 
 
 class BatchParallel:
@@ -129,8 +127,9 @@ class BatchParallel:
             )
 
         d_weights, d_xs, d_states = zip(*_each(run, tape.parts))
-        total = Weights(*map(_sum, zip(*d_weights)))
-        d_x = np.concatenate([part.transpose(0, 2, 1) for part in d_xs], axis=1).transpose(0, 2, 1) if need_dx else None
+        total, d_x = Weights(*map(_sum, zip(*d_weights))), None
+        if d_xs[0] is not None:  # indices have no gradient
+            d_x = np.concatenate([part.transpose(0, 2, 1) for part in d_xs], axis=1).transpose(0, 2, 1)
         return total, d_x, tuple(np.concatenate(letter, axis=1) for letter in zip(*d_states))
 
     def _whole(self, weights: Weights) -> tuple[AbstractContextManager[None], Matmul]:

@@ -46,6 +46,16 @@ def test_a_split_batch_gives_the_numbers_of_a_whole_one_and_the_same_bits_each_t
         assert all(np.array_equal(a, b) for a, b in zip(found, again))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_split_batch_of_indices_has_no_gradient_of_x(always_split, kind):
+    whole, split = (getattr(npseq, kind)(3, 4, dtype=np.float64, rng=0, threads=count) for count in (1, 2))
+    x = np.random.default_rng(0).integers(0, 3, (9, 7))
+    expected, found = (results(layer, x) for layer in (whole, split))
+    assert len(expected) == len(found)
+    for a, b in zip(found, expected):
+        assert a is b is None or relative_error(a, b) <= 1e-12
+
+
 def test_the_parts_do_run_in_different_threads(always_split, monkeypatch):
     seen = set()
     forward = through_time.forward_through_time
