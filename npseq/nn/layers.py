@@ -141,7 +141,7 @@ def from_state_dict(
     sizes = sizes_in(mapping, prefix)
     kinds = {1: RNN, 3: GRU, 4: LSTM}
     H, rows = sizes["hidden_size"], sizes.pop("rows")
-    if rows % H or rows // H not in kinds:
+    if H == 0 or rows % H or rows // H not in kinds:
         raise ValueError(
             f"{prefix}weight_hh_l0 is {np.shape(mapping[prefix + 'weight_hh_l0'])}: {H} units need {H}, {3 * H} or "
             f"{4 * H} rows (RNN, GRU, LSTM)"
@@ -173,15 +173,14 @@ def sizes_in(mapping: Mapping[str, ArrayLike], prefix: str = "") -> dict[str, An
         np.asarray(mapping[prefix + name]) if name in names else None
         for name in ("weight_ih_l0", "weight_hh_l0", "weight_hr_l0")
     )
-    if W_x is None or W_h is None or W_x.ndim != 2 or W_h.ndim != 2:
+    if W_x is None or W_h is None or any(W is not None and W.ndim != 2 for W in (W_x, W_h, W_p)):
         raise ValueError(
-            f"no recurrent layer under the prefix {prefix!r}: {prefix}weight_ih_l0 and "
-            f"{prefix}weight_hh_l0 expected, "
-            f"{', '.join(list(mapping)[:8]) or 'nothing'} given"
+            f"no recurrent layer under the prefix {prefix!r}: matrices {prefix}weight_ih_l0 and {prefix}weight_hh_l0 "
+            f"expected, {', '.join(list(mapping)[:8]) or 'nothing'} given"
         )
     return {
         "input_size": W_x.shape[1],
-        "hidden_size": W_h.shape[1] if W_p is None else W_p.shape[-1],
+        "hidden_size": W_h.shape[1] if W_p is None else W_p.shape[1],
         "num_layers": sum(name.startswith("weight_hh_l") and not name.endswith("_reverse") for name in names),
         "bias": "bias_ih_l0" in names,
         "bidirectional": "weight_ih_l0_reverse" in names,

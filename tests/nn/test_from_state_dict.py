@@ -76,6 +76,11 @@ def test_a_learned_initial_state_is_found():
         ({}, ["weight_ih_l0"]),
         ({"a.weight": np.zeros((2, 2))}, ["weight_ih_l0", "a.weight"]),
         ({"weight_ih_l0": np.zeros((10, 3)), "weight_hh_l0": np.zeros((10, 5))}, ["(10, 5)", "5, 15 or 20"]),
+        ({"weight_ih_l0": np.zeros((4, 3)), "weight_hh_l0": np.zeros((4, 0))}, ["(4, 0)", "0 units"]),
+        (
+            {f"weight_{name}_l0": np.zeros(shape) for name, shape in {"ih": (8, 3), "hh": (8, 1), "hr": ()}.items()},
+            ["matrices", "weight_hr_l0"],
+        ),
         (
             {"weight_ih_l0": np.zeros((20, 3)), "weight_hh_l0": np.zeros((20, 5)), "bias_ih_l0": np.zeros(20)},
             ["missing", "bias_hh_l0"],
