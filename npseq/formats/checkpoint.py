@@ -153,6 +153,9 @@ def _plain(value: Any) -> bytes:
     if isinstance(value, str):
         data = value.encode("utf-8", "surrogatepass")
         return b"X" + struct.pack("<I", len(data)) + data
+    for kind in () if isinstance(value, bool) else (int, float):
+        if isinstance(value, kind):
+            value = kind(value)  # NumPy's float64 and enumerations too: their own pickles ask for other names
     return pickle.dumps(value, 2)[2:-1]  # numbers, bools, None: without the protocol's two bytes and the final stop
 
 

@@ -1,5 +1,6 @@
 """``.pth`` files: what npseq writes torch opens, what torch writes npseq opens, bit for bit; writing is atomic."""
 
+import http
 import os
 import pickle
 import subprocess
@@ -85,6 +86,15 @@ def test_any_nesting_of_plain_values_comes_back(tmp_path):
 
     found = [torch.load(tmp_path / "a.pth", weights_only=True), load(tmp_path / "a.pth").content, content]
     assert plain(found[0]) == plain(found[1]) == plain(found[2])
+
+
+def test_numbers_that_are_more_than_pythons_come_back_as_pythons(tmp_path):
+    content = {"loss": np.float64(0.1), np.float64(1.5): http.HTTPStatus.OK, http.HTTPStatus.OK: np.str_("a")}
+    save(tmp_path / "a.pth", content)
+    assert torch.load(tmp_path / "a.pth", weights_only=True) == content
+    found = load(tmp_path / "a.pth").content
+    types = [type(value) for value in [*found, *found.values()]]
+    assert found == content and types == [str, float, int, float, int, str]
 
 
 def test_metadata_stand_beside_the_weights_and_torch_passes_over_them(tmp_path):
