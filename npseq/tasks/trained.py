@@ -130,13 +130,12 @@ class Trained:
                 raise ValueError("it has an interval, but is no forecaster")
             O = len(recipe.target)
             values["width"] = Width.from_json(values["width"], recipe.horizon * O, O)
+        targets = len(getattr(values["recipe"], "target", ()))  # 0 of a recipe that does not forecast
+        if values["baselines"] and (not targets or any(len(p) != targets for p in values["baselines"].values())):
+            raise ValueError(f"its baselines have another number of targets than its recipe, which has {targets}")
         values["baselines"] = {
             name: [Base.from_json(part) for part in parts] for name, parts in values["baselines"].items()
         }
-        if values["baselines"] and any(
-            len(parts) != len(values["recipe"].target) for parts in values["baselines"].values()
-        ):
-            raise ValueError("its baselines have another number of targets than its recipe")
         if values["seen"] is not None:
             values["seen"] = SeenRows.from_json(values["seen"])
         for name in ("residual_quantiles", "ahead_quantiles", "blend"):

@@ -7,6 +7,7 @@ import pytest
 
 from npseq import baselines, data, tasks
 from npseq.tasks import linear
+from npseq.tasks.trained import Trained
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +116,11 @@ def test_a_long_season_is_computed_from_its_one_lag():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert np.array_equal(found[:, 0], np.arange(20_000.0)) and peak < 10 * found.nbytes
+
+
+def test_a_file_of_a_model_that_does_not_forecast_has_no_baselines():
+    task = tasks.Adding(2, count=1, held_out=1)
+    metadata = {"npseq": 1, "config": {}, **Trained(task.recipe()).to_json()}
+    assert Trained.from_json(metadata).baselines == {}
+    with pytest.raises(ValueError, match="another number of targets than its recipe, which has 0"):
+        Trained.from_json({**metadata, "baselines": {"ar": []}})
