@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import DataError
+from . import multistep
 from .baselines import Baselines
 from .ensemble import Ensemble, Forecasts, unknown_ahead
 from .intervals import interval_score
-from .multistep import STEPS
 from .scoring import Progress
 
 MOST_ORIGINS = 4000  # forecast origins from which several steps are scored
@@ -58,20 +58,22 @@ def score(
         "interval": …}``; for several ``{"targets": {column: that}}``. A score has ``rmse`` and ``mae``.
 
     Raises:
-        DataError: for more steps than the rows hold.
+        DataError: for more steps than the rows hold, or a target without a value in them.
     """
     names = [name for name in baselines.names if max(part.order for part in baselines.parts[name]) <= rows[0]]
     direct = forecaster.direct(rows, progress)
-    actual = _actual(forecaster, rows, forecaster.horizon)
+    actual = multistep.actual(forecaster.windows[0], rows, forecaster.horizon)
     others = {name: baselines.forecast(name, rows, forecaster.horizon) for name in names}
     origins, K = _origins(forecaster, rows, steps, seen)
     far = far_actual = None
     far_others: dict[str, np.ndarray] = {}
     if K > 1:
-        far, far_actual = forecaster.ahead(origins, K, progress), _actual(forecaster, origins, K)
+        far, far_actual = forecaster.ahead(origins, K, progress), multistep.actual(forecaster.windows[0], origins, K)
         far_others = {name: baselines.forecast(name, origins, K) for name in names}
     results = {}
     for k, column in enumerate(forecaster.targets):
+        if np.isnan(actual[:, :, k]).all() or far_actual is not None and np.isnan(far_actual[:, :, k]).all():
+            raise DataError(f"{column!r} has no value in the rows to score")
         result = _scores(direct, actual, others, k)
         if forecaster.coverage is not None:
             result["interval"] = _interval(forecaster, direct, actual, rows, k)
@@ -86,16 +88,6 @@ def score(
     return results[forecaster.targets[0]] if len(results) == 1 else {"targets": results}
 
 
-def _actual(forecaster: Ensemble, origins: np.ndarray, steps: int) -> np.ndarray:
-    """(len(origins), steps, targets), NaN where a value was missing."""
-    windows, O = forecaster.windows[0], len(forecaster.targets)
-    rows = origins[:, None] + np.arange(steps)
-    values = windows.values[rows][:, :, :O].copy()
-    if windows.filled is not None:
-        values[windows.filled[rows]] = np.nan
-    return values
-
-
 def _origins(
     forecaster: Ensemble, rows: np.ndarray, steps: int | None, seen: np.ndarray | None
 ) -> tuple[np.ndarray, int]:
@@ -107,7 +99,7 @@ def _origins(
     if inputs:
         K = forecaster.horizon
     else:
-        K = steps or max(forecaster.horizon, min(STEPS, (stop - int(rows[0])) // 4))
+        K = steps or max(forecaster.horizon, min(multistep.STEPS, (stop - int(rows[0])) // 4))
     origins = np.arange(int(rows[0]), stop - K + 1)
     if seen is not None and len(origins):
         origins = origins[~_any_ahead(seen, origins, K)]

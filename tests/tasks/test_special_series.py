@@ -111,3 +111,16 @@ def test_a_trend_with_seasons_is_forecast_to_its_noise(seed):
     least = np.sqrt(np.mean((3 * np.random.default_rng(seed).normal(size=10_000)[8500:]) ** 2))
     for part in (found, found["fed_back"]):
         assert part["model"]["rmse"] <= 3.1 * max(1, least / 3)
+
+
+def test_a_target_without_a_value_to_score_is_named():
+    values = np.stack([noise(300), noise(300, 8)], axis=1)
+    table = data.Table("two", values, ["y", "z"], step=3600, start=np.datetime64("2024-01-01", "s"))
+    task = Forecast(table, ["y", "z"], window=6)
+    model = Model("gru", task.input_size, 2, task.output_size, rng=0)
+    table.filled = np.zeros((300, 2), bool)
+    table.filled[250:, 1] = True
+    forecaster = Ensemble([(model, Trained(task.recipe()))], table)
+    rows = evaluation.scored_rows(forecaster, np.arange(300) < 255)
+    with pytest.raises(data.DataError, match="'z' has no value in the rows to score"):
+        evaluation.score(forecaster, rows, baselines.Baselines(forecaster.windows[0], {}))
