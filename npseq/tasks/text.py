@@ -43,7 +43,8 @@ class Text:
         carries: False starts every chunk from the zero state, in training and scoring.
 
     Raises:
-        DataError: for a split that is not three fractions that add up to 1, or a text too short for its parts.
+        DataError: for a window below 1, a split that is not three fractions that add up to 1, or a text too short for
+            its parts.
     """
 
     kind, loss = "text", "cross_entropy"
@@ -56,8 +57,10 @@ class Text:
         vocabulary: Vocabulary | None = None,
         carries: bool = True,
     ):
+        if window < 1:
+            raise DataError(f"a window of {window} symbols given; at least 1 expected")
         split = tuple(float(share) for share in split)
-        if len(split) != 3 or min(split) < 0 or min(split[:2]) == 0 or abs(sum(split) - 1) > 1e-9:
+        if len(split) != 3 or min(split) < 0 or min(split[:2]) == 0 or not abs(sum(split) - 1) <= 1e-9:
             raise DataError(
                 f"a split into {', '.join(f'{share:g}' for share in split)} given; fractions of the training, "
                 "validation and test part expected, which add up to 1, the first two greater than 0"

@@ -45,10 +45,17 @@ def test_a_text_too_short_for_its_parts_is_refused(n):
         tasks.Text(corpus("abcd"[:n]))
 
 
-@pytest.mark.parametrize("split", [(0.9, 0.05), (0.9, 0.2, 0.1), (0, 0.5, 0.5), (1, 0, 0), (1.2, -0.1, -0.1)])
+@pytest.mark.parametrize(
+    "split", [(0.9, 0.05), (0.9, 0.2, 0.1), (0, 0.5, 0.5), (1, 0, 0), (1.2, -0.1, -0.1), (np.nan, 0.5, 0.5)]
+)
 def test_a_split_that_is_none_is_refused(split):
     with pytest.raises(data.DataError, match="fractions of the training, validation and test part expected"):
         tasks.Text(corpus(), split=split)
+
+
+def test_a_window_of_nothing_is_refused():
+    with pytest.raises(data.DataError, match="a window of 0 symbols given; at least 1 expected"):
+        tasks.Text(corpus(), window=0)
 
 
 @pytest.mark.parametrize("window, batch", [(7, 3), (64, 32), (1, 1), (1000, 4), (5, 1000)])
