@@ -67,6 +67,10 @@ class Progress:
         self.best_loss, self.best_epoch, self.best_theta = validation_loss, self.epoch, model.theta.copy()
         return True
 
+    def has_stalled(self, patience: int | None) -> bool:
+        """True if none of the last ``patience`` epochs was the best; False without a patience."""
+        return patience is not None and self.epoch - self.best_epoch >= patience
+
 
 BATCH_SIZE = 32  # small enough for many updates per epoch and large enough for efficient matrix products
 
@@ -110,10 +114,11 @@ def fit(
 
     Raises:
         Diverged: when a loss is not finite; ``model`` then has the last good weights, if there are any.
-        ValueError: for a batch size below 1.
+        ValueError: for a batch size or a patience below 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1; {batch_size!r} given")
+    for name, value in dict(batch_size=batch_size, patience=patience).items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1; {value!r} given")
     rng = np.random.default_rng(rng)
     progress = progress or Progress()
     validation = task.parts["validation"]
@@ -121,7 +126,7 @@ def fit(
     with _keeping_the_best(model, progress):
         if count_start and progress.best_theta is None:
             _score_start(model, task, progress)
-        while progress.epoch < epochs:
+        while progress.epoch < epochs and not progress.has_stalled(patience):
             epoch, started, total, count = progress.epoch + 1, time.perf_counter(), 0.0, 0
             state = None  # zeros, or the learned one, before each pass
             for step, rows in enumerate(training_batches(task, batch_size, rng)):
@@ -153,8 +158,6 @@ def fit(
             improved = progress.end_epoch(model, total / count, validation_loss, optimizer.lr, seconds)
             if on_epoch is not None:
                 on_epoch(progress, improved)
-            if patience is not None and epoch - progress.best_epoch >= patience:
-                break
     return progress
 
 
@@ -178,6 +181,9 @@ def fit_lbfgs(
     """Train with SciPy's L-BFGS, all training examples at once; an epoch is one of its iterations.
 
     The loss is the mean over all training examples, without dropout. Arguments, result and errors as ``fit``.
+
+    Raises:
+        ValueError: also if the loss or its gradient is not finite at the start.
     """
     progress, train, started = Progress(), task.parts["train"], time.perf_counter()
     total = weight(task, train)
@@ -199,7 +205,7 @@ def fit_lbfgs(
         started = time.perf_counter()
         if on_epoch is not None:
             on_epoch(progress, improved)
-        return patience is not None and progress.epoch - progress.best_epoch >= patience
+        return progress.has_stalled(patience)
 
     with _keeping_the_best(model, progress):
         if count_start:

@@ -79,6 +79,20 @@ def test_patience_stops_after_so_many_epochs_without_a_better_one():
     assert progress.epoch == 4
 
 
+def test_a_run_that_patience_has_stopped_is_not_continued_when_it_is_resumed():
+    _, progress = scripted([3.0, 1.0, 2.0, 2.0], epochs=5, patience=2)
+    model, again = scripted([0.5], epochs=5, patience=2, progress=progress)
+    assert again.epoch == 4 and not model.seen
+    assert scripted([0.5], epochs=5, patience=3, progress=progress)[1].best_epoch == 5
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"patience": 0}], ids=str)
+def test_options_below_one_are_refused(options):
+    model = Scripted([1.0])
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be at least 1; 0 given"):
+        fit(model, Sums(20), optim.SGD(model.theta), **options)
+
+
 def test_a_loss_that_is_not_finite_is_never_the_best():
     with pytest.raises(Diverged) as error:
         scripted([3.0, np.nan, 1.0], epochs=3)
