@@ -106,6 +106,9 @@ def forward_through_time(
 
     Returns:
         hs (T, H, B), the final state (at each sequence's last valid step), and the tape, or None.
+
+    Raises:
+        ValueError: for a ``checkpoint_every`` below 1.
     """
     T = len(x)
     out = np.empty((T,) + state[0].shape, state[0].dtype) if out is None else out
@@ -172,8 +175,9 @@ def backward_through_time(
 
 def _segments(T: int, k: int | str | None) -> Iterator[slice]:
     """Return slices of k steps that cover T steps; a single slice if k is None, ⌈√T⌉ steps a slice for "sqrt"."""
-    size = int(np.ceil(np.sqrt(T))) if k == "sqrt" else int(k or 0)  # (43)
-    size = size or max(T, 1)
+    size = max(T, 1) if k is None else max(int(np.ceil(np.sqrt(T))), 1) if k == "sqrt" else int(k)  # (43)
+    if size < 1:
+        raise ValueError(f"checkpoint_every must be a positive integer, 'sqrt' or None; {k!r} given")
     return (slice(t, min(t + size, T)) for t in range(0, T, size))
 
 

@@ -175,6 +175,12 @@ def test_checkpointing_keeps_every_kth_state_and_nothing_of_the_steps_between(k,
     assert all(segment.slots is None and segment.caches is None for segment in tape.segments)
 
 
+@pytest.mark.parametrize("k", [0, -1])
+def test_checkpointing_of_less_than_one_step_is_refused(k):
+    with pytest.raises(ValueError, match=f"checkpoint_every must be a positive integer, 'sqrt' or None; {k} given"):
+        Run(LSTMCell).forward(bptt, checkpoint_every=k)
+
+
 def test_through_time_has_no_gate_and_no_name_of_a_cell():
     names = {node.id for node in ast.walk(ast.parse(inspect.getsource(bptt))) if isinstance(node, ast.Name)}
     assert not names & {"RNNCell", "ReLURNNCell", "LSTMCell", "GRUCell", "sigmoid"}
