@@ -53,9 +53,13 @@ def lbfgs(
 
     Raises:
         ValueError: if a number is out of range, or if the loss or gradient is not finite at the start.
+        TypeError: if theta is not a vector of floats.
     """
     from scipy.optimize import minimize
 
+    if not isinstance(theta, np.ndarray) or theta.ndim != 1 or theta.dtype.kind != "f":
+        given = f"{theta.dtype} of shape {theta.shape}" if isinstance(theta, np.ndarray) else type(theta).__name__
+        raise TypeError(f"theta must be a flat NumPy vector of floats; {given} given")
     for name, value in dict(max_iterations=max_iterations, history_size=history_size).items():
         if value < 1:
             raise ValueError(f"{name} must be 1 or more; {value!r} given")
@@ -78,8 +82,8 @@ def lbfgs(
         converged, message = False, str(stop)
     finally:
         theta[...] = search.iterate
-    loss = math.nan if search.loss_at_iterate is None else search.loss_at_iterate
-    return LBFGSResult(loss, search.iterations, search.evaluations, converged, message)
+    assert search.loss_at_iterate is not None  # the start has been evaluated
+    return LBFGSResult(search.loss_at_iterate, search.iterations, search.evaluations, converged, message)
 
 
 class _Search:

@@ -196,6 +196,7 @@ class Plateau(Schedule):
         super().__init__(*args, **options)
         _check(0 <= factor < 1, "factor", factor, "from 0 up to, not including, 1")
         _check(patience >= 0, "patience", patience, "0 or more")
+        _check(cooldown >= 0, "cooldown", cooldown, "0 or more")
         _check(threshold_mode in ("rel", "abs"), "threshold_mode", threshold_mode, "'rel' or 'abs'")
         self.factor, self.patience, self.cooldown, self.min_lr, self.eps = factor, patience, cooldown, min_lr, eps
         self.threshold, self.relative = threshold, threshold_mode == "rel"

@@ -279,6 +279,9 @@ def test_lbfgs_says_when_it_cannot_start():
         optim.lbfgs(lambda theta: (np.nan, theta), np.ones(2))
     with pytest.raises(ValueError, match="max_iterations"):
         optim.lbfgs(rosenbrock, np.ones(2), max_iterations=0)
+    for theta in (np.ones(2, int), np.ones((2, 1)), np.ones(2, complex), [1.0, 1.0]):
+        with pytest.raises(TypeError, match="theta must be a flat NumPy vector of floats"):
+            optim.lbfgs(rosenbrock, theta)
 
 
 def test_the_commands_names_are_the_classes():

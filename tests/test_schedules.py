@@ -182,6 +182,7 @@ def test_onecycle_past_its_end_is_refused_as_torch_does():
         ("onecycle", dict(div_factor=0)),
         ("plateau", dict(factor=1.0)),
         ("plateau", dict(patience=-1)),
+        ("plateau", dict(cooldown=-1)),
         ("plateau", dict(threshold_mode="other")),
     ],
     ids=str,
