@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..cells import GRUCell, LSTMCell, RNNCell
+from ..nn.own_parameters import cell_name
 from .derivatives import FUNCTIONS, Equation, derive, parse
 
 CELLS = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
@@ -99,7 +100,7 @@ def describe(cell: Any, name: str | None = None) -> Description | None:
         return None
     forward = parse(cell.equations, cell.gates, state, tuple(own))
     backward = derive(forward, cell.gates, state, tuple(own))
-    return Description(name or cell.__name__, gates, state, list(own), forward, backward)
+    return Description(name or cell_name(cell), gates, state, list(own), forward, backward)
 
 
 def evaluate(formula: str, values: dict[str, Any]) -> np.ndarray:

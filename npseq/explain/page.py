@@ -21,6 +21,7 @@ import numpy as np
 
 from .. import bptt
 from .._version import __version__
+from ..nn.own_parameters import cell_name
 from .equations import CELLS, SHOWN, Description, describe
 from .page_bugs import BUGS
 from .worked_example import WorkedExample, by_bptt
@@ -59,7 +60,7 @@ def page_data(cell: Any = None, start: str = "lstm", seed: int = 0) -> dict[str,
     """Return what the page's script is given, ready for JSON."""
     cells = dict(CELLS)
     if cell is not None:
-        start = cell.__name__
+        start = cell_name(cell)
         cells = {start: cell, **cells}
     models = {name: _model(name, kind, seed) for name, kind in cells.items()}
     return {
@@ -78,7 +79,7 @@ def _model(name: str, cell: Any, seed: int) -> dict[str, Any]:
     if described is None:
         return {"name": name, "gates": _gates(cell), "state": cell.state, "recorded": _recorded(cell, seed)}
     network = WorkedExample(cell, MAX_UNITS, MAX_STEPS, seed, MAX_INPUTS, name)
-    checks = [_check(cell, described, network, *sizes) for sizes in CHECKED_SIZES]
+    checks = [_check(described, network, *sizes) for sizes in CHECKED_SIZES]
     return {
         "name": name,
         "gates": described.gates,
@@ -124,7 +125,7 @@ def npseq_gradients(network: WorkedExample) -> dict[str, np.ndarray]:
     return found
 
 
-def _check(cell: Any, described: Description, network: WorkedExample, T: int, H: int, I: int) -> dict[str, Any]:
+def _check(described: Description, network: WorkedExample, T: int, H: int, I: int) -> dict[str, Any]:
     part = part_of(network, T, H, I)
     found = npseq_gradients(part)
     _, steps = part.run()

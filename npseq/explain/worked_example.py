@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import bptt
+from ..nn.own_parameters import cell_name
 from .derivatives import Equation, EquationError
 from .equations import SHOWN, Description, describe, evaluate
 
@@ -62,7 +63,8 @@ class WorkedExample:
         described = describe(cell, name)
         if described is None:
             raise EquationError(
-                f"{cell.__name__} has no attribute equations (its equations as text, see npseq/explain/derivatives.py)"
+                f"{cell_name(cell)} has no attribute equations (its equations as text, see "
+                "npseq/explain/derivatives.py)"
             )
         self.cell, H = cell, hidden_size
         self.description: Description = described

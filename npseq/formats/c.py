@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from .._version import __version__
 from ..fused.step import STEPS, LSTMStep, ReLURNNStep, RNNStep, stacked
 from ..nn.model import Model
+from ..nn.own_parameters import cell_name
 from ..nn.recurrent import Recurrent
 from . import atomic, c_example, paths, schema
 
@@ -236,7 +237,7 @@ class _Header:
                 "sequence, so it has no step; bidirectional=False expected"
             )
         if self.layer.cell not in STEPS:
-            raise ValueError(f"the cell {self.layer.cell.__name__} has no form in C; RNN, LSTM or GRU expected")
+            raise ValueError(f"the cell {cell_name(self.layer.cell)} has no form in C; RNN, LSTM or GRU expected")
         if not np.isfinite(model.theta.astype(np.float32)).all():
             raise ValueError("a weight is infinite or no number in float32; there is no C constant for it")
         if with_scaler and self.scaling is None:

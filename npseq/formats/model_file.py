@@ -13,6 +13,7 @@ from ..bptt import Cell
 from ..nn.layers import RNN, Recurrent, from_state_dict, sizes_in
 from ..nn.losses import LOSSES
 from ..nn.model import OUTPUTS, READS, Model
+from ..nn.own_parameters import cell_name
 from ..nn.registry import MODELS, OWN
 from ..nn.scaling import Scaling
 from . import schema
@@ -79,7 +80,7 @@ def describe(model: Model) -> dict[str, Any]:
     scaling = None if model.scaling is None else model.scaling.to_json()
     config = dict(model.config)
     if model.kind not in OWN:
-        config["cell"] = _name(model.rnn.cell)
+        config["cell"] = cell_name(model.rnn.cell)
     version = 1 if scaling is None or "skip" not in scaling else VERSION  # files without a base are read by 0.1.0 too
     return {"npseq": version, "config": config, "scaling": scaling}
 
@@ -90,13 +91,9 @@ def _check_nameable(model: Model) -> None:
     if layer_class is None or type(model.rnn) is not layer_class or own is not _cell_of(layer_class, model.rnn):
         raise ValueError(
             f"the model cannot be saved: {model.kind!r} names another layer or cell than "
-            f"{type(model.rnn).__name__} with {_name(model.rnn.cell)}: give that layer a name with "
+            f"{type(model.rnn).__name__} with {cell_name(model.rnn.cell)}: give that layer a name with "
             "npseq.nn.registry.register, and make the model by that name"
         )
-
-
-def _name(cell: Cell) -> str:
-    return getattr(cell, "__name__", type(cell).__name__)
 
 
 def _cell_of(layer_class: type[Recurrent], layer: Recurrent) -> Cell:

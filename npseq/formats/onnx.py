@@ -19,6 +19,7 @@ import numpy as np
 from .._version import __version__
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from ..nn.model import Model
+from ..nn.own_parameters import cell_name
 from ..nn.recurrent import Recurrent
 from . import atomic, protobuf
 from .protobuf import DOUBLE, FLOAT, INT32, INT64
@@ -134,9 +135,8 @@ def _check(model: Any, layer: Any, with_scaler: bool) -> None:
     if not isinstance(layer, Recurrent):
         raise TypeError(f"a {type(model).__name__} given; a Model or a recurrent layer expected")
     if layer.cell not in NODES:
-        cell = getattr(layer.cell, "__name__", type(layer.cell).__name__)
         known = ", ".join(sorted({node.kind for node in NODES.values()}))
-        raise ValueError(f"the cell {cell} cannot be expressed in ONNX, which has {known}")
+        raise ValueError(f"the cell {cell_name(layer.cell)} cannot be expressed in ONNX, which has {known}")
     if layer.proj_size:
         raise ValueError(f"projection (proj_size={layer.proj_size}) cannot be expressed in ONNX")
     if with_scaler and not (isinstance(model, Model) and model.scaling is not None):

@@ -39,30 +39,30 @@ def check_declaration(cell: Cell) -> None:
     for name, example in (("gates", "'ifgo'"), ("state", "'hc'")):
         letters = getattr(cell, name, None)
         if not isinstance(letters, (str, tuple, list)) or not letters or len(set(letters)) < len(letters):
-            raise ValueError(f"{_name(cell)}.{name} is {letters!r}; different letters such as {example} expected")
+            raise ValueError(f"{cell_name(cell)}.{name} is {letters!r}; different letters such as {example} expected")
     own, initial = (getattr(cell, name, None) for name in ("own", "own_init"))
     for name, value in (("own", own), ("own_init", initial)):
         if value is not None and not isinstance(value, dict):
-            raise ValueError(f"{_name(cell)}.{name} is {value!r}; a dict with the names of parameters expected")
+            raise ValueError(f"{cell_name(cell)}.{name} is {value!r}; a dict with the names of parameters expected")
     unknown = [name for name in initial or () if name not in (own or ())]
     if unknown:
         declared = ", ".join(own or ()) or "nothing"
-        raise ValueError(f"{_name(cell)}.own_init has {', '.join(map(str, unknown))}; own declares {declared}")
+        raise ValueError(f"{cell_name(cell)}.own_init has {', '.join(map(str, unknown))}; own declares {declared}")
 
 
 def _shape(cell: Cell, name: str, text: Any, sizes: dict[str, int]) -> tuple[int, ...]:
     if not isinstance(name, str) or not name.isidentifier() or name in TAKEN or re.search(r"_l\d+(_reverse)?$", name):
         raise ValueError(
-            f"{_name(cell)}.own: {name!r} given; a name in letters, digits and underscores expected, other than "
+            f"{cell_name(cell)}.own: {name!r} given; a name in letters, digits and underscores expected, other than "
             f"{', '.join(TAKEN)}, and without the number of a layer (_l0) at its end"
         )
     if text == "":
         return ()
     factors = [[factor.strip() for factor in re.split(r"[·*]", size)] for size in str(text).split(",")]
-    if not all(factor in sizes or factor.isdigit() and int(factor) for size in factors for factor in size):
+    if not all(factor in sizes or factor.isdecimal() and int(factor) for size in factors for factor in size):
         raise ValueError(
-            f"{_name(cell)}.own: the shape of {name} is {text!r}; sizes such as 'H', 'G·H', 'H,H' or '2*H' expected, "
-            f"of the letters {', '.join(sizes)} and numbers, or '' for a single number"
+            f"{cell_name(cell)}.own: the shape of {name} is {text!r}; sizes such as 'H', 'G·H', 'H,H' or '2*H' "
+            f"expected, of the letters {', '.join(sizes)} and numbers, or '' for a single number"
         )
     return tuple(math.prod(sizes.get(factor) or int(factor) for factor in size) for size in factors)
 
@@ -80,17 +80,19 @@ def initial_value(cell: Cell, name: str, shape: tuple[int, ...], rng: np.random.
         array = np.asarray(value(rng, shape) if callable(value) else value)
     except Exception as error:
         raise ValueError(
-            f"{_name(cell)}.own_init: the function of {name} fails for (rng, {shape}): {type(error).__name__}: {error}"
+            f"{cell_name(cell)}.own_init: the function of {name} fails for (rng, {shape}): "
+            f"{type(error).__name__}: {error}"
         ) from error
     if array.shape not in ((), shape) or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise ValueError(
-            f"{_name(cell)}.own_init: the value of {name} is {array.dtype} of shape {array.shape}; a finite number "
+            f"{cell_name(cell)}.own_init: the value of {name} is {array.dtype} of shape {array.shape}; a finite number "
             f"or an array of finite numbers of shape {shape} expected"
         )
     return array
 
 
-def _name(cell: Cell) -> str:
+def cell_name(cell: Cell) -> str:
+    """Return the name of a cell: of the class, also where the cell is an object."""
     return getattr(cell, "__name__", type(cell).__name__)
 
 
@@ -113,7 +115,7 @@ def check_forward(
     Raises:
         ValueError: with one sentence that names the function, what it returned and what is expected.
     """
-    rng, where = np.random.default_rng(0), f"{_name(cell)}.forward"
+    rng, where = np.random.default_rng(0), f"{cell_name(cell)}.forward"
     a_x, a_h = (rng.standard_normal((len(cell.gates) * H, B)).astype(dtype) for _ in range(2))
     state = tuple(rng.standard_normal((H if k else P, B)).astype(dtype) for k in range(len(cell.state)))
     extra = () if own is None else (own,)
@@ -144,7 +146,7 @@ def check_backward(cell: Cell, H: int, P: int, B: int, dtype: DTypeLike, own: di
         ValueError: with one sentence that names the function, what it returned and what is expected.
     """
     new_state, cache = check_forward(cell, H, P, B, dtype, own)
-    where, rows = f"{_name(cell)}.backward", (len(cell.gates) * H, B)
+    where, rows = f"{cell_name(cell)}.backward", (len(cell.gates) * H, B)
     count = 3 if own is None else 4
     with np.errstate(all="ignore"):
         try:

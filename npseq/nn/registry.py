@@ -6,6 +6,7 @@ import re
 
 from ..bptt import Cell
 from .layers import GRU, LSTM, RNN, OptimizedGRU, OptimizedLSTM, OptimizedRNN
+from .own_parameters import cell_name
 from .recurrent import Recurrent
 
 # The names that --model takes.
@@ -49,5 +50,5 @@ def register(name: str, layer_class: type[Recurrent]) -> type[Recurrent]:
 
 def layer_of(cell: Cell) -> type[Recurrent]:
     """Return a subclass of ``Recurrent`` with a cell, named after it: PeepholeCell gives PeepholeLayer."""
-    name = getattr(cell, "__name__", type(cell).__name__)
+    name = cell_name(cell)
     return type(name.removesuffix("Cell") + "Layer", (Recurrent,), {"cell": cell, "__doc__": f"Layers of {name}."})

@@ -116,6 +116,11 @@ def test_the_gradient_of_an_own_parameter_that_is_wrong_is_found():
     assert disagreements(network, *explain(network)) == ["dp of bptt.py"]
 
 
+def test_a_cell_that_is_an_object_goes_by_the_name_of_its_class():
+    assert WorkedExample(CoupledCell(), 2, 3).description.name == "CoupledCell"
+    assert page.page_data(CoupledCell())["start"] == "CoupledCell"
+
+
 def test_equations_that_are_not_the_cells_are_found():
     class Wrong(CoupledCell):
         equations = CoupledCell.equations.replace("(1 - f) * g", "(1 + f) * g")

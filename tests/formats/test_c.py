@@ -217,12 +217,15 @@ def test_what_has_no_form_in_c_is_refused_by_name_and_nothing_is_written(tmp_pat
 
     own = npseq.GRU(3, 4)
     own.cell = Own
+    instance = npseq.GRU(3, 4)
+    instance.cell = Own()
     broken = npseq.RNN(3, 4)
     broken.theta[0] = np.nan
     for thing, options, message in [
         (npseq.LSTM(3, 4, bidirectional=True), {}, "LSTM is bidirectional"),
         (Model("gru", 3, 4, bidirectional=True), {}, "GRU is bidirectional"),
-        (own, {}, "Own"),
+        (own, {}, "the cell Own has no form"),
+        (instance, {}, "the cell Own has no form"),
         (broken, {}, "weight"),
         (npseq.LSTM(3, 4), {"with_scaler": True}, "scaler"),
         (Model("gru", 3, 4), {"with_scaler": True}, "scaler"),

@@ -212,6 +212,7 @@ def test_shapes_are_in_the_legends_letters_and_initial_values_numbers_or_functio
     "own, own_init, words",
     [
         ({"p": "Q"}, {}, ["Shapes.own", "the shape of p is 'Q'", "H, G, I, P"]),
+        ({"p": "²"}, {}, ["the shape of p is '²'"]),
         ({"p": "H,0"}, {}, ["'H,0'"]),
         ({"weight_ih": "H"}, {}, ["'weight_ih' given"]),
         ({"p_l0": "H"}, {}, ["'p_l0' given", "number of a layer"]),
