@@ -64,10 +64,7 @@ class Optimizer:
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be a finite number from 0 up; {value!r} given")
         self.theta, self.lr, self.weight_decay, self.maximize = theta, lr, float(weight_decay), maximize
-        self._g, self._work = (
-            np.empty_like(theta),
-            np.empty_like(theta),
-        )  # allocated once, so that steps allocate nothing
+        self._g, self._work = np.empty((2, *theta.shape), theta.dtype)  # made once, so that steps allocate nothing
 
     def step(self, grad: np.ndarray) -> None:
         """Update theta in place by the rule of the class.

@@ -37,8 +37,8 @@ class LayerTape(NamedTuple):
     runs: list[Any]  # a tape of bptt.py or fused/ for each layer and direction: l0, l0 reverse, l1, …
     dropout: list[Array | None]  # the mask on the output of each layer, or None
     learned_state: bool  # True if the learned initial state was used
-    shape: tuple[int, int, bool]  # (T, B) and whether x was unbatched
-    y_shape: tuple[int, ...]
+    unbatched: bool  # True if x had no batch dimension
+    y_shape: tuple[int, ...]  # (T, B, D·P)
 
 
 class Recurrent(Module):
@@ -307,7 +307,7 @@ class Recurrent(Module):
             last = k == self.num_layers - 1
             masks.append(None if last else self._dropout_mask(self.dropout, y.shape, training, rng))
             x = y if masks[-1] is None else y * masks[-1]  # (62) of docs/derivation.md
-        tape = LayerTape(runs, masks, learned, (T, B, unbatched), y.shape) if keep_tape else None
+        tape = LayerTape(runs, masks, learned, unbatched, y.shape) if keep_tape else None
         return as_given(y, unbatched, self.batch_first), joined(rows(final, self.dtype), unbatched), tape
 
     def stream(self, batch: int = 1) -> Stream:
@@ -342,7 +342,7 @@ class Recurrent(Module):
             raise TypeError(
                 f"the tape must be the third value returned by this layer's forward; {type(tape).__name__} given"
             )
-        T, B, unbatched = tape.shape
+        (_, B, _), unbatched = tape.y_shape, tape.unbatched
         D, P = self.num_directions, self.output_size
         if dy is not None:
             dy, dy_unbatched = time_major(dy, "dy", D * P, self.dtype, self.batch_first)

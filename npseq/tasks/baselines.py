@@ -98,7 +98,7 @@ class Baselines:
         longest = len(windows.values) // base_choice.TIMES
         found = {name: rows for name, rows in periods(windows.table).items() if rows <= longest}
         season = getattr(windows, "season", None)
-        if season and season not in found.values() and not found:
+        if season and not found:
             found = {"season": season}
         for name, rows in found.items():
             name = "seasonal" if name == "season" else f"seasonal_{name}"

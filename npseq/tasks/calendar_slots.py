@@ -46,8 +46,7 @@ def row_times(table: Table, start: int, stop: int) -> np.ndarray | None:
         return None
     if stop <= n:
         return table.irregular[start:stop]
-    after = getattr(table, "times_after", None)
-    later = None if after is None else after(stop - n)
+    later = table.times_after(stop - n)
     if later is None and table.step and stop - n <= 1:  # the usual step leads to the next row
         later = table.irregular[-1:] + np.timedelta64(table.step, "s")
     if later is None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from .catalogue import EXERCISES
@@ -101,6 +102,4 @@ def grade_file(path: str | Path, seconds: float = SECONDS) -> Report:
 
 def empty(exercise: Exercise, seed: int, message: str) -> list[Outcome]:
     """Return the outcomes of a file in which nothing could be graded."""
-    from types import ModuleType
-
     return [outcome._replace(points=0, message=message) for outcome in exercise.grade(ModuleType("empty"), seed)]
