@@ -1,1 +1,1 @@
-"""Model file formats: PyTorch's ``.pth`` in and out, ONNX out."""
+"""Model file formats: PyTorch's ``.pth`` in and out, ONNX and C out."""

@@ -37,7 +37,7 @@ runs the sequences, ``kernels.py`` has the steps of each cell, ``workspace.py`` 
    the products of many steps are split: threads that synchronise at every step stall whenever one of them is preempted.
 
 Options without a fused implementation fall back to ``bptt.py``: projection, recurrent dropout, checkpointing, lengths
-with relu (h could grow without bound after the end of a sequence), and user-defined cells.
+with relu (h could grow without bound after the end of a sequence) or with one-hot inputs, and user-defined cells.
 """
 
 from .through_time import backward_through_time, forward_through_time

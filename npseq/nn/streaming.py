@@ -144,7 +144,8 @@ class Stream(Stepper):
     y of T calls of ``step`` is what the layer gives for these T steps; a model's y is its answer to the steps so far.
     The weights are copied when the stream is made: after a change of the parameters make a new one. A step allocates
     nothing but its answer (and, with a cell of your own, what the cell allocates). Different streams may run in
-    different threads; one stream is for one thread at a time.
+    different threads; one stream is for one thread at a time. (After an infinite x the h of a GRU is NaN here, not that
+    of the layer: its one product has zeros for x in some rows.)
 
     Args and errors: as ``Stepper``. ``layer.stream(batch)`` and ``model.stream(batch)`` call this.
 
