@@ -133,7 +133,8 @@ def from_state_dict(
         nonlinearity: of an RNN. It is not recorded in a state_dict: pass ``"relu"`` if the RNN used relu.
 
     Returns:
-        An ``RNN``, ``LSTM`` or ``GRU``, or with ``optimized`` its twin, in float64 if the arrays are, else in float32.
+        An ``RNN``, ``LSTM`` or ``GRU``, or with ``optimized`` its twin, in float64 if the arrays are, in complex128 if
+        they are complex, else in float32.
 
     Raises:
         ValueError: if there is no such layer under the prefix, or its shapes do not fit together.
@@ -150,8 +151,9 @@ def from_state_dict(
     if optimized:
         kind = {RNN: OptimizedRNN, GRU: OptimizedGRU, LSTM: OptimizedLSTM}[kind]
     own = {name[len(prefix) :]: np.asarray(value) for name, value in mapping.items() if _is_recurrent(name, prefix)}
+    given = own["weight_ih_l0"].dtype
     layer: Recurrent = kind(
-        dtype=np.float64 if own["weight_ih_l0"].dtype == np.float64 else np.float32,
+        dtype=np.complex128 if given.kind == "c" else np.float64 if given == np.float64 else np.float32,
         **sizes,
         **({"nonlinearity": nonlinearity} if issubclass(kind, RNN) else {}),
     )

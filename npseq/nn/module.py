@@ -127,7 +127,8 @@ class Module:
                 unexpected names are ignored.
 
         Raises:
-            ValueError: with every missing, unexpected and wrongly shaped name in one message. Nothing is changed then.
+            ValueError: with every missing and unexpected name, and every array of another shape or of something else
+                than numbers (real ones, for real parameters), in one message. Nothing is changed then.
         """
         given = {name[len(prefix) :]: value for name, value in mapping.items() if name.startswith(prefix)}
         faults: list[str] = []
@@ -138,11 +139,14 @@ class Module:
             faults.append("missing: " + ", ".join(prefix + name for name in missing))
         if strict and unexpected:
             faults.append("unexpected: " + ", ".join(prefix + name for name in unexpected))
+        kinds = "fiubc" if self.dtype.kind == "c" else "fiub"
         for name, shape in self.shapes.items():
             if name in given:
                 arrays[name] = array = np.asarray(given[name])
                 if array.shape != shape:
                     faults.append(f"wrong shape: {prefix}{name} is {array.shape}, expected {shape}")
+                if array.dtype.kind not in kinds:
+                    faults.append(f"wrong dtype: {prefix}{name} is {array.dtype}, the parameters are {self.dtype}")
         if faults:
             raise ValueError(f"cannot load into {self!r}: " + "; ".join(faults))
         for name, array in arrays.items():

@@ -147,6 +147,17 @@ def test_parameters_that_do_not_fit_are_all_named_and_nothing_is_changed():
     np.testing.assert_array_equal(layer.theta, before)
 
 
+@pytest.mark.parametrize("dtype", [complex, object, "U3"])
+def test_parameters_that_are_no_real_numbers_are_refused_and_nothing_is_changed(dtype):
+    layer = npseq.GRU(3, 4, rng=0)
+    before, mapping = layer.theta.copy(), layer.state_dict()
+    mapping["weight_ih_l0"] += 1
+    mapping["bias_hh_l0"] = mapping["bias_hh_l0"].astype(dtype)
+    with pytest.raises(ValueError, match="wrong dtype: bias_hh_l0 is .*, the parameters are float32"):
+        layer.load_state_dict(mapping)
+    np.testing.assert_array_equal(layer.theta, before)
+
+
 @pytest.mark.parametrize("tape", [None, (1, 2, 3)])
 def test_a_tape_that_is_none_is_refused(tape):
     with pytest.raises(TypeError, match="tape"):

@@ -184,6 +184,15 @@ def test_a_file_whose_metadata_claim_another_size_than_its_arrays_is_refused_bef
         npseq.load(tmp_path / "m.pth")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_a_file_of_any_dtype_gives_the_same_parameters(tmp_path, dtype, recwarn):
+    model = Model("gru", 3, 4, rng=0, dtype=dtype)
+    model.theta *= dtype(1 + 0.5j) if dtype is np.complex128 else 1
+    npseq.save(tmp_path / "m.pth", model)
+    other = npseq.load(tmp_path / "m.pth")
+    assert other.dtype == dtype and np.array_equal(other.theta, model.theta) and not recwarn.list
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.float16, bool])
 def test_a_copy_in_a_dtype_that_does_not_work_is_refused(dtype):
     for module in npseq.LSTM(3, 4), Model("lstm", 3, 4):
