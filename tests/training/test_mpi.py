@@ -300,7 +300,6 @@ def test_a_rank_that_fails_ends_all_soon_and_the_files_are_whole(mpiexec, tmp_pa
         assert done.stderr.count("npseq train: rank 1: MemoryError: planted\n") == 1
     for which in "best", "last":
         assert checkpoint.load(tmp_path / f"rnn_optimized_lstm_{which}.pth").state_dict
-    assert not list(tmp_path.glob("*.tmp"))
 
 
 @pytest.mark.wide
