@@ -44,12 +44,20 @@ class Autoregression:
     Args:
         values: (n,) the series. order: p. train_end: the first row that is not a training row. horizon: N.
         slots: (n,) the number of each row's slot, or None for one intercept.
+
+    Raises:
+        ValueError: for fewer training rows than order and horizon need.
     """
 
     @blas.limited(1)  # a second thread gains nothing here, and may wait for seconds on a busy machine
     def __init__(
         self, values: np.ndarray, order: int, train_end: int, horizon: int = 1, slots: np.ndarray | None = None
     ):
+        if min(train_end, len(values)) < order + horizon:
+            raise ValueError(
+                f"{min(train_end, len(values))} training rows given; an order of {order} and a horizon of {horizon} "
+                f"need {order + horizon}"
+            )
         self.order, self.horizon = order, horizon
         mean, scale = moments(values[:train_end, None])
         self.mean, self.scale = mean[0], scale[0]

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..data.errors import DataError
 from . import multistep
+from .asked import steps_of
 from .baselines import Baselines
 from .ensemble import Ensemble, Forecasts, unknown_ahead
 from .intervals import interval_score
@@ -58,8 +59,9 @@ def score(
         "interval": …}``; for several ``{"targets": {column: that}}``. A score has ``rmse`` and ``mae``.
 
     Raises:
-        DataError: for more steps than the rows hold, or a target without a value in them.
+        DataError: for more steps than the rows hold, or fewer than one, or a target without a value in them.
     """
+    steps = steps_of(steps)
     names = [name for name in baselines.names if max(part.order for part in baselines.parts[name]) <= rows[0]]
     direct = forecaster.direct(rows, progress)
     actual = multistep.actual(forecaster.windows[0], rows, forecaster.horizon)

@@ -225,7 +225,7 @@ class Forecaster:
         """
         _, table = self._known()
         with blas.limited(1):
-            return _score(self.members, table, steps_of(steps), interval)
+            return _score(self.members, table, steps, interval)
 
     def backtest(self, folds: int = 4, steps: int | None = None) -> list[dict[str, Any]]:
         """Train anew at ``folds`` origins in time, and score each on the rows that follow. This forecaster stays.

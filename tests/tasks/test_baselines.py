@@ -68,6 +68,13 @@ def test_a_constant_series_is_predicted_by_its_constant():
     assert np.allclose(baselines.Autoregression(values, 4, 80).predict(values, np.arange(80, 100)), 5)
 
 
+def test_an_order_longer_than_the_training_rows_is_refused():
+    values = np.arange(50.0) ** 2
+    assert baselines.Autoregression(values, 39, 40).lagged.shape == (39, 1)
+    with pytest.raises(ValueError, match="40 training rows given; an order of 40 and a horizon of 1 need 41"):
+        baselines.Autoregression(values, 40, 40)
+
+
 def test_the_chunk_in_which_rows_are_predicted_changes_nothing(metro, monkeypatch):
     values, rows = metro.values[:, 0], metro.parts["test"]
     model = baselines.Autoregression(values, 24, metro.train_end)

@@ -122,5 +122,10 @@ def test_a_target_without_a_value_to_score_is_named():
     table.filled[250:, 1] = True
     forecaster = Ensemble([(model, Trained(task.recipe()))], table)
     rows = evaluation.scored_rows(forecaster, np.arange(300) < 255)
+    for steps in 0, -3:
+        with pytest.raises(data.DataError, match=f"steps {steps} given; a whole number from 1 expected"):
+            evaluation.score(forecaster, rows, baselines.Baselines(forecaster.windows[0], {}), steps)
+        with pytest.raises(data.DataError, match=f"steps {steps} given; a whole number from 1 expected"):
+            forecaster.predict(steps)
     with pytest.raises(data.DataError, match="'z' has no value in the rows to score"):
         evaluation.score(forecaster, rows, baselines.Baselines(forecaster.windows[0], {}))
