@@ -140,7 +140,8 @@ def make_model(settings: Any, task: Any, rng: np.random.Generator, **more: Any) 
         ValueError: for settings that the model does not have.
     """
     if settings.loss is not None and task.loss == "cross_entropy":
-        raise ValueError(f"--loss {settings.loss} given for a task of classes; cross entropy is the loss there")
+        name = _as_given(settings, "loss")
+        raise ValueError(f"{name} {settings.loss} given for a task of classes; cross entropy is the loss there")
     if settings.dropout and settings.num_layers == 1:
         names = [_as_given(settings, name) for name in ("dropout", "num_layers", "recurrent_dropout")]
         raise ValueError(
