@@ -1,4 +1,4 @@
-"""The README's table of the other tasks, from real runs: python benchmarks/tasks.py [--plain]
+"""The table of the other tasks in docs/start.md, from real runs: python benchmarks/tasks.py [--plain]
 
 Japanese Vowels at batch 8 (accuracy on the official test part) and the adding problem with sequences of 50 steps (mean
 squared error; always answering 1 gives 0.167), 10 epochs, hidden size 32, lr 0.001, seeds 0–2. The optimized twins

@@ -1,4 +1,4 @@
-"""Type hints, as a user's strict checker sees them: a program that has every public name in it, and the README."""
+"""Type hints, as a user's strict checker sees them: a program that has every public name in it, and the first pages."""
 
 import ast
 import inspect
@@ -95,10 +95,13 @@ def test_mypy_finds_mistakes_in_the_use_of_npseq(tmp_path):
 
 
 @wide
-def test_the_python_of_the_readme_passes_mypy_strict(tmp_path):
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.M | re.S)
+def test_the_python_of_the_readme_and_the_first_page_passes_mypy_strict(tmp_path):
+    pages = (ROOT / page for page in ("README.md", "docs/start.md"))
+    blocks = [
+        code for page in pages for code in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+    ]
     path = tmp_path / "readme.py"
-    path.write_text("\n".join(block for block in blocks if "torch" not in block))  # torch has hints of its own
+    path.write_text("\n".join(block for block in blocks if "import torch" not in block))  # torch has hints of its own
     status, said = mypy("--disable-error-code=import-untyped", "--disable-error-code=import-not-found", str(path))
     assert status == 0, said
 

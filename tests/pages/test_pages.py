@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import npseq
-import npseq.train
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ["gradcheck.md", "keras.md", "estimators.md"]
@@ -28,16 +27,6 @@ def test_every_block_runs_and_prints_what_it_shows(page, tmp_path, monkeypatch):
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(code, names)
         assert printed.getvalue() == shown, code
-
-
-@pytest.mark.wide
-def test_the_blocks_of_the_first_page_run_after_a_training(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert npseq.train.main(["--model", "lstm", "--epochs", "1", "--quiet"]) == 0
-    names: dict = {}
-    for code in re.findall(r"```python\n(.*?)```", (DOCS / "start.md").read_text(encoding="utf-8"), re.DOTALL):
-        exec(code, names)
-    assert (tmp_path / "gru.pth").exists() and names["grads"].theta.size
 
 
 def test_the_block_of_the_onnx_page_writes_a_file(tmp_path, monkeypatch):

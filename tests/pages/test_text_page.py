@@ -10,7 +10,6 @@ import npseq
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "text.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Write text")[2].partition("\n## ")[0]
 OURS, THEIRS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -57,19 +56,12 @@ def rows_of(page):
 
 
 @pytest.mark.wide
-def test_the_tables_have_the_n_grams_that_are_counted_and_the_readme_has_rows_of_the_page():
+def test_the_tables_have_the_n_grams_that_are_counted():
     shown = rows_of(TEXT)
     task = npseq.tasks.Text(npseq.data.load_corpus("tiny_shakespeare"), split=(0.9, 0.1, 0))
     for name, scores in task.baselines().items():
         assert shown[name] == pytest.approx([scores["nats"], scores["bits"]], abs=0.0006), name
     assert all(bits == pytest.approx(nats / np.log(2), abs=0.0015) for nats, bits in shown.values())
-    readme = rows_of(README)
-    assert len(readme) >= 5 and {name: shown[name][:1] for name in readme} == readme
-
-
-def test_the_sample_of_the_readme_is_that_of_the_page():
-    (sample,) = re.findall(r"```text\n(ROMEO:.*?)```", README, re.DOTALL)
-    assert sample in re.findall(r"```text\n(ROMEO:.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_defaults_of_the_page_are_those_of_the_command():
