@@ -209,6 +209,9 @@ def _true_gradients(cell: Any, step: Step, true: tuple[Any, ...], method: str) -
     _, assigned = tracing.record(lambda: step.forward(cell), [code])
     found: dict[str, list[Any]] = {}
     for item in assigned:
+        text = linecache.getline(code.co_filename, item.line)
+        if ";" in text or ":=" in text:  # the line may read the variable again before it can be changed
+            continue
         if isinstance(item.value, np.ndarray) and item.value.dtype.kind == "f":
             found.setdefault(item.name, []).append(_gradient_of_local(cell, step, item, method))
     return {item.name: item.value for item in assigned}, {**known, **found}

@@ -1,7 +1,8 @@
 """The local variables of a running function: recorded as they are assigned, or one of them changed.
 
-Only the functions that are named are traced (``sys.settrace``), opcode by opcode, so that every assignment is seen at
-the moment at which it happens, whatever the line looks like.
+Only the functions that are named are traced (``sys.settrace``), line by line: when the next line starts, the variables
+that the last one assigns have their values. Which they are is read from the function's instructions. (CPython 3.13.0
+crashes if the instructions themselves are traced.)
 """
 
 from __future__ import annotations
@@ -40,10 +41,6 @@ class Assignment(NamedTuple):
     step: int | None
 
 
-# CPython 3.13.0 crashes while it traces instructions; without them the checker names gates, not variables
-TRACES = sys.version_info < (3, 13)
-
-
 def code_of(function: Any) -> CodeType | None:
     """Return the code object of a function, method, static or class method; None if it is not written in Python."""
     function = getattr(function, "__func__", function)
@@ -73,7 +70,10 @@ def record(
 def changed(
     call: Callable[[], Any], code: CodeType, name: str, count: int, change: Callable[[np.ndarray], np.ndarray]
 ) -> Any:
-    """Return what ``call()`` returns when one assignment in ``code`` stores ``change(value)`` instead of ``value``."""
+    """Return what ``call()`` returns when one assignment in ``code`` stores ``change(value)`` instead of ``value``.
+
+    What the rest of the same line computes from the variable is computed from ``value``.
+    """
 
     def on_store(frame: Any, names: dict[str, Any], stored: str, stored_count: int, line: int) -> None:
         if (stored, stored_count) == (name, count):
@@ -97,33 +97,28 @@ def _traced(
         if frame.f_code not in wanted:
             return None
         code = frame.f_code
-        stores = _stores(code)
-        into = _element_stores(code) if elements else {}
         arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if elements else ()
         counts: dict[str, int] = {}
-        last = -1  # no instruction
+        start: int | None = None  # offset of the first instruction of the line that runs
 
         def trace(frame: Any, event: str, argument: Any) -> Any:
-            nonlocal last
-            if event in ("opcode", "return"):
-                names = frame.f_locals
-                for name, line in stores.get(last, ()):
-                    if name in names:
+            nonlocal start
+            names = frame.f_locals
+            if start is not None:
+                stop = frame.f_lasti if event == "exception" else _end_of_line(code, start)
+                for offset, name, line in _stores(code):
+                    variable, bracket, _ = name.partition("[")
+                    if start <= offset < stop and variable in names and (elements or not bracket):
                         counts[name] = counts.get(name, -1) + 1
                         on_store(frame, names, name, counts[name], line)
-                if last in into:
-                    on_store(frame, names, *into[last])
-                for name in arguments if event == "return" else ():
-                    if isinstance(names.get(name), np.ndarray):
-                        on_store(frame, names, name + AT_THE_END, 0, frame.f_lineno)
-                last = frame.f_lasti
+            start = frame.f_lasti if event == "line" else None
+            for name in arguments if event == "return" else ():
+                if isinstance(names.get(name), np.ndarray):
+                    on_store(frame, names, name + AT_THE_END, 0, frame.f_lineno)
             return trace
 
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return trace
 
-    if not TRACES:
-        return call()
     before = sys.gettrace()
     sys.settrace(trace_call)
     try:
@@ -132,41 +127,41 @@ def _traced(
         sys.settrace(before)
 
 
+@functools.lru_cache(maxsize=256)
 def _lines(code: CodeType) -> dict[int, int]:
     """Return offset of an instruction -> line."""
     return {offset: line for start, end, line in code.co_lines() for offset in range(start, end, 2) if line}
 
 
-@functools.lru_cache(maxsize=256)
-def _stores(code: CodeType) -> dict[int, tuple[tuple[str, int], ...]]:
-    """Return offset of an instruction -> the (name, line) that it stores."""
-    lines, found = _lines(code), {}
-    for instruction in dis.get_instructions(code):
-        kind, names = instruction.opname, instruction.argval
-        if kind.startswith(("STORE_FAST", "STORE_DEREF")):
-            names = (names,) if isinstance(names, str) else names
-            if kind == "STORE_FAST_LOAD_FAST":
-                names = names[:1]
-            found[instruction.offset] = tuple((name, lines.get(instruction.offset, 0)) for name in names)
-    return found
+@functools.lru_cache(maxsize=4096)
+def _end_of_line(code: CodeType, start: int) -> int:
+    """Return the offset behind the instructions that follow ``start`` and belong to the same line."""
+    lines, end = _lines(code), start
+    while lines.get(end, 0) == lines.get(start):
+        end += 2
+    return end
 
 
 @functools.lru_cache(maxsize=256)
-def _element_stores(code: CodeType) -> dict[int, tuple[str, int, int]]:
-    """Return offset of an instruction -> ("das[t]", 0, line), for elements given by two variables."""
-    lines, found = _lines(code), {}
-    loaded: list[Any] = []
+def _stores(code: CodeType) -> list[tuple[int, str, int]]:
+    """Return (offset, name, line) of each instruction that stores a variable, or an element "das[t]"."""
+    lines, found = _lines(code), []
+    loaded: list[Any] = []  # the last two variables that were loaded
     for instruction in dis.get_instructions(code):
+        kind, offset = instruction.opname, instruction.offset
         names = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
-        if instruction.opname == "STORE_SUBSCR" and len(loaded) == 2:
-            found[instruction.offset] = (f"{loaded[0]}[{loaded[1]}]", 0, lines.get(instruction.offset, 0))
-        loaded = [*loaded, *names][-2:] if instruction.opname.startswith(("LOAD_FAST", "LOAD_DEREF")) else []
+        stored = names[:1] if kind == "STORE_FAST_LOAD_FAST" else names
+        if kind == "STORE_SUBSCR":
+            stored = (f"{loaded[0]}[{loaded[1]}]",) if len(loaded) == 2 else ()
+        if kind.startswith(("STORE_FAST", "STORE_DEREF", "STORE_SUBSCR")):
+            found += [(offset, name, lines.get(offset, 0)) for name in stored]
+        loaded = [*loaded, *names][-2:] if kind.startswith(("LOAD_FAST", "LOAD_DEREF")) else []
     return found
 
 
 def stored_on_line(code: CodeType, line: int) -> list[str]:
     """Return the names of the local variables that a line of a function assigns, in order."""
-    return [name for stores in _stores(code).values() for name, where in stores if where == line]
+    return [name for _, name, where in _stores(code) if where == line and "[" not in name]
 
 
 def copied(value: Any) -> Any:

@@ -17,10 +17,7 @@ import npseq
 from npseq import bptt, cells
 from npseq.gradcheck import check_cell, check_layer, recurrence_diagnosis
 from npseq.gradcheck.planting import Case
-from npseq.gradcheck.tracing import TRACES
 from npseq.nn.recurrent import Recurrent
-
-needs_tracing = pytest.mark.skipif(not TRACES, reason="from Python 3.13 on gates are named, not variables")
 
 # file, model, the line's text, the text that replaces it, words that the report must have: the variable that the line
 # assigns (or the gate), and the tensor
@@ -156,7 +153,6 @@ def with_edited_cell(model, folder, old, new, after="def backward"):
 
 @pytest.mark.wide
 @pytest.mark.parametrize("model, old, new, words", CELL_EDITS)
-@needs_tracing
 def test_an_edited_line_of_a_cells_backward_is_named(model, old, new, words, tmp_path):
     result = check(with_edited_cell(model, tmp_path, old, new))
     report = str(result)
@@ -167,7 +163,6 @@ def test_an_edited_line_of_a_cells_backward_is_named(model, old, new, words, tmp
 
 @pytest.mark.wide
 @pytest.mark.parametrize("model, old, new, words", BPTT_EDITS)
-@needs_tracing
 def test_an_edited_line_of_the_recurrence_is_named(model, old, new, words, tmp_path):
     layer = LAYERS[model]()
     layer.through_time = edited(bptt, tmp_path, (old, new))
@@ -199,7 +194,6 @@ USER_EDITS = [
 
 @pytest.mark.wide
 @pytest.mark.parametrize("name, old, new, words", USER_EDITS)
-@needs_tracing
 def test_an_edited_line_of_a_users_cell_is_named(name, old, new, words, tmp_path):
     module = edited(example(name), tmp_path, (old, new), after="class ")
     result = check_cell(getattr(module, OWN_CELLS[name].__name__), hidden_size=3, batch=2)
@@ -222,7 +216,6 @@ def test_an_edited_line_of_a_users_cell_is_named(name, old, new, words, tmp_path
         ("lstm", "(i, f, g, o, c_prev, tanh_c)", "(i, f, g, o, c, tanh_c)", "wrong", ["not forward's c_prev", "c-of-this-step"]),
     ],
 )  # fmt: skip
-@needs_tracing
 def test_forward_edits_are_told_from_backward_edits(model, old, new, verdict, words, tmp_path):
     result = check(with_edited_cell(model, tmp_path, old, new))
     assert result.verdict == verdict, str(result)
@@ -230,7 +223,6 @@ def test_forward_edits_are_told_from_backward_edits(model, old, new, verdict, wo
         assert word in str(result), (word, result.findings())
 
 
-@needs_tracing
 def test_a_backward_that_is_wrong_for_both_forwards_is_named_too(tmp_path):
     module = edited(cells, tmp_path, ("c = f * c_prev + i * g", "c = f * c_prev + 2 * i * g"), after="class LSTMCell")
     module = edited(module, tmp_path, ("do = dh * tanh_c", "do = dh * o"), after="class LSTMCell")
@@ -249,7 +241,6 @@ def test_a_backward_that_is_wrong_for_both_forwards_is_named_too(tmp_path):
         ("np.where(valid[t], new, old)", "new", ["state (h) is wrong", "(38)"]),
     ],
 )
-@needs_tracing
 def test_an_edited_forward_of_the_recurrence_is_named(old, new, words, tmp_path):
     layer = LAYERS["gru"]()
     layer.through_time = edited(bptt, tmp_path, (old, new))
@@ -274,7 +265,6 @@ def test_no_known_bug_is_named_for_an_edit_that_is_none():
 
 
 @pytest.mark.wide
-@needs_tracing
 def test_no_known_bug_is_named_when_the_layer_around_the_recurrence_is_edited(monkeypatch):
     backward = Recurrent.backward
 
@@ -324,7 +314,6 @@ def test_an_edit_that_is_a_known_bug_is_named(module, model, old, new, bug, tmp_
         ("fused/kernels.py", "lstm", "add(a, a_x, a)", "add(a, a, a)", ["many inputs", "against bptt.py"]),
     ],
 )  # fmt: skip
-@needs_tracing
 def test_the_command_names_the_edited_line_of_a_copy(file, model, old, new, words, tmp_path):
     shutil.copytree(Path(npseq.__file__).parent, tmp_path / "npseq", ignore=shutil.ignore_patterns("__pycache__"))
     path = tmp_path / "npseq" / file

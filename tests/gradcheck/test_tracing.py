@@ -1,0 +1,126 @@
+"""Assignments of a running function: recorded in order with their values, and one of them changed."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from npseq.gradcheck.tracing import changed, record
+
+
+def names_and_values(found):
+    return [(item.name, item.value.tolist() if isinstance(item.value, np.ndarray) else item.value) for item in found]
+
+
+def recorded(function, *arguments, **options):
+    return record(lambda: function(*arguments), [function.__code__], **options)
+
+
+def forward(a, b):
+    x, y = a + b, a * b  # CPython may store y first
+    z = np.concatenate(
+        [
+            x,
+            2 * y,
+        ]
+    )
+    z[0] = 7
+    z += 1; w = z.sum()  # fmt: skip  # noqa: E702
+    return w, (u := w + 1)  # noqa: F841
+
+
+def test_every_assignment_is_recorded_with_its_value_and_line():
+    returned, found = recorded(forward, np.array([2.0]), np.array([5.0]))
+    assert returned == (29, 30)
+    found = sorted(found, key=lambda item: (item.line, item.name == "y"))
+    assert names_and_values(found) == [("x", [7]), ("y", [10]), ("z", [7, 20]), ("z", [8, 21]), ("w", 29), ("u", 30)]
+    first = forward.__code__.co_firstlineno
+    assert [item.line - first for item in found] == [1, 1, 2, 9, 9, 10]
+    assert [item.count for item in found] == [0, 0, 0, 1, 0, 0]
+
+
+def loop(n, das, out=None):
+    total = np.zeros(1)
+    for t in reversed(range(n)):
+        da = total + t
+        das[t] = da
+        for k in range(2):
+            total = sum((total + da for _ in [k]), np.zeros(1))
+    out[...] = total
+    return total
+
+
+def test_a_loop_is_recorded_at_each_step_and_elements_and_filled_arguments_if_asked_for():
+    das, out = np.zeros((2, 1)), np.zeros(1)
+    _, found = recorded(loop, 2, das, out, elements=True)
+    names = "da", "das[t]", "out at the end"
+    kept = [(item.name, item.step, item.value.tolist()) for item in found if item.name in names]
+    # t = 1: da = 1, total = 1 + 1; t = 0: da = 2, total = 4 + 2
+    assert kept == [
+        ("da", 1, [1]),
+        ("das[t]", 1, [1]),
+        ("da", 0, [2]),
+        ("das[t]", 0, [2]),
+        ("out at the end", 0, [6]),
+    ]
+    totals = [(item.count, item.step, item.value.tolist()) for item in found if item.name == "total"]
+    assert totals == [(0, None, [0]), (1, 1, [1]), (2, 1, [2]), (3, 0, [4]), (4, 0, [6])]
+    assert not [item for item in recorded(loop, 2, das, out)[1] if "[" in item.name or " " in item.name]
+
+
+def fails(a):
+    d = a + 1
+    try:
+        d = np.ones(2) @ np.ones(3)
+    except ValueError:
+        e = d * 2
+    d = e @ np.ones(3)
+    return d
+
+
+def test_an_assignment_that_an_exception_prevented_is_not_recorded():
+    found, before = [], sys.gettrace()
+    with pytest.raises(ValueError, match="size 3"):
+        recorded(fails, np.zeros(2), into=found)
+    assert names_and_values(found) == [("d", [1, 1]), ("e", [2, 2])]
+    assert sys.gettrace() is before
+
+
+def with_a_closure(x):
+    y = x * 3
+    double = lambda: 2 * y  # noqa: E731
+    z = double() + x
+    return z
+
+
+@pytest.mark.parametrize("name, count, value", [("y", 0, 26), ("z", 0, 12), ("x", 0, 14), ("y", 1, 14)])
+def test_one_assignment_stores_another_value(name, count, value):
+    """z = 2 · (3 x) + x with x = 2; arguments and assignments that do not happen are not changed."""
+    call = lambda: with_a_closure(np.array([2.0]))  # noqa: E731
+    change = (lambda v: v * 2) if name == "y" else (lambda v: v - 2)
+    assert changed(call, with_a_closure.__code__, name, count, change) == value
+    assert call() == 14
+
+
+def test_a_function_without_a_source_file_is_recorded_too():
+    names = {}
+    exec("def f(a):\n    b = a + 1\n    return b * 2\n", names)
+    assert names_and_values(recorded(names["f"], 1)[1]) == [("b", 2)]
+
+
+def test_the_trace_function_that_was_there_is_called_again_afterwards():
+    seen = []
+
+    def tracer(frame, event, argument):
+        seen.append(frame.f_code.co_name)
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        recorded(with_a_closure, np.ones(1))
+        assert sys.gettrace() is tracer
+        seen.clear()
+        with_a_closure(np.ones(1))
+    finally:
+        sys.settrace(before)
+    assert "with_a_closure" in seen
