@@ -117,10 +117,14 @@ def _find(path: str, name: str | None) -> Any:
         sys.path.remove(folder)
     if name is not None:
         found = getattr(module, name, None)
-        if not _is_cell(found) and not is_layer(found):
+        if not isinstance(found, type):
             raise ValueError(f"{path} has no cell {name}: a class with gates, state, forward and backward expected")
         return found
-    cells = [found for found in vars(module).values() if _is_cell(found) and found.__module__ == module_name]
+    classes = [found for found in vars(module).values() if getattr(found, "__module__", "") == module_name]
+    cells = [found for found in classes if _is_cell(found)]
+    incomplete = [found for found in classes if isinstance(found, type) and hasattr(found, "forward")]
+    if not cells and len(incomplete) == 1 and not is_layer(incomplete[0]):
+        return incomplete[0]  # what it lacks is said when a layer is made of it
     if len(cells) != 1:
         several = (
             f"the cells {', '.join(found.__name__ for found in cells)}: say which, {path}:Class"

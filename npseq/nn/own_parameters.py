@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from ..bptt import Cell, State
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-TAKEN = "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"
+TAKEN = "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr", "a_x", "a_h"
 
 
 def own_shapes(cell: Cell, **sizes: int) -> dict[str, tuple[int, ...]]:
@@ -26,20 +27,28 @@ def own_shapes(cell: Cell, **sizes: int) -> dict[str, tuple[int, ...]]:
     Raises:
         ValueError: for a declaration that is not as ``cells.py`` says.
     """
-    check_declaration(cell)
     return {name: _shape(cell, name, text, sizes) for name, text in (getattr(cell, "own", None) or {}).items()}
 
 
 def check_declaration(cell: Cell) -> None:
-    """Check the attributes of a cell: ``gates``, ``state``, and ``own`` and ``own_init`` if it has them.
+    """Check the attributes of a cell: ``gates``, ``state``, ``own`` and ``own_init`` if it has them, and the arguments
+    of its functions.
 
     Raises:
         ValueError: with one sentence that names the attribute, what is given and what is expected.
     """
+    missing = [name for name in ("gates", "state", "forward", "backward") if not hasattr(cell, name)]
+    if missing:
+        raise ValueError(
+            f"{cell_name(cell)} has no {', '.join(missing)}; a class with gates, state, forward and backward expected"
+        )
     for name, example in (("gates", "'ifgo'"), ("state", "'hc'")):
-        letters = getattr(cell, name, None)
-        if not isinstance(letters, (str, tuple, list)) or not letters or len(set(letters)) < len(letters):
+        letters = getattr(cell, name)
+        are_texts = isinstance(letters, (str, tuple, list)) and all(isinstance(letter, str) for letter in letters)
+        if not are_texts or not letters or len(set(letters)) < len(letters):
             raise ValueError(f"{cell_name(cell)}.{name} is {letters!r}; different letters such as {example} expected")
+    if "x" in cell.state:
+        raise ValueError(f"{cell_name(cell)}.state is {cell.state!r}; letters other than x, the input's, expected")
     own, initial = (getattr(cell, name, None) for name in ("own", "own_init"))
     for name, value in (("own", own), ("own_init", initial)):
         if value is not None and not isinstance(value, dict):
@@ -48,13 +57,33 @@ def check_declaration(cell: Cell) -> None:
     if unknown:
         declared = ", ".join(own or ()) or "nothing"
         raise ValueError(f"{cell_name(cell)}.own_init has {', '.join(map(str, unknown))}; own declares {declared}")
+    extra = ("own",) if own else ()
+    _check_arguments(cell, "forward", ("a_x", "a_h", "state", *extra))
+    _check_arguments(cell, "backward", ("d_state", "cache", *extra))
+
+
+def _check_arguments(cell: Cell, name: str, expected: tuple[str, ...]) -> None:
+    """Check that a function of a cell can be called with the arguments of the contract."""
+    function = getattr(cell, name)
+    if not callable(function):
+        raise ValueError(f"{cell_name(cell)}.{name} is {function!r}; a function of {', '.join(expected)} expected")
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):  # not written in Python
+        return
+    try:
+        signature.bind(*expected)
+    except TypeError:
+        advice = ": a @staticmethod, or an instance of the class as the cell" if "self" in signature.parameters else ""
+        raise ValueError(f"{cell_name(cell)}.{name} takes {signature}; ({', '.join(expected)}) expected{advice}") from None
 
 
 def _shape(cell: Cell, name: str, text: Any, sizes: dict[str, int]) -> tuple[int, ...]:
-    if not isinstance(name, str) or not name.isidentifier() or name in TAKEN or re.search(r"_l\d+(_reverse)?$", name):
+    taken = (*TAKEN, *(f"{letter}_prev" for letter in cell.state))
+    if not isinstance(name, str) or not name.isidentifier() or name in taken or re.search(r"_l\d+(_reverse)?$", name):
         raise ValueError(
             f"{cell_name(cell)}.own: {name!r} given; a name in letters, digits and underscores expected, other than "
-            f"{', '.join(TAKEN)}, and without the number of a layer (_l0) at its end"
+            f"{', '.join(taken)}, and without the number of a layer (_l0) at its end"
         )
     if text == "":
         return ()
@@ -122,7 +151,7 @@ def check_forward(
     with np.errstate(all="ignore"):
         try:
             returned = cell.forward(a_x, a_h, state, *extra)
-        except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        except Exception as error:
             raise ValueError(
                 f"{where} fails for a_x {a_x.shape}, a_h {a_h.shape}, state {_shapes(state)}"
                 f"{_own_text(own)}: {type(error).__name__}: {error}"
@@ -151,7 +180,7 @@ def check_backward(cell: Cell, H: int, P: int, B: int, dtype: DTypeLike, own: di
     with np.errstate(all="ignore"):
         try:
             returned = cell.backward(new_state, cache, *(() if own is None else (own,)))
-        except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        except Exception as error:
             raise ValueError(
                 f"{where} fails for d_state {_shapes(new_state)} and the cache {_shapes(cache)} that forward returned: "
                 f"{type(error).__name__}: {error}"
@@ -190,8 +219,10 @@ def _check_own(where: str, d_own: Any, own: dict[str, np.ndarray]) -> None:
 
 
 def _shapes(value: Any) -> str:
-    """Return the shape of an array, or the shapes of the arrays in a tuple."""
-    if isinstance(value, (tuple, list)):
+    """Return the shape of an array, or the shapes of the arrays in a tuple or a list."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shapes, value))}]"
+    if isinstance(value, tuple):
         return f"({', '.join(map(_shapes, value))}{',' if len(value) == 1 else ''})"
     return str(np.shape(value)) if isinstance(value, (np.ndarray, np.generic, float, int)) else type(value).__name__
 

@@ -15,7 +15,7 @@ from .. import bptt
 from ..bptt import Weights
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from .module import Gradients, Module
-from .own_parameters import check_backward, check_forward, initial_value, own_shapes
+from .own_parameters import check_backward, check_declaration, check_forward, initial_value, own_shapes
 from .streaming import Stream
 from .torch_shapes import as_given, checked_state, columns, inputs, joined, rows, time_major
 from .validation import check_sizes, checked_checkpoint, checked_lengths
@@ -98,6 +98,7 @@ class Recurrent(Module):
         recurrent_init: str = "uniform",
         checkpoint_every: int | str | None = None,
     ) -> None:
+        check_declaration(self.cell)
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         for name, p in dict(dropout=dropout, recurrent_dropout=recurrent_dropout).items():
             if not 0 <= p < 1:
@@ -304,8 +305,7 @@ class Recurrent(Module):
                 )
                 runs.append(tape)
                 final.append(end)
-            last = k == self.num_layers - 1
-            masks.append(None if last else self._dropout_mask(self.dropout, y.shape, training, rng))
+            masks.append(self._dropout_mask(self.dropout if k < self.num_layers - 1 else 0, y.shape, training, rng))
             x = y if masks[-1] is None else y * masks[-1]  # (62) of docs/derivation.md
         tape = LayerTape(runs, masks, learned, unbatched, y.shape) if keep_tape else None
         return as_given(y, unbatched, self.batch_first), joined(rows(final, self.dtype), unbatched), tape

@@ -6,7 +6,7 @@ import re
 
 from ..bptt import Cell
 from .layers import GRU, LSTM, RNN, OptimizedGRU, OptimizedLSTM, OptimizedRNN
-from .own_parameters import cell_name
+from .own_parameters import cell_name, check_declaration
 from .recurrent import Recurrent
 
 # The names that --model takes.
@@ -49,6 +49,11 @@ def register(name: str, layer_class: type[Recurrent]) -> type[Recurrent]:
 
 
 def layer_of(cell: Cell) -> type[Recurrent]:
-    """Return a subclass of ``Recurrent`` with a cell, named after it: PeepholeCell gives PeepholeLayer."""
-    name = cell_name(cell)
+    """Return a subclass of ``Recurrent`` with a cell, named after it: PeepholeCell gives PeepholeLayer.
+
+    Raises:
+        ValueError: for a cell without an attribute or a function of the contract of ``cells.py``, naming it.
+    """
+    check_declaration(cell)
+    name = getattr(cell, "__name__", type(cell).__name__)
     return type(name.removesuffix("Cell") + "Layer", (Recurrent,), {"cell": cell, "__doc__": f"Layers of {name}."})

@@ -119,6 +119,14 @@ FILES = {
     "two.py": (CELL + "\n\nclass OtherCell(CoupledCell):\n    pass\n", "the cells CoupledCell, OtherCell: say which, "),
     "fails.py": ("import numpy\n1 / 0\n", "fails.py cannot be run: ZeroDivisionError: division by zero"),
     "short.py": (CELL.replace("(f, g, o, c_prev, tanh_c)\n", "(f, g, o, c_prev)\n", 1), "CoupledCell.backward fails"),
+    "gates.py": (
+        CELL.replace("gates, state = ", "_, state = "),
+        "CoupledCell has no gates; a class with gates, state, ",
+    ),
+    "arguments.py": (
+        CELL.replace("(d_state, cache)", "(d_state)"),
+        "CoupledCell.backward takes (d_state); (d_state, c",
+    ),
     "named.py": (CELL.replace("CoupledCell", "LSTM"), "'lstm' is a name of npseq's own layers"),
 }
 

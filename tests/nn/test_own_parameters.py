@@ -185,6 +185,7 @@ class Shapes:
         "number": "",
     }
     own_init = {"v": 0.5, "drawn": lambda rng, shape: rng.integers(5, 9, shape)}
+    forward = backward = staticmethod(lambda *args: None)
 
 
 def test_shapes_are_in_the_legends_letters_and_initial_values_numbers_or_functions():
@@ -216,6 +217,7 @@ def test_shapes_are_in_the_legends_letters_and_initial_values_numbers_or_functio
         ({"p": "H,0"}, {}, ["'H,0'"]),
         ({"weight_ih": "H"}, {}, ["'weight_ih' given"]),
         ({"p_l0": "H"}, {}, ["'p_l0' given", "number of a layer"]),
+        ({"h_prev": "H"}, {}, ["'h_prev' given", "other than weight_ih"]),
         ({"p": "H"}, {"p": [1.0, 2.0]}, ["own_init", "p is float64 of shape (2,)", "(3,) expected"]),
         ({"p": "H"}, {"p": float("nan")}, ["own_init", "finite number"]),
         ({"p": "H"}, {"p": lambda shape: 0.0}, ["own_init: the function of p fails for (rng, (3,)): TypeError"]),
@@ -315,6 +317,102 @@ def test_a_name_or_a_layer_that_cannot_be_registered_is_refused(name, layer, err
     assert name not in MODELS or name == "lstm"
 
 
+# ---- cells that are none ----
+
+
+class Plain:
+    """h = tanh(a_x + a_h), a right cell from which every wrong one below is made."""
+
+    gates, state = "h", "h"
+
+    @staticmethod
+    def forward(a_x, a_h, state):
+        return (np.tanh(a_x + a_h),), (np.tanh(a_x + a_h),)
+
+    @staticmethod
+    def backward(d_state, cache):
+        da = d_state[0] * (1 - cache[0] ** 2)
+        return da, da, (np.zeros_like(da),)
+
+
+class WithSelf:
+    gates = state = "h"
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def forward(self, a_x, a_h, state):
+        return Plain.forward(a_x, a_h, state)
+
+    def backward(self, d_state, cache):
+        return Plain.backward(d_state, cache)
+
+
+def without(*names):
+    return type("Mine", (), {name: part for name, part in vars(Plain).items() if name not in names})
+
+
+def plain_but(**parts):
+    return type("Mine", (Plain,), parts)
+
+
+CONTRACT = "a class with gates, state, forward and backward expected"
+NO_CELLS = {
+    "no gates": (without("gates"), f"Mine has no gates; {CONTRACT}"),
+    "no state": (without("state"), f"Mine has no state; {CONTRACT}"),
+    "no functions": (without("forward", "backward"), f"Mine has no forward, backward; {CONTRACT}"),
+    "a layer": (npseq.LSTM, f"LSTM has no gates, state; {CONTRACT}"),
+    "not a class": (3, f"int has no gates, state, forward, backward; {CONTRACT}"),
+    "gates a number": (plain_but(gates=1), "Mine.gates is 1; different letters such as 'ifgo' expected"),
+    "gates numbers": (plain_but(gates=(1, 2)), "Mine.gates is (1, 2); different letters such as 'ifgo' expected"),
+    "gates a list of lists": (plain_but(gates=[["h"]]), "Mine.gates is [['h']]; different letters such as"),
+    "no letter": (plain_but(state=""), "Mine.state is ''; different letters such as 'hc' expected"),
+    "state the input's letter": (plain_but(state="x"), "Mine.state is 'x'; letters other than x, the input's, expected"),
+    "forward a number": (plain_but(forward=3), "Mine.forward is 3; a function of a_x, a_h, state expected"),
+    "an argument missing": (
+        plain_but(backward=staticmethod(lambda cache: None)),
+        "Mine.backward takes (cache); (d_state, cache) expected",
+    ),
+    "no argument for own": (plain_but(own={"p": "H"}), "Mine.forward takes (a_x, a_h, state); (a_x, a_h, state, own) e"),
+    "an instance needed": (
+        WithSelf,
+        "WithSelf.forward takes (self, a_x, a_h, state); (a_x, a_h, state) expected: a @staticmethod, or an instance",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", NO_CELLS)
+def test_what_is_no_cell_is_refused_in_one_sentence_that_names_what_is_missing(what):
+    cell, words = NO_CELLS[what]
+    for use in (check_cell, layer_of, lambda cell: type("Layer", (Recurrent,), {"cell": cell})(2, 3)):
+        with pytest.raises(ValueError) as error:
+            use(cell)
+        assert str(error.value).startswith(words) and "\n" not in str(error.value)
+
+
+def test_a_cell_may_be_an_instance_and_its_functions_may_have_defaults():
+    class Scaled(Plain):
+        @staticmethod
+        def forward(a_x, a_h, state, scale=1.0):
+            return Plain.forward(a_x, a_h, state)
+
+    for cell in (Plain, Plain(), Scaled, WithSelf(2)):
+        check_cell(cell).assert_ok()
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, NameError, RuntimeError, AssertionError])
+def test_whatever_forward_raises_is_said_with_the_shapes(error):
+    def fails(*args):
+        raise error("as written")
+
+    words = rf"Mine.forward fails for a_x \(3, 2\), .*: {error.__name__}: as written"
+    with pytest.raises(ValueError, match=words):
+        layer_of(plain_but(forward=staticmethod(fails)))(2, 3)(np.zeros((4, 2, 2), np.float32))
+    result = check_cell(plain_but(backward=staticmethod(fails)))
+    assert result.verdict == "wrong" and "Mine.backward fails for d_state ((4, 3),)" in result.faults[0]
+    assert f"{error.__name__}: as written" in result.faults[0]
+
+
 # ---- errors in the shapes of a cell ----
 
 
@@ -345,6 +443,7 @@ FORWARD = {
     "a state of the wrong shape": (lambda s, c: ((s[0], s[1][:, :1]), c), ["new state of shape ((3, 2), (3, 1))"]),
     "a state that is an array": (lambda s, c: (s[0], c), ["new state of shape (3, 2)", "a tuple (h, c)"]),
     "a state too short": (lambda s, c: (s[:1], c), ["((3, 2),)", "((3, 2), (3, 2)) expected"]),
+    "a list": (lambda s, c: (list(s), c), ["new state of shape [(3, 2), (3, 2)]; a tuple (h, c)"]),
     "no cache": (lambda s, c: s, ["new state of shape (3, 2)"]),
 }
 BACKWARD = {
