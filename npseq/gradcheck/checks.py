@@ -33,7 +33,7 @@ from ..bptt import Cell
 from ..nn import own_parameters
 from . import cell_diagnosis, diagnosis, places
 from .cell_case import CellCase
-from .judge import THRESHOLD, failure, judge, set_places, threshold_of, unread_by_forward, unused_arrays
+from .judge import THRESHOLD, judge, set_places, threshold_of, unread_by_forward, unused_arrays
 from .layer_case import LayerCase
 from .result import Result
 
@@ -177,11 +177,7 @@ def check_layer(
     layer, y, tape = case.layer, *case.forward_once()
     read_only = case.read_only()
     before = [array.copy() for array in read_only]
-    calls, fault = [], None
-    try:
-        calls = [case.gradients(layer, tape), case.gradients(layer, tape)]
-    except Exception as error:
-        fault = failure(error)
+    calls, fault = case.calls(tape)
     unchanged = all(map(np.array_equal, read_only, before))
     result, expected = judge(case.make, calls, method, threshold, "x", fault)
     places.name_places(result.arrays, layer)

@@ -9,7 +9,7 @@ import numpy as np
 from ..bptt import Cell
 from ..nn.recurrent import Recurrent
 from . import cell_diagnosis
-from .judge import unread_by_forward
+from .judge import failure, unread_by_forward
 from .planting import Case, reference_layer
 from .reference import reference_of
 from .result import Result, relative_error
@@ -113,6 +113,13 @@ class LayerCase:
         if self.case.with_state:
             found.update(zip(self.letters, d_state if len(self.letters) > 1 else (d_state,)))
         return {name: np.array(d) for name, d in found.items()}
+
+    def calls(self, tape: Any) -> tuple[list[dict[str, np.ndarray]], str | None]:
+        """Return the gradients of the layer from two calls of backward; and a line about an exception, or None."""
+        try:
+            return [self.gradients(self.layer, tape), self.gradients(self.layer, tape)], None
+        except Exception as error:
+            return [], failure(error)
 
     def gradients_of(self, layer: Any) -> list[dict[str, np.ndarray]]:
         """Return the gradients of another layer of the same sizes, from two calls of backward."""

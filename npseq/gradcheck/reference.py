@@ -283,67 +283,32 @@ def backward_through_time(
     note: Note = _ignore,
 ) -> tuple[Weights, np.ndarray | None, State]:
     """Return d_weights, d_x and d_state of the initial state, as ``bptt.backward_through_time`` does."""
-    W_x, W_h, b_x, b_h, W_p, own = weights
-    extra = () if own is None else (own,)
-    x, valid, reverse, h_mask, slots, caches = tape
+    x, _, reverse, h_mask, slots, caches = tape
     T = len(x)
-    d_weights = Weights._make([*(None if W is None else np.zeros_like(W) for W in weights[:5]), None])
+    d_own_total = {name: np.zeros_like(part) for name, part in (weights.own or {}).items()}
+    d_weights = Weights._make([*(None if W is None else np.zeros_like(W) for W in weights[:5]), d_own_total or None])
     dW_x, dW_h, db_x, db_h, dW_p = d_weights[:5]
-    d_own_total = None if own is None else {name: np.zeros_like(part) for name, part in own.items()}
     da_xs: list[np.ndarray] = []
     da_hs: list[np.ndarray] = []
     hs_before: list[np.ndarray] = []
-    d_x = np.empty(x.shape, W_x.dtype)
+    d_x = np.empty(x.shape, weights.W_x.dtype)
     if d_hs is not None:
         note("through_time.d_hs", 0, d_hs[::-1] if reverse else d_hs)
     for t in range(T - 1, -1, -1):
-        d_new = d_state
-        note("d_new", t, d_new)
-        if d_hs is not None:
-            d_output = d_hs[T - 1 - t if reverse else t]
-            if valid is not None:
-                d_output = np.where(valid[t], d_output, 0)
-            note("d_output", t, d_output)
-            d_new = (d_new[0] + d_output, *d_new[1:])
-            note("d_new", t, d_new)
-        d_past = None
-        if valid is not None:
-            d_past = tuple(np.where(valid[t], 0, part) for part in d_new)
-            note("d_past", t, d_past)
-            d_new = tuple(np.where(valid[t], part, 0) for part in d_new)
-            note("d_new", t, d_new)
-        note("d_projected[t]", t, d_new[0])
-        if W_p is not None:
-            dW_p += d_new[0] @ caches[t][1].T
-            d_new = (W_p.T @ d_new[0], *d_new[1:])
-            note("d_new", t, d_new)
-        da_x, da_h, d_direct, *d_own = cell.backward(d_new, caches[t][0], *extra)
-        for name, value in (("da_x", da_x), ("da_h", da_h), ("d_direct", d_direct), ("d_own", d_own)):
-            note(name, t, value)
-        note("da_xs[t]", t, da_x)
-        note("da_hs[t]", t, da_h)
-        dh = W_h.T @ da_h
-        if h_mask is not None:
-            dh = h_mask * dh
-        note("dh", t, dh)
-        if W_p is None:
-            dh = dh + d_direct[0]
-            note("dh", t, dh)
-        d_state = (dh, *d_direct[1:])
-        note("d_state", t, d_state)
-        if d_past is not None:
-            d_state = tuple(inside + past for inside, past in zip(d_state, d_past))
-            note("d_state", t, d_state)
+        place = T - 1 - t if reverse else t
+        d_output = None if d_hs is None else d_hs[place]
+        da_x, da_h, d_projected, d_own, d_state = _backward_step(cell, weights, tape, t, d_output, d_state, note)
         h_before = slots[0][t] if h_mask is None else h_mask * slots[0][t]
         dW_x += da_x @ x[t].T
         dW_h += da_h @ h_before.T
-        if b_x is not None:
+        if db_x is not None:
             db_x += da_x.sum(1, keepdims=True)
             db_h += da_h.sum(1, keepdims=True)
-        if d_own_total is not None:
-            for name, part in d_own[0].items():
-                d_own_total[name] += part
-        d_x[T - 1 - t if reverse else t] = W_x.T @ da_x
+        if dW_p is not None:
+            dW_p += d_projected @ caches[t][1].T
+        for name, part in d_own.items():
+            d_own_total[name] += part
+        d_x[place] = weights.W_x.T @ da_x
         da_xs.insert(0, da_x)
         da_hs.insert(0, da_h)
         hs_before.insert(0, h_before)
@@ -352,4 +317,50 @@ def backward_through_time(
         note("da_x", 0, np.array(da_xs))
         note("h_before", 0, np.array(hs_before))
         note("ms", 0, np.array([m for _, m in caches]))
-    return d_weights._replace(own=d_own_total), d_x if need_dx else None, d_state
+    return d_weights, d_x if need_dx else None, d_state
+
+
+def _backward_step(
+    cell: Any, weights: Weights, tape: Tape, t: int, d_output: np.ndarray | None, d_state: State, note: Note
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray], State]:
+    """Return da_x, da_h, the gradient of h after the projection, d_own, and d_state before step t.
+
+    ``d_output`` is the gradient of the step's output (None for zeros), ``d_state`` that of the state after the step.
+    """
+    extra = () if weights.own is None else (weights.own,)
+    d_new = d_state
+    note("d_new", t, d_new)
+    if d_output is not None:
+        d_output = d_output if tape.valid is None else np.where(tape.valid[t], d_output, 0)
+        note("d_output", t, d_output)
+        d_new = (d_new[0] + d_output, *d_new[1:])
+        note("d_new", t, d_new)
+    d_past = None
+    if tape.valid is not None:
+        d_past = tuple(np.where(tape.valid[t], 0, part) for part in d_new)
+        note("d_past", t, d_past)
+        d_new = tuple(np.where(tape.valid[t], part, 0) for part in d_new)
+        note("d_new", t, d_new)
+    d_projected = d_new[0]
+    note("d_projected[t]", t, d_projected)
+    if weights.W_p is not None:
+        d_new = (weights.W_p.T @ d_projected, *d_new[1:])
+        note("d_new", t, d_new)
+    da_x, da_h, d_direct, *d_own = cell.backward(d_new, tape.caches[t][0], *extra)
+    for name, value in (("da_x", da_x), ("da_h", da_h), ("d_direct", d_direct), ("d_own", d_own)):
+        note(name, t, value)
+    note("da_xs[t]", t, da_x)
+    note("da_hs[t]", t, da_h)
+    dh = weights.W_h.T @ da_h
+    if tape.h_mask is not None:
+        dh = tape.h_mask * dh
+    note("dh", t, dh)
+    if weights.W_p is None:
+        dh = dh + d_direct[0]
+        note("dh", t, dh)
+    d_state = (dh, *d_direct[1:])
+    note("d_state", t, d_state)
+    if d_past is not None:
+        d_state = tuple(inside + past for inside, past in zip(d_state, d_past))
+        note("d_state", t, d_state)
+    return da_x, da_h, d_projected, d_own[0] if d_own else {}, d_state
