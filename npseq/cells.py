@@ -16,6 +16,8 @@ A cell is a class with
     the forward pass, line by line in reverse; d_state is the gradient of the new state. The returned d_state omits the
     contribution through W_h, which ``bptt.py`` adds. Every gradient has the shape of what it is the gradient of.
 
+Neither function changes its arguments.
+
 A cell may have parameters of its own, such as peepholes or gains. It then declares
 
 ``own``

@@ -255,20 +255,36 @@ def _wrong_variables(
             continue
         expected = [e for e in gradients if np.shape(e) == np.shape(item.value)]
         if expected and not any(relative_error(item.value, e) <= tolerance for e in expected):
-            wrong.append((item, expected[-1]))
+            wrong.append(_first_with_the_error(cell, step, assigned, item, expected[-1]))
         elif not expected and isinstance(item.value, (np.ndarray, np.generic, float)):
             misshapen.append((item, gradients[-1]))
     if raised or not wrong:
         wrong = [(item, e) for item in assigned for other, e in [*wrong, *misshapen] if other is item]
     lines: dict[int, list[Any]] = {}
-    for item, expected in wrong:
-        lines.setdefault(item.line, []).append((item, expected))
+    for item, true in wrong:
+        lines.setdefault(item.line, []).append((item, true))
     texts, given = [], step.S
     for pairs in lines.values():
         texts.append(_wrong_line(cell, step, assigned, sorted(pairs, key=lambda pair: _column(pair[0]))))
         if not all(any(np.array_equal(item.value, d) for d in given) for item, _ in pairs):
             break
     return texts[:2]
+
+
+def _first_with_the_error(
+    cell: Any, step: Step, assigned: list[Any], item: tracing.Assignment, expected: np.ndarray
+) -> tuple[tracing.Assignment, np.ndarray]:
+    """Return an earlier assignment that takes something else from d_state, if that is the whole error; else the item.
+
+    In ``dh, dc = d_state`` and then ``dc = dc + …`` both values of dc have the error of the first line.
+    """
+    for letter, given in zip(cell.state, step.S):
+        if item.name == "d" + letter:
+            for other in assigned:
+                if other.name == item.name and other is not item and np.shape(other.value) == given.shape:
+                    if relative_error(other.value - given, item.value - expected) < 1e-9:
+                        return other, given
+    return item, expected
 
 
 def _wrong_line(cell: Any, step: Step, assigned: list[Any], wrong: list[Any]) -> str:
@@ -316,6 +332,15 @@ def _changed_in_the_cache(cell: Any, assigned: list[Any], locals_of_forward: dic
             f"{places.line_of(code, line)}"
         ]
     return []
+
+
+def changed_d_state(cell: Any, step: Step) -> list[str]:
+    """Return a line if backward changes the arrays of d_state, which are the caller's."""
+    d_state = tuple(part.copy() for part in step.S)
+    cell.backward(d_state, step.forward(cell)[1], *step.own)
+    letters = [f"d{letter}" for letter, d, given in zip(cell.state, d_state, step.S) if not np.array_equal(d, given)]
+    text = f"{_name(cell)}.backward changes the arrays of d_state ({', '.join(letters)}), which are the caller's"
+    return [text + ": it must only read them"] if letters else []
 
 
 def _overwritten(cell: Any, assigned: list[Any], cache: Any, before: Any) -> list[str]:

@@ -64,7 +64,7 @@ def check(
         Result.
 
     Raises:
-        ValueError: for another method, or a gradient missing or of the wrong shape.
+        ValueError: for another method, a gradient missing or of the wrong shape, or if f does not return a number.
 
     Example:
         >>> check(lambda x: (x * x).sum(), lambda x: {"x": 2 * x}, {"x": np.arange(3.0)}).ok
@@ -73,19 +73,27 @@ def check(
     threshold = threshold_of(method, threshold)
     arrays = {name: np.asarray(array, np.float64) for name, array in arrays.items()}
     given = grad(**{name: array.copy() for name, array in arrays.items()})
+    if not isinstance(given, Mapping):
+        raise ValueError(f"grad returned {type(given).__name__}; a dict from names to gradients expected")
     missing = [name for name in arrays if name not in given]
     if missing:
         raise ValueError(f"grad returned no gradient for {', '.join(missing)}; it has {', '.join(given) or 'none'}")
 
     def make(dtype: type) -> tuple[Any, ...]:
         changed = {name: array.astype(dtype) for name, array in arrays.items()}
-        return lambda: f(**changed), changed
+        return lambda: _number(f(**changed)), changed
 
     result, expected = judge(make, [{name: given[name] for name in arrays}], method, threshold, steps_of)
     result.faults += unused_arrays(make, result, expected, np.random.default_rng(0))
     if result.verdict == "wrong":
         result.diagnosis = diagnosis.patterns(result, given, expected, {}, steps_of)
     return result
+
+
+def _number(value: Any) -> Any:
+    if np.ndim(value):
+        raise ValueError(f"f returned an array of shape {np.shape(value)}; a number expected")
+    return value
 
 
 def check_cell(
@@ -194,6 +202,7 @@ def check_layer(
         result.diagnosis = _diagnose(case, result, calls, expected, method, rng)
         result.notes = [note for note in result.notes if not any(line.startswith(note) for line in result.diagnosis)]
     elif result.ok:
+        result.notes += case.changed_d_state()
         result.faults += _other_outputs(case, y, threshold, with_stream=not other_forward)
     return result
 

@@ -166,6 +166,10 @@ class LayerCase:
 
         return unread_by_forward(cell, forward, {**arrays, **own}, np.random.default_rng(0))
 
+    def changed_d_state(self) -> list[str]:
+        """Return a note if the cell's backward changes the arrays of d_state."""
+        return cell_diagnosis.changed_d_state(self.layer.cell, self.step())
+
     def other_forward(self, y: np.ndarray, result: Result) -> list[str]:
         """Return a note if the layer of an npseq cell no longer computes the published equations."""
         known = reference_of(self.layer.cell)

@@ -73,6 +73,7 @@ CELL_EDITS += [  # several variables of one line, gradients that are right for m
     ("gru", "dn * (1 - n * n)", "(dn * (1 - n * n)).sum(1, keepdims=True)", ["da_xn is wrong", "shape (3, 1) given, (3, 4) expected"]),
     ("lstm", "dg * (1 - g * g), do * o", "do * o", ["da is wrong", "shape (9, 4) given, (12, 4) expected"]),
     ("lstm", "dc = dc + dh * o", "dh = dh + dh * o", ["dc is wrong", "dh is wrong", "dh = dh + dh * o"]),
+    ("lstm", "dh, dc = d_state\n", "dh, dc = d_state[0], 0 * d_state[1]\n", ["dc is wrong (assigned", ": dh, dc = d_state[0], 0 *"]),
     ("rnn", "da = dh * (1 - h * h)", "h *= h; da = dh * (1 - h)", ["changes what the cache holds: h", "h *= h"]),
     ("lstm", "c_prev, tanh_c)\n", "c_prev, c)\n", ["tanh_c is not forward's tanh_c", "c_prev, c)) or is read", "backward"]),
 ]  # fmt: skip

@@ -92,6 +92,7 @@ AWKWARD = {
     "float": of_x(in_a_float, lambda x: 2 * x),
     "math.tanh": of_x(in_a_real_list, lambda x: 1 - np.tanh(x) ** 2),
     "conj": of_x(with_a_conjugate, lambda x: 2 * x + 1),
+    "vdot": of_x(lambda x: np.vdot(x, x), lambda x: 2 * x),
     "hypot": of_x(lambda x: np.hypot(x, 1).sum(), lambda x: x / np.hypot(x, 1)),
     "max": of_x(lambda x: (np.maximum(x, 0) ** 2).sum(), lambda x: 2 * np.maximum(x, 0)),
     "a cast": of_x(lambda x: (x.astype(float) ** 2).sum() + x.sum(), lambda x: 2 * x + 1),
@@ -122,6 +123,7 @@ def test_a_right_gradient_of_an_awkward_function_is_not_called_wrong(name):
         ("var", ["uses var"]),
         ("the real part", ["uses the real part"]),
         ("conj", ["uses conj"]),
+        ("vdot", ["uses vdot"]),
         ("math.tanh", ["forward raises TypeError"]),
         ("abs of the loss", ["abs, conj or float()"]),
     ],
@@ -148,6 +150,19 @@ def test_a_forward_that_draws_anew_is_not_called_wrong():
     rng = np.random.default_rng(0)
     result = check(lambda x: (x * x * rng.random()).sum(), lambda x: {"x": 2 * x}, {"x": X})
     assert result.verdict == "unchecked" and "another value when it is called again" in str(result)
+
+
+@pytest.mark.parametrize(
+    "f, gradient, words",
+    [
+        (lambda x: x * x, lambda x: {"x": 2 * x}, "f returned an array of shape (2, 3); a number expected"),
+        (lambda x: (x * x).sum(), lambda x: None, "grad returned NoneType; a dict from names to gradients expected"),
+    ],
+)
+def test_a_function_that_is_no_loss_and_a_gradient_that_is_none_are_refused_in_one_sentence(f, gradient, words):
+    with pytest.raises(ValueError) as error:
+        check(f, gradient, {"x": X})
+    assert str(error.value) == words
 
 
 # ---- wrong by very little ----
@@ -332,6 +347,41 @@ def test_rectifiers_near_their_kink_are_checked_all_the_same():
     for _ in range(3):
         layer.theta *= 1e-3
         check_layer(layer).assert_ok()
+
+
+class RealState(RNNCell):
+    """The state in an array of zeros, and the right gradient."""
+
+    @staticmethod
+    def forward(a_x, a_h, state):
+        h = np.zeros(a_x.shape)
+        h[...] = np.tanh(a_x + a_h)
+        return (h,), (h,)
+
+
+@pytest.mark.filterwarnings("error")
+def test_of_a_real_array_in_a_cell_only_the_line_of_the_cell_is_named():
+    result = check_cell(RealState)
+    assert result.verdict == "unchecked" and result.central.ok
+    assert any("h[...] = np.tanh(a_x + a_h)) drops the imaginary part" in reason for reason in result.reasons)
+    assert not any("bptt.py" in reason for reason in result.reasons), result.reasons
+
+
+# ---- arguments that are not the cell's ----
+
+
+def test_a_backward_that_changes_d_state_in_place_is_right_with_a_note():
+    class Zeroes(LSTMCell):
+        @staticmethod
+        def backward(d_state, cache):
+            returned = LSTMCell.backward(d_state, cache)
+            d_state[1][...] = 0
+            return returned
+
+    result = check_cell(Zeroes)
+    result.assert_ok()
+    assert any("Zeroes.backward changes the arrays of d_state (dc)" in note for note in result.notes), result.notes
+    assert not check_cell(LSTMCell).notes
 
 
 # ---- the command ----
