@@ -7,6 +7,7 @@ must be zero it is max|given|.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -157,7 +158,8 @@ class Result:
         self.central_values.update(other.central_values)
         for name in ("faults", "notes", "reasons", "diagnosis"):
             mine = getattr(self, name)
-            mine += [line for line in getattr(other, name) if line not in mine]
+            said = {_without_values(line) for line in mine}
+            mine += [line for line in getattr(other, name) if _without_values(line) not in said]
         if self.central is None:
             self.central = other.central
         elif other.central is not None:
@@ -238,6 +240,11 @@ class Result:
             else "unchecked: the complex step cannot check this function; method='central' can"
         )
         return "\n".join(lines)
+
+
+def _without_values(line: str) -> str:
+    """Return a line without the place and the values of an element, which differ from one input to another."""
+    return re.sub(r"(gate \w+, )?unit \d+.* expected", "", line)
 
 
 def described(found: ArrayError) -> str:

@@ -201,6 +201,7 @@ def test_an_edited_line_of_a_users_cell_is_named(name, old, new, words, tmp_path
     assert result.verdict == "wrong", str(result)
     for word in [*words, f"{OWN_CELLS[name].__name__}.backward", "example_"]:
         assert word in str(result), (word, result.findings())
+    assert sum(words[0] in line for line in result.diagnosis) == 1  # not once for the cell and once for the layer
 
 
 # ---- forward edits ----
