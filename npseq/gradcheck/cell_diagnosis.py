@@ -134,25 +134,29 @@ def _wrong_outputs(cell: Any, step: Step, given: tuple[Any, ...], true: tuple[An
     pairs += [(f"d{letter}_prev", d, e) for letter, d, e in zip(cell.state, given[2], true[2])]
     if step.own:
         pairs += [(f"d{name}", given[3][name], true[3][name]) for name in true[3]]
-    lines, units = [], len(step.state[0])
-    for name, d, e in pairs:
-        if np.shape(d) != e.shape or relative_error(d, e) > tolerance:
-            lines.append(f"{name}, {_where(d, e, cell.gates, units)}")
-    return lines
+    return [
+        f"{name}, {_where(cell, step, name, d, e)}"
+        for name, d, e in pairs
+        if np.shape(d) != e.shape or relative_error(d, e) > tolerance
+    ]
 
 
-def _where(given: np.ndarray, expected: np.ndarray, gates: str, units: int) -> str:
-    """Return the wrong gates of an array (if it has gate blocks), its worst element and both values."""
+def _where(cell: Any, step: Step, name: str, given: np.ndarray, expected: np.ndarray) -> str:
+    """Return the place of the worst element of a gradient, both values, and other gates in which it is wrong."""
     if np.shape(given) != expected.shape:
         return f"shape {np.shape(given)} given, {expected.shape} expected"
+    gates, units = cell.gates, len(step.state[0])
     where, a, b = places.worst_element(given, expected)
+    values = f"{a:.9g} given, {b:.9g} expected"
+    if any(name == "d" + own for mapping in step.own for own in mapping):
+        return ", ".join([*places.of_own(where, given.shape), values])
     place = places.of_column(where, given.shape, gates, units)
     if len(gates) > 1 and given.shape[0] == len(gates) * units:
         blocks = zip(gates, np.split(given, len(gates)), np.split(expected, len(gates)))
         wrong = [gate for gate, d, e in blocks if largest(d - e) > 1e-9 * largest(expected)]
         others = [gate for gate in wrong if f"gate {gate}," not in place]
         place += f" (also wrong: gates {', '.join(others)})" if others else ""
-    return f"{place}: {a:.9g} given, {b:.9g} expected"
+    return f"{place}: {values}"
 
 
 def _backward_fits_the_reference(cell: Any, step: Step) -> bool:
@@ -213,7 +217,9 @@ def _true_gradients(cell: Any, step: Step, true: tuple[Any, ...], method: str) -
         if ";" in text or ":=" in text:  # the line may read the variable again before it can be changed
             continue
         if isinstance(item.value, np.ndarray) and item.value.dtype.kind == "f":
-            found.setdefault(item.name, []).append(_gradient_of_local(cell, step, item, method))
+            d = _gradient_of_local(cell, step, item, method)
+            if largest(d):  # else nothing reads the variable
+                found.setdefault(item.name, []).append(d)
     return {item.name: item.value for item in assigned}, {**known, **found}
 
 
@@ -254,7 +260,8 @@ def _wrong_variables(
         if item is not last[item.name] or not item.name.startswith("d") or not gradients:
             continue
         expected = [e for e in gradients if np.shape(e) == np.shape(item.value)]
-        if expected and not any(relative_error(item.value, e) <= tolerance for e in expected):
+        before = known.get(f"{item.name[1:]}_prev", [])  # dh may be the name of what is returned for h'
+        if expected and not any(relative_error(item.value, e) <= tolerance for e in [*expected, *before]):
             wrong.append(_first_with_the_error(cell, step, assigned, item, expected[-1]))
         elif not expected and isinstance(item.value, (np.ndarray, np.generic, float)):
             misshapen.append((item, gradients[-1]))
@@ -296,7 +303,7 @@ def _wrong_line(cell: Any, step: Step, assigned: list[Any], wrong: list[Any]) ->
     return (
         f"{_name(cell)}.backward: {names} {'is' if len(wrong) == 1 else 'are'} wrong{several}, "
         f"{places.line_of(item.code, item.line)}; "
-        f"{_where(item.value, expected, cell.gates, len(step.state[0]))}"
+        f"{_where(cell, step, item.name, item.value, expected)}"
     )
 
 
@@ -343,10 +350,17 @@ def changed_d_state(cell: Any, step: Step) -> list[str]:
     return [text + ": it must only read them"] if letters else []
 
 
+def _arrays(value: Any) -> list[np.ndarray]:
+    """Return the arrays in a tuple, a list or a dict, or in several inside each other."""
+    if isinstance(value, np.ndarray):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
+    return [array for part in parts for array in _arrays(part)]
+
+
 def _overwritten(cell: Any, assigned: list[Any], cache: Any, before: Any) -> list[str]:
     """Return a line if backward has changed an array of the cache, so that a second call would read other values."""
-    pairs = [(a, b) for a, b in zip(cache, before) if isinstance(a, np.ndarray)] if isinstance(cache, tuple) else []
-    for array, old in pairs:
+    for array, old in zip(_arrays(cache), _arrays(before)):
         if np.array_equal(array, old, equal_nan=True):
             continue
         values = [item for item in assigned if isinstance(item.value, np.ndarray)]

@@ -137,7 +137,7 @@ def diagnose_layer(
         lines += attempt(lambda: known_bugs(case, calls, expected, gradients)) or []
     lines += cell.lines if cell is not None else []
     lines += recurrence or []
-    if lines or recurrence is None or not calls:
+    if lines or cell is None or recurrence is None or not calls:
         return lines
     for scale in SCALES[1:]:
         cell, recurrence = _cell_and_recurrence(case, method, scale)

@@ -59,6 +59,13 @@ def of_column(where: tuple[Any, ...], shape: tuple[Any, ...], gates: str, units:
     return row + (f", sequence {where[1]}" if len(where) > 1 else "")
 
 
+def of_own(where: tuple[Any, ...], shape: tuple[Any, ...]) -> list[str]:
+    """Return the place of an element of a cell's own parameter: a number, a column (H, 1) or a matrix."""
+    if len(where) == 2 and shape[1] == 1:
+        return [f"unit {where[0]}"]
+    return [f"{word} {k}" for word, k in zip(("row", "column"), where)]
+
+
 def name_places(found: dict[str, ArrayError], layer: Any, prefix: str = "") -> None:
     """Set ``place`` of the errors of a layer's parameters (whose names have a prefix in a model), x, y and states."""
     cell = layer.cell

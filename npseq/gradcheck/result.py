@@ -244,7 +244,7 @@ class Result:
 
 def _without_values(line: str) -> str:
     """Return a line without the place and the values of an element, which differ from one input to another."""
-    return re.sub(r"(gate \w+, )?unit \d+.* expected", "", line)
+    return re.sub(r"((gate|unit|row) [^;]*)?\S+ given, \S+ expected", "", line)
 
 
 def described(found: ArrayError) -> str:

@@ -165,11 +165,13 @@ def stored_on_line(code: CodeType, line: int) -> list[str]:
 
 
 def copied(value: Any) -> Any:
-    """Return a copy of an array, or of the arrays in a tuple or a dict; other values as they are."""
+    """Return a copy of an array, or of the arrays in a tuple, a list or a dict; other values as they are."""
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, tuple):
         return tuple(map(copied, value))
+    if isinstance(value, list):
+        return list(map(copied, value))
     if isinstance(value, dict):
         return {name: copied(part) for name, part in value.items()}
     return value

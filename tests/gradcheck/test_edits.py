@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from own_cells import CELLS as OWN_CELLS
 from own_cells import example
@@ -202,6 +203,62 @@ def test_an_edited_line_of_a_users_cell_is_named(name, old, new, words, tmp_path
     for word in [*words, f"{OWN_CELLS[name].__name__}.backward", "example_"]:
         assert word in str(result), (word, result.findings())
     assert sum(words[0] in line for line in result.diagnosis) == 1  # not once for the cell and once for the layer
+
+
+class Scaled:
+    """h = tanh(s a + M h'), with a number and a matrix of its own; the cache is a dict."""
+
+    gates, state, own = "h", "h", {"s": "", "M": "H,H"}
+
+    @staticmethod
+    def forward(a_x, a_h, state, own):
+        a = a_x + a_h
+        h = np.tanh(own["s"] * a + own["M"] @ state[0])
+        unread = np.tanh(a)
+        return (h,), {"h": h, "a": a, "h_prev": state[0], "unread": unread}
+
+    @staticmethod
+    def backward(d_state, cache, own):
+        dh, h = d_state[0], cache["h"]
+        dunread = dh  # nothing reads forward's variable of this name
+        db = dunread * (1 - h * h)
+        dh = own["M"].T @ db  # h', not h
+        return own["s"] * db, own["s"] * db, (dh,), {"s": (db * cache["a"]).sum(), "M": db @ cache["h_prev"].T}
+
+
+def test_a_cell_whose_backward_uses_other_names_is_right():
+    check_cell(Scaled).assert_ok()
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda d, cache, own: (*d[:3], {**d[3], "s": 2 * d[3]["s"]}), "returns a wrong ds, "),
+        (lambda d, cache, own: (*d[:3], {**d[3], "M": d[3]["M"].T}), "returns a wrong dM, row "),
+        (lambda d, cache, own: (*d[:2], (0 * d[2][0],), d[3]), "returns a wrong dh_prev, unit "),
+    ],
+)
+def test_a_wrong_gradient_of_a_number_or_a_matrix_is_named_and_nothing_else(change, words):
+    class Wrong(Scaled):
+        @staticmethod
+        def backward(d_state, cache, own):
+            return change(Scaled.backward(d_state, cache, own), cache, own)
+
+    lines = [line for line in check_cell(Wrong, hidden_size=3).diagnosis if "backward" in line]
+    assert len(lines) == 1 and words in lines[0], lines
+
+
+def test_a_cache_that_is_a_dict_is_seen_to_be_overwritten():
+    class Wrong(Scaled):
+        @staticmethod
+        def backward(d_state, cache, own):
+            h = cache["h"]
+            h *= h
+            return Scaled.backward(d_state, cache, own)
+
+    lines = check_cell(Wrong, hidden_size=3).diagnosis
+    assert any("Wrong.backward changes what the cache holds: h, test_edits.py" in line for line in lines), lines
+    assert not any("right by themselves" in line for line in lines)
 
 
 # ---- forward edits ----
