@@ -238,12 +238,12 @@ def forward_through_time(
     extra = () if own is None else (own,)
     T, _, B = x.shape
     order = range(T - 1, -1, -1) if reverse else range(T)
-    valid = None if lengths is None else np.array([[np.asarray(lengths) > t] for t in order]).reshape(T, 1, B)
-    x = np.array([x[t] for t in order]).reshape(x.shape)
+    valid = None if lengths is None else np.array([[np.asarray(lengths) > k] for k in order]).reshape(T, 1, B)
+    x = np.array([x[k] for k in order]).reshape(x.shape)
     if valid is not None:
         x = np.where(valid, x, 0)
     note("through_time.x", 0, x)
-    a_x = np.array([W_x @ x[t] + (0 if b_x is None else b_x) for t in range(T)])
+    a_x = np.array([W_x @ x_t + (0 if b_x is None else b_x) for x_t in x])
     note("a_x", 0, a_x)
     slots = tuple(np.empty((T + 1, *part.shape), part.dtype) for part in state)
     for slot, part in zip(slots, state):

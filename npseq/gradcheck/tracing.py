@@ -1,8 +1,8 @@
 """The local variables of a running function: recorded as they are assigned, or one of them changed.
 
 Only the functions that are named are traced (``sys.settrace``), line by line: when the next line starts, the variables
-that the last one assigns have their values. Which they are is read from the function's instructions. (CPython 3.13.0
-crashes if the instructions themselves are traced.)
+that the last one assigns have their values. Which they are is read from the function's instructions. A line that runs
+several times by itself, such as a loop in one line, counts once.
 """
 
 from __future__ import annotations
@@ -61,8 +61,9 @@ def record(
     """
     found: list[Assignment] = [] if into is None else into
 
-    def on_store(frame: Any, names: dict[str, Any], name: str, count: int, line: int) -> None:
-        found.append(Assignment(frame.f_code, name, count, line, copied(_value(names, name)), names.get("t")))
+    def on_store(code: CodeType, names: dict[str, Any], name: str, count: int, line: int) -> None:
+        step = None if "t" in _shadowed(code) else names.get("t")
+        found.append(Assignment(code, name, count, line, copied(_value(names, name)), step))
 
     return _traced(call, codes, on_store, elements), found
 
@@ -75,7 +76,7 @@ def changed(
     What the rest of the same line computes from the variable is computed from ``value``.
     """
 
-    def on_store(frame: Any, names: dict[str, Any], stored: str, stored_count: int, line: int) -> None:
+    def on_store(code: CodeType, names: dict[str, Any], stored: str, stored_count: int, line: int) -> None:
         if (stored, stored_count) == (name, count):
             names[name] = change(names[name])  # written back into the frame when the trace function returns
 
@@ -97,24 +98,26 @@ def _traced(
         if frame.f_code not in wanted:
             return None
         code = frame.f_code
+        stores = [store for store in _stores(code) if elements or "[" not in store[1]]
         arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if elements else ()
         counts: dict[str, int] = {}
-        start: int | None = None  # offset of the first instruction of the line that runs
+        start = stop = 0  # offsets of the instructions of the line that runs
 
         def trace(frame: Any, event: str, argument: Any) -> Any:
-            nonlocal start
-            names = frame.f_locals
-            if start is not None:
-                stop = frame.f_lasti if event == "exception" else _end_of_line(code, start)
-                for offset, name, line in _stores(code):
-                    variable, bracket, _ = name.partition("[")
-                    if start <= offset < stop and variable in names and (elements or not bracket):
-                        counts[name] = counts.get(name, -1) + 1
-                        on_store(frame, names, name, counts[name], line)
-            start = frame.f_lasti if event == "line" else None
+            nonlocal start, stop
+            if event == "line" and start <= frame.f_lasti < stop:
+                return trace  # the same line again, in a loop or a comprehension
+            names = frame.f_locals  # once: on Python 3.12 the next one would undo what on_store writes
+            stop = min(stop, frame.f_lasti) if event == "exception" else stop
+            for offset, name, line in stores:
+                if start <= offset < stop and name.partition("[")[0] in names:
+                    counts[name] = counts.get(name, -1) + 1
+                    on_store(code, names, name, counts[name], line)
+            start = frame.f_lasti if event == "line" else 0
+            stop = _end_of_line(code, start) if event == "line" else 0
             for name in arguments if event == "return" else ():
-                if isinstance(names.get(name), np.ndarray):
-                    on_store(frame, names, name + AT_THE_END, 0, frame.f_lineno)
+                if name not in _shadowed(code) and isinstance(names.get(name), np.ndarray):
+                    on_store(code, names, name + AT_THE_END, 0, frame.f_lineno)
             return trace
 
         return trace
@@ -143,6 +146,16 @@ def _end_of_line(code: CodeType, start: int) -> int:
 
 
 @functools.lru_cache(maxsize=256)
+def _shadowed(code: CodeType) -> frozenset[str]:
+    """Return the variables that functions inside share and that a comprehension uses too.
+
+    They are not read: CPython 3.13.0 and 3.13.1 crash if that happens within the comprehension (cpython issue 128396).
+    """
+    cleared = {item.argval for item in dis.get_instructions(code) if item.opname == "LOAD_FAST_AND_CLEAR"}
+    return frozenset(cleared.intersection(code.co_cellvars + code.co_freevars))
+
+
+@functools.lru_cache(maxsize=256)
 def _stores(code: CodeType) -> list[tuple[int, str, int]]:
     """Return (offset, name, line) of each instruction that stores a variable, or an element "das[t]"."""
     lines, found = _lines(code), []
@@ -154,7 +167,9 @@ def _stores(code: CodeType) -> list[tuple[int, str, int]]:
         if kind == "STORE_SUBSCR":
             stored = (f"{loaded[0]}[{loaded[1]}]",) if len(loaded) == 2 else ()
         if kind.startswith(("STORE_FAST", "STORE_DEREF", "STORE_SUBSCR")):
-            found += [(offset, name, lines.get(offset, 0)) for name in stored]
+            found += [
+                (offset, name, lines.get(offset, 0)) for name in stored if not _shadowed(code) & {*names, *loaded}
+            ]
         loaded = [*loaded, *names][-2:] if kind.startswith(("LOAD_FAST", "LOAD_DEREF")) else []
     return found
 

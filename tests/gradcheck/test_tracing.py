@@ -68,6 +68,38 @@ def test_a_loop_is_recorded_at_each_step_and_elements_and_filled_arguments_if_as
     assert not [item for item in recorded(loop, 2, das, out)[1] if "[" in item.name or " " in item.name]
 
 
+def comprehensions(n, out):
+    for t in range(n):
+        a = np.array([t + t for t in range(3)])
+        b = a + sum(t for _ in a)
+        c = np.array(
+            [
+                t - k
+                for t in range(3)
+                for k in b
+            ]
+        )  # fmt: skip
+        for k in range(2): b = b + k  # fmt: skip  # noqa: E701
+        out[:] = c[: len(out)]
+        try:
+            d = [t / 0 for t in [1] if [b for b in [2]]]
+        except ZeroDivisionError:
+            d = b
+        e = d
+    return e
+
+
+def test_comprehensions_that_use_the_variables_of_the_function_are_recorded_and_crash_nothing():
+    """CPython 3.13.0 crashes where such a variable is read within the comprehension."""
+    out = np.zeros(2)
+    _, found = recorded(comprehensions, 2, out, elements=True)
+    values = {name: [item.value.tolist() for item in found if item.name == name] for name in "ace"}
+    assert values["a"] == [[0, 2, 4]] * 2
+    assert values["c"] == [[0, -2, -4, 1, -1, -3, 2, 0, -2], [-3, -5, -7, -2, -4, -6, -1, -3, -5]]
+    assert values["e"] == [[1, 3, 5], [4, 6, 8]] and out.tolist() == [-3, -5]
+    assert [item.value.tolist() for item in found if item.name == "out at the end"] == [[-3, -5]]
+
+
 def fails(a):
     d = a + 1
     try:
