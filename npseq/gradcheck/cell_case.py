@@ -32,7 +32,7 @@ class CellCase:
 
     def __init__(self, cell: Cell, hidden_size: int, batch: int, rng: np.random.Generator) -> None:
         self.cell = cell
-        self.name = getattr(cell, "__name__", type(cell).__name__)  # an instance may be a cell too
+        self.name = own_parameters.cell_name(cell)
         rows, shape = (len(cell.gates) * hidden_size, batch), (hidden_size, batch)
         self.before = [letter + "_prev" for letter in cell.state]
         self.arrays: dict[str, np.ndarray] = {"a_x": rng.standard_normal(rows), "a_h": rng.standard_normal(rows)}

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..bptt import Cell
+from ..nn.own_parameters import cell_name
 from . import places, reference, tracing
 from .numerical import CENTRAL_STEP, STEP
 from .result import largest, relative_error
@@ -97,13 +98,9 @@ def diagnose(cell: Any, step: Step, method: str = "complex") -> CellReport:
         gates = _wrong_gates(cell, given, true, tolerance) if error is None and len(cell.gates) > 1 else []
         lines[0] += f"; da is wrong in gate {', '.join(gates)}" if gates else ""
     else:
-        lines = [f"{_name(cell)}.backward returns a wrong {line}{_returned_by(cell, line)}" for line in wrong]
+        lines = [f"{cell_name(cell)}.backward returns a wrong {line}{_returned_by(cell, line)}" for line in wrong]
     lines = _changed_in_the_cache(cell, assigned, locals_of_forward) + lines + overwritten
     return CellReport(False, [f"{forward}; backward is wrong for both forwards"] * bool(forward) + lines, forward)
-
-
-def _name(cell: Any) -> str:
-    return getattr(cell, "__name__", type(cell).__name__)
 
 
 def _wrong_gates(cell: Any, given: tuple[Any, ...], true: tuple[Any, ...], tolerance: float) -> list[str]:
@@ -301,7 +298,7 @@ def _wrong_line(cell: Any, step: Step, assigned: list[Any], wrong: list[Any]) ->
     several = f" (assigned in lines {', '.join(map(str, sorted(lines)))})" if len(lines) > 1 else ""
     item, expected = wrong[0]
     return (
-        f"{_name(cell)}.backward: {names} {'is' if len(wrong) == 1 else 'are'} wrong{several}, "
+        f"{cell_name(cell)}.backward: {names} {'is' if len(wrong) == 1 else 'are'} wrong{several}, "
         f"{places.line_of(item.code, item.line)}; "
         f"{_where(cell, step, item.name, item.value, expected)}"
     )
@@ -335,7 +332,7 @@ def _changed_in_the_cache(cell: Any, assigned: list[Any], locals_of_forward: dic
         returned = places.line_with(forward, "return ") if forward is not None else None
         holds = f" ({places.line_of(forward, returned)})" if forward is not None and returned else ""
         return [
-            f"{_name(cell)}.backward: {text}: the cache holds something else{holds} or is read in another order, "
+            f"{cell_name(cell)}.backward: {text}: the cache holds something else{holds} or is read in another order, "
             f"{places.line_of(code, line)}"
         ]
     return []
@@ -346,7 +343,7 @@ def changed_d_state(cell: Any, step: Step) -> list[str]:
     d_state = tuple(part.copy() for part in step.S)
     cell.backward(d_state, step.forward(cell)[1], *step.own)
     letters = [f"d{letter}" for letter, d, given in zip(cell.state, d_state, step.S) if not np.array_equal(d, given)]
-    text = f"{_name(cell)}.backward changes the arrays of d_state ({', '.join(letters)}), which are the caller's"
+    text = f"{cell_name(cell)}.backward changes the arrays of d_state ({', '.join(letters)}), which are the caller's"
     return [text + ": it must only read them"] if letters else []
 
 
@@ -366,5 +363,5 @@ def _overwritten(cell: Any, assigned: list[Any], cache: Any, before: Any) -> lis
         values = [item for item in assigned if isinstance(item.value, np.ndarray)]
         found = [item for item in values if any(np.array_equal(item.value, value) for value in (array, old))]
         where = f"{found[-1].name}, {places.line_of(found[-1].code, found[-1].line)}" if found else "an array of it"
-        return [f"{_name(cell)}.backward changes what the cache holds: {where}; it must only read it"]
+        return [f"{cell_name(cell)}.backward changes what the cache holds: {where}; it must only read it"]
     return []

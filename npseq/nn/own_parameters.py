@@ -74,8 +74,10 @@ def _check_arguments(cell: Cell, name: str, expected: tuple[str, ...]) -> None:
     try:
         signature.bind(*expected)
     except TypeError:
-        advice = ": a @staticmethod, or an instance of the class as the cell" if "self" in signature.parameters else ""
-        raise ValueError(f"{cell_name(cell)}.{name} takes {signature}; ({', '.join(expected)}) expected{advice}") from None
+        wanted = f"({', '.join(expected)}) expected"
+        if "self" in signature.parameters:
+            wanted += ": a @staticmethod, or an instance of the class as the cell"
+        raise ValueError(f"{cell_name(cell)}.{name} takes {signature}; {wanted}") from None
 
 
 def _shape(cell: Cell, name: str, text: Any, sizes: dict[str, int]) -> tuple[int, ...]:

@@ -55,5 +55,5 @@ def layer_of(cell: Cell) -> type[Recurrent]:
         ValueError: for a cell without an attribute or a function of the contract of ``cells.py``, naming it.
     """
     check_declaration(cell)
-    name = getattr(cell, "__name__", type(cell).__name__)
+    name = cell_name(cell)
     return type(name.removesuffix("Cell") + "Layer", (Recurrent,), {"cell": cell, "__doc__": f"Layers of {name}."})
