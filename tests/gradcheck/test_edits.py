@@ -380,6 +380,7 @@ def test_the_command_names_the_edited_line_of_a_copy(file, model, old, new, word
     assert old in source
     path.write_text(source.replace(old, new), encoding="utf-8")
     command = [sys.executable, "-m", "npseq.gradcheck", "--model", model, f"optimized_{model}"]
+    command += ["--first"] * (not words[0].startswith("model of"))  # what comes after the layers
     env = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", env=env)
     assert done.returncode == 1, done.stderr
