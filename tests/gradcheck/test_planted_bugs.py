@@ -44,7 +44,8 @@ ACTS_IN = {
 
 
 def full_case(kind, twin):
-    layer = make_layer(kind, twin, input_size=1, hidden_size=3, num_layers=2, bidirectional=True, dropout=0.4)
+    size = {"input_size": 1, "hidden_size": 3 if kind == "lstm_projected" else 2}
+    layer = make_layer(kind, twin, num_layers=2, bidirectional=True, dropout=0.4, **size)
     return Case(layer, T=2, B=3, lengths=[1, 0, 2], training=True)
 
 

@@ -16,7 +16,7 @@ OPTIONS = [
     {},
     {"num_layers": 2},
     {"bidirectional": True},
-    {"num_layers": 2, "bidirectional": True},
+    pytest.param({"num_layers": 2, "bidirectional": True}, marks=pytest.mark.wide),
     {"bias": False},
     {"learn_initial_state": True},
 ]
