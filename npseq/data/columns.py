@@ -17,6 +17,7 @@ from .errors import DataError
 from .layout import CONVENTIONS, MISSING, TRUTH, number_form, number_reader
 from .sources import TableOptions
 
+CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,2}\.\d\d\.\d\d")
 HOURS = re.compile(r"(hour|hr|hh|time|clock|stunde|uhrzeit|zeit|hora|heure)s?", re.I)
 PARTS = {  # the names, and the values, of columns that are a time together
     "year|yr|y{1,4}|jahr": "1[5-9]..|2[01]..",
@@ -133,7 +134,7 @@ class Collector:
         """True if a column has the hours or clock times of dates."""
         if any(":" in day for day in days):
             return False
-        if all(dates.CLOCK.fullmatch(cell) for cell in cells[k]):
+        if all(CLOCK.fullmatch(cell) for cell in cells[k]):
             return True
         hours = all(re.fullmatch(r"\d|[01]\d|2[0-4]", cell) for cell in cells[k])
         hours = hours or all(re.fullmatch(r"([01]\d|2[0-4])[0-5]\d", cell) for cell in cells[k])
