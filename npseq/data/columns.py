@@ -21,7 +21,7 @@ CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,2}\.\d\d\.
 HOURS = re.compile(r"(hour|hr|hh|time|clock|stunde|uhrzeit|zeit|hora|heure)s?", re.I)
 PARTS = {  # the names, and the values, of columns that are a time together
     "year|yr|y{1,4}|jahr": "1[5-9]..|2[01]..",
-    "month|mon|mo|mm?|monat|quarter|qtr|q": f"0?[1-9]|1[0-2]|Q?[1-4]|{dates.MONTH}",
+    "month|mon|mo|mm?|monat|quarter|qtr|q": f"0?[1-9]|1[0-2]|Q?[1-4]|{'|'.join(f'{name[:3]}({name[3:]})?' for name in dates.MONTHS)}",
     "day|dy|dd?|tag": "0?[1-9]|[12].|3[01]",
     "hour|hr|hh?|stunde": "[01]?.|2[0-4]",
     "minute|min|mn|mm": "[0-5]?.",
@@ -287,8 +287,8 @@ def _count(n: int, word: str) -> str:
     return f"{n:,} {word}{'s' * (n != 1)}"
 
 
-def has_times(column: pd.Series) -> bool:
-    """True for a column of pandas' times or periods."""
+def has_times(column: pd.Series | pd.Index) -> bool:
+    """True for a column, or an index, of pandas' times or periods."""
     return column.dtype.kind == "M" or isinstance(column.dtype, pd.PeriodDtype)
 
 

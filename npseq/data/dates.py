@@ -14,16 +14,21 @@ from .time_axis import find_grid
 
 ORDERS = {"ymd": "year first", "dmy": "day first", "mdy": "month first", "ym": "", "my": "", "quarter": "quarters",
           "week": "ISO weeks", "unix": "Unix time"}  # fmt: skip
-NAMES = "january february march april may june july august september october november december".split()
-DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-MONTH, WEEKDAY = ("|".join(f"{name[:3]}(?:{name[3:]})?" for name in names) for names in (NAMES, DAYS))
+MONTHS = "January February March April May June July August September October November December".split()
+DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 
-# Times as regular expressions. Their groups have the names of strptime's codes; y and m also stand for Y and b, B.
-PARTS = {"y": r"(?P<y>\d{4}|\d\d)", "m": rf"(?P<m>\d\d?|{MONTH})", "d": r"(?P<d>\d\d?)"}
-FIXED = {"y": r"(?P<y>\d{4}|\d\d)", "m": r"(?P<m>\d\d)", "d": r"(?P<d>\d\d)"}
+
+def _either(short: str, names: list[str]) -> str:
+    """The regular expression of names, or of their first three letters."""
+    return f"(?:(?P<{short}>{'|'.join(name[:3] for name in names)})|(?P<{short.upper()}>{'|'.join(names)}))"
+
+
+# Times as regular expressions, whose groups have the names of strptime's codes.
+YEAR, MONTH, DAY = r"(?:(?P<Y>\d{4})|(?P<y>\d\d))", _either("b", MONTHS), rf"(?:{_either('a', DAYS)}[.,]?\s+)?"
+PARTS = {"y": YEAR, "m": rf"(?:(?P<m>\d\d?)|{MONTH})", "d": r"(?P<d>\d\d?)"}
+FIXED = {"y": YEAR, "m": r"(?P<m>\d\d)", "d": r"(?P<d>\d\d)"}
 SIGN = r"(?!(?<=\d)(?=\d))(?:\s?[-/.:_M']\s?|[^\x00-\x7f]|[.,]?\s+|)"  # between the parts; not nothing between digits
 END = r"[^\x00-\x7f]?"
-DAY = rf"(?:(?P<a>{WEEKDAY})[.,]?\s+)?"
 CLOCK = (
     r"(?P<H>\d\d?)(?:(?P<sign>[:.h]|(?<=\d\d))(?P<M>\d\d|(?<=:)\d)(?:(?P=sign)(?P<S>\d\d|(?<=:)\d)(?:[.,](?P<f>\d{1,9}))?)?)?"
     r"(?:\s?(?P<p>[ap]m))?(?:\s?(?:h|Uhr))?"
@@ -33,13 +38,13 @@ LATE = rf"{END}(?:(?:[T_:-]|,?\s+|\s-\s){CLOCK}{ZONED}|Z)?"
 EARLY = rf"(?=\d\d?:){CLOCK}[\s,]+"
 DATES = {order: [SIGN.join(PARTS[part] for part in order), "".join(FIXED[part] for part in order)]
          for order in ("ymd", "dmy", "mdy")}  # fmt: skip
-DATES["ymd"].append(r"(?P<y>\d{4})[-/]?(?P<j>\d{3})")
+DATES["ymd"].append(r"(?P<Y>\d{4})[-/]?(?P<j>\d{3})")
 SHAPES = {order: [shape for date in dates for shape in (DAY + date + LATE, EARLY + DAY + date + END + ZONED)]
           for order, dates in DATES.items()}  # fmt: skip
-SHAPES["ymd"].append(r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?P<H>\d\d)(?:(?P<M>\d\d)(?P<S>\d\d)?)?")
-SHAPES["mdy"].append(rf"{DAY}(?P<m>{MONTH})\s+(?P<d>\d\d?)\s+{EARLY}(?P<y>\d{{4}})")
-SHAPES["ym"] = [rf"(?P<y>\d{{4}})(?:{SIGN}{PARTS['m']}{END})?", r"(?P<y>\d{4})(?P<m>\d\d)"]
-SHAPES["my"] = [rf"{PARTS['m']}{SIGN}(?P<y>\d{{4}})", rf"(?P<m>{MONTH}){SIGN}(?P<y>\d\d)"]
+SHAPES["ymd"].append(r"(?P<Y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?P<H>\d\d)(?:(?P<M>\d\d)(?P<S>\d\d)?)?")
+SHAPES["mdy"].append(rf"{DAY}{MONTH}\s+(?P<d>\d\d?)\s+{EARLY}(?P<Y>\d{{4}})")
+SHAPES["ym"] = [rf"(?P<Y>\d{{4}})(?:{SIGN}{PARTS['m']}{END})?", r"(?P<Y>\d{4})(?P<m>\d\d)"]
+SHAPES["my"] = [rf"{PARTS['m']}{SIGN}(?P<Y>\d{{4}})", rf"{MONTH}{SIGN}(?P<y>\d\d)"]
 READERS = {order: [re.compile(shape, re.I) for shape in shapes] for order, shapes in SHAPES.items()}
 UNLIKELY = re.compile(r"^%m\.%d|%y.?%[bB]|^%[ymd]:")  # nobody writes 12.31.2024 or 24-Dec-31; 10:30:00 is a clock
 ZONE = re.compile(r"%z|(Z|UTC|GMT)$", re.I)
@@ -50,7 +55,9 @@ ISO_WEEK = re.compile(r"(\d{4})[- ]?W(\d{1,2})(?:-?([1-7]))?", re.I)
 UNIX = {10: 1e6, 13: 1e3, 16: 1.0, 19: 1e-3}  # digits: the microseconds of a tick
 INTERVAL = re.compile(r"\s+(?:-|–|—|to|bis)\s+|(?<=\d)/(?=\d{4}-\d\d-\d\d)")
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
-NUMERIC_TIMES = (4, 6, 7, 8, 10, 12, 13, 14, 16, 19)  # digits of years, compact dates and Unix times
+NUMERIC = re.compile(  # years, compact dates, Unix times, and months such as 01.2005
+    r"\d{4}|\d{6,8}|\d{12}|\d{14}|(?:\d{10}|\d{13}|\d{16}|\d{19})(?:\.\d*)?|\d\d\.\d{4}|\d{4}\.\d\d"
+)
 MIDNIGHT = re.compile(r"(?<=[T ])24(?=(?::00)*$)")  # the end of the day
 HINT = re.compile(
     r"(^|[^a-z])(date|time|datetime|timestamp|when|day|month|year|quarter|week|hour|period|epoch|unix|ds|ts|yr|datum|zeit|"
@@ -58,29 +65,24 @@ HINT = re.compile(
     re.I,
 )
 EARLIEST, LATEST = (int(np.datetime64(year, "us").astype(np.int64)) for year in ("1500", "2200"))  # of numbers
+LONGEST = 80  # characters of a time
 MISSING_TIME = np.iinfo(np.int64).min
 
 
 def format_of(cell: str, order: str) -> str | None:
     """Return the strptime format of a date in this order of day, month and year, or None if it cannot be one."""
-    matches = (reader.fullmatch(cell.strip()) for reader in READERS.get(order, ()))
+    matches = (reader.fullmatch(cell.strip()) for reader in READERS.get(order, ()) if len(cell) < LONGEST)
     forms = (_format(match) for match in matches if match)
     return next((form for form in forms if not UNLIKELY.search(form)), None)
 
 
 def _format(match: re.Match[str]) -> str:
-    """The text that a reader matches, with a strptime code in the place of each group."""
-    form, parts = match.string, {name: part for name, part in match.groupdict().items() if part and name != "sign"}
+    """The text that a reader matches, with strptime's code in the place of each group."""
+    form = match.string
+    parts = [name for name, part in match.groupdict().items() if part and name != "sign"]
     for name in sorted(parts, key=match.start, reverse=True):
-        code, long = name, len(parts[name]) > 3
-        if name == "y":
-            code = "yY"[long]
-        elif name == "H" and "p" in parts:
-            code = "I"
-        elif name in "am" and parts[name].isalpha():
-            code = {"a": "aA", "m": "bB"}[name][long]
-        form = f"{form[: match.start(name)]}%{code}{form[match.end(name) :]}"
-    return form
+        form = f"{form[: match.start(name)]}%{name}{form[match.end(name) :]}"
+    return form.replace("%H", "%I") if "%p" in form else form
 
 
 def parse(cells: pd.Series, order: str) -> tuple[np.ndarray, int | None]:
@@ -145,20 +147,17 @@ def is_time(cell: str) -> bool:
 
 def looks_like_times(name: str, cells: Sequence[str]) -> bool:
     """True if most of these cells, which are not missing, are times; numbers must be in order or have a fitting name."""
-    head, digits, hinted = cells[:50], len(cells[0].partition(".")[0]), bool(HINT.search(name))
+    head, hinted = cells[:50], bool(HINT.search(name))
     if not NUMBER.fullmatch(head[0]):
         return sum(map(is_time, head)) >= len(head) / 2
-    months = hinted and all(re.fullmatch(r"\d\d\.\d{4}|\d{4}\.\d\d", cell) for cell in head)  # 01.2005
-    if not months and (
-        digits not in (UNIX if "." in head[0] else NUMERIC_TIMES)
-        or not hinted and (digits < 8 or len(cells) < 3)
-        or not all(re.fullmatch(r"\d{%d}(\.\d*)?" % digits, cell) for cell in head)
-    ):  # fmt: skip
+    digits = {len(cell.partition(".")[0]) for cell in head}
+    if len(digits) > 1 or not all(map(NUMERIC.fullmatch, head)) or not hinted and (min(digits) < 8 or len(cells) < 3):
         return False
+    years = digits == {4} and "." not in head[0]
     for order in ORDERS:
         times, wrong = parse(pd.Series(list(cells[:200]), dtype=object), order)
         if wrong is None and EARLIEST <= times.min() and times.max() < LATEST:
-            if months or hinted and (digits > 4 or (np.diff(times) > 0).all()) or have_equal_steps(times):
+            if hinted and (not years or (np.diff(times) > 0).all()) or have_equal_steps(times):
                 return True
     return False
 
@@ -172,7 +171,7 @@ class TimeReader:
     """A time column, chunk by chunk, in every order that its cells allow."""
 
     def __init__(self, source: str, name: str, date_format: str | None = None) -> None:
-        self.source, self.name, self.first, self.stamps = source, name, "", Growing(1, np.int64)
+        self.source, self.name, self.first = source, name, ""
         self.live = {order: Growing(1, np.int64) for order in ([date_format] if date_format else ORDERS)}
 
     def add(self, cells: pd.Series) -> tuple[int, str] | None:
@@ -181,7 +180,8 @@ class TimeReader:
             cells = cells.dt.to_timestamp()
         if cells.dtype.kind == "M":  # a DataFrame's times
             cells = cells.dt.tz_convert(None) if cells.dt.tz is not None else cells
-            self.stamps.add(cells.to_numpy().astype("M8[us]").astype(np.int64)[:, None])
+            self.live = {"": Growing(1, np.int64)}
+            self.live[""].add(cells.to_numpy().astype("M8[us]").astype(np.int64)[:, None])
             return None
         there = cells.notna().to_numpy()
         written, read, furthest = cells[there].astype(object), {}, -1
@@ -214,8 +214,6 @@ class TimeReader:
         Raises:
             DataError: if two readings that differ fit equally well; both are named.
         """
-        if self.stamps.n:
-            return self.stamps.done()[:, 0].view("M8[us]"), ""
         read: dict[str, np.ndarray] = {}
         for order, column in self.live.items():
             times = column.done()[:, 0].view("M8[us]")

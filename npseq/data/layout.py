@@ -73,7 +73,7 @@ def kind_of_cell(cell: str, options: TableOptions = NOTHING_SAID) -> str:
 def footers(rows: Sequence[Sequence[str]]) -> int:
     """Return how many of the last rows are no data, but a total, a mean, a source or a note."""
     n = 0
-    while n < len(rows) - 1 and FOOTER.fullmatch(next(filter(None, rows[-1 - n]), "")):
+    while n < len(rows) and FOOTER.fullmatch(next(filter(None, rows[-1 - n]), "")):
         n += 1
     return n
 
@@ -153,7 +153,7 @@ class Layout:
         width = max(len(row.cells) for row in rows) if ragged else _width([row.cells for row in rows])
         if ragged:
             rows = [row._replace(cells=row.cells + [""] * (width - len(row.cells))) for row in rows]
-        rows = rows[: len(rows) - (footers([row.cells for row in rows]) if whole else 0)]
+        rows = rows[: len(rows) - (footers([row.cells for row in rows[1:]]) if whole else 0)]
         full = [row for row in rows if len(row.cells) == width]
         tail = full[(len(full) + 1) // 2 :][:100] or full[-1:]
         self.kinds = [self._kind_of_column(column) for column in zip(*(row.cells for row in tail))]
@@ -222,9 +222,6 @@ class Layout:
     def _find_header(self, rows: list[Row], width: int) -> list[str]:
         """Set ``skip`` and ``names``. Returns what is told."""
         first = next(i for i, row in enumerate(rows) if len(row.cells) == width)
-        if first and rows[first - 1].cells[0] in ("#", "%") and len(rows[first - 1].cells) == width + 1:
-            first -= 1
-            rows[first] = rows[first]._replace(cells=rows[first].cells[1:])
         start, head, names, said = first, None, None, self.options.header
         if said is not False and first and not self._is_above(rows[first].cells):
             names = self._names_of_another_width(rows[first - 1].cells, rows[first:])
@@ -253,14 +250,12 @@ class Layout:
 
     def _names_of_another_width(self, names: list[str], body: list[Row]) -> list[str] | None:
         """The names of the columns from a line with more, or with one less, than the rows below it; None if it is no header."""
-        width, said = (
-            len(self.kinds),
-            f"{self.source} line {body[0].line} has {len(self.kinds)} fields; {len(names)} expected",
-        )
-        if len(names) > width:
-            if any(names[width:]):
-                raise DataError(f"{said}, as in the line above it; --no-header reads the rows without names")
-            return names[:width]
+        width = len(self.kinds)
+        names = names[names[0] in ("#", "%") :]
+        said = f"{self.source} line {body[0].line} has {width} fields; {len(names)} expected"
+        if any(names[width:]):
+            raise DataError(f"{said}, as in the line above it; --no-header reads the rows without names")
+        names = names[:width]
         if width - len(names) <= self.trailing:
             return names
         if len(names) != width - 1 or self._fitting(names)[0]:

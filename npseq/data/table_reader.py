@@ -180,7 +180,8 @@ def _read_text(file: BinaryIO, name: str, known: Known, encodings: list[str], to
                     tail = frame.iloc[-FOOTERS:]
                     end = tail.astype(str).where(tail.notna(), "").to_numpy().tolist()
                     if footers := layout.footers(end):
-                        words.append(f"the last {footers} lines left out ({end[-footers][0][:40]!r})")
+                        lines = "line" if footers == 1 else f"{footers} lines"
+                        words.append(f"the last {lines} left out ({end[-footers][0][:40]!r})")
                 rows = frame.iloc[: len(frame) - footers]
                 collector.add(rows)
                 short = short or rows.iloc[:, width - 1 - decided.trailing].isna().any()
@@ -196,25 +197,24 @@ def _read_text(file: BinaryIO, name: str, known: Known, encodings: list[str], to
 
 def _read_frame(frame: pd.DataFrame, name: str, known: Known) -> Content:
     """Read a DataFrame once. Raises DataError or Again."""
-    index = frame.index
-    if (
-        isinstance(index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex)
-        or index.name is not None
-        or index.dtype.kind == "O"
-        and len(index)
-        and looks_like_times("index", index[:200].map(str))
-    ):
-        frame = frame.reset_index(names=[one or "index" for one in index.names], allow_duplicates=True)
     if not len(frame):
         raise DataError(f"{name} has no rows")
+    index, head = frame.index, frame.index[:200].map(str).tolist()
+    if (
+        index.name is not None
+        or isinstance(index, pd.MultiIndex)
+        or has_times(index)
+        or looks_like_times("index", head)
+    ):
+        frame = frame.reset_index(names=[one or "index" for one in index.names], allow_duplicates=True)
     columns = [", ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in frame.columns]
     if repeated := [one for one, count in Counter(columns).items() if count > 1]:
         raise DataError(f"{name} has two columns {listed(repeated)!r}; give each a separate name")
     times = [k for k in range(len(columns)) if has_times(frame.iloc[:, k])]
     if known.time is None and times:
         known.time = columns[times[0]]
-    head = [text_of(frame.iloc[:200, k]).str.strip().fillna("") for k in range(len(columns))]
-    collector = Collector(name, columns, list(zip(*head)), known, lambda row: f"{name} row {row}")
+    rows = zip(*(text_of(frame.iloc[:200, k]).str.strip().fillna("") for k in range(len(columns))))
+    collector = Collector(name, columns, rows, known, lambda row: f"{name} row {row}")
     collector.add(frame)
     content = collector.content([])
     return content._replace(notes=content.notes[content.notes[0].startswith("read as: ") :])

@@ -189,6 +189,50 @@ def test_a_short_row_is_found_beside_a_quoted_separator(write):
         load(write("v;w\n" + rows.replace("1;2\n", "1\n").replace("\n", "\n\n", 50)))
 
 
+@pytest.mark.parametrize(
+    "end, told",
+    [
+        ("Total,9\n", "the last line left out ('Total')"),
+        ("\nSource: X, 2024\nNote: y\n", "the last 2 lines left out ('Source: X')"),
+    ],
+)
+def test_totals_and_notes_at_the_end_are_no_rows(write, end, told, monkeypatch):
+    from npseq.data import table_reader
+
+    for cells in (table_reader.CELLS, 30):  # in one chunk, and in many
+        monkeypatch.setattr(table_reader, "CELLS", cells)
+        table = load(write("date,v,u\n" + BODY + end))
+        assert len(table.values) == N and table.values[:, 0].tolist() == VALUES and told in table.notes[0]
+        numbers = load(write("v,u\n" + "".join(f"{v},{k}\n" for k, v in enumerate(VALUES)) + end))
+        assert numbers.values[:, 0].tolist() == VALUES and told in numbers.notes[0]
+
+
+def test_fields_in_apostrophes(write):
+    rows = "".join(f"'{t}';'{str(v).replace('.', ',')}'\n" for t, v in zip(DAYS, VALUES))
+    table = load(write("'date';'v; of it'\n" + rows))
+    assert table.columns == ["v; of it"] and table.values[:, 0].tolist() == VALUES and np.array_equal(table.times, DAYS)
+
+
+def test_a_zone_without_a_number_is_asked_about(write):
+    path = write("date,v\n" + "".join(f"{t:%Y-%m-%d %H:%M} CET,{v}\n" for t, v in zip(HOURS.tolist(), VALUES)))
+    with pytest.raises(DataError, match="are in CET.*--date-format '%Y-%m-%d %H:%M CET'"):
+        load(path)
+    assert np.array_equal(load(path, options=TableOptions(date_format="%Y-%m-%d %H:%M CET")).times, HOURS)
+
+
+def test_a_dash_between_date_and_clock_is_no_interval(write):
+    table = load(write("date,v\n" + "".join(f"{t:%d.%m.%Y - %H:%M},{v}\n" for t, v in zip(HOURS.tolist(), VALUES))))
+    assert np.array_equal(table.times, HOURS)
+
+
+def test_a_damaged_date_is_named(write):
+    rows = BODY.replace(str(DAYS[9])[:10], "20.02..2021")
+    with pytest.raises(DataError, match="line 11, time column 'date' holds '20.02..2021'"):
+        load(write("date,v,u\n" + rows))
+    with pytest.raises(DataError, match="line 2 has 2 fields; 3 expected"):  # no line of units
+        load(write("date,v,u\n2021-02-10,5\n" + BODY))
+
+
 def test_each_column_may_have_its_own_decimal_sign(write):
     rows = "".join(f"{str(t)[:10]};{str(v).replace('.', ',')};{k}.5\n" for k, (t, v) in enumerate(zip(DAYS, VALUES)))
     table = load(write("date;v;u\n" + rows))
