@@ -240,5 +240,5 @@ def _score(times: np.ndarray) -> tuple[bool, bool, bool]:
     steps = np.diff(times).astype(np.int64)
     ordered = bool((steps >= 0).all() or (steps <= 0).all())
     times = np.unique(times.astype("M8[s]"))
-    k = find_grid(times)[1] if len(times) > 1 else None
-    return ordered, k is not None, k is not None and int(k[-1]) + 1 == len(times)
+    grid, k = find_grid(times) if len(times) > 1 else (None, None)
+    return ordered, grid is not None, grid is not None and (k is None or int(k[-1]) + 1 == len(times))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from .errors import DataError
@@ -10,25 +12,28 @@ from .table import Table
 
 MOST_ROWS = 1.25  # if inserting the missing times would make the table longer than this factor, times are irregular
 JITTER = 0.1  # of a step: times that are off by less are moved onto the step
+CHUNK = 1 << 20  # rows processed at a time, to avoid a second copy of a long table
 NICE = (1, 2, 5, 10, 15, 20, 30, *(60 * k for k in (1, 2, 5, 10, 15, 20, 30)), *(3600 * k for k in (1, 2, 3, 4, 6, 12)),
         DAY, WEEK)  # fmt: skip
 
 
 def find_grid(times: np.ndarray) -> tuple[Grid | None, np.ndarray | None]:
-    """Return the grid of increasing times, which are off it by less than ``JITTER``, and its step (n,) of each.
+    """Return the grid of increasing times, which are off it by less than ``JITTER``, and the step (n,) of each.
 
-    Without equal steps, or where too many of them are missing, both are None.
+    The steps are None if they are 0, 1, 2, …; the grid is None without equal steps, or if too many of them are missing.
     """
-    (steps, counts), whole = step_counts(times), np.datetime_data(times.dtype)[0] == "s"
-    usual, grids = int(steps[counts.argmax()]), []
+    steps, whole = step_counts(times), np.datetime_data(times.dtype)[0] == "s"
+    usual, grids = steps.most_common(1)[0][0], []
+    if whole and len(steps) == 1 and usual < 27 * DAY:
+        return Grid(times[0], step=usual), None
     if whole and usual >= 27 * DAY and len(times) > 2:
         grids += _months(times)
-    if whole and len(steps) > 1 and usual < WEEK and not (steps % DAY).any():
+    if whole and len(steps) > 1 and usual < WEEK and all(step % DAY == 0 for step in steps):
         count = np.bincount((times.astype("M8[D]").astype(np.int64) + 3) % 7, minlength=7)
         week = "".join("1" if 4 * one >= count.max() else "0" for one in count)
         if "0" in week and times[-1] - times[0] >= 2 * WEEK * SECOND:
             grids.append(Grid(times[0], week=week))
-    if whole and not (steps % usual).any():
+    if whole and all(step % usual == 0 for step in steps):
         grids.append(Grid(times[0], step=usual))
     else:
         grids.append(_round_step(times))
@@ -45,8 +50,7 @@ def _months(times: np.ndarray) -> list[Grid]:
     """The grids of times at one place of each month, seen from its start or its end, or on its first or last weekday;
     the closest first."""
     month = times.astype("M8[M]")
-    steps, counts = step_counts(month)
-    count = max(1, int(steps[counts.argmax()]))
+    count = max(1, step_counts(month).most_common(1)[0][0])
     into, left = np.sort(times - month.astype("M8[s]")), np.sort((month + 1).astype("M8[s]") - times)
     middle = into[-1] if into[-1] >= 28 * DAY * SECOND else into[(len(times) - 1) // 2]
     starts = month[0].astype("M8[s]") + middle, (month[0] + 1).astype("M8[s]") - left[len(times) // 2]
@@ -64,15 +68,18 @@ def _round_step(times: np.ndarray) -> Grid:
     return Grid(np.datetime64(round(start / unit) * unit, "s"), step=step)
 
 
-def step_counts(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the differences between neighbours that occur, in the unit of the times and sorted, and how often they do."""
-    return np.unique(np.diff(times).astype(np.int64), return_counts=True)
+def step_counts(times: np.ndarray) -> Counter[int]:
+    """Return how often each difference between neighbours occurs, in the unit of the times."""
+    counts: Counter[int] = Counter()
+    for start in range(0, len(times) - 1, CHUNK):
+        steps, count = np.unique(np.diff(times[start : start + CHUNK + 1]).astype(np.int64), return_counts=True)
+        counts.update(dict(zip(steps.tolist(), count.tolist())))
+    return counts
 
 
 def put_in_time_order(table: Table, times: np.ndarray) -> None:
     """Sort the rows of ``table``, keep one for each time and insert an empty one for each missing time; add notes."""
-    seconds = times.astype("M8[s]")
-    times = times if (seconds != times).any() else seconds
+    times = _whole_seconds(times)
     if (times[1:] < times[:-1]).any():
         order = np.argsort(times, kind="stable")
         times, table.values = times[order], table.values[order]
@@ -90,11 +97,11 @@ def put_in_time_order(table: Table, times: np.ndarray) -> None:
     if len(times) < 2:
         return
     grid, k = find_grid(times)
-    if grid is None or k is None:
+    if grid is None:
         _keep_irregular(table, times)
         return
-    there, n = grid.at(k), int(k[-1]) + 1
-    if (there != times).any():
+    n = len(times) if k is None else int(k[-1]) + 1
+    if k is not None and ((there := grid.at(k)) != times).any():
         table.notes.append(
             f"times off the step by less than a tenth of it: moved to {', '.join(map(str, there[:2]))}, …"
         )
@@ -110,13 +117,24 @@ def put_in_time_order(table: Table, times: np.ndarray) -> None:
         table.step = None if grid.months else DAY
 
 
+def _whole_seconds(times: np.ndarray) -> np.ndarray:
+    """The times in seconds if none has a fraction; in place if they are microseconds."""
+    if times.dtype != np.dtype("M8[us]"):
+        return times.astype("M8[s]")
+    ticks, million = times.view(np.int64), np.int64(10**6)
+    if any((ticks[start : start + CHUNK] % million).any() for start in range(0, len(ticks), CHUNK)):
+        return times
+    ticks //= million
+    return ticks.view("M8[s]")
+
+
 def _keep_irregular(table: Table, times: np.ndarray) -> None:
     if times.dtype != np.dtype("M8[s]"):
         table.notes.append("the times have fractions of a second: rows are taken as they follow each other")
         return
-    steps, counts = step_counts(times)
-    table.irregular, table.step, n = times, int(steps[counts.argmax()]), len(times) - 1
+    table.step, count = step_counts(times).most_common(1)[0]
+    table.irregular, n = times, len(times) - 1
     table.notes.append(
-        f"irregular times: {n - counts.max():,} of {n:,} steps are not the usual {table.step:,} s; "
+        f"irregular times: {n - count:,} of {n:,} steps are not the usual {table.step:,} s; "
         "the rows are taken as they follow each other"
     )
