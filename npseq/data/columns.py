@@ -19,14 +19,9 @@ from .sources import TableOptions
 
 CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,2}\.\d\d\.\d\d")
 HOURS = re.compile(r"(hour|hr|hh|time|clock|stunde|uhrzeit|zeit|hora|heure)s?", re.I)
-PARTS = {  # the names, and the values, of columns that are a time together
-    "year|yr|y{1,4}|jahr": "1[5-9]..|2[01]..",
-    "month|mon|mo|mm?|monat|quarter|qtr|q": f"0?[1-9]|1[0-2]|Q?[1-4]|{'|'.join(f'{name[:3]}({name[3:]})?' for name in dates.MONTHS)}",
-    "day|dy|dd?|tag": "0?[1-9]|[12].|3[01]",
-    "hour|hr|hh?|stunde": "[01]?.|2[0-4]",
-    "minute|min|mn|mm": "[0-5]?.",
-    "second|sec|ss?": "[0-5]?.",
-}
+PARTS = ("year|yr|y{1,4}|jahr", "month|mon|mo|mm?|monat|quarter|qtr|q", "day|dy|dd?|tag", "hour|hr|hh?|stunde",
+         "minute|min|mn|mm", "second|sec|ss?")  # fmt: skip  # the names of columns that are a time together
+YEARS = re.compile(r"1[5-9]\d\d|2[01]\d\d")
 AMOUNT = re.compile(r"([^\d\s+-]{1,3})?\s*[-+]?[\d.,]*\d[.,]?\s*([^\d\s]{1,3})?")
 
 
@@ -88,18 +83,12 @@ class Collector:
             return [k for k in free if dates.parse(pd.Series(cells[k], dtype=object), form)[1] is None][:1]
         if parts := self._parts(free, cells):
             return parts
-        for written in (True, False):  # times that are numbers only where no column has dates
-            found = [
-                k
-                for k in free
-                if cells[k][0].isdigit() != written and dates.looks_like_times(self.columns[k], cells[k])
-            ]
-            if found:
+        for digits in (False, True):  # times that are numbers only where no column has dates
+            group = [k for k in free if cells[k][0].isdigit() == digits]
+            if found := [k for k in group if dates.looks_like_times(self.columns[k], cells[k])]:
                 k = next((k for k in found if len(set(cells[k])) > 1), found[0])  # one day in all rows is no time
-                clocks = (
-                    j for j in (k + 1, k - 1, *free) if j in free and j != k and self._is_clock(j, cells, cells[k])
-                )
-                return [k, *clocks][:2]
+                near = [j for j in (k + 1, k - 1, *free) if j in free and j != k]
+                return [k, *(j for j in near if self._is_clock(j, cells, cells[k]))][:2]
         return []
 
     def _parts(self, free: list[int], cells: list[list[str]]) -> list[int]:
@@ -108,21 +97,23 @@ class Collector:
         In a table without names they are the first columns, if their times are in order with equal steps.
         """
         parts: list[int] = []
-        for names, values in PARTS.items():
-            fits = (
-                k for k in free if k not in parts and re.fullmatch(f"{names}|c{len(parts)}", self.columns[k], re.I)
-                and all(re.fullmatch(values, cell, re.I) for cell in cells[k])
-            )  # fmt: skip
-            if (k := next(fits, None)) is None:
+        for names in PARTS:
+            rest = (k for k in free if k not in parts)
+            k = next((k for k in rest if re.fullmatch(f"{names}|c{len(parts)}", self.columns[k], re.I)), None)
+            if k is None or not parts and not all(map(YEARS.fullmatch, cells[k])):
                 break
             parts.append(k)
-        while len(parts) > 1 and self.columns[parts[0]] == "c0":
+        while len(parts) > 1:
             joined = self._joined([pd.Series(cells[k], dtype=object) for k in parts], parts)
-            read = [dates.parse(joined, order) for order in ("ymd", "ym")]
-            if len(joined) > 3 and any(wrong is None and dates.have_equal_steps(times) for times, wrong in read):
-                break
+            if self.columns[parts[0]] != "c0":
+                fits = dates.looks_like_times("", joined.tolist())
+            else:
+                read = [dates.parse(joined, order) for order in ("ymd", "ym")]
+                fits = len(joined) > 3 and any(wrong is None and dates.have_equal_steps(times) for times, wrong in read)
+            if fits:
+                return parts
             parts.pop()
-        return parts if len(parts) > 1 else []
+        return []
 
     def _joined(self, columns: list[pd.Series], places: list[int]) -> pd.Series:
         """The parts of each time in one cell, such as 2024-2-13 14:05 or 1990-Q1."""

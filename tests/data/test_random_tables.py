@@ -119,6 +119,12 @@ def test_a_time_in_several_columns(write, header, form, times):
     assert np.array_equal(table.times, times) and table.columns == ["v"] and table.values[:, 0].tolist() == VALUES
 
 
+def test_a_day_that_does_not_exist_is_named_though_it_is_in_several_columns(write):
+    rows = "".join(f"{t.year},{t.month},{t.day},{v}\n" for t, v in zip(DAYS.tolist(), VALUES))
+    with pytest.raises(DataError, match="line 20, time column 'year, month, day' holds '2021-2-31'"):
+        load(write("year,month,day,v\n" + rows.replace("2021,3,1,", "2021,2,31,")))
+
+
 def test_years_with_a_fraction_are_no_target(write):
     rows = [f"{t.year};{t.month:02};{t.year + (t.month - 0.5) / 12:.3f};{v}" for t, v in zip(MONTHS.tolist(), VALUES)]
     table = load(write("\n".join(rows)))  # without a header
