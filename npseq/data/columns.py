@@ -14,7 +14,7 @@ import pandas as pd
 from . import dates
 from .content import Content, Growing, Labels, position
 from .errors import DataError
-from .layout import CONVENTIONS, MISSING, TRUTH, number_form, plain_signs
+from .layout import CONVENTIONS, MISSING, NUMBER, TRUTH, number_form, plain_signs
 from .sources import TableOptions
 
 CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,2}\.\d\d\.\d\d")
@@ -162,12 +162,11 @@ class Collector:
             if self.known.time is None and dates.NUMBER.fullmatch(cell):
                 self.known.no_time.add(self.time[0])
                 raise Again
-            form = self.options.date_format
-            said = f"of the form {form}" if form else "such as 2024-03-31 14:00"
-            hint = "" if form else "; --date-format says its form"
-            raise DataError(
-                f"{self.place(self.done + row)}, time column {self.dates.name!r} holds {cell[:40]!r}, a time {said} expected{hint}"
-            )
+            what = "a time such as 2024-03-31 14:00 expected; --date-format says its form"
+            if form := self.options.date_format:
+                what = f"a time of the form {form} expected"
+            place = self.place(self.done + row)
+            raise DataError(f"{place}, time column {self.dates.name!r} holds {cell[:40]!r}, {what}")
 
     def _numbers(self, column: pd.Series, k: int) -> Any:
         """The numbers of a chunk of a column; NaN if it holds something else, and the reason in ``refused``."""
@@ -200,17 +199,13 @@ class Collector:
         if wrong.empty:
             return True
         shown, said = wrong.iloc[0], {self.options.decimal, self.options.thousands} - {None}
-        others = [number_form(*one) for one in CONVENTIONS if one != self.signs[k]]
         if k in self.met or len(wrong) < len(cells):
             self.met.add(k)
-            if (
-                not (said or self.known.cells)
-                and wrong.map(lambda cell: any(one.fullmatch(cell) for one in others)).all()
-            ):
+            if len(said) < 2 and not self.known.cells and wrong.str.fullmatch(NUMBER).all():
                 self.known.cells += wrong[:1000].tolist()
                 raise Again
-        else:
-            fitting = [one for one in CONVENTIONS if not said and wrong.str.fullmatch(number_form(*one)).all()]
+        elif not said:
+            fitting = [one for one in CONVENTIONS if wrong.str.fullmatch(number_form(*one)).all()]
             if len({decimal for decimal, _ in fitting}) == 1:
                 self.signs[k] = fitting[0]
                 self.words.append(f"decimal {fitting[0][0]!r} in {self.columns[k]}")

@@ -116,13 +116,18 @@ def kind_of(path: str, options: TableOptions | None = None, named: bool = False)
     with file:
         sample, whole = read_sample(file)
     try:
-        rows = _split(_decode(sample, whole, path, ENCODINGS)[1], whole, None)[2]
-    except (DataError, csv.Error):  # zero bytes, a line of megabytes, a quote without end
+        text = _decode(sample, whole, path, ENCODINGS)[1]
+    except DataError:  # no table is read from it, for example as it holds zero bytes
         return "text"
-    table = [row.cells for row in rows if not row.cells[0].startswith(COMMENTS)]
-    widths = {len(cells) for cells in table}
-    numbers = all(any(map(NUMBER.fullmatch, cells)) for cells in table[1:] or table)
-    return "table" if numbers and len(widths) == 1 and widths != {1} else "text"
+    for sep in SEPARATORS:
+        try:
+            rows = [row.cells for row in _rows(text, sep, '"', whole) if not row.cells[0].startswith(COMMENTS)]
+        except csv.Error:  # a field that is longer than any of a table: a line of megabytes, or a quote without end
+            continue
+        numbers = all(any(map(NUMBER.fullmatch, cells)) for cells in rows[1:] or rows)
+        if rows and numbers and len(set(map(len, rows))) == 1 and len(rows[0]) > 1:
+            return "table"
+    return "text"
 
 
 class Layout:

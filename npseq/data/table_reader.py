@@ -65,9 +65,8 @@ def read_table(
         file, raw, size = open_binary(source, max_memory)
         with raw, file:
             if end in (".xlsx", ".xlsm"):
-                file = _sheet(
-                    _opened(name, end, lambda: pd.ExcelFile(file, engine="openpyxl")), name, known.options.sheet
-                )
+                book = _opened(name, end, lambda: pd.ExcelFile(file, engine="openpyxl"))
+                file = _sheet(book, name, known.options.sheet)
 
             def told() -> None:
                 if on_progress is not None:
@@ -107,9 +106,8 @@ def _opened(name: str, end: str, read: Callable[[], Any]) -> Any:
 def _sheet(book: pd.ExcelFile, name: str, sheet: str | None) -> io.BytesIO:
     """A sheet of a spreadsheet as text, so that titles, units and marks are treated as in text."""
     if sheet is None:
-        filled = [
-            one for one in book.sheet_names if not pd.read_excel(book, sheet_name=one, header=None, nrows=2).empty
-        ]
+        heads = pd.read_excel(book, sheet_name=None, header=None, nrows=2)
+        filled = [one for one, head in heads.items() if not head.empty]
         if len(filled) > 1:
             raise DataError(f"{name} has the sheets {listed(filled)}; say which with --sheet")
         sheet = (filled or book.sheet_names)[0]
@@ -199,13 +197,9 @@ def _read_frame(frame: pd.DataFrame, name: str, known: Known) -> Content:
     """Read a DataFrame once. Raises DataError or Again."""
     if not len(frame):
         raise DataError(f"{name} has no rows")
-    index, head = frame.index, frame.index[:200].map(str).tolist()
-    if (
-        index.name is not None
-        or isinstance(index, pd.MultiIndex)
-        or has_times(index)
-        or looks_like_times("index", head)
-    ):
+    index = frame.index
+    named = index.name is not None or isinstance(index, pd.MultiIndex) or has_times(index)
+    if named or looks_like_times("index", index[:200].map(str).tolist()):
         frame = frame.reset_index(names=[one or "index" for one in index.names], allow_duplicates=True)
     columns = [", ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in frame.columns]
     if repeated := [one for one, count in Counter(columns).items() if count > 1]:
