@@ -16,8 +16,8 @@ from .content import Content, Growing, Labels, position
 from .errors import DataError
 from .layout import CONVENTIONS, MISSING, NUMBER, TRUTH, number_form, plain_signs
 from .sources import TableOptions
+from .time_forms import CLOCK_TIME
 
-CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?|\d{1,2}\.\d\d\.\d\d")
 HOURS = re.compile(r"(hour|hr|hh|time|clock|stunde|uhrzeit|zeit|hora|heure)s?", re.I)
 PARTS = ("year|yr|y{1,4}|jahr", "month|mon|mo|mm?|monat|quarter|qtr|q", "day|dy|dd?|tag", "hour|hr|hh?|stunde",
          "minute|min|mn|mm", "second|sec|ss?")  # fmt: skip  # the names of columns that are a time together
@@ -131,7 +131,7 @@ class Collector:
             return False
         hours = all(re.fullmatch(r"\d|([01]\d|2[0-4])([0-5]\d)?", cell) for cell in cells[k])
         hours = hours and bool(HOURS.fullmatch(self.columns[k])) and len(set(days)) < len(days)
-        return hours or all(CLOCK.fullmatch(cell) for cell in cells[k])
+        return hours or all(CLOCK_TIME.fullmatch(cell) for cell in cells[k])
 
     def add(self, frame: pd.DataFrame) -> None:
         """Append a chunk of rows. Raises DataError, or Again."""

@@ -9,11 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import islice
+from itertools import islice, takewhile
 from typing import BinaryIO, NamedTuple
 
 from .errors import DataError, listed
 from .sources import TableOptions, ending, open_binary
+from .time_forms import CLOCK_TIME, is_time
 
 MOST_ROWS = 1000  # that decisions are made from
 SAMPLE = 1 << 16  # bytes, or as many as LINES lines take, that decisions are made from; at most MOST bytes
@@ -33,11 +34,6 @@ NOTHING_SAID = TableOptions()
 FOOTER = re.compile(r"(?:grand )?totals?:?|sum:?|average:?|mean:?|(?:data )?sources?:.*|notes?:.*", re.I)
 COMMENTS = ("#", "%", "//")
 COMMENT = re.compile(r"(?:#|%|//)[^\r\n]*(?:\r\n|\r|\n)")
-TIMELIKE = re.compile(
-    r"(?:[A-Za-z]{3,9},? )?(?:\d{1,4}([-/. ])\d{1,2}\1 ?\d{1,4}|\d{1,4}[-/. ]?[A-Za-z]{3,9}\.?[-/. ]?,? ?\d{1,4}"
-    r"|[A-Za-z]{3,9}\.?,?[- ]\d{1,2}[, ]+\d{1,4}|\d{4}[-/.]\d{1,2}|\d{1,2}[-/.]\d{4}|\d{4}[- ]?[QWqw]\d+"
-    r"|[Qq]\d[-/ ]?\d{4}|[A-Za-z]{3}[- ]\d{2,4}|\d{1,2}:\d\d|\d{8}[T ]\d{4}(?:\d\d)?)\b[^,;|\t]*"
-)
 
 
 @cache
@@ -67,15 +63,13 @@ def kind_of_cell(cell: str, options: TableOptions = NOTHING_SAID) -> str:
         return "missing"
     if AMOUNT.fullmatch(cell) or cell.lower() in TRUTH:
         return "number"
-    return "time" if TIMELIKE.fullmatch(cell) else "text"
+    return "time" if CLOCK_TIME.fullmatch(cell) or is_time(cell) else "text"
 
 
-def footers(rows: Sequence[Sequence[str]]) -> int:
-    """Return how many of the last rows are no data, but a total, a mean, a source or a note."""
-    n = 0
-    while n < len(rows) and FOOTER.fullmatch(next(filter(None, rows[-1 - n]), "")):
-        n += 1
-    return n
+def footers(cells: Iterable[str]) -> list[str]:
+    """Return the first cells of the rows at the end that are no data, but a total, a mean, a source or a note; ``cells``
+    are the first cells of all rows, from the last row on."""
+    return list(takewhile(FOOTER.fullmatch, cells))
 
 
 class Row(NamedTuple):
@@ -158,7 +152,8 @@ class Layout:
         width = max(len(row.cells) for row in rows) if ragged else _width([row.cells for row in rows])
         if ragged:
             rows = [row._replace(cells=row.cells + [""] * (width - len(row.cells))) for row in rows]
-        rows = rows[: len(rows) - (footers([row.cells for row in rows[1:]]) if whole else 0)]
+        if whole:
+            rows = rows[: len(rows) - len(footers(next(filter(None, row.cells)) for row in rows[:0:-1]))]
         full = [row for row in rows if len(row.cells) == width]
         tail = full[(len(full) + 1) // 2 :][:100] or full[-1:]
         self.kinds = [self._kind_of_column(column) for column in zip(*(row.cells for row in tail))]

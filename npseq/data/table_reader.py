@@ -25,7 +25,6 @@ from .layout import MARKS
 from .sources import TableOptions, ending, open_binary
 
 LEAST = 200  # rows at one time, of a wide table
-FOOTERS = 20  # rows at the end that may be totals and notes
 MIDNIGHT = time_of_day()
 DAMAGED = (OSError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error, lzma.LZMAError, pd.errors.ParserError)
 CELLS = 300_000  # cells in memory as text at one time
@@ -168,21 +167,18 @@ def _read_text(file: BinaryIO, name: str, known: Known, encodings: list[str], to
         low_memory=False,
         **EXACT,
     )
-    short, footers, words = False, 0, decided.words  # short: True if a row may be, as its last cell is missing
+    short, words, footers = False, decided.words, []  # short: True if a row may be, as its last cell is missing
     try:
         with chunks:
             frame = next(chunks)
             while len(frame):
                 following = next(chunks, frame.iloc[:0])
                 if not len(following) and not known.labels:
-                    tail = frame.iloc[-FOOTERS:]
-                    end = tail.astype(str).where(tail.notna(), "").to_numpy().tolist()
-                    if footers := layout.footers(end):
-                        lines = "line" if footers == 1 else f"{footers} lines"
-                        words.append(f"the last {lines} left out ({end[-footers][0][:40]!r})")
-                rows = frame.iloc[: len(frame) - footers]
-                collector.add(rows)
-                short = short or rows.iloc[:, width - 1 - decided.trailing].isna().any()
+                    rows = ((frame.iat[row, k] for k in range(width)) for row in reversed(range(len(frame))))
+                    footers = layout.footers(next((str(cell) for cell in row if pd.notna(cell)), "") for row in rows)
+                frame = frame.iloc[: len(frame) - len(footers)]
+                collector.add(frame)
+                short = short or frame.iloc[:, width - 1 - decided.trailing].isna().any()
                 frame = following
                 told()
     except pd.errors.ParserError:
@@ -190,6 +186,9 @@ def _read_text(file: BinaryIO, name: str, known: Known, encodings: list[str], to
         raise
     if short and not known.ragged:
         check_lengths(collector.done)
+    if footers:
+        lines = "line" if len(footers) == 1 else f"{len(footers)} lines"
+        words.append(f"the last {lines} left out ({footers[-1][:40]!r})")
     return collector.content(words)
 
 
