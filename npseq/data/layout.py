@@ -253,7 +253,8 @@ class Layout:
         width = len(self.kinds)
         names = names[names[0] in ("#", "%") :]
         said = f"{self.source} line {body[0].line} has {width} fields; {len(names)} expected"
-        if any(names[width:]):
+        rows = len(names) > 1 and "text" not in (kind_of_cell(cell, self.options) for cell in names)  # no names
+        if rows or any(names[width:]):
             raise DataError(f"{said}, as in the line above it; --no-header reads the rows without names")
         names = names[:width]
         if width - len(names) <= self.trailing:

@@ -239,6 +239,13 @@ def test_a_damaged_date_is_named(write):
         load(write("date,v,u\n2021-02-10,5\n" + BODY))
 
 
+def test_rows_of_two_lengths_are_asked_about_and_none_is_taken_for_a_title(write):
+    path = write("a,b\n" + "1,2\n" * 10 + "3,4,5\n" * 100)
+    with pytest.raises(DataError, match="line 12 has 3 fields; 2 expected, as in the line above it; --no-header"):
+        load(path)
+    assert len(load(path, options=TableOptions(header=False)).values) == 100
+
+
 def test_each_column_may_have_its_own_decimal_sign(write):
     rows = "".join(f"{str(t)[:10]};{str(v).replace('.', ',')};{k}.5\n" for k, (t, v) in enumerate(zip(DAYS, VALUES)))
     table = load(write("date;v;u\n" + rows))
