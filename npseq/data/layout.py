@@ -215,13 +215,22 @@ class Layout:
         return misfit > fit if len(cells) == len(self.kinds) else fit == 0
 
     def _is_header(self, cells: list[str], below: list[Row]) -> bool:
-        """True if the first row has other kinds of cells than the rows below it, or none of them has numbers."""
+        """True if the first row has other kinds of cells, or another decimal sign, than the rows below it, or if none of
+        them has numbers."""
         counts = self._counts(cells) and not any(self._counts(row.cells) for row in below[:5])
-        return counts or self._fitting(cells)[1] > 0 or not {*TYPED} & {*self.kinds}
+        here = {cell.strip("0123456789+-") for cell in cells} & {".", ","}
+        signs = {
+            sign for row in below[:100] for cell in row.cells if NUMBER.fullmatch(cell) for sign in ",." if sign in cell
+        }
+        other = bool(here and signs) and not here & signs
+        return counts or other or self._fitting(cells)[1] > 0 or not {*TYPED} & {*self.kinds}
 
     def _find_header(self, rows: list[Row], width: int) -> list[str]:
         """Set ``skip`` and ``names``. Returns what is told."""
         first = next(i for i, row in enumerate(rows) if len(row.cells) == width)
+        if first and rows[first - 1].cells[0] in ("#", "%") and len(rows[first - 1].cells) == width + 1:
+            first -= 1
+            rows[first] = rows[first]._replace(cells=rows[first].cells[1:])
         start, head, names, said = first, None, None, self.options.header
         if said is not False and first and not self._is_above(rows[first].cells):
             names = self._names_of_another_width(rows[first - 1].cells, rows[first:])
@@ -251,14 +260,16 @@ class Layout:
     def _names_of_another_width(self, names: list[str], body: list[Row]) -> list[str] | None:
         """The names of the columns from a line with more, or with one less, than the rows below it; None if it is no header."""
         width = len(self.kinds)
-        names = names[names[0] in ("#", "%") :]
         said = f"{self.source} line {body[0].line} has {width} fields; {len(names)} expected"
-        rows = len(names) > 1 and "text" not in (kind_of_cell(cell, self.options) for cell in names)  # no names
+        if 0 < width - len(names) <= self.trailing:
+            return names
+        rows = sum(map(bool, names)) > 1 and "text" not in (
+            kind_of_cell(cell, self.options) for cell in names
+        )  # no names
         if rows or any(names[width:]):
             raise DataError(f"{said}, as in the line above it; --no-header reads the rows without names")
-        names = names[:width]
-        if width - len(names) <= self.trailing:
-            return names
+        if len(names) > width:
+            return names[:width]
         if len(names) != width - 1 or self._fitting(names)[0]:
             return None
         columns = list(zip(*(row.cells for row in body if len(row.cells) == width)))

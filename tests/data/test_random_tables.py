@@ -246,6 +246,14 @@ def test_rows_of_two_lengths_are_asked_about_and_none_is_taken_for_a_title(write
     assert len(load(path, options=TableOptions(header=False)).values) == 100
 
 
+@pytest.mark.parametrize("text, names", [
+    ("0.5;1.5\n0,58;0,5\n-0,58;-1,85\n", ["0.5", "1.5"]), ("2019;\n0.45\n0.87\n", ["2019"]), ("0;1\n0.5;2;\n0.7;4;\n", ["0", "1"]),
+    ("#\tdate\t0.5\n-\tm\n2020-01-30\t0.18\n2020-01-31\t-0.02\n", ["0.5"]), ("1.5\n2\n3\n", ["c0"]),
+])  # fmt: skip
+def test_headers_of_numbers(write, text, names):
+    assert load(write(text)).columns == names
+
+
 def test_each_column_may_have_its_own_decimal_sign(write):
     rows = "".join(f"{str(t)[:10]};{str(v).replace('.', ',')};{k}.5\n" for k, (t, v) in enumerate(zip(DAYS, VALUES)))
     table = load(write("date;v;u\n" + rows))
