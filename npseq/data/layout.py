@@ -244,6 +244,9 @@ class Layout:
             names = [rows[head].cells[0].lstrip("#%/ "), *rows[head].cells[1:]]
         if start >= len(rows):
             raise DataError(f"{self.source} has a header line and no rows")
+        if (fields := len(rows[start].cells)) > width:
+            line = f"{self.source} line {rows[start].line}"
+            raise DataError(f"{line} has {fields} fields; {width} expected, as in the rows below it")
         above, what = (first, "no header") if head is None else (head, "header")
         words = [what] + [f"{above} lines above the {'rows' if head is None else what} skipped"] * bool(above)
         for row in rows[start if head is None else head + 1 : start]:

@@ -244,6 +244,8 @@ def test_rows_of_two_lengths_are_asked_about_and_none_is_taken_for_a_title(write
     with pytest.raises(DataError, match="line 12 has 3 fields; 2 expected, as in the line above it; --no-header"):
         load(path)
     assert len(load(path, options=TableOptions(header=False)).values) == 100
+    with pytest.raises(DataError, match="line 2 has 3 fields; 2 expected, as in the rows below it"):
+        load(write("a,b\n3,4,5\n" + "1,2\n" * 10))
 
 
 @pytest.mark.parametrize("text, names", [
