@@ -157,8 +157,9 @@ class TimeReader:
             scores = {order: _score(times[~np.isnat(times)]) for order, times in read.items()}
             best = [order for order, score in scores.items() if score == max(scores.values())]
         if len(best) > 1:
-            k = int(np.flatnonzero(read[best[0]] != read[best[1]])[0])
-            first, second = (f"{str(read[one][k])[:10]} ({ORDERS[one] or one})" for one in best[:2])
+            one, other = (read[order] for order in best[:2])
+            k = int(np.flatnonzero((one != other) & ~np.isnat(one))[0])
+            first, second = (f"{str(read[order][k])[:10]} ({ORDERS[order] or order})" for order in best[:2])
             raise DataError(
                 f"{self.source}: a time in {self.name!r} can be {first} or {second}, and both put the rows in order "
                 "equally well; say which with --date-format, such as %d/%m/%Y"

@@ -231,6 +231,11 @@ def test_a_dash_between_date_and_clock_is_no_interval(write):
     assert np.array_equal(table.times, HOURS)
 
 
+def test_two_readings_are_named_by_a_time_that_is_there(write):
+    with pytest.raises(DataError, match="can be 2024-02-01 .day first. or 2024-01-02"):
+        load(write("t,v\nNA,0\n01/02/2024,1\n03/02/2024,2\n"))
+
+
 def test_a_damaged_date_is_named(write):
     rows = BODY.replace(str(DAYS[9])[:10], "20.02..2021")
     with pytest.raises(DataError, match="line 11, time column 'date' holds '20.02..2021'"):
