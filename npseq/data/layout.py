@@ -7,13 +7,14 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import islice
+from itertools import islice, takewhile
 from typing import BinaryIO, NamedTuple
 
 from .errors import DataError, listed
 from .sources import TableOptions, ending, open_binary
+from .time_forms import CLOCK_TIME, is_time
 
 MOST_ROWS = 1000  # that decisions are made from
 SAMPLE = 1 << 16  # bytes, or as many as LINES lines take, that decisions are made from; at most MOST bytes
@@ -27,15 +28,12 @@ MARKS = sorted({one for mark in (*MISSING, "NaN", "-NaN") for one in (mark, mark
 TRUTH = {"true": "1", "false": "0"}
 THOUSANDS = {" ": " \u00a0\u202f\u2009", "'": "'’"}  # a sign between thousands, and all that are taken for it
 CONVENTIONS = ((".", None), (",", None), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
+TYPED = ("number", "time")
+APOSTROPHES = re.compile(r"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r]|$)", re.M)
+NOTHING_SAID = TableOptions()
+FOOTER = re.compile(r"(?:grand )?totals?:?|sum:?|average:?|mean:?|(?:data )?sources?:.*|notes?:.*", re.I)
 COMMENTS = ("#", "%", "//")
 COMMENT = re.compile(r"(?:#|%|//)[^\r\n]*(?:\r\n|\r|\n)")
-LOOSE = re.compile(r"[-+−]?(?:\d{1,3}(?:[ '’\u00a0\u202f\u2009]\d{3})+|[\d.,]*\d)[\d.,]*(?:[eE][-+]?\d+)?")
-AMOUNT = re.compile(rf"[%€$£¥]?\s?(?:{LOOSE.pattern}|[-+]?inf)\s?[%€$£¥]?", re.I)
-TIMELIKE = re.compile(
-    r"(?:[A-Za-z]{3,9},? )?(?:\d{1,4}([-/. ])\d{1,2}\1 ?\d{1,4}|\d{1,4}[-/. ]?[A-Za-z]{3,9}\.?[-/. ]?,? ?\d{1,4}"
-    r"|[A-Za-z]{3,9}\.?,?[- ]\d{1,2}[, ]+\d{1,4}|\d{4}[-/.]\d{1,2}|\d{1,2}[-/.]\d{4}|\d{4}[- ]?[QWqw]\d+"
-    r"|[Qq]\d[-/ ]?\d{4}|[A-Za-z]{3}[- ]\d{2,4}|\d{1,2}:\d\d|\d{8}[T ]\d{4}(?:\d\d)?)\b[^,;|\t]*"
-)
 
 
 @cache
@@ -47,12 +45,31 @@ def number_form(decimal: str, thousands: str | None) -> re.Pattern[str]:
     return re.compile(number, re.I)
 
 
-@cache
-def number_reader(decimal: str, thousands: str | None) -> Callable[[str], float | None]:
-    """Return a function from a cell to its number, or to None if it does not have this form."""
-    form, marks = number_form(decimal, thousands), THOUSANDS.get(thousands or "", thousands or "")
-    plain = str.maketrans({sign: "" for sign in marks} | {decimal: ".", "−": "-"})
-    return lambda cell: float(cell.translate(plain)) if form.fullmatch(cell) else None
+NUMBER = re.compile("|".join(number_form(*one).pattern for one in CONVENTIONS), re.I)
+AMOUNT = re.compile(rf"[%€$£¥]?\s?(?:{NUMBER.pattern})\s?[%€$£¥]?", re.I)
+
+
+def plain_signs(decimal: str, thousands: str | None) -> dict[int, str]:
+    """Return the table for ``str.translate`` after which ``float`` reads a number of this form."""
+    marks = THOUSANDS.get(thousands or "", thousands or "")
+    return str.maketrans({sign: "" for sign in marks} | {decimal: ".", "−": "-"})
+
+
+def kind_of_cell(cell: str, options: TableOptions = NOTHING_SAID) -> str:
+    """Return what a cell looks like: "missing", "number", "time" or "text"."""
+    for mark in options.strip:
+        cell = cell.replace(mark, "").strip()
+    if cell.lower() in MISSING or cell in options.na:
+        return "missing"
+    if AMOUNT.fullmatch(cell) or cell.lower() in TRUTH:
+        return "number"
+    return "time" if CLOCK_TIME.fullmatch(cell) or is_time(cell) else "text"
+
+
+def footers(cells: Iterable[str]) -> list[str]:
+    """Return the first cells of the rows at the end that are no data, but a total, a mean, a source or a note; ``cells``
+    are the first cells of all rows, from the last row on."""
+    return list(takewhile(FOOTER.fullmatch, cells))
 
 
 class Row(NamedTuple):
@@ -63,11 +80,11 @@ class Row(NamedTuple):
     cells: list[str]
 
 
-def records(lines: Iterable[str], sep: str) -> Iterator[tuple[int, list[str]]]:
+def records(lines: Iterable[str], sep: str, quote: str = '"') -> Iterator[tuple[int, list[str]]]:
     """Yield the line number and the cells of each record; no cells for a blank line."""
     if sep == " ":
         lines = (" ".join(line.split()) for line in lines)
-    reader = csv.reader(lines, delimiter=sep, skipinitialspace=True)
+    reader = csv.reader(lines, delimiter=sep, quotechar=quote, skipinitialspace=True)
     for cells in reader:
         yield reader.line_num, cells
 
@@ -87,21 +104,21 @@ def kind_of(path: str, options: TableOptions | None = None, named: bool = False)
     (comments above the first one aside) splits into the same two or more fields and at least one of them is a number
     below the first row.
     """
-    if ending(path) != ".txt" or named or options not in (None, TableOptions()):
+    if ending(path) != ".txt" or named or options not in (None, NOTHING_SAID):
         return "table"
     file, _, _ = open_binary(path, options.max_memory if options else None)
     with file:
         sample, whole = read_sample(file)
     try:
-        _, text = _decode(sample, whole, path, ENCODINGS)
+        text = _decode(sample, whole, path, ENCODINGS)[1]
     except DataError:  # no table is read from it, for example as it holds zero bytes
         return "text"
     for sep in SEPARATORS:
         try:
-            rows = [row.cells for row in _rows(text, sep, whole) if not row.cells[0].startswith(COMMENTS)]
+            rows = [row.cells for row in _rows(text, sep, '"', whole) if not row.cells[0].startswith(COMMENTS)]
         except csv.Error:  # a field that is longer than any of a table: a line of megabytes, or a quote without end
             continue
-        numbers = all(any(map(LOOSE.fullmatch, cells)) for cells in rows[1:] or rows)
+        numbers = all(any(map(NUMBER.fullmatch, cells)) for cells in rows[1:] or rows)
         if rows and numbers and len(set(map(len, rows))) == 1 and len(rows[0]) > 1:
             return "table"
     return "text"
@@ -117,7 +134,7 @@ class Layout:
         ragged: True if rows may end early.
 
     Attributes:
-        encoding; sep: between fields; decimal, thousands: signs in numbers; number: their form.
+        encoding; sep: between fields; quote: around them; decimal, thousands: signs in numbers.
         skip: records before the first row; names: of the columns; trailing: how many fields at the end of each row are empty.
         words: what was decided, for the user; rows: the first rows, as cells.
 
@@ -129,40 +146,43 @@ class Layout:
                  more: Sequence[str] = (), ragged: bool = False) -> None:  # fmt: skip
         self.source, self.options = source, options
         self.encoding, text = _decode(sample, whole, source, encodings)
-        self.sep, rows = _split(text, whole, options.sep)
+        self.sep, self.quote, rows = _split(text, whole, options.sep)
         if not rows:
             raise DataError(f"{source} is empty; a table with a header line and rows of numbers expected")
         width = max(len(row.cells) for row in rows) if ragged else _width([row.cells for row in rows])
         if ragged:
             rows = [row._replace(cells=row.cells + [""] * (width - len(row.cells))) for row in rows]
+        if whole:
+            rows = rows[: len(rows) - len(footers(next(filter(None, row.cells)) for row in rows[:0:-1]))]
         full = [row for row in rows if len(row.cells) == width]
-        self.decimal, self.thousands = self._signs([row.cells for row in full], more)
-        self.number = number_form(self.decimal, self.thousands)
         tail = full[(len(full) + 1) // 2 :][:100] or full[-1:]
         self.kinds = [self._kind_of_column(column) for column in zip(*(row.cells for row in tail))]
+        self.trailing = next((n for n in range(width) if any(row.cells[-1 - n] for row in tail)), 0)
+        self.header = self._find_header(rows, width)
+        self.rows = [row.cells for row in full if row.at >= self.skip]
+        self.decimal, self.thousands = self._signs(more)
         self.words = [self.encoding] if self.encoding not in ("utf-8-sig", options.encoding) else []
         self.words += [f"{SEPARATORS.get(self.sep, repr(self.sep))} between fields"] if width > 1 else []
+        self.words += ["fields in apostrophes"] if self.quote == "'" else []
         self.words += [{".": "decimal point", ",": "decimal comma"}.get(self.decimal, f"decimal {self.decimal!r}")]
         self.words += [f"{self.thousands!r} between thousands"] if self.thousands else []
-        self.trailing = next((n for n in range(width) if any(row.cells[-1 - n] for row in tail)), 0)
-        self._find_header(rows, width)
-        self.rows = [row.cells for row in full if row.at >= self.skip]
+        self.words += self.header
 
-    def _signs(self, rows: list[list[str]], more: Sequence[str]) -> tuple[str, str | None]:
+    def _signs(self, more: Sequence[str]) -> tuple[str, str | None]:
         """The decimal and thousands signs that most numbers fit. Raises DataError if 1,234 can be two numbers."""
         said = self.options
         fitting = [one for one in CONVENTIONS if said.decimal in (None, one[0]) and said.thousands in (None, one[1])]
         if not fitting or said.decimal and said.thousands:
             return said.decimal or ".", said.thousands
-        columns = [[cell for cell in column if LOOSE.fullmatch(cell)] for column in zip(*rows)] + [[*more]]
-        cells = [cell for column in columns[:-1] for cell in column]
+        columns = [[cell for cell in column if NUMBER.fullmatch(cell)] for column in zip(*self.rows)]
+        cells = [cell for column in columns for cell in column]
         cells = [*cells[:: 1 + len(cells) // ENOUGH], *more]
         fits = {one: sum(bool(number_form(*one).fullmatch(cell)) for cell in cells) for one in fitting}
         best = max(fitting, key=fits.__getitem__)
         sign, twin = best[0], (",."[best[0] == ","], best[0])
         if best[1] or fits.get(twin) != fits[best]:
             return best
-        column = next((column for column in columns if any(sign in cell for cell in column)), [])
+        column = next((column for column in [*columns, [*more]] if any(sign in cell for cell in column)), [])
         whole = [cell.lstrip("-+") for cell in column if cell.lstrip("-+").isdigit() and cell != "0"]
         hundreds = sum(len(cell) == 3 and cell[0] != "0" for cell in whole)
         thousand = any(len(cell) > 3 or cell[0] == "0" for cell in whole)  # without a sign: the sign is a decimal one
@@ -176,80 +196,83 @@ class Layout:
             f"--decimal '{sign}' or --thousands '{sign}'"
         )
 
-    def _kind(self, cell: str) -> str:
-        for mark in self.options.strip:
-            cell = cell.replace(mark, "").strip()
-        if cell.lower() in MISSING or cell in self.options.na:
-            return "missing"
-        if self.number.fullmatch(cell) or cell.lower() in TRUTH:
-            return "number"
-        return "time" if TIMELIKE.fullmatch(cell) else "text"
-
     def _kind_of_column(self, cells: Iterable[str]) -> str:
         """What most of the cells are: number, time, text, or missing if all are."""
-        counts = Counter(map(self._kind, cells))
+        counts = Counter(kind_of_cell(cell, self.options) for cell in cells)
         del counts["missing"]
         return max(("number", "time", "text"), key=counts.__getitem__) if counts else "missing"
 
     def _fitting(self, cells: list[str]) -> tuple[int, int]:
         """How many cells of a row are of the kind of their column, and how many are not, in columns of numbers and times."""
-        typed = [(kind, self._kind(cell)) for kind, cell in zip(self.kinds, cells) if kind in ("number", "time")]
+        typed = [(kind, kind_of_cell(cell, self.options)) for kind, cell in zip(self.kinds, cells) if kind in TYPED]
         return sum(one == kind for kind, one in typed), sum(one not in (kind, "missing") for kind, one in typed)
 
     def _is_above(self, cells: list[str]) -> bool:
         """True for what no row of data can be: text where times are expected, or in most columns of numbers."""
         fit, misfit = self._fitting(cells)
-        return misfit > fit or any(
-            kind == "time" and self._kind(cell) == "text" for kind, cell in zip(self.kinds, cells)
-        )
+        if ("time", "text") in zip(self.kinds, (kind_of_cell(cell, self.options) for cell in cells)):
+            return True
+        return misfit > fit if len(cells) == len(self.kinds) else fit == 0
 
-    def _find_header(self, rows: list[Row], width: int) -> None:
-        """Set ``skip`` and ``names``, and tell what is skipped."""
+    def _is_header(self, cells: list[str], below: list[Row]) -> bool:
+        """True if the first row has other kinds of cells, or another decimal sign, than the rows below it, or if none of
+        them has numbers."""
+        counts = self._counts(cells) and not any(self._counts(row.cells) for row in below[:5])
+        here = {cell.strip("0123456789+-") for cell in cells} & {".", ","}
+        signs = {
+            sign for row in below[:100] for cell in row.cells if NUMBER.fullmatch(cell) for sign in ",." if sign in cell
+        }
+        other = bool(here and signs) and not here & signs
+        return counts or other or self._fitting(cells)[1] > 0 or not {*TYPED} & {*self.kinds}
+
+    def _find_header(self, rows: list[Row], width: int) -> list[str]:
+        """Set ``skip`` and ``names``. Returns what is told."""
         first = next(i for i, row in enumerate(rows) if len(row.cells) == width)
         if first and rows[first - 1].cells[0] in ("#", "%") and len(rows[first - 1].cells) == width + 1:
             first -= 1
             rows[first] = rows[first]._replace(cells=rows[first].cells[1:])
-        start, head, names = first, None, None
-        while start < len(rows) - 1 and (len(rows[start].cells) != width or self._is_above(rows[start].cells)):
-            start += 1
-        if self.options.header is False:
-            start = first
-        elif first and start == first and (names := self._names_of_another_width(rows[first - 1].cells, rows[first:])):
-            head = first - 1
-        elif (
-            start > first
-            or self.options.header
-            or self._fitting(rows[first].cells)[1]
-            or not {"number", "time"} & set(self.kinds)
-            or self._counts_on(rows[first].cells, rows[first + 1 :])
-        ):
-            start = max(start, first + 1)
-            head = max(range(first, start), key=lambda i: (*_as_header(rows[i].cells), -i))
+        start, head, names, said = first, None, None, self.options.header
+        if said is not False and first and not self._is_above(rows[first].cells):
+            names = self._names_of_another_width(rows[first - 1].cells, rows[first:])
+            head = None if names is None else first - 1
+        if said is not False and names is None and (said or self._is_header(rows[first].cells, rows[first + 1 :])):
+            start = first + 1
+            while start < len(rows) - 1 and self._is_above(rows[start].cells):
+                start += 1
+            full = (i for i in range(first, start) if len(rows[i].cells) == width)
+            head = max(full, key=lambda i: (*_as_header(rows[i].cells), -i))
             names = [rows[head].cells[0].lstrip("#%/ "), *rows[head].cells[1:]]
         if start >= len(rows):
             raise DataError(f"{self.source} has a header line and no rows")
+        if (fields := len(rows[start].cells)) > width:
+            line = f"{self.source} line {rows[start].line}"
+            raise DataError(f"{line} has {fields} fields; {width} expected, as in the rows below it")
         above, what = (first, "no header") if head is None else (head, "header")
-        self.words += [what] + [f"{above} lines above the {'rows' if head is None else what} skipped"] * bool(above)
+        words = [what] + [f"{above} lines above the {'rows' if head is None else what} skipped"] * bool(above)
         for row in rows[start if head is None else head + 1 : start]:
-            self.words.append(f"the line {self.sep.join(row.cells)[:40]!r} under the header skipped")
+            words.append(f"the line {self.sep.join(row.cells)[:40]!r} under the header skipped")
+        if names and 0 < width - len(names) <= self.trailing:
+            words.append("an empty field at the end of each row left out")
+            names += [""] * (width - len(names))
         self.skip = rows[start].at if start else 0
         self.names = [name or f"Unnamed: {k}" for k, name in enumerate(names or [f"c{k}" for k in range(width)])]
         if repeated := [name for name, count in Counter(self.names).items() if count > 1]:
             raise DataError(f"{self.source} has two columns {listed(repeated)!r}; give each a separate name")
+        return words
 
     def _names_of_another_width(self, names: list[str], body: list[Row]) -> list[str] | None:
         """The names of the columns from a line with more, or with one less, than the rows below it; None if it is no header."""
-        width, line = len(self.kinds), body[0].line
-        if len(names) > width:
-            if any(names[width:]):
-                raise DataError(
-                    f"{self.source} line {line} has {width} fields; {len(names)} expected, as in the line above it; "
-                    "--no-header reads the rows without names"
-                )
-            return names[:width]
+        width = len(self.kinds)
+        said = f"{self.source} line {body[0].line} has {width} fields; {len(names)} expected"
         if 0 < width - len(names) <= self.trailing:
-            self.words.append("an empty field at the end of each row left out")
-            return names + [""] * (width - len(names))
+            return names
+        rows = sum(map(bool, names)) > 1 and "text" not in (
+            kind_of_cell(cell, self.options) for cell in names
+        )  # no names
+        if rows or any(names[width:]):
+            raise DataError(f"{said}, as in the line above it; --no-header reads the rows without names")
+        if len(names) > width:
+            return names[:width]
         if len(names) != width - 1 or self._fitting(names)[0]:
             return None
         columns = list(zip(*(row.cells for row in body if len(row.cells) == width)))
@@ -261,24 +284,17 @@ class Layout:
         if counts or self.kinds[0] == "text" and len(set(first)) == len(first):
             return ["", *names]  # R writes the names of rows so
         raise DataError(
-            f"{self.source} line {line} has {width} fields; {len(names)} expected, as in the header line; a decimal comma "
-            "in a table with commas between fields needs quotes, or another separator"
+            f"{said}, as in the header line; a decimal comma in a table with commas between fields needs quotes, or "
+            "another separator"
         )
 
-    def _counts_on(self, cells: list[str], body: list[Row]) -> bool:
-        """True if the first row is whole numbers that count on (years, or pandas' 0, 1, 2) where the rows below do not."""
-
-        def counts(row: list[str]) -> bool:
-            numbers = [cell for cell, kind in zip(row, self.kinds) if kind == "number"]
-            numbers = numbers[not numbers[0] :] if numbers else []  # pandas' index has no name
-            if len(numbers) < 2 or not all(cell.isdigit() for cell in numbers):
-                return False
-            steps = {int(b) - int(a) for a, b in zip(numbers, numbers[1:])}
-            return (
-                steps == {1} and numbers[0] == "0" or len(steps) == 1 and steps != {0} and 1500 < int(numbers[0]) < 2200
-            )
-
-        return counts(cells) and not any(counts(row.cells) for row in body[:5])
+    def _counts(self, cells: list[str]) -> bool:
+        """True for whole numbers that count on: years, or pandas' 0, 1, 2 (its index has no name)."""
+        numbers = [cell for cell, kind in zip(cells, self.kinds) if kind == "number" and cell]
+        if len(numbers) < 2 or not all(cell.isdigit() for cell in numbers):
+            return False
+        first, steps = int(numbers[0]), {int(b) - int(a) for a, b in zip(numbers, numbers[1:])}
+        return steps == {1} and first == 0 or len(steps) == 1 and steps != {0} and 1500 < first < 2200
 
 
 def _decode(sample: bytes, whole: bool, source: str, encodings: Sequence[str]) -> tuple[str, str]:
@@ -307,37 +323,33 @@ def utf_16_of(sample: bytes) -> str | None:
     return None
 
 
-def _rows(text: str, sep: str, whole: bool) -> list[Row]:
+def _rows(text: str, sep: str, quote: str, whole: bool) -> list[Row]:
     """The first rows, without blank lines. Comments above them are left out, except for the last three, which may be the
     header and its units."""
     ends = [0]
     while comment := COMMENT.match(text, ends[-1]):
         ends.append(comment.end())
     above = max(0, len(ends) - 4)
-    found = enumerate(islice(records(io.StringIO(text[ends[above] :], newline=""), sep), MOST_ROWS), above)
+    found = enumerate(islice(records(io.StringIO(text[ends[above] :], newline=""), sep, quote), MOST_ROWS), above)
     rows = [Row(at, line + above, [cell.strip() for cell in cells]) for at, (line, cells) in found]
     rows = rows if whole or len(rows) in (1, MOST_ROWS) else rows[:-1]  # the last one may be cut
     return [row for row in rows if any(row.cells)]
 
 
-def _split(text: str, whole: bool, said: str | None) -> tuple[str, list[Row]]:
-    """The separator that fits best, and the rows."""
-    found = {sep: _rows(text, sep, whole) for sep in ([said] if said else SEPARATORS)}
+def _split(text: str, whole: bool, said: str | None) -> tuple[str, str, list[Row]]:
+    """The separator that fits best, the quotes around fields, and the rows."""
+    quote = "'" if 2 * len(APOSTROPHES.findall(text)) > text.count("\n") else '"'
+    found = {sep: _rows(text, sep, quote, whole) for sep in ([said] if said else SEPARATORS)}
     fits = {sep: _fit([row.cells for row in rows], sep) for sep, rows in found.items()}
     best = max(fits, key=fits.__getitem__)
     if best in " ,":  # they are often part of a cell: another sign that splits the rows is taken
         others = (sep for sep in "\t;|" if sep in fits and fits[sep][1] and fits[sep][0] > 0.7 * fits[best][0])
         best = next(others, best)
-    return best, found[best]
+    return best, quote, found[best]
 
 
 def _width(rows: list[list[str]]) -> int:
     return Counter(len(cells) for cells in rows[len(rows) // 2 :]).most_common(1)[0][0]
-
-
-def _is_typed(cell: str) -> bool:
-    """True for a number, a time, or a mark of a missing value."""
-    return bool(AMOUNT.fullmatch(cell) or TIMELIKE.fullmatch(cell)) or cell.lower() in MISSING | TRUTH.keys()
 
 
 def _fit(rows: list[list[str]], sep: str) -> tuple[float, bool]:
@@ -346,13 +358,13 @@ def _fit(rows: list[list[str]], sep: str) -> tuple[float, bool]:
         return 0.0, False
     width, tail = _width(rows), rows[len(rows) // 2 :][:40]
     cells = [cell for row in tail for cell in row[:200]]
-    regular = sum(len(row) == width for row in tail) / len(tail)
-    score = regular * sum(map(_is_typed, cells)) / len(cells)
-    if sep == " " and any(re.search(r"[,;|]", cell) and not _is_typed(cell) for cell in cells):
+    text = [cell for cell in cells if kind_of_cell(cell) == "text"]
+    score = sum(len(row) == width for row in tail) / len(tail) * (1 - len(text) / len(cells))
+    if sep == " " and any(re.search(r"[,;|]", cell) for cell in text):
         score *= 0.5
     if width == 1:  # a header of several names is not one name
         between = re.compile(r"[,;|\t ]" if all(" " in row[0] for row in tail) else r"[,;|\t]")
-        several = any(between.search(row[0]) and not _is_typed(row[0]) for row in rows[:40])
+        several = any(between.search(row[0]) and kind_of_cell(row[0]) == "text" for row in rows[:40])
         return score * (0.5 if several else 1.0), False
     return score * (0.8 if len(rows[0]) < width - 1 or width == 2 > len(rows[0]) else 1.0), True
 
@@ -360,5 +372,8 @@ def _fit(rows: list[list[str]], sep: str) -> tuple[float, bool]:
 def _as_header(cells: list[str]) -> tuple[bool, int, int]:
     """The key that is greatest for the header among the rows above the data: it is no comment, and has many names and
     few numbers (unless most names are numbers)."""
-    numbers = sum(bool(LOOSE.fullmatch(cell)) for cell in cells)
-    return not cells[0].startswith(COMMENTS), len({*cells} - {""}), -numbers * (2 * numbers <= len(cells))
+    numbers, names = (
+        sum(bool(NUMBER.fullmatch(cell)) for cell in cells),
+        {cell for cell in cells if cell.lower() not in MISSING},
+    )
+    return not cells[0].startswith(COMMENTS), len(names), -numbers * (2 * numbers <= len(cells))

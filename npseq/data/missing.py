@@ -20,7 +20,7 @@ def fill(table: Table, how: str) -> None:
         if count is None:
             raise DataError(f"{table.name}: the column {name!r} has no number in it")
         if count:
-            way = "with the value before" if how == "past" else "by linear interpolation"
+            way = "from the values before them" if how == "past" else "by linear interpolation"
             table.notes.append(f"{count:,} gaps in {name} filled {way}")
 
 

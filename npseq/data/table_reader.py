@@ -7,9 +7,11 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from datetime import time as time_of_day
+from itertools import islice
 from typing import Any, BinaryIO
 
 import pandas as pd
@@ -50,33 +52,44 @@ def read_table(
     Raises:
         DataError: for a table that cannot be read, with the line, or that can be read in two ways, naming both.
     """
-    options = options or TableOptions()
-    known = Known(time, labels, options, ragged)
-    if options.encoding:
-        known.encodings = [options.encoding]
-    if isinstance(source, pd.DataFrame):
-        return _repeated(lambda: _Frame(source, name, known), known)
-    end = ending(source)
+    known = Known(time, labels, options or TableOptions(), ragged)
+    end, max_memory = "" if isinstance(source, pd.DataFrame) else ending(source), known.options.max_memory
     if end in (".parquet", ".feather", ".xlsx", ".xlsm"):
-        column_limits.check_columns(source, options.max_memory)
+        column_limits.check_columns(source, max_memory)
     if end in (".parquet", ".feather"):
-        frame = _opened(name, end, lambda: (pd.read_parquet if end == ".parquet" else pd.read_feather)(source))
-        return _repeated(lambda: _Frame(frame, name, known), known)
+        source = _opened(name, end, lambda: (pd.read_parquet if end == ".parquet" else pd.read_feather)(source))
+    if isinstance(source, pd.DataFrame):
+        return _repeated(lambda encodings: _read_frame(source, name, known))
     try:
-        file, raw, size = open_binary(source, options.max_memory)
+        file, raw, size = open_binary(source, max_memory)
         with raw, file:
             if end in (".xlsx", ".xlsm"):
-                file = _sheet(_opened(name, end, lambda: pd.ExcelFile(file, engine="openpyxl")), name, options.sheet)
+                book = _opened(name, end, lambda: pd.ExcelFile(file, engine="openpyxl"))
+                file = _sheet(book, name, known.options.sheet)
 
             def told() -> None:
                 if on_progress is not None:
                     on_progress(min(1.0, raw.tell() / max(size, 1)))
 
-            return _repeated(lambda: _Text(file, name, known, told), known)
+            return _repeated(lambda encodings: _read_text(file, name, known, encodings, told), known.options.encoding)
     except UnicodeDecodeError as error:
         raise DataError(f"{name} cannot be read as {error.encoding}: name its encoding with --encoding") from None
     except DAMAGED as error:
         raise DataError(f"{name} cannot be read as a table: {' '.join(str(error).split())[:200]}") from None
+
+
+def _repeated(read: Callable[[list[str]], Content], encoding: str | None = None) -> Content:
+    """Read, and read again while the rows show that a first decision was wrong; ``read`` is given the encodings left."""
+    encodings = [encoding] if encoding else [*layout.ENCODINGS]
+    while True:
+        try:
+            return read(encodings)
+        except Again:
+            continue
+        except UnicodeDecodeError:
+            if len(encodings) == 1:
+                raise
+            del encodings[0]
 
 
 def _opened(name: str, end: str, read: Callable[[], Any]) -> Any:
@@ -89,25 +102,11 @@ def _opened(name: str, end: str, read: Callable[[], Any]) -> Any:
         raise DataError(f"{name} cannot be read as {end}: {' '.join(str(error).split())[:200]}") from None
 
 
-def _repeated(collector: Callable[[], _Text | _Frame], known: Known) -> Content:
-    """Read, and read again while the rows show that a first decision was wrong."""
-    while True:
-        try:
-            return collector().read()
-        except Again:
-            continue
-        except UnicodeDecodeError:
-            if len(known.encodings) == 1:
-                raise
-            del known.encodings[0]
-
-
 def _sheet(book: pd.ExcelFile, name: str, sheet: str | None) -> io.BytesIO:
     """A sheet of a spreadsheet as text, so that titles, units and marks are treated as in text."""
     if sheet is None:
-        filled = [
-            one for one in book.sheet_names if not pd.read_excel(book, sheet_name=one, header=None, nrows=2).empty
-        ]
+        heads = pd.read_excel(book, sheet_name=None, header=None, nrows=2)
+        filled = [one for one, head in heads.items() if not head.empty]
         if len(filled) > 1:
             raise DataError(f"{name} has the sheets {listed(filled)}; say which with --sheet")
         sheet = (filled or book.sheet_names)[0]
@@ -118,113 +117,97 @@ def _sheet(book: pd.ExcelFile, name: str, sheet: str | None) -> io.BytesIO:
     return io.BytesIO(days.to_csv(header=False, index=False).encode())
 
 
-class _Text(Collector):
-    """One pass over a text file."""
+def _read_text(file: BinaryIO, name: str, known: Known, encodings: list[str], told: Callable[[], None]) -> Content:
+    """Read a text file once. Raises DataError, Again or UnicodeDecodeError."""
+    file.seek(0)
+    decided = layout.Layout(*layout.read_sample(file), name, known.options, encodings, known.cells, known.ragged)
+    width, least = len(decided.names), 0 if known.ragged else len(decided.names) - decided.trailing
 
-    strings = True
-
-    def __init__(self, file: BinaryIO, name: str, known: Known, told: Callable[[], None]) -> None:
-        self.file, self.told = file, told
-        file.seek(0)
-        sample, whole = layout.read_sample(file)
-        decided = layout.Layout(sample, whole, name, known.options, known.encodings, known.cells, known.ragged)
-        self.layout = decided
-        signs = decided.decimal, decided.thousands
-        self.redecides = not (known.options.decimal and known.options.thousands) and signs not in known.tried
-        known.tried.add(signs)
-        super().__init__(name, decided.names, decided.rows, known, decided.decimal, decided.thousands)
-
-    def read(self) -> Content:
-        """Read the rows."""
-        decided, options, width = self.layout, self.options, len(self.columns)
-        self.file.seek(0)
-        as_text = [k for k in self.time if any(NUMBER.fullmatch(row[k]) for row in decided.rows)]  # 0100, 20240331
-        rows = pd.read_csv(
-            self.file,
-            sep=r"\s+" if decided.sep == " " else decided.sep,
-            header=None,
-            names=range(width),
-            index_col=False,
-            skiprows=decided.skip,
-            encoding=decided.encoding,
-            decimal=decided.decimal,
-            dtype=dict.fromkeys([*as_text, *self.label_columns], object),
-            na_values=[*MARKS, *options.na],
-            keep_default_na=False,
-            skipinitialspace=True,
-            chunksize=max(CELLS // width, min(LEAST, CELLS // 4), 1),
-            low_memory=False,
-            **EXACT,
-        )
-        short = False  # True if a row may be: its last cell is missing
-        try:
-            with rows:
-                for frame in rows:
-                    self.add(frame)
-                    short = short or frame.iloc[:, width - 1 - decided.trailing].isna().any()
-                    self.told()
-        except pd.errors.ParserError:
-            self._check_lengths()
-            raise
-        if short and not self.known.ragged:
-            self._check_lengths()
-        return self.content(decided.words)
-
-    def place(self, row: int) -> str:
-        return f"{self.name} line {next(line for k, (line, _) in enumerate(self._records()) if k == self.done + row)}"
-
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
+    def records() -> Iterator[tuple[int, list[str]]]:
         """(line, cells) of the rows, from the start of the file once more."""
-        self.file.seek(0)
-        text = io.TextIOWrapper(self.file, self.layout.encoding, newline="")
+        file.seek(0)
+        text = io.TextIOWrapper(file, decided.encoding, newline="")
         try:
-            for at, (line, cells) in enumerate(layout.records(text, self.layout.sep)):
-                if at >= self.layout.skip and cells:
+            for at, (line, cells) in enumerate(layout.records(text, decided.sep, decided.quote)):
+                if at >= decided.skip and cells:
                     yield line, cells
         finally:
             text.detach()
 
-    def _check_lengths(self) -> None:
+    def check_lengths(rows: int | None = None) -> None:
         """Raise DataError for the first row with another number of fields."""
-        width = len(self.columns)
-        for line, cells in self._records():
-            if len(cells) > width or len(cells) < width - self.layout.trailing and not self.known.ragged:
+        for line, cells in islice(records(), rows):
+            if not least <= len(cells) <= width:
                 raise DataError(
-                    f"{self.name} line {line} has {len(cells)} fields; {width} expected, as in the rows above it"
+                    f"{name} line {line} has {len(cells)} fields; {width} expected, as in the rows above it"
                 )
 
+    def place(row: int) -> str:
+        return f"{name} line {next(islice(records(), row, None))[0]}"
 
-class _Frame(Collector):
-    """A DataFrame."""
+    signs = decided.decimal, decided.thousands
+    collector = Collector(name, decided.names, decided.rows, known, place, signs)
+    as_text = [k for k in collector.time if any(NUMBER.fullmatch(row[k]) for row in decided.rows)]  # 0100, 20240331
+    file.seek(0)
+    chunks = pd.read_csv(
+        file,
+        sep=r"\s+" if decided.sep == " " else decided.sep,
+        quotechar=decided.quote,
+        header=None,
+        names=range(width),
+        index_col=False,
+        skiprows=decided.skip,
+        encoding=decided.encoding,
+        decimal=decided.decimal,
+        dtype=dict.fromkeys([*as_text, *collector.label_columns], object),
+        na_values=[*MARKS, *known.options.na],
+        keep_default_na=False,
+        skipinitialspace=True,
+        chunksize=max(CELLS // width, min(LEAST, CELLS // 4), 1),
+        low_memory=False,
+        **EXACT,
+    )
+    short, words, footers = False, decided.words, []  # short: True if a row may be, as its last cell is missing
+    try:
+        with chunks:
+            frame = next(chunks)
+            while len(frame):
+                following = next(chunks, frame.iloc[:0])
+                if not len(following) and not known.labels:
+                    rows = ((frame.iat[row, k] for k in range(width)) for row in reversed(range(len(frame))))
+                    footers = layout.footers(next((str(cell) for cell in row if pd.notna(cell)), "") for row in rows)
+                frame = frame.iloc[: len(frame) - len(footers)]
+                collector.add(frame)
+                short = short or frame.iloc[:, width - 1 - decided.trailing].isna().any()
+                frame = following
+                told()
+    except pd.errors.ParserError:
+        check_lengths()
+        raise
+    if short and not known.ragged:
+        check_lengths(collector.done)
+    if footers:
+        lines = "line" if len(footers) == 1 else f"{len(footers)} lines"
+        words.append(f"the last {lines} left out ({footers[-1][:40]!r})")
+    return collector.content(words)
 
-    def __init__(self, frame: pd.DataFrame, name: str, known: Known) -> None:
-        index = frame.index
-        if (
-            isinstance(index, pd.DatetimeIndex | pd.PeriodIndex | pd.MultiIndex)
-            or index.name is not None
-            or index.dtype.kind == "O"
-            and len(index)
-            and looks_like_times("index", index[:200].map(str))
-        ):
-            frame = frame.reset_index(names=[one or "index" for one in index.names], allow_duplicates=True)
-        self.frame = frame
-        head = [text_of(frame.iloc[:200, k]).fillna("") for k in range(frame.shape[1])]
-        columns = [", ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in frame.columns]
-        if len(set(columns)) < len(columns):
-            raise DataError(
-                f"{name} has two columns {listed({one for one in columns if columns.count(one) > 1})!r}; give each a separate name"
-            )
-        super().__init__(name, columns, list(zip(*head)), known)
 
-    def _time_columns(self, time: str | None, rows: Iterable[Sequence[str]]) -> list[int]:
-        kinds = [has_times(column) for _, column in self.frame.items()]
-        if time is None and True in kinds:
-            return [kinds.index(True)]
-        return super()._time_columns(time, rows)
-
-    def read(self) -> Content:
-        if not len(self.frame):
-            raise DataError(f"{self.name} has no rows")
-        self.add(self.frame)
-        content = self.content([])
-        return content._replace(notes=content.notes[1:] if content.notes[0].startswith("read as: ") else content.notes)
+def _read_frame(frame: pd.DataFrame, name: str, known: Known) -> Content:
+    """Read a DataFrame once. Raises DataError or Again."""
+    if not len(frame):
+        raise DataError(f"{name} has no rows")
+    index = frame.index
+    named = index.name is not None or isinstance(index, pd.MultiIndex) or has_times(index)
+    if named or looks_like_times("index", index[:200].map(str).tolist()):
+        frame = frame.reset_index(names=[one or "index" for one in index.names], allow_duplicates=True)
+    columns = [", ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in frame.columns]
+    if repeated := [one for one, count in Counter(columns).items() if count > 1]:
+        raise DataError(f"{name} has two columns {listed(repeated)!r}; give each a separate name")
+    times = [k for k in range(len(columns)) if has_times(frame.iloc[:, k])]
+    if known.time is None and times:
+        known.time = columns[times[0]]
+    rows = zip(*(text_of(frame.iloc[:200, k]).str.strip().fillna("") for k in range(len(columns))))
+    collector = Collector(name, columns, rows, known, lambda row: f"{name} row {row}")
+    collector.add(frame)
+    content = collector.content([])
+    return content._replace(notes=content.notes[content.notes[0].startswith("read as: ") :])

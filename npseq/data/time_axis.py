@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from .errors import DataError
-from .grid import DAY, MONTH, SECOND, WEEK, Grid
+from .grid import DAY, MONTH, SECOND, WEEK, WEEKDAYS, Grid
 from .table import Table
 
 MOST_ROWS = 1.25  # if inserting the missing times would make the table longer than this factor, times are irregular
@@ -18,74 +18,54 @@ NICE = (1, 2, 5, 10, 15, 20, 30, *(60 * k for k in (1, 2, 5, 10, 15, 20, 30)), *
 
 
 def find_grid(times: np.ndarray) -> tuple[Grid | None, np.ndarray | None]:
-    """Return the grid of increasing times, and (n,) its steps where a time is off the grid by jitter, else None.
+    """Return the grid of increasing times, which are off it by less than ``JITTER``, and the step (n,) of each.
 
-    Without equal steps, or where most of them are missing, the grid is None.
+    The steps are None if they are 0, 1, 2, …; the grid is None without equal steps, or if too many of them are missing.
     """
-    n, whole = len(times), np.datetime_data(times.dtype)[0] == "s"
-    steps = step_counts(times)
-    usual = steps.most_common(1)[0][0]
-    if whole and usual >= 27 * DAY and n > 2 and (grid := _months(times)) is not None:
+    steps, whole = step_counts(times), np.datetime_data(times.dtype)[0] == "s"
+    usual, grids = steps.most_common(1)[0][0], []
+    if whole and len(steps) == 1 and usual < 27 * DAY:
+        return Grid(times[0], step=usual), None
+    if whole and usual >= 27 * DAY and len(times) > 2:
+        grids += _months(times)
+    if whole and len(steps) > 1 and usual < WEEK and all(step % DAY == 0 for step in steps):
+        count = np.bincount((times.astype("M8[D]").astype(np.int64) + 3) % 7, minlength=7)
+        week = "".join("1" if 4 * one >= count.max() else "0" for one in count)
+        if "0" in week and times[-1] - times[0] >= 2 * WEEK * SECOND:
+            grids.append(Grid(times[0], week=week))
+    if whole and all(step % usual == 0 for step in steps):
+        grids.append(Grid(times[0], step=usual))
+    else:
+        grids.append(_round_step(times))
+    for grid in grids:
         k = grid.index(times)
         off = np.abs(times - grid.at(k)).max()
-        if (np.diff(k) > 0).all() and k[-1] + 1 < MOST_ROWS * n and off < 28 * DAY * grid.months * JITTER * SECOND:
-            return grid, k if off else None
-    if whole and len(steps) > 1 and usual < WEEK and all(step % DAY == 0 for step in steps):
-        day = (times.astype("M8[D]").astype(np.int64) + 3) % 7
-        week = "".join("01"[number in set(day[:1000].tolist())] for number in range(7))
-        grid = Grid(times[0], week=week)
-        if "0" in week and (times[-1] - times[0]) >= 2 * WEEK * SECOND and np.isin(day, np.unique(day[:1000])).all():
-            if grid.index(times[-1:])[0] + 1 < MOST_ROWS * n:
-                return grid, None
-    if whole and all(step % usual == 0 for step in steps):
-        grid = Grid(times[0], step=usual)
-        return (grid if grid.index(times[-1:])[0] + 1 < MOST_ROWS * n else None), None
-    return _jitter(times)
+        size = (grid.step or 28 * DAY * grid.months or DAY) * JITTER * 1e6
+        if (np.diff(k) > 0).all() and k[-1] + 1 < MOST_ROWS * len(times) and off < np.timedelta64(int(size), "us"):
+            return grid, k
+    return None, None
 
 
-def _months(times: np.ndarray) -> Grid | None:
-    """The grid of times that lie at the same place of each month, seen from its start or from its end; None without."""
+def _months(times: np.ndarray) -> list[Grid]:
+    """The grids of times at one place of each month, seen from its start or its end, or on its first or last weekday;
+    the closest first."""
     month = times.astype("M8[M]")
-    count = Counter(np.diff(month).astype(np.int64).tolist()).most_common(1)[0][0]
-    if count < 1:
-        return None
-    into, left = times - month.astype("M8[s]"), (month + MONTH).astype("M8[s]") - times
-    middle = [np.sort(place)[len(times) // 2 if k else (len(times) - 1) // 2] for k, place in enumerate((into, left))]
-    starts = (
-        month[0].astype("M8[s]") + max(middle[0], into.max() * (into.max() >= 28 * DAY * SECOND)),
-        (month[0] + MONTH).astype("M8[s]") - middle[1],
-    )
-    grids = [Grid(start, months=count, end=end) for end, start in zip((False, True), starts)]
-    return min(grids, key=lambda grid: (np.abs(times - grid.at(grid.index(times))).max(), grid.name is None))
+    count = max(1, step_counts(month).most_common(1)[0][0])
+    into, left = np.sort(times - month.astype("M8[s]")), np.sort((month + MONTH).astype("M8[s]") - times)
+    middle = into[-1] if into[-1] >= 28 * DAY * SECOND else into[(len(times) - 1) // 2]
+    starts = month[0].astype("M8[s]") + middle, (month[0] + MONTH).astype("M8[s]") - left[len(times) // 2]
+    grids = [Grid(starts[end], None, count, end, week) for week in ("", WEEKDAYS) for end in (False, True)]
+    return sorted(grids, key=lambda grid: (np.abs(times - grid.at(grid.index(times))).max(), grid.name is None))
 
 
-def _jitter(times: np.ndarray) -> tuple[Grid | None, np.ndarray | None]:
-    """The grid from which all times are off by less than a tenth of a step, and their steps; None, None without."""
-    times = times.astype("M8[us]")
-    usual = float(np.median(np.diff(times).astype(np.int64))) / 1e6
+def _round_step(times: np.ndarray) -> Grid:
+    """The grid of a round number of seconds, minutes, hours or days that is closest to the times."""
+    usual = float(np.median(np.diff(times).astype("m8[us]").astype(np.int64))) / 1e6
     step = min(NICE, key=lambda nice: abs(np.log(max(usual, 1e-6) / nice)))
-    phase = (times - times[0]).astype(np.int64) / (step * 1e6)
-    k = np.rint(phase).astype(np.int64)
-    off = phase - k
-    if (
-        abs(usual / step - 1) > JITTER
-        or np.ptp(off) >= 2 * JITTER
-        or (np.diff(k) < 1).any()
-        or k[-1] + 1 >= MOST_ROWS * len(k)
-    ):
-        return None, None
-    start = times[0] + np.timedelta64(round(float(np.median(off)) * step * 1e6), "us")
-    unit = next(
-        size
-        for size in (step, 60, 1)
-        if abs((float(start.astype(np.int64)) / 1e6 / size + 0.5) % 1 - 0.5) * size <= JITTER * step
-    )
-    grid = Grid(np.datetime64(round(float(start.astype(np.int64)) / 1e6 / unit) * unit, "s"), step=step)
-    return (
-        (grid, k)
-        if (np.abs(times - grid.at(k)).max() < np.timedelta64(round(step * JITTER * 1e6), "us"))
-        else (None, None)
-    )
+    phase = (times - times[0]) / (step * SECOND)
+    start = times[0].astype("M8[us]").astype(np.int64) / 1e6 + float(np.median(phase - np.rint(phase))) * step
+    unit = next(size for size in (step, 60, 1) if abs((start / size + 0.5) % 1 - 0.5) * size <= JITTER * step)
+    return Grid(np.datetime64(round(start / unit) * unit, "s"), step=step)
 
 
 def step_counts(times: np.ndarray) -> Counter[int]:
@@ -100,44 +80,41 @@ def step_counts(times: np.ndarray) -> Counter[int]:
 def put_in_time_order(table: Table, times: np.ndarray) -> None:
     """Sort the rows of ``table``, keep one for each time and insert an empty one for each missing time; add notes."""
     times = _whole_seconds(times)
-    steps = step_counts(times)
-    if min(steps, default=0) < 0:
+    if (times[1:] < times[:-1]).any():
         order = np.argsort(times, kind="stable")
         times, table.values = times[order], table.values[order]
         table.notes.append("rows were not in time order: sorted")
-        steps = step_counts(times)
-    if repeats := steps.pop(0, 0):
+    first = np.append(True, times[1:] > times[:-1])
+    if repeats := len(times) - np.count_nonzero(first):
         if 2 * repeats >= len(times) > 9:
             raise DataError(
                 f"{table.name}: its {len(times):,} rows have only {len(times) - repeats:,} different times; if the hour is "
                 "in another column say so with --time DATE,HOUR; if these are several series, with --sequence COLUMN and "
                 "--label COLUMN, or keep one of them"
             )
-        first = np.append(True, times[1:] > times[:-1])
         times, table.values = times[first], table.values[first]
         table.notes.append(f"{repeats:,} rows have a duplicate time; the first of each was kept")
-    if not steps:
+    if len(times) < 2:
         return
     grid, k = find_grid(times)
     if grid is None:
-        _keep_irregular(table, times, steps)
+        _keep_irregular(table, times)
         return
-    if k is not None:
+    n = len(times) if k is None else int(k[-1]) + 1
+    if k is not None and ((there := grid.at(k)) != times).any():
         table.notes.append(
-            f"times off the step by less than a tenth of it: moved to {grid.at(k[:1])[0]}, {grid.at(k[1:2])[0]}, …"
+            f"times off the step by less than a tenth of it: moved to {', '.join(map(str, there[:2]))}, …"
         )
+    if missing := n - len(times):
+        table.notes.append(f"{missing:,} times are missing; an empty row was inserted for each")
+        values, table.values = table.values, np.full((n, table.values.shape[1]), np.nan)
+        table.values[k] = values
     table.grid = grid
     if grid.step:
         table.start, table.step = grid.start, grid.step
-    n = int(grid.index(times[-1:])[0] if k is None else k[-1]) + 1
-    if missing := n - len(times):
-        table.notes.append(f"{missing:,} times are missing; an empty row was inserted for each")
-        whole = np.full((n, table.values.shape[1]), np.nan)
-        whole[grid.index(times) if k is None else k] = table.values
-        table.values = whole
-    if not grid.step:
+    else:
         table.irregular = grid.at(np.arange(n))
-        table.step = DAY if grid.week else None
+        table.step = None if grid.months else DAY
 
 
 def _whole_seconds(times: np.ndarray) -> np.ndarray:
@@ -151,13 +128,13 @@ def _whole_seconds(times: np.ndarray) -> np.ndarray:
     return ticks.view("M8[s]")
 
 
-def _keep_irregular(table: Table, times: np.ndarray, steps: Counter[int]) -> None:
+def _keep_irregular(table: Table, times: np.ndarray) -> None:
     if times.dtype != np.dtype("M8[s]"):
         table.notes.append("the times have fractions of a second: rows are taken as they follow each other")
         return
-    usual, count = steps.most_common(1)[0]
-    table.irregular, table.step = times, usual
+    table.step, count = step_counts(times).most_common(1)[0]
+    table.irregular, n = times, len(times) - 1
     table.notes.append(
-        f"irregular times: {sum(steps.values()) - count:,} of {sum(steps.values()):,} steps are not the usual {usual:,} s; "
+        f"irregular times: {n - count:,} of {n:,} steps are not the usual {table.step:,} s; "
         "the rows are taken as they follow each other"
     )

@@ -121,6 +121,12 @@ def test_a_time_in_several_columns(write, header, form, times):
     assert np.array_equal(table.times, times) and table.columns == ["v"] and table.values[:, 0].tolist() == VALUES
 
 
+def test_a_day_that_does_not_exist_is_named_though_it_is_in_several_columns(write):
+    rows = "".join(f"{t.year},{t.month},{t.day},{v}\n" for t, v in zip(DAYS.tolist(), VALUES))
+    with pytest.raises(DataError, match="line 20, time column 'year, month, day' holds '2021-2-31'"):
+        load(write("year,month,day,v\n" + rows.replace("2021,3,1,", "2021,2,31,")))
+
+
 def test_years_with_a_fraction_are_no_target(write):
     rows = [f"{t.year};{t.month:02};{t.year + (t.month - 0.5) / 12:.3f};{v}" for t, v in zip(MONTHS.tolist(), VALUES)]
     table = load(write("\n".join(rows)))  # without a header
@@ -189,6 +195,72 @@ def test_a_short_row_is_found_beside_a_quoted_separator(write):
     rows = "".join("1;2\n" if k == 900 else f'{k};"a;b"\n' if k == 5 else f"{k};x\n" for k in range(2000))
     with pytest.raises(DataError, match="line 952 has 1 fields"):
         load(write("v;w\n" + rows.replace("1;2\n", "1\n").replace("\n", "\n\n", 50)))
+
+
+@pytest.mark.parametrize(
+    "end, told",
+    [
+        ("Total,9\n", "the last line left out ('Total')"),
+        ("\nSource: X, 2024\nNote: y\n", "the last 2 lines left out ('Source: X')"),
+    ],
+)
+def test_totals_and_notes_at_the_end_are_no_rows(write, end, told, monkeypatch):
+    from npseq.data import table_reader
+
+    for cells in (table_reader.CELLS, 30):  # in one chunk, and in many
+        monkeypatch.setattr(table_reader, "CELLS", cells)
+        table = load(write("date,v,u\n" + BODY + end))
+        assert len(table.values) == N and table.values[:, 0].tolist() == VALUES and told in table.notes[0]
+        numbers = load(write("v,u\n" + "".join(f"{v},{k}\n" for k, v in enumerate(VALUES)) + end))
+        assert numbers.values[:, 0].tolist() == VALUES and told in numbers.notes[0]
+
+
+def test_fields_in_apostrophes(write):
+    rows = "".join(f"'{t}';'{str(v).replace('.', ',')}'\n" for t, v in zip(DAYS, VALUES))
+    table = load(write("'date';'v; of it'\n" + rows))
+    assert table.columns == ["v; of it"] and table.values[:, 0].tolist() == VALUES and np.array_equal(table.times, DAYS)
+
+
+def test_a_zone_without_a_number_is_asked_about(write):
+    path = write("date,v\n" + "".join(f"{t:%Y-%m-%d %H:%M} CET,{v}\n" for t, v in zip(HOURS.tolist(), VALUES)))
+    with pytest.raises(DataError, match="are in CET.*--date-format '%Y-%m-%d %H:%M CET'"):
+        load(path)
+    assert np.array_equal(load(path, options=TableOptions(date_format="%Y-%m-%d %H:%M CET")).times, HOURS)
+
+
+def test_a_dash_between_date_and_clock_is_no_interval(write):
+    table = load(write("date,v\n" + "".join(f"{t:%d.%m.%Y - %H:%M},{v}\n" for t, v in zip(HOURS.tolist(), VALUES))))
+    assert np.array_equal(table.times, HOURS)
+
+
+def test_two_readings_are_named_by_a_time_that_is_there(write):
+    with pytest.raises(DataError, match="can be 2024-02-01 .day first. or 2024-01-02"):
+        load(write("t,v\nNA,0\n01/02/2024,1\n03/02/2024,2\n"))
+
+
+def test_a_damaged_date_is_named(write):
+    rows = BODY.replace(str(DAYS[9])[:10], "20.02..2021")
+    with pytest.raises(DataError, match="line 11, time column 'date' holds '20.02..2021'"):
+        load(write("date,v,u\n" + rows))
+    with pytest.raises(DataError, match="line 2 has 2 fields; 3 expected"):  # no line of units
+        load(write("date,v,u\n2021-02-10,5\n" + BODY))
+
+
+def test_rows_of_two_lengths_are_asked_about_and_none_is_taken_for_a_title(write):
+    path = write("a,b\n" + "1,2\n" * 10 + "3,4,5\n" * 100)
+    with pytest.raises(DataError, match="line 12 has 3 fields; 2 expected, as in the line above it; --no-header"):
+        load(path)
+    assert len(load(path, options=TableOptions(header=False)).values) == 100
+    with pytest.raises(DataError, match="line 2 has 3 fields; 2 expected, as in the rows below it"):
+        load(write("a,b\n3,4,5\n" + "1,2\n" * 10))
+
+
+@pytest.mark.parametrize("text, names", [
+    ("0.5;1.5\n0,58;0,5\n-0,58;-1,85\n", ["0.5", "1.5"]), ("2019;\n0.45\n0.87\n", ["2019"]), ("0;1\n0.5;2;\n0.7;4;\n", ["0", "1"]),
+    ("#\tdate\t0.5\n-\tm\n2020-01-30\t0.18\n2020-01-31\t-0.02\n", ["0.5"]), ("1.5\n2\n3\n", ["c0"]),
+])  # fmt: skip
+def test_headers_of_numbers(write, text, names):
+    assert load(write(text)).columns == names
 
 
 def test_each_column_may_have_its_own_decimal_sign(write):

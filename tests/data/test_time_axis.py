@@ -13,7 +13,7 @@ def table(times, values=None):
 
 
 @pytest.mark.parametrize("freq", ["MS", "ME", "QS", "QE", "QS-FEB", "QE-NOV", "YS", "YE", "YS-JUL", "YE-MAR", "2MS", "6MS", "B", "D", "h", "min",
-                                  "5min", "15min", "30s", "W-SUN", "W-WED", "3h", "2D"])  # fmt: skip
+                                  "5min", "15min", "30s", "W-SUN", "W-WED", "3h", "2D", "BME", "BMS", "BQE-DEC", "BYE-DEC"])  # fmt: skip
 def test_the_steps_of_pandas(freq):
     pd = pytest.importorskip("pandas")
     dates = pd.date_range("2019-12-30 00:00", periods=47, freq=freq)
@@ -56,10 +56,19 @@ def test_jitter_is_snapped_and_told():
         assert "off the step" in found.notes[0]
         large = table(exact + (rng.uniform(-0.4, 0.4, 200) * step * 1e6).astype("m8[us]"))
         assert large.start is None
-    last_business_days = np.busday_offset(
-        np.arange("2020-02", "2024-02", dtype="M8[M]").astype("M8[D]"), -1, roll="forward"
-    )
-    assert table(last_business_days).offset == "ME" and "off the step" in table(last_business_days).notes[0]
+
+
+def test_the_last_weekdays_of_months_are_steps_of_a_month():
+    days = np.busday_offset(np.arange("2020-02", "2024-03", dtype="M8[M]").astype("M8[D]"), -1, roll="forward")
+    found = table(np.delete(days[:-2], 7))
+    assert found.offset == "BME" and np.array_equal(found.times, days[:-2]) and "1 times are missing" in found.notes[0]
+    assert np.array_equal(found.times_after(2), days[-2:])
+
+
+def test_a_day_that_occurs_once_is_no_day_of_the_week():
+    days = np.arange("2024-01-01", "2025-01-01", dtype="M8[D]")
+    days = days[((days.astype(int) + 3) % 7 < 5) | (days == np.datetime64("2024-06-02"))]
+    assert table(days).grid is None and "irregular" in table(days).notes[0]
 
 
 def test_what_has_no_equal_steps_stays_as_it_is():
@@ -94,10 +103,11 @@ def test_index_and_at_are_inverse():
     for grid in (
         Grid(np.datetime64("2024-01-31", "s"), months=1, end=True),
         Grid(np.datetime64("2024-01-05T06", "s"), months=3),
+        Grid(np.datetime64("2024-01-31T06", "s"), months=1, end=True, week="1111100"),
         Grid(np.datetime64("2024-01-05", "s"), week="1111100"),
         Grid(np.datetime64("2024-01-05", "s"), step=7),
     ):
         times = grid.at(k)
         assert np.array_equal(grid.index(times), k) and (np.diff(times) > np.timedelta64(0, "s")).all()
-        found, off = find_grid(times)
-        assert off is None and np.array_equal(found.at(k), times)
+        found, steps = find_grid(times)
+        assert (steps is None or np.array_equal(steps, k)) and np.array_equal(found.at(k), times)
