@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import status
 from ..data.errors import DataError
+from ..data.layout import MISSING
 from ..formats import checkpoint
 from ..fused import blas
 from ..tasks import intervals
@@ -25,7 +26,6 @@ from ..tasks.streaming import ForecastStream, shown
 from ..tasks.trained import Trained, load_trained
 from . import arguments, output, own_cell
 
-MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}  # cells without a value, in lower case
 SEPARATORS = "\t;|,"
 LONGEST = 1 << 24  # characters of a line that are read; more are no row, and would fill the memory
 PROG = "npseq stream"

@@ -121,9 +121,10 @@ def test_bad_rows_are_told_and_left_out(trained, small_csv, streamed):
     assert code == 2 and rows == expected[: 40 - FIRST + 1] and err.count("\n") == 1
 
 
-def test_missing_rows_and_values_repeat_those_before(trained, small_csv, tmp_path, streamed):
+@pytest.mark.parametrize("mark", ["", "NaN", "..", "#N/A"])
+def test_missing_rows_and_values_are_those_of_predict(trained, small_csv, tmp_path, streamed, mark):
     lines = lines_of(small_csv)[:80]
-    lines[50] = lines[50].split(",")[0] + ",\n"
+    lines[50] = lines[50].split(",")[0] + f",{mark}\n"
     del lines[60:62]
     (tmp_path / "holes.csv").write_text("".join(lines))
     argv = ["--data", str(tmp_path / "holes.csv"), "--output", str(tmp_path / "out.csv"), "--interval", "0.9"]
