@@ -19,7 +19,7 @@ WORKERS ?= 2
 VERSIONS ?=
 # Two processes share the cores; BLAS threads besides would stall each other at every small product.
 ONE_THREAD = OMP_NUM_THREADS=1
-NPSEQ_FUZZ ?= 10
+NPSEQ_FUZZ ?= 20
 
 .PHONY: train test quick check minimal packages sdist matrix fuzz page docs clean
 

@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import npseq
 from npseq.cli import commands, experiment, training_run
+from npseq.data import corpus
 
 TEXT = "the cat sat on the mat.\nthe dog sat on the cat.\n" * 30
 FAST = ["--hidden-size", "12", "--window", "10", "--batch-size", "8", "--quiet", "--lr", "0.02"]
@@ -269,8 +271,10 @@ def test_what_is_no_table_may_be_a_text(tmp_path, capsys, name, content, words):
 
 
 @pytest.mark.wide
-def test_the_shipped_text_is_known_where_a_run_is_resumed(tmp_path, capsys):
-    options = ["--hidden-size", "2", "--batch-size", "512", "--window", "2000", "--checkpoint"]
+def test_the_shipped_text_is_known_where_a_run_is_resumed(tmp_path, capsys, monkeypatch):
+    (tmp_path / "short.txt").write_text(Path(corpus.shipped("tiny_shakespeare.txt")).read_text(encoding="utf-8")[:9000])
+    monkeypatch.setattr(corpus, "shipped", lambda file: str(tmp_path / "short.txt"))
+    options = ["--hidden-size", "2", "--checkpoint"]
     assert train(tmp_path, "tiny_shakespeare", "--schedule", "constant", "--epochs", "1", *options) == 0
     assert run("train", "--resume", tmp_path / "rnn_optimized_gru_last.pth", "--epochs", "2") == 0
     assert "continued   from" in capsys.readouterr().out

@@ -13,7 +13,7 @@ import pytest
 import npseq
 from npseq.cli import arguments, files
 from npseq.cli.commands import COMMANDS
-from npseq.data import sources
+from npseq.data import corpus, sources
 
 # command -> options that take a file, with {} for each; the first of those that are read exist
 FORMS = {
@@ -138,7 +138,8 @@ def shipped_elsewhere(tmp_path, monkeypatch):
     """Copies of the shipped files: a test that fails must not lose the files themselves."""
     for file in itertools.chain.from_iterable(map(sources.shipped_files, SHIPPED)):
         shutil.copy(file, tmp_path)
-    monkeypatch.setattr(sources, "shipped", lambda file: str(tmp_path / file))
+    for module in (sources, corpus, importlib.import_module("npseq.data.load")):
+        monkeypatch.setattr(module, "shipped", lambda file: str(tmp_path / file))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from derivation import equations
 
+from npseq.data.sources import shipped
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = ["derivation.md", "tour.md", "pytorch.md"]
@@ -137,8 +139,12 @@ def test_every_command_of_the_tour_that_shows_its_output_gives_it(tmp_path):
 def test_every_command_within_the_text_runs(page, tmp_path):
     found = commands(page)
     assert found
+    (tmp_path / "short.txt").write_text(Path(shipped("tiny_shakespeare.txt")).read_text(encoding="utf-8")[:20_000])
     for command in found:
-        done = run_command(command, tmp_path)
+        # the last word counts: a short text, and one configuration where there are all (test_gradcheck.py runs them)
+        words = " --data short.txt" * ("tiny_shakespeare" in command)
+        words += " --layers 1 --directions 1 --lengths equal" * ("gradcheck" in command and "--layers" not in command)
+        done = run_command(command + words, tmp_path)
         assert done.returncode == ("--break" in command), f"{command}\n{done.stderr}"  # 1: a planted bug was found
 
 
