@@ -16,6 +16,7 @@
 PYTHON ?= python3
 ARGS ?= --model lstm --epochs 10
 WORKERS ?= 2
+SHARED = -n $(WORKERS) --dist worksteal
 VERSIONS ?=
 # Two processes share the cores; BLAS threads besides would stall each other at every small product.
 ONE_THREAD = OMP_NUM_THREADS=1
@@ -28,11 +29,11 @@ train: .venv/.installed
 
 test: .venv/.tested
 	@echo 'The quick part takes about 1 minute on two cores, the wide part about 9.'
-	$(ONE_THREAD) .venv/bin/python -m pytest -n $(WORKERS)
-	$(ONE_THREAD) .venv/bin/python -m pytest -n $(WORKERS) -m wide
+	$(ONE_THREAD) .venv/bin/python -m pytest $(SHARED)
+	$(ONE_THREAD) .venv/bin/python -m pytest $(SHARED) -m wide
 
 quick: .venv/.tested
-	$(ONE_THREAD) .venv/bin/python -m pytest -n $(WORKERS)
+	$(ONE_THREAD) .venv/bin/python -m pytest $(SHARED)
 
 check: .venv/.tested
 	.venv/bin/python -m ruff check .
@@ -41,19 +42,19 @@ check: .venv/.tested
 
 # The quick part with nothing but numpy, scipy, torch and pytest (xdist lets two of it run at once).
 minimal: .venv-minimal/.installed
-	$(ONE_THREAD) .venv-minimal/bin/python -m pytest -n $(WORKERS)
+	$(ONE_THREAD) .venv-minimal/bin/python -m pytest $(SHARED)
 
 packages: .venv/.tested
 	.ci/packages .venv/bin/python
 
 sdist: packages .venv-minimal/.installed
-	cd build/sdist && $(ONE_THREAD) ../../.venv-minimal/bin/python -m pytest -n $(WORKERS)
+	cd build/sdist && $(ONE_THREAD) ../../.venv-minimal/bin/python -m pytest $(SHARED)
 
 matrix:
 	.ci/matrix $(VERSIONS)
 
 fuzz: .venv/.tested
-	NPSEQ_FUZZ=$(NPSEQ_FUZZ) $(ONE_THREAD) .venv/bin/python -m pytest -n $(WORKERS) -m "wide or not wide" tests/faults \
+	NPSEQ_FUZZ=$(NPSEQ_FUZZ) $(ONE_THREAD) .venv/bin/python -m pytest $(SHARED) -m "wide or not wide" tests/faults \
 		tests/formats tests/data tests/nn tests/gradcheck
 
 .venv/bin/python:

@@ -33,6 +33,7 @@ GRADCHECK = ["gradcheck", "--model", "gru", "--layers", "1", "--directions", "1"
 COMPARE = ["compare", "--models", "rnn", "--seeds", "1", "--epochs", "1", "--hidden-size", "2", "--data"]
 
 
+@pytest.mark.wide
 def test_what_is_quiet_prints_nothing_if_all_is_well(small_csv, capsys):
     for argv in (GRADCHECK, [*COMPARE, small_csv]):
         assert commands.main([*argv, "--quiet"]) == 0

@@ -98,6 +98,7 @@ def test_the_season_of_the_training_rows_is_given_to_the_model_unless_told_other
         assert ("24 rows before" in capsys.readouterr().out) == (inputs == 7)
 
 
+@pytest.mark.wide
 def test_names_are_taken_with_dashes_and_underscores(tmp_path, small_csv):
     assert (
         status(

@@ -77,7 +77,7 @@ def check(write, seeds):
 
 
 def test_random_tables(write):
-    check(write, range(60))
+    check(write, range(30))
 
 
 @pytest.mark.wide

@@ -55,6 +55,7 @@ def test_any_name_can_be_drawn(tmp_path, small_csv, monkeypatch, name):
         assert end.status == 0 and not end.fault(), (end.err, end.trace)
 
 
+@pytest.mark.wide
 def test_classes_are_no_formulas(tmp_path):
     pytest.importorskip("matplotlib")
     plots.confusion(str(tmp_path / "a.svg"), [[1, 0], [0, 1]], ["$_{$", "\udcf6\x00"], "a$b$^{")

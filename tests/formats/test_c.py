@@ -112,10 +112,8 @@ def ran(program, x, *arguments):
 
 
 @needs_a_compiler
-@pytest.mark.parametrize(
-    "group, name",
-    [("quick", name) for name in THINGS] + [pytest.param("others", name, marks=pytest.mark.wide) for name in OTHERS],
-)
+@pytest.mark.wide
+@pytest.mark.parametrize("group, name", [*(("quick", name) for name in THINGS), *(("others", name) for name in OTHERS)])
 def test_a_thousand_steps_are_npseqs_and_the_sanitisers_find_nothing(programs, group, name):
     thing, scaled = ALL[group][name]
     x = np.random.default_rng(0).standard_normal((STEPS, 3)).astype(np.float32)

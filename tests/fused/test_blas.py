@@ -208,6 +208,7 @@ class TestFork:
         finally:
             limit.__exit__(None, None, None)
 
+    @pytest.mark.wide
     def test_a_child_forked_while_another_thread_changes_the_limit_is_not_locked(self):
         stop = threading.Event()
 

@@ -69,6 +69,7 @@ def test_the_parts_do_run_in_different_threads(always_split, monkeypatch):
     assert len(seen) >= 2
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("kind", KINDS)
 def test_large_weights_with_a_narrow_batch_split_the_products_of_many_steps(kind, monkeypatch):
     seen = set()

@@ -21,7 +21,7 @@ QUICK = [
     (1, False, True, True, True, 7),
     (3, True, False, False, True, 2),
     (2, False, True, True, False, 2),
-    (2, True, True, True, True, 7),
+    pytest.param((2, True, True, True, True, 7), marks=pytest.mark.wide),
 ]
 GRID = list(itertools.product([1, 2, 3], [False, True]))
 

@@ -22,6 +22,7 @@ def value(result):
     return result.detach().numpy() if isinstance(result, torch.Tensor) else result
 
 
+@pytest.mark.wide
 def test_all_ten_sections_run_and_give_the_same_in_float64(tmp_path):
     sections = SECTION.findall(TEXT)
     assert [int(number) for number, *_ in sections] == list(range(1, 11))

@@ -59,7 +59,9 @@ def test_the_python_blocks_run_in_order(tmp_path):
 @pytest.mark.wide
 def test_the_checkers_commands_end_as_it_says(tmp_path):
     commands = re.findall(r"^python -m npseq\.gradcheck (.*)$", CHECKER, re.M)
-    assert [run("-m", "npseq.gradcheck", *command.split(), cwd=tmp_path).returncode for command in commands] == [0, 1]
+    few = ["--layers", "1", "--directions", "1"]
+    ends = [run("-m", "npseq.gradcheck", *command.split(), *few, cwd=tmp_path).returncode for command in commands]
+    assert ends == [0, 1]
 
 
 @pytest.mark.wide

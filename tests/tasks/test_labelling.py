@@ -85,6 +85,7 @@ def test_too_few_sequences_are_refused(tmp_path):
         Labelling(loaded(table(tmp_path / "t.csv", 2)))
 
 
+@pytest.mark.wide
 def test_train_evaluate_and_predict_with_a_label_for_each_row(tmp_path, capsys):
     path = table(tmp_path / "t.csv", 80, missing={(0, 0)})
     named = ["--sequence", "who", "--label", "mood"]

@@ -190,6 +190,7 @@ def test_one_process_imports_nothing_of_mpi4py(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.wide
 def test_other_commands_say_that_they_run_in_one_process(tmp_path):
     done = npseq("compare", cwd=tmp_path, OMPI_COMM_WORLD_SIZE="2")
     assert done.returncode == 2 and "only npseq train" in done.stderr

@@ -1,6 +1,5 @@
 """A run that was interrupted and continued gives the files of one that was not, byte for byte."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from running import status
+from sandbox import scaled
 
 from npseq import checkpoint, train
 from npseq.training import resume
@@ -157,7 +157,7 @@ def test_a_missing_file_or_one_of_another_kind_is_refused(tmp_path, capsys):
 
 @pytest.mark.wide
 def test_random_kills_leave_whole_files_and_resuming_gives_the_uninterrupted_result(tmp_path, small_csv):
-    """SIGKILL at a random moment of a run that writes both files every epoch; NPSEQ_KILLS sets how many (12)."""
+    """SIGKILL at a random moment of a run that writes both files every epoch; 50 times with NPSEQ_FUZZ=10."""
     script = str(Path(train.__file__))
     run = [
         sys.executable,
@@ -176,8 +176,7 @@ def test_random_kills_leave_whole_files_and_resuming_gives_the_uninterrupted_res
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert subprocess.run([*run, "--out-dir", str(whole)]).returncode == 0
     rng, kills, last = np.random.default_rng(0), 0, parts / "rnn_rnn_last.pth"
-    wanted = int(os.environ.get("NPSEQ_KILLS", 12))
-    while kills < wanted:
+    while kills < scaled(5):
         resume = ["--resume", str(last)] if last.exists() else []
         process = subprocess.Popen([*run, "--out-dir", str(parts), *resume], stderr=subprocess.PIPE)
         try:
