@@ -1,7 +1,9 @@
 """``--cell FILE.py[:Class]``: a cell from a file is trained, evaluated, used and checked from the command line."""
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +202,19 @@ def test_the_checker_takes_a_cell_from_a_file(tmp_path, capsys):
     assert gradcheck_command.main(["--cell", str(wrong), *small]) == 1
     out = capsys.readouterr().out
     assert "PeepholeCell.backward: da_g (gate g) is wrong, wrong.py:" in out
+
+
+def test_nothing_is_written_beside_a_cell_and_an_edit_counts_at_once(tmp_path, monkeypatch, capsys):
+    """Python's compiled file would be taken for the edited one, if it has the same size and is of the same second."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "cell.py"
+    source = (EXAMPLES / "coupled_gates.py").read_text(encoding="utf-8")
+    right, wrong = "dc * (c_prev - g)", "dc * (c_prev + g)"
+    assert right in source
+    few = ["--layers", "1", "--directions", "1", "--lengths", "equal", "--quiet"]
+    for text, status in (source, 0), (source.replace(right, wrong, 1), 1), (source, 0):
+        file.write_text(text, encoding="utf-8")
+        os.utime(file, (1.7e9, 1.7e9))
+        assert run("gradcheck", "--cell", file, *few) == status
+        forget()
+    assert [path.name for path in tmp_path.iterdir()] == ["cell.py"] and sys.dont_write_bytecode is False

@@ -81,7 +81,9 @@ def grade_file(path: str | Path, seconds: float = SECONDS) -> Report:
     exercise, seed = exercise_of(path)
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "result.json")
-        command = [sys.executable, "-m", "npseq.explain.exercises.worker", str(Path(path).resolve()), str(result)]
+        # -B: no __pycache__ beside the student's file
+        worker = [sys.executable, "-B", "-m", "npseq.explain.exercises.worker"]
+        command = [*worker, str(Path(path).resolve()), str(result)]
         package = str(Path(__file__).resolve().parents[3])
         paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"}
