@@ -22,13 +22,13 @@ VERSIONS ?=
 ONE_THREAD = OMP_NUM_THREADS=1
 NPSEQ_FUZZ ?= 20
 
-.PHONY: train test quick check minimal packages sdist matrix fuzz page docs clean
+.PHONY: train test quick check minimal distributions packages sdist matrix fuzz page docs clean
 
 train: .venv/.installed
 	.venv/bin/python npseq/train.py $(ARGS)
 
 test: .venv/.tested
-	@echo 'The quick part takes about 1 minute on two cores, the wide part about 9.'
+	@echo 'The quick part takes about 1 minute on two cores, the wide part about 5.'
 	$(ONE_THREAD) .venv/bin/python -m pytest $(SHARED)
 	$(ONE_THREAD) .venv/bin/python -m pytest $(SHARED) -m wide
 
@@ -44,10 +44,17 @@ check: .venv/.tested
 minimal: .venv-minimal/.installed
 	$(ONE_THREAD) .venv-minimal/bin/python -m pytest $(SHARED)
 
-packages: .venv/.tested
+# The wheel and the sdist in build/dist, the sdist unpacked in build/sdist.
+distributions: .venv/.tested
+	rm -rf build/dist build/sdist
+	.venv/bin/python -m build --outdir build/dist . > /dev/null
+	mkdir -p build/sdist
+	tar -xzf build/dist/*.tar.gz -C build/sdist --strip-components 1
+
+packages: distributions
 	.ci/packages .venv/bin/python
 
-sdist: packages .venv-minimal/.installed
+sdist: distributions .venv-minimal/.installed
 	cd build/sdist && $(ONE_THREAD) ../../.venv-minimal/bin/python -m pytest $(SHARED)
 
 matrix:

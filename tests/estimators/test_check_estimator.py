@@ -76,11 +76,11 @@ def test_with_array_api_no_check_is_skipped():
             "-m",
             "wide or not wide",
             "-k",
-            "test_every_check_passes",
+            "test_every_check_passes and not lbfgs",
         ],
         env={**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONPATH": path},
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0 and "4 passed" in done.stdout, done.stdout
+    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout
