@@ -117,39 +117,40 @@ def _sheet(book: pd.ExcelFile, name: str, sheet: str | None) -> io.BytesIO:
     return io.BytesIO(days.to_csv(header=False, index=False).encode())
 
 
-def _read_text(file: BinaryIO, name: str, known: Known, encodings: list[str], told: Callable[[], None]) -> Content:
-    """Read a text file once. Raises DataError, Again or UnicodeDecodeError."""
-    file.seek(0)
-    decided = layout.Layout(*layout.read_sample(file), name, known.options, encodings, known.cells, known.ragged)
-    width, least = len(decided.names), 0 if known.ragged else len(decided.names) - decided.trailing
+class _Rows:
+    """The rows of a text file as pairs (line, cells), read from its start once more, to name a line in a message."""
 
-    def records() -> Iterator[tuple[int, list[str]]]:
-        """(line, cells) of the rows, from the start of the file once more."""
-        file.seek(0)
-        text = io.TextIOWrapper(file, decided.encoding, newline="")
+    def __init__(self, file: BinaryIO, name: str, decided: layout.Layout, ragged: bool) -> None:
+        self.file, self.name, self.decided, self.most = file, name, decided, len(decided.names)
+        self.least = 0 if ragged else self.most - decided.trailing
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        self.file.seek(0)
+        text = io.TextIOWrapper(self.file, self.decided.encoding, newline="")
         try:
-            for at, (line, cells) in enumerate(layout.records(text, decided.sep, decided.quote)):
-                if at >= decided.skip and cells:
+            for at, (line, cells) in enumerate(layout.records(text, self.decided.sep, self.decided.quote)):
+                if at >= self.decided.skip and cells:
                     yield line, cells
         finally:
             text.detach()
 
-    def check_lengths(rows: int | None = None) -> None:
-        """Raise DataError for the first row with another number of fields."""
-        for line, cells in islice(records(), rows):
-            if not least <= len(cells) <= width:
+    def check_lengths(self, rows: int | None = None) -> None:
+        """Raise DataError for the first of the rows with another number of fields."""
+        for line, cells in islice(self, rows):
+            if not self.least <= len(cells) <= self.most:
                 raise DataError(
-                    f"{name} line {line} has {len(cells)} fields; {width} expected, as in the rows above it"
+                    f"{self.name} line {line} has {len(cells)} fields; {self.most} expected, as in the rows above it"
                 )
 
-    def place(row: int) -> str:
-        return f"{name} line {next(islice(records(), row, None))[0]}"
+    def place(self, row: int) -> str:
+        return f"{self.name} line {next(islice(self, row, None))[0]}"
 
-    signs = decided.decimal, decided.thousands
-    collector = Collector(name, decided.names, decided.rows, known, place, signs)
-    as_text = [k for k in collector.time if any(NUMBER.fullmatch(row[k]) for row in decided.rows)]  # 0100, 20240331
+
+def _chunks(file: BinaryIO, decided: layout.Layout, na: Sequence[str], as_text: Sequence[int]) -> Any:
+    """Start to read a text file as it was decided. ``as_text``: columns whose cells stay as they are written."""
     file.seek(0)
-    chunks = pd.read_csv(
+    width = len(decided.names)
+    return pd.read_csv(
         file,
         sep=r"\s+" if decided.sep == " " else decided.sep,
         quotechar=decided.quote,
@@ -159,33 +160,49 @@ def _read_text(file: BinaryIO, name: str, known: Known, encodings: list[str], to
         skiprows=decided.skip,
         encoding=decided.encoding,
         decimal=decided.decimal,
-        dtype=dict.fromkeys([*as_text, *collector.label_columns], object),
-        na_values=[*MARKS, *known.options.na],
+        dtype=dict.fromkeys(as_text, object),
+        na_values=[*MARKS, *na],
         keep_default_na=False,
         skipinitialspace=True,
         chunksize=max(CELLS // width, min(LEAST, CELLS // 4), 1),
         low_memory=False,
         **EXACT,
     )
+
+
+def _footers(frame: pd.DataFrame) -> list[str]:
+    """The first cells of the rows at the end of the last chunk that are no data, from the last row on."""
+    rows = ((frame.iat[row, k] for k in range(frame.shape[1])) for row in reversed(range(len(frame))))
+    return layout.footers(next((str(cell) for cell in row if pd.notna(cell)), "") for row in rows)
+
+
+def _read_text(file: BinaryIO, name: str, known: Known, encodings: list[str], told: Callable[[], None]) -> Content:
+    """Read a text file once. Raises DataError, Again or UnicodeDecodeError."""
+    file.seek(0)
+    decided = layout.Layout(*layout.read_sample(file), name, known.options, encodings, known.cells, known.ragged)
+    rows = _Rows(file, name, decided, known.ragged)
+    signs = decided.decimal, decided.thousands
+    collector = Collector(name, decided.names, decided.rows, known, rows.place, signs)
+    numeric = [k for k in collector.time if any(NUMBER.fullmatch(row[k]) for row in decided.rows)]  # 0100, 20240331
+    last = len(decided.names) - 1 - decided.trailing
     short, words, footers = False, decided.words, []  # short: True if a row may be, as its last cell is missing
     try:
-        with chunks:
+        with _chunks(file, decided, known.options.na, [*numeric, *collector.label_columns]) as chunks:
             frame = next(chunks)
             while len(frame):
                 following = next(chunks, frame.iloc[:0])
                 if not len(following) and not known.labels:
-                    rows = ((frame.iat[row, k] for k in range(width)) for row in reversed(range(len(frame))))
-                    footers = layout.footers(next((str(cell) for cell in row if pd.notna(cell)), "") for row in rows)
+                    footers = _footers(frame)
                 frame = frame.iloc[: len(frame) - len(footers)]
                 collector.add(frame)
-                short = short or frame.iloc[:, width - 1 - decided.trailing].isna().any()
+                short = short or frame.iloc[:, last].isna().any()
                 frame = following
                 told()
     except pd.errors.ParserError:
-        check_lengths()
+        rows.check_lengths()
         raise
     if short and not known.ragged:
-        check_lengths(collector.done)
+        rows.check_lengths(collector.done)
     if footers:
         lines = "line" if len(footers) == 1 else f"{len(footers)} lines"
         words.append(f"the last {lines} left out ({footers[-1][:40]!r})")
