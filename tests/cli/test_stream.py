@@ -123,6 +123,8 @@ def test_bad_rows_are_told_and_left_out(trained, small_csv, streamed):
 
 @pytest.mark.parametrize("mark", ["", "NaN", "..", "#N/A"])
 def test_missing_rows_and_values_are_those_of_predict(trained, small_csv, tmp_path, streamed, mark):
+    if mark not in ("", "NaN"):
+        pytest.importorskip("pandas")  # which predict reads such a table with
     lines = lines_of(small_csv)[:80]
     lines[50] = lines[50].split(",")[0] + f",{mark}\n"
     del lines[60:62]
