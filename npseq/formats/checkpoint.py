@@ -153,9 +153,9 @@ def _plain(value: Any) -> bytes:
     if isinstance(value, str):
         data = value.encode("utf-8", "surrogatepass")
         return b"X" + struct.pack("<I", len(data)) + data
-    for kind in () if isinstance(value, bool) else (int, float):
-        if isinstance(value, kind):
-            value = kind(value)  # NumPy's float64 and enumerations too: their own pickles ask for other names
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # NumPy's float64 and enumerations too: their own pickles ask for other names
+        value = int(value) if isinstance(value, int) else float(value)
     return pickle.dumps(value, 2)[2:-1]  # numbers, bools, None: without the protocol's two bytes and the final stop
 
 
