@@ -27,12 +27,13 @@ def torch_job(kind, folder, batch_size):
     import torch
 
     from npseq.cli import experiment, training_run
-    from npseq.tasks import Forecast
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     args = training_run.parser().parse_args([])
+    from npseq.forecast import ForecastTask
+
     task = experiment.make_task(args)
-    assert isinstance(task, Forecast)
+    assert isinstance(task, ForecastTask)
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
 

@@ -64,6 +64,7 @@ __all__ = [
     "explain",
     "features",
     "fit",
+    "forecast",
     "fused",
     "gradcheck",
     "onnx",
@@ -76,10 +77,10 @@ __all__ = [
 
 # Public names of modules -> where they are. ``import npseq.losses`` and ``from npseq.losses import mse`` work too.
 _PUBLIC = {
-    "baselines": "tasks.baselines",
+    "baselines": "forecast.baselines",
     "c": "formats.c",
     "checkpoint": "formats.checkpoint",
-    "features": "tasks.features",
+    "features": "forecast.features",
     "fit": "training.fit",
     "layers": "nn.layers",
     "losses": "nn.losses",
@@ -88,7 +89,7 @@ _PUBLIC = {
     "rtrl": "gradcheck.rtrl",
 }
 sys.meta_path.append(Aliases(__name__, _PUBLIC))
-_LATER = {"Forecaster": ".training.forecaster", "sample": ".tasks.text_samples"}  # names that are no modules
+_LATER = {"Forecaster": ".forecast.forecaster", "sample": ".tasks.text_samples"}  # names that are no modules
 _OPTIONAL = ("estimators",)  # public modules that need a package of an extra; ``from npseq import *`` leaves them out
 
 if TYPE_CHECKING:  # what ``__getattr__`` imports; for a type checker each module of ``_PUBLIC`` is a NAME.pyi
@@ -101,6 +102,7 @@ if TYPE_CHECKING:  # what ``__getattr__`` imports; for a type checker each modul
         explain,
         features,
         fit,
+        forecast,
         fused,
         gradcheck,
         onnx,
@@ -110,8 +112,8 @@ if TYPE_CHECKING:  # what ``__getattr__`` imports; for a type checker each modul
         training,
     )
     from . import estimators as estimators
+    from .forecast.forecaster import Forecaster
     from .tasks.text_samples import sample
-    from .training.forecaster import Forecaster
 else:
 
     def __getattr__(name):

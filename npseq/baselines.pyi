@@ -1,1 +1,1 @@
-from .tasks.baselines import *
+from .forecast.baselines import *

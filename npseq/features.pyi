@@ -1,1 +1,1 @@
-from .tasks.features import *
+from .forecast.features import *

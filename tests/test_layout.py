@@ -30,6 +30,7 @@ LEVELS = {
     "data": 5,
     "tasks": 6,
     "training": 7,
+    "forecast": 8,
     "estimators": 8,
     "gradcheck": 8,
     "explain": 9,
@@ -37,7 +38,7 @@ LEVELS = {
     "train": 11,
 }
 PUBLIC = """RNN LSTM GRU OptimizedRNN OptimizedLSTM OptimizedGRU Linear Embedding Model Forecaster load save sample baselines
-    checkpoint data c features fit layers losses optim tasks bptt cells explain fused gradcheck onnx parallel rtrl training
+    checkpoint data c features fit forecast layers losses optim tasks bptt cells explain fused gradcheck onnx parallel rtrl training
     __version__"""
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 SOURCES = [
@@ -156,7 +157,8 @@ def test_the_public_names_are_these():
         ("optim", "Adam"),
         ("parallel", "Ranks"),
         ("rtrl", "gradient_forward_in_time"),
-        ("tasks", "Forecast"),
+        ("forecast", "ForecastTask"),
+        ("tasks", "Classification"),
     ],
 )
 def test_a_public_module_is_reached_in_three_ways_and_is_one_module(module, name):

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from .. import data, status, tasks
-from ..tasks import evaluation
-from ..training.forecaster import backtest_rows
+from ..forecast import evaluation
+from ..forecast.forecaster import backtest_rows
 from . import data_options
 
 MOST = 12

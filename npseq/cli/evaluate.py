@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from .. import data, status, tasks
+from ..forecast import recursive
 from ..formats import paths
 from ..fused import blas
 from ..nn.model import Model
-from ..tasks import multistep, text_samples
+from ..tasks import text_samples
+from ..tasks.metadata import Metadata
 from ..tasks.scoring import outputs
-from ..tasks.trained import Trained
 from . import arguments, data_options, labelling, output, plots, progress, trained_files
 from .evaluate_forecast import evaluate_forecast
 from .tables import comparison, confusion_table, part_name
@@ -39,7 +40,7 @@ def parser() -> arguments.Parser:
         "--steps",
         type=arguments.positive_int,
         metavar="K",
-        help=f"rows to forecast by feeding forecasts back; default: {multistep.STEPS}, or as many as the data allow",
+        help=f"rows to forecast by feeding forecasts back; default: {recursive.STEPS}, or as many as the data allow",
     )
     arguments.add_json(p)
     p.add_argument("--plot", metavar="FILE.png", help="draw the error by step there (.png or .svg)")
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status.OK
 
 
-def evaluate_sequences(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
+def evaluate_sequences(args: argparse.Namespace, model: Model, trained: Metadata) -> list[str]:
     """Return the lines of the metrics beside those of one answer for all, and the confusion matrix of classes."""
     recipe = trained.recipe
     names = data_options.sequence_columns({"sequence": args.sequence, "label": args.label}, args.data, recipe.data)
@@ -115,7 +116,7 @@ def evaluate_sequences(args: argparse.Namespace, model: Model, trained: Trained)
     return [*lines, table, confusion_table(results, task.classes)]
 
 
-def evaluate_adding(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
+def evaluate_adding(args: argparse.Namespace, model: Model, trained: Metadata) -> list[str]:
     """Return the lines of the mean squared error beside chance, on the test part that the training's seed generates."""
     if args.data != tasks.Adding.name:
         raise data.DataError(f"{args.file} was trained on the adding problem: leave out --data")
@@ -125,7 +126,7 @@ def evaluate_adding(args: argparse.Namespace, model: Model, trained: Trained) ->
     return [f"{len(rows):,} sequences, the test part", "", comparison(model.kind, results, task.baselines())]
 
 
-def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
+def evaluate_text(args: argparse.Namespace, model: Model, trained: Metadata) -> list[str]:
     """Return the lines of the nats and bits a symbol, on the test part beside the n-grams of the training part, or on
     all of another text, known by its content, beside the uniform distribution."""
     vocabulary = text_samples.vocabulary_of(model)
@@ -149,7 +150,7 @@ def evaluate_text(args: argparse.Namespace, model: Model, trained: Trained) -> l
     return [*lines, "", comparison(model.kind, results, others, part)]
 
 
-def evaluate_labels(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
+def evaluate_labels(args: argparse.Namespace, model: Model, trained: Metadata) -> list[str]:
     """Return the lines of a model with a class for each row (``labelling.evaluate``)."""
     return labelling.evaluate(args, model, trained, part_name(args.part, paths.name_of(args.data)))
 

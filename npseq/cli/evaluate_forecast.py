@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import data, tasks
+from .. import data
+from ..forecast import evaluation
+from ..forecast.baselines import Baselines
+from ..forecast.ensemble import Ensemble, unknown_ahead
+from ..forecast.task import ForecastTask
 from ..formats import paths
 from ..nn.model import Model
-from ..tasks import evaluation
-from ..tasks.baselines import Baselines
-from ..tasks.ensemble import Ensemble, unknown_ahead
-from ..tasks.trained import Trained
+from ..tasks.metadata import Metadata
 from . import data_options, plots, progress
 from .predict import outside
 from .tables import by_step_table, part_name, scores_table
@@ -22,7 +23,7 @@ from .tables import by_step_table, part_name, scores_table
 EQUAL = 0.0005  # skills that round to 0.0 % are called as good
 
 
-def evaluate_forecast(args: argparse.Namespace, members: list[tuple[Model, Trained]]) -> list[str]:
+def evaluate_forecast(args: argparse.Namespace, members: list[tuple[Model, Metadata]]) -> list[str]:
     """Return the lines of the errors beside the baselines', by step, and of the coverage of the interval; with
     ``--json`` one line.
     """
@@ -83,7 +84,7 @@ def _fitted(trained, table, part):
     """The autoregressions of the weights file; of an old file, fitted again if the data are those of the training."""
     if trained.baselines or part == "all":
         return trained.baselines
-    return tasks.Forecast.from_recipe(trained.recipe, table).fitted_baselines()
+    return ForecastTask.from_recipe(trained.recipe, table).fitted_baselines()
 
 
 def _gaps(forecaster, rows):

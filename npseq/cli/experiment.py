@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from .. import data, optim, tasks
+from ..forecast.task import forecast_task
 from ..formats import model_file, paths
 from ..nn.model import Model
 from ..nn.registry import MODELS
 from ..training import resume
 from ..training.fit import Progress
-from ..training.settings import ALONE, forecast_task, make_model, make_optimizer, make_schedule, settle_batch_size
+from ..training.settings import ALONE, make_model, make_optimizer, make_schedule, settle_batch_size
 from . import arguments, data_options, labelling, progress, text_options
 
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to

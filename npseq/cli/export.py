@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ..forecast import c_program
+from ..forecast.recipe import ForecastRecipe
 from ..formats import c, checkpoint, model_file, onnx, paths
 from ..nn.layers import from_state_dict
-from ..tasks import c_program, recipe
+from ..tasks import recipe
 from . import arguments, files
 
 ONNX_ONLY, C_ONLY = ("with_state", "with_lengths"), ("name", "example")  # options
@@ -74,9 +76,9 @@ def _example(args: Any, model: Any) -> bool | str:
     """Return the program for ``main.c``: of a forecaster with scaler one that reads the rows of its table."""
     metadata = getattr(model, "metadata", None)
     kept = metadata.get("recipe") if isinstance(metadata, dict) else None
-    if args.with_scaler and isinstance(kept, dict) and kept.get("task") == recipe.ForecastRecipe.task:
+    if args.with_scaler and isinstance(kept, dict) and kept.get("task") == ForecastRecipe.task:
         found = recipe.from_json(kept)
-        assert isinstance(found, recipe.ForecastRecipe)
+        assert isinstance(found, ForecastRecipe)
         return c_program.text(args.name or c.name_of(args.to), paths.name_of(args.to), found)
     return True
 

@@ -10,8 +10,8 @@ import numpy as np
 from .. import data, tasks
 from ..nn.losses import probabilities
 from ..nn.model import Model
+from ..tasks.metadata import Metadata
 from ..tasks.scoring import outputs
-from ..tasks.trained import Trained
 from . import data_options, output, progress
 from .tables import comparison, confusion_table
 
@@ -38,7 +38,7 @@ def _load(args: argparse.Namespace, label: str | None, inputs: Any, unused: Any 
     return found
 
 
-def evaluate(args: argparse.Namespace, model: Model, trained: Trained, part: str) -> list[str]:
+def evaluate(args: argparse.Namespace, model: Model, trained: Metadata, part: str) -> list[str]:
     """Return the lines of the accuracy over rows, beside the most frequent class's, and the confusion matrix.
 
     ``part`` is in words.
@@ -60,7 +60,7 @@ def evaluate(args: argparse.Namespace, model: Model, trained: Trained, part: str
     ]
 
 
-def write(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
+def write(args: argparse.Namespace, model: Model, trained: Metadata) -> list[str]:
     """Write a line for each row of each sequence: its class and the probability of each. No labels are needed.
 
     Returns:

@@ -13,7 +13,7 @@ from ..explain import neurons, neurons_page
 from ..formats import atomic
 from ..fused import blas
 from ..tasks import text_samples
-from ..tasks.trained import load_trained
+from ..tasks.metadata import load_trained
 from . import arguments, data_options, output, own_cell
 
 

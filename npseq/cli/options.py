@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from .. import data, optim, tasks
+from ..forecast.base_choice import CHOICES as BASES
+from ..forecast.windows import WINDOW
 from ..nn.losses import LOSSES
 from ..nn.registry import MODELS
-from ..tasks.base_choice import CHOICES as BASES
-from ..tasks.windows import WINDOW
 from ..training.fit import BATCH_SIZE
 from ..training.settings import ALONE, AUTO_PEAK, OPTIMIZERS
 from . import arguments, data_options

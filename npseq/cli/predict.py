@@ -13,14 +13,14 @@ import numpy as np
 
 from .. import data, status, tasks
 from ..data.table import Table
+from ..forecast.calendar_slots import row_times
+from ..forecast.ensemble import Ensemble
+from ..forecast.windows import WindowDataset
 from ..fused import blas
 from ..nn.losses import probabilities
 from ..nn.model import Model
-from ..tasks.calendar_slots import row_times
-from ..tasks.ensemble import Ensemble
+from ..tasks.metadata import Metadata
 from ..tasks.scoring import outputs
-from ..tasks.trained import Trained
-from ..tasks.windows import Windows
 from . import arguments, data_options, labelling, output, plots, progress, trained_files
 
 FAR = 0.5  # of the width of the training range: values further outside are told
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 # ---- forecasts ----
 
 
-def write_forecast(args: argparse.Namespace, members: list[tuple[Model, Trained]]) -> list[str]:
+def write_forecast(args: argparse.Namespace, members: list[tuple[Model, Metadata]]) -> list[str]:
     """Write a line for each forecast value: its time (or row), how many rows ahead it is, the values, the interval.
 
     Returns:
@@ -123,7 +123,7 @@ def _rounded(how, bound):
     return None if bound is None else how(bound)
 
 
-def outside(trained: Trained, windows: Windows) -> list[str]:
+def outside(trained: Metadata, windows: WindowDataset) -> list[str]:
     """Return a line for each column whose values lie far outside the range of the training rows."""
     if trained.range is None:
         return []
@@ -191,7 +191,7 @@ def _draw(args, table, windows, after, rows, values, low, high):
 # ---- sequences ----
 
 
-def write_sequences(args: argparse.Namespace, model: Model, trained: Trained) -> list[str]:
+def write_sequences(args: argparse.Namespace, model: Model, trained: Metadata) -> list[str]:
     """Write a line for each sequence: the predicted class and the probability of each, or the predicted number. No
     labels are needed.
 

@@ -9,7 +9,7 @@ from itertools import islice
 from .. import status
 from ..fused import blas
 from ..tasks import text_samples
-from ..tasks.trained import load_trained
+from ..tasks.metadata import load_trained
 from . import arguments, own_cell
 
 

@@ -18,12 +18,12 @@ import numpy as np
 from .. import status
 from ..data.errors import DataError
 from ..data.layout import MISSING
+from ..forecast import intervals
+from ..forecast.recipe import ForecastRecipe
+from ..forecast.streaming import ForecastStream, shown
 from ..formats import checkpoint
 from ..fused import blas
-from ..tasks import intervals
-from ..tasks.recipe import ForecastRecipe
-from ..tasks.streaming import ForecastStream, shown
-from ..tasks.trained import Trained, load_trained
+from ..tasks.metadata import Metadata, load_trained
 from . import arguments, output, own_cell
 
 SEPARATORS = "\t;|,"
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code if saved else status.USAGE
 
 
-def bounds_of(stream: ForecastStream, trained: Trained, coverage: float) -> Bounds:
+def bounds_of(stream: ForecastStream, trained: Metadata, coverage: float) -> Bounds:
     """Return the function that gives the bounds of the stream's last forecast.
 
     Raises:
@@ -104,7 +104,7 @@ def bounds_of(stream: ForecastStream, trained: Trained, coverage: float) -> Boun
     return lambda forecast: (forecast + low, forecast + high)  # a file of an older npseq: of constant width
 
 
-def fingerprint(model: Any, trained: Trained) -> str:
+def fingerprint(model: Any, trained: Metadata) -> str:
     """Return a hash of the weights and of the recipe, by which a state is known to be this model's."""
     digest = hashlib.sha256(json.dumps(trained.recipe.to_json(), sort_keys=True).encode())
     digest.update(model.theta.tobytes())

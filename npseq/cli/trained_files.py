@@ -6,7 +6,7 @@ import argparse
 
 from ..data.errors import DataError
 from ..nn.model import Model
-from ..tasks.trained import Trained, load_trained
+from ..tasks.metadata import Metadata, load_trained
 from . import data_options, own_cell
 
 
@@ -29,7 +29,7 @@ def add_column_options(p: argparse.ArgumentParser) -> None:
     data_options.add_table_options(p)
 
 
-def load(args: argparse.Namespace) -> list[tuple[Model, Trained]]:
+def load(args: argparse.Namespace) -> list[tuple[Model, Metadata]]:
     """Return the models of the files, and what each was trained on.
 
     ``args.file`` becomes the first file. Names of columns that were not given are those of its training.

@@ -17,11 +17,11 @@ import numpy as np
 
 from .. import status
 from .._version import __version__
+from ..forecast import intervals
 from ..formats import model_file
 from ..fused import blas
 from ..nn.registry import MODELS
-from ..tasks import intervals
-from ..tasks.trained import Trained
+from ..tasks import metadata
 from ..training import mpi, resume, settings
 from ..training.fit import Diverged, Progress
 from . import arguments, backtest, experiment, files, options, output, own_cell, plots, text_options
@@ -283,7 +283,9 @@ class _Run:
         columns = {name: getattr(args, name) for name in ("time", "sequence", "label") if getattr(args, name)}
         if e.task.kind == "forecast":
             measured |= self.of_the_data
-        trained = Trained(e.task.recipe(), columns, args.seed, progress.best_epoch, **measured)
+        trained = metadata.of_recipe(
+            e.task.recipe(), columns=columns, seed=args.seed, best_epoch=progress.best_epoch, **measured
+        )
         model_file.save_model(self.path("best"), e.model, trained.to_json())
         self.written = True
 

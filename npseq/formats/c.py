@@ -141,7 +141,7 @@ def export(
         name: what all names in it start with; by default the file's name without its ending.
         with_scaler: x and y in the data's own units, as double: the model's scaler is in the header.
         example: also write ``main.c`` into the same folder: True for a program that reads the model's inputs as CSV and
-            prints y; or the text of another program, such as that of ``tasks.c_program``.
+            prints y; or the text of another program, such as that of ``forecast.c_program``.
 
     Raises:
         ValueError: for a layer with two directions, a cell or weights that cannot be written, a scaler that is not

@@ -1,6 +1,6 @@
 """``main.c`` beside an exported header: a program that reads a model's inputs as CSV and prints what it answers.
 
-``tasks.c_program`` has the program of a forecaster, which reads the rows of a table.
+``forecast.c_program`` has the program of a forecaster, which reads the rows of a table.
 """
 
 from __future__ import annotations

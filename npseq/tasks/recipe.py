@@ -6,69 +6,78 @@ A recipe says how data become examples: columns, window, scaler, classes. ``to_j
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from ..data.corpus import TOKENS, Corpus, Vocabulary
-from ..data.errors import DataError
 from ..formats import schema
+from ..nn.losses import LOSSES
 from ..nn.scaling import Scaler
-from .bases import Bases
 
-_SCALER = {"mean": schema.listed(schema.NUMBER), "spread": schema.listed(schema.POSITIVE)}
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+R = TypeVar("R", bound="Recipe")
+CLASSES = ["cross_entropy"]
+NUMBERS = [name for name in LOSSES if name not in CLASSES]
+SCALER = {"mean": schema.listed(schema.NUMBER), "spread": schema.listed(schema.POSITIVE)}
 
 
-@dataclass(frozen=True)
-class ForecastRecipe:
-    """How the rows of a table become windows (``windows.Windows``).
+class Needs(NamedTuple):
+    """What a recipe needs of its model: ``input_size``, ``output_size``, one of ``losses``, and ``outputs``, the steps
+    at which it answers."""
 
-    ``scaler`` has the targets' columns first and those known ahead last.
+    input_size: int
+    output_size: int
+    losses: list[str]
+    outputs: str = "last"
+
+
+class Recipe:
+    """What a recipe of every task has: the base class of the recipes, which ``register`` makes known.
+
+    task: its name in a file; FIELDS: what a file keeps, with the check of each value.
     """
 
-    task: ClassVar[str] = "forecast"
-    FIELDS: ClassVar[dict[str, schema.Field]] = {
-        "task": schema.one_of(["forecast"]),
-        "data": schema.TEXT,
-        "target": schema.listed(schema.TEXT),
-        "inputs": schema.listed(schema.TEXT),
-        "window": schema.COUNT,
-        "horizon": schema.COUNT,
-        "lags": schema.listed(schema.COUNT),
-        "scale": schema.one_of(["standard", "none"]),
-        "step": schema.optional(schema.COUNT),
-        "calendar": schema.BOOLEAN,
-        **_SCALER,
-        "future": schema.missing(schema.listed(schema.TEXT), []),
-        "base": schema.optional(schema.MAPPING),
-    }
-
+    task: ClassVar[str]
+    FIELDS: ClassVar[dict[str, schema.Field]]
     data: str
-    target: list[str]
-    inputs: list[str]
-    window: int
-    horizon: int
-    lags: list[int]
-    scale: str
-    step: int | None  # seconds between rows; None where they are irregular
-    calendar: bool
-    scaler: Scaler
-    future: list[str] = field(default_factory=list)
-    base: Bases | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as a weights file keeps it: ``future`` and ``base`` only if there are any."""
-        values = _to_json(self)
-        values["base"] = self.base and self.base.to_json()
-        return {name: value for name, value in values.items() if name not in ("future", "base") or value}
+        """Return the recipe as a weights file keeps it."""
+        values = {"task": self.task, **vars(self)}
+        if (scaler := values.pop("scaler", None)) is not None:
+            values |= {"mean": scaler.mean.tolist(), "spread": scaler.scale.tolist()}
+        if (scaler := values.pop("target_scaler", None)) is not None:
+            values |= {"target_mean": float(scaler.mean[0]), "target_spread": float(scaler.scale[0])}
+        return values
 
-    @property
-    def first(self) -> int:
-        """The first row that has a whole window, its lagged values, and the values that the base reads, before it."""
-        return self.window + max(max(self.lags, default=1) - 1, self.base.reach if self.base else 0)
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Self:
+        """Return the recipe of values that have been checked, each by itself.
+
+        Raises:
+            ValueError: for values that do not fit each other.
+        """
+        return cls(**values)
+
+    def needs(self) -> Needs:
+        """Return what the recipe needs of its model."""
+        raise NotImplementedError
 
 
+RECIPES: dict[str, type[Recipe]] = {}
+
+
+def register(recipe: type[R]) -> type[R]:
+    """Make a class of recipes known, so that ``from_json`` reads files of its task."""
+    RECIPES[recipe.task] = recipe
+    return recipe
+
+
+@register
 @dataclass(frozen=True)
-class ClassificationRecipe:
+class ClassificationRecipe(Recipe):
     """How labelled sequences become examples (``classification.Frames``)."""
 
     task: ClassVar[str] = "classify"
@@ -77,7 +86,7 @@ class ClassificationRecipe:
         "data": schema.TEXT,
         "inputs": schema.listed(schema.TEXT),
         "classes": schema.listed(schema.TEXT),
-        **_SCALER,
+        **SCALER,
     }
 
     data: str
@@ -85,11 +94,12 @@ class ClassificationRecipe:
     classes: list[str]
     scaler: Scaler
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the recipe as a weights file keeps it."""
-        return _to_json(self)
+    def needs(self) -> Needs:
+        """Return what the recipe needs of its model."""
+        return Needs(len(self.inputs), len(self.classes), CLASSES)
 
 
+@register
 @dataclass(frozen=True)
 class LabellingRecipe(ClassificationRecipe):
     """How sequences with a class for each row become examples (``labelling.LabelledFrames``)."""
@@ -97,9 +107,14 @@ class LabellingRecipe(ClassificationRecipe):
     task: ClassVar[str] = "label"
     FIELDS: ClassVar[dict[str, schema.Field]] = {**ClassificationRecipe.FIELDS, "task": schema.one_of(["label"])}
 
+    def needs(self) -> Needs:
+        """Return what the recipe needs of its model."""
+        return super().needs()._replace(outputs="all")
 
+
+@register
 @dataclass(frozen=True)
-class RegressionRecipe:
+class RegressionRecipe(Recipe):
     """How sequences with a number each become examples (``regression.NumberedFrames``)."""
 
     task: ClassVar[str] = "regress"
@@ -107,7 +122,7 @@ class RegressionRecipe:
         "task": schema.one_of(["regress"]),
         "data": schema.TEXT,
         "inputs": schema.listed(schema.TEXT),
-        **_SCALER,
+        **SCALER,
         "target_mean": schema.NUMBER,
         "target_spread": schema.POSITIVE,
     }
@@ -117,13 +132,14 @@ class RegressionRecipe:
     scaler: Scaler
     target_scaler: Scaler  # of the number, one column
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the recipe as a weights file keeps it."""
-        return _to_json(self)
+    def needs(self) -> Needs:
+        """Return what the recipe needs of its model."""
+        return Needs(len(self.inputs), 1, NUMBERS)
 
 
+@register
 @dataclass(frozen=True)
-class AddingRecipe:
+class AddingRecipe(Recipe):
     """How the sequences of the adding problem are generated (``adding.Adding``)."""
 
     task: ClassVar[str] = "adding"
@@ -142,9 +158,9 @@ class AddingRecipe:
     held_out: int
     seed: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the recipe as a weights file keeps it."""
-        return _to_json(self)
+    def needs(self) -> Needs:
+        """Return what the recipe needs of its model."""
+        return Needs(2, 1, NUMBERS)
 
 
 def _is_alphabet(value: Any) -> bool:
@@ -152,8 +168,9 @@ def _is_alphabet(value: Any) -> bool:
     return schema.TEXT.fits(value) and list(value) == sorted({c for c in value if not "\ud800" <= c <= "\udfff"})
 
 
+@register
 @dataclass(frozen=True)
-class TextRecipe:
+class TextRecipe(Recipe):
     """How a text becomes examples (``text.Text``).
 
     ``vocabulary``: the characters, sorted; empty for bytes. ``digest``: of the text that the model was trained on,
@@ -180,9 +197,9 @@ class TextRecipe:
     carries: bool
     digest: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the recipe as a weights file keeps it."""
-        return _to_json(self)
+    def needs(self) -> Needs:
+        """Return what the recipe needs of its model."""
+        return Needs(self.alphabet.size, self.alphabet.size, CLASSES, "all")
 
     def is_of(self, corpus: Corpus) -> bool:
         """True if the model was trained on this text: of the same content or, if that is not known, of the same
@@ -193,22 +210,6 @@ class TextRecipe:
     def alphabet(self) -> Vocabulary:
         """The symbols that the model knows."""
         return Vocabulary(self.tokens, self.vocabulary)
-
-
-Recipe = ForecastRecipe | ClassificationRecipe | LabellingRecipe | RegressionRecipe | AddingRecipe | TextRecipe
-RECIPES: dict[str, type[Recipe]] = {
-    recipe.task: recipe
-    for recipe in (ForecastRecipe, ClassificationRecipe, RegressionRecipe, LabellingRecipe, AddingRecipe, TextRecipe)
-}
-
-
-def _to_json(recipe: Recipe) -> dict[str, Any]:
-    values = {"task": recipe.task, **vars(recipe)}
-    if (scaler := values.pop("scaler", None)) is not None:
-        values |= {"mean": scaler.mean.tolist(), "spread": scaler.scale.tolist()}
-    if (scaler := values.pop("target_scaler", None)) is not None:
-        values |= {"target_mean": float(scaler.mean[0]), "target_spread": float(scaler.scale[0])}
-    return values
 
 
 def from_json(mapping: Any) -> Recipe:
@@ -229,19 +230,4 @@ def from_json(mapping: Any) -> Recipe:
         values["scaler"] = Scaler(values.pop("mean"), values.pop("spread"))
     if "target_mean" in values:
         values["target_scaler"] = Scaler([values.pop("target_mean")], [values.pop("target_spread")])
-    if values.get("base") is not None:
-        values["base"] = Bases.from_json(values["base"], len(values["target"]), values["horizon"])
-        if any(len(part.known) not in (0, len(values["future"])) for part in values["base"].parts):
-            raise ValueError(f"its base does not fit its {len(values['future'])} columns known ahead")
-    return RECIPES[task](**values)
-
-
-def of_forecast(recipe: Recipe) -> ForecastRecipe:
-    """Return the recipe, which must be that of a forecast.
-
-    Raises:
-        DataError: for that of another task.
-    """
-    if not isinstance(recipe, ForecastRecipe):
-        raise DataError(f"a model of the task {recipe.task!r} given; one that forecasts expected")
-    return recipe
+    return RECIPES[task].from_values(values)

@@ -5,20 +5,18 @@ Every function takes ``Settings``, or the options of the command, which have the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .. import optim
-from ..data.table import Table
 from ..formats import schema
 from ..nn.losses import LOSSES
 from ..nn.model import Model
 from ..nn.registry import MODELS
 from ..tasks.base import Learner, TrainingTask
-from ..tasks.forecast import Forecast, default_window
 from ..tasks.scoring import training_steps
 from .fit import BATCH_SIZE, Progress, fit, fit_lbfgs
 
@@ -92,34 +90,6 @@ _FIELDS = {
 def plain(value: Any) -> Any:
     """Return a NumPy number, as a grid of settings may hold, as Python's."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def forecast_task(table: Table, options: Any) -> Forecast:
-    """Return the task of a forecast. A window that was left open (None) is set in ``options``.
-
-    Args:
-        options: has target, inputs, window, horizon, lags (None for the default), scale, future and base.
-
-    Raises:
-        DataError: as ``Forecast``.
-    """
-    alone = options.base == "none"
-    if options.window is None:
-        options.window = ALONE["window"] if alone else default_window(len(table.values))
-    lags: Sequence[int] | str = options.lags
-    if lags is None:
-        lags = "auto" if alone else []
-    return Forecast(
-        table,
-        options.target,
-        options.inputs,
-        options.window,
-        options.horizon,
-        lags,
-        options.scale,
-        future=options.future,
-        base=options.base,
-    )
 
 
 def has_base(task: Any) -> bool:

@@ -8,14 +8,14 @@ import pytest
 from running import status
 
 import npseq
-from npseq import checkpoint, cli, data, tasks
+from npseq import checkpoint, cli, data, forecast, tasks
 from npseq.cli import evaluate, predict
 from npseq.cli.evaluate import main as evaluate_main
+from npseq.forecast import intervals, recursive
 from npseq.nn.model import Model
-from npseq.tasks import intervals, multistep
+from npseq.tasks.metadata import Metadata
 from npseq.tasks.recipe import from_json
 from npseq.tasks.scoring import outputs
-from npseq.tasks.trained import Trained
 
 HORIZON = 3
 
@@ -51,7 +51,7 @@ def trained(tmp_path_factory, small_csv):
 
 
 def task_of(path):
-    return tasks.Forecast(data.load(path), window=12, horizon=HORIZON, lags=[24])
+    return forecast.ForecastTask(data.load(path), window=12, horizon=HORIZON, lags=[24])
 
 
 def rows_of(path):
@@ -90,7 +90,7 @@ def test_steps_go_beyond_the_end_of_the_data_feeding_forecasts_back(trained, sma
     model = npseq.load(trained)
     first = np.array([[float(row["load"])] for row in rows[:HORIZON]])
     longer = data.Table(table.name, np.concatenate([table.values, first]), table.columns, table.step, table.start)
-    windows = tasks.Windows.from_recipe(model.metadata["recipe"], longer)
+    windows = forecast.WindowDataset.from_recipe(model.metadata["recipe"], longer)
     again = outputs(model, windows, np.array([n + HORIZON]))[0]
     assert np.allclose(again, [float(row["load"]) for row in rows[HORIZON : 2 * HORIZON]], rtol=1e-5)
     assert all(float(r["load_low"]) < float(r["load"]) < float(r["load_high"]) for r in rows)
@@ -107,20 +107,20 @@ def test_no_interval_is_invented_further_ahead_than_was_measured(trained, small_
 def test_feeding_back_from_many_rows_is_feeding_back_from_each(trained, small_csv):
     model, table = npseq.load(trained), data.load(small_csv)
     recipe, origins = from_json(model.metadata["recipe"]), np.array([60, 61, 75, 160, 300, len(table.values)])
-    together = multistep.recursive_forecast(model, recipe, table, origins, 7)
+    together = recursive.recursive_forecast(model, recipe, table, origins, 7)
     for k, origin in enumerate(origins):
-        alone = multistep.recursive_forecast(model, recipe, table, origins[k : k + 1], 7)
+        alone = recursive.recursive_forecast(model, recipe, table, origins[k : k + 1], 7)
         assert np.allclose(together[k], alone[0], rtol=1e-6)
-        windows = tasks.Windows.from_recipe(recipe, table)
+        windows = forecast.WindowDataset.from_recipe(recipe, table)
         assert np.allclose(alone[0, :HORIZON, 0], outputs(model, windows, np.array([origin]))[0], rtol=1e-6)
 
 
 def test_forecasts_fed_back_use_nothing_after_their_origin(trained, small_csv):
     model, table = npseq.load(trained), data.load(small_csv)
-    before = multistep.recursive_forecast(model, from_json(model.metadata["recipe"]), table, np.array([200]), 12)
+    before = recursive.recursive_forecast(model, from_json(model.metadata["recipe"]), table, np.array([200]), 12)
     table.values[200:] = 1e6
     assert np.array_equal(
-        before, multistep.recursive_forecast(model, from_json(model.metadata["recipe"]), table, np.array([200]), 12)
+        before, recursive.recursive_forecast(model, from_json(model.metadata["recipe"]), table, np.array([200]), 12)
     )
 
 
@@ -154,7 +154,7 @@ def test_other_inputs_keep_their_last_value_when_forecasts_are_fed_back(tmp_path
     values = [*map(list, table.values)]
     for _ in range(4):
         values.append([float(model.predict(np.array(values[-5:]))[0]), table.values[-1, 1]])
-    forecast = multistep.recursive_forecast(model, from_json(model.metadata["recipe"]), table, np.array([200]), 4)
+    forecast = recursive.recursive_forecast(model, from_json(model.metadata["recipe"]), table, np.array([200]), 4)
     assert np.allclose(forecast[0, :, 0], np.array(values)[200:, 0], rtol=1e-4)
 
 
@@ -162,7 +162,7 @@ def test_the_interval_holds_its_share_of_the_validation_part(trained, small_csv)
     model, task = npseq.load(trained), task_of(small_csv)
     rows = task.parts["validation"]
     forecast, actual = model.predict(task.windows(rows)), task.to_units(task.targets(rows))
-    trained_by_npseq = Trained.from_json(model.metadata)
+    trained_by_npseq = Metadata.from_json(model.metadata)
     for share in (0.5, 0.9):
         low, high = intervals.interval(trained_by_npseq, share)
         inside = ((forecast + low <= actual) & (actual <= forecast + high)).mean(axis=0)

@@ -16,8 +16,9 @@ from running import status
 import npseq
 from npseq import cli, data
 from npseq.cli import predict, stream
-from npseq.tasks import intervals
-from npseq.tasks.trained import TRAINED, load_trained
+from npseq.forecast import intervals
+from npseq.forecast.metadata import ForecastMetadata
+from npseq.tasks.metadata import load_trained
 
 FIRST = 12 + 24 - 1  # of ``small_csv`` and the model below
 
@@ -76,7 +77,9 @@ def test_a_file_without_the_newer_interval_gets_one_of_constant_width(trained, s
     model = npseq.load(trained)
     del model.metadata["width"]
     npseq.save(
-        tmp_path / "older.pth", model, {name: model.metadata[name] for name in TRAINED if name in model.metadata}
+        tmp_path / "older.pth",
+        model,
+        {name: model.metadata[name] for name in ForecastMetadata.FIELDS if name in model.metadata},
     )
     code, rows, err = streamed("".join(lines_of(small_csv)[:80]), tmp_path / "older.pth", "--interval", "0.8")
     found = numbers(rows).reshape(-1, 2, 3)

@@ -13,7 +13,7 @@ from sandbox import scaled
 from npseq.cli import arguments, data_options
 from npseq.data import TableOptions, load
 from npseq.data.errors import DataError
-from npseq.tasks import Forecast
+from npseq.forecast import ForecastTask
 
 pytest.importorskip("pandas")
 from npseq.data import table_reader
@@ -536,7 +536,7 @@ def fuzz(write, seeds):
     for seed in seeds:
         try:
             table = load(write(damaged(np.random.default_rng(seed))))
-            Forecast(table, window=3).baselines()
+            ForecastTask(table, window=3).baselines()
         except DataError as error:
             assert "\n" not in str(error)
 

@@ -23,6 +23,7 @@ from npseq import (
     explain,
     features,
     fit,
+    forecast,
     fused,
     gradcheck,
     layers,
@@ -36,7 +37,7 @@ from npseq import (
 )
 from npseq.explain import gradient_flow
 from npseq.losses import mse
-from npseq.tasks.trained import Trained
+from npseq.tasks.metadata import Metadata
 
 HOURS, T, B, I, H = 400, 5, 3, 2, 4
 State = tuple[np.ndarray, ...]
@@ -185,15 +186,15 @@ def all_tasks(table: data.Table, folder: Path) -> list[tasks.Task]:
     labelled = sequences(folder, ["a", "b"], each_row=True)
     regression = tasks.SequenceRegression(number)
     text = data.Corpus("text", "characters", np.frombuffer(b"to be or not to be " * 20, np.uint8))
-    forecast = tasks.Forecast(table, window=6)
-    windows = tasks.Windows.from_recipe(forecast.recipe(), table)
-    batch: tasks.Batch = forecast.batch(forecast.parts["train"][:2])
-    assert batch.x.shape == windows.inputs(forecast.parts["train"][:2]).shape
+    ahead = forecast.ForecastTask(table, window=6)
+    windows = forecast.WindowDataset.from_recipe(ahead.recipe(), table)
+    batch: tasks.Batch = ahead.batch(ahead.parts["train"][:2])
+    assert batch.x.shape == windows.inputs(ahead.parts["train"][:2]).shape
     frames = tasks.Frames(word, regression.scaler), tasks.LabelledFrames(labelled, regression.scaler)
     numbered = tasks.NumberedFrames(number, regression.scaler, regression.target_scaler)
     assert len({examples.name for examples in (*frames, numbered)})
     return [
-        forecast,
+        ahead,
         regression,
         tasks.Adding(length=4, count=8, held_out=4),
         tasks.Classification(word),
@@ -246,11 +247,11 @@ class OneRank:
         return [value]
 
 
-def files(text: tasks.Text, forecast: tasks.Forecast, folder: Path) -> None:
+def files(text: tasks.Text, task: forecast.ForecastTask, folder: Path) -> None:
     """Models in files, in torch's form, as ONNX and as C."""
     path = folder / "text.pth"
     model = npseq.Model("lstm", text.input_size, H, text.output_size, loss=text.loss, outputs="all", rng=0)
-    npseq.save(path, model, Trained(text.recipe()).to_json())
+    npseq.save(path, model, Metadata(text.recipe()).to_json())
     loaded: npseq.Model = npseq.load(path)
     assert npseq.sample(loaded, 10, rng=0) and loaded.metadata["recipe"]["task"] == "text"
     file: checkpoint.Checkpoint = checkpoint.load(path)
@@ -261,10 +262,10 @@ def files(text: tasks.Text, forecast: tasks.Forecast, folder: Path) -> None:
         print(error)
     assert not file.passed_over and checkpoint.Foreign("torch.nn.Module")
 
-    model = npseq.Model("lstm", forecast.input_size, H, scaling=forecast.scaling(), rng=0)
+    model = npseq.Model("lstm", task.input_size, H, scaling=task.scaling(), rng=0)
     c.export(model, folder / "model.h", with_scaler=True)
     onnx.export(model, folder / "model.onnx", with_scaler=onnx.needs_double(model))
-    stream = tasks.ForecastStream(model, forecast.recipe())
+    stream = forecast.ForecastStream(model, task.recipe())
     assert stream.seen == 0
 
 
@@ -275,15 +276,15 @@ def forecasts(table: data.Table, folder: Path) -> None:
     forecaster.save(folder / "forecast.pth")
     again: npseq.Forecaster = npseq.Forecaster.load(folder / "forecast.pth").update({"load": table.values[:, 0]})
     assert np.allclose(again.predict(2), two)
-    assert callable(tasks.predict_frame)  # takes a DataFrame
+    assert callable(forecast.predict_frame)  # takes a DataFrame
 
-    forecast, values = tasks.Forecast(table, window=6), table.values[:, 0]
-    rows = forecast.parts["test"]
-    season: int | None = features.season(values[: forecast.train_end], table.step)
-    fitted = baselines.fit(forecast, forecast.train_end, int(rows[0]), season)
-    beside = baselines.Baselines(forecast, fitted)
+    task, values = forecast.ForecastTask(table, window=6), table.values[:, 0]
+    rows = task.parts["test"]
+    season: int | None = features.season(values[: task.train_end], table.step)
+    fitted = baselines.fit(task, task.train_end, int(rows[0]), season)
+    beside = baselines.Baselines(task, fitted)
     assert beside.names and baselines.season_name(24, 3600) and baselines.week_slots(table) is not None
-    ahead: np.ndarray = baselines.Autoregression(values, 24, forecast.train_end).predict(values, rows)
+    ahead: np.ndarray = baselines.Autoregression(values, 24, task.train_end).predict(values, rows)
     for other in (baselines.persistence(values, rows), baselines.seasonal(values, rows, period=24)):
         assert other.shape == ahead.shape
     times = table.times
@@ -351,9 +352,9 @@ def main(folder: Path) -> None:
     table = read(folder)
     each = all_tasks(table, folder)
     train(each, rng)
-    forecast, text = each[0], each[-1]
-    assert isinstance(forecast, tasks.Forecast) and isinstance(text, tasks.Text)
-    files(text, forecast, folder)
+    task, text = each[0], each[-1]
+    assert isinstance(task, forecast.ForecastTask) and isinstance(text, tasks.Text)
+    files(text, task, folder)
     forecasts(table, folder)
     gradients(rng)
     estimate(rng)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import npseq
-from npseq import data, tasks
+from npseq import data, forecast, tasks
 from npseq.cli import commands
 from npseq.tasks.labelling import IGNORED, LabelledFrames, Labelling
+from npseq.tasks.metadata import Metadata
 from npseq.tasks.recipe import from_json
 from npseq.tasks.scoring import mean_loss, outputs
-from npseq.tasks.trained import Trained
 
 
 def table(path, count=24, missing=()):
@@ -124,9 +124,9 @@ def test_predict_frame_refuses_a_model_that_does_not_forecast(tmp_path):
     path, file = table(tmp_path / "t.csv"), str(tmp_path / "m.pth")
     task = Labelling(loaded(path))
     model = npseq.Model("rnn", task.input_size, 2, task.output_size, loss=task.loss, outputs="all", rng=0)
-    npseq.save(file, model, Trained(task.recipe()).to_json())
+    npseq.save(file, model, Metadata(task.recipe()).to_json())
     with pytest.raises(data.DataError, match="a model of the task 'label' given; one that forecasts expected"):
-        tasks.predict_frame(file, pd.read_csv(path))
+        forecast.predict_frame(file, pd.read_csv(path))
 
 
 @pytest.mark.parametrize("options", [["--label", "mood"], ["--sequence", "who"], ["--label", "mood", "--regress"]])

@@ -9,9 +9,10 @@ import pytest
 from npseq import baselines, data, features
 from npseq.data import DataError
 from npseq.fit import fit
+from npseq.forecast import ForecastTask, WindowDataset
 from npseq.nn.model import Model
 from npseq.optim import Adam
-from npseq.tasks import Adding, Classification, Forecast, Windows
+from npseq.tasks import Adding, Classification
 
 
 def hourly(n=2000, columns=2, seed=0):
@@ -29,7 +30,7 @@ def hourly(n=2000, columns=2, seed=0):
 
 @pytest.fixture(scope="module")
 def metro():
-    return Forecast(data.load("metro_traffic"))
+    return ForecastTask(data.load("metro_traffic"))
 
 
 # ---- forecast: the default ----
@@ -82,7 +83,7 @@ def test_the_header_counts_rows_gaps_and_parts_and_offers_the_season(metro):
 
 def test_every_input_and_target_stands_where_the_docstring_says():
     table = hourly(400, 3)
-    task = Forecast(table, target=["x2", "x0"], inputs=["x1"], window=5, horizon=2, lags=(3, 24))
+    task = ForecastTask(table, target=["x2", "x0"], inputs=["x1"], window=5, horizon=2, lags=(3, 24))
     z = task.scaler.standardise(table.values[:, [2, 0, 1]])
     r = 100
     x, target, _ = task.batch([r], np.float64)
@@ -97,7 +98,7 @@ def test_every_input_and_target_stands_where_the_docstring_says():
 
 
 def test_with_a_horizon_all_predicted_rows_lie_in_one_part():
-    task = Forecast(hourly(), window=24, horizon=7)
+    task = ForecastTask(hourly(), window=24, horizon=7)
     for part, end in (("train", 1400), ("validation", 1700), ("test", 2000)):
         assert task.parts[part][-1] + 7 == end
 
@@ -106,7 +107,7 @@ def test_with_a_horizon_all_predicted_rows_lie_in_one_part():
 def test_the_calendar_is_right_for_every_time_step(step):
     table = hourly(1500)
     table.step = step
-    task = Forecast(table, window=3)
+    task = ForecastTask(table, window=3)
     rows = np.array([3, 700, 1499])
     for row, x in zip(rows, task.inputs(rows, np.float64)):
         assert np.array_equal(x[:, 2 - 1 :], features.calendar(table.times[row - 2 : row + 1]))
@@ -116,23 +117,23 @@ def test_irregular_times_have_their_own_calendar():
     regular, table = hourly(), hourly()
     table.irregular, table.start = regular.times, None
     rows = [30, 1999, 2000]
-    assert np.array_equal(Forecast(table).inputs(rows), Forecast(regular).inputs(rows))
+    assert np.array_equal(ForecastTask(table).inputs(rows), ForecastTask(regular).inputs(rows))
 
 
 def test_without_a_time_column_there_is_no_calendar():
     table = data.Table("t", hourly().values, ["a", "b"])
-    assert Forecast(table).input_size == 1 and Forecast(table, inputs=["b"]).input_size == 2
+    assert ForecastTask(table).input_size == 1 and ForecastTask(table, inputs=["b"]).input_size == 2
 
 
 def test_unscaled_values_are_left_alone():
-    task = Forecast(hourly(), scale="none")
+    task = ForecastTask(hourly(), scale="none")
     assert np.array_equal(task.batch([50], np.float64).target[0], task.table.values[50, :1])
 
 
 def test_a_constant_column_has_the_scale_1_and_is_named():
     table = hourly()
     table.values[:, 1] = 7
-    task = Forecast(table, inputs=["x1"])
+    task = ForecastTask(table, inputs=["x1"])
     assert task.scaler.scale[1] == 1 and (task.inputs([100])[0, :, 1] == 0).all()
     assert any("constant in the training rows: x1" in line for line in task.describe())
 
@@ -141,13 +142,13 @@ def test_a_constant_column_has_the_scale_1_and_is_named():
 def test_one_huge_value_does_no_harm(row):
     table = hourly(columns=1)
     table.values[row] = 1e12
-    task = Forecast(table)
+    task = ForecastTask(table)
     assert all(np.isfinite(task.batch(rows).x).all() for rows in task.parts.values())
     assert all(np.isfinite(error["rmse"]) for error in task.baselines().values())
 
 
 def test_metrics_are_in_the_datas_units_by_row_and_column():
-    task = Forecast(hourly(), target=["x0", "x1"], horizon=2)
+    task = ForecastTask(hourly(), target=["x0", "x1"], horizon=2)
     rows = task.parts["test"]
     off = task.to_units(task.targets(rows)) + np.array([3, -3, 4, 4])
     result = task.metrics(off, rows)["targets"]
@@ -157,7 +158,7 @@ def test_metrics_are_in_the_datas_units_by_row_and_column():
 
 
 def test_baselines_cover_every_horizon_and_target():
-    task = Forecast(hourly(3000), target=["x0", "x1"], horizon=30)
+    task = ForecastTask(hourly(3000), target=["x0", "x1"], horizon=30)
     results = task.baselines()
     names = ["mean", "persistence", "same hour yesterday", "same hour last week", "AR(168)", "AR(168) + hour of week"]
     assert list(results) == names
@@ -189,7 +190,7 @@ def table_rmse(a, b):
 )
 def test_options_that_do_not_fit_the_series_are_refused(options, words):
     with pytest.raises(DataError) as error:
-        Forecast(hourly(), **options)
+        ForecastTask(hourly(), **options)
     for word in words:
         assert word in str(error.value)
 
@@ -197,22 +198,22 @@ def test_options_that_do_not_fit_the_series_are_refused(options, words):
 def test_as_many_rows_as_the_message_asks_for_are_enough():
     for options in ({"window": 30}, {"horizon": 9}, {"window": 3, "lags": (50,)}):
         with pytest.raises(DataError) as error:
-            Forecast(hourly(12), **options)
+            ForecastTask(hourly(12), **options)
         needed = int(str(error.value).split("about ")[1].split(" ")[0])
-        assert all(len(rows) for rows in Forecast(hourly(needed), **options).parts.values())
+        assert all(len(rows) for rows in ForecastTask(hourly(needed), **options).parts.values())
 
 
 def test_a_value_out_of_all_proportion_is_named():
     table = hourly(columns=1)
     table.values[1600] = 1e30
     with pytest.raises(DataError, match="row 1600 of 'x0' holds 1e\\+30"):
-        Forecast(table)
+        ForecastTask(table)
 
 
 def test_a_long_series_is_not_cut_into_windows_in_memory():
     table = hourly(300_000, 1)
     tracemalloc.start()
-    task = Forecast(table, window=500, lags=(168,))
+    task = ForecastTask(table, window=500, lags=(168,))
     task.batch(task.parts["train"][:32])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -223,45 +224,45 @@ def test_a_long_series_is_not_cut_into_windows_in_memory():
 
 
 def test_a_recipe_goes_through_json_and_gives_the_same_inputs_on_new_data():
-    task = Forecast(hourly(), target=["x1"], inputs=["x0"], window=6, horizon=2, lags=(24,))
-    windows = Windows.from_recipe(json.loads(json.dumps(task.recipe().to_json())), hourly())
+    task = ForecastTask(hourly(), target=["x1"], inputs=["x0"], window=6, horizon=2, lags=(24,))
+    windows = WindowDataset.from_recipe(json.loads(json.dumps(task.recipe().to_json())), hourly())
     rows = task.parts["test"][:5]
     assert np.array_equal(windows.inputs(rows), task.inputs(rows)) and windows.first == task.parts["train"][0]
     y = np.ones((1, 2))
     assert np.array_equal(windows.to_units(y), task.to_units(y))
-    again = Forecast.from_recipe(task.recipe(), hourly())
+    again = ForecastTask.from_recipe(task.recipe(), hourly())
     assert again.scaler == task.scaler and again.recipe() == task.recipe()
 
 
 def test_the_row_after_the_last_one_has_inputs():
-    task = Forecast(hourly(), window=6, horizon=2, lags=(2, 24))
+    task = ForecastTask(hourly(), window=6, horizon=2, lags=(2, 24))
     longer = hourly(2001)
     longer.values[:2000] = task.values
     longer.values[2000:] = np.nan
-    windows = Windows.from_recipe(task.recipe(), longer)
+    windows = WindowDataset.from_recipe(task.recipe(), longer)
     assert np.array_equal(task.inputs([2000]), windows.inputs([2000])) and np.isfinite(task.inputs([2000])).all()
 
 
 def test_new_data_may_be_shorter_than_a_split_needs():
-    short = Windows.from_recipe(Forecast(hourly(), window=6).recipe(), hourly(6))
+    short = WindowDataset.from_recipe(ForecastTask(hourly(), window=6).recipe(), hourly(6))
     assert short.inputs([6]).shape == (1, 6, 6)
 
 
 def test_new_data_of_another_kind_are_refused():
-    recipe = Forecast(hourly()).recipe()
+    recipe = ForecastTask(hourly()).recipe()
     other, timeless, renamed = hourly(), data.Table("t", hourly().values, ["x0", "x1"]), hourly()
     other.step, renamed.columns = 900, ["a", "b"]
     for table, words in ((other, "900 s apart"), (timeless, "no time column"), (renamed, "no column 'x0'")):
         with pytest.raises(DataError, match=words):
-            Windows.from_recipe(recipe, table)
+            WindowDataset.from_recipe(recipe, table)
     adding = Adding(length=4, count=3, held_out=1).recipe()
     for recipe in (adding, adding.to_json()):
         with pytest.raises(DataError, match="a model of the task 'adding' given"):
-            Windows.from_recipe(recipe, hourly())
+            WindowDataset.from_recipe(recipe, hourly())
 
 
 def test_the_scaling_of_a_model_is_that_of_its_task():
-    task = Forecast(hourly(), target=["x0", "x1"], window=4, horizon=2, lags=(24,))
+    task = ForecastTask(hourly(), target=["x0", "x1"], window=4, horizon=2, lags=(24,))
     scaling = task.scaling()
     assert len(scaling.inputs.mean) == len(scaling.inputs.scale) == task.input_size
     x, target, _ = task.batch([100], np.float64)
@@ -275,9 +276,9 @@ def test_the_scaling_of_a_model_is_that_of_its_task():
     "options", [{"window": 25}, {"horizon": 2}, {"lags": (24,)}, {"target": ["x1"]}, {"inputs": ["x1"]}]
 )
 def test_the_fingerprint_changes_with_the_options_and_the_data(options):
-    tasks = Forecast(hourly()), Forecast(hourly(), **options), Forecast(hourly(seed=1))
+    tasks = ForecastTask(hourly()), ForecastTask(hourly(), **options), ForecastTask(hourly(seed=1))
     prints = {task.fingerprint() for task in tasks}
-    assert len(prints) == 3 and Forecast(hourly()).fingerprint() in prints
+    assert len(prints) == 3 and ForecastTask(hourly()).fingerprint() in prints
 
 
 # ---- nothing looks ahead ----
@@ -300,9 +301,9 @@ def corrupted(lines, row, path):
 
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_values_after_the_split_change_nothing_before_it(lines, tmp_path, part):
-    true = Forecast(data.load("metro_traffic"), **OPTIONS)
+    true = ForecastTask(data.load("metro_traffic"), **OPTIONS)
     cut = int(true.parts[part][0])
-    false = Forecast(data.load(corrupted(lines, cut, tmp_path / "c.csv")), **OPTIONS)
+    false = ForecastTask(data.load(corrupted(lines, cut, tmp_path / "c.csv")), **OPTIONS)
     for name in ("scaler", "season"):
         assert getattr(true, name) == getattr(false, name)
     early = np.arange(true.first, cut + 1)
@@ -318,9 +319,9 @@ def test_values_after_the_split_change_nothing_before_it(lines, tmp_path, part):
 @pytest.mark.wide
 @pytest.mark.parametrize("base", ["none", "auto"])
 def test_values_after_the_split_change_no_bit_of_what_is_learned_or_predicted_before_it(lines, tmp_path, base):
-    true = Forecast(data.load("metro_traffic"), base=base)
+    true = ForecastTask(data.load("metro_traffic"), base=base)
     cut = int(0.85 * len(true.values))
-    false = Forecast(data.load(corrupted(lines, cut, tmp_path / "c.csv")), base=base)
+    false = ForecastTask(data.load(corrupted(lines, cut, tmp_path / "c.csv")), base=base)
     results = []
     for task in (true, false):
         model = Model("gru", task.input_size, 4, rng=0)
@@ -333,11 +334,11 @@ def test_values_after_the_split_change_no_bit_of_what_is_learned_or_predicted_be
 
 @pytest.mark.parametrize("place", [0, 100, 3000])
 def test_values_from_a_predicted_hour_on_change_neither_its_inputs_nor_any_forecast_of_it(metro, place):
-    true = Forecast(metro.table, **OPTIONS)
+    true = ForecastTask(metro.table, **OPTIONS)
     row = int(true.parts["test"][place])
     table = data.load("metro_traffic")
     table.values[row:] = np.random.default_rng(place).normal(size=table.values[row:].shape) * 1e5
-    false = Forecast(table, **OPTIONS)
+    false = ForecastTask(table, **OPTIONS)
     upto = np.arange(row - 50, row + 1)
     assert np.array_equal(true.inputs(upto), false.inputs(upto))
     found = [baselines.Baselines(task, true.fitted_baselines()) for task in (true, false)]
@@ -468,7 +469,7 @@ def test_no_adding_problem_without_sequences(options):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Forecast(hourly(), lags=(24,)),
+        lambda: ForecastTask(hourly(), lags=(24,)),
         lambda: Adding(length=8, count=40, held_out=9),
         lambda: Classification(*data.load_sequences("japanese_vowels")),
     ],
@@ -496,7 +497,7 @@ def test_a_task_has_all_that_a_training_run_and_a_weights_file_need(make):
 
 def test_windows_are_given_only_where_there_are_whole_ones():
     table = data.Table("t", np.arange(60.0)[:, None], ["y"], None, None)
-    task = Forecast(table, "y", window=4)  # a name alone is a list of one
+    task = ForecastTask(table, "y", window=4)  # a name alone is a list of one
     assert task.windows([4]).shape == (1, 4, task.input_size) and len(task.windows([60])) == 1
     for row in 3, 61, -1:
         with pytest.raises(DataError, match="rows from 4 to 60"):
@@ -513,6 +514,6 @@ def test_of_irregular_times_the_usual_step_is_not_asked_of_newer_data(tmp_path):
         (tmp_path / name).write_text("time,y\n" + lines + "\n")
         return data.load(tmp_path / name)
 
-    task = Forecast(table("a.csv", 0), window=4)
-    again = Windows.from_recipe(task.recipe(), table("b.csv", 9))
+    task = ForecastTask(table("a.csv", 0), window=4)
+    again = WindowDataset.from_recipe(task.recipe(), table("b.csv", 9))
     assert again.input_size == task.input_size

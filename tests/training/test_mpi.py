@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npseq import checkpoint, data, parallel, tasks
+from npseq import checkpoint, data, forecast, parallel, tasks
 from npseq.fit import fit
 from npseq.gradcheck import relative_error
 from npseq.nn.model import Model
@@ -72,7 +72,7 @@ def vowels():
 def traffic():
     rng = np.random.default_rng(0)
     rows = np.cumsum(rng.normal(size=(160, 2)), axis=0)
-    return tasks.Forecast(data.Table("walk", rows, ["a", "b"], None, None), window=6)
+    return forecast.ForecastTask(data.Table("walk", rows, ["a", "b"], None, None), window=6)
 
 
 def trained(kind, task, ranks=None, batch_size=13, epochs=2, **options):

@@ -1,12 +1,8 @@
 """``main.c`` of a forecaster: a program that reads the rows of a table and prints what ``npseq predict`` writes.
 
-It works beside a header of ``formats.c`` with scaler, and computes what ``windows.Windows`` puts into a model's inputs:
-the values, the errors and forecasts of the base, the calendar, the lagged values. It keeps the inputs of a window of
-rows, and runs the model over them after each row.
-
-The base is computed in data units. With z = (v − m)/s, f_z = b + Σ φ_k z_k becomes
-
-    f_v = m + s f_z = s b + m (1 − Σ φ_k) + Σ φ_k v_k
+It works beside a header of ``formats.c`` with scaler, and computes what ``windows.WindowDataset`` puts into a model's
+inputs: the values, the errors and forecasts of the base, the calendar, the lagged values. It keeps the inputs of one
+window and runs the model over them after each row.
 """
 
 from __future__ import annotations
@@ -16,7 +12,7 @@ from string import Template
 import numpy as np
 
 from ..formats.c import constant
-from .bases import PERSISTENCE, Base, Bases
+from .bases import PERSISTENCE, BaseModel, BaseModels
 from .recipe import ForecastRecipe
 
 PROGRAM = Template("""\
@@ -250,7 +246,7 @@ def text(name: str, file: str, recipe: ForecastRecipe) -> str:
     )
 
 
-def _constants(bases: Bases, recipe: ForecastRecipe) -> str:
+def _constants(bases: BaseModels, recipe: ForecastRecipe) -> str:
     """The definitions of the bases of all targets, in data units."""
     parts = bases.parts
     weights = np.zeros((len(parts), max(bases.order, 1)))
@@ -269,7 +265,7 @@ def _constants(bases: Bases, recipe: ForecastRecipe) -> str:
     )
 
 
-def _in_units(part: Base, mean: float, scale: float) -> np.ndarray:
+def _in_units(part: BaseModel, mean: float, scale: float) -> np.ndarray:
     """The intercepts (slots,) for values in data units: s b + m (1 − Σ φ)."""
     intercepts: np.ndarray = scale * part.intercepts + mean * (1 - part.weights.sum())
     return intercepts

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from npseq.data import load
-from npseq.tasks.frame_index import continued
+from npseq.forecast.frame_index import continued
 
 pd = pytest.importorskip("pandas")
 

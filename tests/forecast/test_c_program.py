@@ -11,7 +11,7 @@ from running import status
 
 import npseq
 from npseq.cli import export, predict
-from npseq.tasks import c_program
+from npseq.forecast import c_program
 from npseq.tasks.recipe import from_json
 
 pytestmark = needs_a_compiler

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from npseq import data, tasks
+from npseq import data, forecast
 from npseq.data.table import Table
+from npseq.forecast import ForecastStream
 from npseq.gradcheck import relative_error
 from npseq.nn.model import Model
 from npseq.nn.scaling import Scaler
-from npseq.tasks import ForecastStream
 from npseq.tasks.scoring import outputs
 
 HOUR = np.timedelta64(3600, "s")
@@ -33,10 +33,10 @@ def drawn(n=60):
 
 def made(options, dtype=np.float64, kind="lstm", **more):
     """A model, and the windows of a table that it could have been trained on."""
-    windows = tasks.Windows(table_of(drawn()), scaler=None, **options)
+    windows = forecast.WindowDataset(table_of(drawn()), scaler=None, **options)
     windows.scaler = Scaler.fit(windows.values)
     model = Model(kind, windows.input_size, 5, windows.output_size, dtype=dtype, rng=0, **more)
-    recipe = tasks.recipe.ForecastRecipe(
+    recipe = forecast.recipe.ForecastRecipe(
         data="made",
         target=windows.target_columns,
         inputs=windows.input_columns,
@@ -69,7 +69,7 @@ def test_each_row_gives_what_its_window_gives(options, kind):
 
 
 def test_streamed_over_the_test_part_the_error_is_that_of_evaluate(small_csv):
-    task = tasks.Forecast(data.load(small_csv), window=12, horizon=2, lags=[24])
+    task = forecast.ForecastTask(data.load(small_csv), window=12, horizon=2, lags=[24])
     model = Model("optimized_gru", task.input_size, 8, task.output_size, rng=0)
     stream = ForecastStream(model, task.recipe())
     forecasts = [stream.step(values, time) for values, time in zip(task.values, task.table.times)]
@@ -97,7 +97,7 @@ def test_missing_times_and_values_are_filled_as_predict_fills_them():
             new[:2] = filled[row - 24, :2] + 0.7 * (filled[row - 1, :2] - filled[row - 25, :2])
         filled[row, absent] = new[absent]
     order = [recipe.target.index("a"), recipe.target.index("b"), 2]
-    same = tasks.Windows.from_recipe(recipe, table_of(filled[:, order]))
+    same = forecast.WindowDataset.from_recipe(recipe, table_of(filled[:, order]))
     for row in range(windows.first - 1, 60):
         if row not in gone:
             assert relative_error(found[row].reshape(-1), outputs(model, same, np.array([row + 1]))[0]) <= 1e-13
@@ -159,13 +159,13 @@ def test_rows_are_taken_by_name_or_in_order_and_bad_ones_change_nothing():
 
 def test_what_a_stream_cannot_know_is_refused_by_name():
     model, _, recipe = made(CASES[0])
-    irregular = tasks.recipe.ForecastRecipe(**{**vars(recipe), "step": None})
+    irregular = forecast.recipe.ForecastRecipe(**{**vars(recipe), "step": None})
     with pytest.raises(ValueError, match="irregular times"):
         ForecastStream(model, irregular)
     with pytest.raises(ValueError, match="made without width"):
         ForecastStream(model, recipe).bounds(0.9)
     with pytest.raises(ValueError, match="looks back over 1,000,000,000 rows"):
-        ForecastStream(model, tasks.recipe.ForecastRecipe(**{**vars(recipe), "window": 10**9}))
+        ForecastStream(model, forecast.recipe.ForecastRecipe(**{**vars(recipe), "window": 10**9}))
     with pytest.raises(ValueError, match="bidirectional"):
         ForecastStream(made(CASES[0], bidirectional=True)[0], recipe)
     with pytest.raises(ValueError, match="6 inputs; its recipe needs 8"):

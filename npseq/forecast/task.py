@@ -12,19 +12,20 @@ from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.model import Model
 from ..nn.scaling import Scaler
+from ..tasks.base import Batch, fingerprint
+from ..tasks.scoring import raw_outputs, shrunk_factor
+from ..training.settings import ALONE
 from . import base_choice, baselines, bases, features
-from .base import Batch, fingerprint
-from .bases import Base, Bases
+from .bases import BaseModel, BaseModels
 from .recipe import ForecastRecipe
 from .row_hashes import SeenRows
-from .scoring import raw_outputs, shrunk_factor
-from .windows import WINDOW, Windows
+from .windows import WINDOW, WindowDataset
 
 LARGEST_Z = 1e15  # its square, summed over a batch, is finite in float32
 
 
-class Forecast(Windows):
-    """Predict the next ``horizon`` values of one or more columns from the last ``window`` rows (see ``Windows``).
+class ForecastTask(WindowDataset):
+    """Predict the next ``horizon`` values of one or more columns from the last ``window`` rows (see ``WindowDataset``).
 
     The rows are split in time at int(0.70 n) and int(0.85 n): an example belongs to the part in which all its predicted
     rows lie; its window may reach back across the border. Columns are standardised by the training rows, or not at all
@@ -32,14 +33,14 @@ class Forecast(Windows):
     that were more than half of the training examples, only those without any observed value are.
 
     Args:
-        table, target, inputs, window, horizon, scaler, calendar, future: as ``Windows``.
+        table, target, inputs, window, horizon, scaler, calendar, future: as ``WindowDataset``.
         lags: in rows; ``"auto"`` takes ``seasonal_lags``.
         scale: ``"standard"`` or ``"none"``.
         base: ``"none"`` for a network alone; a name of ``base_choice.CHOICES`` for a base that is fitted to the
-            training rows, of which ``"auto"`` takes the best on the validation rows; or ``Bases`` of a recipe.
+            training rows, of which ``"auto"`` takes the best on the validation rows; or ``BaseModels`` of a recipe.
 
     Raises:
-        DataError: as ``Windows``, for too few rows, or for a value far outside the range of the training rows.
+        DataError: as ``WindowDataset``, for too few rows, or for a value far outside the range of the training rows.
     """
 
     kind, loss = "forecast", "mse"
@@ -57,7 +58,7 @@ class Forecast(Windows):
         scaler: Scaler | None = None,
         calendar: bool = True,
         future: Sequence[str] | str | None = None,
-        base: str | Bases | None = "none",
+        base: str | BaseModels | None = "none",
     ):
         if scale not in ("standard", "none"):
             raise DataError(f"scale {scale!r} given; standard or none expected")
@@ -66,7 +67,7 @@ class Forecast(Windows):
         n = len(table.values)
         a, b = int(0.70 * n), int(0.85 * n)
         self.train_end, self.scale = a, scale
-        self._fitted: dict[str, list[Base]] | None = None
+        self._fitted: dict[str, list[BaseModel]] | None = None
         self._seen: SeenRows | None = None
         super().__init__(
             table, target, inputs, window, horizon, (), scaler=scaler, calendar=calendar, future=future, base=None
@@ -76,7 +77,7 @@ class Forecast(Windows):
         self.lags = self._checked_lags(own)
         if scaler is None and scale == "standard" and a > 0:
             self.scaler = Scaler.fit(self.values[:a])
-        self._use(base if isinstance(base, Bases) else None)
+        self._use(base if isinstance(base, BaseModels) else None)
         self._split(a, b)
         self._check_range()
         if isinstance(base, str) and base != "none":
@@ -104,7 +105,7 @@ class Forecast(Windows):
         kept = whole if all(2 * mask.sum() >= len(mask) for mask in whole.values()) else some
         self.parts = {part: rows[kept[part]] for part, rows in self.parts.items()}
 
-    def _fit_base(self, kind: str, b: int) -> Bases:
+    def _fit_base(self, kind: str, b: int) -> BaseModels:
         """Fit the base of each target to the training rows."""
         a, z = self.train_end, self.target_scaler.standardise(self.values[:, : len(self.target_columns)])
         known = self._known(np.arange(len(z))) if self.future_columns else None
@@ -119,12 +120,12 @@ class Forecast(Windows):
                     f"--base {kind}: the training rows of {self.name} hold no {base_choice.TIMES} periods of a season"
                 )
             parts.append(best)
-        raw = Bases(tuple(parts), np.ones(self.output_size), np.zeros(self.output_size, bool))
+        raw = BaseModels(tuple(parts), np.ones(self.output_size), np.zeros(self.output_size, bool))
         self._use(raw)
         rows = np.arange(raw.order, a - self.horizon + 1)
         errors = np.where(self.observed(rows), self.targets(rows), np.nan)
         spread = np.sqrt(np.nanmean(errors * errors, axis=0)) if len(rows) else np.zeros(self.output_size)
-        return Bases.of(tuple(parts), np.nan_to_num(spread), bases.error_lags(self.table, self.season, a))
+        return BaseModels.of(tuple(parts), np.nan_to_num(spread), bases.error_lags(self.table, self.season, a))
 
     def prepare(self, model: Model) -> None:
         """Set the head of a new model to zero if there is a base: the untrained model then is the base forecast."""
@@ -170,7 +171,7 @@ class Forecast(Windows):
         values = self.values[: self.train_end]
         return [[float(column.min()), float(column.max())] for column in values.T]
 
-    def fitted_baselines(self) -> dict[str, list[Base]]:
+    def fitted_baselines(self) -> dict[str, list[BaseModel]]:
         """Return the autoregressions that a weights file keeps, to compare the model with (``baselines.fit``)."""
         if self._fitted is None:
             self._fitted = baselines.fit(self, self.train_end, int(0.85 * len(self.values)), self.season)
@@ -252,3 +253,31 @@ def seasonal_lags(season: int | None, step: int | None, horizon: int, train_end:
     candidates = [day, season] if 1 < day < season and season % day == 0 else [season]
     lags = tuple(lag for lag in candidates if lag >= horizon)
     return lags if lags and max(lags) <= 0.1 * train_end else ()
+
+
+def forecast_task(table: Table, options: Any) -> ForecastTask:
+    """Return the task of a forecast. A window that was left open (None) is set in ``options``.
+
+    Args:
+        options: has target, inputs, window, horizon, lags (None for the default), scale, future and base.
+
+    Raises:
+        DataError: as ``ForecastTask``.
+    """
+    alone = options.base == "none"
+    if options.window is None:
+        options.window = ALONE["window"] if alone else default_window(len(table.values))
+    lags: Sequence[int] | str = options.lags
+    if lags is None:
+        lags = "auto" if alone else []
+    return ForecastTask(
+        table,
+        options.target,
+        options.inputs,
+        options.window,
+        options.horizon,
+        lags,
+        options.scale,
+        future=options.future,
+        base=options.base,
+    )

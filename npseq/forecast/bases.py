@@ -1,4 +1,4 @@
-"""Base forecasts: what a network corrects. Each is linear in the past, and fixed before the network is trained.
+"""BaseModel forecasts: what a network corrects. Each is linear in the past, and fixed before the network is trained.
 
     f_t = b_{slot(t)} + Σ_{k=1…p} φ_k z_{t−k} + Σ_j c_j u_{t,j}
 
@@ -36,7 +36,7 @@ SHARE = 0.05
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseModel:
     """A base forecast of one standardised column. weights (p,) φ; intercepts (slots.count,) b; known (F,) c."""
 
     kind: str
@@ -101,7 +101,7 @@ class Base:
     }
 
     @classmethod
-    def from_json(cls, mapping: Mapping[str, Any]) -> Base:
+    def from_json(cls, mapping: Mapping[str, Any]) -> BaseModel:
         """Return the base that a weights file describes.
 
         Raises:
@@ -126,16 +126,16 @@ PERSISTENCE = (
 )
 
 
-def from_season(season: int) -> Base:
+def from_season(season: int) -> BaseModel:
     """Return what fills gaps where no base is fitted: z_t = z_{t−s} + 0.7 (z_{t−1} − z_{t−1−s}), in any unit."""
     weights = np.zeros(season + 1)
     weights[season - 1] = 1.0
     weights[0] += PERSISTENCE
     weights[season] -= PERSISTENCE
-    return Base("seasonal", weights, np.zeros(1))
+    return BaseModel("seasonal", weights, np.zeros(1))
 
 
-def impute(base: Base, z: np.ndarray, drive: np.ndarray, filled: np.ndarray) -> None:
+def impute(base: BaseModel, z: np.ndarray, drive: np.ndarray, filled: np.ndarray) -> None:
     """Replace z (n,), in place, where it was missing, by the base's forecast from the values before, in time order."""
     backwards = base.weights[::-1].copy()
     for row in np.flatnonzero(filled):
@@ -144,7 +144,7 @@ def impute(base: Base, z: np.ndarray, drive: np.ndarray, filled: np.ndarray) -> 
 
 
 @dataclass(frozen=True)
-class Bases:
+class BaseModels:
     """The base forecasts of all targets, and the spread of their errors.
 
     parts: one a target. spread (h · O,): the root mean square of each output's error on the training rows, in
@@ -153,7 +153,7 @@ class Bases:
     of these numbers of rows before the forecast one.
     """
 
-    parts: tuple[Base, ...]
+    parts: tuple[BaseModel, ...]
     spread: np.ndarray
     exact: np.ndarray
     lags: tuple[int, ...] = ()
@@ -171,7 +171,7 @@ class Bases:
         return self.order + max(self.lags, default=1) - 1
 
     @classmethod
-    def of(cls, parts: tuple[Base, ...], spread: np.ndarray, lags: tuple[int, ...] = ()) -> Bases:
+    def of(cls, parts: tuple[BaseModel, ...], spread: np.ndarray, lags: tuple[int, ...] = ()) -> BaseModels:
         """Return the bases with the ``spread`` (h · O,) of their errors."""
         exact = ~(spread >= cls.SMALLEST)
         return cls(parts, np.where(exact, 1.0, spread), exact, lags)
@@ -185,7 +185,7 @@ class Bases:
         }
 
     @classmethod
-    def from_json(cls, mapping: Mapping[str, Any], targets: int, horizon: int) -> Bases:
+    def from_json(cls, mapping: Mapping[str, Any], targets: int, horizon: int) -> BaseModels:
         """Return the bases that a weights file describes.
 
         Raises:
@@ -205,7 +205,7 @@ class Bases:
         }
         values = schema.check(mapping, fields, "its base")
         return cls.of(
-            tuple(map(Base.from_json, values["parts"])), np.array(values["spread"], float), tuple(values["lags"])
+            tuple(map(BaseModel.from_json, values["parts"])), np.array(values["spread"], float), tuple(values["lags"])
         )
 
 
@@ -218,7 +218,7 @@ def error_lags(table: Table, season: int | None, train_end: int) -> tuple[int, .
     return tuple(lag for lag in candidates if 1 < lag <= SHARE * train_end and lag <= LONGEST)
 
 
-def describe(bases: Bases, columns: list[str]) -> list[str]:
+def describe(bases: BaseModels, columns: list[str]) -> list[str]:
     """Return a line for each target: which base forecast was chosen."""
     lines = []
     for part, column in zip(bases.parts, columns):

@@ -5,12 +5,12 @@ import pytest
 
 from npseq import data
 from npseq.fit import fit
+from npseq.forecast import ForecastTask, baselines, evaluation, intervals
+from npseq.forecast.ensemble import Ensemble
+from npseq.forecast.metadata import ForecastMetadata
+from npseq.forecast.task import default_window
 from npseq.nn.model import Model
 from npseq.optim import Adam, make_schedule
-from npseq.tasks import Forecast, baselines, evaluation, intervals
-from npseq.tasks.ensemble import Ensemble
-from npseq.tasks.forecast import default_window
-from npseq.tasks.trained import Trained
 
 WORSE = 1.05  # times the best baseline's error, or …
 TINY = 1e-4  # … of the standard deviation
@@ -61,7 +61,7 @@ SERIES = {
 
 def scores(table, hidden, epochs, seed=0):
     """What ``npseq evaluate --json`` gives for a model trained as ``npseq train`` does."""
-    task = Forecast(table, window=default_window(len(table.values)), base="auto")
+    task = ForecastTask(table, window=default_window(len(table.values)), base="auto")
     rng = np.random.default_rng(seed)
     model = Model("optimized_lstm", task.input_size, hidden, task.output_size, rng=rng, scaling=task.scaling())
     task.prepare(model)
@@ -70,7 +70,7 @@ def scores(table, hidden, epochs, seed=0):
     fit(model, task, Adam(model.theta), epochs=epochs, rng=rng, schedule=schedule, count_start=True)
     task.shrink(model)
     fitted = task.fitted_baselines()
-    trained = Trained(task.recipe(), baselines=fitted, **intervals.measure(model, task))
+    trained = ForecastMetadata(task.recipe(), baselines=fitted, **intervals.measure(model, task))
     forecaster = Ensemble([(model, trained)], table, 0.9)
     seen = np.arange(len(table.values)) < int(0.85 * len(table.values))
     rows = evaluation.scored_rows(forecaster, seen)
@@ -116,11 +116,11 @@ def test_a_trend_with_seasons_is_forecast_to_its_noise(seed):
 def test_a_target_without_a_value_to_score_is_named():
     values = np.stack([noise(300), noise(300, 8)], axis=1)
     table = data.Table("two", values, ["y", "z"], step=3600, start=np.datetime64("2024-01-01", "s"))
-    task = Forecast(table, ["y", "z"], window=6)
+    task = ForecastTask(table, ["y", "z"], window=6)
     model = Model("gru", task.input_size, 2, task.output_size, rng=0)
     table.filled = np.zeros((300, 2), bool)
     table.filled[250:, 1] = True
-    forecaster = Ensemble([(model, Trained(task.recipe()))], table)
+    forecaster = Ensemble([(model, ForecastMetadata(task.recipe()))], table)
     rows = evaluation.scored_rows(forecaster, np.arange(300) < 255)
     for steps in 0, -3:
         with pytest.raises(data.DataError, match=f"steps {steps} given; a whole number from 1 expected"):

@@ -9,13 +9,13 @@ import npseq
 from npseq import data
 from npseq.data import DataError
 from npseq.fit import fit
+from npseq.forecast import ForecastStream, ForecastTask, WindowDataset, bases, linear, recursive
+from npseq.forecast.calendar_slots import Slots, periods, row_times
 from npseq.nn.model import Model
 from npseq.optim import Adam
-from npseq.tasks import Forecast, ForecastStream, Windows, bases, linear, multistep
-from npseq.tasks.calendar_slots import Slots, periods, row_times
+from npseq.tasks.metadata import Metadata
 from npseq.tasks.recipe import from_json
 from npseq.tasks.scoring import outputs
-from npseq.tasks.trained import Trained
 
 
 def hourly(n=1500, columns=2, seed=0, noise=1.0):
@@ -54,7 +54,7 @@ def model_of(task, kind="gru", seed=0, dtype=np.float64, **options):
 def test_forecasts_fed_back_are_those_of_a_loop(order, steps):
     rng = np.random.default_rng(order)
     z, drive = rng.normal(size=60), rng.normal(size=70)
-    base = bases.Base("linear", rng.normal(0, 0.4, order), np.zeros(1))
+    base = bases.BaseModel("linear", rng.normal(0, 0.4, order), np.zeros(1))
     rows = np.array([order, 20, 60])
     found = base.forecasts(z, drive, rows, steps)
     for row, forecast in zip(rows, found):
@@ -93,7 +93,7 @@ def test_the_normal_equations_are_those_of_the_design_matrix_with_slots_known_va
 def test_the_base_that_made_the_series_or_one_as_good_is_chosen(kind, values):
     table = hourly(600, 1)
     table.values = values(np.random.default_rng(2), 600)[:, None]
-    own, auto = (Forecast(table, base=which) for which in (kind, "auto"))
+    own, auto = (ForecastTask(table, base=which) for which in (kind, "auto"))
     errors = [task.metrics(task.base_forecast(rows), rows)["rmse"] for task in (own, auto)
               for rows in [own.parts["test"]]]  # fmt: skip
     assert own.base.parts[0].kind == kind and errors[1] <= 1.05 * errors[0]
@@ -101,9 +101,9 @@ def test_the_base_that_made_the_series_or_one_as_good_is_chosen(kind, values):
 
 def test_a_base_that_the_rows_do_not_allow_is_refused():
     with pytest.raises(DataError, match="--base seasonal"):
-        Forecast(data.Table("t", np.arange(80.0)[:, None], ["a"]), window=4, base="seasonal")
+        ForecastTask(data.Table("t", np.arange(80.0)[:, None], ["a"]), window=4, base="seasonal")
     with pytest.raises(DataError, match="one of auto"):
-        Forecast(hourly(), base="best")
+        ForecastTask(hourly(), base="best")
 
 
 # ---- the calendar ----
@@ -140,7 +140,7 @@ def test_monthly_rows_have_a_year_of_twelve():
 
 def test_an_example_holds_the_errors_and_forecasts_of_its_base():
     table = hourly()
-    task = Forecast(table, target=["x1", "x0"], inputs=[], window=5, horizon=3, base="linear")
+    task = ForecastTask(table, target=["x1", "x0"], inputs=[], window=5, horizon=3, base="linear")
     z = task.scaler.standardise(table.values[:, [1, 0]])
     r = int(task.parts["test"][7])
     x, target, _ = task.batch(np.array([r]), np.float64)
@@ -163,7 +163,7 @@ def test_an_example_holds_the_errors_and_forecasts_of_its_base():
 @pytest.mark.parametrize("horizon, targets", [(1, ["x0"]), (3, ["x1", "x0"])])
 def test_predict_torch_and_the_onnx_graph_forecast_from_x_alone(tmp_path, horizon, targets):
     torch = pytest.importorskip("torch")
-    task = Forecast(hourly(), target=targets, window=6, horizon=horizon, base="auto")
+    task = ForecastTask(hourly(), target=targets, window=6, horizon=horizon, base="auto")
     model = model_of(task, dtype=np.float32)
     rows = task.parts["test"][:9]
     x, expected = task.windows(rows), outputs(model, task, rows)
@@ -196,13 +196,13 @@ def test_predict_torch_and_the_onnx_graph_forecast_from_x_alone(tmp_path, horizo
 
 
 def test_the_recipe_goes_through_json_and_a_file_with_a_base_has_the_format_2(tmp_path):
-    task = Forecast(hourly(), target=["x0"], inputs=["x1"], window=6, base="linear")
+    task = ForecastTask(hourly(), target=["x0"], inputs=["x1"], window=6, base="linear")
     model = model_of(task)
     text = json.dumps(task.recipe().to_json())
-    again = Windows.from_recipe(from_json(json.loads(text)), hourly())
+    again = WindowDataset.from_recipe(from_json(json.loads(text)), hourly())
     rows = task.parts["test"]
     assert np.allclose(again.inputs(rows, np.float64), task.inputs(rows, np.float64), atol=1e-6)
-    npseq.save(tmp_path / "m.pth", model, Trained(task.recipe()).to_json())
+    npseq.save(tmp_path / "m.pth", model, Metadata(task.recipe()).to_json())
     assert npseq.load(tmp_path / "m.pth").metadata["npseq"] == 2
     npseq.save(tmp_path / "n.pth", Model("rnn", 2, 3, rng=0))
     assert npseq.load(tmp_path / "n.pth").metadata["npseq"] == 1
@@ -221,7 +221,7 @@ def test_the_recipe_goes_through_json_and_a_file_with_a_base_has_the_format_2(tm
     ],
 )
 def test_an_invalid_base_is_refused(change, words):
-    recipe = Forecast(hourly(), target=["x0"], window=6, base="linear").recipe().to_json()
+    recipe = ForecastTask(hourly(), target=["x0"], window=6, base="linear").recipe().to_json()
     change(recipe["base"])
     with pytest.raises(ValueError, match=words):
         from_json(recipe)
@@ -231,7 +231,7 @@ def test_an_invalid_base_is_refused(change, words):
 
 
 def test_the_gradient_of_the_corrections_loss_is_right_to_the_last_digits():
-    task = Forecast(hourly(), target=["x0", "x1"], window=5, horizon=2, base="linear")
+    task = ForecastTask(hourly(), target=["x0", "x1"], window=5, horizon=2, base="linear")
     model = model_of(task, "lstm")
     batch = task.batch(task.parts["train"][:6], np.float64)
     _, grad = model.loss_and_grad(batch)
@@ -245,7 +245,7 @@ def test_the_gradient_of_the_corrections_loss_is_right_to_the_last_digits():
 
 
 def test_the_untrained_model_is_the_base_and_is_kept_if_no_epoch_is_better():
-    task = Forecast(hourly(), target=["x0"], window=6, base="auto")
+    task = ForecastTask(hourly(), target=["x0"], window=6, base="auto")
     model = Model("gru", task.input_size, 4, task.output_size, rng=0)
     task.prepare(model)
     rows = task.parts["test"]
@@ -256,7 +256,7 @@ def test_the_untrained_model_is_the_base_and_is_kept_if_no_epoch_is_better():
 
 
 def test_on_the_validation_part_no_output_is_worse_than_its_base():
-    task = Forecast(hourly(noise=4.0), target=["x0"], window=6, horizon=6, base="auto")
+    task = ForecastTask(hourly(noise=4.0), target=["x0"], window=6, horizon=6, base="auto")
     model = Model("gru", task.input_size, 8, task.output_size, rng=0)
     task.prepare(model)
     fit(model, task, Adam(model.theta, lr=0.03), epochs=2, rng=0, count_start=True)
@@ -271,13 +271,13 @@ def test_on_the_validation_part_no_output_is_worse_than_its_base():
 def test_a_constant_is_forecast_exactly():
     table = hourly(400, 1)
     table.values[:] = 7.25
-    task = Forecast(table, window=6, base="auto")
+    task = ForecastTask(table, window=6, base="auto")
     model = Model("gru", task.input_size, 4, task.output_size, rng=0)
     task.prepare(model)
     progress = fit(model, task, Adam(model.theta), epochs=2, rng=0, count_start=True)
     assert progress.best_epoch == 0
     assert (outputs(model, task, task.parts["test"]) == 7.25).all()
-    assert (multistep.recursive_forecast(model, task.recipe(), table, np.array([400]), 30) == 7.25).all()
+    assert (recursive.recursive_forecast(model, task.recipe(), table, np.array([400]), 30) == 7.25).all()
 
 
 # ---- several steps ----
@@ -287,14 +287,14 @@ def test_a_constant_is_forecast_exactly():
 @pytest.mark.parametrize("horizon", [1, 2])
 def test_fed_back_forecasts_are_those_of_longer_and_longer_tables_with_the_state_carried_on(kind, horizon):
     table = hourly(600)
-    task = Forecast(table, target=["x0"], inputs=["x1"], window=6, horizon=horizon, base="linear")
+    task = ForecastTask(table, target=["x0"], inputs=["x1"], window=6, horizon=horizon, base="linear")
     model, recipe = model_of(task, kind), task.recipe()
-    found = multistep.recursive_forecast(model, recipe, table, np.array([450, 500]), 5)
+    found = recursive.recursive_forecast(model, recipe, table, np.array([450, 500]), 5)
     for origin, forecast in zip((450, 500), found):
         values, state = table.values[:origin].copy(), None
         for start in range(0, 5, horizon):
             longer = data.Table("l", values, table.columns, 3600, table.start)
-            windows = Windows.from_recipe(recipe, longer)
+            windows = WindowDataset.from_recipe(recipe, longer)
             n = len(values)
             seen = np.arange(n - (horizon if start else 6), n)[None]
             y, state = model.outputs_from(state, windows.inputs_at(seen, np.float64))
@@ -308,13 +308,13 @@ def test_the_blend_is_the_clipped_least_squares_factor_of_the_correction():
     alone, correction = rng.normal(size=(500, 3, 1)), rng.normal(size=(500, 3, 1))
     values = alone + np.array([0.4, -0.5, 2.0])[:, None] * correction + 0.1 * rng.normal(size=(500, 3, 1))
     values[::7] = np.nan
-    blend = multistep.measure_blend(alone, alone + correction, values)
+    blend = recursive.measure_blend(alone, alone + correction, values)
     assert np.allclose(blend[:, 0], [0.4, 0, 1], atol=0.02)
 
 
 def test_a_correction_that_helps_by_chance_is_left_out():
     rng = np.random.default_rng(0)
-    factors = [multistep.measure_blend(np.zeros((40, 8, 1)), *rng.normal(size=(2, 40, 8, 1))) for _ in range(200)]
+    factors = [recursive.measure_blend(np.zeros((40, 8, 1)), *rng.normal(size=(2, 40, 8, 1))) for _ in range(200)]
     clipped = np.clip(rng.normal(size=(200, 8)) / np.sqrt(40), 0, 1)  # what least squares alone would give
     assert np.mean(factors) < 0.4 * clipped.mean() and (np.array(factors) == 0).mean() > 0.85
 
@@ -322,11 +322,11 @@ def test_a_correction_that_helps_by_chance_is_left_out():
 @pytest.mark.parametrize("base", ["auto", "linear"])
 def test_values_after_the_origin_change_no_forecast(base):
     table = hourly(600)
-    task = Forecast(table, target=["x0"], window=6, base=base)
+    task = ForecastTask(table, target=["x0"], window=6, base=base)
     model, recipe = model_of(task), task.recipe()
-    before = multistep.recursive_forecast(model, recipe, table, np.array([450]), 12)
+    before = recursive.recursive_forecast(model, recipe, table, np.array([450]), 12)
     table.values[450:] = 1e6
-    assert np.array_equal(before, multistep.recursive_forecast(model, recipe, table, np.array([450]), 12))
+    assert np.array_equal(before, recursive.recursive_forecast(model, recipe, table, np.array([450]), 12))
 
 
 # ---- gaps ----
@@ -335,11 +335,11 @@ def test_values_after_the_origin_change_no_forecast(base):
 @pytest.mark.parametrize("base", ["none", "auto"])
 def test_what_was_missing_is_filled_from_the_past_and_never_scored(base):
     table, cut = with_gaps(hourly(900, 1), 0.3), 800
-    task = Forecast(table, window=6, base=base)
+    task = ForecastTask(table, window=6, base=base)
     assert not table.filled[np.concatenate(list(task.parts.values())), 0].any()
     false = with_gaps(hourly(900, 1), 0.3)
     false.values[cut:] = -1e6
-    other = Windows.from_recipe(task.recipe(), false)
+    other = WindowDataset.from_recipe(task.recipe(), false)
     upto = np.arange(task.first, cut + 1)
     assert np.array_equal(other.inputs(upto), task.inputs(upto))
     assert task.values[:, 0].max() < 100
@@ -352,7 +352,7 @@ def test_a_base_fills_gaps_better_than_the_value_before():
     whole, table = hourly(3000, 1), with_gaps(hourly(3000, 1), 0.3)
     errors = []
     for base in ("none", "auto"):
-        task = Forecast(table, window=6, base=base)
+        task = ForecastTask(table, window=6, base=base)
         errors.append(np.sqrt(((task.values - whole.values)[table.filled] ** 2).mean()))
     assert errors[1] < 0.6 * errors[0]
 
@@ -363,7 +363,7 @@ def test_a_base_fills_gaps_better_than_the_value_before():
 @pytest.mark.parametrize("horizon, lags", [(1, []), (3, [5, 30])])
 def test_a_stream_gives_what_windows_give_with_gaps_too(horizon, lags):
     table = with_gaps(hourly(700), 0.1)
-    task = Forecast(table, target=["x0"], inputs=["x1"], window=6, horizon=horizon, lags=lags, base="linear")
+    task = ForecastTask(table, target=["x0"], inputs=["x1"], window=6, horizon=horizon, lags=lags, base="linear")
     model = model_of(task)
     stream, rows = ForecastStream(model, task.recipe()), np.arange(task.first, 701)
     expected = outputs(model, task, rows)

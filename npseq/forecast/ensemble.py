@@ -13,12 +13,12 @@ import numpy as np
 from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.model import Model
-from . import intervals, multistep
+from ..tasks.scoring import Progress, outputs
+from . import intervals, recursive
 from .asked import coverage_of, steps_of
+from .metadata import ForecastMetadata
 from .recipe import of_forecast
-from .scoring import Progress, outputs
-from .trained import Trained
-from .windows import Windows
+from .windows import WindowDataset
 
 
 class Forecasts(NamedTuple):
@@ -56,11 +56,11 @@ class Ensemble:
         coverage: of the interval, or None for no interval.
 
     Raises:
-        DataError: as ``Windows``, for a file that does not forecast, if the files do not forecast the same columns by
-            the same steps, or for a coverage that is not between 0 and 1.
+        DataError: as ``WindowDataset``, for a file that does not forecast, if the files do not forecast the same
+            columns by the same steps, or for a coverage that is not between 0 and 1.
     """
 
-    def __init__(self, members: Sequence[tuple[Model, Trained]], table: Table, coverage: float | None = None):
+    def __init__(self, members: Sequence[tuple[Model, ForecastMetadata]], table: Table, coverage: float | None = None):
         self.members, self.table = list(members), table
         self.coverage = None if coverage is None else coverage_of(coverage)
         recipes = [of_forecast(trained.recipe) for _, trained in members]
@@ -72,7 +72,7 @@ class Ensemble:
                         f"the files have different {name}s, {own} and {other}: only forecasts of the same rows can be "
                         "averaged"
                     )
-        self.windows = [Windows.from_recipe(recipe, table) for recipe in recipes]
+        self.windows = [WindowDataset.from_recipe(recipe, table) for recipe in recipes]
         self.first = max(windows.first for windows in self.windows)
         self.horizon, self.targets = self.windows[0].horizon, self.windows[0].target_columns
         self.blended = any(trained.blend is not None for _, trained in members)
@@ -104,8 +104,8 @@ class Ensemble:
             width, head = trained.width if self.coverage is not None else None, None
             if width is not None:
                 head = width.weight, width.bias
-            found = multistep.forecast_ahead(
-                model, of_forecast(trained.recipe), self.table, origins, steps, progress, trained.blend, head
+            found = recursive.forecast_ahead(
+                model, trained.recipe, self.table, origins, steps, progress, trained.blend, head
             )
             scale = None
             if width is not None and found.log_scale is not None:
@@ -164,7 +164,9 @@ class Ensemble:
                 )
         return end, steps
 
-    def _with_bounds(self, trained: Trained, y: np.ndarray, scale: np.ndarray | None, steps: int | None) -> Forecasts:
+    def _with_bounds(
+        self, trained: ForecastMetadata, y: np.ndarray, scale: np.ndarray | None, steps: int | None
+    ) -> Forecasts:
         if self.coverage is None:
             return Forecasts(y)
         low, high = (bound.reshape(1, -1, y.shape[2]) for bound in intervals.interval(trained, self.coverage, steps))

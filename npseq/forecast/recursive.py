@@ -17,10 +17,10 @@ import numpy as np
 
 from ..data.table import Table
 from ..nn.model import Model, State
+from ..tasks.scoring import BATCH_ROWS, Progress, batches, shrunk_factor
 from .calendar_slots import row_times
 from .recipe import ForecastRecipe
-from .scoring import BATCH_ROWS, Progress, batches, shrunk_factor
-from .windows import Windows
+from .windows import WindowDataset
 
 STEPS = 48  # rows for which the errors of recursive forecasts are measured
 ORIGINS = 800  # forecast origins used to measure multi-step errors, at most
@@ -72,9 +72,9 @@ def forecast_ahead(
         head: weight (horizon · targets, R) and bias of log s (``intervals.py``), or None.
 
     Raises:
-        DataError: as ``Windows``, and if times after the end are needed of a table with irregular ones.
+        DataError: as ``WindowDataset``, and if times after the end are needed of a table with irregular ones.
     """
-    whole = Windows.from_recipe(recipe, table)
+    whole = WindowDataset.from_recipe(recipe, table)
     size = max(1, ROWS // (whole.first + steps + recipe.horizon))
     slices = progress(list(batches(np.arange(len(origins)), size)))
     parts = [_together(model, recipe, whole, origins[rows], steps, head) for rows in slices]
@@ -87,7 +87,7 @@ def forecast_ahead(
     return Ahead(forecast, log_scale)
 
 
-def base_alone(windows: Windows, origins: np.ndarray, steps: int) -> np.ndarray:
+def base_alone(windows: WindowDataset, origins: np.ndarray, steps: int) -> np.ndarray:
     """Return the base's own forecasts (len(origins), steps, targets), fed back, in data units."""
     z = windows.base_ahead(origins, steps)
     return windows.target_scaler.to_units(z)
@@ -96,7 +96,7 @@ def base_alone(windows: Windows, origins: np.ndarray, steps: int) -> np.ndarray:
 def _together(
     model: Model,
     recipe: ForecastRecipe,
-    whole: Windows,
+    whole: WindowDataset,
     origins: np.ndarray,
     steps: int,
     head: tuple[np.ndarray, np.ndarray] | None,
@@ -106,7 +106,7 @@ def _together(
     last_call = (steps - 1) // h * h  # the last forecast has the origin r + last_call
     length = first + last_call + h
     rows = (origins[:, None] - first + np.arange(length)).reshape(-1)
-    windows = Windows.from_recipe(recipe, _rows(whole, rows))
+    windows = WindowDataset.from_recipe(recipe, _rows(whole, rows))
     at = np.arange(len(origins)) * length + first
     for step in range(last_call + h):  # values that are not known ahead keep their last value
         known = O + len(windows.input_columns)
@@ -129,7 +129,7 @@ def _together(
     return forecast[:, :steps], None if log_s is None else log_s[:, :steps]
 
 
-def _hidden(model: Model, windows: Windows, seen: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
+def _hidden(model: Model, windows: WindowDataset, seen: np.ndarray, state: State | None) -> tuple[np.ndarray, State]:
     """What the head reads, and the final states, for the rows ``seen`` (m, T), in batches."""
     hidden, states = [], []
     for part in batches(np.arange(len(seen)), BATCH_ROWS):
@@ -144,7 +144,7 @@ def _hidden(model: Model, windows: Windows, seen: np.ndarray, state: State | Non
     return np.concatenate(hidden), np.concatenate(states, axis=1)
 
 
-def _rows(whole: Windows, rows: np.ndarray) -> Table:
+def _rows(whole: WindowDataset, rows: np.ndarray) -> Table:
     """A table of these rows of the windows' values; after the end of the table the last row is repeated."""
     table, times = whole.table, None
     if table.times is not None and whole.needs_times:
@@ -166,7 +166,7 @@ def origins_of(recipe: ForecastRecipe, start: int, stop: int, steps: int = STEPS
     return np.arange(last, start - 1, -stride)[::-1], steps
 
 
-def actual(windows: Windows, origins: np.ndarray, steps: int) -> np.ndarray:
+def actual(windows: WindowDataset, origins: np.ndarray, steps: int) -> np.ndarray:
     """Return the values (len(origins), steps, targets) that forecasts are measured by; NaN where they were missing."""
     rows, O = origins[:, None] + np.arange(steps), len(windows.target_columns)
     values = windows.values[rows][:, :, :O].copy()

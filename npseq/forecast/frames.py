@@ -12,13 +12,15 @@ from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.losses import probabilities
 from ..nn.model import Model
-from .classification import Frames
+from ..tasks.classification import Frames
+from ..tasks.metadata import Metadata, load_trained
+from ..tasks.recipe import ClassificationRecipe, RegressionRecipe
+from ..tasks.regression import NumberedFrames
+from ..tasks.scoring import outputs
 from .ensemble import Ensemble, Prediction
 from .frame_index import continued
-from .recipe import ClassificationRecipe, RegressionRecipe, of_forecast
-from .regression import NumberedFrames
-from .scoring import outputs
-from .trained import Trained, load_trained
+from .metadata import ForecastMetadata
+from .recipe import of_forecast
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +55,7 @@ def predict_frame(file: str, frame: pd.DataFrame, steps: int | None = None, inte
             )
         return _sequences(model, trained, recipe, frame)
     targets = of_forecast(recipe).target
+    assert isinstance(trained, ForecastMetadata)
     table = load(frame, trained.columns.get("time"), fill="past")  # nothing may look ahead
     found = Ensemble([(model, trained)], table, interval).predict(steps)
     return forecast_frame(frame, table, targets, found)
@@ -77,7 +80,7 @@ def forecast_frame(frame: Any, table: Table, targets: Sequence[str], found: Pred
 
 
 def _sequences(
-    model: Model, trained: Trained, recipe: ClassificationRecipe | RegressionRecipe, frame: Any
+    model: Model, trained: Metadata, recipe: ClassificationRecipe | RegressionRecipe, frame: Any
 ) -> pd.DataFrame:
     """The predictions for each sequence, with its name as the index."""
     import pandas as pd

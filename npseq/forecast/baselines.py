@@ -13,10 +13,10 @@ import numpy as np
 from ..data.table import Table
 from ..fused import blas
 from . import base_choice, bases, linear
-from .bases import Base
+from .bases import BaseModel
 from .calendar_slots import Slots, periods, row_times
 from .features import WEEK, moments
-from .windows import Windows
+from .windows import WindowDataset
 
 LABELS = {"mean": "mean", "persistence": "persistence"}
 
@@ -89,7 +89,7 @@ class Baselines:
 
     Args:
         windows: of the table.
-        fitted: name to one ``Base`` for each target, from ``fit``.
+        fitted: name to one ``BaseModel`` for each target, from ``fit``.
 
     Attributes:
         names: those of the baselines that this table has, in the order mean, persistence, seasonal_day, seasonal_week
@@ -97,11 +97,11 @@ class Baselines:
         first: the first row that all of them can forecast.
     """
 
-    def __init__(self, windows: Windows, fitted: Mapping[str, Sequence[Base]]):
+    def __init__(self, windows: WindowDataset, fitted: Mapping[str, Sequence[BaseModel]]):
         self.windows, O = windows, len(windows.target_columns)
-        self.parts: dict[str, list[Base]] = {
-            "mean": [Base("mean", np.zeros(0), np.zeros(1))] * O,
-            "persistence": [Base("last", np.ones(1), np.zeros(1))] * O,
+        self.parts: dict[str, list[BaseModel]] = {
+            "mean": [BaseModel("mean", np.zeros(0), np.zeros(1))] * O,
+            "persistence": [BaseModel("last", np.ones(1), np.zeros(1))] * O,
         }
         longest = len(windows.values) // base_choice.TIMES
         found = {name: rows for name, rows in periods(windows.table).items() if rows <= longest}
@@ -110,7 +110,7 @@ class Baselines:
             found = {"season": season}
         for name, rows in found.items():
             name = "seasonal" if name == "season" else f"seasonal_{name}"
-            self.parts[name] = [Base("seasonal", np.eye(1, rows, rows - 1)[0], np.zeros(1))] * O
+            self.parts[name] = [BaseModel("seasonal", np.eye(1, rows, rows - 1)[0], np.zeros(1))] * O
         for name in ("ar", "ar_slot"):
             if name in fitted:
                 self.parts[name] = list(fitted[name])
@@ -123,7 +123,7 @@ class Baselines:
             for k, part in enumerate(filling):
                 bases.impute(part, self._z[k], self._drive(part, len(windows.values)), windows.filled[:, k])
 
-    def _drive(self, part: Base, stop: int) -> np.ndarray:
+    def _drive(self, part: BaseModel, stop: int) -> np.ndarray:
         times = None if part.slots.kind == "one" else row_times(self.windows.table, 0, stop)
         return part.drive(part.slots.of(times, stop), None)
 
@@ -148,7 +148,7 @@ class Baselines:
 
 
 @blas.limited(1)
-def fit(windows: Windows, train_end: int, validation_end: int, season: int | None) -> dict[str, list[Base]]:
+def fit(windows: WindowDataset, train_end: int, validation_end: int, season: int | None) -> dict[str, list[BaseModel]]:
     """Return the autoregressions ``ar`` and ``ar_slot``, one for each target, fitted to the training rows.
 
     The order is the longest period that fits ``base_choice.TIMES`` times into them, the penalty the best one on the
@@ -156,7 +156,7 @@ def fit(windows: Windows, train_end: int, validation_end: int, season: int | Non
     """
     O, table = len(windows.target_columns), windows.table
     z = windows.target_scaler.standardise(windows.values[:, :O]).T
-    found: dict[str, list[Base]] = {}
+    found: dict[str, list[BaseModel]] = {}
     for name in ("ar", "ar_slot"):
         parts = []
         for k in range(O):

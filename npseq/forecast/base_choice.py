@@ -11,7 +11,7 @@ import numpy as np
 from ..data.table import Table
 from ..fused import blas
 from . import linear
-from .bases import KINDS, LONGEST, Base, impute
+from .bases import KINDS, LONGEST, BaseModel, impute
 from .calendar_slots import Slots, periods, slots_of
 
 CHOICES = ["auto", *KINDS, "none"]
@@ -67,7 +67,7 @@ def _orders(series: _Series, rows: int) -> Iterator[tuple[int, Slots]]:
             yield order, slots
 
 
-def _linear(series: _Series, rows: int, with_slots: bool | None = None) -> Iterator[Base]:
+def _linear(series: _Series, rows: int, with_slots: bool | None = None) -> Iterator[BaseModel]:
     """The linear bases that so many training rows allow; only those with, or without, slots if that is given."""
     z, filled = series.z[:rows], None if series.filled is None else series.filled[:rows]
     known = None if series.known is None else series.known[:rows]
@@ -84,23 +84,23 @@ def _linear(series: _Series, rows: int, with_slots: bool | None = None) -> Itera
                 lagged, intercepts, c = linear.solve(e, ridge)
             except np.linalg.LinAlgError:
                 continue
-            yield Base("linear", lagged[:, 0], intercepts[:, 0], slots, c[:, 0])
+            yield BaseModel("linear", lagged[:, 0], intercepts[:, 0], slots, c[:, 0])
 
 
-def _simple(series: _Series, rows: int, kinds: list[str]) -> Iterator[Base]:
+def _simple(series: _Series, rows: int, kinds: list[str]) -> Iterator[BaseModel]:
     z, one = series.z[:rows], np.ones(1)
     if "mean" in kinds:
-        yield Base("mean", np.zeros(0), z.mean()[None])
+        yield BaseModel("mean", np.zeros(0), z.mean()[None])
     if "last" in kinds:
-        yield Base("last", one, np.zeros(1))
+        yield BaseModel("last", one, np.zeros(1))
     if "drift" in kinds and rows > 1:
-        yield Base("drift", one, np.array([(z[-1] - z[0]) / (rows - 1)]))
+        yield BaseModel("drift", one, np.array([(z[-1] - z[0]) / (rows - 1)]))
     if "seasonal" in kinds:
         for period in series.periods(rows):
-            yield Base("seasonal", np.eye(1, period, period - 1)[0], np.zeros(1))
+            yield BaseModel("seasonal", np.eye(1, period, period - 1)[0], np.zeros(1))
 
 
-def _errors(base: Base, series: _Series, start: int, stop: int) -> np.ndarray:
+def _errors(base: BaseModel, series: _Series, start: int, stop: int) -> np.ndarray:
     """Squared one-step errors of the rows start … stop − 1 whose values were there."""
     rows = np.arange(max(start, base.order), stop)
     if series.filled is not None:
@@ -131,7 +131,7 @@ class Choice:
     with_slots: bool | None = None
 
     @blas.limited(1)  # a second thread gains nothing here, and may wait for seconds on a busy machine
-    def ranked(self, z: np.ndarray) -> list[tuple[float, Base]]:
+    def ranked(self, z: np.ndarray) -> list[tuple[float, BaseModel]]:
         """Return (mean squared one-step error, base) of each base fitted to the column z (n,), the best first.
 
         The error is that of the validation rows. With few of them, bases are also fitted to the first part of the
@@ -146,7 +146,7 @@ class Choice:
         if b - a < FEW:
             ends = [*(int(share * a) for share in FOLDS), a]
             splits += [(start, stop) for start, stop in zip(ends, ends[1:]) if start >= 8]
-        bases: dict[Any, Base] = {}
+        bases: dict[Any, BaseModel] = {}
         errors: dict[Any, list[np.ndarray]] = {}
         for number, (start, stop) in enumerate(splits):
             position: dict[Any, int] = {}
@@ -166,7 +166,7 @@ class Choice:
         order = [*keys[simplest : simplest + 1], *keys[:simplest], *keys[simplest + 1 :]]
         return [(float(whole[key].mean()), bases[key]) for key in order]
 
-    def best(self, z: np.ndarray) -> Base | None:
+    def best(self, z: np.ndarray) -> BaseModel | None:
         """Return the best base for the column z (n,), or None if the rows allow none.
 
         Missing values are filled from the values before them: first by the season, then by the base itself, which is
@@ -188,7 +188,7 @@ class Choice:
             best, least = base, error
         return best or next((base for _, base in self.ranked(z)), None)
 
-    def _filling(self, z: np.ndarray, limit: float) -> tuple[Base, np.ndarray, float] | None:
+    def _filling(self, z: np.ndarray, limit: float) -> tuple[BaseModel, np.ndarray, float] | None:
         """The best base whose own forecasts, put into the gaps, stay within ±limit; the column with them; its error."""
         end = self.validation_end
         assert self.filled is not None
@@ -204,7 +204,7 @@ class Choice:
         return None
 
 
-def _simplest(ranked: list[tuple[Base, np.ndarray]]) -> int:
+def _simplest(ranked: list[tuple[BaseModel, np.ndarray]]) -> int:
     """Return the place of the simplest base (the mean or the last value, then drift or season, then linear) whose mean
     squared error exceeds that of the first one by no more than ``DOUBT`` standard errors of the difference.
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import DataError
-from . import multistep
+from ..tasks.scoring import Progress
+from . import recursive
 from .asked import steps_of
 from .baselines import Baselines
 from .ensemble import Ensemble, Forecasts, unknown_ahead
 from .intervals import interval_score
-from .scoring import Progress
 
 MOST_ORIGINS = 4000  # forecast origins from which several steps are scored
 
@@ -51,7 +51,7 @@ def score(
     """Score the forecaster and the baselines.
 
     Args:
-        rows: from ``scored_rows``. steps: to feed back; by default ``multistep.STEPS``, or as many as the rows allow.
+        rows: from ``scored_rows``. steps: to feed back; by default ``recursive.STEPS``, or as many as the rows allow.
         seen: (n,) rows that may not be scored.
 
     Returns:
@@ -64,13 +64,13 @@ def score(
     steps = steps_of(steps)
     names = [name for name in baselines.names if max(part.order for part in baselines.parts[name]) <= rows[0]]
     direct = forecaster.direct(rows, progress)
-    actual = multistep.actual(forecaster.windows[0], rows, forecaster.horizon)
+    actual = recursive.actual(forecaster.windows[0], rows, forecaster.horizon)
     others = {name: baselines.forecast(name, rows, forecaster.horizon) for name in names}
     origins, K = _origins(forecaster, rows, steps, seen)
     far = far_actual = None
     far_others: dict[str, np.ndarray] = {}
     if K > 1:
-        far, far_actual = forecaster.ahead(origins, K, progress), multistep.actual(forecaster.windows[0], origins, K)
+        far, far_actual = forecaster.ahead(origins, K, progress), recursive.actual(forecaster.windows[0], origins, K)
         far_others = {name: baselines.forecast(name, origins, K) for name in names}
     results = {}
     for k, column in enumerate(forecaster.targets):
@@ -101,7 +101,7 @@ def _origins(
     if inputs:
         K = forecaster.horizon
     else:
-        K = steps or max(forecaster.horizon, min(multistep.STEPS, (stop - int(rows[0])) // 4))
+        K = steps or max(forecaster.horizon, min(recursive.STEPS, (stop - int(rows[0])) // 4))
     origins = np.arange(int(rows[0]), stop - K + 1)
     if seen is not None and len(origins):
         origins = origins[~_any_ahead(seen, origins, K)]

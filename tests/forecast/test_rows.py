@@ -6,7 +6,7 @@ import pytest
 import npseq
 from npseq.data import load
 from npseq.data.errors import DataError
-from npseq.training.rows import followed, kept, with_known_ahead
+from npseq.forecast.rows import followed, kept, with_known_ahead
 
 HOURS = np.datetime64("2024-01-01T00") + np.arange(6)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.errors import DataError, no_column
 from ..data.table import Table
-from ..tasks.frame_index import counting
+from .frame_index import counting
 
 
 def is_pandas(data: Any) -> bool:

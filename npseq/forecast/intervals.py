@@ -25,14 +25,13 @@ import numpy as np
 
 from ..data.errors import DataError
 from ..nn.model import Model
-from . import multistep
+from ..tasks.scoring import batches, outputs
+from . import recursive
 from .calendar_slots import periods
-from .forecast import Forecast
-from .recipe import of_forecast
-from .scoring import batches, outputs
-from .trained import Trained
-from .width import LARGEST_LOG, LEVELS, Width, rounded
-from .windows import Windows
+from .interval_scale import LARGEST_LOG, LEVELS, Width, rounded
+from .metadata import ForecastMetadata
+from .task import ForecastTask
+from .windows import WindowDataset
 
 CONSTANT_LEVELS = np.linspace(0, 1, 41)  # quantiles of the constant width in a weights file
 HEAD_ROWS, HEAD_STEPS, HEAD_BATCH, HEAD_LR = 8760, 1000, 256, 0.01  # rows: the hours of a year, so every season
@@ -43,22 +42,22 @@ ROWS_BEFORE = 168  # rows whose errors count, where the time step does not say h
 # ---- in the training ----
 
 
-def measure(model: Model, task: Forecast) -> dict[str, Any]:
+def measure(model: Model, task: ForecastTask) -> dict[str, Any]:
     """Return what a weights file keeps of the errors on the validation part: ``residual_quantiles``,
-    ``ahead_quantiles``, ``blend`` and ``width`` (``trained.Trained``).
+    ``ahead_quantiles``, ``blend`` and ``width`` (``ForecastMetadata``).
     """
     rows, recipe, O = task.parts["validation"], task.recipe(), len(task.target_columns)
     hidden = hidden_states(model, task, rows)
     y = task.to_units(model.fc.forward(hidden)[0], rows)
     residuals = np.where(task.observed(rows), task.actual(rows) - y, np.nan)
-    origins, steps = multistep.origins_of(recipe, int(rows[0]), int(rows[-1]) + task.horizon)
-    values = multistep.actual(task, origins, steps)
+    origins, steps = recursive.origins_of(recipe, int(rows[0]), int(rows[-1]) + task.horizon)
+    values = recursive.actual(task, origins, steps)
     V, c = fit_head(model, task)
-    ahead = multistep.forecast_ahead(model, recipe, task.table, origins, steps, head=(V, c))
+    ahead = recursive.forecast_ahead(model, recipe, task.table, origins, steps, head=(V, c))
     forecast, blend = ahead.values, None
     if recipe.base is not None:
-        alone = multistep.base_alone(task, origins, steps)
-        blend = multistep.measure_blend(alone, forecast, values, int(np.diff(origins[:2]).max(initial=1)))
+        alone = recursive.base_alone(task, origins, steps)
+        blend = recursive.measure_blend(alone, forecast, values, int(np.diff(origins[:2]).max(initial=1)))
         blend[: task.horizon] = 1.0  # the head itself was shrunk
         forecast = alone + blend * (forecast - alone)
     errors = _first_errors(task, residuals)
@@ -97,11 +96,11 @@ def _quantiles(residuals: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return rounded(np.nan_to_num(np.nanquantile(residuals, levels, axis=0)).reshape(len(levels), -1))
 
 
-def _rows_before(task: Forecast) -> int:
+def _rows_before(task: ForecastTask) -> int:
     return periods(task.table).get("week", ROWS_BEFORE)
 
 
-def _floor(task: Forecast) -> np.ndarray:
+def _floor(task: ForecastTask) -> np.ndarray:
     """0 for each target that is never negative in the training rows, otherwise NaN."""
     smallest = task.values[: task.train_end, : len(task.target_columns)].min(axis=0)
     return np.where(smallest >= 0, 0.0, np.nan)
@@ -121,7 +120,7 @@ def head_loss(
     return (log_s + square / 2).mean(), d.T @ h, d.sum(axis=0)
 
 
-def fit_head(model: Model, task: Forecast) -> tuple[np.ndarray, np.ndarray]:
+def fit_head(model: Model, task: ForecastTask) -> tuple[np.ndarray, np.ndarray]:
     """Return V (h · O, R) and c (h · O,) by Adam on the newest training rows, with the hidden states as they are."""
     rows = task.parts["train"][-HEAD_ROWS:]
     hidden = hidden_states(model, task, rows)
@@ -146,25 +145,25 @@ def fit_head(model: Model, task: Forecast) -> tuple[np.ndarray, np.ndarray]:
 # ---- in use ----
 
 
-def hidden_states(model: Model, windows: Windows, rows: np.ndarray) -> np.ndarray:
+def hidden_states(model: Model, windows: WindowDataset, rows: np.ndarray) -> np.ndarray:
     """Return what the head reads, (len(rows), R), for the examples ``rows``."""
     return np.concatenate([model.hidden_from(None, windows.inputs(some, model.dtype))[0] for some in batches(rows)])
 
 
-def _units(windows: Windows, steps: int) -> np.ndarray:
+def _units(windows: WindowDataset, steps: int) -> np.ndarray:
     """(steps, O) the unit of s in data units: the spread of the base's errors, or the standard deviation."""
     O, h = len(windows.target_columns), windows.horizon
     spread = np.ones((h, O)) if windows.base is None else windows.base.spread.reshape(h, O)
     return spread[np.arange(steps) % h] * windows.target_scaler.scale
 
 
-def _first_errors(windows: Windows, residuals: np.ndarray) -> np.ndarray:
+def _first_errors(windows: WindowDataset, residuals: np.ndarray) -> np.ndarray:
     """(len(rows), O) errors of the first step in units of their spread."""
     O = len(windows.target_columns)
     return np.asarray(residuals[:, :O] / _units(windows, 1)[0])
 
 
-def volatility(model: Model, windows: Windows, rows: np.ndarray, width: Width) -> np.ndarray:
+def volatility(model: Model, windows: WindowDataset, rows: np.ndarray, width: Width) -> np.ndarray:
     """Return v (len(rows), O): root mean square of the one-step errors of the ``width.rows`` rows before each row,
     relative to that of the validation part; 1 where there are none.
     """
@@ -190,7 +189,7 @@ def volatility_of(errors: np.ndarray, rows: np.ndarray, width: Width) -> np.ndar
     return np.where((count > 0) & (v > 0), v, 1.0)
 
 
-def scales(model: Model, windows: Windows, rows: np.ndarray, width: Width) -> np.ndarray:
+def scales(model: Model, windows: WindowDataset, rows: np.ndarray, width: Width) -> np.ndarray:
     """Return the scale (len(rows), horizon, O) of the examples ``rows``, in data units."""
     hidden = hidden_states(model, windows, rows).astype(float)
     log_s = width.log_scale(hidden).reshape(len(rows), windows.horizon, -1)
@@ -199,7 +198,7 @@ def scales(model: Model, windows: Windows, rows: np.ndarray, width: Width) -> np
 
 
 def ahead_scales(
-    model: Model, windows: Windows, origins: np.ndarray, log_scale: np.ndarray, width: Width
+    model: Model, windows: WindowDataset, origins: np.ndarray, log_scale: np.ndarray, width: Width
 ) -> np.ndarray:
     """Return the scale (len(origins), steps, O) of forecasts fed back, given their log s of the same shape."""
     v = volatility(model, windows, origins, width)
@@ -216,7 +215,7 @@ def interval_score(low: np.ndarray, high: np.ndarray, actual: np.ndarray, covera
     return np.asarray(high - low + 2 / (1 - coverage) * outside)
 
 
-def interval(trained: Trained, coverage: float, steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def interval(trained: ForecastMetadata, coverage: float, steps: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return what to add to a forecast for the bounds of an interval of constant width.
 
     Args:
@@ -240,7 +239,7 @@ def interval(trained: Trained, coverage: float, steps: int | None = None) -> tup
     bounds = _at(trained.residual_quantiles, tails)
     if steps is None:
         return bounds[0], bounds[1]
-    recipe = of_forecast(trained.recipe)
+    recipe = trained.recipe
     h, O = recipe.horizon, len(recipe.target)
     result = np.full((2, max(steps, h), O), np.nan)
     if trained.ahead_quantiles is not None:

@@ -12,12 +12,11 @@ from ..data.load import LARGEST
 from ..nn.model import Model
 from ..nn.streaming import WindowStream
 from . import features, linear
-from .agreement import forecast_inputs
 from .asked import coverage_of
-from .bases import PERSISTENCE, Bases
+from .bases import PERSISTENCE, BaseModels
+from .interval_scale import Width
 from .intervals import volatility_of
 from .recipe import ForecastRecipe
-from .width import Width
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -37,7 +36,7 @@ class ForecastStream:
     """What ``npseq predict`` gives, row by row: scaler, calendar, lags and windows are kept inside.
 
     Row t gives the forecast of the rows t + 1 … t + horizon from the rows up to t, as soon as there are
-    ``recipe.first`` rows. The inputs of a row are those of ``Windows``; the model runs through ``WindowStream``.
+    ``recipe.first`` rows. The inputs of a row are those of ``WindowDataset``; the model runs through ``WindowStream``.
 
     Args:
         model: ``Model``; one direction.
@@ -78,7 +77,7 @@ class ForecastStream:
         base = recipe.base
         self._base = None if base is None else StreamedBase(base, recipe.step, recipe.horizon)
         self._calendar_size = (len(features.CALENDAR) + 2 * (base is not None)) * recipe.calendar
-        if self._windows.input_size != (expected := forecast_inputs(recipe)):
+        if self._windows.input_size != (expected := recipe.input_size):
             raise ValueError(f"the model has {self._windows.input_size} inputs; its recipe needs {expected}")
         order, reach = (0, 0) if base is None else (base.order, base.reach)
         self._needed = max(max(lags, default=1), reach + 1)  # rows until the inputs of a row are known
@@ -303,7 +302,7 @@ class StreamedBase:
         bases: one a target. step: seconds between rows, or None. horizon: the most rows ahead.
     """
 
-    def __init__(self, bases: Bases, step: int | None, horizon: int) -> None:
+    def __init__(self, bases: BaseModels, step: int | None, horizon: int) -> None:
         self.bases, self.step = bases, step
         self._responses = [linear.fed_back(part.weights, horizon) for part in bases.parts]
 

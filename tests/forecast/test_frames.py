@@ -5,9 +5,9 @@ import pytest
 
 from npseq.cli import predict
 from npseq.data.errors import DataError
-from npseq.tasks.pandas_frames import predict_frame
-from npseq.tasks.streaming import ForecastStream
-from npseq.tasks.trained import load_trained
+from npseq.forecast.frames import predict_frame
+from npseq.forecast.streaming import ForecastStream
+from npseq.tasks.metadata import load_trained
 from npseq.train import main
 
 pd = pytest.importorskip("pandas")

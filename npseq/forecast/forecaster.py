@@ -18,21 +18,20 @@ from ..data import load
 from ..data.errors import DataError
 from ..data.table import Table
 from ..formats import model_file, schema
-from ..formats.unpickler import CheckpointError
 from ..fused import blas
 from ..nn.model import Model
-from ..tasks import base_choice, evaluation, intervals
-from ..tasks.asked import steps_of, whole
-from ..tasks.baselines import Baselines
-from ..tasks.ensemble import Ensemble, Prediction
-from ..tasks.forecast import Forecast
-from ..tasks.pandas_frames import forecast_frame
-from ..tasks.recipe import ForecastRecipe, of_forecast
-from ..tasks.streaming import ForecastStream
-from ..tasks.trained import Trained, load_trained
+from ..training import settings as training
+from ..training.fit import Progress
+from . import base_choice, evaluation, intervals
 from . import rows as forms
-from . import settings as training
-from .fit import Progress
+from .asked import steps_of, whole
+from .baselines import Baselines
+from .ensemble import Ensemble, Prediction
+from .frames import forecast_frame
+from .metadata import ForecastMetadata, load_forecast
+from .recipe import ForecastRecipe
+from .streaming import ForecastStream
+from .task import ForecastTask, forecast_task
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -62,7 +61,7 @@ class Forecaster:
         more: other fields of ``training.settings.Settings``, such as ``epochs``, ``hidden_size``, ``lr``, ``seed``.
 
     Attributes:
-        members: the trained models, each with what its training has kept (``trained.Trained``): one after ``fit``, one
+        members: the trained models, each with what its training has kept (``ForecastMetadata``): one after ``fit``, one
             for each file after ``load``.
         progress: of the training: ``best_epoch``, ``history``.
 
@@ -89,7 +88,7 @@ class Forecaster:
         lags = [training.plain(lag) for lag in lags] if np.iterable(lags) and not isinstance(lags, str) else lags
         inputs = {"window": training.plain(window), "lags": lags, "scale": scale, "base": base}
         self._inputs = schema.check(inputs, _INPUTS, "the forecaster")
-        self.members: list[tuple[Model, Trained]] = []
+        self.members: list[tuple[Model, ForecastMetadata]] = []
         self.progress: Progress | None = None
         self._data: Any = None
         self._table: Table | None = None
@@ -140,7 +139,7 @@ class Forecaster:
         on_epoch: Callable[[Progress, bool], object] | None = None,
     ) -> None:
         own, how = training.Settings(**self.settings), SimpleNamespace(**asked, **self._inputs)
-        task = training.forecast_task(table, how)
+        task = forecast_task(table, how)
         training.settle_batch_size(own, task)
         rng = np.random.default_rng(own.seed)
         model = training.make_model(own, task, rng)
@@ -150,9 +149,10 @@ class Forecaster:
             if progress.interrupted:
                 raise KeyboardInterrupt("the training was interrupted")
             task.shrink(model)
-            trained = Trained(task.recipe(), columns, own.seed, progress.best_epoch, **measured(model, task))
-        kept = {**model_file.describe(model), **trained.to_json()}
-        self.members = [(model, Trained.from_json(kept))]  # what the file would say: bases are rounded there
+            trained = ForecastMetadata(task.recipe(), columns, own.seed, progress.best_epoch, **measured(model, task))
+        kept = ForecastMetadata.from_json({**model_file.describe(model), **trained.to_json()})
+        assert isinstance(kept, ForecastMetadata)
+        self.members = [(model, kept)]  # what the file would say: bases are rounded there
         self.progress = progress
 
     def predict(self, steps: int | None = None, future: Any = None, interval: float | None = None) -> Any:
@@ -280,19 +280,16 @@ class Forecaster:
         if not paths:
             raise TypeError("no file given; one or more expected")
         self = cls()
-        self.members = [load_trained(os.fspath(path)) for path in paths]
-        for path, (_, trained) in zip(paths, self.members):
-            if not isinstance(trained.recipe, ForecastRecipe):
-                raise CheckpointError(f"{path} is no forecaster: it was trained to {trained.recipe.task}")
+        self.members = [load_forecast(os.fspath(path)) for path in paths]
         return self
 
     @property
     def _recipe(self) -> ForecastRecipe:
         if not self.members:
             raise DataError("the forecaster is not trained: call fit, or load a file")
-        return of_forecast(self.members[0][1].recipe)
+        return self.members[0][1].recipe
 
-    def _only(self, why: str) -> tuple[Model, Trained]:
+    def _only(self, why: str) -> tuple[Model, ForecastMetadata]:
         self._recipe  # noqa: B018  raises before fit
         if len(self.members) > 1:
             raise DataError(f"{len(self.members)} models; {why}")
@@ -310,9 +307,9 @@ class Forecaster:
         return self._data, self._table
 
 
-def measured(model: Model, task: Forecast) -> dict[str, Any]:
+def measured(model: Model, task: ForecastTask) -> dict[str, Any]:
     """Return what a weights file keeps of a training beside the recipe: intervals, baselines, the rows that were seen
-    (``trained.Trained``)."""
+    (``ForecastMetadata``)."""
     return {
         **intervals.measure(model, task),
         "baselines": task.fitted_baselines(),
@@ -327,7 +324,7 @@ def backtest_rows(n: int, folds: int) -> list[int]:
 
 
 def _score(
-    members: list[tuple[Model, Trained]], table: Table, steps: int | None, interval: float | None
+    members: list[tuple[Model, ForecastMetadata]], table: Table, steps: int | None, interval: float | None
 ) -> dict[str, Any]:
     ensemble = Ensemble(members, table, interval)
     seen = ensemble.seen()

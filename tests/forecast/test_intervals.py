@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from npseq import data
+from npseq.forecast import ForecastTask, interval_scale, intervals
 from npseq.nn.model import Model
-from npseq.tasks import Forecast, intervals, width
 from npseq.tasks.scoring import outputs
 
 
@@ -18,7 +18,7 @@ def task_of(n=900, seed=0):
     noise = rng.normal(size=n) * np.where(t % 24 < 12, 1.0, 3.0)
     values = 50 + 10 * np.sin(2 * np.pi * t / 24) + noise
     table = data.Table("made", values[:, None], ["y"], step=3600, start=np.datetime64("2024-03-04", "s"))
-    return Forecast(table, window=6, base="auto")
+    return ForecastTask(table, window=6, base="auto")
 
 
 def model_of(task):
@@ -56,7 +56,7 @@ def width_of(errors):
     """The width of a model without a state, from errors in units of their scale."""
     zero = np.zeros((1, 2)), np.zeros(1)
     summary = intervals._summary([errors[:, None]])
-    return width.Width(*zero, **summary, rows=24, reference=np.ones(1), floor=np.array([np.nan]))
+    return interval_scale.Width(*zero, **summary, rows=24, reference=np.ones(1), floor=np.array([np.nan]))
 
 
 def test_of_few_errors_the_interval_is_wide_enough():
@@ -89,10 +89,10 @@ def test_only_errors_before_a_row_count_in_its_width():
     before = intervals.scales(model, task, np.array([row]), found)
     table = task_of().table
     table.values[row:] = 1e5
-    other = Forecast(table, window=6, base=task.base, scaler=task.scaler)
+    other = ForecastTask(table, window=6, base=task.base, scaler=task.scaler)
     assert np.array_equal(before, intervals.scales(model, other, np.array([row]), found))
     table.values[row - 1] = 200.0
-    other = Forecast(table, window=6, base=task.base, scaler=task.scaler)
+    other = ForecastTask(table, window=6, base=task.base, scaler=task.scaler)
     assert (intervals.scales(model, other, np.array([row]), found) != before).all()
 
 
@@ -100,7 +100,7 @@ def test_a_width_goes_through_json_and_covers_its_share():
     task = task_of(3000)
     model = model_of(task)
     found = intervals.measure(model, task)["width"]
-    again = width.Width.from_json(json.loads(json.dumps(found.to_json())), 1, 1)
+    again = interval_scale.Width.from_json(json.loads(json.dumps(found.to_json())), 1, 1)
     rows = task.parts["test"]
     y = outputs(model, task, rows)[:, :, None]
     low, high = again.bounds(y, intervals.scales(model, task, rows, again), 0.9)
@@ -123,7 +123,7 @@ def test_a_width_goes_through_json_and_covers_its_share():
 )
 def test_an_invalid_width_is_refused(change, words):
     with pytest.raises(ValueError, match=words):
-        width.Width.from_json({**width_of(np.arange(9.0)).to_json(), **change}, 1, 1)
+        interval_scale.Width.from_json({**width_of(np.arange(9.0)).to_json(), **change}, 1, 1)
 
 
 def test_the_interval_score_is_the_width_and_the_distance_outside():

@@ -1,4 +1,4 @@
-"""Windows: the examples of a forecast, from any table and with any scaler."""
+"""WindowDataset: the examples of a forecast, from any table and with any scaler."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from ..data.errors import DataError
 from ..data.missing import fill_column
 from ..data.table import Table
 from ..nn.scaling import Scaler, Scaling
+from ..tasks.base import Batch
+from ..tasks.metrics import forecast_metrics
+from ..tasks.recipe import Recipe, from_json
 from . import bases, features
-from .base import Batch
-from .bases import Bases
+from .bases import BaseModels
 from .calendar_slots import row_times
-from .metrics import forecast_metrics
-from .recipe import Recipe, from_json, of_forecast
+from .recipe import of_forecast
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,15 +27,16 @@ WINDOW = 24  # rows that a model sees by default
 LARGEST_CACHE = 1 << 24  # numbers: the inputs of all rows are kept if they are no more
 
 
-class Windows:
+class WindowDataset:
     """The examples of a forecast, shared by training and inference.
 
     An example is the row r of the first predicted value; its inputs come from the rows r − window … r − 1. At each of
     these rows t the input is, standardised:
 
     1. the values of the targets and of the other inputs;
-    2. with a base (``bases.Bases``), for each target the base's error at row t, its errors at the rows t + 1 − L for
-       the lags L of the base, and then its forecasts of the rows t + 1 … t + horizon, step by step, column by column;
+    2. with a base (``bases.BaseModels``), for each target the base's error at row t, its errors at the rows t + 1 − L
+       for the lags L of the base, and then its forecasts of the rows t + 1 … t + horizon, step by step, column by
+       column;
     3. the calendar of row t + 1, if there is a time column (``features.calendar``);
     4. the values of the columns known ahead, of the rows t + 1 … t + horizon;
     5. for each lag L the targets' values of the rows t + 1 − L … t + horizon − L.
@@ -73,7 +75,7 @@ class Windows:
         scaler: Scaler | None = None,
         calendar: bool = True,
         future: Sequence[str] | str | None = None,
-        base: Bases | None = None,
+        base: BaseModels | None = None,
     ):
         target, inputs, future = ([names] if isinstance(names, str) else names for names in (target, inputs, future))
         targets = [table.column(name) for name in target] if target else [table.column(None)]
@@ -126,7 +128,7 @@ class Windows:
             lead = int(np.argmin(self.filled, axis=0).max())  # before the first value there is no past
         self._lead = lead
 
-    def _use(self, base: Bases | None) -> None:
+    def _use(self, base: BaseModels | None) -> None:
         """Lay out the columns of x with this base, and compute its forecasts of all rows."""
         self.base, O, h = base, len(self.target_columns), self.horizon
         seen = O + len(self.input_columns)

@@ -5,14 +5,14 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from npseq import baselines, data, tasks
-from npseq.tasks import linear
-from npseq.tasks.trained import Trained
+from npseq import baselines, data, forecast, tasks
+from npseq.forecast import linear
+from npseq.tasks.metadata import Metadata
 
 
 @pytest.fixture(scope="module")
 def metro():
-    return tasks.Forecast(data.load("metro_traffic"))
+    return forecast.ForecastTask(data.load("metro_traffic"))
 
 
 def test_the_figures_of_the_shipped_series(metro):
@@ -104,7 +104,7 @@ def test_slots_of_the_week_exist_where_the_step_is_part_of_a_week(step, count):
 
 def test_every_series_has_a_baseline_and_those_that_need_more_rows_wait_for_them():
     table = data.Table("a", np.random.default_rng(0).normal(size=(40, 1)), ["x"])
-    task = tasks.Forecast(table, window=4)
+    task = forecast.ForecastTask(table, window=4)
     names = list(task.baselines())
     assert names[:2] == ["mean", "persistence"] and len(names) == 3 and names[2] in ("AR(1)", "AR(2)", "AR(3)")
 
@@ -127,7 +127,7 @@ def test_a_long_season_is_computed_from_its_one_lag():
 
 def test_a_file_of_a_model_that_does_not_forecast_has_no_baselines():
     task = tasks.Adding(2, count=1, held_out=1)
-    metadata = {"npseq": 1, "config": {}, **Trained(task.recipe()).to_json()}
-    assert Trained.from_json(metadata).baselines == {}
-    with pytest.raises(ValueError, match="another number of targets than its recipe, which has 0"):
-        Trained.from_json({**metadata, "baselines": {"ar": []}})
+    metadata = {"npseq": 1, "config": {}, **Metadata(task.recipe()).to_json()}
+    assert Metadata.from_json(metadata).recipe == task.recipe()
+    with pytest.raises(ValueError, match="unknown entry 'baselines'"):
+        Metadata.from_json({**metadata, "baselines": {"ar": []}})

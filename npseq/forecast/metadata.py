@@ -1,0 +1,147 @@
+"""Metadata of a weights file that forecasts: intervals, baselines and the rows of the training besides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..formats import schema
+from ..formats.unpickler import CheckpointError
+from ..nn.model import Model
+from ..tasks.metadata import Metadata, load_trained, register
+from .bases import BaseModel
+from .interval_scale import Width
+from .recipe import ForecastRecipe
+from .row_hashes import SeenRows
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+def _is_table(value: Any) -> bool:
+    rows = schema.listed(schema.listed(schema.NUMBER))
+    return rows.fits(value) and len(value) > 1 and len({len(row) for row in value}) == 1
+
+
+_TABLES = "residual_quantiles", "ahead_quantiles", "blend"
+_QUANTILES = schema.Field(lambda value: value is None or _is_table(value), "a table of numbers", None)
+
+
+@dataclass(frozen=True)
+class ForecastMetadata(Metadata):
+    """What ``npseq train`` keeps beside a model that forecasts.
+
+    The quantiles of the validation residuals, (levels, outputs) or None (``intervals.py``); blend (steps, targets) of
+    recursive forecasts with their base, or None (``recursive.py``); width: of the interval whose width follows the
+    state, or None; baselines: the autoregressions that the model is compared with (``baselines.fit``); seen: hashes of
+    the rows of training and validation, or None; range: smallest and largest value of each column in the training rows,
+    or None.
+    """
+
+    FIELDS: ClassVar[dict[str, schema.Field]] = {
+        **Metadata.FIELDS,
+        "residual_quantiles": _QUANTILES,
+        "ahead_quantiles": _QUANTILES,
+        "blend": schema.Field(
+            lambda value: (
+                value is None
+                or schema.listed(schema.listed(schema.SHARE)).fits(value)
+                and len(value) > 0
+                and len({len(row) for row in value}) == 1
+            ),
+            "a table of numbers from 0 to 1",
+            None,
+        ),
+        "width": schema.optional(schema.MAPPING),
+        "baselines": schema.missing(
+            schema.Field(
+                lambda value: (
+                    schema.MAPPING.fits(value)
+                    and set(value) <= {"ar", "ar_slot"}
+                    and all(schema.listed(schema.MAPPING).fits(parts) for parts in value.values())
+                ),
+                "an object of ar and ar_slot, each a list of objects",
+            ),
+            {},
+        ),
+        "seen": schema.optional(schema.MAPPING),
+        "range": schema.optional(schema.listed(schema.listed(schema.NUMBER, 2))),
+    }
+
+    recipe: ForecastRecipe
+    residual_quantiles: np.ndarray | None = None
+    ahead_quantiles: np.ndarray | None = None
+    blend: np.ndarray | None = None
+    width: Width | None = None
+    baselines: Mapping[str, Sequence[BaseModel]] = field(default_factory=dict)
+    seen: SeenRows | None = None
+    range: list[list[float]] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entries of the weights file: only those that there are."""
+        values = super().to_json()
+        for name in _TABLES:
+            if (table := getattr(self, name)) is not None:
+                values[name] = np.asarray(table).tolist()
+        if self.width is not None:
+            values["width"] = self.width.to_json()
+        if self.baselines:
+            values["baselines"] = {name: [part.to_json() for part in parts] for name, parts in self.baselines.items()}
+        if self.seen is not None:
+            values["seen"] = self.seen.to_json()
+        if self.range is not None:
+            values["range"] = self.range
+        return values
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Self:
+        """Return the metadata of values that have been checked, each by itself. Raises ValueError as ``Metadata``."""
+        recipe = values["recipe"]
+        O = len(recipe.target)
+        if values["width"] is not None:
+            values["width"] = Width.from_json(values["width"], recipe.horizon * O, O)
+        if any(len(parts) != O for parts in values["baselines"].values()):
+            raise ValueError(f"its baselines have another number of targets than its recipe, which has {O}")
+        values["baselines"] = {
+            name: [BaseModel.from_json(part) for part in parts] for name, parts in values["baselines"].items()
+        }
+        if values["seen"] is not None:
+            values["seen"] = SeenRows.from_json(values["seen"])
+        for name in _TABLES:
+            if values[name] is not None:
+                values[name] = np.array(values[name], np.float64)  # whole numbers, too, however large
+        return cls(**values)
+
+    def check(self, model: Model) -> None:
+        """Compare the model with what its file says besides. Raises ValueError as ``Metadata``."""
+        super().check(model)
+        targets, columns = len(self.recipe.target), {"residual_quantiles": self.recipe.needs().output_size}
+        for name in _TABLES:
+            if (table := getattr(self, name)) is None:
+                continue
+            count = table.shape[1]
+            if count % targets or count != columns.get(name, count) or name == "blend" and count != targets:
+                raise ValueError(f"its {name} have {count} columns, which do not fit its {targets} targets")
+        if self.width is not None and self.width.weight.shape[1] != model.fc.shapes["weight"][1]:
+            raise ValueError(
+                f"its interval reads {self.width.weight.shape[1]} numbers; the model's head reads "
+                f"{model.fc.shapes['weight'][1]}"
+            )
+
+
+register(ForecastRecipe, ForecastMetadata)
+
+
+def load_forecast(path: str) -> tuple[Model, ForecastMetadata]:
+    """Return the model of a weights file that forecasts, and what its training has kept.
+
+    Raises:
+        CheckpointError: for a model of another task, or as ``load_trained``. OSError: if it cannot be opened.
+    """
+    model, metadata = load_trained(path)
+    if not isinstance(metadata, ForecastMetadata):
+        raise CheckpointError(f"{path} is no forecaster: it was trained to {metadata.recipe.task}")
+    return model, metadata

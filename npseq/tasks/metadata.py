@@ -1,0 +1,136 @@
+"""Metadata of a weights file: what ``npseq train`` keeps beside the model, and its validation, type by type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..formats import schema
+from ..formats.model_file import load_model
+from ..formats.unpickler import CheckpointError
+from ..nn.model import Model
+from .recipe import Recipe
+from .recipe import from_json as recipe_from_json
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# read by ``formats.model_file``
+_OF_THE_MODEL = {
+    "npseq": schema.COUNT,
+    "config": schema.MAPPING,
+    "scaling": schema.optional(schema.MAPPING),
+}
+_COLUMNS = schema.Field(
+    lambda value: (
+        schema.MAPPING.fits(value)
+        and set(value) <= {"time", "sequence", "label"}
+        and all(map(schema.TEXT.fits, value.values()))
+    ),
+    "names of the columns time, sequence and label",
+    {},
+)
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What ``npseq train`` keeps beside the model, of any task. A task that keeps more has a class of its own
+    (``register``).
+
+    recipe: how data become examples; columns: option -> column, of ``--time``, ``--sequence`` and ``--label`` where
+    they were given; seed and best_epoch of the training.
+    """
+
+    FIELDS: ClassVar[dict[str, schema.Field]] = {
+        "recipe": schema.MAPPING,
+        "columns": _COLUMNS,
+        "seed": schema.missing(schema.SEED, 0),
+        "best_epoch": schema.missing(schema.NATURAL, 0),
+    }
+
+    recipe: Recipe
+    columns: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    best_epoch: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entries of the weights file."""
+        return {
+            "recipe": self.recipe.to_json(),
+            "columns": dict(self.columns),
+            "seed": self.seed,
+            "best_epoch": self.best_epoch,
+        }
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Self:
+        """Return the metadata of values that have been checked, each by itself.
+
+        Raises:
+            ValueError: for values that do not fit each other.
+        """
+        return cls(**values)
+
+    @staticmethod
+    def from_json(mapping: Any) -> Metadata:
+        """Return what the metadata of a weights file say, in the class of the recipe's task.
+
+        Raises:
+            ValueError: for the first fault.
+        """
+        recipe = recipe_from_json(mapping.get("recipe"))
+        cls = _CLASSES.get(recipe.task, Metadata)
+        values = schema.check(mapping, {**_OF_THE_MODEL, **cls.FIELDS}, "the file")
+        for name in _OF_THE_MODEL:
+            del values[name]
+        return cls.from_values({**values, "recipe": recipe})
+
+    def check(self, model: Model) -> None:
+        """Compare the model with what its file says besides. Each may be valid by itself.
+
+        Raises:
+            ValueError: for the first disagreement, naming both.
+        """
+        needed = self.recipe.needs()
+        for name in "input_size", "output_size":
+            if model.config[name] != getattr(needed, name):
+                raise ValueError(f"the model has {name} {model.config[name]}; its recipe needs {getattr(needed, name)}")
+        if model.loss not in needed.losses or model.every_step != (needed.outputs == "all"):
+            raise ValueError(
+                f"the model has the loss {model.loss} and {'an' if model.every_step else 'no'} output at every step, "
+                f"which does not fit the task {self.recipe.task}"
+            )
+
+
+_CLASSES: dict[str, type[Metadata]] = {}
+
+
+def register(recipe: type[Recipe], metadata: type[Metadata]) -> None:
+    """Say which class holds the metadata of a task."""
+    _CLASSES[recipe.task] = metadata
+
+
+def of_recipe(recipe: Recipe, **values: Any) -> Metadata:
+    """Return the metadata of a model of the recipe's task, of the class that holds them."""
+    return _CLASSES.get(recipe.task, Metadata)(recipe, **values)
+
+
+def load_trained(path: str) -> tuple[Model, Metadata]:
+    """Return the model of a weights file and what ``npseq train`` has kept beside it.
+
+    Raises:
+        CheckpointError: for a file that ``npseq train`` has not written. OSError: if it cannot be opened.
+    """
+    model = load_model(path)
+    if not isinstance(model.metadata, dict) or "recipe" not in model.metadata:
+        raise CheckpointError(
+            f"{path} does not say how its data were prepared: a file of npseq train expected; in Python, "
+            "npseq.load(path).predict(x) takes any"
+        )
+    try:
+        metadata = Metadata.from_json(model.metadata)
+        metadata.check(model)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: its data description is invalid: {error}") from None
+    return model, metadata
