@@ -1,7 +1,8 @@
 """npseq: RNN, LSTM and GRU in NumPy, with backpropagation through time written by hand.
 
 Reading order: ``cells.py`` (one step and its derivative), ``bptt.py`` (carried through time), ``fused/`` (the same,
-fast), ``recurrent.py`` and ``layers.py`` (torch-shaped layers), ``losses.py``, ``model.py``, ``optim.py``, ``fit.py``.
+fast), ``nn/recurrent.py`` and ``nn/layers.py`` (torch-shaped layers), ``nn/losses.py``, ``nn/model.py``, ``optim.py``,
+``training/fit.py``; ``gradcheck/checks.py`` proves the gradients.
 
 Letters, everywhere:
 
@@ -17,22 +18,10 @@ bptt, fused) there is one column per sequence: x_t (I, B), h_t (H, B). Names tha
 before.
 """
 
-from . import _interrupt  # noqa: F401 # isort: skip  (first: it handles Ctrl-C during the imports below)
-
-import importlib
-import sys
 from typing import TYPE_CHECKING
 
-from . import optim
-from ._aliases import Aliases
+from ._lazy import getter
 from ._version import __version__
-from .formats import checkpoint
-from .formats.model_file import load_model as load
-from .formats.model_file import save_model as save
-from .nn import layers, losses
-from .nn.layers import GRU, LSTM, RNN, OptimizedGRU, OptimizedLSTM, OptimizedRNN
-from .nn.linear import Embedding, Linear
-from .nn.model import Model
 
 __all__ = [
     # layers and models
@@ -51,15 +40,11 @@ __all__ = [
     "save",
     "sample",
     # modules
-    "checkpoint",
-    "layers",
-    "losses",
-    "optim",
-    # modules that are imported on first access
     "baselines",
     "bptt",
     "c",
     "cells",
+    "checkpoint",
     "data",
     "explain",
     "features",
@@ -67,7 +52,11 @@ __all__ = [
     "forecast",
     "fused",
     "gradcheck",
+    "layers",
+    "losses",
+    "nn",
     "onnx",
+    "optim",
     "parallel",
     "rtrl",
     "tasks",
@@ -75,29 +64,26 @@ __all__ = [
     "__version__",
 ]
 
-# Public names of modules -> where they are. ``import npseq.losses`` and ``from npseq.losses import mse`` work too.
-_PUBLIC = {
-    "baselines": "forecast.baselines",
-    "c": "formats.c",
-    "checkpoint": "formats.checkpoint",
-    "features": "forecast.features",
-    "fit": "training.fit",
-    "layers": "nn.layers",
-    "losses": "nn.losses",
-    "onnx": "formats.onnx",
-    "parallel": "training.mpi",
-    "rtrl": "gradcheck.rtrl",
+_PLACES = {  # of the names that are no modules
+    **dict.fromkeys(__all__[:6], "nn.layers"),
+    "Linear": "nn.linear",
+    "Embedding": "nn.linear",
+    "Model": "nn.model",
+    "Forecaster": "forecast.forecaster",
+    "load": "formats.model_file:load_model",
+    "save": "formats.model_file:save_model",
+    "sample": "tasks.text_samples",
 }
-sys.meta_path.append(Aliases(__name__, _PUBLIC))
-_LATER = {"Forecaster": ".forecast.forecaster", "sample": ".tasks.text_samples"}  # names that are no modules
+
 _OPTIONAL = ("estimators",)  # public modules that need a package of an extra; ``from npseq import *`` leaves them out
 
-if TYPE_CHECKING:  # what ``__getattr__`` imports; for a type checker each module of ``_PUBLIC`` is a NAME.pyi
+if TYPE_CHECKING:  # what ``__getattr__`` imports
     from . import (
         baselines,
         bptt,
         c,
         cells,
+        checkpoint,
         data,
         explain,
         features,
@@ -105,7 +91,11 @@ if TYPE_CHECKING:  # what ``__getattr__`` imports; for a type checker each modul
         forecast,
         fused,
         gradcheck,
+        layers,
+        losses,
+        nn,
         onnx,
+        optim,
         parallel,
         rtrl,
         tasks,
@@ -113,16 +103,14 @@ if TYPE_CHECKING:  # what ``__getattr__`` imports; for a type checker each modul
     )
     from . import estimators as estimators
     from .forecast.forecaster import Forecaster
+    from .formats.model_file import load_model as load
+    from .formats.model_file import save_model as save
+    from .nn.layers import GRU, LSTM, RNN, OptimizedGRU, OptimizedLSTM, OptimizedRNN
+    from .nn.linear import Embedding, Linear
+    from .nn.model import Model
     from .tasks.text_samples import sample
 else:
-
-    def __getattr__(name):
-        """What the layers and models do not need is imported on first access, so that ``import npseq`` is fast."""
-        if name in _LATER:
-            return getattr(importlib.import_module(_LATER[name], __name__), name)
-        if name in __all__ or name in _OPTIONAL:
-            return importlib.import_module("." + name, __name__)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = getter(__name__, _PLACES)
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,11 @@ import sys
 if __name__ == "__main__" and not __package__:  # run as a script: this checkout's package, not the folder it stands in
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+if __name__ == "__main__":
+    from npseq.cli import interrupt
+
+    interrupt.watch()
+
 from npseq.cli.commands import run
 from npseq.cli.training_run import main, parser
 

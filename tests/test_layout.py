@@ -2,9 +2,13 @@
 
 import ast
 import functools
+import importlib
+import pkgutil
 import re
+import runpy
 import subprocess
 import sys
+import types
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -21,8 +25,7 @@ LEVELS = {
     "lbfgs": 0,
     "status": 0,
     "_version": 0,
-    "_aliases": 0,
-    "_interrupt": 1,
+    "_lazy": 0,
     "optim": 1,
     "fused": 2,
     "nn": 3,
@@ -37,8 +40,10 @@ LEVELS = {
     "cli": 10,
     "train": 11,
 }
+DOORS = ["baselines", "c", "checkpoint", "features", "fit", "layers", "losses", "onnx", "parallel", "rtrl"]
+LEVELS.update(dict.fromkeys(DOORS, 12))  # public names of modules in the rooms; nothing in the package imports them
 PUBLIC = """RNN LSTM GRU OptimizedRNN OptimizedLSTM OptimizedGRU Linear Embedding Model Forecaster load save sample baselines
-    checkpoint data c features fit forecast layers losses optim tasks bptt cells explain fused gradcheck onnx parallel rtrl training
+    checkpoint data c features fit forecast layers losses nn optim tasks bptt cells explain fused gradcheck onnx parallel rtrl training
     __version__"""
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 SOURCES = [
@@ -138,36 +143,37 @@ def test_the_public_names_are_these():
         assert getattr(npseq, name) is not None
 
 
+WAYS = {
+    "baselines": "seasonal",
+    "bptt": "forward_through_time",
+    "cells": "LSTMCell",
+    "checkpoint": "load",
+    "data": "load",
+    "features": "calendar",
+    "fit": "fit",
+    "fused": "forward_through_time",
+    "gradcheck": "check",
+    "layers": "truncated_bptt",
+    "losses": "mse",
+    "nn": "registry",
+    "onnx": "export",
+    "optim": "Adam",
+    "parallel": "Ranks",
+    "rtrl": "gradient_forward_in_time",
+    "forecast": "ForecastTask",
+    "tasks": "Classification",
+}
+
+
 @pytest.mark.wide
-@pytest.mark.parametrize(
-    "module, name",
-    [
-        ("baselines", "seasonal"),
-        ("bptt", "forward_through_time"),
-        ("cells", "LSTMCell"),
-        ("checkpoint", "load"),
-        ("data", "load"),
-        ("features", "calendar"),
-        ("fit", "fit"),
-        ("fused", "forward_through_time"),
-        ("gradcheck", "check"),
-        ("layers", "truncated_bptt"),
-        ("losses", "mse"),
-        ("onnx", "export"),
-        ("optim", "Adam"),
-        ("parallel", "Ranks"),
-        ("rtrl", "gradient_forward_in_time"),
-        ("forecast", "ForecastTask"),
-        ("tasks", "Classification"),
-    ],
-)
+@pytest.mark.parametrize("module, name", WAYS.items())
 def test_a_public_module_is_reached_in_three_ways_and_is_one_module(module, name):
     code = f"""
 import importlib, sys
 {{}}
 import npseq
 assert npseq.{module} is importlib.import_module("npseq.{module}")
-assert importlib.util.find_spec(npseq.{module}.__name__).origin == npseq.{module}.__spec__.origin
+assert npseq.{module}.__name__ == npseq.{module}.__spec__.name == "npseq.{module}"
 assert npseq.{module}.{name}
 """
     ways = f"import npseq; npseq.{module}", f"import npseq.{module}", f"from npseq.{module} import {name}"
@@ -176,11 +182,30 @@ assert npseq.{module}.{name}
         assert done.returncode == 0, (way, done.stderr)
 
 
+def test_every_public_module_is_a_file_that_pkgutil_and_runpy_find_and_no_import_hook_serves_it(monkeypatch):
+    found = {module.name for module in pkgutil.iter_modules(npseq.__path__)}
+    modules = {name for name in npseq.__all__ if isinstance(getattr(npseq, name), types.ModuleType)}
+    assert modules >= set(WAYS) and modules <= found
+    assert not [finder for finder in sys.meta_path if type(finder).__module__.startswith("npseq")]
+    monkeypatch.delitem(sys.modules, "npseq.losses")
+    assert runpy.run_module("npseq.losses")["mse"] is npseq.losses.mse
+
+
+def test_a_door_is_two_lines_and_hides_nothing():
+    for name in DOORS:
+        document, imported = tree_of(PACKAGE / f"{name}.py").body
+        assert isinstance(imported, ast.ImportFrom) and [alias.name for alias in imported.names] == ["*"], name
+        room = importlib.import_module(f"npseq.{imported.module}")
+        public = getattr(room, "__all__", [key for key in vars(room) if not key.startswith("_")])
+        assert all(getattr(getattr(npseq, name), key) is getattr(room, key) for key in public), name
+
+
 def test_import_npseq_loads_no_command_no_checker_and_nothing_slow():
-    code = "import sys, npseq; print(*sys.modules)"
+    code = "import sys, npseq; print('numpy' in sys.modules); npseq.LSTM; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert "npseq.nn.layers" in loaded
+    at_once, *loaded = done.stdout.split()
+    loaded = set(loaded)
+    assert at_once == "False" and "npseq.nn.layers" in loaded
     slow = {"npseq.cli", "npseq.gradcheck", "npseq.explain", "npseq.train", "scipy.optimize", "matplotlib", "pandas",
             "torch", "argparse", "mpi4py", "sklearn",
             "npseq.data", "npseq.tasks", "npseq.training"}  # fmt: skip

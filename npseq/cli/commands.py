@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .. import _interrupt
 from .._version import __version__
 from ..data import DataError
 from ..status import INTERRUPTED, OK, UNEXPECTED, USAGE
 from ..training import mpi
-from . import completion, streams
+from . import completion, interrupt, streams
 
 GROUPS = {  # by use: name -> (module, what it does)
     "train a model and use it": {
@@ -112,9 +111,9 @@ def run(main: Callable[..., int], prog: str, *args: Any) -> int:
     What may happen to any command is handled here: Ctrl-C (130), a reader that leaves its pipe, output that cannot be
     written, files and memory that fail (1); each with at most one line on standard error.
     """
-    _interrupt.hand_over()
     with streams.guarded(prog, prog in RUN_UNSEEN) as stdout, _ends_in_order():
         try:
+            interrupt.hand_over()
             with warnings.catch_warnings():
                 told: dict[str, None] = {}  # each once, and not beside an error
                 warnings.showwarning = lambda message, *_: told.setdefault(str(message))

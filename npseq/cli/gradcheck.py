@@ -33,7 +33,6 @@ OPTIONS: list[dict[str, Any]] = [  # of layers of two directions and mixed lengt
     {"checkpoint_every": 3},
     {"learn_initial_state": True, "bias": False, "batch_first": True},
 ]
-STATUS = {"right": status.RIGHT, "wrong": status.WRONG, "unchecked": status.UNCHECKED}
 
 
 def parser() -> arguments.Parser:
@@ -253,12 +252,12 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps({"verdict": worst_verdict(results), "allowed": THRESHOLD[arguments.method], "checks": told}))
     if not arguments.json and not arguments.quiet:
         _summary(results, arguments.method)
-    return STATUS[worst_verdict(results)]
+    return status.OF_VERDICT[worst_verdict(results)]
 
 
 def _summary(results: list[Result], method: str) -> None:
     worst = max((result.worst for result in results), key=lambda found: found.error)
-    counts = {verdict: sum(result.verdict == verdict for result in results) for verdict in STATUS}
+    counts = {verdict: sum(result.verdict == verdict for result in results) for verdict in status.OF_VERDICT}
     unchecked = f", {counts['unchecked']} unchecked" if counts["unchecked"] else ""
     print(
         f"{len(results)} configurations, {counts['wrong']} wrong{unchecked}; worst error {worst.error:.1e} in "

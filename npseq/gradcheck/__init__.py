@@ -1,8 +1,8 @@
 """Gradient checks so strict that a wrong gradient cannot pass."""
 
-from .checks import check, check_cell, check_initialisation, check_layer, check_model
-from .numerical import hessian_vector_product, numerical_gradient
-from .result import ArrayError, Result, relative_error
+from typing import TYPE_CHECKING
+
+from .._lazy import getter
 
 __all__ = [
     "ArrayError",
@@ -16,3 +16,17 @@ __all__ = [
     "numerical_gradient",
     "relative_error",
 ]
+
+if TYPE_CHECKING:
+    from .checks import check, check_cell, check_initialisation, check_layer, check_model
+    from .numerical import hessian_vector_product, numerical_gradient
+    from .result import ArrayError, Result, relative_error
+else:
+    __getattr__ = getter(
+        __name__,
+        {
+            **dict.fromkeys(["ArrayError", "Result", "relative_error"], "result"),
+            **dict.fromkeys(["hessian_vector_product", "numerical_gradient"], "numerical"),
+            **dict.fromkeys([name for name in __all__ if name.startswith("check")], "checks"),
+        },
+    )

@@ -28,6 +28,7 @@ from npseq import (
     gradcheck,
     layers,
     losses,
+    nn,
     onnx,
     optim,
     parallel,
@@ -112,6 +113,7 @@ def all_layers(rng: np.random.Generator) -> None:
         norm: float = optim.clip_by_global_norm(grads.theta, 1.0)
         assert norm >= 0 and dx is not None and dx.shape == x.shape
 
+    assert nn.registry.MODELS["lstm"] is npseq.LSTM
     lstm = npseq.LSTM(I, H, rng=0)
     y, (h, cell_state) = lstm(x)
     same = layers.from_state_dict(lstm.state_dict())

@@ -1,1 +1,0 @@
-from .forecast.features import *

@@ -1,1 +1,0 @@
-from .nn.layers import *

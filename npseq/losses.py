@@ -1,0 +1,3 @@
+"""The losses and their gradients. Public name of ``npseq/nn/losses.py``."""
+
+from .nn.losses import *

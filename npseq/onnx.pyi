@@ -1,1 +1,0 @@
-from .formats.onnx import *
