@@ -7,7 +7,7 @@ import pytest
 from compiling import COMPILERS, SANITIZED, built, needs_a_compiler
 
 import npseq
-import npseq.c
+import npseq.formats.c
 from npseq import checkpoint
 from npseq.cli import export
 from npseq.nn.model import Model
@@ -152,7 +152,7 @@ def test_constants_are_read_back_exactly():
     values = rng.integers(0, 2**32, 20_000, dtype=np.uint64).astype(np.uint32).view(np.float32)
     special = np.array([0, -0.0, 1, -3, 1e10, 1e-45, 1.17549435e-38, 3.4028235e38], np.float32)
     for value in np.concatenate([values[np.isfinite(values)], special]):
-        text = npseq.c.number(float(value))
+        text = npseq.formats.c.number(float(value))
         assert text.endswith("f") and ("." in text or "e" in text)
         assert np.float32(text[:-1]).tobytes() == value.tobytes()
 

@@ -121,7 +121,7 @@ def test_what_a_weights_file_cannot_hold_is_refused_by_name(tmp_path, content, w
         save(tmp_path / "a.pth", {}, {"a": object()})
 
 
-@pytest.mark.parametrize("broken", ["os.fsync", "os.replace", "npseq.checkpoint._write_record"])
+@pytest.mark.parametrize("broken", ["os.fsync", "os.replace", "npseq.formats.checkpoint._write_record"])
 def test_a_failure_while_writing_leaves_the_old_file_whole_and_nothing_else(tmp_path, monkeypatch, broken):
     path = tmp_path / "a.pth"
     save(path, {"w": np.zeros(3)})

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from sandbox import scaled
 
-from npseq import checkpoint
 from npseq.checkpoint import CheckpointError, load, save
+from npseq.formats import checkpoint
 
 MEMORY = 32 << 20
 
