@@ -11,37 +11,23 @@ import json
 import os
 import pickle
 import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from .atomic import replacing
+from .state_dicts import Checkpoint
 from .unpickler import STORAGES, CheckpointError, Foreign, Unpickled, item_size, unpickle
 
 __all__ = ["Checkpoint", "CheckpointError", "Foreign", "load", "save"]
 
-LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a file from before torch 1.6
 ROOT = "archive"  # the folder inside the zip file; always the same, so that a file does not depend on its own name
 DATE = (1980, 1, 1, 0, 0, 0)  # of every record: the same content gives the same bytes
+PART = 1 << 18  # bytes that are read at once
 ALIGNMENT = 64  # of the storages in the file, as torch does, for mmap
-
-
-@dataclass
-class Checkpoint:
-    """What a file holds.
-
-    ``state_dict``: name -> array; empty if there is none. ``metadata``: npseq's own, or None. ``content``: the whole
-    object as it was saved, of dicts, lists, tuples, numbers, strings, None, arrays, and ``Foreign`` for objects of any
-    other class. ``passed_over``: the names of those classes; nothing of such an object was read.
-    """
-
-    state_dict: dict[str, np.ndarray]
-    metadata: Any
-    content: Any
-    passed_over: list[str] = field(default_factory=list)
 
 
 # ---- writing ----
@@ -168,12 +154,14 @@ _STORAGE_OF = {
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read a ``.pth`` file of torch 1.6 or later, or of the legacy format before it. Nothing in it is run.
+    """Read a ``.pth`` file of torch 1.6 or later. Nothing in it is run.
 
     Tensors of float64/32/16, bfloat16 (as float32, exactly), integers, bool and complex become arrays, NumPy's numbers
-    become numbers. ``state_dict`` is the object itself if it is a dict with tensors, or its entry ``state_dict``,
-    ``model_state_dict`` or ``model``; a common prefix ``module.`` is removed. Objects of other classes beside the
-    weights, such as an ``argparse.Namespace``, are passed over unread.
+    become numbers. Objects of other classes beside the weights, such as an ``argparse.Namespace``, are passed over
+    unread.
+
+    Warns:
+        UserWarning: if the pickle names functions to call, with their names.
 
     Raises:
         CheckpointError: for everything that is not such a file, saying what is wrong with it.
@@ -181,21 +169,30 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """
     with open(path, "rb") as file:
         try:
-            start = file.read(4)
+            start = file.read(2)
             file.seek(0)
-            if start[:2] == b"PK":
-                found, metadata = _load_zip(file)
-            elif start[:1] == b"\x80":
-                found, metadata = _load_legacy(file.read()), None
-            else:
-                raise CheckpointError(
-                    "it is empty" if not start else "it begins like neither a zip archive nor a pickle"
-                )
+            if start != b"PK":
+                raise CheckpointError(_no_archive(start))
+            found, metadata = _load_zip(file)
             if found.foreign and not _holds_tensors(found.value):
                 raise _no_tensors_but(found.foreign)
         except CheckpointError as error:
             raise CheckpointError(f"{os.fspath(path)!s} is not a readable weights file: {error}") from None
-    return Checkpoint(_state_dict(found.value), metadata, found.value, found.foreign)
+    if found.called:  # a loader of pickles would run it
+        warnings.warn(
+            f"{os.fspath(path)!s}: its pickle names {', '.join(found.called)} to be called; nothing was run",
+            stacklevel=2,
+        )
+    return Checkpoint(found.value, metadata, found.foreign, os.fspath(path))
+
+
+def _no_archive(start: bytes) -> str:
+    if start[:1] == b"\x80":
+        return (
+            "it is a pickle and no zip archive, as torch wrote before 1.6. If you trust the file, open it in torch and "
+            "save it again: torch.save(torch.load(file, weights_only=True), file)"
+        )
+    return "it begins like neither a zip archive nor a pickle" if start else "it is empty"
 
 
 def _no_tensors_but(foreign: list[str]) -> CheckpointError:
@@ -220,24 +217,6 @@ def _holds_tensors(content: Any) -> bool:
     return False
 
 
-def _state_dict(content: Any) -> dict[str, np.ndarray]:
-    """Return the tensors by name, wherever torch's users put them."""
-    candidates = [content]
-    if isinstance(content, dict):
-        candidates = [content.get(key) for key in ("state_dict", "model_state_dict", "model")] + [content]
-    for candidate in candidates:
-        if isinstance(candidate, dict):
-            found = {
-                name: value
-                for name, value in candidate.items()
-                if isinstance(name, str) and isinstance(value, np.ndarray)
-            }
-            if found:
-                prefix = "module." if all(name.startswith("module.") for name in found) else ""
-                return {name[len(prefix) :]: value for name, value in found.items()}
-    return {}
-
-
 def _load_zip(file: BinaryIO) -> tuple[Unpickled, Any]:
     size = os.fstat(file.fileno()).st_size
     try:
@@ -245,6 +224,8 @@ def _load_zip(file: BinaryIO) -> tuple[Unpickled, Any]:
     except Exception as error:  # zipfile meets broken archives with exceptions of many kinds
         raise CheckpointError(f"the zip archive is broken ({error})") from None
     records = {info.filename: info for info in archive.infolist()}
+    if len(records) < len(archive.infolist()):
+        raise CheckpointError("the zip archive has two records of one name")
     roots = [name[: -len("data.pkl")] for name in records if name.endswith("data.pkl") and name.count("/") <= 1]
     if len(roots) != 1:
         raise CheckpointError(
@@ -252,7 +233,7 @@ def _load_zip(file: BinaryIO) -> tuple[Unpickled, Any]:
         )
     left = size  # records may not overlap, so together they are no larger than the file
 
-    def read(name: str) -> bytes:
+    def read(name: str) -> np.ndarray:
         nonlocal left
         info = records.get(roots[0] + name)
         if info is None:
@@ -262,76 +243,37 @@ def _load_zip(file: BinaryIO) -> tuple[Unpickled, Any]:
         left -= info.file_size
         if info.file_size != info.compress_size or left < 0:
             raise CheckpointError(f"the record {name} claims {info.file_size} bytes, more than the file has")
+        data, at = np.empty(info.file_size, np.uint8), 0
         try:
-            return archive.read(info)  # checks the record's CRC
+            with archive.open(info) as record:  # checks the record's CRC
+                while part := record.read(PART):
+                    data[at : at + len(part)] = np.frombuffer(part, np.uint8)
+                    at += len(part)
         except Exception as error:
             raise CheckpointError(f"the record {name} is broken ({error})") from None
+        return data
 
-    order = read("byteorder").strip() if roots[0] + "byteorder" in records else b"little"
+    order = read("byteorder").tobytes().strip() if roots[0] + "byteorder" in records else b"little"
     if order not in (b"little", b"big"):
         raise CheckpointError(f"the byte order is {order[:20]!r}; little or big expected")
     loaded: dict[str, np.ndarray] = {}
 
     def storage(key: str, dtype: str | None, count: int) -> np.ndarray:
         if key not in loaded:
-            loaded[key] = np.frombuffer(bytearray(read(f"data/{key}")), np.uint8)
+            loaded[key] = read(f"data/{key}")
         data = loaded[key]
         if order == b"big" and dtype is None:
             raise CheckpointError("an untyped storage in big-endian order cannot be read")
         return _checked(data if order == b"little" or dtype is None else _swapped(data, dtype), key, dtype, count)
 
-    found = unpickle(read("data.pkl"), storage)
+    found = unpickle(read("data.pkl").tobytes(), storage)
     metadata = None
     if roots[0] + "npseq.json" in records:
         try:
-            metadata = json.loads(read("npseq.json"))
+            metadata = json.loads(read("npseq.json").tobytes())
         except (ValueError, RecursionError):
             raise CheckpointError("npseq.json is not valid JSON") from None
     return found, metadata
-
-
-def _load_legacy(data: bytes) -> Unpickled:
-    """Read five pickles (magic number, protocol, system, object, keys of storages), then each storage: count, bytes."""
-
-    def no_storage(key: str, dtype: str | None, count: int) -> None:
-        raise CheckpointError("unexpected storage")
-
-    at, header = 0, []
-    for _ in range(3):
-        value, at, foreign = unpickle(data, no_storage, at)
-        header.append(value)
-        if foreign:
-            raise _no_tensors_but(foreign)
-        if header[0] != LEGACY_MAGIC:
-            raise CheckpointError("it begins like a pickle, but not like one that torch wrote")
-    if header[1] != 1001 or not isinstance(header[2], dict) or header[2].get("little_endian") is not True:
-        raise CheckpointError("the legacy format is of another protocol than 1001, or not little-endian")
-    types: dict[str, tuple[str | None, int]] = {}
-
-    def later(key: str, dtype: str | None, count: int) -> None:
-        if types.setdefault(key, (dtype, count)) != (dtype, count):
-            raise CheckpointError(f"the storage {key[:50]} has two types or sizes")
-
-    start = at
-    _, at, _ = unpickle(data, later, start)
-    keys, at, _ = unpickle(data, no_storage, at)
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(types) - set(keys):
-        raise CheckpointError("the list of storages is broken")
-    loaded = {}
-    for key in keys:
-        dtype, count = types.get(key, ("u1", None))
-        if at + 8 > len(data):
-            raise CheckpointError("the file is cut off before a storage")
-        found = struct.unpack_from("<q", data, at)[0]
-        at += 8
-        length = found * item_size(dtype or "u1")
-        if count is None or found != count or not 0 <= length <= len(data) - at:
-            raise CheckpointError(
-                f"a storage says that it has {found} elements; {count} expected, {len(data) - at} bytes left"
-            )
-        loaded[key] = np.frombuffer(bytearray(data[at : at + length]), np.uint8)
-        at += length
-    return unpickle(data, lambda key, dtype, count: _checked(loaded[key], key, dtype, count), start)
 
 
 def _checked(data: np.ndarray, key: str, dtype: str | None, count: int) -> np.ndarray:

@@ -10,22 +10,20 @@ from typing import Any
 import numpy as np
 
 from ..bptt import Cell
-from ..nn.layers import RNN, Recurrent, from_state_dict, sizes_in
+from ..nn.conversion import check_shapes, parameters_under, sizes_in
+from ..nn.layers import RNN, Recurrent, from_state_dict
 from ..nn.losses import LOSSES
 from ..nn.model import OUTPUTS, READS, Model
 from ..nn.own_parameters import cell_name
+from ..nn.parameters import parameter_shapes, undrawn
 from ..nn.registry import MODELS, OWN
 from ..nn.scaling import Scaling
 from . import schema
 from .checkpoint import load, save
+from .state_dicts import recurrent_prefixes
 from .unpickler import CheckpointError
 
-# What to do with a file that holds weights, but no such model.
-DOOR = (
-    "; its recurrent layers alone: npseq.layers.from_state_dict(npseq.checkpoint.load(path).state_dict, prefix), with "
-    "the prefix of their names"
-)
-VERSION = 2  # of npseq's own record in a weights file; 2 added the base of a forecast (``skip`` in its scaling)
+VERSION = 2  # of npseq's own record in a weights file
 
 # The arguments of a Model. Sizes are compared with the arrays besides: a file may claim any.
 CONFIG = {
@@ -81,8 +79,7 @@ def describe(model: Model) -> dict[str, Any]:
     config = dict(model.config)
     if model.kind not in OWN:
         config["cell"] = cell_name(model.rnn.cell)
-    version = 1 if scaling is None or "skip" not in scaling else VERSION  # files without a base are read by 0.1.0 too
-    return {"npseq": version, "config": config, "scaling": scaling}
+    return {"npseq": VERSION, "config": config, "scaling": scaling}
 
 
 def _check_nameable(model: Model) -> None:
@@ -102,11 +99,17 @@ def _cell_of(layer_class: type[Recurrent], layer: Recurrent) -> Cell:
     return cell
 
 
-def load_model(path: str | os.PathLike[str], nonlinearity: str | None = None, read: str | None = None) -> Model:
+def load_model(
+    path: str | os.PathLike[str],
+    nonlinearity: str | None = None,
+    read: str | None = None,
+    weights: str | None = None,
+) -> Model:
     """Return the ``Model`` of a weights file. ``metadata`` has what ``save_model`` was given, or is None.
 
     A file that torch alone has written opens too, if it holds one recurrent layer and one linear layer that reads its
-    hidden state, whatever their names; kind and sizes follow from the shapes. What does not follow from them is
+    hidden state, whatever their names; kind and sizes follow from the shapes. Tensors that are no layer's, such as the
+    counter of averaged weights or the weights of a loss, are passed over. What does not follow from the shapes is
     assumed, with a warning unless it is given:
 
     Args:
@@ -114,35 +117,41 @@ def load_model(path: str | os.PathLike[str], nonlinearity: str | None = None, re
         nonlinearity: of an RNN, ``"tanh"`` (assumed) or ``"relu"``.
         read: what the head reads of two directions, ``"final"`` (assumed: the final states of both) or ``"last"`` (the
             output at the last step, torch's ``output[:, -1]``).
+        weights: which state_dict of several: ``"model_ema"``, or more as ``Checkpoint.weights`` takes it.
 
     Warns:
-        UserWarning: for what was assumed, and for objects beside the weights that were passed over unread.
+        UserWarning: for what was assumed, and for what was passed over beside the weights.
 
     Raises:
-        CheckpointError: for a file that cannot be read, that holds no such model, or of a newer format.
+        CheckpointError: for a file that cannot be read, that holds no such model, or several without ``weights``, or of
+            a newer format.
         ValueError: for an unknown ``nonlinearity`` or ``read``.
         OSError: when the file cannot be opened.
     """
     if read is not None and read not in READS:
         raise ValueError(f"read is {read!r}; one of {', '.join(READS)} expected")
     file, path = load(path), os.fspath(path)
-    assumed = []
+    state, assumed, passed_over = file.weights(weights), [], ""
+    own = isinstance(file.metadata, dict) and "config" in file.metadata
     try:
-        if isinstance(file.metadata, dict) and "config" in file.metadata:
+        if own:
             schema.check_version(file.metadata.get("npseq"), VERSION, "the file")
-            model, state = _own(file.metadata, file.state_dict), file.state_dict
+            model = _own(file.metadata, state)
         else:
-            model, state = _of_torch(file.state_dict, nonlinearity or "tanh", read or "final")
+            model, state, passed_over = _of_torch(state, nonlinearity or "tanh", read or "final")
             if isinstance(model.rnn, RNN) and nonlinearity is None:
                 assumed.append("nonlinearity='tanh' (or 'relu')")
             if model.rnn.num_directions == 2 and read is None:
                 assumed.append("read='final', the final states of both directions (or 'last', output[:, -1])")
         model.load_state_dict(state)
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path!s} holds no model that npseq knows: {error}") from None
+        door = "" if own else file.door()
+        raise CheckpointError(f"{path!s} holds no model that npseq knows: {error}{door}") from None
     model.metadata = file.metadata
     if file.passed_over:
         warnings.warn(f"{path!s}: passed over unread: {', '.join(file.passed_over)}", stacklevel=2)
+    if passed_over:
+        warnings.warn(f"{path!s}: passed over, as no part of a layer: {passed_over}", stacklevel=2)
     if assumed:
         warnings.warn(f"{path!s} does not say what this model needs; assumed: {'; '.join(assumed)}", stacklevel=2)
     return model
@@ -152,14 +161,11 @@ def _own(metadata: dict[str, Any], state: dict[str, np.ndarray]) -> Model:
     """A ``Model`` as the metadata describe it, if the arrays agree."""
     _check_known(metadata["config"])
     config = schema.check(metadata["config"], CONFIG, "its config")
-    if config["kind"] in OWN:
-        found = vars(from_state_dict(state, "rnn."))
-    else:
-        found = sizes_in(state, "rnn.")
-        gates = len(MODELS[config["kind"]].cell.gates)
-        if found["rows"] != gates * found["hidden_size"]:
-            raise ValueError(f"rnn.weight_hh_l0 has {found['rows']} rows, {gates * found['hidden_size']} expected")
-    there = {name: found[name] for name in ("input_size", "hidden_size", "num_layers")}
+    sizes = sizes_in(state, "rnn.")
+    cell, rows = MODELS[config["kind"]].cell or RNN.cells[config["nonlinearity"]], sizes.pop("rows")
+    if rows != len(cell.gates) * sizes["hidden_size"]:
+        raise ValueError(f"rnn.weight_hh_l0 has {rows} rows, {len(cell.gates) * sizes['hidden_size']} expected")
+    there = {name: sizes[name] for name in ("input_size", "hidden_size", "num_layers")}
     there["output_size"] = len(state.get("fc.weight", ()))
     if config["embedding_size"]:  # the encoder reads its rows
         there["embedding_size"] = there["input_size"]
@@ -167,6 +173,11 @@ def _own(metadata: dict[str, Any], state: dict[str, np.ndarray]) -> Model:
     for name, size in there.items():
         if config[name] != size:
             raise ValueError(f"its metadata have {name} {config[name]}, its arrays {size}")
+    check_shapes(parameters_under(state, "rnn."), parameter_shapes(cell, **sizes), "rnn.")
+    outputs = (sizes["proj_size"] or sizes["hidden_size"]) * (2 if sizes["bidirectional"] else 1)
+    others = {"fc.weight": (config["output_size"], outputs)}
+    others["embedding.weight"] = (config["input_size"], config["embedding_size"])
+    check_shapes(state, others)
     scaling = None
     if metadata.get("scaling") is not None:
         sizes = {"input": config["input_size"], "output": config["output_size"]}
@@ -178,7 +189,8 @@ def _own(metadata: dict[str, Any], state: dict[str, np.ndarray]) -> Model:
         fields["skip"] = schema.optional(schema.listed(column, config["output_size"]))
         scaling = Scaling.from_json(schema.check(metadata["scaling"], fields, "its scaling"))
     options = {name: value for name, value in metadata["config"].items() if name != "cell"}
-    return Model(**options, dtype=np.result_type(*state.values()), scaling=scaling)
+    with undrawn():
+        return Model(**options, dtype=np.result_type(*state.values()), scaling=scaling)
 
 
 def _check_known(config: Any) -> None:
@@ -191,31 +203,21 @@ def _check_known(config: Any) -> None:
         )
 
 
-def _of_torch(state: dict[str, np.ndarray], nonlinearity: str, read: str) -> tuple[Model, dict[str, np.ndarray]]:
-    """Return a ``Model`` that fits a state_dict of torch's, and the state_dict with the names that it has here."""
-    prefixes = [name[: -len("weight_ih_l0")] for name in state if name.endswith("weight_ih_l0")]
+def _of_torch(state: dict[str, np.ndarray], nonlinearity: str, read: str) -> tuple[Model, dict[str, np.ndarray], str]:
+    """Return a ``Model`` that fits a state_dict of torch's, the state_dict with the names that it has here, and what
+    was passed over in it."""
+    prefixes = recurrent_prefixes(state)
     if len(prefixes) != 1:
         found = "".join(f" {prefix!r}" for prefix in prefixes[:6])
-        raise ValueError(f"{len(prefixes)} recurrent layers in it{found and ', under' + found}, one expected{DOOR}")
+        what = f"under{found}, one expected" if found else f"one expected; {', '.join(list(state)[:6]) or 'no tensors'}"
+        raise ValueError(f"{len(prefixes)} recurrent layers in it, {what}")
     layer = from_state_dict(state, prefixes[0], nonlinearity=nonlinearity)
     rest = {
         name: value
         for name, value in state.items()
         if not name.startswith(prefixes[0]) or name[len(prefixes[0]) :] not in layer.shapes
     }
-    heads = [name[: -len("weight")] for name, value in rest.items() if name.endswith("weight") and value.ndim == 2]
-    if len(heads) != 1 or set(rest) - {heads[0] + "weight", heads[0] + "bias"}:
-        raise ValueError(
-            f"unexpected parameters besides the recurrent layer: {', '.join(rest) or 'none'}; the weight and bias of "
-            f"one linear layer expected{DOOR}"
-        )
-    weight = rest[heads[0] + "weight"]
-    size = layer.num_directions * layer.output_size
-    if weight.shape[1] != size:
-        raise ValueError(
-            f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state has {size}"
-            f"{DOOR}"
-        )
+    weight, bias, foreign = _head(rest, layer.num_directions * layer.output_size)
     options: dict[str, Any] = {
         "num_layers": layer.num_layers,
         "bidirectional": layer.bidirectional,
@@ -227,7 +229,42 @@ def _of_torch(state: dict[str, np.ndarray], nonlinearity: str, read: str) -> tup
     if isinstance(layer, RNN):
         options["nonlinearity"] = nonlinearity
     kind = type(layer).__name__.lower()
-    model = Model(kind, layer.input_size, layer.hidden_size, len(weight), dtype=layer.dtype, **options)
+    with undrawn():
+        model = Model(kind, layer.input_size, layer.hidden_size, len(weight), dtype=layer.dtype, **options)
     names = {f"rnn.{name}": state[prefixes[0] + name] for name in layer.shapes}
-    bias = rest.get(heads[0] + "bias", np.zeros(len(weight), layer.dtype))
-    return model, {**names, "fc.weight": weight, "fc.bias": bias}
+    return model, {**names, "fc.weight": weight, "fc.bias": bias}, foreign
+
+
+def _head(rest: Mapping[str, np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return weight and bias of the linear layer among the tensors beside a recurrent layer with so many outputs, and
+    the names of those that are no layer's: counters, and single numbers or vectors."""
+    heads = [name[: -len("weight")] for name, value in rest.items() if name.endswith("weight") and value.ndim == 2]
+    head = heads[0] if len(heads) == 1 else None
+    outputs = len(rest[f"{head}weight"]) if head is not None else 0
+    own = {f"{head}weight", f"{head}bias"}
+    foreign = {name: value for name, value in rest.items() if name not in own}
+    if head is None or any(_of_a_layer(name, rest, outputs) for name in foreign):
+        raise ValueError(
+            f"unexpected parameters besides the recurrent layer: {', '.join(rest) or 'none'}; the weight and bias of "
+            "one linear layer expected"
+        )
+    weight = rest[head + "weight"]
+    if weight.shape[1] != size:
+        raise ValueError(
+            f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state has {size}"
+        )
+    shown = [f"{name} {value.dtype} {value.shape}" for name, value in foreign.items()]
+    more = f", … ({len(shown) - 6} more)" if len(shown) > 6 else ""
+    return weight, rest.get(head + "bias", np.zeros(outputs, weight.dtype)), ", ".join(shown[:6]) + more
+
+
+def _of_a_layer(name: str, rest: Mapping[str, np.ndarray], outputs: int) -> bool:
+    """True if a tensor looks like a parameter of another layer: a matrix, or the vector of a normalisation or an
+    activation. The weights of a loss have one element for each output and no bias."""
+    value, (owner, _, last) = rest[name], name.rpartition(".")
+    if value.dtype.kind not in "fc" or value.ndim > 1:
+        return value.dtype.kind in "fc"
+    others = {other.rpartition(".")[2] for other in rest if other.rpartition(".")[0] == owner}
+    if {"weight", "bias"} <= others or "running_mean" in others:
+        return True
+    return last in ("weight", "bias") and value.shape not in ((), (outputs,))

@@ -3,8 +3,7 @@
 
 Memory stays proportional to the bytes that are read: tensors are views of their storage, never copies.
 
-Sources: names as torch 2.13.0 and 0.4 to 1.5 (legacy format) write them, those of NumPy numbers as NumPy 1.24 to 2.5
-    does.
+Sources: names as torch 1.6 to 2.13.0 writes them, those of NumPy numbers as NumPy 1.24 to 2.5 does.
 """
 
 from __future__ import annotations
@@ -67,6 +66,7 @@ REBUILDERS = {
 
 
 CODECS = "_codecs.encode"  # how protocol 2 writes bytes
+MOST_OF_A_KEY = 1000  # parts of a tuple that is the key of a dict
 NUMBERS = {"numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"}
 _NUMBER_TYPE = re.compile(r"[iu][1248]|f[248]|c8|c16|b1|\?")
 
@@ -101,9 +101,9 @@ class DType(Foreign):
 
 
 class Storage:
-    """The bytes that tensors refer to, as a flat uint8 array, or None if they come later."""
+    """The bytes that tensors refer to, as a flat uint8 array."""
 
-    def __init__(self, dtype: str, count: int, data: np.ndarray | None) -> None:
+    def __init__(self, dtype: str, count: int, data: np.ndarray) -> None:
         self.dtype, self.count, self.data = dtype, count, data
         self.typed: dict[str, np.ndarray] = {}
 
@@ -184,17 +184,36 @@ def ordered_dict(pairs: object) -> dict[Any, Any]:
     return result
 
 
-def put(target: dict[Any, Any], key: object, value: object) -> None:
-    """Set an item of a dict whose keys are plain values (hashing a deeply nested tuple could overflow the C stack). One
-    with a foreign key is left out."""
-    if key is None or isinstance(key, (str, int, float, bytes)):
+def put(target: dict[Any, Any], key: object, value: object) -> bool:
+    """Set an item of a dict and return True. One whose key no plain value equals, such as a tensor, is left out."""
+    if _is_plain(key):
         target[key] = value
-    elif not isinstance(key, Foreign):
+        return True
+    if isinstance(key, (list, dict, Storage)):
         raise CheckpointError(f"the pickle has a {type(key).__name__} as the key of a dict")
+    return isinstance(key, Foreign)  # named already
 
 
-def tensor(storage: object, offset: Any, shape: Any, strides: Any, dtype: str | None = None) -> np.ndarray | None:
-    """Return a view of the storage, or None if its bytes come later.
+def _is_plain(key: object) -> bool:
+    """True for a number, a text, None, or a tuple of such, which may be nested.
+
+    Raises:
+        CheckpointError: for a tuple of too many parts: to hash one that is deep enough overflows the C stack.
+    """
+    waiting, parts = [key], 0
+    while waiting:
+        part, parts = waiting.pop(), parts + 1
+        if parts > MOST_OF_A_KEY:
+            raise CheckpointError(f"the pickle has a tuple of over {MOST_OF_A_KEY} parts as the key of a dict")
+        if isinstance(part, tuple):
+            waiting += part
+        elif not (part is None or isinstance(part, (str, int, float, bytes))):
+            return False
+    return True
+
+
+def tensor(storage: object, offset: Any, shape: Any, strides: Any, dtype: str | None = None) -> np.ndarray:
+    """Return a view of the storage.
 
     Every element must lie inside the storage, and there may not be many more elements than bytes.
     """
@@ -224,10 +243,14 @@ def tensor(storage: object, offset: Any, shape: Any, strides: Any, dtype: str | 
         )
     if count > 1024 * max(elements, 1):
         raise CheckpointError(f"a tensor of shape {shape} claims {count} elements of a storage of {elements}"[:300])
-    if storage.data is None:
-        return None
     flat = _elements(storage, dtype)
-    return np.lib.stride_tricks.as_strided(flat[offset:], shape, [stride * flat.itemsize for stride in strides])
+    try:
+        return np.lib.stride_tricks.as_strided(flat[offset:], shape, [stride * flat.itemsize for stride in strides])
+    except (
+        OverflowError,
+        ValueError,
+    ):  # beside an axis of length 0 or 1 the others, or its own stride, may be anything
+        raise CheckpointError(f"a tensor has the shape {shape} and strides {strides}, too large for an array"[:300])
 
 
 def is_count(value: object) -> bool:
@@ -237,7 +260,6 @@ def is_count(value: object) -> bool:
 
 def _elements(storage: Storage, dtype: str) -> np.ndarray:
     """Return the storage's bytes as a flat array; bfloat16 as float32, of which it is the upper half."""
-    assert storage.data is not None
     if dtype not in storage.typed:
         size = item_size(dtype)
         data = storage.data[: storage.data.size // size * size]

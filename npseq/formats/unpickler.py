@@ -31,49 +31,49 @@ from .pickle_names import (
 
 __all__ = ["STORAGES", "CheckpointError", "Foreign", "Unpickled", "item_size", "unpickle"]
 
-GetStorage = Callable[[str, "str | None", int], "np.ndarray | None"]
+GetStorage = Callable[[str, "str | None", int], np.ndarray]
 
 
 class Unpickled(NamedTuple):
     """What a pickle holds.
 
-    ``value``: dicts, lists, tuples, numbers, strings, None, arrays and ``Foreign``; ``end``: where the pickle ended;
-    ``foreign``: the names of what was passed over, each once.
+    ``value``: dicts, lists, tuples, numbers, strings, None, arrays and ``Foreign``; ``foreign``: the names of what was
+    passed over, each once; ``called``: those of them that the pickle names as functions to call.
     """
 
     value: Any
-    end: int
     foreign: list[str]
+    called: list[str]
 
 
-def unpickle(data: bytes, storage: GetStorage, start: int = 0) -> Unpickled:
-    """Interpret one pickle.
+def unpickle(data: bytes, storage: GetStorage) -> Unpickled:
+    """Interpret a pickle.
 
     Args:
         data: bytes.
         storage: called with (key, dtype or None, number of elements) for each storage that the pickle refers to;
-            returns a flat uint8 array of its bytes, or None when the bytes come later (tensors are then None too). A
-            dtype of None stands for an untyped storage, whose number counts bytes.
-        start: where the pickle begins in ``data``.
+            returns a flat uint8 array of its bytes. A dtype of None stands for an untyped storage, whose number counts
+            bytes.
 
     Raises:
         CheckpointError: for a pickle that is broken, or that no ``torch.save`` writes.
     """
-    machine = _Machine(data, storage, start)
+    machine = _Machine(data, storage)
     try:
         value = machine.run()
     except (IndexError, struct.error, UnicodeDecodeError):
         raise CheckpointError(f"the pickle is broken near byte {machine.at}") from None
-    return Unpickled(value, machine.at, list(machine.foreign))
+    return Unpickled(value, list(machine.foreign), list(machine.called))
 
 
 class _Machine:
-    def __init__(self, data: bytes, storage: GetStorage, at: int) -> None:
-        self.data, self.storage, self.at = data, storage, at
+    def __init__(self, data: bytes, storage: GetStorage) -> None:
+        self.data, self.storage, self.at = data, storage, 0
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
         self.foreign: dict[str, None] = {}
+        self.called: dict[str, None] = {}
 
     def run(self) -> Any:
         while True:
@@ -150,7 +150,8 @@ class _Machine:
         target = self.top(dict)
         if not isinstance(target, Foreign):
             for key, value in zip(items[::2], items[1::2]):
-                put(target, key, value)
+                if not put(target, key, value):
+                    self.foreign.setdefault(f"what stands under a {type(key).__name__}")
 
     def set_item(self) -> None:
         value, key = self.pop(), self.pop()
@@ -170,6 +171,8 @@ class _Machine:
 
     def reduce(self) -> None:
         args, function = self.pop(), self.pop()
+        if isinstance(function, Foreign):
+            self.called.setdefault(function.name)
         self.push(call(function, args))
 
     def new_object(self, with_names: bool = False) -> None:
@@ -250,11 +253,17 @@ def _protocol(machine: _Machine) -> None:
         raise CheckpointError("the pickle is of a protocol after 5")
 
 
+def _frame(machine: _Machine) -> None:
+    size = machine.number("<Q")
+    if size > len(machine.data) - machine.at:
+        raise CheckpointError(f"the pickle has a frame of {size} bytes, more than are left")
+
+
 _OPCODES: dict[int, _Step] = {
     ord(code): step
     for code, step in {
         "\x80": _protocol,
-        "\x95": lambda m: m.take(8),  # FRAME
+        "\x95": _frame,
         "(": lambda m: m.marks.append(len(m.stack)),
         "N": lambda m: m.push(None),
         "\x88": lambda m: m.push(True),

@@ -7,7 +7,6 @@ all six are those of ``Recurrent`` in ``recurrent.py``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,8 +15,9 @@ import numpy as np
 from ..bptt import Cell
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from ..fused.batch_parallel import BatchParallel
-from . import keras
+from .conversion import check_shapes, parameters_under, sizes_in, state_dict_of_keras
 from .linear import Embedding, Linear
+from .parameters import parameter_shapes, undrawn
 from .recurrent import Recurrent
 from .truncated import truncated_bptt
 
@@ -87,8 +87,9 @@ class GRU(Recurrent):
         """Convert one parameter between npseq's and torch's convention: the z rows change sign."""
         if not name.startswith(("weight_ih", "weight_hh", "bias")):
             return array
-        H = self.hidden_size
-        return np.concatenate([array[:H], -array[H : 2 * H], array[2 * H :]])  # (28) of docs/derivation.md
+        converted, z = np.array(array), slice(self.hidden_size, 2 * self.hidden_size)
+        np.negative(converted[z], out=converted[z])  # (28) of docs/derivation.md
+        return converted
 
 
 class _Optimized:
@@ -150,51 +151,17 @@ def from_state_dict(
     kind = kinds[rows // H]
     if optimized:
         kind = {RNN: OptimizedRNN, GRU: OptimizedGRU, LSTM: OptimizedLSTM}[kind]
-    own = {name[len(prefix) :]: np.asarray(value) for name, value in mapping.items() if _is_recurrent(name, prefix)}
+    own = parameters_under(mapping, prefix)
     given = own["weight_ih_l0"].dtype
-    layer: Recurrent = kind(
-        dtype=np.complex128 if given.kind == "c" else np.float64 if given == np.float64 else np.float32,
-        **sizes,
-        **({"nonlinearity": nonlinearity} if issubclass(kind, RNN) else {}),
-    )
+    check_shapes(own, parameter_shapes({1: RNNCell, 3: GRUCell, 4: LSTMCell}[rows // H], **sizes), prefix)
+    with undrawn():
+        layer: Recurrent = kind(
+            dtype=np.complex128 if given.kind == "c" else np.float64 if given == np.float64 else np.float32,
+            **sizes,
+            **({"nonlinearity": nonlinearity} if issubclass(kind, RNN) else {}),
+        )
     layer.load_state_dict(own)
     return layer
-
-
-def sizes_in(mapping: Mapping[str, ArrayLike], prefix: str = "") -> dict[str, Any]:
-    """Return the sizes and options of the recurrent layer in ``mapping``, of any cell, from the names and shapes.
-
-    Returns:
-        the arguments of a ``Recurrent``, and ``rows``, the number of rows of W_h: G·H.
-
-    Raises:
-        ValueError: if there is no such layer under the prefix.
-    """
-    names = {name[len(prefix) :] for name in mapping if _is_recurrent(name, prefix)}
-    W_x, W_h, W_p = (
-        np.asarray(mapping[prefix + name]) if name in names else None
-        for name in ("weight_ih_l0", "weight_hh_l0", "weight_hr_l0")
-    )
-    if W_x is None or W_h is None or any(W is not None and W.ndim != 2 for W in (W_x, W_h, W_p)):
-        raise ValueError(
-            f"no recurrent layer under the prefix {prefix!r}: matrices {prefix}weight_ih_l0 and {prefix}weight_hh_l0 "
-            f"expected, {', '.join(list(mapping)[:8]) or 'nothing'} given"
-        )
-    return {
-        "input_size": W_x.shape[1],
-        "hidden_size": W_h.shape[1] if W_p is None else W_p.shape[1],
-        "num_layers": sum(name.startswith("weight_hh_l") and not name.endswith("_reverse") for name in names),
-        "bias": "bias_ih_l0" in names,
-        "bidirectional": "weight_ih_l0_reverse" in names,
-        "proj_size": 0 if W_p is None else len(W_p),
-        "learn_initial_state": "h_0" in names,
-        "rows": len(W_h),
-    }
-
-
-def _is_recurrent(name: str, prefix: str) -> bool:
-    """True if a name under the prefix is one of the parameters of npseq's layers."""
-    return name.startswith(prefix) and _RECURRENT_NAME.fullmatch(name[len(prefix) :]) is not None
 
 
 def from_keras_weights(
@@ -220,9 +187,6 @@ def from_keras_weights(
     Raises:
         ValueError: for ``reset_after=False``, which is another function, or arrays of another number or other shapes.
     """
-    layer = from_state_dict(keras.state_dict_of(weights, kind, reset_after), "", optimized, nonlinearity)
+    layer = from_state_dict(state_dict_of_keras(weights, kind, reset_after), "", optimized, nonlinearity)
     layer.batch_first = True
     return layer
-
-
-_RECURRENT_NAME = re.compile(r"(weight_(ih|hh|hr)|bias_(ih|hh))_l\d+(_reverse)?|[hc]_0")

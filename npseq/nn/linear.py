@@ -8,6 +8,7 @@ import numpy as np
 
 from ..fused.one_hot import sum_of_rows
 from .module import Gradients, Module
+from .parameters import draws
 from .validation import check_sizes
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Linear(Module):
             shapes["bias"] = (output_size,)
         super().__init__(shapes, dtype)
         bound = input_size**-0.5
-        self.theta[...] = np.random.default_rng(rng).uniform(-bound, bound, self.theta.shape)
+        if draws():
+            self.theta[...] = np.random.default_rng(rng).uniform(-bound, bound, self.theta.shape)
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Compute y (…, O) of x (…, I). Returns y and the tape."""
@@ -87,7 +89,8 @@ class Embedding(Module):
     ) -> None:
         check_sizes(count=count, size=size)
         super().__init__({"weight": (count, size)}, dtype)
-        self.params["weight"][...] = np.random.default_rng(rng).standard_normal((count, size))
+        if draws():
+            self.params["weight"][...] = np.random.default_rng(rng).standard_normal((count, size))
 
     def forward(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Look up the rows of ``indices`` (…), integers. Returns y (…, size) and the tape."""

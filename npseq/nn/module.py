@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .parameters import draws
+
 DTYPES = np.float32, np.float64, np.complex128
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -68,7 +70,8 @@ class Module:
 
         The current values are copied. A model binds its parts to consecutive slices of one vector.
         """
-        theta[...] = self.theta
+        if draws():
+            theta[...] = self.theta
         self._adopt(theta)
 
     def _adopt(self, theta: np.ndarray) -> None:

@@ -15,7 +15,8 @@ from .. import bptt
 from ..bptt import Weights
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from .module import Gradients, Module
-from .own_parameters import check_backward, check_declaration, check_forward, initial_value, own_shapes
+from .own_parameters import check_backward, check_declaration, check_forward, initial_value
+from .parameters import draws, parameter_shapes, suffixes
 from .streaming import Stream
 from .torch_shapes import as_given, checked_state, columns, inputs, joined, rows, time_major
 from .validation import check_sizes, checked_checkpoint, checked_lengths
@@ -125,8 +126,19 @@ class Recurrent(Module):
         self.proj_size, self.learn_initial_state = int(proj_size), bool(learn_initial_state)
         self.rng = np.random.default_rng(rng)
         self._cells_checked: set[tuple[str, int, int]] = set()
-        super().__init__(self._parameter_shapes(), dtype)
-        self._initialise(forget_bias, recurrent_init)
+        shapes = parameter_shapes(
+            self.cell,
+            self.input_size,
+            self.hidden_size,
+            self.num_layers,
+            self.bias,
+            self.bidirectional,
+            self.proj_size,
+            self.learn_initial_state,
+        )
+        super().__init__(shapes, dtype)
+        if draws():
+            self._initialise(forget_bias, recurrent_init)
 
     # ---- sizes and parameters ----
 
@@ -145,26 +157,7 @@ class Recurrent(Module):
         return [self.output_size] + [self.hidden_size] * (len(self.cell.state) - 1)
 
     def _suffixes(self) -> list[str]:
-        directions = ("", "_reverse")[: self.num_directions]
-        return [f"_l{k}{direction}" for k in range(self.num_layers) for direction in directions]
-
-    def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        G, H, P, D = len(self.cell.gates), self.hidden_size, self.output_size, self.num_directions
-        shapes: dict[str, tuple[int, ...]] = {}
-        for run, suffix in enumerate(self._suffixes()):
-            I = self.input_size if run < D else D * P
-            shapes["weight_ih" + suffix] = (G * H, I)
-            shapes["weight_hh" + suffix] = (G * H, P)
-            if self.bias:
-                shapes["bias_ih" + suffix] = shapes["bias_hh" + suffix] = (G * H,)
-            if self.proj_size:
-                shapes["weight_hr" + suffix] = (P, H)
-            for name, shape in own_shapes(self.cell, H=H, G=G, I=I, P=P).items():
-                shapes[name + suffix] = shape
-        if self.learn_initial_state:
-            for letter, size in zip(self.cell.state, self.state_sizes()):
-                shapes[letter + "_0"] = (self.num_layers * D, size)
-        return shapes
+        return suffixes(self.num_layers, self.num_directions)
 
     def own_names(self) -> dict[str, str]:
         """Return name of a parameter -> name that the cell gives it, for the cell's own parameters in every layer."""

@@ -205,18 +205,22 @@ def equal(a, b):
 
 
 @pytest.mark.parametrize("name", CONTENTS)
-@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_npseq_opens_what_torch_saves_bit_for_bit(tmp_path, name, zipped, protocol):
+def test_npseq_opens_what_torch_saves_bit_for_bit(tmp_path, name, protocol):
     content = CONTENTS[name]()
-    torch.save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped, pickle_protocol=protocol)
+    torch.save(content, tmp_path / "a.pth", pickle_protocol=protocol)
     assert equal(load(tmp_path / "a.pth").content, numpied(content))
 
 
-@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
-def test_bfloat16_is_read_as_float32_exactly(tmp_path, zipped):
+def test_the_format_of_before_torch_1_6_is_refused_with_the_way_out(tmp_path):
+    torch.save(module().state_dict(), tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    with pytest.raises(npseq.checkpoint.CheckpointError, match=r"before 1\.6.*torch\.save\(torch\.load\("):
+        load(tmp_path / "a.pth")
+
+
+def test_bfloat16_is_read_as_float32_exactly(tmp_path):
     values = torch.randn(50).bfloat16()
-    torch.save({"a": values, "b": values[::3]}, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    torch.save({"a": values, "b": values[::3]}, tmp_path / "a.pth")
     content = load(tmp_path / "a.pth").content
     assert same(content["a"], values.float().numpy()) and same(content["b"], values[::3].float().numpy())
 

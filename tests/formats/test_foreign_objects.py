@@ -70,13 +70,13 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
-@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.filterwarnings("ignore:.*to be called")
 @pytest.mark.parametrize("name", FOREIGN)
-def test_the_weights_beside_a_foreign_object_are_read_and_it_is_named(tmp_path, monkeypatch, name, zipped, protocol):
+def test_the_weights_beside_a_foreign_object_are_read_and_it_is_named(tmp_path, monkeypatch, name, protocol):
     monkeypatch.chdir(tmp_path)
     before, after = torch.rand(2, 3), torch.rand(4)
     content = {"state_dict": {"before": before, "after": after}, "x": FOREIGN[name], "list": [FOREIGN[name], 5], "z": 7}
-    torch.save(content, "a.pth", _use_new_zipfile_serialization=zipped, pickle_protocol=protocol)
+    torch.save(content, "a.pth", pickle_protocol=protocol)
     file = load("a.pth")
     assert list(file.state_dict) == ["before", "after"]
     np.testing.assert_array_equal(file.state_dict["after"], after.numpy())
@@ -106,11 +106,49 @@ def test_a_number_of_older_and_newer_numpy(tmp_path, module):
 def test_a_number_with_other_bytes_than_its_dtype_says_is_passed_over():
     from npseq.formats.unpickler import unpickle
 
+    whole = pickle.dumps(np.float64(1.0), 4)
+    whole = whole[:2] + whole[11:]  # without the frame, whose length changes
     for kind, data in [("f8", b"1234"), ("O8", b"12345678"), ("V9", b"123456789"), ("U1", b"1234")]:
-        body = pickle.dumps(np.float64(1.0), 4)
-        body = body.replace(b"\x8c\x02f8", b"\x8c" + bytes([len(kind)]) + kind.encode())
+        body = whole.replace(b"\x8c\x02f8", b"\x8c" + bytes([len(kind)]) + kind.encode())
         body = body.replace(b"C\x08" + np.float64(1.0).tobytes(), b"C" + bytes([len(data)]) + data)
         assert isinstance(unpickle(body, lambda *key: None).value, Foreign)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_function_that_the_pickle_names_to_be_called_is_told_and_not_run(tmp_path, monkeypatch, protocol):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"w": torch.ones(2), "x": Run(), "y": namespace().layers}, "a.pth", pickle_protocol=protocol)
+    with pytest.warns(
+        UserWarning, match=r"^a\.pth: its pickle names (builtins|_?io)\.open to be called; nothing was run$"
+    ):
+        assert list(load("a.pth").state_dict) == ["w"]
+    assert os.listdir() == ["a.pth"]
+
+
+def test_an_object_that_is_only_made_is_not_told_as_a_function(tmp_path, recwarn):
+    torch.save({"w": torch.ones(2), "args": argparse.Namespace(a=1)}, tmp_path / "a.pth")
+    assert load(tmp_path / "a.pth").passed_over == ["argparse.Namespace"] and not recwarn.list
+
+
+KEYS = {
+    "a tuple": ((0, "w"), True),
+    "a tuple in a tuple": ((0, ("a", (None, 1.5))), True),
+    "a tensor": (torch.ones(1), False),
+    "a tensor in a tuple": ((0, torch.ones(1)), False),
+    "an object": (Mode.FAST, False),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*to be called")
+@pytest.mark.parametrize("name", KEYS)
+def test_what_stands_under_any_key_does_not_hide_the_weights(tmp_path, name):
+    key, kept = KEYS[name]
+    content = {"state_dict": {"w": torch.ones(2)}, "optimizer": {"state": {key: {"step": 1}, 5: 6}}}
+    torch.save(content, tmp_path / "a.pth")
+    file = load(tmp_path / "a.pth")
+    assert list(file.state_dict) == ["w"]
+    assert file.content["optimizer"]["state"] == {**({key: {"step": 1}} if kept else {}), 5: 6}
+    assert bool(file.passed_over) is not kept
 
 
 def test_a_foreign_key_is_left_out(tmp_path):

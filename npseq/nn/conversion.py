@@ -1,4 +1,6 @@
-"""Weights of Keras layers under torch's names: other order of the gates, transposes and biases.
+"""Weights of others: what the names and shapes of torch's say about a layer, and Keras's under torch's names.
+
+Keras has another order of the gates, transposes and other biases:
 
 | | Keras 3 | torch and npseq |
 |---|---|---|
@@ -16,18 +18,72 @@ Source: Keras 3.15, ``keras/src/layers/rnn``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+_RECURRENT_NAME = re.compile(r"(weight_(ih|hh|hr)|bias_(ih|hh))_l\d+(_reverse)?|[hc]_0")
 GATES = {"simplernn": 1, "rnn": 1, "lstm": 4, "gru": 3}
 
 
-def state_dict_of(weights: Sequence[ArrayLike], kind: str, reset_after: bool = True) -> dict[str, np.ndarray]:
+def sizes_in(mapping: Mapping[str, ArrayLike], prefix: str = "") -> dict[str, Any]:
+    """Return the sizes and options of the recurrent layer in ``mapping``, of any cell, from the names and shapes.
+
+    Returns:
+        the arguments of a ``Recurrent``, and ``rows``, the number of rows of W_h: G·H.
+
+    Raises:
+        ValueError: if there is no such layer under the prefix.
+    """
+    names = {name[len(prefix) :] for name in mapping if _is_recurrent(name, prefix)}
+    W_x, W_h, W_p = (
+        np.asarray(mapping[prefix + name]) if name in names else None
+        for name in ("weight_ih_l0", "weight_hh_l0", "weight_hr_l0")
+    )
+    if W_x is None or W_h is None or any(W is not None and W.ndim != 2 for W in (W_x, W_h, W_p)):
+        raise ValueError(
+            f"no recurrent layer under the prefix {prefix!r}: matrices {prefix}weight_ih_l0 and {prefix}weight_hh_l0 "
+            f"expected, {', '.join(list(mapping)[:8]) or 'nothing'} given"
+        )
+    return {
+        "input_size": W_x.shape[1],
+        "hidden_size": W_h.shape[1] if W_p is None else W_p.shape[1],
+        "num_layers": sum(name.startswith("weight_hh_l") and not name.endswith("_reverse") for name in names),
+        "bias": "bias_ih_l0" in names,
+        "bidirectional": "weight_ih_l0_reverse" in names,
+        "proj_size": 0 if W_p is None else len(W_p),
+        "learn_initial_state": "h_0" in names,
+        "rows": len(W_h),
+    }
+
+
+def parameters_under(mapping: Mapping[str, ArrayLike], prefix: str) -> dict[str, np.ndarray]:
+    """Return the parameters of the recurrent layer under the prefix, by the names that they have in npseq's layers."""
+    return {name[len(prefix) :]: np.asarray(value) for name, value in mapping.items() if _is_recurrent(name, prefix)}
+
+
+def check_shapes(given: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], prefix: str = "") -> None:
+    """Compare arrays with the shapes of parameters, before these are made: a file may claim any size.
+
+    Raises:
+        ValueError: with the first array of another shape.
+    """
+    for name, shape in shapes.items():
+        if name in given and given[name].shape != shape:
+            raise ValueError(f"wrong shape: {prefix}{name} is {given[name].shape}, expected {shape}")
+
+
+def _is_recurrent(name: str, prefix: str) -> bool:
+    """True if a name under the prefix is one of the parameters of npseq's layers."""
+    return name.startswith(prefix) and _RECURRENT_NAME.fullmatch(name[len(prefix) :]) is not None
+
+
+def state_dict_of_keras(weights: Sequence[ArrayLike], kind: str, reset_after: bool = True) -> dict[str, np.ndarray]:
     """Return ``weight_ih_l0``, … in torch's shapes, order and convention.
 
     Args:
