@@ -8,7 +8,7 @@ from typing import Any
 from ..forecast import c_program
 from ..forecast.recipe import ForecastRecipe
 from ..formats import c, checkpoint, model_file, onnx, paths
-from ..nn.layers import from_state_dict
+from ..nn.conversion import from_state_dict
 from ..tasks import recipe
 from . import arguments, files
 

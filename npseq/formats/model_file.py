@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..bptt import Cell
-from ..nn.conversion import check_shapes, parameters_under, sizes_in
-from ..nn.layers import RNN, Recurrent, from_state_dict
+from ..nn.conversion import check_shapes, from_state_dict, parameters_under, sizes_in
+from ..nn.layers import RNN, Recurrent
 from ..nn.losses import LOSSES
 from ..nn.model import OUTPUTS, READS, Model
 from ..nn.own_parameters import cell_name

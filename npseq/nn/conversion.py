@@ -24,11 +24,91 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..cells import GRUCell, LSTMCell, RNNCell
+from .layers import GRU, LSTM, RNN, OptimizedGRU, OptimizedLSTM, OptimizedRNN
+from .parameters import parameter_shapes, undrawn
+from .recurrent import Recurrent
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+__all__ = ["from_keras_weights", "from_state_dict"]
+
 _RECURRENT_NAME = re.compile(r"(weight_(ih|hh|hr)|bias_(ih|hh))_l\d+(_reverse)?|[hc]_0")
 GATES = {"simplernn": 1, "rnn": 1, "lstm": 4, "gru": 3}
+
+
+def from_state_dict(
+    mapping: Mapping[str, ArrayLike], prefix: str = "", optimized: bool = False, nonlinearity: str = "tanh"
+) -> Recurrent:
+    """Return the layer whose parameters are in ``mapping`` under ``prefix``.
+
+    Kind, sizes, number of layers, directions, bias, projection and learned initial state follow from the names and
+    shapes; other names are ignored.
+
+    Args:
+        mapping: name -> array, in torch's names and convention.
+        prefix: of the names of the layer's parameters.
+        optimized: return the optimized twin.
+        nonlinearity: of an RNN. It is not recorded in a state_dict: pass ``"relu"`` if the RNN used relu.
+
+    Returns:
+        An ``RNN``, ``LSTM`` or ``GRU``, or with ``optimized`` its twin, in float64 if the arrays are, in complex128 if
+        they are complex, else in float32.
+
+    Raises:
+        ValueError: if there is no such layer under the prefix, or its shapes do not fit together.
+    """
+    sizes = sizes_in(mapping, prefix)
+    kinds = {1: RNN, 3: GRU, 4: LSTM}
+    H, rows = sizes["hidden_size"], sizes.pop("rows")
+    if H == 0 or rows % H or rows // H not in kinds:
+        raise ValueError(
+            f"{prefix}weight_hh_l0 is {np.shape(mapping[prefix + 'weight_hh_l0'])}: {H} units need {H}, {3 * H} or "
+            f"{4 * H} rows (RNN, GRU, LSTM)"
+        )
+    kind = kinds[rows // H]
+    if optimized:
+        kind = {RNN: OptimizedRNN, GRU: OptimizedGRU, LSTM: OptimizedLSTM}[kind]
+    own = parameters_under(mapping, prefix)
+    given = own["weight_ih_l0"].dtype
+    check_shapes(own, parameter_shapes({1: RNNCell, 3: GRUCell, 4: LSTMCell}[rows // H], **sizes), prefix)
+    with undrawn():
+        layer: Recurrent = kind(
+            dtype=np.complex128 if given.kind == "c" else np.float64 if given == np.float64 else np.float32,
+            **sizes,
+            **({"nonlinearity": nonlinearity} if issubclass(kind, RNN) else {}),
+        )
+    layer.load_state_dict(own)
+    return layer
+
+
+def from_keras_weights(
+    weights: Sequence[ArrayLike],
+    kind: str,
+    reset_after: bool = True,
+    optimized: bool = False,
+    nonlinearity: str = "tanh",
+) -> Recurrent:
+    """Return the layer that computes what a Keras layer computes: ``layer(x)`` with x (B, T, I), as in Keras.
+
+    Args:
+        weights: ``keras_layer.get_weights()`` of a ``SimpleRNN``, ``LSTM`` or ``GRU``, or of a ``Bidirectional`` around
+            one, whose outputs then stand side by side (``merge_mode="concat"``).
+        kind: ``"SimpleRNN"``, ``"LSTM"`` or ``"GRU"``.
+        reset_after: of the Keras GRU.
+        optimized: return the optimized twin.
+        nonlinearity: ``"tanh"`` or ``"relu"``, of a SimpleRNN. Of the others the activations must be Keras's defaults.
+
+    Returns:
+        A layer with ``batch_first=True``, in float64 if the arrays are, else in float32.
+
+    Raises:
+        ValueError: for ``reset_after=False``, which is another function, or arrays of another number or other shapes.
+    """
+    layer = from_state_dict(state_dict_of_keras(weights, kind, reset_after), "", optimized, nonlinearity)
+    layer.batch_first = True
+    return layer
 
 
 def sizes_in(mapping: Mapping[str, ArrayLike], prefix: str = "") -> dict[str, Any]:
