@@ -12,7 +12,9 @@ from ..explain.exercises.exercise import ExerciseError
 from ..explain.exercises.grading import SECONDS, Report, exercise_of, grade_file
 from ..formats import atomic
 from . import arguments, output
+from .streams import shown
 
+PRINTED_LINES = 10  # of what a file prints
 EXAMPLE = "example: npseq exercise start lstm-backward; npseq exercise grade lstm_backward.py"
 
 
@@ -89,30 +91,43 @@ def _start(args: argparse.Namespace) -> int:
 
 
 def _grade(args: argparse.Namespace) -> int:
-    for path in args.files:  # a wrong name is reported before anything runs
-        exercise_of(path)
-    reports = [grade_file(path, args.timeout) for path in args.files]
+    """Every file has one result, whatever is wrong with another."""
+    if len(args.files) == 1:
+        exercise_of(args.files[0])
+    reports = [_graded(path, args.timeout) for path in args.files]
     if args.json:
         print(json.dumps([report.as_dict() for report in reports], indent=2))
     else:
         print("\n\n".join(_text(report) for report in reports))
-    return status.OK if all(report.points == report.of for report in reports) else status.UNEXPECTED
+    return status.OK if all(report.points == report.of > 0 for report in reports) else status.UNEXPECTED
+
+
+def _graded(path: str, seconds: float) -> Report:
+    try:
+        return grade_file(path, seconds)
+    except (ExerciseError, OSError, ValueError) as error:
+        return Report(path, "", 0, [], str(error).removeprefix(f"{path}: "))
 
 
 def _text(report: Report) -> str:
-    lines = [f"{report.file}: {report.exercise}, seed {report.seed}: {report.points} of {report.of} points"]
+    if not report.exercise:
+        return f"{shown(report.file)}: {shown(report.error or '')}"
+    points = f"{report.points} of {report.of} points"
+    lines = [f"{shown(report.file)}: {report.exercise}, seed {report.seed}: {points}"]
+    lines += [f"  prints: {shown(line)}" for line in report.printed.splitlines()[:PRINTED_LINES]]
     if report.error is not None:
-        return "\n".join([*lines, f"  {report.error}"])
+        return "\n".join([*lines, f"  {shown(report.error)}"])
     width = max(len(outcome.name) for outcome in report.outcomes)
     for outcome in report.outcomes:
         equation = "" if outcome.equation is None else f"({outcome.equation})"
-        lines.append(
-            f"  {outcome.points} of {outcome.of}  {outcome.name:{width}} {equation:5} {outcome.message or ''}".rstrip()
-        )
+        message = shown(outcome.message or "")
+        lines.append(f"  {outcome.points} of {outcome.of}  {outcome.name:{width}} {equation:5} {message}".rstrip())
     first = report.first_wrong
     if first is not None:
         equation = "" if first.equation is None else f", equation ({first.equation}) in docs/derivation.md"
-        lines.append(f"first wrong: {first.name}{equation}; npseq exercise hint {report.exercise} helps")
+        number = EXERCISES[report.exercise].hint_for(first.name)
+        hint = f"npseq exercise hint {report.exercise} --number {number}"
+        lines.append(f"first wrong: {first.name}{equation}; {hint} helps")
     return "\n".join(lines)
 
 

@@ -181,7 +181,7 @@ def test_list_and_hint(capsys):
     assert status == 0 and all(name in out for name in EXERCISES)
     status, first, _ = run(capsys, "hint", "truncated")
     status, third, _ = run(capsys, "hint", "truncated", "--number", "3")
-    assert status == 0 and "1 of 3" in first and "3 of 3" in third and first != third
+    assert status == 0 and "1 of 4" in first and "3 of 4" in third and first != third
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from types import ModuleType
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .exercise import Outcome, Step, call, follow
+from .exercise import Outcome, Step, follow
+from .running import Call, Result
 
 T, H, B, I = 5, 3, 2, 2
 
@@ -55,47 +56,52 @@ def with_bug(text: str, seed: int, solved: bool) -> str:
     return planted
 
 
-def grade(module: ModuleType, seed: int) -> list[Outcome]:
-    """Two points for the line, and one for each gradient that is right."""
-    given = getattr(module, "BUG_LINE", None)
-    outcomes = [Outcome("BUG_LINE", 2, 2, None)]
-    if given != bug_of(seed).line:
-        written = isinstance(given, int)
-        message = f"line {given} is not the wrong one" if written else "not written yet"
-        outcomes = [Outcome("BUG_LINE", 0, 2, None, message)]
+def values(seed: int) -> dict[str, np.ndarray]:
+    """The parameters, inputs and initial state, and the gradients dys of the outputs."""
     rng = np.random.default_rng(seed)
     shapes = {"W_x": (4 * H, I), "W_h": (4 * H, H), "b": (4 * H, 1), "x": (T, I, B), "h_0": (H, B), "c_0": (H, B)}
-    v = {name: rng.normal(size=shape) for name, shape in shapes.items()}
-    dys = rng.normal(size=(T, H, B))
-    forward, error = call(module, "forward", *v.values())
-    result = None
-    if error is None:
-        result, error = call(module, "backward", v["W_x"], v["W_h"], v["x"], *forward, dys)
+    return {name: rng.normal(size=shape) for name, shape in {**shapes, "dys": (T, H, B)}.items()}
+
+
+def calls(seed: int) -> list[Call]:
+    v, solution = values(seed), import_module(".solutions.bug_hunt", __package__)
+    forward = solution.forward(*(v[name] for name in ("W_x", "W_h", "b", "x", "h_0", "c_0")))
+    return [Call(None, ("BUG_LINE",)), Call("backward", (v["W_x"], v["W_h"], v["x"], *forward, v["dys"]))]
+
+
+def judge(results: list[Result], seed: int) -> list[Outcome]:
+    """Two points for the line, and one for each gradient that is right."""
+    given = (results[0].value or {}).get("BUG_LINE")
+    outcomes = [Outcome("BUG_LINE", 2, 2, None)]
+    if not (isinstance(given, np.ndarray) and given.shape == () and given == bug_of(seed).line):
+        written = isinstance(given, np.ndarray) and given.shape == () and np.isfinite(given)
+        message = f"line {given:g} is not the wrong one" if written else "not written yet"
+        outcomes = [Outcome("BUG_LINE", 0, 2, None, message)]
+    right = _complex_step(values(seed))
     numbers = {"W_x": 31, "W_h": 32, "b": 33, "x": 34, "h_0": 30, "c_0": 18}
-    right = _complex_step(v, dys)
-    steps = [Step(f"d{name}", numbers[name], lambda _, name=name: right[name]) for name in shapes]  # type: ignore[misc]
-    return outcomes + follow(steps, {}, result, error)
+    steps = [Step(f"d{name}", number, "0", 1, lambda _, v, n=name: right[n]) for name, number in numbers.items()]  # type: ignore[misc]
+    return outcomes + follow(steps, {}, results[1])
 
 
-def _complex_step(v: dict[str, np.ndarray], dys: np.ndarray) -> dict[str, np.ndarray]:
+def _complex_step(v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The gradient of Σ dys ⊙ h by the complex step (52), which shares nothing with the listing's backward."""
 
-    def loss(W_x: np.ndarray, W_h: np.ndarray, b: np.ndarray, x: np.ndarray, h_0: np.ndarray, c_0: np.ndarray) -> Any:
-        h, c = h_0, c_0
+    def loss(v: dict[str, np.ndarray]) -> Any:
+        h, c = v["h_0"], v["c_0"]
         total: Any = 0
-        for x_t, dy in zip(x, dys):
-            a_i, a_f, a_g, a_o = np.split(W_x @ x_t + W_h @ h + b, 4)
+        for x_t, dy in zip(v["x"], v["dys"]):
+            a_i, a_f, a_g, a_o = np.split(v["W_x"] @ x_t + v["W_h"] @ h + v["b"], 4)
             c = c / (1 + np.exp(-a_f)) + np.tanh(a_g) / (1 + np.exp(-a_i))
             h = np.tanh(c) / (1 + np.exp(-a_o))
             total = total + (dy * h).sum()
         return total
 
     gradients = {}
-    for name, array in v.items():
+    for name, array in list(v.items())[:-1]:  # all but dys
         d = np.empty(array.shape)
         for index in np.ndindex(array.shape):
             moved = array.astype(complex)
             moved[index] += 1e-30j
-            d[index] = loss(**{**v, name: moved}).imag / 1e-30
+            d[index] = loss({**v, name: moved}).imag / 1e-30
         gradients[name] = d
     return gradients

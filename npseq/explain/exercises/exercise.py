@@ -14,6 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..formulas import Tree, evaluate, read
+from . import naming
+from .running import Call, Result, Strange, run
+
 TOLERANCE = 1e-9  # relative to the largest element; float64 arithmetic in another order gives 1e-14 or so
 HEADER = re.compile(r"# npseq exercise: ([\w-]+), seed (\d+)")
 GAP = "TODO"
@@ -24,38 +28,98 @@ class ExerciseError(ValueError):
 
 
 class Outcome(NamedTuple):
-    """The points for one value. ``message`` says what is wrong, without the answer; None with full points."""
+    """The points for one value. ``message``: what is wrong, None with full points; ``kind``: of the mistake named."""
 
     name: str
     points: int
     of: int
     equation: int | None
     message: str | None = None
+    kind: str | None = None
+
+
+Compute = Callable[[dict[str, Tree], dict[str, Any]], Any]
 
 
 class Step(NamedTuple):
-    """A value to be graded: its equation in docs/derivation.md, and what it must be, given the values before it."""
+    """A value to be graded.
+
+    equation: its number in docs/derivation.md.
+    formula: name -> text of what gives it, or the text alone; " = " stands between equivalent forms.
+    compute: (name -> tree, values before it) -> what it must be; default: the one formula, evaluated.
+    scope: values -> those that may be confused. known: other mistakes: what they change in the trees, kind, text.
+    """
 
     name: str
     equation: int | None
-    expected: Callable[[dict[str, Any]], Any]
+    formula: str | dict[str, str]
     points: int = 1
+    compute: Compute | None = None
+    scope: Callable[[dict[str, Any]], dict[str, Any]] = dict
+    known: tuple[tuple[dict[str, Tree], str, str], ...] = ()
+
+    def formulas(self) -> dict[str, str]:
+        return {"": self.formula} if isinstance(self.formula, str) else self.formula
+
+    def expected(self, values: dict[str, Any], changed: dict[str, Tree] | None = None) -> Any:
+        """What the value must be, given the values before it; with some formulas changed, what it then would be."""
+        trees = {name: read(text.split(" = ")[0]) for name, text in self.formulas().items()} | (changed or {})
+        return evaluate(trees[""], values) if self.compute is None else self.compute(trees, values)
+
+    def mistake(self, value: np.ndarray, values: dict[str, Any], tolerance: float) -> naming.Mistake | None:
+        """Return the mistake that explains a wrong value, if there is one."""
+        right = np.asarray(self.expected(values), dtype=float)
+        if value.shape != right.shape and value.squeeze().shape == right.squeeze().shape:
+            if _difference(value.squeeze(), right.squeeze(), tolerance) is None:
+                return naming.Mistake(
+                    "shape", f"the numbers are right, but shape {right.shape} is expected, {value.shape} given"
+                )
+        scope = [name for name, other in self.scope(values).items() if isinstance(other, (float, np.ndarray))]
+        for changed, kind, text in self.known:
+            other = np.asarray(self.expected(values, changed), dtype=float)
+            if value.shape == other.shape and _difference(value, other, tolerance) is None:
+                return naming.Mistake(kind, text)
+        numbers = {k: float(v) * (1.1 + 0.37 * n) for n, (k, v) in enumerate(values.items()) if np.ndim(v) == 0}
+        for name, text in self.formulas().items():
+
+            def compute(tree: Tree, name: str = name, known: dict[str, Any] = values) -> Any:
+                return self.expected(known, {name: tree})
+
+            one = right.size == 1
+            elsewhere = (lambda tree: self.expected(numbers, {"": tree})) if one else None
+            pairs = not one and self.compute is None  # in a loop they would take seconds
+            for form in text.split(" = "):
+                found = naming.name(value, read(form), scope, compute, tolerance, elsewhere, pairs)
+                if found is not None:
+                    return found
+        return None
 
 
 class Exercise(NamedTuple):
     """One exercise.
 
     name: as the command takes it; its solution is in ``solutions``, with _ for -. minutes: about how long it takes.
-    grade: (the student's module, seed) -> outcomes. change: (text, seed, solved) -> text, to put the seed's numbers or
-    bug into the file; None if it is the same for every seed.
+    calls: seed -> what is called in the student's file. judge: (the results of the calls, seed) -> outcomes.
+    hints; about: the values that each is about. change: (text, seed, solved) -> text, to put the seed's numbers or bug
+    into the file; None if it is the same for every seed.
     """
 
     name: str
     title: str
     minutes: int
-    grade: Callable[[ModuleType, int], list[Outcome]]
+    calls: Callable[[int], list[Call]]
+    judge: Callable[[list[Result], int], list[Outcome]]
     hints: tuple[str, ...]
+    about: tuple[str, ...] = ()
     change: Callable[[str, int, bool], str] | None = None
+
+    def grade(self, module: ModuleType, seed: int) -> list[Outcome]:
+        """Return the outcomes of a student's module, run in this process."""
+        return self.judge([run(module, call) for call in self.calls(seed)], seed)
+
+    def hint_for(self, value: str) -> int:
+        """Return the number of the hint that is about a value."""
+        return next((k for k, names in enumerate(self.about, 1) if value.split(" with ")[0] in names.split()), 1)
 
     def solution(self, seed: int) -> str:
         """Return the text of the solved file."""
@@ -90,89 +154,96 @@ class Exercise(NamedTuple):
         return text if self.change is None else self.change(text, seed, solved)
 
 
-def call(module: ModuleType, function: str, *arguments: Any) -> tuple[Any, str | None]:
-    """Call a function of the student's.
-
-    Returns:
-        Its result, or None; and what went wrong in one line, or None.
-    """
-    if not callable(getattr(module, function, None)):
-        return None, f"the function {function} is missing"
-    arguments = tuple(np.array(a) if isinstance(a, np.ndarray) else a for a in arguments)  # theirs to change
-    try:
-        return getattr(module, function)(*arguments), None
-    except Exception as error:
-        return None, describe_error(error, module.__file__ or "")
-
-
-def describe_error(error: BaseException, file: str) -> str:
-    """Return one line: the line of the student's file in which the error was raised, its kind and its message."""
-    line, trace = getattr(error, "lineno", None), error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == file:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    where = "" if line is None else f"line {line}: "
-    return f"{where}{type(error).__name__}: {' '.join(str(error).split())}"
-
-
 def follow(
-    steps: list[Step], given: dict[str, Any], result: Any, error: str | None = None, tolerance: float = TOLERANCE
+    steps: list[Step], given: dict[str, Any], result: Result, tolerance: float = TOLERANCE, named: float | None = None
 ) -> list[Outcome]:
     """Grade values one after the other.
 
     Args:
         given: what the expected values may use besides the values before them.
-        result: name -> value, what the student's function returned, or anything else if it is wrong.
-        error: what went wrong in it, if it raised an exception.
-        tolerance: relative to the largest element of the expected value.
+        result: what the student's function returned: name -> value, or anything else if it is wrong.
+        tolerance: relative to the largest element of the expected value. named: the same for naming a mistake.
     """
     outcomes, true, theirs = [], dict(given), dict(given)
-    if error is None and not isinstance(result, dict):
-        error = f"a dict with the names of the values expected, {type(result).__name__} returned"
+    error = result.error
+    if error is None and not isinstance(result.value, dict):
+        error = f"a dict with the names of the values expected, {kind_of(result.value)} returned"
     for step in steps:
         true[step.name] = expected = np.asarray(step.expected(true), dtype=float)
-        message, value = error, None
+        message, value, mistake = error, None, None
         if error is None:
-            value, message = _array(result.get(step.name), expected.shape)
-        if value is not None:
+            value, message = _array(result, step.name, expected.shape)
+        if value is not None and message is None:
             follows = np.asarray(step.expected(theirs), dtype=float)
             message = min((_difference(value, right, tolerance) for right in (expected, follows)), key=_is_wrong)
-        usable = value is not None and np.any(value)
-        theirs[step.name] = value if usable else expected  # of zeros everything would follow
+        if value is not None and message is not None:
+            mistake = step.mistake(value, theirs, TOLERANCE) or (named and step.mistake(value, theirs, named)) or None
+            message = message if mistake is None else mistake.text
+        theirs[step.name] = value if _usable(value, expected) else expected
         points = step.points if message is None else 0
-        outcomes.append(Outcome(step.name, points, step.points, step.equation, message))
+        kind = None if mistake is None else mistake.kind
+        outcomes.append(Outcome(step.name, points, step.points, step.equation, message, kind))
     return outcomes
+
+
+def _usable(value: np.ndarray | None, expected: np.ndarray) -> bool:
+    """True if later values may follow from it: of zeros, or of numbers next to nothing, everything would follow."""
+    if value is None or value.shape != expected.shape:
+        return False
+    largest = np.abs(expected).max()
+    return bool(1e-6 * largest < np.abs(value).max() < 1e6 * largest)
 
 
 def _is_wrong(message: str | None) -> bool:
     return message is not None
 
 
-def _array(value: Any, shape: tuple[int, ...]) -> tuple[np.ndarray | None, str | None]:
-    """The value as an array of the right shape, or None and what is wrong with it."""
+def kind_of(value: Any) -> str:
+    return value.kind if isinstance(value, Strange) else type(value).__name__
+
+
+def _array(result: Result, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray | None, str | None]:
+    """The value as an array, or None, and what is wrong with it already."""
+    value = result.value.get(name)
+    if name in result.failed:
+        return None, result.failed[name]
     if value is None:
         return None, "missing"
-    try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        return None, f"numbers expected, {type(value).__name__} given"
-    if np.isnan(array).any():
-        return None, "not written yet" if np.isnan(array).all() else "has NaN in it"
-    if array.shape != shape:
-        return None, f"shape {shape} expected, {array.shape} given"
-    return array, None
+    if not isinstance(value, np.ndarray):
+        return None, f"numbers expected, {kind_of(value)} given"
+    if np.isnan(value).any():
+        if result.failed:
+            return None, f"needs what failed: {next(iter(result.failed.values()))}"
+        return None, "not written yet" if np.isnan(value).all() else "has NaN in it, or a line is not written yet"
+    if not np.isfinite(value).all():
+        return None, "has an infinite element"
+    if value.shape != shape:
+        return value, f"shape {shape} expected, {value.shape} given"
+    return value, None
+
+
+AXES = {1: ("element",), 2: ("row", "column"), 3: ("step", "row", "column")}
 
 
 def _difference(value: np.ndarray, right: np.ndarray, tolerance: float) -> str | None:
-    largest = np.abs(right).max()
-    error = np.abs(value - right).max()
-    if error <= tolerance * max(largest, 1e-300):
+    """Where and by how much a value is wrong; None if it is right."""
+    largest, errors = np.abs(right).max(), np.abs(value - right)
+    wrong = errors > tolerance * max(largest, 1e-300)
+    if not wrong.any():
         return None
-    return f"wrong: the largest error is {error / largest:.2g} times the largest element" if largest else "must be zero"
+    where = []
+    for axis, indices, size in zip(AXES.get(value.ndim, ()), np.argwhere(wrong).T, value.shape):
+        found = sorted({int(k) for k in indices})
+        if len(found) < size:
+            where.append(f"{axis}{'s' * (len(found) > 1)} {', '.join(map(str, found))}")
+    ratio = errors.max() / largest if largest else np.inf
+    size_of = f": the largest error is {ratio:.2g} times the largest element" if ratio < 1e6 else ""
+    return f"wrong{' in ' + '; '.join(where) + ' only' if where else ''}{size_of}"
 
 
 def together(name: str, equation: int | None, parts: list[Outcome], points: int = 1) -> Outcome:
     """Return one outcome for a value that is graded in several cases: full points if it is right in all of them."""
-    wrong = [part.message for part in parts if part.message is not None]
-    return Outcome(name, 0 if wrong else points, points, equation, wrong[0] if wrong else None)
+    wrong = [part for part in parts if part.message is not None]
+    if not wrong:
+        return Outcome(name, points, points, equation)
+    return Outcome(name, 0, points, equation, wrong[0].message, wrong[0].kind)

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from .catalogue import EXERCISES
 from .exercise import HEADER, Exercise, ExerciseError, Outcome
+from .running import Result, from_json
 
 SECONDS = 60.0  # time limit for one file
+PRINTED = 2000  # bytes of what a file prints that are kept
+LONGEST = 20_000_000  # bytes of the file of results
 
 
 class Report(NamedTuple):
-    """The grade of one file. ``error`` says why it could not be run, or None."""
+    """The grade of one file. ``error`` says why it could not be run, or None; ``printed`` is what it printed, cut."""
 
     file: str
     exercise: str
     seed: int
     outcomes: list[Outcome]
     error: str | None = None
+    printed: str = ""
 
     @property
     def points(self) -> int:
@@ -50,6 +57,7 @@ class Report(NamedTuple):
             "of": self.of,
             "first_wrong": None if first is None else first.name,
             "error": self.error,
+            "printed": self.printed,
             "values": [outcome._asdict() for outcome in self.outcomes],
         }
 
@@ -73,35 +81,85 @@ def exercise_of(path: str | Path) -> tuple[Exercise, int]:
 
 
 def grade_file(path: str | Path, seconds: float = SECONDS) -> Report:
-    """Run a file in a separate process and grade it.
+    """Run a file in a separate process, which only calls its functions, and grade what they gave.
 
     Raises:
         ExerciseError: if it is not the file of an exercise.
     """
     exercise, seed = exercise_of(path)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         result = Path(folder, "result.json")
-        # -B: no __pycache__ beside the student's file
-        worker = [sys.executable, "-B", "-m", "npseq.explain.exercises.worker"]
-        command = [*worker, str(Path(path).resolve()), str(result)]
-        package = str(Path(__file__).resolve().parents[3])
-        paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"}
-        try:
-            subprocess.run(
-                command, env=environment, cwd=folder, timeout=seconds, stdin=subprocess.DEVNULL, capture_output=True
-            )
-            outcomes, error = json.loads(result.read_text(encoding="utf-8"))
-        except subprocess.TimeoutExpired:
-            outcomes, error = None, f"stopped after {seconds:g} seconds"
-        except (OSError, ValueError):
-            outcomes, error = None, "the process ended before it was graded"
-    if outcomes is None:
-        nothing = empty(exercise, seed, error)
-        return Report(str(path), exercise.name, seed, nothing, error)
-    return Report(str(path), exercise.name, seed, [Outcome(*outcome) for outcome in outcomes], error)
+        ended, printed = _run([str(Path(path).resolve()), str(result)], folder, seconds)
+        results, error = ([], f"stopped after {seconds:g} seconds") if not ended else _read(result)
+    if error is not None:
+        nothing = [outcome._replace(points=0, message=error) for outcome in exercise.grade(ModuleType("empty"), seed)]
+        return Report(str(path), exercise.name, seed, nothing, error, printed)
+    calls = len(exercise.calls(seed))
+    outcomes = exercise.judge([*results, *[Result(error="missing")] * calls][:calls], seed)
+    return Report(str(path), exercise.name, seed, outcomes, None, printed)
 
 
-def empty(exercise: Exercise, seed: int, message: str) -> list[Outcome]:
-    """Return the outcomes of a file in which nothing could be graded."""
-    return [outcome._replace(points=0, message=message) for outcome in exercise.grade(ModuleType("empty"), seed)]
+def _run(arguments: list[str], folder: str, seconds: float) -> tuple[bool, str]:
+    """Run the worker in a group of processes of its own, which then is ended.
+
+    Returns:
+        Whether it ended by itself, and the first part of what it printed.
+    """
+    package = str(Path(__file__).resolve().parents[3])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"}
+    environment |= {"PYTHONIOENCODING": "utf-8:backslashreplace"}
+    # -B: no __pycache__ beside the student's file. The current folder is a new one, so nothing is imported from it.
+    command = [sys.executable, "-B", "-m", "npseq.explain.exercises.worker", *arguments]
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    kept = bytearray()
+
+    def read() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while block := os.read(process.stdout.fileno(), 1 << 16):  # type: ignore[union-attr]
+                kept.extend(block[: max(0, PRINTED - len(kept))])
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        process.wait(seconds)
+        ended = True
+    except subprocess.TimeoutExpired:
+        ended = False
+    finally:
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+    reader.join(1)
+    text = kept.decode("utf-8", "replace")
+    return ended, text + " …" if len(kept) == PRINTED else text
+
+
+def _read(result: Path) -> tuple[list[Result], str | None]:
+    """Return what the worker wrote, or why there is nothing."""
+    try:
+        with open(result, "rb") as file:
+            text = file.read(LONGEST + 1)
+        if len(text) > LONGEST:
+            return [], "the values are too many numbers to be read"
+        results, error = json.loads(text)
+        return [
+            Result(from_json(value), _message(why), {str(name): str(each)[:300] for name, each in failed.items()})
+            for value, why, failed in results
+        ], _message(error)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
+        return [], "the process ended before it was graded"
+
+
+def _message(error: Any) -> str | None:
+    return None if error is None else str(error)[:300]

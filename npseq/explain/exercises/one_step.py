@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..equations import BACKWARD, evaluate
-from .exercise import Outcome, Step, call, follow
+from ..equations import BACKWARD
+from .exercise import Outcome, Step, follow
+from .running import Call, Result
 
 H, B, I = 3, 2, 2
-BY_HAND = 2e-3  # relative tolerance for numbers typed with four decimals
+BY_HAND, NAMED_BY_HAND = 2e-3, 2e-4  # relative tolerances for numbers typed with four decimals
 
 
 def _arrays(seed: int, **shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
@@ -24,10 +25,11 @@ def _arrays(seed: int, **shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
 
 
 def numbers(seed: int) -> dict[str, float]:
-    """The given numbers of the exercise rnn-step: one digit after the point, none of them zero."""
+    """The given numbers of the exercise rnn-step: primes, so that no two mistakes give the same, in hundredths."""
     rng = np.random.default_rng(seed)
-    draw = [float(v) for v in rng.integers(1, 10, 7) * rng.choice([-1, 1], 7) / 10]
-    values = dict(zip(("W_x", "W_h", "b_x", "b_h", "x_0", "h_0"), draw))
+    primes = [n for n in range(11, 100) if all(n % k for k in (2, 3, 5, 7))]
+    draw = rng.choice(primes, 6, replace=False) * rng.choice([-1, 1], 6) / 100
+    values = dict(zip(("W_x", "W_h", "b_x", "b_h", "x_0", "h_0"), map(float, draw)))
     return {**values, "dh_1": 3.0}
 
 
@@ -42,51 +44,44 @@ def with_numbers(text: str, seed: int, solved: bool) -> str:
 
 
 RNN_STEP = [
-    Step("a_x", 7, lambda v: v["W_x"] * v["x_0"] + v["b_x"]),
-    Step("a_h", 8, lambda v: v["W_h"] * v["h_0"] + v["b_h"]),
-    Step("h_1", 9, lambda v: np.tanh(v["a_x"] + v["a_h"])),
-    Step("da", 10, lambda v: v["dh_1"] * (1 - v["h_1"] ** 2)),
-    Step("dW_x", 31, lambda v: v["da"] * v["x_0"]),
-    Step("dW_h", 32, lambda v: v["da"] * v["h_0"]),
-    Step("db_x", 33, lambda v: v["da"]),
-    Step("dx_0", 34, lambda v: v["W_x"] * v["da"]),
-    Step("dh_0", 30, lambda v: v["W_h"] * v["da"]),
+    Step("a_x", 7, "W_x * x_0 + b_x"),
+    Step("a_h", 8, "W_h * h_0 + b_h"),
+    Step("h_1", 9, "tanh(a_x + a_h)"),
+    Step("da", 10, "dh_1 * (1 - h_1**2)"),
+    Step("dW_x", 31, "da * x_0"),
+    Step("dW_h", 32, "da * h_0"),
+    Step("db_x", 33, "da"),
+    Step("dx_0", 34, "W_x * da"),
+    Step("dh_0", 30, "W_h * da"),
 ]
 
 
-def grade_rnn_step(module: ModuleType, seed: int) -> list[Outcome]:
-    return follow(RNN_STEP, numbers(seed), vars(module), tolerance=BY_HAND)
+def rnn_step_calls(seed: int) -> list[Call]:
+    return [Call(None, tuple(step.name for step in RNN_STEP))]
+
+
+def judge_rnn_step(results: list[Result], seed: int) -> list[Outcome]:
+    return follow(RNN_STEP, numbers(seed), results[0], tolerance=BY_HAND, named=NAMED_BY_HAND)
 
 
 # ---- the cells ----
 
-RNN_BACKWARD = [
-    Step("da", 10, lambda v: v["dh"] * (1 - v["h"] ** 2)),
-    Step("dW_x", 31, lambda v: v["da"] @ v["x"].T),
-    Step("dW_h", 32, lambda v: v["da"] @ v["h_prev"].T),
-    Step("db", 33, lambda v: v["da"].sum(axis=1, keepdims=True)),
-    Step("dx", 34, lambda v: v["W_x"].T @ v["da"]),
-    Step("dh_prev", 30, lambda v: v["W_h"].T @ v["da"]),
+RNN = [
+    Step("da", 10, "dh * (1 - h**2)"),
+    Step("dW_x", 31, "da @ x.T"),
+    Step("dW_h", 32, "da @ h_prev.T"),
+    Step("db", 33, "sum(da, 1)"),
+    Step("dx", 34, "W_x.T @ da"),
+    Step("dh_prev", 30, "W_h.T @ da"),
 ]
 
 
-def grade_rnn_backward(module: ModuleType, seed: int) -> list[Outcome]:
-    v = _arrays(seed, W_x=(H, I), W_h=(H, H), x=(I, B), h_prev=(H, B), a=(H, B), dh=(H, B))
-    v["h"] = np.tanh(v["a"])
-    result = call(module, "backward", *(v[name] for name in ("dh", "W_x", "W_h", "x", "h_prev", "h")))
-    return follow(RNN_BACKWARD, v, *result)
-
-
 def of_table(model: str) -> list[Step]:
-    """The backward equations of npseq's cell as steps."""
-
-    def expected(formula: str) -> Any:
-        return lambda v: evaluate(formula, v)
-
-    return [Step(name, number, expected(formula)) for number, name, formula in BACKWARD[model]]
+    """The backward equations of npseq's cell as steps. h_direct, h' as the cell itself reads it, is h_prev there."""
+    return [Step(name, number, re.sub(r"\bh_direct", "h_prev", text)) for number, name, text in BACKWARD[model]]
 
 
-def gates(v: dict[str, Any], logistic: str, hyperbolic: str) -> None:
+def _gates(v: dict[str, Any], logistic: str, hyperbolic: str) -> None:
     """Replace random numbers by values that gates can have."""
     for gate in logistic:
         v[gate] = 1 / (1 + np.exp(-v[gate]))
@@ -94,71 +89,78 @@ def gates(v: dict[str, Any], logistic: str, hyperbolic: str) -> None:
         v[gate] = np.tanh(v[gate])
 
 
-def grade_lstm_backward(module: ModuleType, seed: int) -> list[Outcome]:
+def rnn_values(seed: int) -> dict[str, Any]:
+    v = _arrays(seed, W_x=(H, I), W_h=(H, H), x=(I, B), h_prev=(H, B), a=(H, B), dh=(H, B))
+    v["h"] = np.tanh(v.pop("a"))
+    return v
+
+
+def lstm_values(seed: int) -> dict[str, Any]:
     v = _arrays(seed, **{name: (H, B) for name in ("i", "f", "g", "o", "c_prev", "dh", "dc_carried")})
-    gates(v, "ifo", "g")
+    _gates(v, "ifo", "g")
     v["c"] = v["f"] * v["c_prev"] + v["i"] * v["g"]
-    cache = tuple(v[name] for name in ("i", "f", "g", "o", "c_prev", "c"))
-    return follow(of_table("lstm"), v, *call(module, "backward", v["dh"], v["dc_carried"], cache))
+    return v
 
 
-def grade_gru_backward(module: ModuleType, seed: int) -> list[Outcome]:
+def gru_values(seed: int) -> dict[str, Any]:
     v = _arrays(seed, **{name: (H, B) for name in ("r", "z", "n", "a_hn", "h_prev", "dh")})
-    gates(v, "rz", "n")
-    v["h_direct"] = v["h_prev"]
-    cache = tuple(v[name] for name in ("r", "z", "n", "a_hn", "h_prev"))
-    return follow(of_table("gru"), v, *call(module, "backward", v["dh"], cache))
+    _gates(v, "rz", "n")
+    return v
 
 
-# ---- two variants ----
+def peephole_values(seed: int) -> dict[str, Any]:
+    return lstm_values(seed) | _arrays(seed + 1, p_i=(H, 1), p_f=(H, 1), p_o=(H, 1))
 
 
-def _peephole(read: str, gate: str) -> Step:
-    return Step(f"dp_{gate}", 58, lambda v: (v[f"da_{gate}"] * v[read]).sum(axis=1, keepdims=True))
+def layer_norm_values(seed: int) -> dict[str, Any]:
+    v = _arrays(seed, a=(H + 1, B), gamma=(H + 1, 1), beta=(H + 1, 1), dh=(H + 1, B))
+    v["std"] = v["a"].std(axis=0)
+    v["a_bar"] = (v["a"] - v["a"].mean(axis=0)) / v["std"]
+    v["h"] = np.tanh(v["gamma"] * v["a_bar"] + v["beta"])
+    return v
 
 
 _LSTM = {step.name: step for step in of_table("lstm")}
 PEEPHOLE = [
     *(_LSTM[name] for name in ("do", "da_o")),
-    Step("dc", 58, lambda v: _LSTM["dc"].expected(v) + v["da_o"] * v["p_o"]),
+    Step("dc", 58, "dc_carried + dh * o * (1 - tanh(c)**2) + da_o * p_o"),
     *(_LSTM[name] for name in ("df", "di", "dg", "da_i", "da_f", "da_g")),
-    Step("dc_prev", 58, lambda v: v["dc"] * v["f"] + v["da_i"] * v["p_i"] + v["da_f"] * v["p_f"]),
-    _peephole("c_prev", "i"),
-    _peephole("c_prev", "f"),
-    _peephole("c", "o"),
+    Step("dc_prev", 58, "dc * f + da_i * p_i + da_f * p_f"),
+    Step("dp_i", 58, "sum(da_i * c_prev, 1)"),
+    Step("dp_f", 58, "sum(da_f * c_prev, 1)"),
+    Step("dp_o", 58, "sum(da_o * c, 1)"),
 ]
-
-
-def grade_peephole(module: ModuleType, seed: int) -> list[Outcome]:
-    v = _arrays(seed, **{name: (H, B) for name in ("i", "f", "g", "o", "c_prev", "dh", "dc_carried")})
-    v |= _arrays(seed + 1, p_i=(H, 1), p_f=(H, 1), p_o=(H, 1))
-    gates(v, "ifo", "g")
-    v["c"] = v["f"] * v["c_prev"] + v["i"] * v["g"]
-    cache = tuple(v[name] for name in ("i", "f", "g", "o", "c_prev", "c"))
-    peepholes = (v["p_i"], v["p_f"], v["p_o"])
-    return follow(PEEPHOLE, v, *call(module, "backward", v["dh"], v["dc_carried"], cache, *peepholes))
-
-
 LAYER_NORM = [
-    Step("du", 10, lambda v: v["dh"] * (1 - v["h"] ** 2)),
-    Step("dgamma", 2, lambda v: (v["du"] * v["a_bar"]).sum(axis=1, keepdims=True)),
-    Step("dbeta", 2, lambda v: v["du"].sum(axis=1, keepdims=True)),
-    Step("da_bar", 2, lambda v: v["du"] * v["gamma"]),
-    Step(
-        "da",
-        59,
-        lambda v: (
-            (v["da_bar"] - v["da_bar"].mean(axis=0) - v["a_bar"] * (v["da_bar"] * v["a_bar"]).mean(axis=0)) / v["std"]
-        ),
-        points=2,
-    ),
+    Step("du", 10, "dh * (1 - h**2)"),
+    Step("dgamma", 2, "sum(du * a_bar, 1)"),
+    Step("dbeta", 2, "sum(du, 1)"),
+    Step("da_bar", 2, "du * gamma"),
+    Step("da", 59, "(da_bar - mean(da_bar, 0) - a_bar * mean(da_bar * a_bar, 0)) / std", points=2),
 ]
 
 
-def grade_layer_norm(module: ModuleType, seed: int) -> list[Outcome]:
-    v = _arrays(seed, a=(H + 1, B), gamma=(H + 1, 1), beta=(H + 1, 1), dh=(H + 1, B))
-    v["std"] = v["a"].std(axis=0)
-    v["a_bar"] = (v["a"] - v["a"].mean(axis=0)) / v["std"]
-    v["h"] = np.tanh(v["gamma"] * v["a_bar"] + v["beta"])
-    cache = (v["a_bar"], v["std"], v["h"])
-    return follow(LAYER_NORM, v, *call(module, "backward", v["dh"], cache, v["gamma"]))
+class OneStep(NamedTuple):
+    """An exercise whose function ``backward`` is called once: its values, in order, and what it is given."""
+
+    steps: list[Step]
+    values: Callable[[int], dict[str, Any]]
+    arguments: str  # names of the values; those of the cache in parentheses
+
+    def calls(self, seed: int) -> list[Call]:
+        v, given = self.values(seed), []
+        for group in re.findall(r"\([^)]*\)|\w+", self.arguments):
+            names = re.findall(r"\w+", group)
+            given.append(tuple(v[name] for name in names) if group[0] == "(" else v[group])
+        return [Call("backward", tuple(given))]
+
+    def judge(self, results: list[Result], seed: int) -> list[Outcome]:
+        return follow(self.steps, self.values(seed), results[0])
+
+
+ONE_STEP = {
+    "rnn": OneStep(RNN, rnn_values, "dh W_x W_h x h_prev h"),
+    "lstm": OneStep(of_table("lstm"), lstm_values, "dh dc_carried (i f g o c_prev c)"),
+    "gru": OneStep(of_table("gru"), gru_values, "dh (r z n a_hn h_prev)"),
+    "peephole": OneStep(PEEPHOLE, peephole_values, "dh dc_carried (i f g o c_prev c) p_i p_f p_o"),
+    "layer-norm": OneStep(LAYER_NORM, layer_norm_values, "dh (a_bar std h) gamma"),
+}

@@ -1,4 +1,7 @@
-"""Exercises on sequences: the loop through time, truncated BPTT, RTRL, and a faster order of the LSTM's backward."""
+"""Exercises on sequences: the loop through time, truncated BPTT, RTRL, and a faster order of the LSTM's backward.
+
+A formula here is that of one step t: h_prev is slot t, h is slot t + 1, and x, dy, valid, dh, da are those of the step.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from .exercise import Outcome, Step, call, follow, together
+from ..formulas import Tree, evaluate
+from .exercise import Compute, Outcome, Step, follow, kind_of, together
+from .running import Call, Result
 
 T, H, B, I = 7, 3, 2, 2
 Values = dict[str, Any]
+Trees = dict[str, Tree]
 
 
 def _rnn(seed: int, lengths: tuple[int, ...] | None = None) -> Values:
@@ -30,151 +36,225 @@ def _rnn(seed: int, lengths: tuple[int, ...] | None = None) -> Values:
     return v
 
 
+def _at(v: Values, t: int) -> Values:
+    """The values of one step."""
+    step = {"h_prev": v["h"][t], "h": v["h"][t + 1], "x": v["x"][t], "dy": v["dys"][t], "columns": v["dys"].shape[2]}
+    named = {"W_x": v["W_x"], "W_h": v["W_h"], **step, "valid": v["valid"][t]}
+    return named | {name: v[name][t] for name in ("dh", "da") if name in v}
+
+
+def _first(v: Values) -> Values:
+    return _at(v, 0)
+
+
+def each(trees: Trees, v: Values) -> Any:
+    """A formula at every step."""
+    return np.array([evaluate(trees[""], _at(v, t)) for t in range(T)])
+
+
+def summed(trees: Trees, v: Values) -> Any:
+    """The sum of a formula over the steps; over some of them, or a mean, if a known mistake says so."""
+    first, last, mean = (trees.get(name, 0) for name in ("first", "last", "mean"))
+    total = sum(evaluate(trees[""], _at(v, t)) for t in range(first, T - last))
+    return total / evaluate(mean or 1, {"steps": T, "columns": v["dys"].shape[2]})
+
+
+SUMS = (
+    ({"first": 1}, "steps", "the first step is missing in the sum"),
+    ({"last": 1}, "steps", "the last step is missing in the sum"),
+    ({"mean": "steps"}, "scale", "the mean over the steps in place of the sum"),
+    ({"mean": "columns"}, "scale", "the mean over the columns in place of the sum"),
+    ({"mean": ("*", "steps", "columns")}, "scale", "the mean over steps and columns in place of the sum"),
+)
+
+
 # ---- the loop through time ----
 
-
-def _dh(v: Values) -> Any:
-    """(29), (30) and (39) for all steps; what a step carries back is computed from the da and dh of that step."""
-    dh, da = np.empty(v["dys"].shape), v.get("da")
-    carried = v["d_last"]
-    for t in reversed(range(T)):
-        dh[t] = v["valid"][t] * v["dys"][t] + carried
-        here = v["valid"][t] * dh[t] * (1 - v["h"][t + 1] ** 2) if da is None else da[t]
-        carried = v["W_h"].T @ here + (1 - v["valid"][t]) * dh[t]
-    return dh
+CARRIED = "W_h.T @ da + (1 - valid) * dh"
+LOOP = {"dh": "valid * dy + carried", "carried": CARRIED, "last": "d_last"}
 
 
-def _carried(v: Values) -> Any:
-    return v["W_h"].T @ v["da"][0] + (1 - v["valid"][0]) * v["dh"][0]
+def loop(chunk: int | None = None) -> Compute:
+    """(29), (30) and (39) at every step, from the last; what a step carries back follows from its own dh and da."""
+
+    def compute(trees: Trees, v: Values) -> Any:
+        dh, carried = np.empty(v["dys"].shape), evaluate(trees["last"], {**v, "zero": np.zeros((H, v["dys"].shape[2]))})
+        for t in reversed(range(T)):
+            if chunk is not None and evaluate(trees["cut"], {"t": t}) % chunk == 0:
+                carried = 0 * carried
+            step = {**_at({**v, "dh": dh}, t), "carried": carried}
+            step["dh"] = dh[t] = evaluate(trees["dh"], step)
+            own = v["valid"][t] * dh[t] * (1 - v["h"][t + 1] ** 2)
+            step["da"] = v["da"][t] if "da" in v else own
+            carried = evaluate(trees["carried"], step)
+        return dh
+
+    return compute
 
 
-DA = Step("da", 10, lambda v: v["valid"] * v["dh"] * (1 - v["h"][1:] ** 2))
+def _loop_scope(v: Values) -> Values:
+    return {**_at(v, 0), "carried": v["dys"][0], "dh": v["dys"][0], "da": v["dys"][0]}
+
+
+LAST = (({"last": "zero"}, "carry", "d_last, the gradient of the last state itself, is missing"),)
+DH = Step("dh", 29, LOOP, 6, loop(), _loop_scope, LAST)
+DA = Step("da", 10, "valid * dh * (1 - h**2)", 1, each, _first)
 AFTER = [
-    Step("dW_x", 31, lambda v: sum(v["da"][t] @ v["x"][t].T for t in range(T))),
-    Step("dW_h", 32, lambda v: sum(v["da"][t] @ v["h"][t].T for t in range(T))),
-    Step("db", 33, lambda v: v["da"].sum(axis=(0, 2))[:, None]),
+    Step("dW_x", 31, "da @ x.T", 1, summed, _first, SUMS),
+    Step("dW_h", 32, "da @ h_prev.T", 1, summed, _first, SUMS),
+    Step("db", 33, "sum(da, 1)", 1, summed, _first, SUMS),
 ]
-DX = Step("dx", 34, lambda v: v["W_x"].T @ v["da"])
+DX = Step("dx", 34, "W_x.T @ da", 1, each, _first)
+DH_0 = Step("dh_0", 30, CARRIED, 1, lambda trees, v: evaluate(trees[""], _at(v, 0)), _first)
 
 
-def _loop(module: ModuleType, v: Values) -> tuple[Any, str | None]:
-    result, error = call(module, "backward", *(v[n] for n in ("W_x", "W_h", "x", "h", "dys", "d_last", "valid")))
-    return result, error
-
-
-def _with_own_da(v: Values, result: Any) -> Values:
+def _with_own_da(v: Values, result: Result) -> Values:
     """What a step carries back follows from the student's own da, where there is one."""
-    da = result.get("da") if isinstance(result, dict) else None
-    usable = isinstance(da, np.ndarray) and da.shape == v["dys"].shape and np.isfinite(da).all() and da.any()
-    return {**v, "da": da} if usable else v
+    da = _value(result, "da")
+    return {**v, "da": da} if _follows(da, v["dys"]) else v
 
 
-def _grade_dh(v: Values, result: Any, error: str | None) -> Outcome:
+def _value(result: Result, name: str) -> Any:
+    return result.value.get(name) if isinstance(result.value, dict) else None
+
+
+def _follows(value: Any, like: np.ndarray) -> bool:
+    """True if other values can be computed from a value of the student's."""
+    fits = isinstance(value, np.ndarray) and value.shape == like.shape
+    return fits and bool(np.isfinite(value).all() and value.any())
+
+
+def _grade_dh(step: Step, v: Values, result: Result) -> Outcome:
     """dh is right if it is, or if it follows from the student's own da."""
-    step = Step("dh", 29, _dh, points=2)
-    outcomes = [follow([step], known, result, error)[0] for known in (v, _with_own_da(v, result))]
-    return max(outcomes, key=lambda outcome: outcome.points)
+    outcomes = [follow([step], known, result)[0] for known in (v, _with_own_da(v, result))]
+    return max(outcomes, key=lambda outcome: (outcome.points, outcome.kind is not None))
 
 
-def grade_through_time(module: ModuleType, seed: int) -> list[Outcome]:
-    v = _rnn(seed)
-    result, error = _loop(module, v)
-    outcomes = [_grade_dh(v, result, error)]
-    known = {**v, "dh": _usable(result, "dh", _dh(v))}
-    outcomes += follow([DA, *AFTER, DX, Step("dh_0", 30, _carried)], known, result, error)
-    # sequences that end early, and one that is empty
-    v = _rnn(seed + 1, lengths=(T, 3, 0))
-    result, error = _loop(module, v)
-    known = {**v, "dh": _usable(result, "dh", _dh(v))}
-    padded = [_grade_dh(v, result, error), *follow([DA, Step("dh_0", 39, _carried)], known, result, error)]
-    return outcomes + [
-        outcome._replace(name=f"{outcome.name} with lengths", equation=39, points=min(outcome.points, 1), of=1)
-        for outcome in padded
-    ]
+def _with_own_dh(v: Values, result: Result, dh: Step) -> Values:
+    value = _value(result, "dh")
+    return {**v, "dh": value if _follows(value, v["dys"]) else dh.expected(v)}
 
 
-def _usable(result: Any, name: str, instead: np.ndarray) -> Any:
-    """The student's value if others can be computed from it, else the right one."""
-    value = result.get(name) if isinstance(result, dict) else None
-    usable = isinstance(value, np.ndarray) and value.shape == instead.shape and np.isfinite(value).all() and value.any()
-    return value if usable else instead
+def _padded(seed: int) -> Values:
+    """Sequences that end early, and one that is empty."""
+    return _rnn(seed + 1, lengths=(T, 3, 0))
+
+
+def through_time_calls(seed: int) -> list[Call]:
+    names = ("W_x", "W_h", "x", "h", "dys", "d_last", "valid")
+    return [Call("backward", tuple(v[n] for n in names)) for v in (_rnn(seed), _padded(seed))]
+
+
+def judge_through_time(results: list[Result], seed: int) -> list[Outcome]:
+    """Most points are for what is carried from step to step; the rest follows from dh as in one step."""
+    outcomes = []
+    for v, result, padded in zip((_rnn(seed), _padded(seed)), results, (False, True)):
+        known = _with_own_dh(v, result, DH)
+        others = [DA, DH_0] if padded else [DA, *AFTER, DX, DH_0]
+        found = [_grade_dh(DH, v, result), *follow(others, known, result)]
+        for outcome in found:
+            if padded:
+                points = 3 if outcome.name == "dh" else 1
+                name, got = f"{outcome.name} with lengths", points if outcome.points else 0
+                outcome = outcome._replace(name=name, points=got, of=points, equation=39)
+            outcomes.append(outcome)
+    return outcomes
 
 
 # ---- truncated ----
 
-CHUNKS = (T, 3, 1)
+NEVER = 0.5  # no multiple of any chunk
+CUTS = (
+    ({"cut": NEVER}, "cut", "nothing is cut: at the last step of a chunk, what the next step passed back is dropped"),
+    ({"cut": "t"}, "cut", "cut at the first step of a chunk in place of the last"),
+)
+CHUNKS = {T: 1, 3: 4, 1: 4}  # length -> points: with one chunk, the truncated gradient is the full one
 
 
-def _truncated(chunk: int) -> Any:
-    def dh(v: Values) -> np.ndarray:
-        out, da = np.empty(v["dys"].shape), v.get("da")
-        carried = np.zeros((H, B))
-        for t in reversed(range(T)):
-            if (t + 1) % chunk == 0:
-                carried = np.zeros((H, B))
-            out[t] = v["dys"][t] + carried
-            carried = v["W_h"].T @ (out[t] * (1 - v["h"][t + 1] ** 2) if da is None else da[t])
-        return out
-
-    return dh
+def truncated_calls(seed: int) -> list[Call]:
+    v = _rnn(seed)
+    return [Call("backward", (v["W_h"], v["x"], v["h"], v["dys"], chunk)) for chunk in CHUNKS]
 
 
-def grade_truncated(module: ModuleType, seed: int) -> list[Outcome]:
+def judge_truncated(results: list[Result], seed: int) -> list[Outcome]:
     v = _rnn(seed)
     outcomes, others = [], []
-    for chunk in CHUNKS:
-        result, error = call(module, "backward", v["W_h"], v["x"], v["h"], v["dys"], chunk)
-        dh = _truncated(chunk)
-        step = Step(f"dh with chunks of {chunk}", 29, dh)
-        theirs = {step.name: result.get("dh")} if isinstance(result, dict) else result
-        graded = [follow([step], known, theirs, error)[0] for known in (v, _with_own_da(v, result))]
-        outcomes.append(max(graded, key=lambda outcome: outcome.points))
-        known = {**v, "dh": _usable(result, "dh", dh(v))}
-        others.append(follow([DA, *AFTER], known, result, error))
+    for (chunk, points), result in zip(CHUNKS.items(), results):
+        formulas = {"dh": "dy + carried", "carried": "W_h.T @ da", "cut": "t + 1", "last": "zero"}
+        step = Step(f"dh with chunks of {chunk}", 29, formulas, points, loop(chunk), _loop_scope, CUTS)
+        named = result.value
+        if isinstance(named, dict):
+            named = {**named, step.name: named.get("dh")}
+        outcomes.append(_grade_dh(step, v, result._replace(value=named)))
+        others.append(follow([DA, *AFTER], _with_own_dh(v, result, step), result))
     names = [(step.name, step.equation) for step in (DA, *AFTER)]
     return outcomes + [together(*name, list(parts)) for name, parts in zip(names, zip(*others))]
 
 
 # ---- RTRL ----
 
+STEPS = 4
 
-def grade_rtrl(module: ModuleType, seed: int) -> list[Outcome]:
-    rng, steps = np.random.default_rng(seed), 4
-    N = H * I + H * H + H
+
+def _rtrl(seed: int) -> Values:
+    rng = np.random.default_rng(seed)
     v: Values = {"W_x": rng.normal(size=(H, I)), "W_h": rng.normal(size=(H, H)), "b": rng.normal(size=H)}
-    v |= {"x": rng.normal(size=(steps, I)), "dy": rng.normal(size=(steps, H))}
+    v |= {"x": rng.normal(size=(STEPS, I)), "dy": rng.normal(size=(STEPS, H))}
     h = [rng.normal(size=H)]
-    for t in range(steps):
+    for t in range(STEPS):
         h.append(np.tanh(v["W_x"] @ v["x"][t] + v["W_h"] @ h[t] + v["b"]))
+    return {**v, "h": np.array(h)}
 
-    def immediate(_: Values) -> np.ndarray:
-        eye = np.eye(H)
-        return np.array([np.hstack([np.kron(eye, v["x"][t]), np.kron(eye, h[t]), eye]) for t in range(steps)])
 
-    def P(known: Values) -> np.ndarray:  # each slot from the student's slot before it, if there is one
-        before, out = known.get("their P"), np.zeros((steps + 1, H, N))
-        for t in range(steps):
-            last = out[t] if before is None else before[t]
-            out[t + 1] = (1 - h[t + 1] ** 2)[:, None] * (known["immediate"][t] + v["W_h"] @ last)
+def rtrl_calls(seed: int) -> list[Call]:
+    v = _rtrl(seed)
+    return [Call("gradient", (v["W_x"], v["W_h"], v["b"], v["x"], v["h"][0], v["dy"]))]
+
+
+def judge_rtrl(results: list[Result], seed: int) -> list[Outcome]:
+    v, eye = _rtrl(seed), np.eye(H)
+
+    def at(known: Values, t: int, before: Any) -> Values:
+        step = {
+            "h": known["h"][t + 1][:, None],
+            "h_prev": known["h"][t][:, None],
+            "W_h": known["W_h"],
+            "P_prev": before,
+        }
+        return step | ({"immediate": known["immediate"][t]} if "immediate" in known else {})
+
+    def immediate(trees: Trees, known: Values) -> Any:
+        rows = [(known["x"][t], evaluate(trees[""], at(known, t, None)).ravel()) for t in range(STEPS)]
+        return np.array([np.hstack([np.kron(eye, x), np.kron(eye, h), eye]) for x, h in rows])
+
+    def P(trees: Trees, known: Values) -> Any:  # each slot from the student's slot before it, if there is one
+        out = np.zeros((STEPS + 1, *known["immediate"].shape[1:]))
+        for t in range(STEPS):
+            before = known["P before"][t] if "P before" in known else out[t]
+            out[t + 1] = evaluate(trees[""], at(known, t, before))
         return out
 
-    def d_theta(known: Values) -> Any:
-        return sum(v["dy"][t] @ known["P"][t + 1] for t in range(steps))
+    def d_theta(trees: Trees, known: Values) -> Any:
+        steps = ({"dy": known["dy"][t][None], "P": known["P"][t + 1], "P_prev": known["P"][t]} for t in range(STEPS))
+        return sum(evaluate(trees[""], step)[0] for step in steps)
 
-    result, error = call(module, "gradient", v["W_x"], v["W_h"], v["b"], v["x"], h[0], v["dy"])
-    chain = [Step("immediate", 56, immediate), Step("P", 56, P, points=2), Step("d_theta", 57, d_theta, points=2)]
-    return follow(chain, v, result, error)
+    chain = [
+        Step("immediate", 56, "h_prev", 1, immediate, lambda known: at(known, 0, known["W_h"])),
+        Step("P", 56, "(1 - h**2) * (immediate + W_h @ P_prev)", 2, P, lambda known: at(known, 0, known["W_h"])),
+        Step("d_theta", 57, "dy @ P", 2, d_theta, lambda known: {"P": known["P"], "P_prev": known["P"]}),
+    ]
+    return follow(chain, v, results[0])
 
 
 # ---- the faster order ----
 
 TIMES_AS_FAST = 1.3
 FACTORS = [
-    Step("K_c", 48, lambda v: v["o"] - v["h"] * np.tanh(v["c"][1:])),
-    Step("K_o", 48, lambda v: v["h"] * (1 - v["o"])),
-    Step("K_i", 48, lambda v: v["g"] * v["i"] * (1 - v["i"])),
-    Step("K_f", 48, lambda v: v["c"][:-1] * v["f"] * (1 - v["f"])),
-    Step("K_g", 48, lambda v: v["i"] * (1 - v["g"] ** 2)),
+    Step("K_c", 48, "o - h * tanh(c) = o * (1 - tanh(c)**2)"),
+    Step("K_o", 48, "h * (1 - o) = tanh(c) * o * (1 - o)"),
+    Step("K_i", 48, "g * i * (1 - i)"),
+    Step("K_f", 48, "c_prev * f * (1 - f)"),
+    Step("K_g", 48, "i * (1 - g**2)"),
 ]
 
 
@@ -207,25 +287,44 @@ def plain(v: Values) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return da, dh, dc
 
 
-def grade_fused_lstm(module: ModuleType, seed: int) -> list[Outcome]:
+def _fused(seed: int) -> Values:
     v = _lstm(seed, 6, H, B)
-    outcomes = follow(FACTORS, v, *call(module, "factors", *(v[name] for name in "ifgoch")))
+    v["slots"], v["c"], v["c_prev"] = v["c"], v["c"][1:], v["c"][:-1]
+    return v
+
+
+def fused_calls(seed: int) -> list[Call]:
+    v = _fused(seed)
     K = {step.name: step.expected(v) for step in FACTORS}
-    result, error = call(module, "backward", v["W_h"], K, v["f"], v["dys"])
-    names, right = ("da", "dh_0", "dc_0"), plain(v)
-    fits = isinstance(result, tuple) and len(result) == 3
+    given = tuple(v[name] for name in ("i", "f", "g", "o", "slots", "h"))
+    return [Call("factors", given), Call("backward", (v["W_h"], K, v["f"], v["dys"])), Call(measure, ())]
+
+
+def judge_fused(results: list[Result], seed: int) -> list[Outcome]:
+    v = _fused(seed)
+    outcomes = follow(FACTORS, v, results[0])
+    result, names = results[1], ("da", "dh_0", "dc_0")
+    right = plain({**v, "c": v["slots"]})
+    fits = isinstance(result.value, tuple) and len(result.value) == 3
+    error = result.error
     if error is None and not fits:
-        error = f"a tuple da, dh_0, dc_0 expected, {type(result).__name__} returned"
-    values = dict(zip(names, result)) if fits else {}
-    equal = [Step(name, number, lambda _, a=a: a) for name, number, a in zip(names, (49, 30, 49), right)]  # type: ignore[misc]
-    graded = follow(equal, v, values, error)
-    return [*outcomes, *graded, _speed(module, all(outcome.points for outcome in [*outcomes, *graded]))]
+        error = f"a tuple da, dh_0, dc_0 expected, {kind_of(result.value)} returned"
+    values = dict(zip(names, result.value)) if fits else {}
+    equal = [Step(name, n, "0", 1, lambda _, v, a=a: a) for name, n, a in zip(names, (49, 30, 49), right)]  # type: ignore[misc]
+    outcomes += follow(equal, {}, Result(values, error, result.failed))
+    if not all(outcome.points for outcome in outcomes):
+        return [*outcomes, Outcome("speed", 0, 2, None, "measured once everything else is right")]
+    ratio = results[2].value
+    if not isinstance(ratio, np.ndarray) or ratio.shape != ():
+        return [*outcomes, Outcome("speed", 0, 2, None, results[2].error or "not measured")]
+    if ratio >= TIMES_AS_FAST:
+        return [*outcomes, Outcome("speed", 2, 2, None)]
+    message = f"{ratio:.2f} times as fast as the plain loop, {TIMES_AS_FAST} expected"
+    return [*outcomes, Outcome("speed", 0, 2, None, message)]
 
 
-def _speed(module: ModuleType, correct: bool) -> Outcome:
-    """Two points for a backward pass, factors included, that is faster than the plain loop; only if it is correct."""
-    if not correct:
-        return Outcome("speed", 0, 2, None, "measured once everything else is right")
+def measure(module: ModuleType) -> float:
+    """How many times as fast as the plain loop a backward pass is, factors included."""
     v = _lstm(0, 40, 8, 4)  # small: what is measured is the number of calls, not memory
     arrays = [v[name] for name in "ifgoch"]
 
@@ -238,7 +337,4 @@ def _speed(module: ModuleType, correct: bool) -> Outcome:
             start = time.perf_counter()
             run(v) if run is plain else run()  # type: ignore[operator]
             seconds[run] = min(seconds[run], time.perf_counter() - start)
-    ratio = seconds[plain] / seconds[theirs]
-    if ratio >= TIMES_AS_FAST:
-        return Outcome("speed", 2, 2, None)
-    return Outcome("speed", 0, 2, None, f"{ratio:.2f} times as fast as the plain loop, {TIMES_AS_FAST} expected")
+    return float(seconds[plain] / seconds[theirs])

@@ -1,33 +1,31 @@
-"""Run as ``python -m npseq.explain.exercises.worker FILE RESULT``: imports a student's file and grades it.
+"""Run as ``python -m npseq.explain.exercises.worker FILE RESULT``: imports a student's file and calls its functions.
 
-Writes [outcomes, error] to RESULT as JSON. What the file prints goes to the standard output, which nobody reads.
+Writes [results, error] to RESULT as JSON; the process that started this one compares them. What the file prints goes to
+the standard output.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
 from pathlib import Path
 
-from .exercise import describe_error
-from .grading import empty, exercise_of
+from .grading import exercise_of
+from .running import Result, as_json, describe_error, module_of, run
 
 
 def main(file: str, result: str) -> None:
     exercise, seed = exercise_of(file)
-    spec = importlib.util.spec_from_file_location("submission", file)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    error = None
+    error, results = None, list[Result]()
     try:
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
-        outcomes = exercise.grade(module, seed)
+        module = module_of(Path(file).read_text(encoding="utf-8"), file)
+        results = [run(module, call) for call in exercise.calls(seed)]
     except (Exception, SystemExit) as problem:
         error = describe_error(problem, file)
-        outcomes = empty(exercise, seed, error)
     partial = Path(result + ".partial")
-    partial.write_text(json.dumps([outcomes, error]), encoding="utf-8")
+    written = [[as_json(each.value), each.error, each.failed] for each in results]
+    partial.write_text(json.dumps([written, error]), encoding="utf-8")
     os.replace(partial, result)
 
 
