@@ -2,14 +2,16 @@
 
 import ast
 import json
+import os
 import re
+import time
 import types
 
 import pytest
 from exercise_mutations import MUTATIONS
 
 from npseq.cli import exercise as command
-from npseq.explain.exercises import EXERCISES, bug_hunt, grade_file
+from npseq.explain.exercises import EXERCISES, bug_hunt, grade_file, running
 from npseq.explain.exercises.exercise import HEADER, ExerciseError
 
 
@@ -205,3 +207,116 @@ def test_a_file_that_is_not_an_exercise_is_refused(tmp_path):
     (tmp_path / "x.py").write_text("print(1)\n", encoding="utf-8")
     with pytest.raises(ExerciseError, match="npseq exercise: lstm-backward, seed 0"):
         grade_file(tmp_path / "x.py")
+
+
+# ---- fair: what a wrong file earns ----
+
+
+def changed(name, *pairs):
+    text = EXERCISES[name].solution(0)
+    for right, wrong in pairs:
+        assert right in text
+        text = text.replace(right, wrong)
+    return text
+
+
+def share(outcomes):
+    return sum(o.points for o in outcomes) / sum(o.of for o in outcomes)
+
+
+def test_what_an_exercise_is_about_is_worth_most_of_its_points():
+    assert share(graded(changed("through-time", ("valid[t] * dys[t] + carried", "valid[t] * dys[t]")))) < 0.5
+    assert share(graded(changed("truncated", ("(t + 1) % chunk == 0", "False")))) < 0.5
+
+
+@pytest.mark.parametrize("value", ["np.inf", "-np.inf * dh", "1e-312", "1e-312 * dh", "1e300 * dh", "np.nan", "'3'", "1j"])
+def test_numbers_from_which_nothing_follows_earn_nothing(value):
+    """Neither for themselves nor for what is computed from them."""
+    text = re.sub(r"(?m)^    (d\w+) = .*  # \(\d\d\)$", rf"    \1 = {value}", EXERCISES["lstm-backward"].solution(0))
+    assert share(graded(text)) == 0
+
+
+@pytest.mark.parametrize("name", list(EXERCISES))
+def test_what_is_not_written_yet_is_said_to_be_and_not_measured(name):
+    for outcome in graded(EXERCISES[name].start(0)):
+        assert outcome.points or not re.search(r"e\+\d", outcome.message), outcome
+
+
+def test_an_exception_costs_what_depends_on_it():
+    text = changed("gru-backward", ("dn = dh * z", "dn = dh @ z @ z"))
+    number = next(k for k, line in enumerate(text.splitlines(), 1) if "dh @ z" in line)
+    module = running.module_of(text, "submission.py")
+    outcomes = {outcome.name: outcome for outcome in EXERCISES["gru-backward"].grade(module, 0)}
+    assert lost(outcomes.values()) == {"dn", "da_xn", "dr", "da_hn", "da_r"}
+    assert outcomes["dn"].message.startswith(f"line {number}: ValueError")
+    assert outcomes["da_xn"].message.startswith(f"needs what failed: line {number}")
+    loop = running.module_of(changed("through-time", ("db = da.sum(axis=(0, 2))", "db = da.total(0)")), "submission.py")
+    assert lost(EXERCISES["through-time"].grade(loop, 0)) == {"db"}
+
+
+def test_a_right_value_of_another_shape_is_told_so():
+    outcome = next(o for o in graded(changed("rnn-backward", (", keepdims=True", ""))) if o.name == "db")
+    assert outcome.kind == "shape" and "(3, 1) is expected, (3,) given" in outcome.message
+
+
+def test_where_nothing_fits_the_steps_rows_and_columns_are_named():
+    text = changed("through-time", ("    dW_x = sum", "    da[2, 1] += 0.1 * dh[2, 1]\n    dW_x = sum"))
+    message = next(o.message for o in graded(text) if o.name == "da")
+    assert message.startswith("wrong in step 2; row 1 only")
+
+
+@pytest.mark.parametrize("name", list(EXERCISES))
+def test_a_seed_changes_the_numbers_of_every_exercise(name):
+    one, two = (str(EXERCISES[name].calls(seed)) + EXERCISES[name].start(seed) for seed in (0, 1))
+    assert one != two.replace("seed 1", "seed 0")
+
+
+@pytest.mark.parametrize("name", list(EXERCISES))
+def test_every_value_has_a_hint_of_its_own(name):
+    exercise = EXERCISES[name]
+    about = [value for names in exercise.about for value in names.split()]
+    values = {outcome.name.split(" with ")[0] for outcome in graded(exercise.start(0))}
+    assert sorted(about) == sorted(values) and len(exercise.about) <= len(exercise.hints)
+
+
+def files(tmp_path, **texts):
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    return [tmp_path / f"{name}.py" for name in texts]
+
+
+HEAD = "# npseq exercise: lstm-backward, seed 0\n"
+
+
+@pytest.mark.wide
+def test_points_are_counted_by_the_parent_and_every_file_has_one_result(tmp_path, capsys):
+    forged = HEAD + "import sys, os\nopen(sys.argv[2], 'w').write('[[[\"do\", 1000, 10, 16]], null]')\nos._exit(0)\n"
+    endless = HEAD + "import sys, os\nopen(sys.argv[2], 'w').write('[' * 100000)\nos._exit(0)\n"
+    solution = EXERCISES["lstm-backward"].solution(0)
+    paths = files(tmp_path, a=forged, b=endless, c="print(1)\n", d="# npseq exercise: nothing, seed 0\n", e=solution)
+    (tmp_path / "f.py").write_bytes(b"\xff\xfe")
+    status, out, _ = run(capsys, "grade", *paths, tmp_path / "f.py", tmp_path / "g.py", "--json")
+    reports = json.loads(out)
+    assert status == 1 and [report["points"] for report in reports] == [0, 0, 0, 0, 10, 0, 0]
+    assert [bool(report["error"]) for report in reports] == [True, True, True, True, False, True, True]
+
+
+@pytest.mark.wide
+def test_what_a_file_prints_is_shown_cut_and_escaped(tmp_path, capsys):
+    bad = "raise ValueError('\\x1b[2J\\u202e')\n"
+    paths = files(tmp_path, a=HEAD + "print('\\x1b[31mred')\nwhile True: print('x' * 10000)\n", b=HEAD + bad)
+    status, out, _ = run(capsys, "grade", *paths, "--timeout", "2")
+    assert status == 1 and r"prints: \x1b[31mred" in out and "stopped after 2 seconds" in out
+    assert "\x1b" not in out and "\u202e" not in out and len(out) < 6000
+
+
+@pytest.mark.wide
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes that fork")
+def test_children_of_a_file_end_with_it(tmp_path):
+    mark = tmp_path / "still there"
+    child = f"import os, time\nif os.fork() == 0:\n    time.sleep(4)\n    open({str(mark)!r}, 'w').close()\n    os._exit(0)\n"
+    (path,) = files(tmp_path, a=EXERCISES["lstm-backward"].solution(0) + child)
+    start = time.monotonic()
+    assert grade_file(path).points == 10 and time.monotonic() - start < 4
+    time.sleep(4)
+    assert not mark.exists()
