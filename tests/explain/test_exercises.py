@@ -229,7 +229,9 @@ def test_what_an_exercise_is_about_is_worth_most_of_its_points():
     assert share(graded(changed("truncated", ("(t + 1) % chunk == 0", "False")))) < 0.5
 
 
-@pytest.mark.parametrize("value", ["np.inf", "-np.inf * dh", "1e-312", "1e-312 * dh", "1e300 * dh", "np.nan", "'3'", "1j"])
+@pytest.mark.parametrize(
+    "value", ["np.inf", "-np.inf * dh", "1e-312", "1e-312 * dh", "1e300 * dh", "np.nan", "'3'", "1j"]
+)
 def test_numbers_from_which_nothing_follows_earn_nothing(value):
     """Neither for themselves nor for what is computed from them."""
     text = re.sub(r"(?m)^    (d\w+) = .*  # \(\d\d\)$", rf"    \1 = {value}", EXERCISES["lstm-backward"].solution(0))
