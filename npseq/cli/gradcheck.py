@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from .. import status
-from ..gradcheck import planted_bugs
+from ..gradcheck.bugs import planted_bugs
 from ..gradcheck.checks import THRESHOLD, check, check_cell, check_initialisation, check_layer, check_model
-from ..gradcheck.judge import failure
+from ..gradcheck.diagnosis.against_bptt import Sizes, compare_with_bptt, has_own_recurrence, sizes
+from ..gradcheck.diagnosis.failure import failure
 from ..gradcheck.result import ArrayError, Result, worst_verdict
-from ..gradcheck.schedules import Sizes, check_schedule, has_own_schedule, sizes
 from ..nn import losses
 from ..nn.model import Model
 from ..nn.registry import MODELS
@@ -108,28 +108,28 @@ def _cases(arguments: argparse.Namespace) -> Iterator[tuple[str, planted_bugs.Ca
 def _further_checks(kinds: list[str], seed: int) -> Iterator[tuple[str, Callable, Any]]:
     """Yield (description, check, subject) of what the grid has not: other options, large sizes, models with a head."""
     for name in kinds:
-        for options in OPTIONS[2:] if has_own_schedule(MODELS[name]) else OPTIONS:  # the others are bptt.py's anyway
+        for options in OPTIONS[2:] if has_own_recurrence(MODELS[name]) else OPTIONS:  # the others are bptt.py's anyway
             layer = MODELS[name](2, 3, bidirectional=True, rng=seed, **options)
             text = f"{name} directions=2 lengths=mixed" + "".join(f" {k}={v}" for k, v in options.items())
             case = planted_bugs.Case(layer, max(LENGTHS), len(LENGTHS), LENGTHS, not layer.learn_initial_state, True)
             yield text, _check_case, case
-    for name in filter(lambda name: has_own_schedule(MODELS[name]), kinds):
+    for name in filter(lambda name: has_own_recurrence(MODELS[name]), kinds):
         variants: list[dict[str, Any]] = [{}, {"nonlinearity": "relu"}] if name.endswith("_rnn") else [{}]
         for options, case in itertools.product(variants, sizes(len(MODELS[name](1, 1).cell.gates))):
             text = f"{name} I={case.I} H={case.H} T={case.T} B={case.B}" + "".join(
                 f" {k}={v}" for k, v in options.items()
             )
-            yield f"{text} against bptt.py: {case.what}", _check_schedule, (name, options, case)
+            yield f"{text} against bptt.py: {case.what}", _compare_with_bptt, (name, options, case)
     for name in kinds:
         for text, options in OUTPUTS.items():
             yield f"model of {name}, {text}", _check_model, (name, options)
 
 
-def _check_schedule(subject: tuple[str, dict[str, Any], Sizes], arguments: argparse.Namespace) -> Result:
+def _compare_with_bptt(subject: tuple[str, dict[str, Any], Sizes], arguments: argparse.Namespace) -> Result:
     name, variant, case = subject
     layer = MODELS[name](case.I, case.H, rng=arguments.seed, **variant)
     try:
-        return check_schedule(layer, case, np.random.default_rng(arguments.seed))
+        return compare_with_bptt(layer, case, np.random.default_rng(arguments.seed))
     except Exception as error:
         return _failed(error, arguments)
 

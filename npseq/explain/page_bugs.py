@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..gradcheck.planted_bugs import BUGS as PLANTED
-from ..gradcheck.planted_bugs import CLIP_NORM
+from ..gradcheck.bugs.planted_bugs import BUGS as PLANTED
+from ..gradcheck.bugs.planted_bugs import CLIP_NORM
 
 _FORMULAS: dict[str, dict[str, dict[str, str]]] = {
     "sigmoid-slope-of-value": {

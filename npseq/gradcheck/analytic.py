@@ -7,21 +7,14 @@ disagrees with the gradient it is compared with them first.
 
 from __future__ import annotations
 
-import linecache
-import os
-import re
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import CodeType
 from typing import Any
 
 import numpy as np
 
-from .. import bptt
 from .numerical import CENTRAL_STEP, central_difference, numerical_gradient
 from .result import largest
-from .tracing import is_package_code
 
 AGREE = 1e-6  # relative: complex step and central differences that are nearer than this agree
 NOISE = 100 * np.finfo(float).eps / CENTRAL_STEP  # of a central difference, for each unit of |f|
@@ -29,13 +22,6 @@ WORST = 4  # elements of a wrong array that are compared
 SMALLER = 1 / 64  # of the step, for a second try: across a kink the first one is no derivative
 
 ComplexWarning = getattr(np, "exceptions", np).ComplexWarning
-
-ANY = "abs, max, conj, var, the real part or an array of a real dtype changes or drops the imaginary part"
-_SUSPECT = re.compile(
-    r"\b(abs|absolute|fabs|hypot|norm|conj|conjugate|max|min|amax|amin|maximum|minimum|var|std|sign|clip|float|real"
-    r"|vdot|vecdot|round)\s*\("
-    r"|\.(real)\b(?!\s*(?:[<>=!]|\.dtype))"
-)
 
 Make = Callable[[type], tuple[Callable[[], Any], dict[str, np.ndarray]]]
 
@@ -49,20 +35,21 @@ class Differentiated:
     Attributes:
         expected: name -> gradient by the complex step; NaN if f cannot run in complex numbers.
         error: the exception with which f failed in complex numbers, or None.
+        caught: the warnings of NumPy in complex numbers.
     """
 
     def __init__(self, make: Make) -> None:
         self.make = make
         f, arrays = make(np.complex128)
         self.error: Exception | None = None
-        with warnings.catch_warnings(record=True) as self._caught:
+        with warnings.catch_warnings(record=True) as self.caught:
             warnings.simplefilter("always", ComplexWarning)
             try:
                 self.expected = numerical_gradient(f, arrays)
             except Exception as error:  # whatever f raises only in complex numbers is not the gradient's fault
                 self.error = error
                 self.expected = {name: np.full(array.shape, np.nan) for name, array in arrays.items()}
-        for caught in self._caught:
+        for caught in self.caught:
             if not issubclass(caught.category, ComplexWarning):
                 warnings.warn_explicit(caught.message, caught.category, caught.filename, caught.lineno)
         self.f, self.real = make(np.float64)
@@ -117,63 +104,9 @@ class Differentiated:
         at = f" at {','.join(map(str, where))}" if where else ""
         return f"complex step {expected[where]:.9g}, central difference {central[where]:.9g}{at}"
 
-    def reasons(self) -> list[str]:
-        """Return what makes f not analytic, one line for each place found in the code that it runs."""
-        lines = []
-        if self.error is not None:
-            lines.append(f"in complex numbers forward raises {type(self.error).__name__}: {self.error}")
-        if self.f() != self.f():
-            lines.append("forward returns another value when it is called again")
-        for caught in self._caught:
-            if issubclass(caught.category, ComplexWarning):
-                lines.append(
-                    f"{_place(caught.filename, caught.lineno)} drops the imaginary part: the array that it writes to "
-                    "is real"
-                )
-        found = _suspects(self.f)
-        if any(file != bptt.__file__ for file, _, _ in found) or len(lines) > (self.error is not None):
-            found = [suspect for suspect in found if suspect[0] != bptt.__file__]  # its max and min are of integers
-        lines += [f"{_place(file, line)} uses {name}" for file, line, name in found]
-        return list(dict.fromkeys(lines)) or [ANY]
-
 
 def _largest_element(array: np.ndarray) -> float:
     return array.flat[np.abs(array).argmax()] if array.size else 0.0
-
-
-def _place(file: str, line: int) -> str:
-    text = linecache.getline(file, line).strip()
-    return f"{os.path.basename(file)}:{line}" + (f" ({text})" if text else "")
-
-
-def _suspects(f: Callable[[], Any]) -> list[tuple[str, int, str]]:
-    """Return (file, line, name) for every call in the code that f runs that may not be analytic."""
-    found = []
-    for code in _codes_run_by(f):
-        for line in sorted({line for _, _, line in code.co_lines() if line}):
-            text = linecache.getline(code.co_filename, line).partition("#")[0]
-            for match in _SUSPECT.finditer(text):
-                found.append((code.co_filename, line, match[1] or "the real part"))
-    return found
-
-
-def _codes_run_by(f: Callable[[], Any]) -> list[CodeType]:
-    """Return the functions that f runs, other than those of Python, of packages, and of npseq above its cells."""
-    codes: dict[CodeType, None] = {}
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    own = tuple(os.path.join(root, room) + os.sep for room in ("nn", "fused", "gradcheck"))
-
-    def watch(frame: Any, event: str, argument: Any) -> None:
-        codes[frame.f_code] = None
-
-    before = sys.gettrace()
-    sys.settrace(watch)
-    try:
-        f()
-    finally:
-        sys.settrace(before)
-    files = {code: code.co_filename for code in codes}
-    return [code for code, file in files.items() if not is_package_code(file) and not file.startswith(own)]
 
 
 def check_method(

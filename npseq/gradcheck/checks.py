@@ -31,10 +31,8 @@ import numpy as np
 
 from ..bptt import Cell
 from ..nn import own_parameters
-from . import cell_diagnosis, diagnosis, places
-from .cell_case import CellCase
-from .judge import THRESHOLD, judge, set_places, threshold_of, unread_by_forward, unused_arrays
-from .layer_case import LayerCase
+from .cases import SCALES, CellCase, LayerCase
+from .judge import THRESHOLD, judge, threshold_of, unread_by_forward, unused_arrays
 from .result import Result
 
 __all__ = ["THRESHOLD", "check", "check_cell", "check_initialisation", "check_layer", "check_model"]
@@ -85,8 +83,9 @@ def check(
 
     result, expected = judge(make, [{name: given[name] for name in arrays}], method, threshold, steps_of)
     result.faults += unused_arrays(make, result, expected, np.random.default_rng(0))
-    if result.verdict == "wrong":
-        result.diagnosis = diagnosis.patterns(result, given, expected, {}, steps_of)
+    from . import explain
+
+    explain.function(result, given, expected, steps_of)
     return result
 
 
@@ -127,21 +126,15 @@ def check_cell(
     own_parameters.check_declaration(cell)
     rng = np.random.default_rng(rng)
     case = CellCase(cell, hidden_size, batch, rng)
-    calls, fault = case.calls()
-    result, expected = judge(case.make, calls, method, threshold, fault=fault)
-    set_places(result.arrays, {key: array.shape for key, array in case.arrays.items()}, cell.gates, hidden_size)
+    calls, error = case.calls()
+    result, expected = judge(case.make, calls, method, threshold, error=error)
     backward_is_wrong = result.verdict == "wrong"
     faults, notes = unread_by_forward(cell, case.new_state, case.arrays, np.random.default_rng(0))
     result.faults += faults
     result.notes += notes
-    difference = cell_diagnosis.forward_difference(cell, case.step)
-    if difference and result.ok:
-        result.notes.append(cell_diagnosis.RIGHT_FOR_ANOTHER_FORWARD + difference)
-    if backward_is_wrong:
-        gates = {"a_x": cell.gates, "a_h": cell.gates}
-        found = diagnosis.attempt(lambda: cell_diagnosis.diagnose(cell, case.step, method))
-        result.diagnosis = found.lines if found else []
-        result.diagnosis += diagnosis.patterns(result, calls[0], expected, gates) if calls else []
+    from . import explain
+
+    explain.cell(case, result, calls, expected, method, backward_is_wrong)
     result.merge(check_layer(case.layer, T=4, B=batch, method=method, threshold=threshold, rng=rng))
     return result
 
@@ -185,10 +178,9 @@ def check_layer(
     layer, y, tape = case.layer, *case.forward_once()
     read_only = case.read_only()
     before = [array.copy() for array in read_only]
-    calls, fault = case.calls(tape)
+    calls, error = case.calls(tape)
     unchanged = all(map(np.array_equal, read_only, before))
-    result, expected = judge(case.make, calls, method, threshold, "x", fault)
-    places.name_places(result.arrays, layer)
+    result, expected = judge(case.make, calls, method, threshold, "x", error)
     if not unchanged:
         result.faults.append("backward has changed the parameters or its arguments")
     if result.ok:
@@ -196,39 +188,14 @@ def check_layer(
     backward_is_wrong = result.verdict == "wrong"
     faults, notes = case.unread()
     result.faults += faults
-    other_forward = case.other_forward(y, result)
-    result.notes += notes + other_forward
-    if backward_is_wrong:
-        result.diagnosis = _diagnose(case, result, calls, expected, method, rng)
-        result.notes = [note for note in result.notes if not any(line.startswith(note) for line in result.diagnosis)]
-    elif result.ok:
+    result.notes += notes
+    from . import explain
+
+    other_forward = explain.layer(case, result, calls, expected, method, rng, y, backward_is_wrong)
+    if result.ok:
         result.notes += case.changed_d_state()
         result.faults += _other_outputs(case, y, threshold, with_stream=not other_forward)
     return result
-
-
-def _diagnose(
-    case: LayerCase, result: Result, calls: list[Any], expected: dict[str, Any], method: str, rng: Any
-) -> list[str]:
-    """Return what is wrong in a layer, and what its gradients look like."""
-    layer = case.layer
-    lines = diagnosis.diagnose_layer(case.case, calls, expected, case.gradients_of, method)
-    if not calls:
-        return lines
-    gates = {name: layer.cell.gates for name in expected if name.startswith(("weight_ih", "weight_hh", "bias"))}
-    found = diagnosis.patterns(result, calls[0], expected, gates, "x", case.padding())
-
-    def of_one_step() -> list[str]:
-        single = LayerCase(layer, 1, case.case.B, None, case.case.with_state, case.case.training, rng)
-        _, tape = single.forward_once()
-        given = [single.gradients(single.layer, tape)]
-        result, expected = judge(single.make, given, method, THRESHOLD[method])
-        return diagnosis.patterns(result, given[0], expected, gates, "x")
-
-    if not found and case.case.T > 1 and not any(line.startswith("forward") for line in lines):
-        # a pattern may be recognisable in a single step but not over several
-        found = [f"with T = 1: {line}" for line in diagnosis.attempt(of_one_step) or []]
-    return lines + found
 
 
 def _near(a: np.ndarray, b: np.ndarray, threshold: float = 1e-12) -> bool:
@@ -245,7 +212,7 @@ def _other_forms(layer: Any, tape: Any, R: Any, S: Any) -> list[str]:
     parts = layer.backward(tape, R, None)[2].theta, layer.backward(tape, None, S)[2].theta
     if not _near(parts[0] + parts[1], grads.theta):
         faults.append("the gradients without d_state and without dy do not add up to that with both")
-    for scale in diagnosis.SCALES[1:]:
+    for scale in SCALES[1:]:
         scaled = tuple(scale * part for part in S) if isinstance(S, tuple) else scale * S
         other = layer.backward(tape, scale * R, scaled)[2]
         names = [name for name in layer.params if not _near(other[name] / scale, grads[name])]
@@ -304,7 +271,9 @@ def check_model(model: Any, batch: Any, *, method: str = "complex", threshold: f
 
     result = check(loss, grad, model.params, method=method, threshold=threshold)
     if hasattr(model, "rnn"):
-        places.name_places(result.arrays, model.rnn, "rnn.")
+        from . import explain
+
+        explain.model(result, model.rnn)
     return result
 
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from types import CodeType
 from typing import Any
 
 import numpy as np
 
-from ..nn import own_parameters
-from . import places, tracing
 from .analytic import Differentiated, Make, check_method
 from .numerical import dtype_of, numerical_gradient
-from .result import ArrayError, Result, compare, largest
+from .result import Result, compare, largest
 
 THRESHOLD = {"complex": 1e-13, "central": 1e-6}
 
@@ -37,7 +32,7 @@ def judge(
     method: str,
     threshold: float,
     steps_of: str | None = None,
-    fault: str | None = None,
+    error: Exception | None = None,
 ) -> tuple[Result, dict[str, np.ndarray]]:
     """Compare gradients with the numerical gradient of a loss.
 
@@ -45,7 +40,7 @@ def judge(
         make: ``make(dtype) -> f, arrays``: a loss, and the arrays of that dtype that it reads.
         calls: the gradients that backward returned, called once or twice; empty if it raised an exception.
         method, threshold, steps_of: as for ``check``.
-        fault: a line about the exception.
+        error: the exception.
 
     Returns:
         The result, without a diagnosis, and the numerical gradient.
@@ -60,16 +55,16 @@ def judge(
         expected = numerical_gradient(*make(np.float64), "central")
     calls = calls or [{name: np.full(array.shape, np.nan) for name, array in expected.items()}]
     result = _result(calls, expected, threshold, method, steps_of)
-    if fault is not None:
-        result.faults.append(fault)
+    result.error = error
     if differentiated is not None:
         errors = {name: found.error for name, found in result.arrays.items()}
         not_analytic, central = check_method(calls, errors, threshold, differentiated)
     result.central_values = central
     if not_analytic and differentiated is not None:
-        result.not_analytic, result.reasons = not_analytic, differentiated.reasons()
+        result.not_analytic, result.differentiated = not_analytic, differentiated
         result.central = _result(calls, central, THRESHOLD["central"], "central", steps_of)
         result.central.faults = list(result.faults)
+        result.central.error = error
     return result, expected
 
 
@@ -89,34 +84,6 @@ def _result(
     if differ:
         result.faults.append(f"backward called twice gives two different gradients of {', '.join(differ)}")
     return result
-
-
-def failure(error: Exception) -> str:
-    """Return one line about an exception that backward raised: its text, and the line of code that raised it.
-
-    An exception about the contract of ``cells.py`` is a sentence that says everything else.
-    """
-    here = os.path.dirname(os.path.abspath(__file__)) + os.sep
-    of_contract = _frames(error)[-1:] and _frames(error)[-1][0].co_filename == own_parameters.__file__
-    cause = error.__cause__ if of_contract else error
-    frames = [frame for frame in _frames(cause) if not frame[0].co_filename.startswith(here)]
-    frames = [frame for frame in frames if frame[0].co_filename != own_parameters.__file__]
-    text = str(error) if of_contract else f"backward raises {type(error).__name__}"
-    if cause is None or not frames:
-        return text if of_contract else f"{text}: {error}"
-    code, line = frames[-1]
-    if of_contract:
-        return f"{text}, {places.line_of(code, line)}"
-    names = tracing.stored_on_line(code, line)
-    computing = f" when it computes {', '.join(dict.fromkeys(names))}" if names else ""
-    return f"{text}{computing}, {places.line_of(code, line)} ({error})"
-
-
-def _frames(error: BaseException | None) -> list[tuple[CodeType, int]]:
-    """Return the functions that an exception went through, other than those of packages, and their lines."""
-    frames = traceback.walk_tb(error.__traceback__) if error is not None else ()
-    codes = [(frame.f_code, line) for frame, line in frames]
-    return [(code, line) for code, line in codes if not tracing.is_package_code(code.co_filename)]
 
 
 # ---- what the loss does not depend on ----
@@ -182,9 +149,3 @@ def unread_by_forward(
             gates = ", ".join(cell.gates[k] for k in unread)
             notes.append(f"forward does not read gate {gates} of {name}: those rows have no effect")
     return faults, notes
-
-
-def set_places(found: Mapping[str, ArrayError], shapes: Mapping[str, tuple[Any, ...]], gates: str, units: int) -> None:
-    """Set ``place`` of the errors of arrays with one column per sequence."""
-    for name, error in found.items():
-        error.place = places.of_column(error.where, shapes[name], gates, units)

@@ -102,6 +102,8 @@ class Result:
         central: the Result by central differences, if the complex step cannot tell; else None.
         central_values: name -> gradient by central differences where it was computed, NaN elsewhere.
         diagnosis: what the error is or looks like, one line for each finding, the most specific first.
+        error: the exception that backward raised, or None.
+        differentiated: the complex step of the loss, if it cannot tell; else None.
         threshold, method: the largest error that passes; ``"complex"`` or ``"central"``.
     """
 
@@ -121,6 +123,8 @@ class Result:
         self.not_analytic: dict[str, str] = {}
         self.reasons: list[str] = []
         self.central: Result | None = None
+        self.error: Exception | None = None
+        self.differentiated: Any = None
         self.central_values: dict[str, np.ndarray] = {}
 
     @property
@@ -131,7 +135,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        if self.faults or self.wrong:
+        if self.faults or self.error is not None or self.wrong:
             return WRONG
         return UNCHECKED if self.not_analytic else RIGHT
 

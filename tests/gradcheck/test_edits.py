@@ -16,8 +16,9 @@ from own_cells import example
 
 import npseq
 from npseq import bptt, cells
-from npseq.gradcheck import check_cell, check_layer, recurrence_diagnosis
-from npseq.gradcheck.planting import Case
+from npseq.gradcheck import check_cell, check_layer
+from npseq.gradcheck.cases import Case
+from npseq.gradcheck.diagnosis import recurrence as recurrence_diagnosis
 from npseq.nn.recurrent import Recurrent
 
 # file, model, the line's text, the text that replaces it, words that the report must have: the variable that the line

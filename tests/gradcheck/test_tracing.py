@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from npseq.gradcheck.tracing import changed, record
+from npseq.gradcheck.diagnosis.tracing import changed, record
 
 
 def names_and_values(found):

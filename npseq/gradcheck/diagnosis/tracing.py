@@ -199,7 +199,7 @@ def source_file(code: CodeType) -> str:
 
 def is_package_code(file: str) -> bool:
     """True if a file belongs to Python or to an installed package other than npseq, or does not exist."""
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
     paths = sysconfig.get_paths()
     foreign = tuple(paths[key] + os.sep for key in ("stdlib", "platstdlib", "purelib", "platlib"))
     return not os.path.exists(file) or not file.startswith(root) and file.startswith(foreign)

@@ -13,50 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bptt import Cell
-from ..nn.own_parameters import cell_name
+from ...nn.own_parameters import cell_name
+from ..cases import Step
+from ..numerical import CENTRAL_STEP, STEP
+from ..result import largest, relative_error
 from . import places, reference, tracing
-from .numerical import CENTRAL_STEP, STEP
-from .result import largest, relative_error
 
 TOLERANCE = {"complex": 1e-12, "central": 1e-5}
 RIGHT_FOR_ANOTHER_FORWARD = "the gradient is right for what forward computes; "
 NAMES = {"RNNCell": "RNN", "ReLURNNCell": "ReLU RNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
-
-
-class Step(NamedTuple):
-    """Random arguments of one step of a cell, and the weights S of the loss Σ S ⊙ new state."""
-
-    a_x: np.ndarray
-    a_h: np.ndarray
-    state: tuple[Any, ...]
-    own: tuple[Any, ...]  # empty, or the dict of the cell's own parameters
-    S: tuple[Any, ...]
-
-    def forward(self, cell: Cell, dtype: type = np.float64) -> tuple[Any, ...]:
-        """Return the new state and the cache."""
-        own = tuple({name: part.astype(dtype) for name, part in mapping.items()} for mapping in self.own)
-        state = tuple(part.astype(dtype) for part in self.state)
-        return cell.forward(self.a_x.astype(dtype), self.a_h.astype(dtype), state, *own)
-
-    def backward(self, cell: Cell, cache: Any) -> tuple[Any, ...]:
-        """Return what the cell's backward returns for d_state = S."""
-        return cell.backward(tuple(part.copy() for part in self.S), cache, *self.own)
-
-    def loss(self, new_state: tuple[Any, ...]) -> Any:
-        return sum((s * part).sum() for s, part in zip(self.S, new_state))
-
-
-def draw(cell: Any, hidden_size: int, batch: int, rng: np.random.Generator, own: dict[str, Any] | None = None) -> Step:
-    """Return a random ``Step`` of a cell."""
-    shape, rows = (hidden_size, batch), (len(cell.gates) * hidden_size, batch)
-    return Step(
-        rng.standard_normal(rows),
-        rng.standard_normal(rows),
-        tuple(rng.standard_normal(shape) for _ in cell.state),
-        () if own is None else (own,),
-        tuple(rng.standard_normal(shape) for _ in cell.state),
-    )
 
 
 class CellReport(NamedTuple):
@@ -311,7 +276,7 @@ def _column(item: tracing.Assignment) -> int:
 
 
 def _gate(cell: Any, name: str) -> str:
-    """Return the gate of a variable df or da_f."""
+    """Return " (gate f)" for df or da_f, "" for other names."""
     return f" (gate {name[-1]})" if name[1:] in (*cell.gates, *(f"a_{gate}" for gate in cell.gates)) else ""
 
 
@@ -336,15 +301,6 @@ def _changed_in_the_cache(cell: Any, assigned: list[Any], locals_of_forward: dic
             f"{places.line_of(code, line)}"
         ]
     return []
-
-
-def changed_d_state(cell: Any, step: Step) -> list[str]:
-    """Return a line if backward changes the arrays of d_state, which are the caller's."""
-    d_state = tuple(part.copy() for part in step.S)
-    cell.backward(d_state, step.forward(cell)[1], *step.own)
-    letters = [f"d{letter}" for letter, d, given in zip(cell.state, d_state, step.S) if not np.array_equal(d, given)]
-    text = f"{cell_name(cell)}.backward changes the arrays of d_state ({', '.join(letters)}), which are the caller's"
-    return [text + ": it must only read them"] if letters else []
 
 
 def _arrays(value: Any) -> list[np.ndarray]:

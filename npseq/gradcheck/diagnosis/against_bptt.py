@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import bptt
-from ..fused.batch_parallel import LARGE_WEIGHTS_MIN_ELEMENTS, BatchParallel
-from ..fused.workspace import HOIST_MIN_INPUTS
+from ... import bptt
+from ...fused.batch_parallel import LARGE_WEIGHTS_MIN_ELEMENTS, BatchParallel
+from ...fused.workspace import HOIST_MIN_INPUTS
+from ..result import Result, compare
 from . import places
-from .result import Result, compare
 
 THRESHOLD = 1e-12  # the sums are over a thousand columns
 
@@ -51,12 +51,12 @@ def sizes(gates: int) -> list[Sizes]:
     ]
 
 
-def has_own_schedule(layer_class: Any) -> bool:
+def has_own_recurrence(layer_class: Any) -> bool:
     """True if the layers of a class run another recurrence than ``bptt.py`` itself."""
     return not inspect.ismodule(layer_class.through_time)
 
 
-def check_schedule(layer: Any, case: Sizes, rng: np.random.Generator) -> Result:
+def compare_with_bptt(layer: Any, case: Sizes, rng: np.random.Generator) -> Result:
     """Compare outputs, final states and gradients of a layer with those of the same layer run by ``bptt.py``.
 
     A layer of one direction is also run one step at a time, by ``layer.stream()``, if its inputs are vectors and all

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import linecache
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any
 
 import numpy as np
 
-from .result import ArrayError
+from ..result import ArrayError
 from .tracing import source_file
 
 TENSORS = {"weight_ih": "W_x", "weight_hh": "W_h", "bias_ih": "b_x", "bias_hh": "b_h", "weight_hr": "W_p"}
@@ -80,6 +80,12 @@ def name_places(found: dict[str, ArrayError], layer: Any, prefix: str = "") -> N
             error.place = of_step(error.where)
         elif name.startswith(prefix) and base in layer.params:
             error.place = of_parameter(base, error.where, layer.params[base].shape, cell.gates)
+
+
+def set_places(found: Mapping[str, ArrayError], shapes: Mapping[str, tuple[Any, ...]], gates: str, units: int) -> None:
+    """Set ``place`` of the errors of arrays with one column per sequence."""
+    for name, error in found.items():
+        error.place = of_column(error.where, shapes[name], gates, units)
 
 
 # ---- lines of code ----

@@ -1,18 +1,157 @@
-"""A layer with random data for everything, its loss, and the gradients that its backward returns."""
+"""What is checked, with random data: one step of a cell, or a layer over time; its loss and its gradients."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bptt import Cell
+from ..bptt import Cell, State
+from ..nn import own_parameters
 from ..nn.recurrent import Recurrent
-from . import cell_diagnosis
-from .judge import failure, unread_by_forward
-from .planting import Case, reference_layer
-from .reference import reference_of
-from .result import Result, relative_error
+from .judge import unread_by_forward
+from .result import relative_error
+
+Arrays = Mapping[str, np.ndarray]
+SCALES = 1.0, 2.0**40, 2.0**-40  # of dy and d_state: a gradient is linear in them
+
+
+# ---- one step of a cell ----
+
+
+class Step(NamedTuple):
+    """Random arguments of one step of a cell, and the weights S of the loss Σ S ⊙ new state."""
+
+    a_x: np.ndarray
+    a_h: np.ndarray
+    state: tuple[Any, ...]
+    own: tuple[Any, ...]  # empty, or the dict of the cell's own parameters
+    S: tuple[Any, ...]
+
+    def forward(self, cell: Cell, dtype: type = np.float64) -> tuple[Any, ...]:
+        """Return the new state and the cache."""
+        own = tuple({name: part.astype(dtype) for name, part in mapping.items()} for mapping in self.own)
+        state = tuple(part.astype(dtype) for part in self.state)
+        return cell.forward(self.a_x.astype(dtype), self.a_h.astype(dtype), state, *own)
+
+    def backward(self, cell: Cell, cache: Any) -> tuple[Any, ...]:
+        """Return what the cell's backward returns for d_state = S."""
+        return cell.backward(tuple(part.copy() for part in self.S), cache, *self.own)
+
+    def loss(self, new_state: tuple[Any, ...]) -> Any:
+        return sum((s * part).sum() for s, part in zip(self.S, new_state))
+
+
+def draw(cell: Any, hidden_size: int, batch: int, rng: np.random.Generator, own: dict[str, Any] | None = None) -> Step:
+    """Return a random ``Step`` of a cell."""
+    shape, rows = (hidden_size, batch), (len(cell.gates) * hidden_size, batch)
+    return Step(
+        rng.standard_normal(rows),
+        rng.standard_normal(rows),
+        tuple(rng.standard_normal(shape) for _ in cell.state),
+        () if own is None else (own,),
+        tuple(rng.standard_normal(shape) for _ in cell.state),
+    )
+
+
+def changed_d_state(cell: Any, step: Step) -> list[str]:
+    """Return a line if backward changes the arrays of d_state, which are the caller's."""
+    d_state = tuple(part.copy() for part in step.S)
+    cell.backward(d_state, step.forward(cell)[1], *step.own)
+    letters = [f"d{letter}" for letter, d, given in zip(cell.state, d_state, step.S) if not np.array_equal(d, given)]
+    name = own_parameters.cell_name(cell)
+    text = f"{name}.backward changes the arrays of d_state ({', '.join(letters)}), which are the caller's"
+    return [text + ": it must only read them"] if letters else []
+
+
+class CellCase:
+    """A step of a cell, as a loss Σ S ⊙ new state of the arrays a_x, a_h, h_prev, … and the cell's own parameters.
+
+    Args: as for ``check_cell``; ``rng`` is a generator.
+
+    Attributes:
+        arrays: name -> array.
+        step: the same arrays as the arguments of the cell's functions, and S.
+        layer: a layer of one direction with the cell.
+
+    Raises:
+        ValueError: for a shape that is not as ``cells.py`` says.
+    """
+
+    def __init__(self, cell: Cell, hidden_size: int, batch: int, rng: np.random.Generator) -> None:
+        self.cell = cell
+        self.name = own_parameters.cell_name(cell)
+        rows, shape = (len(cell.gates) * hidden_size, batch), (hidden_size, batch)
+        self.before = [letter + "_prev" for letter in cell.state]
+        self.arrays: dict[str, np.ndarray] = {"a_x": rng.standard_normal(rows), "a_h": rng.standard_normal(rows)}
+        self.arrays.update({state: rng.standard_normal(shape) for state in self.before})
+        S = tuple(rng.standard_normal(shape) for _ in cell.state)
+        self.layer = type(f"{self.name}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)
+        own = self.layer.astype(np.float64).weights().own or {}  # near its value, which may have to be positive
+        own = {key: np.asarray(part + rng.uniform(-0.5, 0.5, part.shape)) for key, part in own.items()}
+        state = tuple(self.arrays[key] for key in self.before)
+        self.step = Step(self.arrays["a_x"], self.arrays["a_h"], state, (own,) if own else (), S)
+        self.arrays.update(own)
+        self._sizes = hidden_size, hidden_size, batch, np.float64, own or None
+        own_parameters.check_forward(cell, *self._sizes)
+
+    def forward(self, arrays: Arrays) -> tuple[State, Any]:
+        """Return the new state and the cache."""
+        own = tuple({key: arrays[key] for key in mapping} for mapping in self.step.own)
+        return self.cell.forward(arrays["a_x"], arrays["a_h"], tuple(arrays[key] for key in self.before), *own)
+
+    def new_state(self, arrays: Arrays) -> State:
+        """Return the new state."""
+        return self.forward(arrays)[0]
+
+    def make(self, dtype: type) -> tuple[Any, ...]:
+        """Return the loss, and the arrays of ``dtype`` that it reads."""
+        changed: dict[str, np.ndarray] = {key: array.astype(dtype) for key, array in self.arrays.items()}
+        return lambda: self.step.loss(self.new_state(changed)), changed
+
+    def calls(self) -> tuple[list[dict[str, np.ndarray]], Exception | None]:
+        """Return the gradients that backward returns, called twice; and the exception that it raised, or None.
+
+        Raises:
+            ValueError: if an array that backward returns does not have the shape of the contract.
+        """
+        try:
+            cache = self.forward(self.arrays)[1]
+            own_parameters.check_backward(self.cell, *self._sizes)
+            return [self._gradients(cache), self._gradients(cache)], None
+        except Exception as error:
+            if isinstance(error, ValueError) and str(error).startswith(f"{self.name}.backward returns"):
+                raise
+            return [], error
+
+    def _gradients(self, cache: Any) -> dict[str, np.ndarray]:
+        da_x, da_h, d_state, *d_own = self.step.backward(self.cell, cache)
+        found = {key: np.array(d) for key, d in zip(self.arrays, (da_x, da_h, *d_state))}
+        return {**found, **{key: np.array(d[key]) for d in d_own for key in d}}
+
+
+# ---- a layer ----
+
+
+class Case(NamedTuple):
+    """A layer and what it will be run on."""
+
+    layer: Any
+    T: int
+    B: int
+    lengths: Any = None
+    with_state: bool = True
+    training: bool = False
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest sequence."""
+        return self.T if self.lengths is None else int(np.max(self.lengths))
+
+    @property
+    def gates(self) -> str:
+        return str(self.layer.cell.gates)
 
 
 class LayerCase:
@@ -114,12 +253,12 @@ class LayerCase:
             found.update(zip(self.letters, d_state if len(self.letters) > 1 else (d_state,)))
         return {name: np.array(d) for name, d in found.items()}
 
-    def calls(self, tape: Any) -> tuple[list[dict[str, np.ndarray]], str | None]:
-        """Return the gradients of the layer from two calls of backward; and a line about an exception, or None."""
+    def calls(self, tape: Any) -> tuple[list[dict[str, np.ndarray]], Exception | None]:
+        """Return the gradients of the layer from two calls of backward; and the exception that it raised, or None."""
         try:
             return [self.gradients(self.layer, tape), self.gradients(self.layer, tape)], None
         except Exception as error:
-            return [], failure(error)
+            return [], error
 
     def gradients_of(self, layer: Any) -> list[dict[str, np.ndarray]]:
         """Return the gradients of another layer of the same sizes, from two calls of backward."""
@@ -146,11 +285,11 @@ class LayerCase:
         lengths = self.case.lengths
         return None if lengths is None else np.arange(self.case.T)[:, None] >= np.asarray(lengths)
 
-    def step(self) -> cell_diagnosis.Step:
+    def step(self) -> Step:
         """Return one random step of the layer's cell, with the parameters of the first layer."""
         layer = self.layer
         own = layer.weights().own
-        return cell_diagnosis.draw(layer.cell, layer.hidden_size, self.case.B, np.random.default_rng(0), own)
+        return draw(layer.cell, layer.hidden_size, self.case.B, np.random.default_rng(0), own)
 
     def unread(self) -> tuple[list[str], list[str]]:
         """Return faults and notes about what the cell's forward does not read."""
@@ -168,17 +307,4 @@ class LayerCase:
 
     def changed_d_state(self) -> list[str]:
         """Return a note if the cell's backward changes the arrays of d_state."""
-        return cell_diagnosis.changed_d_state(self.layer.cell, self.step())
-
-    def other_forward(self, y: np.ndarray, result: Result) -> list[str]:
-        """Return a note if the layer of an npseq cell no longer computes the published equations."""
-        known = reference_of(self.layer.cell)
-        if known is None:
-            return []
-        expected, _, _ = self.forward(reference_layer(self.layer), self.x, self.state)
-        if relative_error(y, expected) <= 1e-10:
-            return []
-        name = cell_diagnosis.NAMES[known.__name__]
-        found = cell_diagnosis.forward_difference(self.layer.cell, self.step())
-        found = found or f"forward is not the {name}'s: the cell is, the recurrence around it is not"
-        return [cell_diagnosis.RIGHT_FOR_ANOTHER_FORWARD + found if result.ok else found]
+        return changed_d_state(self.layer.cell, self.step())

@@ -8,31 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bptt import State, Weights
-from ..nn.layers import GRU, LSTM, RNN
-from ..nn.recurrent import Recurrent
-from . import reference
-from .reference import reference_of
-
-
-class Case(NamedTuple):
-    """A layer and what it will be run on."""
-
-    layer: Any
-    T: int
-    B: int
-    lengths: Any = None
-    with_state: bool = True
-    training: bool = False
-
-    @property
-    def longest(self) -> int:
-        """Steps of the longest sequence."""
-        return self.T if self.lengths is None else int(np.max(self.lengths))
-
-    @property
-    def gates(self) -> str:
-        return str(self.layer.cell.gates)
+from ...bptt import State, Weights
+from ..cases import Case
+from ..diagnosis import reference
+from ..diagnosis.reference import reference_of
 
 
 class Bug(NamedTuple):
@@ -46,20 +25,6 @@ class Bug(NamedTuple):
     what: str
     plant: Callable[[Any], None]
     acts: Callable[[Case], bool]
-
-
-def reference_layer(layer: Any) -> Any:
-    """Return a layer with the parameters of ``layer`` and the reference's recurrence.
-
-    Its cell is the reference of an npseq cell, otherwise the layer's own; methods that the layer's class overrides are
-    those of npseq.
-    """
-    known = reference_of(layer.cell)
-    kinds = {"RNNCell": RNN, "ReLURNNCell": RNN, "LSTMCell": LSTM, "GRUCell": GRU}
-    layer = layer.astype(layer.dtype)
-    kind = kinds[known.__name__] if known else type("Reference", (Recurrent,), {})
-    layer.__class__, layer.through_time, layer.cell = kind, reference, known or layer.cell
-    return layer
 
 
 # ---- three places for a bug: the cell's derivative, the tape before backward, the gradient after it ----

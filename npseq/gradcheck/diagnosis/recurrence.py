@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import bptt
+from ... import bptt
+from ..cases import Case
+from ..result import relative_error
 from . import places, reference, tracing
-from .planting import Case
-from .result import relative_error
 
 TOLERANCE = {"complex": 1e-11, "central": 1e-5}
 FIELDS = ("W_x", "W_h", "b_x", "b_h", "W_p")
@@ -81,7 +81,7 @@ def problem_of(case: Case, run: int, rng: np.random.Generator, scale: float = 1.
 
 
 def can_judge(layer: Any) -> bool:
-    """True if the layer's recurrence is that of ``bptt.py`` or another schedule of it, without a planted bug."""
+    """True if the layer's recurrence is that of ``bptt.py`` or another order of it, without a planted bug."""
     return hasattr(layer, "weights") and not isinstance(layer.through_time, types.SimpleNamespace)
 
 
@@ -132,7 +132,10 @@ def _compare_backward(
     tolerance: float,
     options: dict[str, Any],
 ) -> list[str]:
-    """Do the same for backward alone; ``true`` are the gradients, ``notes`` the intermediates of the reference."""
+    """Return a line about the first wrong intermediate of backward.
+
+    ``true`` are the gradients, ``notes`` the intermediates of the reference.
+    """
     codes = list(_functions(engine).values())
     assigned: list[tracing.Assignment] = []
     try:
@@ -171,7 +174,7 @@ def _differs(given: Any, expected: np.ndarray, tolerance: float) -> bool:
 
 
 def _other_engine(problem: Problem, engine: Any, tolerance: float) -> list[str]:
-    """Compare another schedule of the same recurrence with ``bptt.py``, which is right, for the cell itself."""
+    """Compare another order of the same recurrence with ``bptt.py``, which is right, for the cell itself."""
     hs, _, tape = problem.forward(bptt, problem.cell)
     true = _results(*problem.backward(bptt, problem.cell, tape), problem.cell)
     given_hs, _, tape = problem.forward(engine, problem.cell)
@@ -195,7 +198,7 @@ class _Notes(dict[tuple[str, int], list[Any]]):
 
 def _functions(engine: Any) -> dict[str, CodeType]:
     """Return name -> code of the functions of ``bptt.py``."""
-    module = engine if inspect.ismodule(engine) else bptt  # which other schedules use for a cell that is not npseq's
+    module = engine if inspect.ismodule(engine) else bptt  # which the others use for a cell that is not npseq's
     functions = [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__]
     return {f.__name__: f.__code__ for f in functions}
 

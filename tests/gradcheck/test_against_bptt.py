@@ -8,21 +8,21 @@ from npseq.fused import batch_parallel, one_hot, packing, workspace
 from npseq.fused.kernel_base import Kernel
 from npseq.fused.step import LSTMStep
 from npseq.gradcheck import check_layer
-from npseq.gradcheck.schedules import check_schedule, has_own_schedule, sizes
+from npseq.gradcheck.diagnosis.against_bptt import compare_with_bptt, has_own_recurrence, sizes
 
 CASES = {case.what: case for case in sizes(4)}
 
 
 def check(what):
     case = CASES[what]
-    return check_schedule(npseq.OptimizedLSTM(case.I, case.H, rng=0), case, np.random.default_rng(0))
+    return compare_with_bptt(npseq.OptimizedLSTM(case.I, case.H, rng=0), case, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("kind", [npseq.OptimizedRNN, npseq.OptimizedLSTM, npseq.OptimizedGRU])
 def test_the_optimized_layers_equal_bptt_at_every_size(kind):
-    assert has_own_schedule(kind) and not has_own_schedule(npseq.LSTM)
+    assert has_own_recurrence(kind) and not has_own_recurrence(npseq.LSTM)
     for case in sizes(len(kind(1, 1).cell.gates)):
-        result = check_schedule(kind(case.I, case.H, rng=0), case, np.random.default_rng(0))
+        result = compare_with_bptt(kind(case.I, case.H, rng=0), case, np.random.default_rng(0))
         assert result.ok and result.worst.error <= 1e-13, (case, str(result))
 
 

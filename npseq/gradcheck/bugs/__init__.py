@@ -1,0 +1,1 @@
+"""Bugs to plant in a layer, and the recognition of one in a wrong gradient."""

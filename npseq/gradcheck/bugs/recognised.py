@@ -1,0 +1,51 @@
+"""Is a wrong gradient that of a planted bug?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...nn.recurrent import Recurrent
+from ..cases import Case
+from ..diagnosis.layer import reference_layer
+from ..diagnosis.patterns import ALIKE
+from ..result import relative_error
+from . import planted_bugs
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def known_bugs(
+    case: Case, calls: Sequence[Arrays], expected: Arrays, gradients: Callable[[Any], Sequence[Arrays]]
+) -> list[str]:
+    """Find the planted bugs with which the reference gives the same wrong gradients, the closest first.
+
+    Args:
+        case: the layer and what it was run on.
+        calls: the gradients that the layer's backward returned, called once or twice.
+        expected: the true gradients.
+        gradients: ``gradients(layer)`` -> the same of another layer.
+    """
+    if not calls or not isinstance(case.layer, Recurrent):
+        return []
+    unbroken = reference_layer(case.layer)
+    if any(_distance(call, expected) > ALIKE for call in gradients(unbroken)):
+        return []  # nn/recurrent.py, which runs the reference too, is wrong, or forward is not the published one
+    found = []
+    for name, bug in planted_bugs.BUGS.items():
+        if not bug.acts(case._replace(layer=unbroken)):
+            continue
+        with np.errstate(all="ignore"):  # a bug about one cell's gates may divide by zero in another
+            wrong = gradients(planted_bugs.plant(name, unbroken))
+        if len(wrong) == len(calls) and any(_distance(call, expected) > ALIKE for call in wrong):
+            distance = max(map(_distance, calls, wrong))
+            if distance < ALIKE:
+                found.append((distance, f"equal to the gradient when {bug.what} ({name})"))
+    return [line for _, line in sorted(found, key=lambda pair: pair[0])]
+
+
+def _distance(given: Arrays, expected: Arrays) -> float:
+    """Return the largest relative error of any array."""
+    return max(relative_error(given[name], expected[name]) for name in expected)
