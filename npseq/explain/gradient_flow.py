@@ -116,11 +116,11 @@ def measure(model: Any, task: Any) -> Flow:
     x, target, lengths = task.batch(rows, np.float64)
     if lengths is not None:  # so that every distance is one of real steps
         x, target = x[lengths == lengths.max()], target[lengths == lengths.max()]
-    y, (_, head_tape, _) = model.forward(x)
+    y, _, tape = model.forward(x)
     _, dy = losses.LOSSES[model.loss](y, target)
     if model.every_step:  # the loss of the last output alone, so that every distance is one from the same step
         dy = dy.swapaxes(0, 1).reshape(-1, dy.shape[-1])
-    d_h, _ = model.fc.backward(head_tape, dy)
+    d_h, _ = model.fc.backward(tape.head, dy)
     if model.embedding is not None:
-        x, _ = model.embedding.forward(x)
+        x = model.embedding(x)
     return gradient_flow(model.rnn, x.swapaxes(0, 1), d_h[-len(x) :])

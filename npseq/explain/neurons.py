@@ -83,9 +83,9 @@ def measure(model: Model, numbers: np.ndarray, text: str, window: int = 64) -> N
         states.append(state)
         x = numbers[None, t : t + 1]
         if model.embedding is not None:
-            x = model.embedding.forward(x)[0]
+            x = model.embedding(x)
         hs, state = model.rnn(x, state)
-        units[t], logits[t] = hs[0, 0], model.fc.forward(hs[0])[0][0]
+        units[t], logits[t] = hs[0, 0], model.fc(hs[0])[0]
     nats = np.full(n, np.nan)
     for t in range(1, n):
         nats[t] = losses.cross_entropy(logits[t - 1 : t], numbers[t : t + 1])[0]
@@ -103,7 +103,7 @@ def _reach(model: Model, numbers: np.ndarray, states: Sequence[Any], targets: np
     lengths = targets - starts
     steps = np.minimum(starts[:, None] + np.arange(lengths.max()), len(numbers) - 1)
     if model.embedding is not None:
-        x = model.embedding.forward(numbers[steps])[0]
+        x = model.embedding(numbers[steps])
     else:
         x = np.eye(model.config["input_size"], dtype=model.dtype)[numbers[steps]]
     hs, _, tape = model.rnn.forward(x, _joined(model, states, starts), lengths)

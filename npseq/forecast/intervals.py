@@ -48,7 +48,7 @@ def measure(model: Model, task: ForecastTask) -> dict[str, Any]:
     """
     rows, recipe, O = task.parts["validation"], task.recipe(), len(task.target_columns)
     hidden = hidden_states(model, task, rows)
-    y = task.to_units(model.fc.forward(hidden)[0], rows)
+    y = task.to_units(model.fc(hidden), rows)
     residuals = np.where(task.observed(rows), task.actual(rows) - y, np.nan)
     origins, steps = recursive.origins_of(recipe, int(rows[0]), int(rows[-1]) + task.horizon)
     values = recursive.actual(task, origins, steps)
@@ -124,7 +124,7 @@ def fit_head(model: Model, task: ForecastTask) -> tuple[np.ndarray, np.ndarray]:
     """Return V (h · O, R) and c (h · O,) by Adam on the newest training rows, with the hidden states as they are."""
     rows = task.parts["train"][-HEAD_ROWS:]
     hidden = hidden_states(model, task, rows)
-    y, h = task.to_units(model.fc.forward(hidden)[0], rows), hidden.astype(float)
+    y, h = task.to_units(model.fc(hidden), rows), hidden.astype(float)
     e = np.where(task.observed(rows), task.actual(rows) - y, 0.0) / _units(task, task.horizon).reshape(-1)
     size = np.sqrt((e * e).mean(axis=0))
     if not (size > 1e-9).all():  # nothing to scale
@@ -147,7 +147,7 @@ def fit_head(model: Model, task: ForecastTask) -> tuple[np.ndarray, np.ndarray]:
 
 def hidden_states(model: Model, windows: WindowDataset, rows: np.ndarray) -> np.ndarray:
     """Return what the head reads, (len(rows), R), for the examples ``rows``."""
-    return np.concatenate([model.hidden_from(None, windows.inputs(some, model.dtype))[0] for some in batches(rows)])
+    return np.concatenate([model.hidden(windows.inputs(some, model.dtype))[0] for some in batches(rows)])
 
 
 def _units(windows: WindowDataset, steps: int) -> np.ndarray:

@@ -117,7 +117,7 @@ def _together(
     for step in range(0, last_call + h, h):
         seen = np.arange(-h if step and carried else -recipe.window, 0)
         hidden, state = _hidden(model, windows, (at + step)[:, None] + seen, state if carried else None)
-        y = model.fc.forward(hidden)[0]
+        y = model.fc(hidden)
         forecast[:, step : step + h] = windows.to_units(y, at + step).reshape(len(at), h, O)
         if head is not None and log_s is not None:
             log_s[:, step : step + h] = (hidden @ head[0].T + head[1]).reshape(len(at), h, O)
@@ -136,7 +136,7 @@ def _hidden(model: Model, windows: WindowDataset, seen: np.ndarray, state: State
         before = None
         if state is not None:
             before = tuple(each[:, part] for each in state) if isinstance(state, tuple) else state[:, part]
-        h, after = model.hidden_from(before, windows.inputs_at(seen[part], model.dtype))
+        h, after = model.hidden(windows.inputs_at(seen[part], model.dtype), before)
         hidden.append(h)
         states.append(after)
     if isinstance(states[0], tuple):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..fused.one_hot import sum_of_rows
-from .module import Gradients, Module
+from .flat import Gradients
+from .module import Module, Tape
 from .parameters import draws
-from .validation import check_sizes
+from .validation import check_dtype, check_sizes
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -27,7 +28,8 @@ class Linear(Module):
         rng: ``np.random.Generator`` or seed for the initial parameters.
 
     Raises:
-        ValueError: if a size is below 1, or the last axis of x is not I.
+        ValueError: if a size is below 1, the last axis of x is not I, dy does not have y's shape, or a tape is that of
+            another module. TypeError: for an x of another dtype, as a recurrent layer.
     """
 
     def __init__(
@@ -47,25 +49,32 @@ class Linear(Module):
         if draws():
             self.theta[...] = np.random.default_rng(rng).uniform(-bound, bound, self.theta.shape)
 
-    def forward(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Tape]:
         """Compute y (…, O) of x (…, I). Returns y and the tape."""
-        if x.shape[-1] != self.params["weight"].shape[1]:
-            raise ValueError(
-                f"the last dimension of x must be {self.params['weight'].shape[1]}; x of shape {x.shape} given"
-            )
+        x = self._checked("x", x, self.params["weight"].shape[1])
         y = x @ self.params["weight"].T  # (60) of docs/derivation.md
-        return (y + self.params["bias"] if "bias" in self.params else y), x
+        return (y + self.params["bias"] if "bias" in self.params else y), Tape(x, self._identity)
 
-    def backward(self, tape: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, Gradients]:
+    def backward(self, tape: Tape, dy: np.ndarray, need_dx: bool = True) -> tuple[Any, Gradients]:
         """Compute the gradients of a loss from dy = dloss/dy (…, O). Returns dx (…, I) and the parameters' gradients.
 
-        dx = dy W,   dW = Σ dyᵀ x,   db = Σ dy,   summed over all axes but the last
+        dx = dy W,   dW = Σ dyᵀ x,   db = Σ dy,   summed over all axes but the last; dx is None if it is not needed
         """
+        x, dy = self._check_tape(tape, Tape).kept, self._checked("dy", dy, len(self.params["weight"]))
+        if dy.shape[:-1] != x.shape[:-1]:
+            raise ValueError(f"dy has the shape {dy.shape}; y has {(*x.shape[:-1], dy.shape[-1])}")
         grads, rows = self.new_gradients(), dy.reshape(-1, dy.shape[-1])
-        grads["weight"][...] = rows.T @ tape.reshape(len(rows), -1)
+        grads["weight"][...] = rows.T @ x.reshape(len(rows), -1)
         if "bias" in grads:
             grads["bias"][...] = rows.sum(0)
-        return dy @ self.params["weight"], grads
+        return dy @ self.params["weight"] if need_dx else None, grads
+
+    def _checked(self, name: str, array: np.ndarray, size: int) -> np.ndarray:
+        array = np.asarray(array)
+        check_dtype(name, array, self.dtype)
+        if array.ndim == 0 or array.shape[-1] != size:
+            raise ValueError(f"the last dimension of {name} must be {size}; {name} of shape {array.shape} given")
+        return array.astype(self.dtype, copy=False)
 
 
 class Embedding(Module):
@@ -92,20 +101,25 @@ class Embedding(Module):
         if draws():
             self.params["weight"][...] = np.random.default_rng(rng).standard_normal((count, size))
 
-    def forward(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def forward(self, indices: np.ndarray) -> tuple[np.ndarray, Tape]:
         """Look up the rows of ``indices`` (…), integers. Returns y (…, size) and the tape."""
         indices, count = np.asarray(indices), len(self.params["weight"])
         if indices.dtype.kind not in "iu" or indices.size and not 0 <= indices.min() <= indices.max() < count:
-            given = f"{indices.min()} to {indices.max()}" if indices.size else "none"
-            raise ValueError(f"indices must be integers from 0 to {count - 1}; {indices.dtype}, {given}, given")
-        return self.params["weight"][indices], indices
+            found = f"{indices.dtype} from {indices.min()} to {indices.max()}" if indices.size else f"{indices.dtype}"
+            raise ValueError(f"indices must be integers from 0 to {count - 1}; {found} given")
+        return self.params["weight"][indices], Tape(indices, self._identity)
 
-    def backward(self, tape: np.ndarray, dy: np.ndarray) -> Gradients:
-        """Compute the gradient of ``weight`` from dy = dloss/dy (…, size).
+    def backward(self, tape: Any, dy: Any, need_dx: bool = True) -> tuple[None, Gradients]:
+        """Compute the gradient of ``weight`` from dy = dloss/dy (…, size). Returns None, in place of dx, and it.
 
         The gradients of repeated indices are summed. There is no gradient with respect to the indices.
         """
-        grads = self.new_gradients()
+        indices, grads, dy = self._check_tape(tape, Tape).kept, self.new_gradients(), np.asarray(dy)
+        check_dtype("dy", dy, self.dtype)
+        if dy.shape != (*indices.shape, self.params["weight"].shape[1]):
+            raise ValueError(f"dy has the shape {dy.shape}; y has {(*indices.shape, self.params['weight'].shape[1])}")
         rows = np.ascontiguousarray(dy).reshape(-1, dy.shape[-1])
-        grads["weight"][...] = sum_of_rows(rows, tape.reshape(-1), len(grads["weight"]))  # (61) of docs/derivation.md
-        return grads
+        grads["weight"][...] = sum_of_rows(
+            rows, indices.reshape(-1), len(grads["weight"])
+        )  # (61) of docs/derivation.md
+        return None, grads

@@ -13,13 +13,15 @@ rows of an embedding. The parameters of all parts are one flat vector, ``theta``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from . import losses
+from .flat import Gradients
 from .linear import Embedding, Linear
-from .module import Module
+from .module import Module, Tape
+from .recurrent import LayerTape
 from .registry import MODELS
 from .scaling import Scaling
 from .streaming import Stream
@@ -27,19 +29,21 @@ from .streaming import Stream
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
-    from .recurrent import LayerTape
-
-    # of the encoder, with the shape of its outputs and the lengths; of the head; of the embedding, if there is one
-    Tape = tuple[tuple[LayerTape, tuple[int, ...], ArrayLike | None], np.ndarray, np.ndarray | None]
-    # x, target, lengths, and weights if there are any
-    Batch = (
-        tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
-        | tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray]
-    )
 
 READS = "final", "last"
 OUTPUTS = "last", "all"  # the steps at which a model has an output
 State = Any  # of the encoder, as torch's: h (L·D, B, H), or (h, c)
+
+
+class ModelTape(NamedTuple):
+    """The tapes of the parts, the shape of the encoder's outputs (B, T, D·P), and the lengths."""
+
+    embedding: Tape | None
+    encoder: LayerTape
+    head: Tape
+    shape: tuple[int, ...]
+    lengths: ArrayLike | None
+    owner: bytes
 
 
 class Model(Module):
@@ -117,73 +121,60 @@ class Model(Module):
         size = embedding_size or input_size
         self.rnn = MODELS[kind](size, hidden_size, batch_first=True, dtype=dtype, rng=self.rng, **options)
         self.fc = Linear(self.rnn.output_size * self.rnn.num_directions, output_size, dtype=dtype, rng=self.rng)
-        shapes = {
-            f"{part}.{name}": shape for part in self._parts() for name, shape in getattr(self, part).shapes.items()
-        }
-        super().__init__(shapes, dtype)
-
-    def _parts(self) -> tuple[str, ...]:
-        return ("rnn", "fc") if self.embedding is None else ("embedding", "rnn", "fc")
-
-    def _adopt(self, theta: np.ndarray) -> None:
-        """Put the parameters of the parts into θ one after another."""
-        start = 0
-        for part in self._parts():
-            module = getattr(self, part)
-            module.bind(theta[start : start + module.theta.size])
-            start += module.theta.size
-        super()._adopt(theta)
-
-    def astype(self, dtype: DTypeLike) -> Model:
-        other = self._copy()
-        for part in self._parts():
-            setattr(other, part, getattr(self, part).astype(dtype))
-        other.rng = other.rnn.rng
-        other._adopt(np.empty_like(self.theta, dtype))
-        return other
-
-    def to_torch_convention(self, name: str, array: np.ndarray) -> np.ndarray:
-        """Convert one parameter, as the layer that holds it does."""
-        part, _, rest = name.partition(".")
-        converted: np.ndarray = getattr(self, part).to_torch_convention(rest, array)
-        return converted
+        super().__init__(dtype=dtype)
 
     def forward(
-        self, x: np.ndarray, lengths: ArrayLike | None = None, training: bool = False
-    ) -> tuple[np.ndarray, Tape]:
-        """Run the model: x (B, T, I), standardised, or indices (B, T). Returns y, (B, O) or (B, T, O), and the tape."""
-        y, _, tape = self.forward_from(None, x, lengths, training)
-        return y, tape
+        self,
+        x: np.ndarray,
+        state: State | None = None,
+        lengths: ArrayLike | None = None,
+        training: bool = False,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[np.ndarray, State, ModelTape]:
+        """Run the model and keep what backward needs.
 
-    def forward_from(
-        self, state: State | None, x: np.ndarray, lengths: ArrayLike | None = None, training: bool = False
-    ) -> tuple[np.ndarray, State, Tape]:
-        """Run the model as ``forward`` from an initial state. Returns y, the encoder's final state and the tape."""
-        x, embedding_tape = (x, None) if self.embedding is None else self.embedding.forward(x)
-        hs, state, tape = self.rnn.forward(x, state, lengths, training)
-        y, head_tape = self.fc.forward(self._read(hs, state, lengths))
-        return self._by_sequence(y, hs), state, ((tape, hs.shape, lengths), head_tape, embedding_tape)
+        Args:
+            x: (B, T, I), standardised, or indices (B, T).
+            state, lengths, training, rng: as for ``Recurrent.forward``.
 
-    def backward(self, tape: Tape, dy: np.ndarray) -> np.ndarray:
-        """Return the gradient of all parameters as one flat vector, given dy (B, O) or (B, T, O).
-
-        The gradient of the initial state is not part of it.
+        Returns:
+            y, (B, O) or (B, T, O), the encoder's final state and the tape.
         """
-        (encoder_tape, shape, lengths), head_tape, embedding_tape = tape
-        d_hs: np.ndarray | None
+        x, embedding_tape = (x, None) if self.embedding is None else self.embedding.forward(x)
+        hs, state, encoder_tape = self.rnn.forward(x, state, lengths, training, rng)
+        y, head_tape = self.fc.forward(self._read(hs, state, lengths))
+        tape = ModelTape(embedding_tape, encoder_tape, head_tape, hs.shape, lengths, self._identity)
+        return self._by_sequence(y, hs), state, tape
+
+    def backward(
+        self, tape: ModelTape, dy: np.ndarray, d_state: State | None = None, need_dx: bool = True
+    ) -> tuple[np.ndarray | None, State, Gradients]:
+        """Compute the gradient of a loss that reads y and the final state.
+
+        Args:
+            tape: the tape returned by ``forward``.
+            dy: dloss/dy, (B, O) or (B, T, O).
+            d_state: dloss/dfinal state, or None for zeros.
+            need_dx: False skips the gradient of x.
+
+        Returns:
+            dx (None of indices), d_state of the initial state, and the gradients of the parameters.
+        """
+        self._check_tape(tape, ModelTape)
         if self.every_step:
             B, T, O = dy.shape
-            dh, head_grads = self.fc.backward(head_tape, dy.swapaxes(0, 1).reshape(T * B, O))
-            d_hs, d_state = dh.reshape(T, B, -1).swapaxes(0, 1), None
+            dh, d_fc = self.fc.backward(tape.head, dy.swapaxes(0, 1).reshape(T * B, O))
+            d_hs = dh.reshape(T, B, -1).swapaxes(0, 1)
         else:
-            dh, head_grads = self.fc.backward(head_tape, dy)
-            d_hs, d_state = self._d_read(dh, shape, lengths)
-        dx, _, grads = self.rnn.backward(encoder_tape, d_hs, d_state, need_dx=self.embedding is not None)
-        if self.embedding is None:
-            return np.concatenate([grads.theta, head_grads.theta])
-        assert embedding_tape is not None and dx is not None  # given, and asked for above
-        d_embedding = self.embedding.backward(embedding_tape, dx)
-        return np.concatenate([d_embedding.theta, grads.theta, head_grads.theta])
+            dh, d_fc = self.fc.backward(tape.head, dy)
+            d_hs, d_read = self._d_read(dh, tape.shape, tape.lengths)
+            d_state = d_read if d_state is None else _sum(d_state, d_read)
+        need_dx = need_dx or self.embedding is not None
+        dx, d_state, d_rnn = self.rnn.backward(tape.encoder, d_hs, d_state, need_dx)
+        found = {"rnn": d_rnn, "fc": d_fc}
+        if self.embedding is not None:
+            dx, found["embedding"] = self.embedding.backward(tape.embedding, dx)
+        return dx, d_state, self.new_gradients(**found)
 
     def _d_read(
         self, dh: np.ndarray, shape: tuple[int, ...], lengths: ArrayLike | None
@@ -224,87 +215,32 @@ class Model(Module):
         """Return the head's output for what ``_read`` gave as (B, O), or (B, T, O)."""
         return y.reshape(hs.shape[1], hs.shape[0], -1).swapaxes(0, 1) if self.every_step else y
 
-    def loss_and_grad(self, batch: Batch, training: bool = True) -> tuple[Any, np.ndarray]:
-        """Return the mean loss over the batch and its gradient as one flat vector.
-
-        The batch is (x, target, lengths), or (x, target, lengths, weights) with a weight (B,) for each sequence, by
-        which its loss is multiplied (``losses``).
-        """
-        loss, grad, _ = self.loss_grad_and_state(batch, None, training)
-        return loss, grad
-
-    def loss_grad_and_state(
-        self, batch: Batch, state: State | None, training: bool = True
-    ) -> tuple[Any, np.ndarray, State]:
-        """Return the mean loss over the batch, its gradient, and the final state, given the initial one.
-
-        The initial state is a constant: the gradient is that of truncated backpropagation through time.
-        """
-        x, target, lengths, *weights = batch
-        y, state, tape = self.forward_from(state, x, lengths, training)
-        loss, dy = self._loss(y, target, lengths, *weights)
-        return loss, self.backward(tape, dy), state
-
-    def loss_of(self, batch: Batch) -> Any:
-        """Return the mean loss over the batch, without a tape and without dropout."""
-        return self.loss_and_state(batch, None)[0]
-
-    def loss_and_state(self, batch: Batch, state: State | None) -> tuple[Any, State]:
-        """Return the mean loss over the batch, as ``loss_of``, and the final state, given the initial one."""
-        x, target, lengths, *weights = batch
-        y, state = self.outputs_from(state, x, lengths)
-        return self._loss(y, target, lengths, *weights)[0], state
-
-    def _loss(
-        self,
-        y: np.ndarray,
-        target: np.ndarray | None,
-        lengths: ArrayLike | None,
-        weights: np.ndarray | None = None,
-    ) -> tuple[Any, np.ndarray]:
-        """Return the mean loss and dy; of outputs at every step, without the steps past the lengths."""
-        loss_of = losses.LOSSES[self.loss]
-        if weights is not None:  # (B,): of a sequence, and so of all its outputs
-            target = np.asarray(target)
-            weights = np.broadcast_to(np.reshape(weights, (-1,) + (1,) * (target.ndim - 1)), target.shape)
-        if lengths is None or not self.every_step:
-            return loss_of(y, target, weights=weights)
-        there = np.arange(y.shape[1]) < np.asarray(lengths)[:, None]
-        dy = np.zeros_like(y)
-        weights = None if weights is None else weights[there]
-        loss, dy[there] = loss_of(y[there], np.asarray(target)[there], weights=weights)
-        return loss, dy
-
-    def outputs(self, x: np.ndarray, lengths: ArrayLike | None = None) -> np.ndarray:
-        """Return y as ``forward`` does: inference, without a tape and without dropout."""
-        return self.outputs_from(None, x, lengths)[0]
-
-    def outputs_from(
-        self, state: State | None, x: np.ndarray, lengths: ArrayLike | None = None
+    def __call__(
+        self, x: np.ndarray, state: State | None = None, lengths: ArrayLike | None = None
     ) -> tuple[np.ndarray, State]:
-        """Return y and the final state, from an initial state of the encoder (None: zeros, or the learned one)."""
-        x = x if self.embedding is None else self.embedding.forward(x)[0]
+        """Return y and the final state: inference, without a tape and without dropout; arguments as ``forward``."""
+        x = x if self.embedding is None else self.embedding(x)
         hs, state = self.rnn(x, state, lengths)
-        return self._by_sequence(self.fc.forward(self._read(hs, state, lengths))[0], hs), state
+        return self._by_sequence(self.fc(self._read(hs, state, lengths)), hs), state
 
-    def hidden_from(
-        self, state: State | None, x: np.ndarray, lengths: ArrayLike | None = None
+    def hidden(
+        self, x: np.ndarray, state: State | None = None, lengths: ArrayLike | None = None
     ) -> tuple[np.ndarray, State]:
-        """Return what the head reads, and the final state, of real inputs x. Arguments as ``outputs_from``."""
+        """Return what the head reads, and the final state, of real inputs x. Arguments as ``forward``."""
         hs, state = self.rnn(x, state, lengths)
         return self._read(hs, state, lengths), state
 
     def stream(self, batch: int = 1) -> Stream:
         """Return a ``Stream``: after each step the model's y for the steps so far, for ``batch`` sequences.
 
-        It takes the model's inputs, standardised, as ``outputs`` does. The weights are copied: after a change of the
+        It takes the model's inputs, standardised, as ``forward`` does. The weights are copied: after a change of the
         parameters make a new stream. For a model that was trained on windows: ``streaming.WindowStream``.
 
         Raises:
-            ValueError: for a model with two directions, or with an embedding (``outputs_from`` keeps its state).
+            ValueError: for a model with two directions, or with an embedding (``model(x, state)`` keeps its state).
         """
         if self.embedding is not None:
-            raise ValueError("a stream takes real numbers, and this model has an embedding: use outputs_from")
+            raise ValueError("a stream takes real numbers, and this model has an embedding: use model(x, state)")
         return Stream(self.rnn, batch, self.fc)
 
     def predict(self, x: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
@@ -347,3 +283,7 @@ def _last_steps(shape: tuple[int, ...], lengths: ArrayLike | None) -> tuple[np.n
     ends = np.full(B, T) if lengths is None else np.asarray(lengths)
     rows = np.flatnonzero(ends > 0)
     return rows, ends[rows] - 1
+
+
+def _sum(a: State, b: State) -> State:
+    return tuple(map(np.add, a, b)) if isinstance(b, tuple | list) else a + b

@@ -2,63 +2,136 @@
 
 An optimiser step is then a few vector operations for the whole model, the global norm is one dot product, a complex
 step adds one number to one element, and gradients are sent between processes as one message.
+
+Every module has one protocol, whether it is a layer, a model or a user's own:
+
+    y, tape = module.forward(x, …)            or  y, state, tape,  of a module that takes and returns a state
+    dx, grads = module.backward(tape, dy, …)  or  dx, d_state, grads;  ``grads.theta`` is the flat vector
+    y = module(x, …)                          or  y, state:  inference, without dropout
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
-from typing import Any, TypeVar
+import os
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from . import losses
+from .flat import Gradients, Shapes, accepted, checked_dtype, entries, given, views_of
 from .parameters import draws
 
-DTYPES = np.float32, np.float64, np.complex128
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-Shapes = Mapping[str, tuple[int, ...]]
 Self = TypeVar("Self", bound="Module")
 
 
-class Gradients(dict[str, np.ndarray]):
-    """name -> gradient, each a view into the flat vector ``theta`` (in the order of the parameters).
+class Tape(NamedTuple):
+    """What backward needs of a module's forward pass: ``kept``, and the module that it is of."""
 
-    Args:
-        shapes: name -> shape of each parameter.
-        theta: (n,), as many elements as the parameters have.
-
-    Raises:
-        ValueError: if theta has another number of elements.
-    """
-
-    def __init__(self, shapes: Shapes, theta: np.ndarray) -> None:
-        super().__init__(_views(shapes, theta))
-        self.theta = theta
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # pickle and deepcopy copy each array separately, so the views are rebuilt
-        return type(self), ({name: view.shape for name, view in self.items()}, self.theta)
+    kept: Any
+    owner: bytes
 
 
 class Module:
     """Base class of everything with parameters.
 
+    Modules that are attributes of a module, or in lists, tuples or dicts of its attributes, are its parts. Their
+    parameters follow its own in θ, under the attribute's name and a dot, and whatever is done to the module (copies,
+    dtypes, state_dict, files, gradient checks) is done to them. θ is built when it, ``params`` or ``shapes`` is first
+    asked for; all parts must be there by then. A subclass defines ``forward`` and ``backward``:
+
+        class Net(npseq.Module):
+            def __init__(self, rng=None):
+                super().__init__(rnn=npseq.GRU(2, 8, batch_first=True, rng=rng), fc=npseq.Linear(8, 1, rng=rng))
+
+            def forward(self, x):
+                hs, _, rnn = self.rnn.forward(x)
+                y, fc = self.fc.forward(hs)
+                return y, (rnn, fc)
+
+            def backward(self, tape, dy):
+                rnn, fc = tape
+                d_hs, d_fc = self.fc.backward(fc, dy)
+                dx, _, d_rnn = self.rnn.backward(rnn, d_hs)
+                return dx, self.new_gradients(rnn=d_rnn, fc=d_fc)
+
     Args:
-        shapes: name -> shape of each parameter, in torch's names and order.
-        dtype: float32, float64 or complex128.
+        shapes: name -> shape of each parameter of the module itself, in torch's names and order; they start as zeros.
+        dtype: float32, float64 or complex128; None for that of the parts, or float32.
+        parts: modules, which become attributes of these names.
 
     Attributes:
-        theta: (n,), all parameters as one flat vector.
+        theta: (n,), all parameters as one flat vector. An assignment copies the values into it.
         params: name -> parameter, a view into theta.
+        shapes: name -> shape of every parameter.
+        loss: for ``loss_and_grad``: a name of ``losses.LOSSES``, or a function of (y, target, weights=…) that returns
+            the loss and dy.
+        every_step: True if y (B, T, …) has an output for every step, of which those past a sequence's length do not
+            count in the loss; None: if there are lengths and y has three dimensions or more.
 
     Raises:
-        TypeError: if the dtype is another one.
+        TypeError: for another dtype, or parts of different dtypes.
+        ValueError: for a part that belongs to another module already.
     """
 
-    def __init__(self, shapes: Shapes, dtype: Any) -> None:
-        self.shapes = dict(shapes)
-        self._adopt(np.zeros(sum(map(math.prod, self.shapes.values())), _checked(dtype)))
+    theta: np.ndarray
+    params: dict[str, np.ndarray]
+    shapes: dict[str, tuple[int, ...]]
+    loss: Any = "mse"
+    every_step: bool | None = None
+    _identity: bytes  # what its tapes are known by; that of a copy or a pickle, which may be in another process, too
+    _parts: dict[str, Module]  # name -> part, each once
+    _slices: dict[str, slice]  # name of a part -> its slice of θ; also under further names of the same part
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        self = object.__new__(cls)
+        vars(self)["_identity"] = os.urandom(12)
+        return self
+
+    def __init__(self, shapes: Shapes | None = None, dtype: Any = None, **parts: Module) -> None:
+        vars(self)["_own"] = dict(shapes or {}), None if dtype is None else checked_dtype(dtype)
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in ("theta", "params", "shapes", "_parts", "_slices") and "theta" not in vars(self):
+                self._build()
+                return vars(self)[name]
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if "theta" in vars(self):
+                if name == "theta":
+                    self.theta[...] = value  # in place: params and parts are views of it
+                    return
+                if any(part not in self._parts.values() for _, part in _modules(name, value)):
+                    raise AttributeError(
+                        f"{name} cannot become a part of {type(self).__name__} any more, whose parameters are one "
+                        "vector already: assign parts before theta, params or shapes is used"
+                    )
+            super().__setattr__(name, value)
+
+    def _build(self) -> None:
+        """Find the parts, and build θ with their values."""
+        own, dtype = vars(self).get("_own", ({}, None))
+        parts = _parts_of(self)
+        below = {f"{name}.{n}": shape for name, part in parts.items() for n, shape in part.shapes.items()}
+        dtypes = {part.dtype for part in parts.values()} | ({dtype} if dtype else set())
+        if len(dtypes) > 1:
+            found = ", ".join(f"{name} {part.dtype}" for name, part in parts.items())
+            raise TypeError(f"the parts of {type(self).__name__} must have one dtype, {dtype or 'any'}; {found} given")
+        shapes = {name: shape for name, shape in own.items() if name not in below} | below
+        theta = np.zeros(sum(map(math.prod, shapes.values())), dtypes.pop() if dtypes else np.float32)
+        vars(self)["shapes"] = shapes
+        self._adopt(theta)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -68,18 +141,32 @@ class Module:
     def bind(self, theta: np.ndarray) -> None:
         """Move the parameters into ``theta``, a flat vector (or a slice of one) of matching size.
 
-        The current values are copied. A model binds its parts to consecutive slices of one vector.
+        The current values are copied. A module binds its parts to consecutive slices of one vector.
         """
         if draws():
             theta[...] = self.theta
         self._adopt(theta)
 
     def _adopt(self, theta: np.ndarray) -> None:
-        """Take ``theta`` as the vector of the parameters, with its values, and build the views into it."""
-        self.theta, self.params = theta, _views(self.shapes, theta)
+        """Take ``theta`` as the vector of the parameters, with its values (the parts' are put into it), and build the
+        views into it."""
+        params, parts, slices = views_of(self.shapes, theta), _parts_of(self), {}
+        end = theta.size
+        for name, part in reversed(parts.items()):
+            owner = vars(part).get("_owner", lambda: None)()
+            if owner is not None and owner is not self and owner.theta is not theta:
+                raise ValueError(f"{part!r} is a part of a {type(owner).__name__} already: use a copy (copy.deepcopy)")
+            vars(part)["_owner"] = weakref.ref(self)
+            slices[name] = slice(end - part.theta.size, end)
+            part.bind(theta[slices[name]])
+            end -= part.theta.size
+        for name, part in _modules("", vars(self)):
+            slices.setdefault(name, next(slices[first] for first, one in parts.items() if one is part))
+        vars(self).update(theta=theta, params=params, _parts=parts, _slices=slices)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("params", "_weights")}
+        self.theta  # noqa: B018  (a copy has its own, so it is built first)
+        return {name: value for name, value in vars(self).items() if name not in REBUILT}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # pickle and deepcopy copy each array separately, so the views are rebuilt
@@ -87,33 +174,134 @@ class Module:
         self._adopt(self.theta if self.theta.flags.writeable else self.theta.copy())  # a file mapped into memory is not
 
     def astype(self: Self, dtype: Any) -> Self:
-        """Return a copy in another dtype, with its own flat vector and its own generator in the same state, if any.
+        """Return a copy in another dtype, with its own flat vector, its own parts and its own generators in the same
+        state. Other attributes are shared.
 
         Raises:
             TypeError: if the dtype is not float32, float64 or complex128.
         """
-        other = self._copy()
-        other._adopt(self.theta.astype(_checked(dtype)))
-        return other
+        return self._converted(checked_dtype(dtype), {})
 
-    def _copy(self: Self) -> Self:
-        other = copy.copy(self)
-        vars(other)["rng"] = copy.deepcopy(getattr(self, "rng", None))
-        return other
+    def _converted(self: Self, dtype: Any, memo: dict[int, Any]) -> Self:
+        """``memo``: id -> copy, so that what two parts share their copies share."""
+        if id(self) not in memo:
+            memo[id(self)] = other = object.__new__(type(self))
+            for name, value in self.__getstate__().items():
+                if name == "rng" or isinstance(value, np.random.Generator):
+                    vars(other)[name] = copy.deepcopy(value, memo)
+                else:
+                    vars(other)[name] = _replaced(value, lambda part: part._converted(dtype, memo))
+            vars(other)["_identity"] = os.urandom(12)
+            other._adopt(self.theta.astype(dtype))
+        converted: Self = memo[id(self)]
+        return converted
 
-    def new_gradients(self) -> Gradients:
-        """Return a zeroed gradient buffer for all parameters. Assign to its entries; do not accumulate into them."""
-        return Gradients(self.shapes, np.zeros_like(self.theta))
+    def new_gradients(self, **found: Any) -> Gradients:
+        """Return the gradients of all parameters: zero but for those given, in the order of θ.
+
+        Args:
+            found: name of a parameter of the module itself -> its gradient; name of a part -> its ``Gradients``, or a
+                list (or dict) of them where the attribute is one. Those of a part with two names are added.
+
+        Raises:
+            ValueError: for an unknown name, or a gradient of another shape.
+        """
+        grads, filled = Gradients(self.shapes, np.zeros_like(self.theta)), set()
+        for name, d in entries("", found):
+            if name not in self._slices and name not in grads:
+                raise ValueError(f"{type(self).__name__} has no part or parameter {name!r}")
+            to, d = (grads.theta[self._slices[name]], d.theta) if name in self._slices else (grads[name], np.asarray(d))
+            if d.shape != to.shape:
+                raise ValueError(f"the gradient of {name} has the shape {d.shape}; {to.shape} expected")
+            place = to.__array_interface__["data"][0]
+            to[...] = to + d if place in filled else d
+            filled.add(place)
+        return grads
+
+    def _check_tape(self, tape: Any, kind: Any) -> Any:
+        """Return the tape, if it is one of this module's. TypeError: it is of another kind. ValueError: another's."""
+        if not isinstance(tape, kind):
+            raise TypeError(f"the tape must be the last value that forward returned; {type(tape).__name__} given")
+        if tape.owner != self._identity:
+            raise ValueError(f"the tape is of another module's forward; one of this {type(self).__name__}'s expected")
+        return tape
+
+    # ---- running: a subclass defines forward and backward ----
+
+    def forward(self, *args: Any, **options: Any) -> Any:
+        """Return y (and the final state, of a module that has one) and the tape."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, tape: Any, *args: Any, **options: Any) -> Any:
+        """Return dx (and d_state of the initial state) and the ``Gradients``, given the tape and dy."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Return y, or (y, state): ``forward`` without the tape."""
+        *found, _ = self.forward(*args, **options)
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def outputs(self, x: Any, lengths: ArrayLike | None = None) -> np.ndarray:
+        """Return y alone, whether or not the module has a state: inference. ``x`` as ``forward`` takes it."""
+        found = self(x) if lengths is None else self(x, lengths=lengths)
+        y: np.ndarray = found[0] if isinstance(found, tuple) else found
+        return y
+
+    def loss_of(self, batch: Any, **state: Any) -> Any:
+        """Return the mean loss over the batch, without a tape and without dropout. Arguments as ``loss_and_grad``; with
+        ``state=…`` the final state is returned besides."""
+        x, target, lengths, *weights = batch
+        found = self(x, **given(lengths=lengths), **state)
+        y, *final = found if isinstance(found, tuple) else (found,)
+        loss, _ = self._loss(y, target, lengths, *weights)
+        return (loss, *final) if state else loss
+
+    def loss_and_grad(self, batch: Any, training: bool = True, **state: Any) -> tuple[Any, ...]:
+        """Return the mean loss over the batch and its gradient as one flat vector.
+
+        Args:
+            batch: (x, target, lengths), or (x, target, lengths, weights) with a weight (B,) for each sequence, by which
+                its loss is multiplied (``losses``). x may be a tuple of arrays, if ``forward`` takes one.
+            training: True enables dropout.
+            state: ``state=…``, the initial state, None for the module's own. The final state is then returned as a
+                third value. The initial state is a constant: the gradient is that of truncated backpropagation through
+                time.
+        """
+        x, target, lengths, *weights = batch
+        options = {**given(lengths=lengths), **accepted(self.forward, training=training)}
+        y, *final, tape = self.forward(x, **options, **state)
+        loss, dy = self._loss(y, target, lengths, *weights)
+        *_, grads = self.backward(tape, dy, **accepted(self.backward, need_dx=False))
+        return (loss, grads.theta, *final) if state else (loss, grads.theta)
+
+    def _loss(
+        self, y: np.ndarray, target: Any, lengths: ArrayLike | None, weights: np.ndarray | None = None
+    ) -> tuple[Any, np.ndarray]:
+        """Return the mean loss and dy; of outputs at every step, without the steps past the lengths."""
+        loss_of = losses.LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
+        if weights is not None:  # (B,): of a sequence, and so of all its outputs
+            target = np.asarray(target)
+            weights = np.broadcast_to(np.reshape(weights, (-1,) + (1,) * (target.ndim - 1)), target.shape)
+        if lengths is None or not (y.ndim > 2 if self.every_step is None else self.every_step):
+            return loss_of(y, target, **given(weights=weights))
+        there = np.arange(y.shape[1]) < np.asarray(lengths)[:, None]
+        dy = np.zeros_like(y)
+        weights = None if weights is None else weights[there]
+        loss, dy[there] = loss_of(y[there], np.asarray(target)[there], **given(weights=weights))
+        return loss, dy
 
     def named(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         """Return name -> view into ``theta``, any flat vector of the parameters' size, such as a gradient."""
-        return _views(self.shapes, theta)
+        return views_of(self.shapes, theta)
 
     def to_torch_convention(self, name: str, array: np.ndarray) -> np.ndarray:
         """Convert one parameter between npseq's and torch's convention (the conversion is its own inverse).
 
-        Only the GRU overrides this.
+        Only the GRU overrides this; a composite asks the part that has the parameter.
         """
+        for prefix, part in self._parts.items():
+            if name.startswith(prefix + "."):
+                return part.to_torch_convention(name[len(prefix) + 1 :], array)
         return array
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -156,19 +344,32 @@ class Module:
             self.params[name][...] = self.to_torch_convention(name, array)
 
 
-def _checked(dtype: Any) -> np.dtype[Any]:
-    checked: np.dtype[Any] = np.dtype(dtype)
-    if checked not in DTYPES:
-        raise TypeError(f"dtype {checked} given; float32, float64 or complex128 expected")
-    return checked
+REBUILT = "params", "_weights", "_parts", "_slices", "_owner"  # attributes that no copy takes over
 
 
-def _views(shapes: Shapes, theta: np.ndarray) -> dict[str, np.ndarray]:
-    views, start = {}, 0
-    for name, shape in shapes.items():
-        end = start + math.prod(shape)
-        views[name] = theta[start:end].reshape(shape)
-        start = end
-    if start != theta.size:
-        raise ValueError(f"a flat vector of {theta.size} elements given; {start} expected")
-    return views
+def _modules(name: str, value: Any) -> Iterator[tuple[str, Module]]:
+    """Yield name and module for every module in an attribute's value; in lists, tuples and dicts with the number or key
+    after a dot."""
+    return ((at, part) for at, part in entries(name, value) if isinstance(part, Module))
+
+
+def _parts_of(module: Module) -> dict[str, Module]:
+    """Return name -> part, each part once, under its first name."""
+    parts: dict[int, tuple[str, Module]] = {}
+    for name, part in _modules("", vars(module)):
+        parts.setdefault(id(part), (name, part))
+    return dict(parts.values())
+
+
+def _replaced(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return ``value`` with every module in it, or in lists, tuples and dicts, changed."""
+    if isinstance(value, Module):
+        return change(value)
+    if not any(_modules("", value)):
+        return value
+    if isinstance(value, dict):
+        twin = copy.copy(value)
+        twin.update((key, _replaced(entry, change)) for key, entry in value.items())
+        return twin
+    changed = [_replaced(entry, change) for entry in value]
+    return type(value)(*changed) if hasattr(value, "_fields") else type(value)(changed)

@@ -14,7 +14,8 @@ import numpy as np
 from .. import bptt
 from ..bptt import Weights
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
-from .module import Gradients, Module
+from .flat import Gradients
+from .module import Module
 from .own_parameters import check_backward, check_declaration, check_forward, initial_value
 from .parameters import draws, parameter_shapes, suffixes
 from .streaming import Stream
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
 
 CHECKED = RNNCell, ReLURNNCell, LSTMCell, GRUCell  # the shapes of their arrays need no check
 Array = np.ndarray
-SHOWN = {  # options in repr, and their defaults
-    **{"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0},
-    **{"recurrent_dropout": 0.0, "learn_initial_state": False, "checkpoint_every": None},
-}
+# options in repr, and their defaults
+SHOWN: dict[str, Any] = dict(num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False, proj_size=0)
+SHOWN |= dict(recurrent_dropout=0.0, learn_initial_state=False, checkpoint_every=None)
 
 
 class LayerTape(NamedTuple):
@@ -40,6 +40,7 @@ class LayerTape(NamedTuple):
     learned_state: bool  # True if the learned initial state was used
     unbatched: bool  # True if x had no batch dimension
     y_shape: tuple[int, ...]  # (T, B, D·P)
+    owner: bytes  # of the layer
 
 
 class Recurrent(Module):
@@ -300,7 +301,7 @@ class Recurrent(Module):
                 final.append(end)
             masks.append(self._dropout_mask(self.dropout if k < self.num_layers - 1 else 0, y.shape, training, rng))
             x = y if masks[-1] is None else y * masks[-1]  # (62) of docs/derivation.md
-        tape = LayerTape(runs, masks, learned, unbatched, y.shape) if keep_tape else None
+        tape = LayerTape(runs, masks, learned, unbatched, y.shape, self._identity) if keep_tape else None
         return as_given(y, unbatched, self.batch_first), joined(rows(final, self.dtype), unbatched), tape
 
     def stream(self, batch: int = 1) -> Stream:
@@ -331,10 +332,7 @@ class Recurrent(Module):
         Raises:
             ValueError, TypeError: naming what was given and what was expected.
         """
-        if not isinstance(tape, LayerTape):
-            raise TypeError(
-                f"the tape must be the third value returned by this layer's forward; {type(tape).__name__} given"
-            )
+        self._check_tape(tape, LayerTape)
         (_, B, _), unbatched = tape.y_shape, tape.unbatched
         D, P = self.num_directions, self.output_size
         if dy is not None:

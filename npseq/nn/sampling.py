@@ -89,7 +89,7 @@ def _symbols(
 ) -> Iterator[int]:
     state = None
     for start in range(0, len(prime), PRIME_STEPS):
-        y, state = model.outputs_from(state, prime[None, start : start + PRIME_STEPS])
+        y, state = model(prime[None, start : start + PRIME_STEPS], state)
     stream, logits = Stream(model.rnn, head=model.fc), y[0, -1]
     stream.state = state
     while True:

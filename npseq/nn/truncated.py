@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .module import Gradients
+from .flat import Gradients
 from .recurrent import Recurrent
 from .validation import checked_lengths
 

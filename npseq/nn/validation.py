@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .module import DTYPES
+from .flat import DTYPES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -119,8 +119,7 @@ class Learner(Protocol):
     """A model that can be trained (``nn.Model`` is one).
 
     theta: all parameters as one flat vector, which an optimiser changes in place. A batch is what the task gives. For a
-    task that carries its state (``StreamedTask``) a model also needs ``loss_grad_and_state(batch, state)`` and
-    ``loss_and_state(batch, state)``.
+    task that carries its state (``StreamedTask``) both functions are given ``state=…``, and return the final state too.
     """
 
     theta: np.ndarray
@@ -129,10 +128,10 @@ class Learner(Protocol):
     def dtype(self) -> np.dtype:
         """The dtype of x."""
 
-    def loss_and_grad(self, batch: Any, training: bool = True) -> tuple[Any, np.ndarray]:
+    def loss_and_grad(self, batch: Any, training: bool = True, **state: Any) -> Any:
         """Return the mean loss over the batch and its gradient with respect to theta."""
 
-    def loss_of(self, batch: Any) -> Any:
+    def loss_of(self, batch: Any, **state: Any) -> Any:
         """Return the mean loss over the batch, without a tape and without dropout."""
 
 

@@ -91,7 +91,7 @@ def mean_loss(model: Learner, task: TrainingTask, rows: Rows, batch_size: int = 
     for some in task.streams(rows, task.scored_side_by_side(rows)) if in_streams(task) else batches(rows, batch_size):
         batch = task.batch(some, model.dtype)
         if carries(task):
-            loss, state = model.loss_and_state(batch, state)  # type: ignore[attr-defined]  # of such a task's models
+            loss, state = model.loss_of(batch, state=state)
         else:
             loss = model.loss_of(batch)
         total += float(loss) * weight(task, some)

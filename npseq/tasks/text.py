@@ -135,7 +135,7 @@ class Text:
         n = CHUNK if self.carries else self.window
         for start in range(0, len(rows), n):
             some = np.arange(rows[start], rows[min(start + n, len(rows)) - 1] + 1)[None]
-            logits, end = model.outputs_from(state, self.symbols[some].astype(np.int64))
+            logits, end = model(self.symbols[some].astype(np.int64), state)
             state = end if self.carries else None
             logits = logits[0].astype(np.float64)
             logits -= logits.max(axis=1, keepdims=True)

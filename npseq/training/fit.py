@@ -3,7 +3,7 @@
 Clipping, the learning-rate schedule and weight decay (in the optimiser) are steps of the loop, not hidden in a loss or
 a layer. A model needs ``theta``, ``dtype``, ``loss_and_grad(batch)`` and ``loss_of(batch)``; a task (``tasks.base``)
 gives batches. Where a task's batches follow each other (a text) the state after one is the state before the next, and
-the model needs ``loss_grad_and_state(batch, state)`` and ``loss_and_state(batch, state)``. In several processes model
+the model takes ``state=…`` in both and returns the final state besides. In several processes model
 and task are those of ``mpi.py``, and the loop is the same.
 """
 
@@ -134,7 +134,7 @@ def fit(
                 # overflow is not an error here: divergence is detected below and raised as ``Diverged``
                 with np.errstate(over="ignore", invalid="ignore"):
                     if carries(task):
-                        loss, grad, state = model.loss_grad_and_state(batch, state)  # type: ignore[attr-defined]
+                        loss, grad, state = model.loss_and_grad(batch, state=state)
                     else:
                         loss, grad = model.loss_and_grad(batch)
                     if not math.isfinite(loss):

@@ -203,32 +203,25 @@ class SharedModel:
         self.model, self.task, self.ranks = model, task, ranks
         self.theta, self.dtype = model.theta, model.dtype
 
-    def loss_and_grad(self, batch: Batch | WeightedBatch, training: bool = True) -> tuple[Any, np.ndarray]:
-        """Return the loss and the gradient of the whole batch, given this process's share."""
-        return self.loss_grad_and_state(batch, None, training)[:2]
-
-    def loss_grad_and_state(
-        self, batch: Batch | WeightedBatch, state: Any, training: bool = True
-    ) -> tuple[Any, np.ndarray, Any]:
-        """Return the loss and the gradient of the whole batch, and the final state of this process's share."""
-        loss, grad, state = self.model.loss_grad_and_state(batch, state, training)
+    def loss_and_grad(self, batch: Batch | WeightedBatch, training: bool = True, **state: Any) -> tuple[Any, ...]:
+        """Return the loss and the gradient of the whole batch, given this process's share; with ``state=…`` also the
+        final state of this process's share."""
+        loss, grad, *final = self.model.loss_and_grad(batch, training, **state)
         message = np.append(grad, self.dtype.type([loss, 1])) * self.dtype.type(self.task.count)
         if self.task.count == 0:
             message[...] = 0  # also where the loss is not finite
         total = self.ranks.sum(message)
         total[:-1] /= total[-1]
-        return total[-2], total[:-2], state
+        return (total[-2], total[:-2], *final)
 
-    def loss_of(self, batch: Batch | WeightedBatch) -> float:
-        """Return the loss of the whole batch, given this process's share."""
-        return self.loss_and_state(batch, None)[0]
-
-    def loss_and_state(self, batch: Batch | WeightedBatch, state: Any) -> tuple[float, Any]:
-        """Return the loss of the whole batch, and the final state of this process's share."""
-        loss, state = self.model.loss_and_state(batch, state)
+    def loss_of(self, batch: Batch | WeightedBatch, **state: Any) -> Any:
+        """Return the loss of the whole batch, given this process's share; with ``state=…`` also the final state of this
+        process's share."""
+        found = self.model.loss_of(batch, **state)
+        loss, *final = found if state else (found,)
         loss = float(loss) if self.task.count else 0.0
         total = self.ranks.sum(np.array([loss * self.task.count, self.task.count]))
-        return total[0] / total[1], state
+        return (total[0] / total[1], *final) if state else total[0] / total[1]
 
 
 class _Generator:

@@ -297,7 +297,7 @@ def test_fed_back_forecasts_are_those_of_longer_and_longer_tables_with_the_state
             windows = WindowDataset.from_recipe(recipe, longer)
             n = len(values)
             seen = np.arange(n - (horizon if start else 6), n)[None]
-            y, state = model.outputs_from(state, windows.inputs_at(seen, np.float64))
+            y, state = model(windows.inputs_at(seen, np.float64), state)
             y = windows.to_units(y, np.array([n]))[0]
             assert np.allclose(y[: 5 - start], forecast[start : start + horizon, 0], rtol=1e-9)
             values = np.concatenate([values, np.stack([y, np.full(horizon, values[-1, 1])], axis=1)])

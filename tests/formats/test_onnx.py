@@ -242,7 +242,7 @@ def test_outputs_at_every_step_with_state_in_and_out(tmp_path, kind, options):
         y, *end = graph.run(None, {"x": given, **state})
         state = dict(zip(state, end))
         parts.append(y)
-    expected, end = model.outputs_from(None, x)
+    expected, end = model(x)
     np.testing.assert_allclose(np.concatenate(parts, axis=1), expected, **CLOSE)
     for given, ours in zip(state.values(), end if isinstance(end, tuple) else [end]):
         np.testing.assert_allclose(given, ours, **CLOSE)
@@ -257,7 +257,7 @@ def test_outputs_at_every_step_of_two_directions_and_lengths(tmp_path):
 
 def test_an_embedding_is_refused_where_it_would_be_left_out(tmp_path):
     model = Model("lstm", 5, 4, 5, embedding_size=3, rng=0)
-    with pytest.raises(ValueError, match="this model has an embedding: use outputs_from"):
+    with pytest.raises(ValueError, match="this model has an embedding: use model"):
         model.stream()
     with pytest.raises(ValueError, match="embedding cannot be written in C"):
         npseq.c.export(model, tmp_path / "m.h")

@@ -25,8 +25,8 @@ def test_models_are_right(options):
 def test_an_embedding_that_gives_a_repeated_symbol_one_gradient_is_wrong(monkeypatch):
     def backward(self, tape, dy):
         grads = self.new_gradients()
-        grads["weight"][tape] += dy  # an index that occurs twice gets one of its gradients
-        return grads
+        grads["weight"][tape.kept] += dy  # an index that occurs twice gets one of its gradients
+        return None, grads
 
     monkeypatch.setattr(Embedding, "backward", backward)
     result = gradcheck.check_model(*case(embedding_size=3))

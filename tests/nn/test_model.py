@@ -281,9 +281,9 @@ def test_halves_with_the_state_carried_are_the_whole(kind):
     rng = np.random.default_rng(0)
     model = Model(kind, 5, 4, 5, loss="cross_entropy", outputs="all", embedding_size=3, dtype=np.float64, rng=0)
     x = rng.integers(0, 5, (2, 20))
-    whole, end = model.outputs_from(None, x)
-    first, state = model.outputs_from(None, x[:, :7])
-    second, last = model.outputs_from(state, x[:, 7:])
+    whole, end = model(x)
+    first, state = model(x[:, :7])
+    second, last = model(x[:, 7:], state)
     assert np.allclose(np.concatenate([first, second], axis=1), whole, rtol=0, atol=1e-14)
     assert np.allclose(last, end, rtol=0, atol=1e-14)
     assert np.allclose(model.predict(x[0]), model.outputs(x)[0], rtol=0, atol=1e-14)
@@ -313,16 +313,16 @@ def test_logits_over_1000_characters_and_the_gradient_of_a_chunk_are_torchs(kind
     twin.load_state_dict({name: torch.tensor(array) for name, array in model.state_dict().items()})
     state = theirs = None
     for start in range(0, 1000, 90):  # the state carried from chunk to chunk
-        y, state = model.outputs_from(state, x[:, start : start + 90])
+        y, state = model(x[:, start : start + 90], state)
         with torch.no_grad():
             expected, theirs = twin(torch.tensor(x[:, start : start + 90]), theirs)
         assert np.abs(y - expected.numpy()).max() <= 1e-5
 
     model, twin = model.astype(np.float64), twin.double()
     batch = Batch(rng.integers(0, V, (3, 20)), rng.integers(0, V, (3, 20)), None)
-    _, start = model.outputs_from(None, rng.integers(0, V, (3, 5)))
+    _, start = model(rng.integers(0, V, (3, 5)))
     given = tuple(map(torch.tensor, start)) if isinstance(start, tuple) else torch.tensor(start)
-    loss, grad, _ = model.loss_grad_and_state(batch, start)
+    loss, grad, _ = model.loss_and_grad(batch, state=start)
     logits, _ = twin(torch.tensor(batch.x), given)
     expected = torch.nn.functional.cross_entropy(logits.reshape(-1, V), torch.tensor(batch.target).reshape(-1))
     expected.backward()
@@ -348,7 +348,7 @@ def test_a_model_with_outputs_at_every_step_or_an_embedding_comes_back_from_its_
     assert names[-2:] == ["fc.weight", "fc.bias"] and ("embedding.weight" == names[0]) == ("embedding_size" in options)
     twin = copy.deepcopy(model)
     twin.theta[...] = 7
-    assert all((array == 7).all() for part in twin._parts() for array in getattr(twin, part).params.values())
+    assert all((array == 7).all() for part in (twin.rnn, twin.fc) for array in part.params.values())
 
 
 def test_an_embedding_of_another_size_than_the_file_says_is_refused(tmp_path):

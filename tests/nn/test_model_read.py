@@ -40,7 +40,7 @@ def test_it_is_the_output_at_each_sequences_last_step():
     for row, length in enumerate(LENGTHS):
         h = hs[row, length - 1] if length else np.zeros(6)
         np.testing.assert_allclose(model.outputs(x, LENGTHS)[row], model.fc.forward(h[None])[0][0], rtol=1e-14)
-    np.testing.assert_array_equal(model.outputs(x, LENGTHS), model.forward(x, LENGTHS)[0])
+    np.testing.assert_array_equal(model.outputs(x, LENGTHS), model.forward(x, lengths=LENGTHS)[0])
     np.testing.assert_allclose(model.outputs(x[:1]), model.outputs(x)[:1], rtol=1e-12)
 
 

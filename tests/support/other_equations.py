@@ -86,7 +86,7 @@ def embedding():  # (61): npseq's layer, with an index that occurs twice
 
 
 def grads_of(layer, tape, R):
-    return {"dW": layer.backward(tape, R)["weight"]}
+    return {"dW": layer.backward(tape, R)[1]["weight"]}
 
 
 def dropout():  # (62): between the layers of npseq, whose second layer's dx is that of the dropped input

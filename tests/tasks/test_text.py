@@ -87,14 +87,14 @@ def test_a_chunk_as_long_as_the_text_is_full_backpropagation_through_time(kind, 
     task = tasks.Text(corpus("so long a text, so long a text, so"), window=10**6)
     model = model_of(task, kind, dtype=np.float64, embedding_size=embedding_size)
     (rows,) = task.streams(task.parts["train"], 1)
-    _, truncated, _ = model.loss_grad_and_state(task.batch(rows), None)
+    _, truncated, _ = model.loss_and_grad(task.batch(rows), state=None)
     _, full = model.loss_and_grad(task.batch(np.arange(len(task.parts["train"]))[None]))
     assert np.abs(truncated - full).max() <= 1e-12 * np.abs(full).max()
     # short chunks carry the same state, but another gradient
     task.window = 5
     state, total, losses = None, 0, []
     for rows in task.streams(task.parts["train"], 1):
-        loss, grad, state = model.loss_grad_and_state(task.batch(rows), state)
+        loss, grad, state = model.loss_and_grad(task.batch(rows), state=state)
         total, losses = total + grad * rows.size, [*losses, loss * rows.size]
     n = len(task.parts["train"])
     assert sum(losses) / n == pytest.approx(model.loss_of(task.batch(np.arange(n)[None])), rel=1e-12)
@@ -117,7 +117,7 @@ def test_truncated_training_of_the_loop_is_that_of_the_layer():
     for rows, (_, _, _, grads, expected) in zip(
         task.streams(task.parts["train"], 1), truncated_bptt(model.rnn, x, d_loss, 6), strict=True
     ):
-        _, grad, state = model.loss_grad_and_state(task.batch(rows), state)
+        _, grad, state = model.loss_and_grad(task.batch(rows), state=state)
         assert np.abs(grad[: model.rnn.theta.size] - grads.theta).max() <= 1e-12 * np.abs(grads.theta).max()
         assert np.allclose(state, expected, rtol=1e-12)
 
