@@ -61,7 +61,8 @@ def export(
         model: the model or the layer.
         path: of the file to write or replace.
         with_state: further inputs ``h_0`` (and ``c_0``), (L·D, batch, H), and outputs ``h_n`` (and ``c_n``).
-        with_lengths: a further input ``lengths`` (batch,) of int32, from 1 to time.
+        with_lengths: a further input ``lengths`` (batch,) of int32, from 0 to time; after no step the state is the initial
+            one, as in npseq (ONNX Runtime alone gives zeros).
         with_scaler: x and y in data units: the model's scaler becomes part of the graph and is computed in double. x
             and y are float32, or double where float32 could not hold the data (``needs_double``).
 
@@ -195,7 +196,17 @@ def _last_outputs(graph: _Graph, y: str, h: str, H: int, lengths: str) -> str:
         counts = graph.cast(lengths, protobuf.INT64)
         backward = graph.node("ReverseSequence", [backward, counts], time_axis=0, batch_axis=1)
         ends = graph.counts(0), graph.counts(1)
-    return graph.node("Concat", [forward, graph.node("Slice", [backward, *ends, graph.counts(0)])], axis=0)
+    backward = graph.node("Slice", [backward, *ends, graph.counts(0)])
+    if lengths:
+        final = graph.node("Slice", [h, graph.counts(1), graph.counts(2), graph.counts(0)])
+        backward = graph.node("Where", [_is_empty(graph, lengths), final, backward])
+    return graph.node("Concat", [forward, backward], axis=0)
+
+
+def _is_empty(graph: _Graph, lengths: str) -> str:
+    """Return a bool (batch, 1): sequences of no step."""
+    empty = graph.node("Equal", [graph.cast(lengths, INT64), graph.counts(0)])
+    return graph.node("Reshape", [empty, graph.counts(-1, 1)])
 
 
 def _head_of_every_step(graph: _Graph, model: Model, y: str) -> str:
@@ -257,8 +268,12 @@ def _layers(graph: _Graph, layer: Recurrent, x: str, with_state: bool, lengths: 
                 inputs.append(graph.node("Expand", [graph.constant(learned), _state_shape(graph, x, D, H)]))
         while not inputs[-1]:
             inputs.pop()
+        initial = inputs[5:]  # behind x, W, R, B and the lengths
         names = [f"Y_{k}", *(f"Y_{letter}_{k}" for letter in layer.cell.state)]
         graph.nodes.append(protobuf.node(node.kind, inputs, names, **attributes))
+        if lengths and initial:  # after no step ONNX Runtime gives zeros, npseq the initial state
+            empty = _is_empty(graph, lengths)
+            names[1:] = [graph.node("Where", [empty, *pair]) for pair in zip(initial, names[1:])]
         for parts, name in zip(states, names[1:]):
             parts.append(name)
         y = graph.node("Transpose", [names[0]], perm=[0, 2, 1, 3])  # (T, D, B, H) -> (T, B, D, H)

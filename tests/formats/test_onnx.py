@@ -49,7 +49,7 @@ def test_a_layers_outputs_and_states_are_the_same(tmp_path, kind, options, L, bi
                 feed.update({letter + "_0": part for letter, part in zip(layer.cell.state, parts)})
                 state = tuple(parts) if len(parts) > 1 else parts[0]
             if with_lengths:
-                lengths = np.minimum(np.array([5, 1, 3, 4])[:B], T)
+                lengths = np.minimum(np.array([5, 1, 0, 4])[:B], T)
                 feed["lengths"] = lengths.astype(np.int32)
             y, *final = run.run(None, feed)
             y_own, final_own = layer(x, state, lengths)
@@ -60,14 +60,21 @@ def test_a_layers_outputs_and_states_are_the_same(tmp_path, kind, options, L, bi
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize(
-    "options", [{}, {"num_layers": 2, "bidirectional": True}, {"learn_initial_state": True}], ids=str
+    "options",
+    [
+        {},
+        {"num_layers": 2, "bidirectional": True},
+        {"learn_initial_state": True},
+        {"learn_initial_state": True, "num_layers": 2, "bidirectional": True, "read": "last"},
+    ],
+    ids=str,
 )
 def test_a_models_predictions_are_the_same(tmp_path, kind, options):
     model = randomised(Model(kind, 3, 4, 2, rng=0, **options))
     x = np.random.default_rng(0).normal(size=(6, 5, 3)).astype(np.float32)
     (y,) = session(model, tmp_path).run(None, {"x": x})
     np.testing.assert_allclose(y, model.outputs(x), **CLOSE)
-    lengths = np.array([5, 2, 1, 4, 3, 5])
+    lengths = np.array([5, 2, 1, 4, 0, 5])
     (y,) = session(model, tmp_path, with_lengths=True).run(None, {"x": x, "lengths": lengths.astype(np.int32)})
     np.testing.assert_allclose(y, model.outputs(x, lengths), **CLOSE)
 
@@ -141,6 +148,14 @@ def test_numbers_large_against_their_spread_keep_their_spread(tmp_path, name, sc
     expected = model.predict(x)
     deviation = scaling["output_scale"][0]
     assert np.abs(y - expected).max() < 0.01 * deviation and expected.std() > 0.02 * deviation
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_double_begins_where_float32_would_lose_a_thousandth_of_a_deviation(side):
+    for ratio, double in [(2.0**14, False), (2.0**14 + 1, True)]:
+        scaling = {f"{s}_{what}": [1.0] for s in ("input", "output") for what in ("mean", "scale")}
+        scaling[f"{side}_mean"], scaling[f"{side}_scale"] = [-ratio * 0.5], [0.5]
+        assert npseq_onnx.needs_double(Model("gru", 1, 2, rng=0, scaling=scaling)) is double
 
 
 def test_the_command_says_that_inputs_are_double(tmp_path, capsys):
