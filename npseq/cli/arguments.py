@@ -183,6 +183,11 @@ def add_quiet(p: argparse._ActionsContainer) -> None:
     p.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
+def add_weights(p: argparse._ActionsContainer, of: str = "a file that has several") -> None:
+    """``--weights NAME``: which weights of a file."""
+    p.add_argument("--weights", metavar="NAME", help=f"which weights of {of}, such as model_ema")
+
+
 def add_json(p: argparse._ActionsContainer) -> None:
     """``--json``: standard output is one JSON value."""
     p.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")

@@ -23,7 +23,7 @@ from . import arguments, data_options, labelling, progress, text_options
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
 # write: a training-state file may come from an untrusted source.
 FREE = {"epochs", "cell", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot", "init"}
-FREE |= {"backtest", "max_memory"}
+FREE |= {"backtest", "max_memory", "weights"}
 
 
 @dataclass
@@ -101,6 +101,8 @@ def build(args: argparse.Namespace, state: resume.TrainingState | None = None, h
     """
     if args.checkpoint and args.optimizer == "lbfgs":
         raise ValueError("--optimizer lbfgs cannot be resumed: leave out --checkpoint and --resume")
+    if args.weights is not None and not args.init:
+        raise ValueError(f"--weights {args.weights} names weights of the file of --init, and there is none")
     if state is not None and args.init:
         raise ValueError("--init starts a new run and --resume continues one: give one of them")
     if state is not None and _same_source(args, state) and _is_gone(args.data):
@@ -112,7 +114,7 @@ def build(args: argparse.Namespace, state: resume.TrainingState | None = None, h
         raise ValueError("--optimizer lbfgs takes all examples at once; a text is read chunk by chunk: leave it out")
     model = make_model(args, task, rng, **text_options.of_model(args, task))
     if args.init:
-        initialise(model, args.init)
+        initialise(model, args.init, args.weights)
     optimizer = make_optimizer(args, model)
     schedule = make_schedule(args, task)
     fingerprint = _fingerprint(task, args, state) if args.checkpoint or state or hash_data else None
@@ -143,14 +145,14 @@ def _fingerprint(task, args, state):
         task.name = name
 
 
-def initialise(model: Model, path: str) -> None:
-    """Take the weights of a file of npseq or of torch as a starting point.
+def initialise(model: Model, path: str, weights: str | None = None) -> None:
+    """Take the weights of a file of npseq or of torch as a starting point: those named ``weights``, if it has several.
 
     Raises:
         ValueError: for a parameter that is missing, unknown or of another shape, naming both shapes. CheckpointError,
             OSError: as ``model_file.load_model``.
     """
-    own, given = model.state_dict(), model_file.load_model(path).state_dict()
+    own, given = model.state_dict(), model_file.load_model(path, weights=weights).state_dict()
     for name in [*own, *(name for name in given if name not in own)]:
         shapes = [tuple(state[name].shape) if name in state else None for state in (own, given)]
         if shapes[0] != shapes[1]:

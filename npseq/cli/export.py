@@ -31,6 +31,7 @@ def parser() -> arguments.Parser:
         help="only the recurrent layer whose parameters have names that start with PREFIX, such as lstm. (with the "
         "point); FILE.pth may then be any state_dict of torch",
     )
+    arguments.add_weights(p)
     p.add_argument(
         "--nonlinearity",
         choices=["tanh", "relu"],
@@ -86,9 +87,9 @@ def _example(args: Any, model: Any) -> bool | str:
 def _load(args: Any) -> Any:
     """Return the model of the file, or the layer under the prefix."""
     if args.prefix is None:
-        return model_file.load_model(args.file, args.nonlinearity)
+        return model_file.load_model(args.file, args.nonlinearity, weights=args.weights)
     file = checkpoint.load(args.file)
     config = file.metadata.get("config") if isinstance(file.metadata, dict) else None
     known = config.get("nonlinearity") if isinstance(config, dict) else None
     nonlinearity = args.nonlinearity or known or "tanh"
-    return from_state_dict(file.state_dict, args.prefix, nonlinearity=nonlinearity)
+    return from_state_dict(file.weights(args.weights), args.prefix, nonlinearity=nonlinearity)

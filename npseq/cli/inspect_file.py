@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,18 +49,27 @@ def parser() -> arguments.Parser:
     )
     p.add_argument("file", metavar="FILE.pth")
     p.add_argument("--all", action="store_true", help=f"every entry, however many; default: the first {MOST}")
+    arguments.add_weights(p)
     arguments.add_json(p)
     return p
 
 
-def _as_dict(file: checkpoint.Checkpoint) -> dict[str, Any]:
-    tensors = file.state_dict.items()
+def _as_dict(file: checkpoint.Checkpoint, chosen: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
+    several = len(chosen) > 1
     return {
-        "tensors": [{"name": name, "dtype": str(array.dtype), "shape": list(array.shape)} for name, array in tensors],
-        "parameters": sum(array.size for _, array in tensors),
+        "tensors": [
+            {"name": f"{of}.{name}" if several else name, "dtype": str(array.dtype), "shape": list(array.shape)}
+            for of, tensors in chosen.items()
+            for name, array in tensors.items()
+        ],
+        "parameters": sum(map(_parameters, chosen.values())),
         "passed_over": list(file.passed_over),
         "metadata": file.metadata,
     }
+
+
+def _parameters(tensors: Mapping[str, np.ndarray]) -> int:
+    return sum(array.size for array in tensors.values())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,10 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = p.parse_args(argv)
     try:
         file = checkpoint.load(args.file)
+        names = [args.weights] if args.weights is not None or len(file.names()) < 2 else file.names()
+        chosen = {name or "the state_dict": file.weights(name) for name in names}
     except (OSError, ValueError) as error:
         p.error(str(error))
     if args.json:
-        print(json.dumps(_as_dict(file)))
+        print(json.dumps(_as_dict(file, chosen)))
         return status.OK
     print(f"{'name':48} {'dtype':10} {'shape':18} {'elements':>10}")
     lines = lines_of(file.content)
@@ -80,8 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(shown(line))
     if next(lines, None) is not None:
         print("… more (--all)")
-    parameters = sum(array.size for array in file.state_dict.values())
-    print(f"\n{len(file.state_dict)} tensors in the state_dict, {parameters:,} parameters")
+    print()
+    for name, tensors in chosen.items():
+        print(shown(f"{len(tensors)} tensors in {name}, {_parameters(tensors):,} parameters"))
     if file.passed_over:
         print(shown(f"passed over unread: {', '.join(file.passed_over)}"))
     if file.metadata is not None:

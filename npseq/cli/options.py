@@ -102,6 +102,7 @@ def add_training_options(p: argparse.ArgumentParser) -> None:
     """Add the options of the optimisation."""
     t = p.add_argument_group("training")
     t.add_argument("--init", metavar="FILE.pth", help="start from the weights of a file, of npseq or of torch")
+    arguments.add_weights(t, "the file of --init, if it has several")
     t.add_argument(
         "--batch-size",
         default=None,

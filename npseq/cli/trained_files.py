@@ -7,12 +7,13 @@ import argparse
 from ..data.errors import DataError
 from ..nn.model import Model
 from ..tasks.metadata import Metadata, load_trained
-from . import data_options, own_cell
+from . import arguments, data_options, own_cell
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the weights files, and ``--cell``."""
     p.add_argument("files", nargs="+", metavar="FILE.pth", help="of npseq train; the forecasts of several are averaged")
+    arguments.add_weights(p)
     own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
 
 
@@ -38,7 +39,7 @@ def load(args: argparse.Namespace) -> list[tuple[Model, Metadata]]:
         DataError: for files of different tasks. OSError, ValueError: as ``load_trained``, and for a missing ``--cell``.
     """
     args.file = args.files[0]
-    members = [load_trained(file) for file in args.files]
+    members = [load_trained(file, args.weights) for file in args.files]
     for model, _ in members:
         own_cell.check_needed(args, model)
     first = members[0][1]

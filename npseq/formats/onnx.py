@@ -61,8 +61,8 @@ def export(
         model: the model or the layer.
         path: of the file to write or replace.
         with_state: further inputs ``h_0`` (and ``c_0``), (L·D, batch, H), and outputs ``h_n`` (and ``c_n``).
-        with_lengths: a further input ``lengths`` (batch,) of int32, from 0 to time; after no step the state is the initial
-            one, as in npseq (ONNX Runtime alone gives zeros).
+        with_lengths: a further input ``lengths`` (batch,) of int32, from 0 to time; after no step the state is the
+            initial one, as in npseq (ONNX Runtime alone gives zeros).
         with_scaler: x and y in data units: the model's scaler becomes part of the graph and is computed in double. x
             and y are float32, or double where float32 could not hold the data (``needs_double``).
 

@@ -34,6 +34,10 @@ class Checkpoint:
         """name -> array: the only state_dict in the file, as ``weights()`` finds it; empty if there is none."""
         return self.weights()
 
+    def names(self) -> list[str]:
+        """Return the names of the state_dicts with a recurrent layer, as ``weights`` takes them."""
+        return list(_with_recurrent_layer(self.content))
+
     def weights(self, name: str | None = None) -> dict[str, np.ndarray]:
         """Return a state_dict: name -> array, without a prefix ``module.`` that all names have.
 

@@ -116,13 +116,17 @@ def of_recipe(recipe: Recipe, **values: Any) -> Metadata:
     return _CLASSES.get(recipe.task, Metadata)(recipe, **values)
 
 
-def load_trained(path: str) -> tuple[Model, Metadata]:
+def load_trained(path: str, weights: str | None = None) -> tuple[Model, Metadata]:
     """Return the model of a weights file and what ``npseq train`` has kept beside it.
+
+    Args:
+        path: of the file.
+        weights: which of several, as ``load_model`` takes it.
 
     Raises:
         CheckpointError: for a file that ``npseq train`` has not written. OSError: if it cannot be opened.
     """
-    model = load_model(path)
+    model = load_model(path, weights=weights)
     if not isinstance(model.metadata, dict) or "recipe" not in model.metadata:
         raise CheckpointError(
             f"{path} does not say how its data were prepared: a file of npseq train expected; in Python, "

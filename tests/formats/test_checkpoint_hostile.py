@@ -3,10 +3,12 @@
 import io
 import os
 import pickle
+import re
 import struct
 import tracemalloc
 import warnings
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -251,6 +253,26 @@ def test_records_that_lie_on_top_of_each_other_do_not_multiply(tmp_path):
         + b"\0\0"
     )
     refused(tmp_path, forged)
+
+
+def test_records_inside_each_other_claim_more_than_the_file_has(tmp_path):
+    """Each record has its own name, place and checksum, and the next record is part of its bytes."""
+    names, data, entries = ["archive/data/1", "archive/data/0"], b"\0" * (1 << 12), []
+    for name in names:
+        header = struct.pack("<HHHHHIIIHH", 20, 0, 0, 0, 33, zlib.crc32(data), len(data), len(data), len(name), 0)
+        entries.append((header, name))
+        data = b"PK\x03\x04" + header + name.encode() + data
+    body = b"](" + b"".join(tensor((1024,), (1,), count=1024, key=k)[2:-1] for k in "01") + b"e"
+    whole = bytearray(zipped(pickled(body), storages=()))
+    end = whole.index(b"PK\x01\x02")
+    start, directory = end, bytes(whole[end : whole.index(b"PK\x05\x06")])
+    for (header, name), offset in zip(reversed(entries), (0, 30 + len(names[0]))):
+        directory += b"PK\x01\x02\x14\0" + header + struct.pack("<HHHII", 0, 0, 0, 0, start + offset) + name.encode()
+    whole[end:] = data + directory
+    whole += b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 3, 3, len(directory), start + len(data), 0)
+    assert re.search(
+        "data/1 (claims 4096 bytes, more than the file has|is broken .Overlapped)", refused(tmp_path, whole)
+    )
 
 
 @pytest.mark.wide

@@ -1,8 +1,10 @@
 """Models in weights files: which of several weights, what stands beside them, and what a file may claim."""
 
 import copy
+import json
 import re
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,3 +205,57 @@ def test_a_newer_or_unknown_format_is_refused_by_its_number(tmp_path, small_csv,
     message = capsys.readouterr().err
     assert end.value.code == 2 and message.count("\n") == 1 and words in message
     assert "up to 2" in message or "from 1 to 2" in message
+
+
+# ---- the commands ----
+
+
+def test_the_commands_take_the_name_of_the_weights(tmp_path, small_csv, capsys):
+    small = ["--data", small_csv, "--hidden-size", "2", "--quiet", "--epochs", "1", "--out-dir"]
+    assert commands.main(["train", *small, str(tmp_path / "a")]) == 0
+    best, file = tmp_path / "a" / "rnn_lstm_best.pth", str(tmp_path / "m.pth")
+    kept = checkpoint.load(best)
+    other = {name: array + np.float32(0.5) for name, array in kept.state_dict.items()}
+    checkpoint.save(file, {"model": kept.content, "model_ema": other}, kept.metadata)
+    data, out = ["--data", small_csv], str(tmp_path / "out.csv")
+    uses = {
+        "evaluate": ["evaluate", file, *data],
+        "predict": ["predict", file, *data, "--output", out],
+        "export": ["export", file, "--to", str(tmp_path / "m.h")],
+        "a layer": ["export", file, "--to", str(tmp_path / "m.h"), "--prefix", "rnn."],
+        "train": ["train", *small, str(tmp_path / "b"), "--lr", "1e-12", "--init", file],
+    }
+    for argv in uses.values():
+        with pytest.raises(SystemExit) as end:
+            commands.main(argv)
+        message = capsys.readouterr().err
+        assert end.value.code == 2 and message.count("\n") == 1 and "2 state_dicts, 'model', 'model_ema'" in message
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "m.pth"]
+    said = {}
+    for name in ("model", "model_ema"):
+        for use, argv in uses.items():
+            assert commands.main([*argv, "--weights", name]) == 0, use
+            said[use, name] = capsys.readouterr().out
+        said["predict", name] = Path(out).read_text()
+        said["export", name] = (tmp_path / "m.h").read_text()
+        begun = npseq.load(tmp_path / "b" / "rnn_lstm_best.pth")
+        assert np.allclose(begun.rnn.theta, npseq.load(file, weights=name).rnn.theta, atol=1e-4)
+    assert all(said[use, "model"] != said[use, "model_ema"] for use in ("evaluate", "predict", "export"))
+    with pytest.raises(SystemExit) as end:
+        commands.main(["train", *small, str(tmp_path / "b"), "--weights", "model"])
+    assert end.value.code == 2 and "--init, and there is none" in capsys.readouterr().err
+
+
+def test_inspect_counts_each_state_dict_or_the_one_that_is_named(tmp_path, capsys):
+    path = str(tmp_path / "m.pth")
+    checkpoint.save(path, {"model": weights()[1], "ema": {**weights()[1], "n_averaged": np.array(3)}})
+    assert commands.main(["inspect", path]) == 0
+    assert "\n6 tensors in model, 154 parameters\n7 tensors in ema, 155 parameters\n" in capsys.readouterr().out
+    assert commands.main(["inspect", path, "--weights", "ema", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["parameters"] == 155 and shown["tensors"][-1]["name"] == "n_averaged"
+    assert commands.main(["inspect", path, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tensors"][0]["name"] == "model.rnn.weight_ih_l0"
+    with pytest.raises(SystemExit) as end:
+        commands.main(["inspect", path, "--weights", "x"])
+    assert end.value.code == 2 and "'model', 'ema' expected" in capsys.readouterr().err
