@@ -198,7 +198,7 @@ WAYS = {
     "parallel": "Ranks",
     "rtrl": "gradient_forward_in_time",
     "forecast": "ForecastTask",
-    "tasks": "Classification",
+    "tasks": "SequenceTask",
 }
 
 

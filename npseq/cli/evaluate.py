@@ -96,14 +96,13 @@ def evaluate_sequences(args: argparse.Namespace, model: Model, trained: Metadata
     train, test = data.load_sequences(
         args.data, inputs=recipe.inputs, time=args.time, options=options, regress=regress, **names
     )
-    whole = tasks.SequenceRegression if regress else tasks.Classification
     if args.part == "test":
-        drawn = whole(train, test, trained.seed)
+        drawn = tasks.SequenceTask(train, test, "number" if regress else "class", trained.seed)
         sequences, rows = drawn.sequences, drawn.parts["test"]
     else:
         sequences = train if test is None else train.followed_by(test)
         rows = np.arange(len(sequences.names))
-    task = (tasks.NumberedFrames if regress else tasks.Frames).from_recipe(recipe, sequences)
+    task = tasks.SequenceDataset.from_recipe(recipe, sequences)
     predicting = "predicting" if regress else "classifying"
     results = task.metrics(outputs(model, task, rows, progress=progress.bar(predicting)), rows)
     part = part_name(args.part, sequences.name)

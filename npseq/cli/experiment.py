@@ -219,9 +219,9 @@ def _classification(args):
         **data_options.sequence_columns({"sequence": args.sequence, "label": args.label}, args.data),
     )
     if args.regress:
-        return tasks.SequenceRegression(*parts, seed=args.seed)
+        return tasks.SequenceTask(*parts, "number", args.seed)
     try:
-        return tasks.Classification(*parts, seed=args.seed)
+        return tasks.SequenceTask(*parts, seed=args.seed)
     except data.DataError as error:
         if all(map(_is_number, parts[0].classes)):
             raise data.DataError(f"{error}; if the label is a number to predict, and no class, say --regress") from None

@@ -16,7 +16,7 @@ from . import data_options, output, progress
 from .tables import comparison, confusion_table
 
 
-def make_task(args: argparse.Namespace) -> tasks.Labelling:
+def make_task(args: argparse.Namespace) -> tasks.SequenceTask:
     """Return the task that the options describe.
 
     Raises:
@@ -27,7 +27,7 @@ def make_task(args: argparse.Namespace) -> tasks.Labelling:
             "--label-each-row needs --sequence COLUMN (which rows belong together) and --label COLUMN (the class of "
             "each row), and no --regress"
         )
-    return tasks.Labelling(_load(args, args.label, args.inputs), args.seed)
+    return tasks.SequenceTask(_load(args, args.label, args.inputs), target="row", seed=args.seed)
 
 
 def _load(args: argparse.Namespace, label: str | None, inputs: Any, unused: Any = ()) -> data.Sequences:
@@ -46,8 +46,8 @@ def evaluate(args: argparse.Namespace, model: Model, trained: Metadata, part: st
     sequences = _load(args, args.label, trained.recipe.inputs)
     rows = np.arange(len(sequences.names))
     if args.part == "test":
-        rows = tasks.Labelling(sequences, trained.seed).parts["test"]
-    task = tasks.LabelledFrames.from_recipe(trained.recipe, sequences)
+        rows = tasks.SequenceTask(sequences, target="row", seed=trained.seed).parts["test"]
+    task = tasks.SequenceDataset.from_recipe(trained.recipe, sequences)
     results = task.metrics(outputs(model, task, rows), rows)
     labels = task.labels[task.rows_of(rows)]
     labels = labels[labels >= 0]
@@ -68,7 +68,7 @@ def write(args: argparse.Namespace, model: Model, trained: Metadata) -> list[str
     """
     unused = [] if args.label in (None, "none") else [args.label]
     sequences = _load(args, None, trained.recipe.inputs, unused)
-    task = tasks.LabelledFrames.from_recipe(trained.recipe, sequences)
+    task = tasks.SequenceDataset.from_recipe(trained.recipe, sequences)
     p = probabilities(outputs(model, task, np.arange(len(sequences.names)), progress=progress.bar("labelling")))
     with output.csv_writer(args.output) as writer:
         writer.writerow(["sequence", "row", "answer", *(f"p_{name}" for name in task.classes)])

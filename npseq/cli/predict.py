@@ -212,7 +212,7 @@ def write_sequences(args: argparse.Namespace, model: Model, trained: Metadata) -
     )
     regress = recipe.task == "regress"
     sequences = first if second is None else second  # shipped: the test part
-    task = (tasks.NumberedFrames if regress else tasks.Frames).from_recipe(recipe, sequences)
+    task = tasks.SequenceDataset.from_recipe(recipe, sequences)
     bar = progress.bar("predicting" if regress else "classifying")
     y = outputs(model, task, np.arange(len(sequences.names)), progress=bar)
     with output.csv_writer(args.output) as writer:

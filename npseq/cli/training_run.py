@@ -293,7 +293,7 @@ class _Run:
         """Score the saved weights on the test part. Returns the predictions, their metrics and the baselines'."""
         task, model, baselines = self.experiment.task, self.experiment.model, None
         with blas.limited(self.threads):
-            if settings.has_base(task):
+            if task.corrects:
                 task.shrink(model)
             if self.ranks.root:
                 # prediction intervals need residuals; the file of an earlier run may have the same name
@@ -314,7 +314,7 @@ class _Run:
         args, task = self.args, self.experiment.task
         seconds = time.perf_counter() - self.started
         self.say(f"\nbest epoch {progress.best_epoch}, kept in {self.path('best')}; {seconds:.1f} s in all\n")
-        part = getattr(task, "scored", "test")  # of a text, what its split has
+        part = task.scored
         self.say(comparison(args.model, results, baselines, f"the {part} part"))
         if "confusion" in results:
             self.say(confusion_table(results, task.classes))

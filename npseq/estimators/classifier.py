@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from ..data.sequences import Sequences
 from ..nn.losses import probabilities
 from ..nn.scaling import Scaler, Scaling
-from ..tasks.classification import Frames
+from ..tasks.sequences import SequenceDataset
 from .base import SequenceEstimator, updates_in_batches
 from .training_set import frame_scaler
 
@@ -200,7 +200,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
     ) -> Scaling:
         return Scaling(frame_scaler(sequences, rows, weights), Scaler.identity(len(self.classes_)))
 
-    def _examples(self, sequences: Sequences, scaling: Scaling, targets: np.ndarray | None = None) -> Frames:
+    def _examples(self, sequences: Sequences, scaling: Scaling, targets: np.ndarray | None = None) -> SequenceDataset:
         if targets is not None:
             sequences = replace(sequences, labels=targets, classes=[str(one) for one in self.classes_])
-        return Frames(sequences, scaling.inputs)
+        return SequenceDataset(sequences, scaling.inputs)

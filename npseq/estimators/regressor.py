@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 
 from ..data.sequences import Sequences
 from ..nn.scaling import Scaler, Scaling
-from ..tasks.regression import NumberedFrames
+from ..tasks.sequences import SequenceDataset
 from .base import SequenceEstimator, updates_in_batches
 from .inputs import check_size
 from .training_set import frame_scaler
@@ -127,7 +127,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         own = None if weights is None else weights[rows]
         return Scaling(frame_scaler(sequences, rows, weights), Scaler.fit(targets[rows][:, None], own))
 
-    def _examples(self, sequences: Sequences, scaling: Scaling, targets: np.ndarray | None = None) -> NumberedFrames:
+    def _examples(self, sequences: Sequences, scaling: Scaling, targets: np.ndarray | None = None) -> SequenceDataset:
         if targets is not None:
             sequences = replace(sequences, targets=targets)
-        return NumberedFrames(sequences, scaling.inputs, scaling.outputs)
+        return SequenceDataset(sequences, scaling.inputs, "number", target_scaler=scaling.outputs)

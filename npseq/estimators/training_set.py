@@ -8,15 +8,15 @@ import numpy as np
 
 from ..data.sequences import Sequences
 from ..nn.scaling import Scaler, Scaling
-from ..tasks.base import Batch, WeightedBatch
-from ..tasks.sequence_examples import draw, frames_of
+from ..tasks.base import Batch, Task, WeightedBatch
+from ..tasks.sequences import SequenceDataset, draw, frames_of
 
 
-class TrainingSet:
+class TrainingSet(Task):
     """A task for ``training.settings``.
 
     Args:
-        examples: ``tasks.classification.Frames`` or ``tasks.regression.NumberedFrames``.
+        examples: with their targets.
         parts: ``"train"`` and ``"validation"``, numbers of sequences.
         weights: (n,), or None.
         loss: name of the loss.
@@ -24,9 +24,14 @@ class TrainingSet:
     """
 
     def __init__(
-        self, examples: Any, parts: dict[str, np.ndarray], weights: np.ndarray | None, loss: str, scaling: Scaling
+        self,
+        examples: SequenceDataset,
+        parts: dict[str, np.ndarray],
+        weights: np.ndarray | None,
+        loss: str,
+        scaling: Scaling,
     ) -> None:
-        self.examples, self.parts, self.weights, self.loss = examples, parts, weights, loss
+        self.dataset, self.parts, self.weights, self.loss = examples, parts, weights, loss
         self.input_size, self.output_size, self._scaling = len(scaling.inputs), len(scaling.outputs), scaling
 
     def scaling(self) -> Scaling:
@@ -35,7 +40,7 @@ class TrainingSet:
 
     def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch | WeightedBatch:
         """Return the sequences ``rows`` with their targets and, if there are weights, their weights."""
-        batch: Batch = self.examples.batch(rows, dtype)
+        batch: Batch = self.dataset.batch(rows, dtype)
         if self.weights is None or batch.target is None:
             return batch
         return WeightedBatch(batch.x, batch.target, batch.lengths, self.weights[rows].astype(dtype))

@@ -13,7 +13,8 @@ import numpy as np
 from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.model import Model
-from ..tasks.scoring import Progress, outputs
+from ..tasks.base import Progress
+from ..tasks.scoring import outputs
 from . import intervals, recursive
 from .asked import coverage_of, steps_of
 from .metadata import ForecastMetadata

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import DataError
-from ..tasks.scoring import Progress
+from ..tasks.base import Progress
 from . import recursive
 from .asked import steps_of
 from .baselines import Baselines

@@ -12,11 +12,10 @@ from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.losses import probabilities
 from ..nn.model import Model
-from ..tasks.classification import Frames
 from ..tasks.metadata import Metadata, load_trained
 from ..tasks.recipe import ClassificationRecipe, RegressionRecipe
-from ..tasks.regression import NumberedFrames
 from ..tasks.scoring import outputs
+from ..tasks.sequences import SequenceDataset
 from .ensemble import Ensemble, Prediction
 from .frame_index import continued
 from .metadata import ForecastMetadata
@@ -92,9 +91,9 @@ def _sequences(
     index = pd.Index(sequences.names, name=sequence)
     rows = np.arange(len(sequences.names))
     if isinstance(recipe, RegressionRecipe):
-        y = outputs(model, NumberedFrames.from_recipe(recipe, sequences), rows)
+        y = outputs(model, SequenceDataset.from_recipe(recipe, sequences), rows)
         return pd.DataFrame({"prediction": y[:, 0]}, index=index)
-    p = probabilities(outputs(model, Frames.from_recipe(recipe, sequences), rows))
+    p = probabilities(outputs(model, SequenceDataset.from_recipe(recipe, sequences), rows))
     answer = [recipe.classes[k] for k in p.argmax(axis=1)]
     return pd.DataFrame(
         {"answer": answer, **{f"p_{name}": p[:, k] for k, name in enumerate(recipe.classes)}}, index=index

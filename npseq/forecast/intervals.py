@@ -25,7 +25,8 @@ import numpy as np
 
 from ..data.errors import DataError
 from ..nn.model import Model
-from ..tasks.scoring import batches, outputs
+from ..tasks.base import batches
+from ..tasks.scoring import outputs
 from . import recursive
 from .calendar_slots import periods
 from .interval_scale import LARGEST_LOG, LEVELS, Width, rounded

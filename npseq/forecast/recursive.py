@@ -17,7 +17,8 @@ import numpy as np
 
 from ..data.table import Table
 from ..nn.model import Model, State
-from ..tasks.scoring import BATCH_ROWS, Progress, batches, shrunk_factor
+from ..tasks.base import BATCH_ROWS, Progress, batches
+from ..tasks.scoring import shrunk_factor
 from .calendar_slots import row_times
 from .recipe import ForecastRecipe
 from .windows import WindowDataset

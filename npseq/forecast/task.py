@@ -12,8 +12,8 @@ from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.model import Model
 from ..nn.scaling import Scaler
-from ..tasks.base import Batch, fingerprint
-from ..tasks.scoring import raw_outputs, shrunk_factor
+from ..tasks.base import Batch, Task, fingerprint
+from ..tasks.scoring import shrunk_factor
 from ..training.settings import ALONE
 from . import base_choice, baselines, bases, features
 from .bases import BaseModel, BaseModels
@@ -24,7 +24,7 @@ from .windows import WINDOW, WindowDataset
 LARGEST_Z = 1e15  # its square, summed over a batch, is finite in float32
 
 
-class ForecastTask(WindowDataset):
+class ForecastTask(WindowDataset, Task):
     """Predict the next ``horizon`` values of one or more columns from the last ``window`` rows (see ``WindowDataset``).
 
     The rows are split in time at int(0.70 n) and int(0.85 n): an example belongs to the part in which all its predicted
@@ -127,6 +127,11 @@ class ForecastTask(WindowDataset):
         spread = np.sqrt(np.nanmean(errors * errors, axis=0)) if len(rows) else np.zeros(self.output_size)
         return BaseModels.of(tuple(parts), np.nan_to_num(spread), bases.error_lags(self.table, self.season, a))
 
+    @property
+    def corrects(self) -> bool:
+        """True if the model corrects a base forecast."""
+        return self.base is not None
+
     def prepare(self, model: Model) -> None:
         """Set the head of a new model to zero if there is a base: the untrained model then is the base forecast."""
         if self.base is not None:
@@ -139,7 +144,7 @@ class ForecastTask(WindowDataset):
         if self.base is None:
             return
         rows = self.parts["validation"]
-        y, t = raw_outputs(model, self, rows).astype(float), self.targets(rows)
+        y, t = self.raw_outputs(model, rows).astype(float), self.targets(rows)
         repeats = np.repeat(np.arange(1.0, self.horizon + 1), len(self.target_columns))
         gamma = shrunk_factor(y, np.where(self.observed(rows), t, np.nan), repeats)
         for array in model.fc.params.values():

@@ -12,7 +12,7 @@ from ..data.errors import DataError
 from ..data.missing import fill_column
 from ..data.table import Table
 from ..nn.scaling import Scaler, Scaling
-from ..tasks.base import Batch
+from ..tasks.base import Batch, Dataset
 from ..tasks.metrics import forecast_metrics
 from ..tasks.recipe import Recipe, from_json
 from . import bases, features
@@ -27,7 +27,7 @@ WINDOW = 24  # rows that a model sees by default
 LARGEST_CACHE = 1 << 24  # numbers: the inputs of all rows are kept if they are no more
 
 
-class WindowDataset:
+class WindowDataset(Dataset):
     """The examples of a forecast, shared by training and inference.
 
     An example is the row r of the first predicted value; its inputs come from the rows r − window … r − 1. At each of

@@ -1,21 +1,8 @@
 """What every task shares, and the tasks that are no forecasts: examples, splits, metrics, what a file keeps."""
 
 from .adding import Adding
-from .base import Batch, Task
-from .classification import Classification, Frames
-from .labelling import LabelledFrames, Labelling
-from .regression import NumberedFrames, SequenceRegression
+from .base import Batch, Dataset, Task
+from .sequences import SequenceDataset, SequenceTask
 from .text import Text
 
-__all__ = [
-    "Adding",
-    "Batch",
-    "Classification",
-    "Frames",
-    "LabelledFrames",
-    "Labelling",
-    "NumberedFrames",
-    "SequenceRegression",
-    "Task",
-    "Text",
-]
+__all__ = ["Adding", "Batch", "Dataset", "SequenceDataset", "SequenceTask", "Task", "Text"]

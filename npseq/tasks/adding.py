@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import DataError
-from .base import Batch, fingerprint
+from .base import Batch, Task
 from .recipe import AddingRecipe
 
 LARGEST = 10**9  # steps of all sequences together: 8 GB
 
 
-class Adding:
+class Adding(Task):
     """The adding problem: the sum of the two marked values of a sequence, for a memory of up to ``length`` steps.
 
     The input at step t is (u_t, m_t) with u_t uniform in [0, 1) and m_t 1 at one step of each half and 0 elsewhere; the
@@ -61,10 +61,6 @@ class Adding:
         """Return the sequences ``rows``: x (B, length, 2), sums (B, 1)."""
         return self.examples(rows, dtype)._replace(target=self.sums[rows].astype(dtype))
 
-    def to_units(self, y: np.ndarray) -> np.ndarray:
-        """Return ``y``: sums are learned as they are."""
-        return y
-
     def metrics(self, predictions: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         """Return the mean squared error."""
         return {"mse": float(((predictions - self.sums[rows]) ** 2).mean())}
@@ -83,10 +79,6 @@ class Adding:
             f"split       {sizes} sequences",
         ]
 
-    def scaling(self) -> None:
-        """Return None: nothing is scaled."""
-        return None
-
     def recipe(self) -> AddingRecipe:
         """Return what a weights file must keep to generate the same sequences."""
         return AddingRecipe(
@@ -96,7 +88,3 @@ class Adding:
             held_out=len(self.parts["test"]),
             seed=self.seed,
         )
-
-    def fingerprint(self) -> str:
-        """Return a hash of how the sequences are generated."""
-        return fingerprint(self.recipe().to_json())

@@ -16,8 +16,7 @@ import numpy as np
 
 from ..data.corpus import Corpus, Vocabulary
 from ..data.errors import DataError
-from ..nn.model import Model
-from .base import Batch, fingerprint
+from .base import BATCH_ROWS, Batch, Progress, Task
 from .ngrams import mean_surprise
 from .recipe import TextRecipe
 
@@ -27,7 +26,7 @@ STREAM, STREAMS = 1024, 32  # symbols of a stream at least, and streams at most,
 CHUNK = 1024  # symbols of the one stream that is scored exactly, at a time
 
 
-class Text:
+class Text(Task):
     """Predict each symbol of a text from those before it.
 
     A row is a position t of the text: the input is symbol t, the target symbol t + 1. ``parts`` has ranges of
@@ -47,7 +46,7 @@ class Text:
             its parts.
     """
 
-    kind, loss = "text", "cross_entropy"
+    kind, loss, outputs = "text", "cross_entropy", "all"
 
     def __init__(
         self,
@@ -92,8 +91,8 @@ class Text:
         """Return the same task of a text, with the vocabulary of the training. Errors as the class."""
         return cls(corpus, recipe.window, recipe.split, recipe.alphabet, recipe.carries)
 
-    def streams(self, rows: range, batch_size: int) -> Iterator[np.ndarray]:
-        """Yield the rows (B, T) of each batch of one pass: chunks of B streams of equal length, in order.
+    def streams(self, rows: range, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[np.ndarray]:
+        """Yield the rows (B, T) of each batch of one pass: chunks of B streams of equal length, always in order.
 
         ``rows`` are consecutive positions. Fewer than B of them, at the end, are left out; B is ``batch_size``, or
         their number if that is smaller.
@@ -126,7 +125,9 @@ class Text:
         starts from the zero state."""
         return max(1, min(STREAMS, len(rows) // STREAM))
 
-    def predictions(self, model: Model, rows: range) -> np.ndarray:
+    def predictions(
+        self, model: Any, rows: range, batch_size: int = BATCH_ROWS, progress: Progress = iter
+    ) -> np.ndarray:
         """Return −log p of each symbol after the positions ``rows``, in nats: one stream, from the zero state on.
 
         Without ``carries`` every chunk of ``window`` symbols starts from the zero state.
@@ -142,10 +143,6 @@ class Text:
             chosen = np.take_along_axis(logits, self.symbols[some + 1].astype(np.int64).T, axis=1)[:, 0]
             nats[start : start + n] = np.log(np.exp(logits).sum(axis=1)) - chosen
         return nats
-
-    def to_units(self, y: np.ndarray) -> np.ndarray:
-        """Return ``y``: logits stay as they are."""
-        return y
 
     def metrics(self, surprises: np.ndarray, rows: range) -> dict[str, Any]:
         """Return the mean of ``surprises`` (from ``predictions``), and the same in bits."""
@@ -182,10 +179,6 @@ class Text:
         carried = "the state is carried from chunk to chunk" if self.carries else "each from the zero state"
         return [*lines, f"chunks      of {self.window} {kind}; {carried}"]
 
-    def scaling(self) -> None:
-        """Return None: nothing is scaled."""
-        return None
-
     def recipe(self) -> TextRecipe:
         """Return what a weights file must keep to prepare another text in the same way."""
         return TextRecipe(
@@ -197,10 +190,6 @@ class Text:
             carries=self.carries,
             digest=self.corpus.digest(),
         )
-
-    def fingerprint(self) -> str:
-        """Return a hash of the text and of how it is prepared."""
-        return fingerprint(self.recipe().to_json())
 
 
 def _both(nats: float) -> dict[str, Any]:

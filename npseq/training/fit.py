@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from .. import optim
-from ..tasks.base import Learner, TrainingTask
-from ..tasks.scoring import batches, carries, mean_loss, training_batches, training_steps, weight
+from ..tasks.base import Learner, TrainingTask, as_task, batches
+from ..tasks.scoring import mean_loss
 from .heap import keep_freed_memory
 
 
@@ -121,19 +121,19 @@ def fit(
             raise ValueError(f"{name} must be at least 1; {value!r} given")
     rng = np.random.default_rng(rng)
     progress = progress or Progress()
-    validation = task.parts["validation"]
-    steps = training_steps(task, batch_size)
+    whole, train, validation = as_task(task), task.parts["train"], task.parts["validation"]
+    steps = whole.steps(batch_size)
     with _keeping_the_best(model, progress):
         if count_start and progress.best_theta is None:
             _score_start(model, task, progress)
         while progress.epoch < epochs and not progress.has_stalled(patience):
             epoch, started, total, count = progress.epoch + 1, time.perf_counter(), 0.0, 0
             state = None  # zeros, or the learned one, before each pass
-            for step, rows in enumerate(training_batches(task, batch_size, rng)):
+            for step, rows in enumerate(whole.streams(train, batch_size, rng)):
                 batch = task.batch(rows, model.dtype)
                 # overflow is not an error here: divergence is detected below and raised as ``Diverged``
                 with np.errstate(over="ignore", invalid="ignore"):
-                    if carries(task):
+                    if whole.carries:
                         loss, grad, state = model.loss_and_grad(batch, state=state)
                     else:
                         loss, grad = model.loss_and_grad(batch)
@@ -144,8 +144,8 @@ def fit(
                     if schedule is not None:
                         optimizer.lr = schedule(progress.epoch * steps + step)
                     optimizer.step(grad)
-                total += float(loss) * weight(task, rows)
-                count += weight(task, rows)
+                total += float(loss) * whole.weight(rows)
+                count += whole.weight(rows)
                 if on_step is not None:
                     on_step(epoch, step + 1, steps)
             with np.errstate(over="ignore", invalid="ignore"):
@@ -186,14 +186,15 @@ def fit_lbfgs(
         ValueError: also if the loss or its gradient is not finite at the start.
     """
     progress, train, started = Progress(), task.parts["train"], time.perf_counter()
-    total = weight(task, train)
+    whole = as_task(task)
+    total = whole.weight(train)
 
     def loss_and_grad(theta: np.ndarray) -> tuple[float, np.ndarray]:
         loss, grad = 0.0, np.zeros_like(model.theta)
         for rows in batches(train):
             part, d_part = model.loss_and_grad(task.batch(rows, model.dtype), training=False)
-            loss += float(part) * weight(task, rows) / total
-            grad += d_part * model.dtype.type(weight(task, rows) / total)
+            loss += float(part) * whole.weight(rows) / total
+            grad += d_part * model.dtype.type(whole.weight(rows) / total)
         return loss, grad
 
     def end_of_iteration(iteration: int, loss: float) -> bool:

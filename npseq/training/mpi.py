@@ -33,7 +33,7 @@ import numpy as np
 from ..nn.model import Model
 from ..status import UNEXPECTED
 from ..tasks.base import Batch, Task, WeightedBatch
-from ..tasks.scoring import outputs, weight
+from ..tasks.scoring import outputs
 
 # Where launchers tell the processes that they start how many there are.
 SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"
@@ -177,19 +177,19 @@ class Ranks:
         raise error
 
 
-class SharedTask:
+class SharedTask(Task):
     """A task whose batches are this process's share. ``count`` is the number of targets in the last one."""
 
     def __init__(self, task: Task, ranks: Ranks):
         self.task, self.ranks, self.count = task, ranks, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.task, name)
+        self.parts, self.carries = task.parts, task.carries
+        self.streams, self.steps = task.streams, task.steps  # type: ignore[method-assign]  # all go through the same
+        self.scored_side_by_side, self.weight = task.scored_side_by_side, task.weight  # type: ignore[method-assign]
 
     def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch | WeightedBatch:
         """Return this process's share of the examples ``rows``."""
         own = self.ranks.share(rows)
-        self.count, self.size = weight(self.task, own), len(rows)
+        self.count, self.size = self.task.weight(own), len(rows)
         self.start = len(rows) * self.ranks.rank // self.ranks.size
         if not len(own):  # an empty share still runs one row, with weight 0
             self.start, own = 0, rows[:1]

@@ -16,8 +16,7 @@ from ..formats import schema
 from ..nn.losses import LOSSES
 from ..nn.model import Model
 from ..nn.registry import MODELS
-from ..tasks.base import Learner, TrainingTask
-from ..tasks.scoring import training_steps
+from ..tasks.base import Learner, TrainingTask, as_task
 from .fit import BATCH_SIZE, Progress, fit, fit_lbfgs
 
 ALONE = {"window": 12, "batch_size": 16}  # defaults without a base, and of tasks that are no forecasts
@@ -92,15 +91,10 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def has_base(task: Any) -> bool:
-    """True for a forecast in which the model corrects a base forecast."""
-    return getattr(task, "base", None) is not None
-
-
 def settle_batch_size(settings: Any, task: Any) -> None:
     """Set the batch size if it was left to the task."""
     if settings.batch_size is None:
-        settings.batch_size = BATCH_SIZE if has_base(task) else ALONE["batch_size"]
+        settings.batch_size = BATCH_SIZE if task.corrects else ALONE["batch_size"]
 
 
 def make_model(settings: Any, task: Any, rng: np.random.Generator, **more: Any) -> Model:
@@ -130,8 +124,7 @@ def make_model(settings: Any, task: Any, rng: np.random.Generator, **more: Any) 
         **more,
         **_changed(settings, "num_layers", "bidirectional", "dropout", "recurrent_dropout", "forget_bias"),
     )
-    if has_base(task):
-        task.prepare(model)
+    task.prepare(model)
     return model
 
 
@@ -157,9 +150,9 @@ def make_schedule(settings: Any, task: Any) -> optim.Schedule:
     Raises:
         ValueError: for a warm-up that is longer than the training.
     """
-    name, lr, steps = settings.schedule, settings.lr, training_steps(task, settings.batch_size)
+    name, lr, steps = settings.schedule, settings.lr, task.steps(settings.batch_size)
     if name == "auto":
-        name, lr = ("onecycle", AUTO_PEAK * lr) if has_base(task) else ("constant", lr)
+        name, lr = ("onecycle", AUTO_PEAK * lr) if task.corrects else ("constant", lr)
     more = {"patience": 2} if name == "plateau" else {}  # torch's 10 would never act in ten epochs
     return optim.make_schedule(name, lr, settings.epochs * steps, steps, settings.warmup, **more)
 
@@ -179,7 +172,7 @@ def train(
     options: dict[str, Any] = {
         "epochs": settings.epochs,
         "patience": settings.patience,
-        "count_start": has_base(task),
+        "count_start": as_task(task).corrects,
         "on_epoch": on_epoch,
     }
     if optimizer is None:

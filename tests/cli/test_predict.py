@@ -315,7 +315,7 @@ def test_sequences_without_labels_are_classified(tmp_path):
     file, out = str(tmp_path / "rnn_optimized_gru_best.pth"), tmp_path / "answers.csv"
     assert predict.main([file, "--data", str(tmp_path / "new.csv"), "--output", str(out)]) == 0
     model = npseq.load(file)
-    task = tasks.Classification(*data.load_sequences("japanese_vowels"))
+    task = tasks.SequenceTask(*data.load_sequences("japanese_vowels"))
     batch = task.batch(task.parts["test"][:20])
     answers = [task.classes[k] for k in model.outputs(batch.x, batch.lengths).argmax(axis=1)]
     assert [row["answer"] for row in rows_of(out)[:20]] == answers

@@ -186,21 +186,21 @@ def all_tasks(table: data.Table, folder: Path) -> list[tasks.Task]:
     """A task of each kind, and examples without one."""
     word, number = sequences(folder, ["a", "b"]), sequences(folder, ["0.5", "1.5"], regress=True)
     labelled = sequences(folder, ["a", "b"], each_row=True)
-    regression = tasks.SequenceRegression(number)
+    regression = tasks.SequenceTask(number, target="number")
     text = data.Corpus("text", "characters", np.frombuffer(b"to be or not to be " * 20, np.uint8))
     ahead = forecast.ForecastTask(table, window=6)
     windows = forecast.WindowDataset.from_recipe(ahead.recipe(), table)
     batch: tasks.Batch = ahead.batch(ahead.parts["train"][:2])
     assert batch.x.shape == windows.inputs(ahead.parts["train"][:2]).shape
-    frames = tasks.Frames(word, regression.scaler), tasks.LabelledFrames(labelled, regression.scaler)
-    numbered = tasks.NumberedFrames(number, regression.scaler, regression.target_scaler)
+    frames = tasks.SequenceDataset(word, regression.scaler), tasks.SequenceDataset(labelled, regression.scaler, "row")
+    numbered = tasks.SequenceDataset(number, regression.scaler, "number", target_scaler=regression.target_scaler)
     assert len({examples.name for examples in (*frames, numbered)})
     return [
         ahead,
         regression,
         tasks.Adding(length=4, count=8, held_out=4),
-        tasks.Classification(word),
-        tasks.Labelling(labelled),
+        tasks.SequenceTask(word),
+        tasks.SequenceTask(labelled, target="row"),
         tasks.Text(text, window=8),
     ]
 
@@ -208,8 +208,7 @@ def all_tasks(table: data.Table, folder: Path) -> list[tasks.Task]:
 def train(each: list[tasks.Task], rng: np.random.Generator) -> None:
     """A model of one's own loop, and the training loop of npseq in one process or in several."""
     for task in each:
-        outputs = "all" if task.kind in ("label", "text") else "last"
-        model = npseq.Model("gru", task.input_size, H, task.output_size, loss=task.loss, outputs=outputs, rng=0)
+        model = npseq.Model("gru", task.input_size, H, task.output_size, loss=task.loss, outputs=task.outputs, rng=0)
         progress: fit.Progress = fit.fit(model, task, optim.Adam(model.theta), epochs=1, batch_size=4, rng=0)
         assert isinstance(progress, training.Progress)
         loss: float = training.mean_loss(model, task, task.parts["validation"])

@@ -8,10 +8,10 @@ import pytest
 import npseq
 from npseq import data, forecast, tasks
 from npseq.cli import commands
-from npseq.tasks.labelling import IGNORED, LabelledFrames, Labelling
 from npseq.tasks.metadata import Metadata
 from npseq.tasks.recipe import from_json
 from npseq.tasks.scoring import mean_loss, outputs
+from npseq.tasks.sequences import IGNORED
 
 
 def table(path, count=24, missing=()):
@@ -50,7 +50,7 @@ def test_rows_keep_their_labels_and_empty_ones_have_none(tmp_path):
 
 
 def test_batches_respect_lengths_and_rows_without_a_label(tmp_path):
-    task = Labelling(loaded(table(tmp_path / "t.csv", missing={(0, 0)})))
+    task = tasks.SequenceTask(loaded(table(tmp_path / "t.csv", missing={(0, 0)})), target="row")
     rows = np.arange(5)
     x, target, lengths = task.batch(rows)
     assert x.shape == (*target.shape, 1) and target.shape == (5, lengths.max())
@@ -70,19 +70,22 @@ def test_batches_respect_lengths_and_rows_without_a_label(tmp_path):
 
 
 def test_the_recipe_comes_back_and_an_unknown_class_is_refused(tmp_path):
-    task = Labelling(loaded(table(tmp_path / "t.csv")))
+    task = tasks.SequenceTask(loaded(table(tmp_path / "t.csv")), target="row")
     recipe = from_json(task.recipe().to_json())
     assert recipe.to_json() == task.recipe().to_json()
     other = loaded(table(tmp_path / "u.csv", 5))
-    assert np.array_equal(LabelledFrames.from_recipe(recipe, other).labels, other.row_labels)
+    assert np.array_equal(tasks.SequenceDataset.from_recipe(recipe, other).labels, other.row_labels)
     other.classes = ["down", "sideways"]
     with pytest.raises(data.DataError, match="has the class 'sideways'; the model knows down, up"):
-        LabelledFrames.from_recipe(recipe, other)
+        tasks.SequenceDataset.from_recipe(recipe, other)
 
 
 def test_too_few_sequences_are_refused(tmp_path):
-    with pytest.raises(data.DataError, match="has 2 sequences; at least 3 expected"):
-        Labelling(loaded(table(tmp_path / "t.csv", 2)))
+    with pytest.raises(
+        data.DataError,
+        match="has 2 sequences: too few for a training, a validation and a test part; at least 3 expected",
+    ):
+        tasks.SequenceTask(loaded(table(tmp_path / "t.csv", 2)), target="row")
 
 
 @pytest.mark.wide
@@ -96,7 +99,7 @@ def test_train_evaluate_and_predict_with_a_label_for_each_row(tmp_path, capsys):
     file = tmp_path / "rnn_gru_best.pth"
     model = npseq.load(file)
     assert model.config["outputs"] == "all"
-    task = tasks.Labelling(loaded(path))
+    task = tasks.SequenceTask(loaded(path), target="row")
     rows = task.parts["test"]
     score = task.metrics(outputs(model, task, rows), rows)["accuracy"]
     assert score > max(row["accuracy"] for row in task.baselines().values()) + 0.1 and score > 0.9
@@ -122,7 +125,7 @@ def test_train_evaluate_and_predict_with_a_label_for_each_row(tmp_path, capsys):
 def test_predict_frame_refuses_a_model_that_does_not_forecast(tmp_path):
     pd = pytest.importorskip("pandas")
     path, file = table(tmp_path / "t.csv"), str(tmp_path / "m.pth")
-    task = Labelling(loaded(path))
+    task = tasks.SequenceTask(loaded(path), target="row")
     model = npseq.Model("rnn", task.input_size, 2, task.output_size, loss=task.loss, outputs="all", rng=0)
     npseq.save(file, model, Metadata(task.recipe()).to_json())
     with pytest.raises(data.DataError, match="a model of the task 'label' given; one that forecasts expected"):

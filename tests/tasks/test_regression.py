@@ -21,7 +21,7 @@ def ramps(count=120, seed=0):
 
 def test_each_sequence_is_in_one_part_and_scalers_are_fitted_on_the_training_part():
     sequences = ramps()
-    task = tasks.SequenceRegression(sequences, seed=1)
+    task = tasks.SequenceTask(sequences, target="number", seed=1)
     rows = np.sort(np.concatenate(list(task.parts.values())))
     assert rows.tolist() == list(range(120)) and [len(task.parts[p]) for p in ("test", "validation")] == [18, 15]
     kept = task.parts["train"]
@@ -29,11 +29,11 @@ def test_each_sequence_is_in_one_part_and_scalers_are_fitted_on_the_training_par
     x, target, lengths = task.batch(kept, np.float64)
     assert np.allclose(target.mean(), 0, atol=1e-12) and np.allclose(target.std(), 1)
     assert np.allclose(x.sum((0, 1)), 0, atol=1e-9) and lengths.max() == x.shape[1]
-    assert not np.array_equal(tasks.SequenceRegression(sequences, seed=2).parts["test"], task.parts["test"])
+    assert not np.array_equal(tasks.SequenceTask(sequences, target="number", seed=2).parts["test"], task.parts["test"])
 
 
 def test_metrics_are_in_data_units_and_equal_their_definitions():
-    task = tasks.SequenceRegression(ramps())
+    task = tasks.SequenceTask(ramps(), target="number")
     rows = task.parts["test"]
     truth = task.sequences.targets[rows]
     found = task.metrics(truth[:, None] + 0.5, rows)
@@ -43,14 +43,14 @@ def test_metrics_are_in_data_units_and_equal_their_definitions():
 
 
 def test_a_linear_model_of_simple_statistics_is_the_stronger_baseline():
-    found = tasks.SequenceRegression(ramps()).baselines()
+    found = tasks.SequenceTask(ramps(), target="number").baselines()
     assert found["linear in simple statistics"]["r2"] > 0.3 > found["mean"]["r2"]
 
 
 def test_a_recipe_goes_through_json_and_gives_the_same_examples():
-    task = tasks.SequenceRegression(ramps())
+    task = tasks.SequenceTask(ramps(), target="number")
     recipe = from_json(task.recipe().to_json())
-    again = tasks.NumberedFrames.from_recipe(recipe, task.sequences)
+    again = tasks.SequenceDataset.from_recipe(recipe, task.sequences)
     for a, b in zip(task.batch(task.parts["test"]), again.batch(task.parts["test"])):
         assert np.array_equal(a, b)
     broken = {**task.recipe().to_json(), "target_spread": 0}
@@ -60,7 +60,7 @@ def test_a_recipe_goes_through_json_and_gives_the_same_examples():
 
 @pytest.mark.wide
 def test_a_network_learns_it_better_than_the_linear_model():
-    task = tasks.SequenceRegression(ramps(400))
+    task = tasks.SequenceTask(ramps(400), target="number")
     model = Model("optimized_gru", 2, 16, 1, rng=0, scaling=task.scaling())
     fit.fit(model, task, optim.Adam(model.theta, lr=0.01), epochs=30, batch_size=16, rng=0)
     rows = task.parts["test"]
@@ -73,8 +73,8 @@ def test_a_network_learns_it_better_than_the_linear_model():
 def test_too_few_sequences_and_missing_numbers_are_refused():
     few = ramps(2)
     with pytest.raises(data.DataError, match="2 sequences: too few"):
-        tasks.SequenceRegression(few)
+        tasks.SequenceTask(few, target="number")
     nameless = ramps(9)
     nameless.targets = None
     with pytest.raises(data.DataError, match="no number"):
-        tasks.SequenceRegression(nameless)
+        tasks.SequenceTask(nameless, target="number")

@@ -12,7 +12,7 @@ from npseq.fit import fit
 from npseq.forecast import ForecastTask, WindowDataset
 from npseq.nn.model import Model
 from npseq.optim import Adam
-from npseq.tasks import Adding, Classification
+from npseq.tasks import Adding, SequenceTask
 
 
 def hourly(n=2000, columns=2, seed=0):
@@ -361,7 +361,7 @@ def test_filled_from_the_past_alone_no_value_before_the_cut_changes(lines, tmp_p
 
 @pytest.fixture(scope="module")
 def vowels():
-    return Classification(*data.load_sequences("japanese_vowels"), seed=0)
+    return SequenceTask(*data.load_sequences("japanese_vowels"), seed=0)
 
 
 def test_validation_is_drawn_from_the_training_part_alone_in_equal_shares(vowels):
@@ -383,14 +383,14 @@ def test_sequences_are_standardised_by_the_training_frames(vowels):
 def test_the_numbers_of_the_test_part_change_no_input_of_the_training(vowels):
     train, test = data.load_sequences("japanese_vowels")
     test.frames[:] = 1e6
-    other = Classification(train, test, seed=0)
+    other = SequenceTask(train, test, seed=0)
     for part in ("train", "validation"):
         for a, b in zip(other.batch(other.parts[part]), vowels.batch(vowels.parts[part])):
             assert np.array_equal(a, b)
 
 
 def test_the_seed_draws_the_parts(vowels):
-    same, other = (Classification(*data.load_sequences("japanese_vowels"), seed=seed) for seed in (0, 1))
+    same, other = (SequenceTask(*data.load_sequences("japanese_vowels"), seed=seed) for seed in (0, 1))
     assert np.array_equal(same.parts["validation"], vowels.parts["validation"])
     assert same.fingerprint() == vowels.fingerprint()
     assert not np.array_equal(other.parts["validation"], vowels.parts["validation"])
@@ -399,7 +399,7 @@ def test_the_seed_draws_the_parts(vowels):
 
 def test_without_a_published_test_part_every_class_is_in_every_part(vowels):
     train, _ = data.load_sequences("japanese_vowels")
-    parts = Classification(train, seed=3).parts
+    parts = SequenceTask(train, seed=3).parts
     assert sorted(np.concatenate(list(parts.values()))) == list(range(270))
     for rows in parts.values():
         assert (np.bincount(train.labels[rows], minlength=9) > 0).all()
@@ -429,7 +429,7 @@ def test_too_few_sequences_or_classes_are_refused(labels, words):
     classes = ["a", "b"][: max(labels) + 1]
     sequences = data.Sequences("s", np.zeros((6, 1)), ["x"], np.arange(7), np.array(labels), classes)
     with pytest.raises(DataError, match=words):
-        Classification(sequences)
+        SequenceTask(sequences)
 
 
 # ---- the adding problem ----
@@ -471,7 +471,7 @@ def test_no_adding_problem_without_sequences(options):
     [
         lambda: ForecastTask(hourly(), lags=(24,)),
         lambda: Adding(length=8, count=40, held_out=9),
-        lambda: Classification(*data.load_sequences("japanese_vowels")),
+        lambda: SequenceTask(*data.load_sequences("japanese_vowels")),
     ],
     ids=["forecast", "adding", "classify"],
 )

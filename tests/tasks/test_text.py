@@ -12,7 +12,7 @@ from npseq.fit import fit
 from npseq.nn.truncated import truncated_bptt
 from npseq.tasks.ngrams import mean_surprise
 from npseq.tasks.recipe import TextRecipe, from_json
-from npseq.tasks.scoring import mean_loss, outputs, training_batches
+from npseq.tasks.scoring import mean_loss, outputs
 
 
 def corpus(text="the cat sat on the mat. " * 20):
@@ -70,7 +70,7 @@ def test_streams_are_consecutive_and_side_by_side(window, batch):
     first = task.batch(chunks[0])
     assert np.array_equal(first.x[0], task.symbols[: len(first.x[0])])
     assert np.array_equal(first.target[0], task.symbols[1 : len(first.x[0]) + 1])
-    assert all(map(np.array_equal, chunks, training_batches(task, batch, np.random.default_rng(0))))
+    assert all(map(np.array_equal, chunks, task.streams(task.parts["train"], batch, np.random.default_rng(0))))
 
 
 def test_unknown_characters_are_counted_and_predicted_as_one():

@@ -6,11 +6,11 @@ import pytest
 from npseq import optim
 from npseq.fit import Diverged, fit
 from npseq.nn.model import Model
-from npseq.tasks import Batch
+from npseq.tasks import Batch, Task
 from npseq.tasks.scoring import mean_loss, outputs
 
 
-class Sums:
+class Sums(Task):
     """Predict the sum of a short sequence: a task that any recurrent network learns."""
 
     def __init__(self, count=200):
@@ -24,9 +24,6 @@ class Sums:
 
     def batch(self, rows, dtype):
         return self.examples(rows, dtype)._replace(target=self.target[rows].astype(dtype))
-
-    def to_units(self, y):
-        return y
 
 
 class Scripted:

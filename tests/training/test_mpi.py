@@ -66,7 +66,7 @@ class Communicator:
 
 def vowels():
     train, test = data.load_sequences("japanese_vowels")
-    return tasks.Classification(train, test)
+    return tasks.SequenceTask(train, test)
 
 
 def traffic():
