@@ -192,7 +192,10 @@ def all_tasks(table: data.Table, folder: Path) -> list[tasks.Task]:
     windows = forecast.WindowDataset.from_recipe(ahead.recipe(), table)
     batch: tasks.Batch = ahead.batch(ahead.parts["train"][:2])
     assert batch.x.shape == windows.inputs(ahead.parts["train"][:2]).shape
-    frames = tasks.SequenceDataset(word, regression.scaler), tasks.SequenceDataset(labelled, regression.scaler, "row")
+    frames: tuple[tasks.Dataset, ...] = (
+        tasks.SequenceDataset(word, regression.scaler),
+        tasks.SequenceDataset(labelled, regression.scaler, "row"),
+    )
     numbered = tasks.SequenceDataset(number, regression.scaler, "number", target_scaler=regression.target_scaler)
     assert len({examples.name for examples in (*frames, numbered)})
     return [
