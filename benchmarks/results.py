@@ -45,9 +45,10 @@ def run(model, seed, options):
 
 def table(runs):
     """Markdown: baselines and models, worst first; the spread is the smallest and largest of the seeds."""
+    first = runs[MODELS[0]][0]
     rows = [
-        (name, "", r["rmse"], f"{r['rmse']:.1f}", f"{r['mae']:.1f}", "")
-        for name, r in runs[MODELS[0]][0]["baselines"].items()
+        (first["labels"][name], "", r["rmse"], f"{r['rmse']:.1f}", f"{r['mae']:.1f}", "")
+        for name, r in first["baselines"].items()
     ]
     for name, reports in runs.items():
         rmse, mae, seconds = (

@@ -90,7 +90,7 @@ def _scores(report: Mapping[str, Any]) -> dict[str, tuple[float, str, float]]:
     for target, own in test.items():
         others = {name: each.get("targets", {"": each})[target]["rmse"] for name, each in report["baselines"].items()}
         best = min(others, key=lambda name: others[name])
-        scores[target or "the target"] = own["rmse"], best, others[best]
+        scores[target or "the target"] = own["rmse"], report["labels"][best], others[best]
     return scores
 
 

@@ -126,7 +126,8 @@ def comparison_of_models(reports: Reports) -> str:
     if metric == "rmse" and max(r["rmse"] for r in [first["test"], *first["baselines"].values()]) < 10:
         form = "{:.4g}"
     rows = [
-        (result[metric], [name, "", form.format(result[metric]), "", ""]) for name, result in first["baselines"].items()
+        (result[metric], [first.get("labels", {}).get(name, name), "", form.format(result[metric]), "", ""])
+        for name, result in first["baselines"].items()
     ]
     for name, runs in reports.items():
         scores = [report["test"][metric] for report in runs]

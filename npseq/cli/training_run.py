@@ -10,14 +10,15 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .. import status
 from .._version import __version__
-from ..forecast import intervals
+from ..forecast import evaluation, finish
+from ..forecast.ensemble import Ensemble
 from ..formats import model_file
 from ..fused import blas
 from ..nn.registry import MODELS
@@ -223,8 +224,8 @@ class _Run:
                     f"            begun with {e.begun_with} epochs: the learning rates are now those of {args.epochs} "
                     f"epochs, and the weights not those of a run of {args.epochs} from the start"
                 )
-        if self.ranks.root and e.task.kind == "forecast":  # now: the file of the data may vanish during the training
-            self.of_the_data = {"seen": e.task.seen_rows(), "range": e.task.range()}
+        if self.ranks.root and e.task.kind == "forecast":
+            self.kept = finish.begin(e.task)  # now: the file of the data may vanish during the training
         self.bar = EpochBar(args.epochs, quiet=args.quiet)
         try:
             with blas.limited(self.threads), self.ranks.shared(e.model, e.task) as (model, task):
@@ -277,31 +278,38 @@ class _Run:
         if args.history:
             _write_history(args.history, progress.history)
 
-    def save_best(self, progress: Progress, **measured: Any) -> None:
-        """Write the best weights, with what is needed to use them on new data."""
-        args, e = self.args, self.experiment
+    def of_the_run(self, progress: Progress) -> dict[str, Any]:
+        """Return what the file keeps of the training, of any task."""
+        args = self.args
         columns = {name: getattr(args, name) for name in ("time", "sequence", "label") if getattr(args, name)}
-        if e.task.kind == "forecast":
-            measured |= self.of_the_data
-        trained = metadata.of_recipe(
-            e.task.recipe(), columns=columns, seed=args.seed, best_epoch=progress.best_epoch, **measured
-        )
+        return {"columns": columns, "seed": args.seed, "best_epoch": progress.best_epoch}
+
+    def save_best(self, progress: Progress, kept: metadata.Metadata | None = None) -> None:
+        """Write the best weights, with what is needed to use them on new data."""
+        e, run = self.experiment, self.of_the_run(progress)
+        if kept is None and e.task.kind == "forecast":
+            kept = replace(self.kept, **run)
+        trained = kept or metadata.of_recipe(e.task.recipe(), **run)
         model_file.save_model(self.path("best"), e.model, trained.to_json())
         self.written = True
 
     def score(self, progress: Progress) -> tuple[np.ndarray, dict[str, Any] | None, dict[str, Any] | None]:
         """Score the saved weights on the test part. Returns the predictions, their metrics and the baselines'."""
-        task, model, baselines = self.experiment.task, self.experiment.model, None
+        task, model, baselines, kept = self.experiment.task, self.experiment.model, None, None
+        forecasts, self.labels = task.kind == "forecast", {}
         with blas.limited(self.threads):
-            if task.corrects:
-                task.shrink(model)
             if self.ranks.root:
-                # prediction intervals need residuals; the file of an earlier run may have the same name
-                found: dict[str, Any] = {}
-                if task.kind == "forecast":
-                    found = {**intervals.measure(model, task), "baselines": task.fitted_baselines()}
-                self.save_best(progress, **found)
+                if forecasts:  # the file of an earlier run may have the same name
+                    kept = finish.finish(model, task, **self.of_the_run(progress))
+                self.save_best(progress, kept)
                 model = model_file.load_model(self.path("best"))  # evaluate exactly the weights that were saved
+            if forecasts and not self.ranks.root:
+                return np.zeros(0), None, None
+            if forecasts:
+                found = evaluation.one_horizon(Ensemble([(model, kept)], task.table))
+                self.labels = found.labels
+                return found.predictions, found.results, found.baselines
+            if self.ranks.root:
                 baselines = task.baselines()
             predictions = self.ranks.predict(model, task, task.parts["test"])
         results = task.metrics(predictions, task.parts["test"]) if self.ranks.root else None
@@ -311,11 +319,12 @@ class _Run:
         """Print the table, and write the picture and the report. Returns the report."""
         if not self.ranks.root:
             return None
+        labels = {name: self.labels.get(name, name) for name in baselines}
         args, task = self.args, self.experiment.task
         seconds = time.perf_counter() - self.started
         self.say(f"\nbest epoch {progress.best_epoch}, kept in {self.path('best')}; {seconds:.1f} s in all\n")
-        part = task.scored
-        self.say(comparison(args.model, results, baselines, f"the {part} part"))
+        shown = {labels[name]: scores for name, scores in baselines.items()}
+        self.say(comparison(args.model, results, shown, f"the {task.scored} part"))
         if "confusion" in results:
             self.say(confusion_table(results, task.classes))
         if args.plot:
@@ -329,6 +338,7 @@ class _Run:
             "seconds": seconds,
             "test": results,
             "baselines": baselines,
+            "labels": labels,
             "seed": args.seed,
             "history": progress.history,
             "versions": {"npseq": __version__, "numpy": np.__version__, "python": platform.python_version()},

@@ -93,7 +93,7 @@ class Baselines:
 
     Attributes:
         names: those of the baselines that this table has, in the order mean, persistence, seasonal_day, seasonal_week
-            (or another period), ar, ar_slot.
+            (or another period; seasonal for one that was found in the training rows), ar, ar_slot.
         first: the first row that all of them can forecast.
     """
 
@@ -103,17 +103,9 @@ class Baselines:
             "mean": [BaseModel("mean", np.zeros(0), np.zeros(1))] * O,
             "persistence": [BaseModel("last", np.ones(1), np.zeros(1))] * O,
         }
-        longest = len(windows.values) // base_choice.TIMES
-        found = {name: rows for name, rows in periods(windows.table).items() if rows <= longest}
-        season = getattr(windows, "season", None)
-        if season and not found:
-            found = {"season": season}
-        for name, rows in found.items():
-            name = "seasonal" if name == "season" else f"seasonal_{name}"
-            self.parts[name] = [BaseModel("seasonal", np.eye(1, rows, rows - 1)[0], np.zeros(1))] * O
-        for name in ("ar", "ar_slot"):
-            if name in fitted:
-                self.parts[name] = list(fitted[name])
+        for name, rows in seasons(windows.table).items():
+            self.parts[f"seasonal_{name}"] = [the_season_before(rows)] * O
+        self.parts |= {name: list(parts) for name, parts in fitted.items()}
         self.names = list(self.parts)
         self.first = max(part.order for parts in self.parts.values() for part in parts)
         filling = self.parts.get("ar_slot") or self.parts.get("ar")
@@ -134,6 +126,10 @@ class Baselines:
         columns = [part.forecasts(z, self._drive(part, stop), rows, steps) for part, z in zip(self.parts[name], series)]
         return self.windows.target_scaler.to_units(np.stack(columns, axis=2))
 
+    def before(self, row: int) -> list[str]:
+        """Return the names of the baselines that can forecast from this row on."""
+        return [name for name in self.names if max(part.order for part in self.parts[name]) <= row]
+
     def label(self, name: str) -> str:
         """Return the name of a baseline as tables show it."""
         step = self.windows.table.step
@@ -147,9 +143,20 @@ class Baselines:
         return f"AR({part.order})" if name == "ar" else LABELS[name]
 
 
+def seasons(table: Table) -> dict[str, int]:
+    """Return name -> rows of the periods of the calendar that fit ``base_choice.TIMES`` times into the table."""
+    return {name: rows for name, rows in periods(table).items() if rows <= len(table.values) // base_choice.TIMES}
+
+
+def the_season_before(rows: int) -> BaseModel:
+    """Return the baseline that repeats the value of so many rows before."""
+    return BaseModel("seasonal", np.eye(1, rows, rows - 1)[0], np.zeros(1))
+
+
 @blas.limited(1)
 def fit(windows: WindowDataset, train_end: int, validation_end: int, season: int | None) -> dict[str, list[BaseModel]]:
-    """Return the autoregressions ``ar`` and ``ar_slot``, one for each target, fitted to the training rows.
+    """Return the baselines that depend on the training rows, one model for each target: ``seasonal``, the ``season``
+    that was found there if the calendar has none, and the autoregressions ``ar`` and ``ar_slot``, fitted to them.
 
     The order is the longest period that fits ``base_choice.TIMES`` times into them, the penalty the best one on the
     validation rows. ``ar_slot`` is missing if no period of the calendar does.
@@ -157,6 +164,8 @@ def fit(windows: WindowDataset, train_end: int, validation_end: int, season: int
     O, table = len(windows.target_columns), windows.table
     z = windows.target_scaler.standardise(windows.values[:, :O]).T
     found: dict[str, list[BaseModel]] = {}
+    if season and not seasons(table):
+        found["seasonal"] = [the_season_before(season)] * O
     for name in ("ar", "ar_slot"):
         parts = []
         for k in range(O):

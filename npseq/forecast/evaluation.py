@@ -5,12 +5,13 @@ Only values that were in the data count; what was filled is never scored.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..data.errors import DataError
 from ..tasks.base import Progress
+from ..tasks.metrics import errors
 from . import recursive
 from .asked import steps_of
 from .baselines import Baselines
@@ -20,6 +21,34 @@ from .intervals import interval_score
 MOST_ORIGINS = 4000  # forecast origins from which several steps are scored
 
 Scores = dict[str, Any]
+
+
+class OneHorizon(NamedTuple):
+    """The forecasts of one horizon on the rows that are new to a model: rows (n,) of the first predicted values,
+    predictions (n, horizon · targets); results: their metrics (``WindowDataset.metrics``); baselines: name to theirs;
+    labels: name to the text that tables show.
+    """
+
+    rows: np.ndarray
+    predictions: np.ndarray
+    results: Scores
+    baselines: dict[str, Scores]
+    labels: dict[str, str]
+
+
+def one_horizon(forecaster: Ensemble) -> OneHorizon:
+    """Forecast the rows that are new to the model, one horizon from the rows before each, as ``score`` does."""
+    rows, windows = scored_rows(forecaster, forecaster.seen()), forecaster.windows[0]
+    baselines = Baselines(windows, forecaster.members[0][1].baselines)
+    predictions = forecaster.direct(rows).values.reshape(len(rows), -1)
+    found = {name: baselines.forecast(name, rows, forecaster.horizon) for name in baselines.before(int(rows[0]))}
+    return OneHorizon(
+        rows,
+        predictions,
+        windows.metrics(predictions, rows),
+        {name: windows.metrics(forecast, rows) for name, forecast in found.items()},
+        {name: baselines.label(name) for name in found},
+    )
 
 
 def scored_rows(forecaster: Ensemble, seen: np.ndarray | None = None) -> np.ndarray:
@@ -62,7 +91,7 @@ def score(
         DataError: for more steps than the rows hold, or fewer than one, or a target without a value in them.
     """
     steps = steps_of(steps)
-    names = [name for name in baselines.names if max(part.order for part in baselines.parts[name]) <= rows[0]]
+    names = baselines.before(int(rows[0]))
     direct = forecaster.direct(rows, progress)
     actual = recursive.actual(forecaster.windows[0], rows, forecaster.horizon)
     others = {name: baselines.forecast(name, rows, forecaster.horizon) for name in names}
@@ -127,15 +156,6 @@ def skill(rmse: float, best: float) -> float:
     if best == 0:
         return 0.0 if rmse == 0 else -1.0
     return 1 - rmse / best
-
-
-def errors(forecast: np.ndarray, actual: np.ndarray) -> Scores:
-    """Return ``rmse`` and ``mae`` over the values of ``actual`` that are not NaN."""
-    there = ~np.isnan(actual)
-    difference = (forecast - actual)[there]
-    if not difference.size:
-        return {"rmse": None, "mae": None}
-    return {"rmse": float(np.sqrt((difference**2).mean())), "mae": float(np.abs(difference).mean())}
 
 
 def _step(

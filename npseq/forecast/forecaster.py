@@ -22,16 +22,17 @@ from ..fused import blas
 from ..nn.model import Model
 from ..training import settings as training
 from ..training.fit import Progress
-from . import base_choice, evaluation, intervals
+from . import base_choice, evaluation
 from . import rows as forms
 from .asked import steps_of, whole
 from .baselines import Baselines
 from .ensemble import Ensemble, Prediction
+from .finish import finish
 from .frames import forecast_frame
 from .metadata import ForecastMetadata, load_forecast
 from .recipe import ForecastRecipe
 from .streaming import ForecastStream
-from .task import ForecastTask, forecast_task
+from .task import forecast_task
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -148,11 +149,7 @@ class Forecaster:
             progress = training.train(model, task, own, optimizer, schedule, rng, on_epoch=on_epoch)
             if progress.interrupted:
                 raise KeyboardInterrupt("the training was interrupted")
-            task.shrink(model)
-            trained = ForecastMetadata(task.recipe(), columns, own.seed, progress.best_epoch, **measured(model, task))
-        kept = ForecastMetadata.from_json({**model_file.describe(model), **trained.to_json()})
-        assert isinstance(kept, ForecastMetadata)
-        self.members = [(model, kept)]  # what the file would say: bases are rounded there
+            self.members = [(model, finish(model, task, columns, own.seed, progress.best_epoch))]
         self.progress = progress
 
     def predict(self, steps: int | None = None, future: Any = None, interval: float | None = None) -> Any:
@@ -305,17 +302,6 @@ class Forecaster:
         if self._table is None:
             raise DataError("the forecaster has no data: give the rows up to now with update")
         return self._data, self._table
-
-
-def measured(model: Model, task: ForecastTask) -> dict[str, Any]:
-    """Return what a weights file keeps of a training beside the recipe: intervals, baselines, the rows that were seen
-    (``ForecastMetadata``)."""
-    return {
-        **intervals.measure(model, task),
-        "baselines": task.fitted_baselines(),
-        "seen": task.seen_rows(),
-        "range": task.range(),
-    }
 
 
 def backtest_rows(n: int, folds: int) -> list[int]:

@@ -36,7 +36,7 @@ class ForecastMetadata(Metadata):
 
     The quantiles of the validation residuals, (levels, outputs) or None (``intervals.py``); blend (steps, targets) of
     recursive forecasts with their base, or None (``recursive.py``); width: of the interval whose width follows the
-    state, or None; baselines: the autoregressions that the model is compared with (``baselines.fit``); seen: hashes of
+    state, or None; baselines: those that were fitted to the training rows (``baselines.fit``); seen: hashes of
     the rows of training and validation, or None; range: smallest and largest value of each column in the training rows,
     or None.
     """
@@ -60,10 +60,10 @@ class ForecastMetadata(Metadata):
             schema.Field(
                 lambda value: (
                     schema.MAPPING.fits(value)
-                    and set(value) <= {"ar", "ar_slot"}
+                    and set(value) <= {"seasonal", "ar", "ar_slot"}
                     and all(schema.listed(schema.MAPPING).fits(parts) for parts in value.values())
                 ),
-                "an object of ar and ar_slot, each a list of objects",
+                "an object of seasonal, ar and ar_slot, each a list of objects",
             ),
             {},
         ),

@@ -29,8 +29,9 @@ class ForecastTask(WindowDataset, Task):
 
     The rows are split in time at int(0.70 n) and int(0.85 n): an example belongs to the part in which all its predicted
     rows lie; its window may reach back across the border. Columns are standardised by the training rows, or not at all
-    (``scale="none"``), unless a ``scaler`` is given. Examples with a predicted value that was missing are left out; if
-    that were more than half of the training examples, only those without any observed value are.
+    (``scale="none"``), unless a ``scaler`` is given. Test examples without any observed value are left out. So are
+    training and validation examples with a predicted value that was missing; if those were more than half of one part,
+    only those without any observed value are.
 
     Args:
         table, target, inputs, window, horizon, scaler, calendar, future: as ``WindowDataset``.
@@ -102,8 +103,9 @@ class ForecastTask(WindowDataset, Task):
         """Leave out the examples whose predicted values were missing."""
         whole = {part: np.all(self.observed(rows), axis=1) for part, rows in self.parts.items()}
         some = {part: np.any(self.observed(rows), axis=1) for part, rows in self.parts.items()}
-        kept = whole if all(2 * mask.sum() >= len(mask) for mask in whole.values()) else some
-        self.parts = {part: rows[kept[part]] for part, rows in self.parts.items()}
+        learned = "train", "validation"
+        kept = whole if all(2 * whole[part].sum() >= len(whole[part]) for part in learned) else some
+        self.parts = {part: rows[(kept if part in learned else some)[part]] for part, rows in self.parts.items()}
 
     def _fit_base(self, kind: str, b: int) -> BaseModels:
         """Fit the base of each target to the training rows."""
@@ -177,20 +179,17 @@ class ForecastTask(WindowDataset, Task):
         return [[float(column.min()), float(column.max())] for column in values.T]
 
     def fitted_baselines(self) -> dict[str, list[BaseModel]]:
-        """Return the autoregressions that a weights file keeps, to compare the model with (``baselines.fit``)."""
+        """Return the baselines that a weights file keeps, to compare the model with (``baselines.fit``)."""
         if self._fitted is None:
             self._fitted = baselines.fit(self, self.train_end, int(0.85 * len(self.values)), self.season)
         return self._fitted
 
     def baselines(self) -> dict[str, dict[str, Any]]:
-        """Return the metrics of each baseline on the test rows, under the name that tables show."""
+        """Return the metrics of each baseline on the test rows."""
         rows, found = self.parts["test"], baselines.Baselines(self, self.fitted_baselines())
-        results = {}
-        for name in found.names:
-            if all(part.order <= rows[0] for part in found.parts[name]):
-                forecast = found.forecast(name, rows, self.horizon)
-                results[found.label(name)] = self.metrics(forecast.reshape(len(rows), -1), rows)
-        return results
+        return {
+            name: self.metrics(found.forecast(name, rows, self.horizon), rows) for name in found.before(int(rows[0]))
+        }
 
     def describe(self) -> list[str]:
         """Return the lines about the data that the command prints first."""

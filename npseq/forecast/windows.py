@@ -13,7 +13,7 @@ from ..data.missing import fill_column
 from ..data.table import Table
 from ..nn.scaling import Scaler, Scaling
 from ..tasks.base import Batch, Dataset
-from ..tasks.metrics import forecast_metrics
+from ..tasks.metrics import errors
 from ..tasks.recipe import Recipe, from_json
 from . import bases, features
 from .bases import BaseModels
@@ -359,9 +359,19 @@ class WindowDataset(Dataset):
 
     def metrics(self, predictions: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         """Return root mean squared error and mean absolute error, in data units, over the predicted values that were
-        in the data (``metrics.forecast_metrics``).
+        in the data; with a horizon also the error of each step.
+
+        With several targets, whose units may differ, the scores of each are under ``targets``.
         """
-        return forecast_metrics(predictions, self.actual(rows), self.observed(rows), self.target_columns)
+        shape = len(rows), self.horizon, len(self.target_columns)
+        y, found = predictions.reshape(shape), {}
+        actual = np.where(self.observed(rows), self.actual(rows), np.nan).reshape(shape)
+        for k, name in enumerate(self.target_columns):
+            found[name] = errors(y[:, :, k], actual[:, :, k])
+            if self.horizon > 1:
+                steps = range(self.horizon)
+                found[name]["rmse_by_output"] = [errors(y[:, h, k], actual[:, h, k])["rmse"] for h in steps]
+        return found[self.target_columns[0]] if len(found) == 1 else {"targets": found}
 
     def scaling(self) -> Scaling:
         """Return the scaling of ``Model.predict``; the calendar is not scaled."""

@@ -17,9 +17,12 @@ def metro():
 
 def test_the_figures_of_the_shipped_series(metro):
     results = metro.baselines()
-    expected = {"mean": 1950.1, "persistence": 806.7, "same hour yesterday": 988.9, "same hour last week": 538.5}
-    expected |= {"AR(168)": 279.4, "AR(168) + hour of week": 232.9}
+    expected = {"mean": 1950.1, "persistence": 806.7, "seasonal_day": 988.9, "seasonal_week": 538.5}
+    expected |= {"ar": 279.4, "ar_slot": 232.9}
     assert list(results) == list(expected)
+    named = baselines.Baselines(metro, metro.fitted_baselines())
+    shown = ["mean", "persistence", "same hour yesterday", "same hour last week", "AR(168)", "AR(168) + hour of week"]
+    assert [named.label(name) for name in results] == shown
     for name, rmse in expected.items():
         assert abs(results[name]["rmse"] - rmse) < 0.5
         assert 0 < results[name]["mae"] < results[name]["rmse"]
@@ -106,7 +109,9 @@ def test_every_series_has_a_baseline_and_those_that_need_more_rows_wait_for_them
     table = data.Table("a", np.random.default_rng(0).normal(size=(40, 1)), ["x"])
     task = forecast.ForecastTask(table, window=4)
     names = list(task.baselines())
-    assert names[:2] == ["mean", "persistence"] and len(names) == 3 and names[2] in ("AR(1)", "AR(2)", "AR(3)")
+    assert names == ["mean", "persistence", "ar"]
+    label = baselines.Baselines(task, task.fitted_baselines()).label("ar")
+    assert label in ("AR(1)", "AR(2)", "AR(3)")
 
 
 def test_a_long_season_is_computed_from_its_one_lag():
