@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+
 def errors(forecast: np.ndarray, actual: np.ndarray) -> dict[str, Any]:
     """Return ``rmse`` and ``mae`` over the values of ``actual`` that are not NaN; None for both if all are.
 
