@@ -55,8 +55,8 @@ class Checkpoint:
         if name is None:
             if len(found) > 1:
                 raise CheckpointError(
-                    f"{self.path} has {len(found)} state_dicts, {_quoted(found)}: name the one that is meant as "
-                    f"weights{self.door()}"
+                    f"{self.path} has {len(found)} state_dicts, {_quoted(found)}: say which, such as "
+                    f"weights={next(iter(found))[:60]!r}{self.door()}"
                 )
             return _without_module(next(iter(found.values()), _usual(self.content)))
         tensors = {_name(keys): value for keys, value in _dicts_of_tensors(self.content)}
