@@ -23,12 +23,14 @@ runs the sequences, ``kernels.py`` has the steps of each cell, ``workspace.py`` 
    da_o] = dh ⊙ [K_c, K_o] and [da_i, da_f, da_g, dc'] = dc ⊙ [K_i, K_f, K_g, f]; for the GRU one multiplication by dh
    gives all five blocks. As h = o ⊙ tanh c, the factor K_c = o (1 − tanh² c) is o − h ⊙ tanh c.
 
-5. **Chunks.** Factors are computed for as many steps as fit in the cache (``CACHE_BYTES``). Sums over time, and results
+5. **Chunks.** Factors are computed for as many steps as fit in the cache (``CACHE_BYTES``). This bounds the memory of
+   backward; it saves no time. Sums over time, and results
    that are needed at every step but not passed on to the next one, are computed as one product over the steps and
    sequences of a chunk, which has ``PRODUCT_MIN_COLUMNS`` columns or more: the gradient of W, and dx, which is written
    in the caller's own layout. If W is too large to stay in the cache (``HOIST_MIN_ELEMENTS``), W_x x is too.
 
-6. **Memory is allocated once.** Buffers and the per-step views into them are pooled by size; a tape owns its workspace
+6. **Memory is allocated once.** Buffers and the per-step views into them are pooled by size (a step takes 1.1 to 1.8
+   times as long without that); a tape owns its workspace
    until the tape is deleted. Every NumPy call writes into a preallocated array (``out=``).
 
 7. **Columns are independent.** So sequences of different lengths are packed end to end, without masks in the loop, and

@@ -29,7 +29,9 @@ Array = np.ndarray
 
 LARGE_WEIGHTS_MIN_ELEMENTS = 250_000  # of [W_h, W_x]; from there the products of many steps are split
 MIN_COLUMNS, MIN_COLUMNS_OF_LARGE = 16, 32  # of a part, with small and large weights; fewer make a product no faster
-MIN_MULTIPLICATIONS_PER_GATE = 500_000  # of a step, for each gate and one more; fewer do not repay switching threads
+# A step with fewer multiplications than this, times the number of gates plus one, is not split: switching threads costs
+# more.
+MIN_MULTIPLICATIONS_PER_GATE = 500_000
 
 
 class BatchParallel:
@@ -184,7 +186,7 @@ def _each(call: Callable[[int, slice], Any], parts: Sequence[slice]) -> list[Any
     Raises:
         The first exception of a call, also when all have finished.
     """
-    if getattr(_this_thread, "is_worker", False):  # to wait here for a free worker could mean to wait for itself
+    if getattr(_this_thread, "is_worker", False):  # a worker that waited for a free worker could wait for itself
         return [call(k, part) for k, part in enumerate(parts)]
     pool = _pool(len(parts))
     with limited(1):

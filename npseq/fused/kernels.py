@@ -1,6 +1,7 @@
 """The kernels: one step of each cell, forward and backward, in the order of operations that ``fused`` is fast by.
 
-Every line does what a line of ``cells.py`` does; the numbers are those of the equations in ``docs/derivation.md``. The
+Every line does what a line of ``cells.py`` does, which the comment quotes; what it quotes of products is in
+``bptt.py``. The numbers are those of the equations in ``docs/derivation.md``. The
 reasons for the order are in ``fused/__init__.py``, the contract of a kernel is in ``kernel_base.py``, and the shapes of
 the buffers are in ``workspace.py``. Loops keep functions and views in local variables: at small sizes that is what a
 step costs.
@@ -42,18 +43,18 @@ class RNNKernel(Kernel):
         activate, dot, add, W_h = cls.activate, np.dot, np.add, workspace.W_h
         for (Z, h_prev, h), a_x in workspace.views_of(first, last):
             if a_x is None:
-                dot(W, Z, h)  # (44)
+                dot(W, Z, h)  # (44): ``a_x + a_h``
             else:
-                dot(W_h, h_prev, h)
-                add(h, a_x, h)
-            activate(h, h)
+                dot(W_h, h_prev, h)  # ``W_h @ h``
+                add(h, a_x, h)  # ``a_x + a_h``
+            activate(h, h)  # (9): ``h = np.tanh(a_x + a_h)``
 
     @staticmethod
     def factors(workspace: ForwardWorkspace, K: np.ndarray, start: int, count: int) -> None:
         """(10): da = dh ⊙ (1 − h²)."""
         h = workspace.Z[start + 1 : start + count + 1, : workspace.sizes[2]]
-        np.multiply(h, h, out=K[:, 0])
-        np.subtract(1, K[:, 0], out=K[:, 0])
+        np.multiply(h, h, out=K[:, 0])  # ``h * h``
+        np.subtract(1, K[:, 0], out=K[:, 0])  # ``1 - h * h``
 
     @classmethod
     def backward_views(cls, workspace: BackwardWorkspace) -> tuple[list[Any], list[Any]]:
@@ -70,9 +71,9 @@ class RNNKernel(Kernel):
         dh_operand = cls.operand(dh)
         for K, (da, da_operand, d_output) in workspace.views_of(steps):
             if steps.with_outputs:
-                add(dh, d_output, dh)
-            scale(dh_operand, K, da_operand)
-            dot(W_T, da, dh)  # (45)
+                add(dh, d_output, dh)  # (29)
+            scale(dh_operand, K, da_operand)  # (10): ``da = dh * (1 - h * h)``
+            dot(W_T, da, dh)  # (45): ``dh = W_h.T @ da_h``
 
 
 class ReLURNNKernel(RNNKernel):
@@ -96,7 +97,7 @@ class ReLURNNKernel(RNNKernel):
         if a.dtype.kind == "c":
             np.copyto(h, np.where(a.real <= 0, 0, a))
         else:
-            np.maximum(a, 0, out=h)
+            np.maximum(a, 0, out=h)  # ``h = np.where(a.real <= 0, 0, a)``
 
     @classmethod
     def factors(cls, workspace: ForwardWorkspace, K: np.ndarray, start: int, count: int) -> None:
@@ -104,7 +105,7 @@ class ReLURNNKernel(RNNKernel):
         zero = workspace.Z[start + 1 : start + count + 1, : workspace.sizes[2]].real <= 0
         bits = (np.repeat(zero, 2, axis=-1) if K.dtype.kind == "c" else zero).view(np.int8)
         np.subtract(bits, 1, out=bits)  # True becomes 0, and False −1, whose bits are all ones
-        np.copyto(cls.operand(K[:, 0]), bits)
+        np.copyto(cls.operand(K[:, 0]), bits)  # ``da = np.where(h.real <= 0, 0, dh)``
 
 
 class LSTMKernel(Kernel):
@@ -160,17 +161,17 @@ class LSTMKernel(Kernel):
         views = workspace.views_of(first, last)
         for (Z, h_prev, a, oif, i_f, g_c, c, tanh_c, o, h), a_x in views:
             if a_x is None:
-                dot(W, Z, a)  # (44)
+                dot(W, Z, a)  # (44): ``a_x + a_h``
             else:
-                dot(W_h, h_prev, a)
-                add(a, a_x, a)
-            tanh(a, a)  # (46)
+                dot(W_h, h_prev, a)  # ``W_h @ h``
+                add(a, a_x, a)  # ``a_x + a_h``
+            tanh(a, a)  # (46): ``np.tanh(a_g)``, and ``np.tanh(0.5 * a)`` of o, i, f
             multiply(oif, half, oif)
-            add(oif, half, oif)
-            multiply(i_f, g_c, terms)  # i ⊙ g and f ⊙ c'
-            add(from_i, from_f, c)  # (14)
-            tanh(c, tanh_c)
-            multiply(o, tanh_c, h)  # (15)
+            add(oif, half, oif)  # (13): ``sigmoid(a_i), sigmoid(a_f)`` and ``sigmoid(a_o)``
+            multiply(i_f, g_c, terms)  # ``i * g`` and ``f * c_prev``
+            add(from_i, from_f, c)  # (14): ``c = f * c_prev + i * g``
+            tanh(c, tanh_c)  # ``tanh_c = np.tanh(c)``
+            multiply(o, tanh_c, h)  # (15): ``h = o * tanh_c``
 
     @staticmethod
     def factors(workspace: ForwardWorkspace, K: np.ndarray, start: int, count: int) -> None:
@@ -182,14 +183,14 @@ class LSTMKernel(Kernel):
         K_c, K_o, K_co, K_i, K_if, K_g, K_next = K[:, 0], K[:, 1], K[:, :2], K[:, 2], K[:, 2:4], K[:, 4], K[:, 5]
         np.multiply(i_f, g_c, K_if)  # i g and f c'
         np.multiply(g, K_i, K_g)
-        np.subtract(i, K_g, K_g)  # i (1 − g²) = i − g (i g)
+        np.subtract(i, K_g, K_g)  # i (1 − g²) = i − g (i g): ``dc * i``, ``dg * (1 - g * g)``
         np.subtract(1, i_f, K_co)
-        np.multiply(K_if, K_co, K_if)
+        np.multiply(K_if, K_co, K_if)  # ``dc * g``, ``di * i * (1 - i)``; ``dc * c_prev``, ``df * f * (1 - f)``
         np.multiply(h, tanh_c, K_c)
-        np.subtract(o, K_c, K_c)  # (47)
+        np.subtract(o, K_c, K_c)  # (47): ``o * (1 - tanh_c * tanh_c)``
         np.subtract(1, o, K_o)
-        np.multiply(h, K_o, K_o)  # tanh(c) o (1 − o) = h (1 − o)
-        np.copyto(K_next, f)
+        np.multiply(h, K_o, K_o)  # tanh(c) o (1 − o) = h (1 − o): ``do = dh * tanh_c``, ``do * o * (1 - o)``
+        np.copyto(K_next, f)  # ``dc * f``
 
     @staticmethod
     def backward_views(workspace: BackwardWorkspace) -> tuple[list[Any], list[Any]]:
@@ -208,13 +209,14 @@ class LSTMKernel(Kernel):
         views = zip(range(steps.first, steps.last)[::-1], workspace.views_of(steps))
         for t, ((K_h, K_c), (from_h, from_c, dc_here, dc_prev, da, d_output)) in views:
             if steps.with_outputs:
-                add(dh, d_output, dh)
-            multiply(dh, K_h, from_h)  # (49): dh ⊙ o (1 − tanh² c) and da_o
-            add(dc, dc_here, dc_here)
+                add(dh, d_output, dh)  # (29)
+            multiply(dh, K_h, from_h)  # (49): ``dh * o * (1 - tanh_c * tanh_c)`` and ``do * o * (1 - o)``
+            add(dc, dc_here, dc_here)  # (17): ``dc = dc + dh * o * (1 - tanh_c * tanh_c)``
             if t in steps.gradient_at_end:
                 add(dc_here, steps.gradient_at_end[t], dc_here)
-            multiply(dc_here, K_c, from_c)  # (49): da_i, da_f, da_g and dc' = dc ⊙ f
-            dot(W_T, da, dh)  # (45)
+            # (49): ``di * i * (1 - i)``, ``df * f * (1 - f)``, ``dg * (1 - g * g)`` and ``dc * f``
+            multiply(dc_here, K_c, from_c)
+            dot(W_T, da, dh)  # (45): ``dh = W_h.T @ da_h``
             dc = dc_prev
         workspace.dc[...] = dc
 
@@ -290,22 +292,22 @@ class GRUKernel(Kernel):
         views = workspace.views_of(first, last)
         for (Z, x, a, rz, a_hn, r, z, n, q, h_prev, h), a_x in views:
             if a_x is None:
-                dot(W_steps, Z, a)  # (44), the rows that read h
-                a_xn = dot(W_n, x, n)  # (44), the rows that read x alone
+                dot(W_steps, Z, a)  # (44), the rows that read h: ``a_xr + a_hr``, ``a_xz + a_hz`` and ``a_hn``
+                a_xn = dot(W_n, x, n)  # (44), the rows that read x alone: ``a_xn``
             else:
-                dot(W_h, h_prev, a)
-                add(a_hn, bias, a_hn)
-                add(rz, a_x[: 2 * H], rz)
+                dot(W_h, h_prev, a)  # ``W_h @ h``
+                add(a_hn, bias, a_hn)  # ``W_h @ h + b_h``
+                add(rz, a_x[: 2 * H], rz)  # ``a_xr + a_hr``, ``a_xz + a_hz``
                 a_xn = a_x[2 * H :]
-            tanh(rz, rz)  # (46)
+            tanh(rz, rz)  # (46): ``np.tanh(0.5 * a)``
             multiply(rz, half, rz)
-            add(rz, half, rz)
-            multiply(r, a_hn, scratch)
-            add(a_xn, scratch, n)
-            tanh(n, n)  # (22)
-            subtract(n, h_prev, q)
+            add(rz, half, rz)  # (21): ``r, z = sigmoid(a_xr + a_hr), sigmoid(a_xz + a_hz)``
+            multiply(r, a_hn, scratch)  # ``r * a_hn``
+            add(a_xn, scratch, n)  # ``a_xn + r * a_hn``
+            tanh(n, n)  # (22): ``n = np.tanh(a_xn + r * a_hn)``
+            subtract(n, h_prev, q)  # ``n - h_prev``
             multiply(z, q, scratch)
-            add(h_prev, scratch, h)  # (51): h = h' + z ⊙ (n − h')
+            add(h_prev, scratch, h)  # (51), in place of ``h = (1 - z) * h_prev + z * n``
 
     @staticmethod
     def factors(workspace: ForwardWorkspace, K: np.ndarray, start: int, count: int) -> None:
@@ -316,14 +318,14 @@ class GRUKernel(Kernel):
         K_hn, K_r, K_z, K_n, K_h = (K[:, k] for k in range(5))
         np.multiply(n, n, out=K_n)
         np.subtract(1, K_n, out=K_n)
-        np.multiply(K_n, z, out=K_n)
-        np.multiply(K_n, r, out=K_hn)
+        np.multiply(K_n, z, out=K_n)  # ``dh * z``, ``da_xn = dn * (1 - n * n)``
+        np.multiply(K_n, r, out=K_hn)  # ``da_xn * r``
         np.subtract(1, r, out=K_r)
         np.multiply(K_r, a_hn, out=K_r)
-        np.multiply(K_r, K_hn, out=K_r)
-        np.subtract(1, z, out=K_h)
+        np.multiply(K_r, K_hn, out=K_r)  # ``da_xn * a_hn``, ``dr * r * (1 - r)``
+        np.subtract(1, z, out=K_h)  # ``dh * (1 - z)``
         np.multiply(q, z, out=K_z)
-        np.multiply(K_z, K_h, out=K_z)
+        np.multiply(K_z, K_h, out=K_z)  # ``dh * (n - h_prev)``, ``dz * z * (1 - z)``
 
     @staticmethod
     def backward_views(workspace: BackwardWorkspace) -> tuple[list[Any], list[Any]]:
@@ -338,10 +340,10 @@ class GRUKernel(Kernel):
         dot, add, multiply, dh = np.dot, np.add, np.multiply, workspace.dh
         for K, (D, da_h, direct, d_output) in workspace.views_of(steps):
             if steps.with_outputs:
-                add(dh, d_output, dh)
-            multiply(dh, K, D)  # (50): da_hn, da_r, da_z, da_xn and dh ⊙ (1 − z)
-            dot(W_T, da_h, dh)  # (45), the rows that read h
-            add(dh, direct, dh)
+                add(dh, d_output, dh)  # (29)
+            multiply(dh, K, D)  # (50): da_hn, ``da_r, da_z``, da_xn and ``dh * (1 - z)``
+            dot(W_T, da_h, dh)  # (45), the rows that read h: ``dh = W_h.T @ da_h``
+            add(dh, direct, dh)  # (30): ``dh = dh + d_direct[0]``
 
     @classmethod
     def add_dW(cls, dW: np.ndarray, D: np.ndarray, Z: np.ndarray, H: int, buffer: np.ndarray, matmul: Matmul) -> None:

@@ -9,31 +9,6 @@ import numpy as np
 Matmul = Callable[..., np.ndarray]  # called as ``np.matmul``: (a, b, out=...)
 
 NARROW_MAX_SEQUENCES, NARROW_MAX_ROWS = 16, 512  # up to these sizes the gradients of the steps are gathered as rows
-BLOCK_ROWS = 32  # block size for transposing; larger blocks cause cache conflicts
-BLOCKED_MIN_ELEMENTS = 8_192  # matrices with at least this many elements are transposed in blocks
-
-
-def copy_swapped(to: np.ndarray, source: np.ndarray) -> None:
-    """Copy ``source`` to ``to``: ``to[...] = source``, where large matrices are copied in blocks that fit in the cache.
-
-    Args:
-        to, source: (n, rows, columns); one has contiguous rows, the other contiguous columns.
-    """
-    if to[:1].size < BLOCKED_MIN_ELEMENTS:
-        to[...] = source
-        return
-    last = to.strides[2] == to.itemsize
-    for start in range(0, to.shape[2 if last else 1], BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        part = (slice(None), slice(None), block) if last else (slice(None), block)
-        to[part] = source[part]
-
-
-def transposed(matrix: np.ndarray) -> np.ndarray:
-    """Return a contiguous copy of Mᵀ."""
-    out = np.empty(matrix.shape[::-1], matrix.dtype)
-    copy_swapped(out[None], matrix.T[None])
-    return out
 
 
 def gathered(buffer: np.ndarray, steps: np.ndarray) -> np.ndarray:

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from .memory_layout import copy_swapped
-
 
 def split(kernel: Any, W: np.ndarray, H: int) -> tuple[np.ndarray, np.ndarray]:
     """Return [W_h, b] and the table W_x + b (rows that read x, I), of the stacked W, [W_h, W_x, b]."""
@@ -51,7 +49,7 @@ class TableGradient:
         n, blocks, H, B = D.shape
         of_x = D.reshape(n, blocks * H, B)[:, self.rows]
         rows = buffer[: of_x.size].reshape(n, B, A)
-        copy_swapped(rows, of_x.transpose(0, 2, 1))
+        rows[...] = of_x.transpose(0, 2, 1)
         self.dW_x += sum_of_rows(rows.reshape(n * B, A), self.indices[start : start + n].reshape(-1), I)
 
     def joined(self, dW: np.ndarray) -> np.ndarray:

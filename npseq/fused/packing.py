@@ -1,7 +1,7 @@
 """Sequences of different lengths, packed end to end.
 
-Columns are independent, so when a sequence ends another one can start in its column: the batch becomes narrower and no
-step is spent on padding. Where a sequence starts, its initial state is written (and in backward its gradient is read);
+Columns are independent, so when a sequence ends another one can start in its column: the batch becomes narrower and few
+steps are spent on padding. Where a sequence starts, its initial state is written (and in backward its gradient is read);
 where it ends, its final state is read (and in backward its gradient is added). Between two sequences of a column there
 is at least one idle step, on zeros, so that the slot of the last state of one is not the first slot of the next; the
 gradient of an idle step is zero.

@@ -2,92 +2,48 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Any, Protocol
+from typing import Any
 
 CAPACITY_BYTES = 1 << 28  # of the pool that all layers of a process share
 
 
-class Pooled(Protocol):
-    """What a pool must know of a workspace: ``key``, that is its class and the arguments it was made with, and size."""
-
-    key: tuple[Hashable, ...]
-    nbytes: int
-
-
 class WorkspacePool:
-    """Workspaces that nobody uses at present, kept by size for later calls of the same sizes.
+    """Workspaces that nobody uses at present, by their ``key``: class and sizes. A pool that gets full starts anew.
 
     A workspace leaves the pool with ``acquire`` and comes back when the last reference to its lease is gone, so it has
-    one user at a time. When the pool is full, the workspaces whose sizes have been unused for longest are dropped. All
-    methods may be called from several threads.
+    one user at a time. Leases are deleted at any moment, also by a garbage collection, and in any thread. So there is
+    no lock: each access of the dict and of a deque is atomic, and what is lost between two of them is allocated anew.
 
     Args:
         capacity_bytes: maximum number of bytes in the pool.
 
     Attributes:
-        used_bytes: number of bytes in the pool at present.
+        used_bytes: number of bytes in the pool; threads that meet here may count wrongly, until the pool starts anew.
     """
 
     def __init__(self, capacity_bytes: int) -> None:
-        self.capacity_bytes = capacity_bytes
-        self.clear()
-
-    def clear(self) -> None:
-        """Drop all workspaces. Also run in a forked process, in which another thread's lock would stay locked."""
-        self._lock = threading.Lock()
-        self._available: OrderedDict[tuple[Hashable, ...], list[Any]] = OrderedDict()  # sizes used last are at the end
-        self._returned: deque[Any] = deque()  # released, but not yet in ``_available``
-        self.used_bytes = 0
+        self.capacity_bytes, self.used_bytes = capacity_bytes, 0
+        self._kept: dict[tuple[Hashable, ...], deque[Any]] = {}
 
     def acquire(self, workspace_class: Callable[..., Any], *sizes: Any) -> Lease:
         """Return a ``Lease`` on a workspace of these sizes: one from the pool, else a new one."""
-        key, workspace = (workspace_class, *sizes), None
-        with self._lock:
-            if self._returned:
-                self._store_returned()
-            if key in self._available:
-                workspace = self._remove(key, -1)
-        return Lease(workspace_class(*sizes) if workspace is None else workspace, self)
+        try:
+            workspace = self._kept[(workspace_class, *sizes)].pop()
+            self.used_bytes -= workspace.nbytes
+        except (KeyError, IndexError):
+            workspace = workspace_class(*sizes)
+        return Lease(workspace, self)
 
-    def release(self, workspace: Pooled) -> None:
-        """Take a workspace back. Called by ``Lease`` only, once for each lease.
-
-        Leases are deleted at any moment, also by a garbage collection that starts while this thread holds the lock.
-        So a lock that is not free is never waited for: the workspace is stored by the next call that has it.
-        """
-        self._returned.append(workspace)
-        if self._lock.acquire(blocking=False):
-            try:
-                self._store_returned()
-            finally:
-                self._lock.release()
-
-    def _store_returned(self) -> None:
-        while self._returned:
-            workspace = self._returned.popleft()
-            key, nbytes = workspace.key, workspace.nbytes
-            if nbytes > self.capacity_bytes:
-                continue
-            while self.used_bytes + nbytes > self.capacity_bytes:
-                self._remove(next(iter(self._available)), 0)
-            if key in self._available:
-                self._available[key].append(workspace)
-                self._available.move_to_end(key)
-            else:
-                self._available[key] = [workspace]
-            self.used_bytes += nbytes
-
-    def _remove(self, key: tuple[Hashable, ...], place: int) -> Any:
-        kept = self._available[key]
-        workspace = kept.pop(place)
-        self.used_bytes -= workspace.nbytes
-        if not kept:
-            del self._available[key]
-        return workspace
+    def release(self, workspace: Any) -> None:
+        """Take a workspace back. Called by ``Lease`` only, once for each lease."""
+        if workspace.nbytes > self.capacity_bytes:
+            return
+        if self.used_bytes + workspace.nbytes > self.capacity_bytes:
+            self._kept, self.used_bytes = {}, 0
+        self._kept.setdefault(workspace.key, deque()).append(workspace)
+        self.used_bytes += workspace.nbytes
 
 
 class Lease:
@@ -118,5 +74,3 @@ class Lease:
 
 
 POOL = WorkspacePool(CAPACITY_BYTES)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=POOL.clear)

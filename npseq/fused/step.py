@@ -14,7 +14,7 @@ each NumPy call, and one matrix product that must read every weight. What makes 
 A step reads and writes the stream's own vector: its h is the upper part of its [h; 1; x], and the h of the layer below
 is its x, so nothing is copied between layers. With B > 1 sequences all arrays have one column for each of them.
 
-Numbers in the comments are those of the equations in ``docs/derivation.md``.
+Comments quote the line of ``cells.py`` that a line replaces; the numbers are those of ``docs/derivation.md``.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ class RNNStep:
     def run(self) -> None:
         """Compute h from h and x, in place."""
         W, z, a, _, h = self.views
-        dot(W, z, a)  # (44)
-        tanh(a, h)  # (9)
+        dot(W, z, a)  # (44): ``a_x + a_h``
+        tanh(a, h)  # (9): ``h = np.tanh(a_x + a_h)``
 
 
 class ReLURNNStep(RNNStep):
@@ -104,8 +104,8 @@ class ReLURNNStep(RNNStep):
 
     def run(self) -> None:
         W, z, a, zero, h = self.views
-        dot(W, z, a)  # (44)
-        maximum(a, zero, out=h)  # (11)
+        dot(W, z, a)  # (44): ``a = a_x + a_h``
+        maximum(a, zero, out=h)  # (11): ``h = np.where(a.real <= 0, 0, a)``
 
 
 class LSTMStep(RNNStep):
@@ -158,14 +158,14 @@ class LSTMStep(RNNStep):
     def run(self) -> None:
         """Compute h and c from h, c and x, in place."""
         W, z, a, oif, half, i_f, g_c, terms, from_i, from_f, c, tanh_c, o, m = self.views
-        dot(W, z, a)  # (44)
-        tanh(a, a)
-        multiply(oif, half, oif)  # (13): σ(a) = ½ tanh(a/2) + ½
-        add(oif, half, oif)
-        multiply(i_f, g_c, terms)
-        add(from_i, from_f, c)  # (14)
-        tanh(c, tanh_c)
-        multiply(o, tanh_c, m)  # (15)
+        dot(W, z, a)  # (44): ``a_x + a_h``
+        tanh(a, a)  # (46): ``np.tanh(a_g)``, and ``np.tanh(0.5 * a)`` of o, i, f
+        multiply(oif, half, oif)
+        add(oif, half, oif)  # (13): ``sigmoid(a_i), sigmoid(a_f)`` and ``sigmoid(a_o)``
+        multiply(i_f, g_c, terms)  # ``i * g`` and ``f * c_prev``
+        add(from_i, from_f, c)  # (14): ``c = f * c_prev + i * g``
+        tanh(c, tanh_c)  # ``tanh_c = np.tanh(c)``
+        multiply(o, tanh_c, m)  # (15): ``h = o * tanh_c``
         if self.W_p is not None:
             dot(self.W_p, m, self.h)  # (40)
 
@@ -202,18 +202,18 @@ class GRUStep(RNNStep):
     def run(self) -> None:
         """Compute h from h and x, in place. ``u`` is the update gate z; ``z`` is [h; 1; x]."""
         W, z, a, W_n, x, n, rz, half, r, a_hn, u, term, h = self.views
-        dot(W, z, a)  # (44)
+        dot(W, z, a)  # (44): ``a_xr + a_hr``, ``a_xz + a_hz``, ``a_hn`` and ``a_xn``
         if W_n is not None:
-            dot(W_n, x, n)
-        tanh(rz, rz)
-        multiply(rz, half, rz)  # (21): σ(a) = ½ tanh(a/2) + ½
-        add(rz, half, rz)
-        multiply(r, a_hn, term)
-        add(n, term, n)
-        tanh(n, n)  # (22)
-        subtract(n, h, term)
+            dot(W_n, x, n)  # (44): ``a_xn``
+        tanh(rz, rz)  # (46): ``np.tanh(0.5 * a)``
+        multiply(rz, half, rz)
+        add(rz, half, rz)  # (21): ``r, z = sigmoid(a_xr + a_hr), sigmoid(a_xz + a_hz)``
+        multiply(r, a_hn, term)  # ``r * a_hn``
+        add(n, term, n)  # ``a_xn + r * a_hn``
+        tanh(n, n)  # (22): ``n = np.tanh(a_xn + r * a_hn)``
+        subtract(n, h, term)  # ``n - h_prev``
         multiply(u, term, term)
-        add(h, term, h)  # (51)
+        add(h, term, h)  # (51), in place of ``h = (1 - z) * h_prev + z * n``
 
 
 class CellStep:

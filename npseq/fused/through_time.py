@@ -15,7 +15,7 @@ from ..bptt import Cell, Weights
 from . import one_hot
 from .kernel_base import Kernel
 from .kernels import KERNELS
-from .memory_layout import Matmul, copy_swapped, gathered, narrow, transposed
+from .memory_layout import Matmul, gathered, narrow
 from .packing import Packing
 from .pool import POOL, Lease
 from .workspace import BackwardSteps, BackwardWorkspace, ForwardWorkspace, columns_per_product, steps_per_group
@@ -184,7 +184,7 @@ def _forward(
         else:
             _forward_packed(kernel, workspace, W, packing, start, count, first - start, state, final)
         carried = kernel.state(workspace, last)
-        copy_swapped(hs[start : start + count], workspace.Z[first + 1 : last + 1, :H])
+        hs[start : start + count] = workspace.Z[first + 1 : last + 1, :H]
     return carried if packing is None else final, lease if keep else None
 
 
@@ -194,7 +194,7 @@ def _load(
     """Copy x (count, I, B) into Z from slot ``first`` on, and precompute W_x x + b if W is large."""
     _, I, H, _ = workspace.sizes
     last = first + len(x)
-    copy_swapped(workspace.Z[first:last, H : H + I], x)
+    workspace.Z[first:last, H : H + I] = x
     workspace.do_not_hoist()
     if workspace.large:
         kernel.hoist(workspace, W, first, last, matmul)
@@ -246,7 +246,7 @@ def _backward(
     """
     _, I, H, B = workspace.sizes
     order: Any = "F" if len(W) < W.shape[1] or narrow(len(W), B) else "C"  # the layout of the terms that are added
-    dW, W_T = np.zeros(W.shape, W.dtype, order), transposed(W[kernel.rows_of_h(H), :H])
+    dW, W_T = np.zeros(W.shape, W.dtype, order), np.ascontiguousarray(W[kernel.rows_of_h(H), :H].T)
     rows_of_x = kernel.rows_of_x(H)
     n = min(T, -(-columns_per_product(len(W)) // B))
     lease = POOL.acquire(BackwardWorkspace, kernel, n, I, H, B, W.dtype)
@@ -259,7 +259,7 @@ def _backward(
     for start in range((T - 1) // n * n, -1, -n):
         count = min(n, T - start)
         if d_hs is not None:
-            copy_swapped(back.d_outputs[:count], d_hs[start : start + count])
+            back.d_outputs[:count] = d_hs[start : start + count]
         in_chunk = {t - start: d for t, d in gradient_at_end.items()}
         for first in range((count - 1) // back.m * back.m, -1, -back.m):
             last = min(first + back.m, count)

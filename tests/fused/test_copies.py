@@ -152,25 +152,37 @@ class Sized:
         self.key, self.nbytes = (Sized, name, nbytes), nbytes
 
 
-def total(own):
-    return sum(w.nbytes for kept in own._available.values() for w in kept)
+def kept_by(own):
+    return [w for kept in own._kept.values() for w in kept]
 
 
-def test_a_full_pool_drops_the_sizes_unused_for_longest():
+def test_a_full_pool_starts_anew_and_keeps_nothing_larger_than_itself():
     own = pool.WorkspacePool(100)
-    for name in "abc":
-        own.acquire(Sized, name, 30)
-    a = own.acquire(Sized, "a", 30)  # now b is the one unused for longest
-    kept = a.workspace
+    for name in "abb":
+        own.acquire(Sized, name, 50)
+    a = own.acquire(Sized, "a", 50)
+    assert own.used_bytes == 50 and [w.key[1] for w in kept_by(own)] == ["b"]
     del a
-    own.acquire(Sized, "d", 30)
-    assert [key[1] for key in own._available] == ["c", "a", "d"] and own.used_bytes == total(own) == 90
-    assert own.acquire(Sized, "a", 30).workspace is kept
+    assert own.used_bytes == 100  # full, and no more
+    own.acquire(Sized, "c", 1)
+    assert own.used_bytes == 1 and [w.key[1] for w in kept_by(own)] == ["c"]
     own.acquire(Sized, "too large", 101)
-    assert own.used_bytes == total(own) == 90  # and nothing was dropped for it
+    assert own.used_bytes == 1
+    largest = own.acquire(Sized, "largest", 100)
+    kept = largest.workspace
+    del largest
+    assert own.acquire(Sized, "largest", 100).workspace is kept
 
 
-def test_the_number_of_bytes_stays_right_when_many_threads_use_the_pool():
+def test_workspaces_of_one_size_that_are_in_use_together_are_kept_together():
+    own = pool.WorkspacePool(100)
+    first, second = (own.acquire(Sized, "a", 10) for _ in range(2))
+    assert first.workspace is not second.workspace
+    del first, second
+    assert own.used_bytes == 20 == sum(w.nbytes for w in kept_by(own))
+
+
+def test_nobody_has_a_workspace_twice_when_many_threads_use_the_pool():
     own, errors = pool.WorkspacePool(500), []
     barrier = threading.Barrier(8)
 
@@ -194,14 +206,4 @@ def test_the_number_of_bytes_stays_right_when_many_threads_use_the_pool():
         thread.start()
     for thread in threads:
         thread.join()
-    own.acquire(Sized, "x", 1)  # stores what was returned while the lock was taken
-    assert not errors and own.used_bytes == total(own) <= 500 and not own._returned
-
-
-def test_a_lease_that_is_deleted_while_the_lock_is_held_is_not_waited_for():
-    own = pool.WorkspacePool(100)
-    lease = own.acquire(Sized, "a", 10)
-    kept = lease.workspace
-    with own._lock:  # as when a garbage collection starts inside the pool
-        del lease
-    assert own.acquire(Sized, "a", 10).workspace is kept
+    assert not errors and len({id(w) for w in kept_by(own)}) == len(kept_by(own))

@@ -36,3 +36,12 @@ def test_every_identity_of_section_11_is_beside_a_line_of_the_kernels():
     kernels = (Path(npseq.fused.__file__).parent / "kernels.py").read_text(encoding="utf-8")
     named = {int(number) for number in re.findall(r"(?<![\w)])\((\d+)\)", kernels)}
     assert len(identities) == 8 and identities <= named
+
+
+@pytest.mark.parametrize("name", ["kernels.py", "step.py"])
+def test_what_the_comments_of_the_kernels_quote_stands_in_the_plain_code(name):
+    folder = Path(npseq.__file__).parent
+    code = (folder / "fused" / name).read_text(encoding="utf-8")
+    plain = [(folder / file).read_text(encoding="utf-8") for file in ("cells.py", "bptt.py")]
+    quoted = [quote for comment in re.findall(r"#.*", code) for quote in re.findall(r"``(.+?)``", comment)]
+    assert len(quoted) > 20 and [q for q in quoted if not any(q in text for text in plain)] == []

@@ -100,3 +100,18 @@ def test_optimized_equals_plain_after_an_input_that_is_not_finite(kind, options,
     plain, fast = (getattr(npseq, name)(3, 4, rng=0, dtype=dtype, **options) for name in (kind, "Optimized" + kind))
     for found, expected in zip(results(fast, x, dy), results(plain, x, dy)):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("value", [INF, -INF, NAN])
+def test_packed_sequences_after_one_with_an_input_that_is_not_finite_are_those_of_the_plain_layer(monkeypatch, value):
+    """The GRU runs the steps up to the next start again, without the zeros of W: the steps behind must not."""
+    monkeypatch.setattr("npseq.fused.packing.MIN_MULTIPLICATIONS_SAVED", -1)
+    rng = np.random.default_rng(0)
+    lengths = np.array([40, *rng.integers(1, 12, 39)])
+    x = rng.normal(size=(40, 40, 3)).astype(np.float32)
+    x[2, :4, 1] = value
+    plain, fast = (getattr(npseq, name)(3, 4, rng=0) for name in ("GRU", "OptimizedGRU"))
+    for found, expected in zip(fast(x, lengths=lengths), plain(x, lengths=lengths)):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert len(fast.forward(x, lengths=lengths)[2].runs[0].packing.pieces(0, 40)) > 3
