@@ -1,10 +1,10 @@
 """Sequences of different lengths, packed end to end.
 
 Columns are independent, so when a sequence ends another one can start in its column: the batch becomes narrower and few
-steps are spent on padding. Where a sequence starts, its initial state is written (and in backward its gradient is read);
-where it ends, its final state is read (and in backward its gradient is added). Between two sequences of a column there
-is at least one idle step, on zeros, so that the slot of the last state of one is not the first slot of the next; the
-gradient of an idle step is zero.
+steps are spent on padding. Where a sequence starts, its initial state is written (and in backward its gradient is
+read); where it ends, its final state is read (and in backward its gradient is added). Between two sequences of a column
+there is at least one idle step, on zeros, so that the slot of the last state of one is not the first slot of the next;
+the gradient of an idle step is zero.
 
 Sequences start at multiples of a few steps (``STARTS`` of them in the longest sequence), so that the loop is seldom
 interrupted, and the number of columns is a multiple of ``COLUMNS_MULTIPLE``, because a product with 28 columns takes
