@@ -6,14 +6,10 @@ import argparse
 import json
 from typing import Any
 
-import numpy as np
-
 from .. import data
 from ..forecast import evaluation
 from ..forecast.baselines import Baselines
 from ..forecast.ensemble import Ensemble, unknown_ahead
-from ..forecast.task import ForecastTask
-from ..formats import paths
 from ..nn.model import Model
 from ..tasks.metadata import Metadata
 from . import data_options, plots, progress
@@ -27,64 +23,32 @@ def evaluate_forecast(args: argparse.Namespace, members: list[tuple[Model, Metad
     """Return the lines of the errors beside the baselines', by step, and of the coverage of the interval; with
     ``--json`` one line.
     """
-    trained = members[0][1]
     bar = None if args.json else progress.reading()
     table = data.load(args.data, args.time, "past", bar, data_options.table_options(args))
     measured = all(each.residual_quantiles is not None for _, each in members)
     forecaster = Ensemble(members, table, args.interval if measured else None)
-    seen, part, told = _not_to_be_scored(args, members, forecaster)
-    rows = evaluation.scored_rows(forecaster, seen)
-    if len(rows) == 0:
-        raise data.DataError(
-            f"{table.name} has {len(table.values):,} rows: too few for a model that sees {forecaster.first} and "
-            f"forecasts {forecaster.horizon}{told and '; ' + told[0]}"
-        )
-    baselines = Baselines(forecaster.windows[0], _fitted(trained, table, part))
     forecasting = iter if args.json else progress.bar("forecasting")
-    result = evaluation.score(forecaster, rows, baselines, args.steps, seen, forecasting)
+    try:
+        result, new, rows, baselines = evaluation.on_new_rows(forecaster, args.steps, args.part == "all", forecasting)
+    except data.DataError as error:
+        advice = "" if args.part == "all" else "; --part all scores the rows of the training too"
+        raise data.DataError(f"{error}{advice}") from None
     if args.json:
         return [json.dumps(result)]
+    part = part_name(new.part, table.name)
     lines = [f"{table.name}: {note}" for note in table.notes]
-    lines += [f"{len(rows):,} examples, {part_name(part, table.name)}", *told, *_gaps(forecaster, rows)]
-    lines += outside(trained, forecaster.windows[0])
+    lines += [f"{len(rows):,} examples, {part}", *new.notes]
+    if len(new.notes) > 1:
+        lines.append("--part all scores all rows")
+    lines += [*_gaps(forecaster, rows), *outside(forecaster)]
     name = members[0][0].kind if len(members) == 1 else f"mean of {len(members)}"
-    for column, found in result.get("targets", {forecaster.targets[0]: result}).items():
-        lines += ["", *(forecast_report(name, column, found, baselines, forecaster, "targets" not in result))]
+    targets = result.get("targets", {forecaster.targets[0]: result})
+    for column, found in targets.items():
+        title = f"on {part}" if len(targets) == 1 and forecaster.horizon == 1 else None
+        lines += ["", *forecast_report(name, column, found, baselines, forecaster, title)]
     if args.plot:
         _draw_steps(args, name, forecaster, baselines, result)
     return lines
-
-
-def _not_to_be_scored(args, members, forecaster):
-    """(n,) the rows that the model was trained on, or None; the part that is scored; lines that tell of it."""
-    trained, windows = members[0][1], forecaster.windows[0]
-    n = len(windows.values)
-    if args.part == "all":
-        return None, "all", []
-    if trained.seen is None:  # a file of npseq 0.1.0: by the name of the data
-        if (args.part or _named(args, trained)) == "all":
-            return None, "all", []
-        seen = np.arange(n) < int(0.85 * n)
-        return seen, "test", []
-    found = forecaster.seen()
-    if found is None:
-        return None, "all", []
-    seen = found
-    if seen.all():
-        raise data.DataError(f"{windows.name}: the model was trained or validated on every row: nothing to test on")
-    told = [f"{int(seen.sum()):,} rows that the model was trained or validated on are left out"]
-    return seen, "test", told
-
-
-def _named(args, trained):
-    return "test" if paths.name_of(args.data) == trained.recipe.data else "all"
-
-
-def _fitted(trained, table, part):
-    """The autoregressions of the weights file; of an old file, fitted again if the data are those of the training."""
-    if trained.baselines or part == "all":
-        return trained.baselines
-    return ForecastTask.from_recipe(trained.recipe, table).fitted_baselines()
 
 
 def _gaps(forecaster, rows):
@@ -101,11 +65,11 @@ def _gaps(forecaster, rows):
 
 
 def forecast_report(
-    name: str, column: str, found: dict[str, Any], baselines: Baselines, forecaster: Ensemble, only: bool
+    name: str, column: str, found: dict[str, Any], baselines: Baselines, forecaster: Ensemble, title: str | None
 ) -> list[str]:
     """Return the lines on one target: the table of one horizon, the one of steps fed back, the interval."""
     h = forecaster.horizon
-    title = "on the test part" if only and h == 1 else f"{column}, {'one row' if h == 1 else f'{h} rows'} ahead"
+    title = title or f"{column}, {'one row' if h == 1 else f'{h} rows'} ahead"
     labels = {key: baselines.label(key) for key in found["baselines"]}
     lines = [scores_table(title, name, found, labels)]
     if "interval" in found:
@@ -116,8 +80,8 @@ def forecast_report(
         lines += ["", *by_step_table(name, found["by_step"], labels)]
         if "interval" in far:
             lines += ["", *_interval_lines(far["interval"])]
-    elif forecaster.windows[0].input_columns:
-        lines += ["", unknown_ahead(forecaster.windows[0].input_columns)]
+    elif forecaster.input_columns:
+        lines += ["", unknown_ahead(forecaster.input_columns)]
     lines += ["", *verdict(name, found, labels)]
     return lines
 
@@ -129,7 +93,7 @@ def verdict(name: str, found: dict[str, Any], labels: dict[str, str]) -> list[st
         if part is not None and part["skill"] < -EQUAL:
             lost.append(f"{what} {labels[part['best_baseline']]} is {-part['skill']:.1%} better than {name}")
     if lost:
-        return ["; ".join(lost) + ": a forecast by it is the better one there"]
+        return ["; ".join(lost) + ": use that baseline there"]
     if found["skill"] < EQUAL:
         return [f"{name} is as good as {labels[found['best_baseline']]}"]
     return [f"{name} is better than every baseline by {found['skill']:.1%}"]

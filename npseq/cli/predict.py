@@ -15,7 +15,6 @@ from .. import data, status, tasks
 from ..data.table import Table
 from ..forecast.calendar_slots import row_times
 from ..forecast.ensemble import Ensemble
-from ..forecast.windows import WindowDataset
 from ..fused import blas
 from ..nn.losses import probabilities
 from ..nn.model import Model
@@ -105,7 +104,7 @@ def write_forecast(args: argparse.Namespace, members: list[tuple[Model, Metadata
     forecaster = Ensemble(members, table, args.interval)
     windows = forecaster.windows[0]
     rows, ahead, values, low, high, after = forecaster.predict(args.steps, progress.bar("forecasting"))
-    lines = [f"{table.name}: {note}" for note in table.notes] + outside(members[0][1], windows)
+    lines = [f"{table.name}: {note}" for note in table.notes] + outside(forecaster)
     if args.whole:
         values, low, high = np.rint(values), _rounded(np.floor, low), _rounded(np.ceil, high)
     if low is not None and (unknown := int(np.isnan(low[:, 0]).sum())):
@@ -123,20 +122,20 @@ def _rounded(how, bound):
     return None if bound is None else how(bound)
 
 
-def outside(trained: Metadata, windows: WindowDataset) -> list[str]:
+def outside(forecaster: Ensemble) -> list[str]:
     """Return a line for each column whose values lie far outside the range of the training rows."""
-    if trained.range is None:
-        return []
-    lines = []
-    for (low, high), name, column in zip(trained.range, windows.column_names, windows.values.T):
-        far = np.maximum(low - column, column - high) > FAR * (high - low or abs(high) or 1.0)
-        if far.any():
-            row = int(np.argmax(far))
-            lines.append(
-                f"{windows.name}: {int(far.sum()):,} values of {name} lie far outside the range of the training rows, "
-                f"{low:.6g} to {high:.6g}, the first in row {row}: {column[row]:.6g}; forecasts after them are guesses"
-            )
-    return lines
+    lines = {}
+    for (_, trained), windows in zip(forecaster.members, forecaster.windows):
+        for (low, high), name, column in zip(trained.range or (), windows.column_names, windows.values.T):
+            far = np.maximum(low - column, column - high) > FAR * (high - low or abs(high) or 1.0)
+            if far.any():
+                row = int(np.argmax(far))
+                lines[name] = (
+                    f"{windows.name}: {int(far.sum()):,} values of {name} lie far outside the range of the training "
+                    f"rows, {low:.6g} to {high:.6g}, the first in row {row}: {column[row]:.6g}; forecasts after them "
+                    "extrapolate"
+                )
+    return list(lines.values())
 
 
 def _times(table: Table, rows: np.ndarray) -> np.ndarray:

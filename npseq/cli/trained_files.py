@@ -45,7 +45,8 @@ def load(args: argparse.Namespace) -> list[tuple[Model, Metadata]]:
     first = members[0][1]
     if any(other.recipe.task != first.recipe.task for _, other in members):
         raise DataError("the files are of different tasks: only forecasts can be averaged")
-    for name, column in first.columns.items():
-        if getattr(args, name, column) is None:
-            setattr(args, name, column)
+    for _, trained in members:
+        for name, column in trained.columns.items():
+            if getattr(args, name, column) is None:
+                setattr(args, name, column)
     return members

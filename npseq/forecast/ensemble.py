@@ -17,8 +17,9 @@ from ..tasks.base import Progress
 from ..tasks.scoring import outputs
 from . import intervals, recursive
 from .asked import coverage_of, steps_of
+from .baselines import Baselines
 from .metadata import ForecastMetadata
-from .recipe import of_forecast
+from .recipe import ForecastRecipe, of_forecast
 from .windows import WindowDataset
 
 
@@ -48,8 +49,21 @@ class Prediction(NamedTuple):
     after: int | None
 
 
+class NewRows(NamedTuple):
+    """Which rows of a table are new to the models. seen (n,): True for each row that one of them was trained or
+    validated on, None if there is none; part: ``"test"`` if such rows are left out, otherwise ``"all"``; notes: lines
+    for the table of scores.
+    """
+
+    seen: np.ndarray | None
+    part: str
+    notes: list[str]
+
+
 class Ensemble:
     """The mean of trained forecasters.
+
+    What one of them needs, all need: input_columns and future_columns are those that any of them reads.
 
     Args:
         members: (model, trained) of each weights file.
@@ -76,16 +90,37 @@ class Ensemble:
         self.windows = [WindowDataset.from_recipe(recipe, table) for recipe in recipes]
         self.first = max(windows.first for windows in self.windows)
         self.horizon, self.targets = self.windows[0].horizon, self.windows[0].target_columns
-        self.blended = any(trained.blend is not None for _, trained in members)
+        self.input_columns, self.future_columns = needed(recipes)
+
+    def new_rows(self) -> NewRows:
+        """Return which rows are new to every one of the models."""
+        seen, notes, unknown, name = np.zeros(len(self.table.values), bool), [], False, self.table.name
+        for (_, trained), windows in zip(self.members, self.windows):
+            found = None if trained.seen is None else trained.seen.find(self.table, windows.columns)
+            unknown |= found is None
+            seen |= False if found is None else found
+            if trained.seen is not None and trained.seen.differ(self.table, windows.columns):
+                notes = [f"{name} has other values at most times of the training: it looks like another series"]
+        if seen.any():
+            until = max((trained.seen.until or "" for _, trained in self.members if trained.seen), default="")
+            told = f"{int(seen.sum()):,} rows that the model was trained or validated on are left out"
+            notes.insert(0, told + (f": those up to {until.replace('T', ' ')}" if until else ""))
+        if unknown:
+            notes.append(
+                f"whether the {'other ' if seen.any() else ''}rows of {name} are new cannot be known: they have no "
+                "times, and no run of rows of the training is among them"
+            )
+        return NewRows(seen, "test", notes) if seen.any() else NewRows(None, "all", notes)
 
     def seen(self) -> np.ndarray | None:
-        """Return (n,) True for each row that one of the models was trained or validated on, known by its content; None
-        if there is none."""
-        seen = np.zeros(len(self.table.values), bool)
-        for _, trained in self.members:
-            if trained.seen is not None:
-                seen |= trained.seen.find(self.table, self.windows[0].columns)
-        return seen if seen.any() else None
+        """Return ``new_rows().seen``."""
+        return self.new_rows().seen
+
+    def baselines(self) -> Baselines:
+        """Return the baselines of the model that was trained on the most rows."""
+        pairs = [(windows, trained) for (_, trained), windows in zip(self.members, self.windows)]
+        windows, trained = max(pairs, key=lambda pair: pair[1].seen.count if pair[1].seen else 0)
+        return Baselines(windows, trained.baselines)
 
     def direct(self, rows: np.ndarray, progress: Progress = iter) -> Forecasts:
         """Return the forecasts of the rows r … r + horizon − 1, for each r of ``rows``."""
@@ -134,7 +169,7 @@ class Ensemble:
             rows, ahead = end + np.arange(after), np.arange(after)
             found = self.ahead(np.array([end]), after)
         else:
-            first = np.arange(self.first, end + 1 if not self.windows[0].future_columns else end - h + 1)
+            first = np.arange(self.first, end + 1 if not self.future_columns else end - h + 1)
             rows, ahead = (first[:, None] + np.arange(h)).reshape(-1), np.tile(np.arange(h), len(first))
             found = self.direct(first, progress=progress)
         values, low, high = (None if part is None else part.reshape(-1, O) for part in found[:3])
@@ -144,23 +179,22 @@ class Ensemble:
     def _end(self, steps: int | None) -> tuple[int, int | None]:
         """The row after the last one with a value, and the number of rows to forecast from there, or None for a
         forecast of every row."""
-        windows, trained = self.windows[0], self.members[0][1]
+        windows, filled = self.windows[0], self.table.filled
         n = end = len(windows.values)
-        if windows.filled is not None and trained.seen is not None:
+        if windows.filled is not None:
             end = int(np.flatnonzero(~windows.filled.all(axis=1))[-1]) + 1
         steps = steps or (n - end or None)
         if steps is None:
             return end, None
-        if windows.input_columns and steps > self.horizon:
-            raise DataError(unknown_ahead(windows.input_columns))
-        if windows.future_columns:
-            columns = windows.columns[-len(windows.future_columns) :]
-            filled = windows.table.filled
+        if self.input_columns and steps > self.horizon:
+            raise DataError(unknown_ahead(self.input_columns))
+        if self.future_columns:
+            columns = [self.table.column(name) for name in self.future_columns]
             known = n - end if filled is None else int(np.argmax(np.append(filled[end:, columns].any(axis=1), True)))
             if steps > known:
                 raise DataError(
                     f"{steps:,} rows after the last value of {', '.join(windows.target_columns)} asked for, but "
-                    f"{', '.join(windows.future_columns)} are given for {known:,}: add rows with their values and an "
+                    f"{', '.join(self.future_columns)} are given for {known:,}: add rows with their values and an "
                     "empty target"
                 )
         return end, steps
@@ -182,6 +216,15 @@ def _mean(parts: Sequence[Forecasts]) -> Forecasts:
     if len(parts) == 1:
         return parts[0]
     return Forecasts._make(None if same[0] is None else np.mean(same, axis=0) for same in zip(*parts))
+
+
+def needed(recipes: Sequence[ForecastRecipe]) -> tuple[list[str], list[str]]:
+    """Return the columns that any of the recipes reads besides the targets: inputs, and those known ahead."""
+    inputs, future = (
+        list(dict.fromkeys(name for recipe in recipes for name in getattr(recipe, which)))
+        for which in ("inputs", "future")
+    )
+    return inputs, future
 
 
 def unknown_ahead(inputs: list[str]) -> str:

@@ -15,7 +15,7 @@ from ..tasks.metrics import errors
 from . import recursive
 from .asked import steps_of
 from .baselines import Baselines
-from .ensemble import Ensemble, Forecasts, unknown_ahead
+from .ensemble import Ensemble, Forecasts, NewRows, unknown_ahead
 from .intervals import interval_score
 
 MOST_ORIGINS = 4000  # forecast origins from which several steps are scored
@@ -36,10 +36,39 @@ class OneHorizon(NamedTuple):
     labels: dict[str, str]
 
 
+def on_new_rows(
+    forecaster: Ensemble, steps: int | None = None, all_rows: bool = False, progress: Progress = iter
+) -> tuple[Scores, NewRows, np.ndarray, Baselines]:
+    """Score the forecaster on the rows that are new to it, or on all.
+
+    Returns:
+        What ``score`` returns, with "part" (``"test"`` or ``"all"``) and "notes", lines on which rows are scored; the
+        rows that are new; those that were scored; the baselines.
+
+    Raises:
+        DataError: as ``score``, or if there are no such rows.
+    """
+    table, steps = forecaster.table, steps_of(steps)
+    new = NewRows(None, "all", []) if all_rows else forecaster.new_rows()
+    rows = scored_rows(forecaster, new.seen)
+    if not len(rows):
+        if new.seen is not None and new.seen.all():
+            why = f"{table.name}: the model was trained or validated on every row: nothing to test on"
+        else:
+            why = (
+                f"{table.name} has {len(table.values):,} rows: too few for a model that sees {forecaster.first} and "
+                f"forecasts {forecaster.horizon}"
+            )
+        raise DataError("; ".join([why, *new.notes]))
+    baselines = forecaster.baselines()
+    found = score(forecaster, rows, baselines, steps, new.seen, progress)
+    return {**found, "part": new.part, "notes": new.notes}, new, rows, baselines
+
+
 def one_horizon(forecaster: Ensemble) -> OneHorizon:
     """Forecast the rows that are new to the model, one horizon from the rows before each, as ``score`` does."""
     rows, windows = scored_rows(forecaster, forecaster.seen()), forecaster.windows[0]
-    baselines = Baselines(windows, forecaster.members[0][1].baselines)
+    baselines = forecaster.baselines()
     predictions = forecaster.direct(rows).values.reshape(len(rows), -1)
     found = {name: baselines.forecast(name, rows, forecaster.horizon) for name in baselines.before(int(rows[0]))}
     return OneHorizon(
@@ -123,7 +152,7 @@ def _origins(
     forecaster: Ensemble, rows: np.ndarray, steps: int | None, seen: np.ndarray | None
 ) -> tuple[np.ndarray, int]:
     """The origins of forecasts fed back, and how many steps can be scored."""
-    inputs = forecaster.windows[0].input_columns
+    inputs = forecaster.input_columns
     stop = int(rows[-1]) + forecaster.horizon
     if inputs and steps is not None and steps > forecaster.horizon:
         raise DataError(unknown_ahead(inputs))
@@ -135,7 +164,7 @@ def _origins(
     if seen is not None and len(origins):
         origins = origins[~_any_ahead(seen, origins, K)]
     if not len(origins):
-        raise DataError(f"--steps {steps} given, but there are {stop - int(rows[0]):,} rows to score; fewer expected")
+        raise DataError(f"{K} steps asked for, but there are {stop - int(rows[0]):,} rows to score; fewer expected")
     return origins[:: -(-len(origins) // MOST_ORIGINS)], K
 
 

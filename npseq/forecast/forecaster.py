@@ -25,8 +25,7 @@ from ..training.fit import Progress
 from . import base_choice, evaluation
 from . import rows as forms
 from .asked import steps_of, whole
-from .baselines import Baselines
-from .ensemble import Ensemble, Prediction
+from .ensemble import Ensemble, Prediction, needed
 from .finish import finish
 from .frames import forecast_frame
 from .metadata import ForecastMetadata, load_forecast
@@ -175,15 +174,16 @@ class Forecaster:
         """
         data, table = self._known()
         recipe, steps = self._recipe, steps_of(steps)
+        inputs, ahead = needed([trained.recipe for _, trained in self.members])
         empty = forms.without_values(table, recipe.target)
-        if (recipe.future and future is None and not empty) or (future is not None and not recipe.future):
-            names = ", ".join(recipe.future) or "no column"
+        if (ahead and future is None and not empty) or (future is not None and not ahead):
+            names = ", ".join(ahead) or "no column"
             raise DataError(f"future {'is missing' if future is None else 'given'}: the model reads {names} ahead")
-        if recipe.future and future is None:
+        if ahead and future is None:
             steps = steps or empty
         if future is not None:
-            others = [*recipe.target, *recipe.inputs]
-            data, before = forms.with_known_ahead(data, future, table, recipe.future, others), forms.count(data)
+            others = [*recipe.target, *(name for name in inputs if name not in ahead)]
+            data, before = forms.with_known_ahead(data, future, table, ahead, others), forms.count(data)
             steps = steps or forms.count(data) - before
             table = load(data, self._time, "past")
         with blas.limited(1):
@@ -201,9 +201,9 @@ class Forecaster:
         Raises:
             DataError: before ``fit``; for rows of another form, or other columns.
         """
-        recipe = self._recipe
-        needed = [*recipe.target, *recipe.inputs, *recipe.future]
-        joined = forms.kept(rows) if self._data is None else forms.followed(self._data, rows, needed)
+        inputs, ahead = needed([trained.recipe for _, trained in self.members])
+        columns = [*self._recipe.target, *inputs, *ahead]
+        joined = forms.kept(rows) if self._data is None else forms.followed(self._data, rows, columns)
         table = load(joined, self._time, "past")
         self._data, self._table = joined, table
         return self
@@ -312,13 +312,9 @@ def backtest_rows(n: int, folds: int) -> list[int]:
 def _score(
     members: list[tuple[Model, ForecastMetadata]], table: Table, steps: int | None, interval: float | None
 ) -> dict[str, Any]:
-    ensemble = Ensemble(members, table, interval)
-    seen = ensemble.seen()
-    rows = evaluation.scored_rows(ensemble, seen)
-    if not len(rows):
-        raise DataError(f"{table.name}: the model was trained or validated on every row that could be scored")
-    baselines = Baselines(ensemble.windows[0], members[0][1].baselines)
-    return evaluation.score(ensemble, rows, baselines, steps, seen)
+    if any(trained.residual_quantiles is None for _, trained in members):
+        interval = None  # of a training that was killed
+    return evaluation.on_new_rows(Ensemble(members, table, interval), steps)[0]
 
 
 def _names(given: Sequence[str | int] | str | int | None) -> list[str] | None:

@@ -12,10 +12,10 @@ from ..formats import schema
 from ..formats.unpickler import CheckpointError
 from ..nn.model import Model
 from ..tasks.metadata import Metadata, load_trained, register
+from ..tasks.seen import SeenRows
 from .bases import BaseModel
 from .interval_scale import Width
 from .recipe import ForecastRecipe
-from .row_hashes import SeenRows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -36,7 +36,7 @@ class ForecastMetadata(Metadata):
 
     The quantiles of the validation residuals, (levels, outputs) or None (``intervals.py``); blend (steps, targets) of
     recursive forecasts with their base, or None (``recursive.py``); width: of the interval whose width follows the
-    state, or None; baselines: those that were fitted to the training rows (``baselines.fit``); seen: hashes of
+    state, or None; baselines: those that were fitted to the training rows (``baselines.fit``); seen: what tells
     the rows of training and validation, or None; range: smallest and largest value of each column in the training rows,
     or None.
     """

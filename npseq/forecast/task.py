@@ -14,11 +14,11 @@ from ..nn.model import Model
 from ..nn.scaling import Scaler
 from ..tasks.base import Batch, Task, fingerprint
 from ..tasks.scoring import shrunk_factor
+from ..tasks.seen import SeenRows
 from ..training.settings import ALONE
 from . import base_choice, baselines, bases, features
 from .bases import BaseModel, BaseModels
 from .recipe import ForecastRecipe
-from .row_hashes import SeenRows
 from .windows import WINDOW, WindowDataset
 
 LARGEST_Z = 1e15  # its square, summed over a batch, is finite in float32
@@ -168,9 +168,9 @@ class ForecastTask(WindowDataset, Task):
         return Batch(self.inputs(rows, dtype), self.targets(rows).astype(dtype))
 
     def seen_rows(self) -> SeenRows:
-        """Return hashes of the rows of the training and validation parts, which a weights file keeps."""
+        """Return what tells the rows of the training and validation parts, which a weights file keeps."""
         if self._seen is None:
-            self._seen = SeenRows.of(self.table, self.columns, int(0.85 * len(self.values)), self.train_end)
+            self._seen = SeenRows.of(self.table, self.columns, int(0.85 * len(self.values)))
         return self._seen
 
     def range(self) -> list[list[float]]:

@@ -228,7 +228,11 @@ def test_evaluate_knows_the_rows_of_the_training_by_their_content(trained, small
     new = [line.split(",")[0] + f",{100 + k % 7}\n" for k, line in enumerate(lines[1:])]
     other.write_text("".join(lines[:1] + new))
     assert evaluate_main([trained, "--data", str(other)]) == 0
-    assert f"{n} examples, all of other.csv" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"{len(rows)} examples, the test part" in shown and "looks like another series" in shown
+    assert evaluate_main([trained, "--data", str(other), "--part", "all"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{n} examples, all of other.csv" in shown and "on the test part" not in shown
 
 
 @pytest.mark.wide
