@@ -1,7 +1,7 @@
 // The linter's rules for the page's script: eslint's recommended ones and a few more.
 import js from "@eslint/js";
 
-const names = ["document", "window", "location", "history", "URLSearchParams"];
+const names = ["document", "window", "location", "history", "navigator", "URLSearchParams"];
 
 export default [
   js.configs.recommended,

@@ -8,10 +8,12 @@ recorded values and cannot be changed.
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import re
 import tokenize
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -21,15 +23,17 @@ import numpy as np
 
 from .. import bptt
 from .._version import __version__
-from ..nn.own_parameters import cell_name
+from ..nn.own_parameters import cell_name, own_shapes
 from .equations import CELLS, SHOWN, Description, describe
+from .exercises.naming import rules
+from .exercises.one_step import ONE_STEP
 from .page_bugs import BUGS
 from .worked_example import WorkedExample, by_bptt
 
 MAX_STEPS, MAX_UNITS, MAX_INPUTS = 12, 3, 2
 CHECKED_SIZES = [(2, 1, 1), (3, 2, 1), (6, 3, 2), (12, 2, 2)]  # (T, H, I) at which page and npseq are compared
 RECORDED_SIZE = (6, 2, 1)
-SCRIPTS = ["engine.js", "chain.js", "app.js"]
+SCRIPTS = ["formulas.js", "engine.js", "chain.js", "lesson.js", "app.js"]
 
 
 def build(cell: Any = None, start: str = "lstm", seed: int = 0) -> str:
@@ -45,15 +49,14 @@ def build(cell: Any = None, start: str = "lstm", seed: int = 0) -> str:
         ValueError: if its code computes something else than its equations say.
     """
     data = page_data(cell, start, seed)
-    folder = resources.files(__package__) / "web"
-
-    def read(name: str) -> str:
-        return (folder / name).read_text(encoding="utf-8")
-
-    text = read("page.html").replace("/* STYLE */", read("style.css"))
-    text = text.replace("/* SCRIPT */", "\n".join(map(read, SCRIPTS)))
+    text = _web("page.html").replace("/* STYLE */", _web("style.css"))
+    text = text.replace("/* SCRIPT */", "\n".join(map(_web, SCRIPTS)))
     as_json = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.replace("/* DATA */", as_json.replace("<", "\\u003c"))  # "<" could end the script element
+
+
+def _web(name: str) -> str:
+    return (resources.files(__package__) / "web" / name).read_text(encoding="utf-8")
 
 
 def page_data(cell: Any = None, start: str = "lstm", seed: int = 0) -> dict[str, Any]:
@@ -71,7 +74,20 @@ def page_data(cell: Any = None, start: str = "lstm", seed: int = 0) -> dict[str,
         "shown": SHOWN,
         "code": {str(number): place for number, place in code_lines().items()},
         "bugs": BUGS,
+        "chinese": json.loads(_web("chinese.json")),
+        **exercise_data(),
     }
+
+
+def exercise_data() -> dict[str, Any]:
+    """Return the exercises that can be done in the page, with the numbers of seed 0, and the table of mistakes."""
+    exercises = {}
+    for model, one in ONE_STEP.items():
+        if model in CELLS:
+            given = {name: value.tolist() for name, value in one.values(0).items()}
+            steps = [{"name": s.name, "number": s.equation, "formula": s.formula} for s in one.steps]
+            exercises[f"{model}-backward"] = {"model": model, "given": given, "steps": steps}
+    return {"exercises": exercises, "mistakes": [rule for rule, *_ in rules()]}
 
 
 def _model(name: str, cell: Any, seed: int) -> dict[str, Any]:
@@ -141,7 +157,8 @@ def _recorded(cell: Any, seed: int) -> dict[str, Any]:
     def draw(*shape: int) -> np.ndarray:
         return rng.uniform(-1, 1, shape)
 
-    own = {name: draw(H, 1) for name in getattr(cell, "own", None) or {}}
+    shapes = own_shapes(cell, H=H, G=G, I=I, P=H)
+    own = {name: draw(*shape, *[1] * (len(shape) == 1)) for name, shape in shapes.items()}  # a vector is a column
     W = bptt.Weights(draw(G * H, I), draw(G * H, H), draw(G * H, 1), draw(G * H, 1), None, own or None)
     xs, dys, initial = draw(T, I, 1), draw(T, H, 1), tuple(draw(H, 1) for _ in cell.state)
     tapes: list[Any] = []
@@ -176,21 +193,40 @@ def _recorded(cell: Any, seed: int) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def code_lines() -> dict[int, list[Any]]:
-    """Return for each equation number the file, the line number and the text of the line of code that has it.
+    """Return for each equation number the file, the line number and the text of the code that computes it.
 
-    A comment on a line by itself belongs to the line after it.
+    The number stands in a comment of a statement, or on a line before it. Of an ``if`` it is what is done there; and what
+    assigns to the same name just before belongs to it.
     """
     found: dict[int, list[Any]] = {}
     root = Path(bptt.__file__).parent
     for file in ("bptt.py", "cells.py"):
         source = (root / file).read_text(encoding="utf-8")
-        lines = source.splitlines()
+        statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
+        before = {after: node for parent in statements for node, after in _neighbours(parent)}
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            if token.type != tokenize.COMMENT:
+            numbers = re.findall(r"(?<![\w)])\((\d{1,2})\)", token.string) if token.type == tokenize.COMMENT else []
+            row = token.start[0] + token.line.lstrip().startswith("#")
+            around = [node for node in statements if node.lineno <= row <= (node.end_lineno or 0)]
+            if not numbers or not around:
                 continue
-            row = token.start[0]
-            alone = lines[row - 1].lstrip().startswith("#")
-            for number in map(int, re.findall(r"(?<![\w)])\((\d{1,2})\)", token.string)):
-                place = row + alone
-                found.setdefault(number, [file, place, lines[place - 1].strip()])
+            node = max(around, key=lambda each: each.lineno)  # the innermost
+            first, last = row, row  # of a long expression only the line itself
+            if isinstance(node, ast.If):
+                first, last = node.body[0].lineno, node.body[-1].end_lineno or row
+            elif _target(node) is not None and _target(before.get(node)) == _target(node):
+                first = before[node].lineno
+            for number in map(int, numbers):
+                text = "\n".join(line.strip() for line in source.splitlines()[first - 1 : last])
+                found.setdefault(number, [file, first, text])
     return found
+
+
+def _neighbours(parent: ast.stmt) -> Iterator[tuple[ast.stmt, ast.stmt]]:
+    for name in ("body", "orelse"):
+        body = getattr(parent, name, [])
+        yield from zip(body, body[1:])
+
+
+def _target(node: ast.stmt | None) -> str | None:
+    return ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else None

@@ -317,7 +317,12 @@ def test_the_lines_of_code_that_the_page_shows_are_there():
     lines, root = page.code_lines(), Path(npseq.__file__).parent
     assert {7, 8, 9, 14, 17, 20, 23, 29, 30, 31, 32, 33, 34} <= set(lines)
     for file, number, text in lines.values():
-        assert (root / file).read_text(encoding="utf-8").splitlines()[number - 1].strip() == text and text[0] != "#"
+        there = (root / file).read_text(encoding="utf-8").splitlines()[number - 1 :]
+        assert all(line == other.strip() for line, other in zip(text.splitlines(), there)) and text[0] != "#"
+    # of a condition what is done under it; of a name that is assigned twice both lines
+    assert "W_x @ x" in lines[7][2] and "a_x + b_x" in lines[7][2]
+    assert not lines[29][2].startswith("if") and "d_state[0] + d_output" in lines[29][2]
+    assert not lines[39][2].startswith("if") and "np.where(valid" in lines[39][2]
 
 
 def test_a_cell_without_equations_gets_its_recorded_values():
@@ -326,6 +331,41 @@ def test_a_cell_without_equations_gets_its_recorded_values():
     assert "forward" not in data["models"]["SilentCell"] and len(recorded["steps"]) == recorded["T"]
     assert set(recorded["steps"][0]) >= {"x", "a_x", "a_h", "h", "c", "dh", "dc", "dx", "dh_prev"}
     assert "SilentCell" in page.build(SilentCell)
+
+
+def test_own_parameters_of_any_shape_are_recorded():
+    class Cell:
+        gates, state, own = "ab", "h", {"p": "H,H", "q": "", "r": "H", "s": "2*H"}
+
+        @staticmethod
+        def forward(a_x, a_h, state, own):
+            return (np.tanh(own["p"] @ state[0] * own["q"] + own["r"] + own["s"][: len(state[0])]),), (state[0], own)
+
+        @staticmethod
+        def backward(d_state, cache, own):
+            zero = np.zeros((2 * len(cache[0]), cache[0].shape[1]))
+            return zero, zero, (np.zeros_like(cache[0]),), {name: np.zeros_like(value) for name, value in own.items()}
+
+    recorded = page.page_data(Cell)["models"]["Cell"]["recorded"]
+    shapes = {name: np.shape(recorded["gradients"][name]) for name in Cell.own}
+    assert shapes == {"p": (2, 2), "q": (), "r": (2, 1), "s": (4, 1)}
+
+
+def test_every_text_of_the_page_is_there_in_chinese():
+    """Each literal that the scripts look up, each marked element, each bug: in the table, and nothing else is."""
+    scripts = {name: (WEB / name).read_text(encoding="utf-8") for name in page.SCRIPTS}
+    every = "\n".join(scripts.values())
+    texts = set(re.findall(r'\btr\(\s*"([^"]*)"', every)) | set(re.findall(r'FormulaError\([^"\n]*"([^"]*)"', every))
+    texts |= set(re.findall(r'(?:title|question|because|AT_THE_END)(?:: | = )"([^"]*)"', scripts["lesson.js"]))
+    texts |= set(re.findall(r'\["([^"]*)", \(r\)', scripts["lesson.js"])) | {"{0} steps", "{0} step"}
+    texts |= set(re.findall(r'(?:\?|:) "(unfinished[^"]*)"', every))
+    html = (WEB / "page.html").read_text(encoding="utf-8")
+    texts |= {" ".join(m[1].split()) for m in re.findall(r"<(\w+)[^>]* data-tr>(.*?)</\1>", html, re.DOTALL)}
+    texts |= {bug["what"] for bug in page.BUGS}
+    table = json.loads((WEB / "chinese.json").read_text(encoding="utf-8"))
+    assert set(table) == texts and len(texts) > 100
+    for english, chinese in table.items():
+        assert set(re.findall(r"\{\d\}", english)) == set(re.findall(r"\{\d\}", chinese)), english
 
 
 def test_the_command_takes_a_cell_from_a_file(tmp_path, capsys):

@@ -1,54 +1,26 @@
 """The interactive page in a real browser (Chromium through playwright-core; ``.ci/browser`` installs both)."""
 
-import json
-import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import MODULES, ROOT, Leaky, drive, needed
 
 from npseq.cells import GRUCell, LSTMCell
 from npseq.explain import page
 from npseq.explain.worked_example import WorkedExample
 
-ROOT = Path(__file__).parents[2]
-MODULES = ROOT / ".ci" / "node_modules"
 pytestmark = pytest.mark.wide
-
-
-def needed(name, there):
-    if not there:
-        pytest.skip(f"{name} is not installed: run .ci/browser")
 
 
 class QuietCell(LSTMCell):
     """A cell that does not state its equations."""
 
 
-class Leaky:
-    """h = tanh(a + h' / 2): a cell that states them."""
-
-    gates, state, equations = "h", "h", "h = tanh(a_x + a_h + 0.5 * h_prev)"
-
-    @staticmethod
-    def forward(a_x, a_h, state):
-        h = np.tanh(a_x + a_h + 0.5 * state[0])
-        return (h,), (h,)
-
-    @staticmethod
-    def backward(d_state, cache):
-        da = d_state[0] * (1 - cache[0] ** 2)
-        return da, da, (0.5 * da,)
-
-
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
     """What the browser saw."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    needed("node", shutil.which("node"))
-    needed("chromium", chromium)
-    needed("playwright-core", (MODULES / "playwright-core").is_dir())
     folder = tmp_path_factory.mktemp("page")
     pages = {"lstm": page.build(), "leaky": page.build(Leaky), "quiet": page.build(QuietCell)}
     for name, text in pages.items():
@@ -57,17 +29,7 @@ def seen(tmp_path_factory):
         "pages": {name: (folder / f"{name}.html").as_uri() for name in pages},
         "shots": {scheme: str(folder / f"{scheme}.png") for scheme in ("light", "dark")},
     }
-    (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-    command = [
-        "node",
-        ROOT / "tests/support/drive_page.js",
-        MODULES / "playwright-core",
-        chromium,
-        folder / "plan.json",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=240)
-    assert done.returncode == 0, done.stderr
-    return {**json.loads(done.stdout), "shots": plan["shots"]}
+    return {**drive("drive_page.js", plan, folder), "shots": plan["shots"]}
 
 
 def npseq_says(cell, what, T, H=2, I=1):

@@ -1,7 +1,9 @@
 /* Runs the page's engine in node. Arguments: engine.js, and a JSON file {data, requests}. Prints the answers as JSON.
    A request: {model, T, H, I, options, weight}; the network's numbers are the first T, H, I of the page's. */
 const fs = require("fs");
-const Engine = require(require("path").resolve(process.argv[2]));
+const path = require("path");
+global.Formulas = require(path.join(path.dirname(path.resolve(process.argv[2])), "formulas.js")); /* one script in the page */
+const Engine = require(path.resolve(process.argv[2]));
 const { data, requests } = JSON.parse(fs.readFileSync(process.argv[3], "utf8"));
 
 const answers = requests.map(({ model: name, T, H, I, options = {}, weight }) => {

@@ -1,5 +1,6 @@
 /* The computation behind the page: expressions, forward, backward. No equation is written here: they come with the page's
    data, as text, from npseq/explain/equations.py or from the cell itself. Sizes: H units, I inputs, T steps, one sequence. */
+/* global Formulas */
 /* exported Engine */
 const Engine = (() => {
   "use strict";
@@ -47,62 +48,25 @@ const Engine = (() => {
     },
   };
 
-  /* ---- expressions: numbers, names, + - * / **, functions of one argument ---- */
+  /* ---- expressions, as trees of formulas.js, element by element ---- */
 
+  const SIGNS = { "+": "add", "-": "sub", "*": "mul", "/": "div" };
   const parsed = new Map();
 
   function parse(text) {
-    if (!parsed.has(text)) {
-      const tokens = text.match(/\*\*|[\p{L}_][\p{L}\d_]*|\d+\.?\d*(?:e[+-]?\d+)?|[-+*/()]/gu);
-      let place = 0;
-      const at = (...symbols) => symbols.includes(tokens[place]);
-      const take = () => tokens[place++];
-      const atom = () => {
-        const token = take();
-        if (token === "(") {
-          const inner = sum();
-          take();
-          return inner;
-        }
-        if (/^\d/.test(token)) return { number: Number(token) };
-        if (!at("(")) return { name: token };
-        take();
-        const argument = sum();
-        take();
-        return { call: token, argument };
-      };
-      const power = () => {
-        const base = atom();
-        if (!at("**")) return base;
-        take();
-        return { base, exponent: unary().number };
-      };
-      const unary = () => {
-        if (!at("-")) return power();
-        take();
-        return { operator: "sub", left: { number: 0 }, right: unary() };
-      };
-      const product = () => {
-        let tree = unary();
-        while (at("*", "/")) tree = { operator: take() === "*" ? "mul" : "div", left: tree, right: unary() };
-        return tree;
-      };
-      const sum = () => {
-        let tree = product();
-        while (at("+", "-")) tree = { operator: take() === "+" ? "add" : "sub", left: tree, right: product() };
-        return tree;
-      };
-      parsed.set(text, sum());
-    }
+    if (!parsed.has(text)) parsed.set(text, Formulas.read(text));
     return parsed.get(text);
   }
 
   function evaluate(tree, valueOf, ops) {
-    if (tree.number !== undefined) return ops.of(tree.number);
-    if (tree.name !== undefined) return valueOf(tree.name);
-    if (tree.call !== undefined) return ops.functions[tree.call](evaluate(tree.argument, valueOf, ops));
-    if (tree.base !== undefined) return ops.pow(evaluate(tree.base, valueOf, ops), tree.exponent);
-    return ops[tree.operator](evaluate(tree.left, valueOf, ops), evaluate(tree.right, valueOf, ops));
+    if (typeof tree === "number") return ops.of(tree);
+    if (typeof tree === "string") return valueOf(tree);
+    const [kind, first, second] = tree;
+    if (kind === "call") return ops.functions[first](evaluate(second, valueOf, ops));
+    const left = evaluate(first, valueOf, ops);
+    if (kind === "neg") return ops.sub(ops.of(0), left);
+    if (kind === "**") return ops.pow(left, Array.isArray(second) ? -second[1] : second);
+    return ops[SIGNS[kind]](left, evaluate(second, valueOf, ops));
   }
 
   /* A formula for each unit; names that have no value yet are 0 (what comes from beyond the last step). */
@@ -161,10 +125,22 @@ const Engine = (() => {
   const aName = (v, side, gate) => (v[`da_${side}${gate}`] ? `da_${side}${gate}` : gate ? `da_${gate}` : "da");
   const da = (v, side, gate) => v[aName(v, side, gate)];
 
-  /* options: cut (steps in a chunk, or 0), W_h and direct (false switches that path off), bug, dy (instead of net.dy) */
+  /* What a student's formula gives at one step, a column for each vector; null where it cannot be computed */
+  function written(tree, v) {
+    const columns = new Proxy(v, { get: (values, name) => (Array.isArray(values[name]) ? values[name].map((row) => (Array.isArray(row) ? row : [row])) : undefined) });
+    try {
+      return Formulas.evaluate(tree, columns);
+    } catch {
+      return null;
+    }
+  }
+  const column = (a) => a && a.map((row) => row[0]);
+
+  /* options: cut (steps in a chunk, or 0), W_h and direct (false switches that path off), bug, dy (instead of net.dy),
+     student (name -> tree, in place of the backward equations and of the sums over the units) */
   function backward(net, steps, options = {}) {
     const { model, T, H } = net;
-    const { cut = 0, W_h = true, direct = true, bug = null, dy = net.dy } = options;
+    const { cut = 0, W_h = true, direct = true, bug = null, dy = net.dy, student = {} } = options;
     const changed = (bug && bug.formulas && bug.formulas[model.name]) || {};
     const loop = (bug && bug.loop) || {};
     const zeros = Array(H).fill(0);
@@ -176,7 +152,9 @@ const Engine = (() => {
       for (const letter of model.state) v[`d${letter}_carried`] = carried[letter];
       v.dy = dy[t];
       v.dh = plus(v.dy, v.dh_carried);
-      for (const [, name, formula] of model.backward) v[name] = vector(changed[name] || formula, v, H, real);
+      for (const [, name, formula] of model.backward) {
+        v[name] = (student[name] && column(written(student[name], v))) || vector(changed[name] || formula, v, H, real);
+      }
       if (loop.skip_first && t === 0) for (const name of Object.keys(v)) if (/^da/.test(name)) v[name] = zeros;
       v.dh_prev = v.dh_direct && direct ? v.dh_direct : zeros;
       v.dx = Array(net.I).fill(0);
@@ -184,6 +162,7 @@ const Engine = (() => {
         if (W_h) v.dh_prev = plus(v.dh_prev, columnSums(v["W_h" + gate], da(v, "h", gate)));
         v.dx = plus(v.dx, columnSums(v["W_x" + gate], da(v, "x", gate)));
       }
+      for (const name of ["dh_prev", "dx"]) if (student[name]) v[name] = column(written(student[name], v)) || v[name];
       if (loop.skip_first && t === 0) v.dh_prev = v.dh; /* the loop has stopped before this step */
       if (loop.dh_overwritten) v.dh_prev = zeros;
       for (const letter of model.state) {
@@ -192,11 +171,14 @@ const Engine = (() => {
       }
       carried = Object.fromEntries([...model.state].map((letter) => [letter, v[`d${letter}_prev`]]));
     }
-    return { steps: back, gradients: afterTheLoop(net, back, loop) };
+    return { steps: back, gradients: afterTheLoop(net, back, loop, student) };
   }
 
   /* What the use of a weight at step s contributes to its gradient */
-  function contribution(net, v, name, row, column, loop = {}) {
+  function contribution(net, v, name, row, column, loop = {}, student = {}) {
+    const own = student[`d${name[0] === "b" ? "b" : name}`];
+    const value = own && written(own, v);
+    if (value && value[row] !== undefined) return value[row][column || 0];
     const found = /^([Wb])_([xh])(.*)$/.exec(name);
     if (!found) return v["d" + name][row];
     const [, kind, side, gate] = found;
@@ -205,10 +187,10 @@ const Engine = (() => {
     return d * (side === "x" ? v.x : loop.h_of_this_step ? v.h : v.h_prev)[column];
   }
 
-  function afterTheLoop(net, back, loop) {
+  function afterTheLoop(net, back, loop, student) {
     const gradients = {};
     const scale = loop.mean ? 1 / net.T : 1;
-    const sum = (name, j, k) => back.reduce((s, v) => s + contribution(net, v, name, j, k, loop), 0) * scale;
+    const sum = (name, j, k) => back.reduce((s, v) => s + contribution(net, v, name, j, k, loop, student), 0) * scale;
     for (const [name, array] of Object.entries(net.given)) {
       gradients[name] = array.map((row, j) => (Array.isArray(row) ? row.map((_, k) => sum(name, j, k)) : sum(name, j, null)));
     }
@@ -236,7 +218,7 @@ const Engine = (() => {
       const dy = net.dy.map((d, s) => (s === t ? d : d.map(() => 0)));
       const back = backward(net, steps, { ...options, dy }).steps;
       const loop = (options.bug && options.bug.loop) || {};
-      return back.map((v) => contribution(net, v, name, row, column, loop) * scale);
+      return back.map((v) => contribution(net, v, name, row, column, loop, options.student) * scale);
     });
   }
 
@@ -261,6 +243,6 @@ const Engine = (() => {
     return Math.max(...x.map((value, k) => Math.abs(value - y[k]))) / largest;
   }
 
-  return { parse, forward, backward, matrix, contribution, complexStep, spectralRadius, difference, aName };
+  return { forward, backward, matrix, contribution, complexStep, spectralRadius, difference, aName };
 })();
 if (typeof module !== "undefined") module.exports = Engine;
