@@ -16,6 +16,8 @@ from ..tasks import text_samples
 from ..tasks.metadata import load_trained
 from . import arguments, data_options, output, own_cell
 
+NEWLINE = 10  # the symbol, of characters and of bytes
+
 
 def parser() -> arguments.Parser:
     """Return the parser of the command."""
@@ -34,7 +36,7 @@ def parser() -> arguments.Parser:
         default=1500,
         type=arguments.positive_int,
         metavar="N",
-        help="characters: of the start of the test part, or of another text; default: 1500",
+        help="characters: from the first line of the test part, or of another text; default: 1500",
     )
     p.add_argument(
         "--window",
@@ -66,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         start = 0
         if recipe.is_of(corpus):
             start = tasks.Text.from_recipe(recipe, corpus).parts["test"][0] + 1
+            lines = np.flatnonzero(corpus.symbols[start - 1 : -1] == NEWLINE)  # from the next line's start
+            start += int(lines[0]) if len(lines) else 0
         symbols = corpus.symbols[start : start + args.length]
         shown = data.Vocabulary.of(corpus.tokens, symbols)
         # each byte by itself is shown as the character of its number

@@ -50,24 +50,28 @@ PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>npseq neurons</title>
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 62rem; padding: 1rem; color: #1a1a1a;
-  background: #fff; }
+:root { color-scheme: light dark; --paper: #fff; --ink: #1a1a1a; --soft: #676767; --line: #bbb; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #15181d; --ink: #e6e9ee; --soft: #a4adba; --line: #4a525e; }
+}
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 62rem; padding: 1rem; color: var(--ink);
+  background: var(--paper); }
 h1 { font-size: 1.2rem; margin: 0 0 .3rem; }
 fieldset { border: 0; padding: 0; margin: .6rem 0; display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; }
-#text { font: 15px/1.7 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid #bbb;
+#text { font: 15px/1.7 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--line);
   padding: .7rem; max-height: 60vh; overflow-y: auto; }
 #text span { cursor: pointer; }
-#text span.chosen { outline: 2px solid #000; }
-#text span:focus-visible { outline: 2px dashed #000; }
-.end { color: #767676; }
-.key { display: inline-block; width: 2.6rem; height: .9rem; vertical-align: middle; border: 1px solid #bbb; }
+#text span.chosen { outline: 2px solid var(--ink); }
+#text span:focus-visible { outline: 2px dashed var(--ink); }
+.end { color: var(--soft); }
+.key { display: inline-block; width: 2.6rem; height: .9rem; vertical-align: middle; border: 1px solid var(--line); }
 p { margin: .4rem 0; }
 </style>
 </head>
 <body>
 <h1 id="title"></h1>
 <p>The text is coloured by h of one unit of the top layer after each character; or, when a character is chosen (click,
-or Tab and Enter), by the size of its loss's gradient with respect to each character before it.</p>
+or the arrow keys and Enter), by the size of its loss's gradient with respect to each character before it.</p>
 <fieldset>
 <label>Order units by <select id="order"></select></label>
 <label>Unit <select id="unit"></select></label>
@@ -101,7 +105,7 @@ const spans = data.text.map((character, t) => {
     end.className = "end"; end.textContent = "↵";
     span.append(end, "\\n");
   } else span.textContent = character;
-  span.dataset.t = t; span.tabIndex = 0;
+  span.dataset.t = t; span.tabIndex = t ? -1 : 0;
   return span;
 });
 $("text").append(...spans);
@@ -161,10 +165,35 @@ function choose(event) {
   if (!span) return;
   const t = Number(span.dataset.t);
   chosen = chosen === t ? null : t;
+  stop(t);
   show();
 }
 $("text").addEventListener("click", choose);
-$("text").addEventListener("keydown", event => { if (event.key === "Enter") choose(event); });
+// the text is one stop of the Tab key; inside it the arrow keys go from character to character
+function stop(t) {
+  spans.forEach((span, k) => { span.tabIndex = k === t ? 0 : -1; });
+}
+const steps = { ArrowRight: t => t + 1, ArrowLeft: t => t - 1, Home: () => 0, End: () => spans.length - 1,
+  ArrowDown: t => below(t, 1), ArrowUp: t => below(t, -1) };
+function below(t, by) {  // the nearest character of the next line on the screen, or of the one before
+  const { left, top } = spans[t].getBoundingClientRect();
+  let best = t, distance = Infinity;
+  for (let k = t + by; spans[k] && distance; k += by) {
+    const other = spans[k].getBoundingClientRect();
+    if (Math.abs(other.top - top) < 4) continue;
+    if (best !== t && Math.abs(other.top - spans[best].getBoundingClientRect().top) >= 4) break;
+    if (Math.abs(other.left - left) < distance) [best, distance] = [k, Math.abs(other.left - left)];
+  }
+  return best;
+}
+$("text").addEventListener("keydown", event => {
+  const span = event.target.closest("[data-t]"), step = steps[event.key];
+  if (event.key === "Enter") choose(event);
+  if (!span || !step) return;
+  event.preventDefault();
+  const t = Math.min(Math.max(step(Number(span.dataset.t)), 0), spans.length - 1);
+  stop(t); spans[t].focus();
+});
 $("order").addEventListener("change", list);
 $("unit").addEventListener("change", () => { chosen = null; show(); });
 for (const [id, by] of [["previous", -1], ["next", 1]]) $(id).addEventListener("click", () => {

@@ -95,4 +95,7 @@ def test_the_command_writes_the_page(tmp_path, capsys):
     assert commands.main([*argv, "--data", str(tmp_path / "a.txt")]) == 0
     out = capsys.readouterr().out
     assert "4 units over 30 characters of a.txt" in out and "line position" in out
-    assert "Order units by" in (tmp_path / "n.html").read_text(encoding="utf-8")
+    page = (tmp_path / "n.html").read_text(encoding="utf-8")
+    assert "Order units by" in page
+    shown = "".join(json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])["text"])
+    assert shown == "Ann said: (no) no.\nAnn said: (no)"[:30]  # from the start of a line, not from the middle of one

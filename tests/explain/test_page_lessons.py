@@ -7,7 +7,8 @@ import pytest
 from browser import drive
 
 from npseq.cells import LSTMCell, RNNCell
-from npseq.explain import page
+from npseq.explain import neurons_page, page
+from npseq.explain.neurons import Neurons
 from npseq.explain.worked_example import WorkedExample, explain
 
 pytestmark = pytest.mark.wide
@@ -22,7 +23,13 @@ def seen(tmp_path_factory):
         name: [[s["name"], s["formula"], WRONG.get(s["name"], [None])[0]] for s in exercise["steps"]]
         for name, exercise in page.exercise_data()["exercises"].items()
     }
-    return drive("drive_lessons.js", {"url": (folder / "page.html").as_uri(), "solutions": solutions}, folder)
+    rng, text = np.random.default_rng(0), "Ann said no.\nAnn said yes.\n" * 4
+    tracking = {"quotes": rng.uniform(-1, 1, 3), "line position": rng.uniform(-1, 1, 3)}
+    n = len(text)
+    measured = Neurons(rng.normal(size=(n, 3)), tracking, rng.uniform(1, 2, n), rng.uniform(0, 1, (n, 5)))
+    (folder / "neurons.html").write_text(neurons_page.render(measured, text, "a text"), encoding="utf-8")
+    urls = {name: (folder / f"{file}.html").as_uri() for name, file in (("url", "page"), ("neurons", "neurons"))}
+    return drive("drive_lessons.js", {**urls, "solutions": solutions}, folder)
 
 
 def test_a_student_without_python_finishes_every_exercise_by_keyboard(seen):
@@ -82,3 +89,11 @@ def test_the_language_is_switched_and_back(seen):
     assert "正确" in seen["chinese"]["says"] and seen["english"] == "Backpropagation through time, step by step"
     words = set(re.findall(r"[a-z]{4,}", seen["chinese"]["text"]))
     assert words <= {"npseq", "bptt", "docs", "derivation", "tanh", "carried", "prev", "nglish"}, words
+
+
+def test_the_text_of_the_neurons_page_is_one_tab_stop_with_arrows_inside(seen):
+    found = seen["neurons"]
+    assert [stop for stop in found["stops"] if stop.isdecimal()].count("0") >= 1
+    assert {stop for stop in found["stops"] if stop.isdecimal()} == {"0"}
+    assert found["moves"] == ["1", "2", "15", "2", "107", "0", "0", "1", "1"]
+    assert found["status"].startswith("character 2,") and found["background"] == "rgb(21, 24, 29)"

@@ -3,7 +3,7 @@
 const fs = require("fs");
 const [, , playwright, executablePath, file] = process.argv;
 const { chromium } = require(playwright);
-const { url, solutions, shot } = JSON.parse(fs.readFileSync(file, "utf8"));
+const { url, solutions, shot, neurons } = JSON.parse(fs.readFileSync(file, "utf8"));
 
 (async () => {
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
@@ -66,6 +66,24 @@ const { url, solutions, shot } = JSON.parse(fs.readFileSync(file, "utf8"));
   answer.chinese = await page.evaluate(() => ({ lang: document.documentElement.lang, title: document.querySelector("h1").innerText, says: document.querySelector("#exercise-says").innerText, text: [...document.querySelectorAll("h1, h2, p, summary, button, label > span, .hint, legend, #progress")].map((each) => each.innerText).join("\n") }));
   await page.click('[data-lang="en"]');
   answer.english = await page.evaluate(() => document.querySelector("h1").innerText);
+
+  /* the page of npseq neurons: one stop of the Tab key for the whole text, arrows inside, and dark */
+  const other = await browser.newPage({ viewport: { width: 800, height: 700 }, colorScheme: "dark" });
+  other.on("pageerror", (error) => answer.messages.push(error.message));
+  await other.goto(neurons);
+  const focused = () => other.evaluate(() => document.activeElement.dataset.t ?? document.activeElement.id);
+  const stops = [];
+  for (let k = 0; k < 12; k++) {
+    await other.keyboard.press("Tab");
+    stops.push(await focused());
+  }
+  await other.focus("#text [tabindex='0']");
+  const moves = [];
+  for (const key of ["ArrowRight", "ArrowRight", "ArrowDown", "ArrowUp", "End", "Home", "ArrowLeft", "ArrowRight", "Enter"]) {
+    await other.keyboard.press(key);
+    moves.push(await focused());
+  }
+  answer.neurons = { stops, moves, status: await other.innerText("#status"), background: await other.evaluate(() => getComputedStyle(document.body).backgroundColor) };
   await browser.close();
   process.stdout.write(JSON.stringify(answer));
 })();
