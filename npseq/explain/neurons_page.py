@@ -58,8 +58,8 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 62rem; p
   background: var(--paper); }
 h1 { font-size: 1.2rem; margin: 0 0 .3rem; }
 fieldset { border: 0; padding: 0; margin: .6rem 0; display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; }
-#text { font: 15px/1.7 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--line);
-  padding: .7rem; max-height: 60vh; overflow-y: auto; }
+#text { font: 15px/1.7 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere;
+  border: 1px solid var(--line); padding: .7rem; max-height: 60vh; overflow-y: auto; }
 #text span { cursor: pointer; }
 #text span.chosen { outline: 2px solid var(--ink); }
 #text span:focus-visible { outline: 2px dashed var(--ink); }

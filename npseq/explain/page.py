@@ -195,8 +195,8 @@ def _recorded(cell: Any, seed: int) -> dict[str, Any]:
 def code_lines() -> dict[int, list[Any]]:
     """Return for each equation number the file, the line number and the text of the code that computes it.
 
-    The number stands in a comment of a statement, or on a line before it. Of an ``if`` it is what is done there; and what
-    assigns to the same name just before belongs to it.
+    The number stands in a comment of a statement, or on a line before it. Of an ``if`` it is what is done there; and
+    what assigns to the same name just before belongs to it.
     """
     found: dict[int, list[Any]] = {}
     root = Path(bptt.__file__).parent
