@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from ..formats import paths, schema
+from ..formats.messages import shown
 from ..status import USAGE
 from . import files
 from .streams import one_line
@@ -46,9 +49,9 @@ class Parser(argparse.ArgumentParser):
         except ValueError as error:
             self.error(str(error))
 
-    def error(self, message: str) -> NoReturn:
-        """Exit with status 2 and one line."""
-        line = one_line(message)
+    def error(self, message: object) -> NoReturn:
+        """Exit with status 2 and one line, a text or that of an exception."""
+        line = one_line(told(message))
         if self.raises:
             raise UsageError(line[:300])
         self.exit(USAGE, f"{self.prog}: error: {line}\n")
@@ -56,7 +59,7 @@ class Parser(argparse.ArgumentParser):
 
     def given(self, argv: Sequence[Any] | None) -> dict[str, Any]:
         """Return name and value of the options given on the command line, without defaults."""
-        return dict(vars(self.parse_args(argv, _NoDefaults())))
+        return dict(vars(super().parse_args(argv, _NoDefaults())))
 
     def parse_values(self, values: Mapping[str, Any]) -> argparse.Namespace:
         """Return the options as if these values had been typed: name and value, such as those of an earlier run.
@@ -98,6 +101,17 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def changed(args: argparse.Namespace, **values: Any) -> argparse.Namespace:
+    """Return the options with other ``values``; ``args`` stay as they are."""
+    return argparse.Namespace(**{**vars(args), **values})
+
+
+def told(message: object) -> str:
+    """Return a message of the library, or that of an exception, with options in place of the arguments that it
+    names."""
+    return shown(message, lambda name, value: option(name) + ("" if value is None else f" {shlex.quote(value)}"))
+
+
 def _typed(name: str, value: Any) -> list[str]:
     if value is None or value is False:
         return []
@@ -128,19 +142,17 @@ def number(convert: Callable[[str], Any], fits: Callable[[Any], bool], expected:
     return parse
 
 
+@functools.cache
 def field(convert: Callable[[str], Any], what: schema.Field) -> Callable[[str], Any]:
     """Return the type of an option whose value a file may keep: what cannot be read back is not taken."""
     return number(convert, what.fits, what.expected)
 
 
 positive_int = field(int, schema.COUNT)
-layers = number(int, lambda v: 0 < v <= 1000, "a whole number from 1 to 1,000")
 natural = field(int, schema.NATURAL)
 seed = field(int, schema.SEED)
 positive = field(float, schema.POSITIVE)
-not_negative = number(float, lambda v: schema.NUMBER.fits(v) and v >= 0, "a finite number from 0 up")
 bias = number(float, lambda v: abs(v) <= 1e30, "a number that float32 holds, at most 1e30")
-probability = number(float, lambda v: 0 <= v < 1, "a probability from 0 up to, not including, 1")
 share = number(float, lambda v: 0 < v < 1, "a number between 0 and 1")
 
 

@@ -16,7 +16,8 @@ import numpy as np
 from .. import data, status, tasks
 from ..forecast import evaluation
 from ..forecast.forecaster import backtest_rows
-from . import data_options
+from ..forecast.task import split_rows
+from . import arguments, kinds
 
 MOST = 12
 
@@ -38,15 +39,11 @@ def check(args: argparse.Namespace) -> None:
             raise BacktestError(f"--{name} given with --backtest, which keeps no files: leave one of them out")
     others = ("sequence", "label", "regress", "label_each_row")
     source = args.data in [*data.SHIPPED_SEQUENCES, *data.SHIPPED_TEXTS, tasks.Adding.name]
-    if (
-        source
-        or getattr(args, "task", None) not in (None, "forecast")
-        or any(getattr(args, name, None) for name in others)
-    ):
+    if source or args.task not in (None, "forecast") or any(getattr(args, name) for name in others):
         raise BacktestError("--backtest is for forecasts: other data have no order in time")
 
 
-def run(args: argparse.Namespace, train: Callable[[argparse.Namespace], Any]) -> int:
+def run(args: argparse.Namespace, train: Callable[..., Any]) -> int:
     """Train and score at each origin, and print a line for each and the mean. Returns the exit status.
 
     Args:
@@ -57,26 +54,25 @@ def run(args: argparse.Namespace, train: Callable[[argparse.Namespace], Any]) ->
     """
     check(args)
     try:
-        table = data.load(args.data, args.time, "past", options=data_options.table_options(args))
+        table = kinds.read_forecast(args)
     except (OSError, ValueError) as error:
-        raise BacktestError(str(error)) from None
+        raise BacktestError(arguments.told(error)) from None
     n, found = len(table.values), []
-    print(
-        f"{'rows':>9}  {'tested from':19}  {'target':12} {'RMSE':>10}  {'best baseline':24} {'RMSE':>10} {'skill':>8}"
-    )
+    say = (lambda *text, **how: None) if args.quiet else print
+    say(f"{'rows':>9}  {'tested from':19}  {'target':12} {'RMSE':>10}  {'best baseline':24} {'RMSE':>10} {'skill':>8}")
     for rows in backtest_rows(n, args.backtest):
         with tempfile.TemporaryDirectory() as folder:
-            outcome = train(argparse.Namespace(**{**vars(args), "out_dir": folder, "quiet": True, "first_rows": rows}))
+            outcome = train(arguments.changed(args, out_dir=folder, quiet=True), loaded=table.first(rows))
         if outcome.report is None or outcome.status != status.OK:
             return outcome.status
-        start = int(0.85 * rows)
+        start = split_rows(rows)[1]
         when = str(start) if table.times is None else str(table.times[start]).replace("T", " ")
         for target, line in _scores(outcome.report).items():
             found.append((target, line))
-            print(_line(f"{rows:,}", when, target, *line), flush=True)
+            say(_line(f"{rows:,}", when, target, *line), flush=True)
     for target in dict.fromkeys(target for target, _ in found):
         own, best = (np.array([line[at] for name, line in found if name == target]) for at in (0, 2))
-        print(
+        say(
             f"\n{target}: mean RMSE {own.mean():.4g} (deviation {own.std():.4g}, {own.min():.4g} to {own.max():.4g}); "
             f"the best baseline of each origin {best.mean():.4g}; better at {int((own < best).sum())} of {len(own)}"
         )

@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import status
 from ..training.fit import Diverged
-from . import arguments, experiment, files, options, output, plots, text_options, training_run
+from . import arguments, experiment, files, kinds, options, output, plots, training_run
 from .tables import comparison_of_models, level_of, losses_of
 
 PROG = "npseq compare"
@@ -68,13 +68,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, rest = p.parse_known_args(argv)
     try:
         training = _training_options(args, rest)
-        experiment.make_task(training)  # wrong options and files are reported here, before training starts
+        kind = kinds.asked_for(training)
+        loaded = kind.read(training)  # wrong options and files are reported here, before training starts
+        kind.make(training, loaded)
         if args.plot:
             plots.check(args.plot)
         for file in (args.plot, args.output):
             if file:
                 output.check_file(file)
-        reports = train_all(args.models, range(args.seeds), training, args.jobs, args.quiet)
+        reports = train_all(args.models, range(args.seeds), training, args.jobs, args.quiet, loaded)
         if args.output:
             output.write_json(args.output, reports)
     except RunFailed as failure:
@@ -82,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{p.prog}: {message}", file=sys.stderr)
         return exit_status
     except (OSError, ValueError) as error:
-        p.error(str(error))
+        p.error(error)
     if args.json:
         print(json.dumps(reports))
     elif not args.quiet:
@@ -101,23 +103,26 @@ def _training_options(args, rest):
         raise ValueError(f"{taken[0].split('=')[0]} given: npseq compare sets this option itself; remove it")
     p = training_run.parser()
     p.prog = PROG
-    training = p.parse_args([*rest, "--quiet"])
-    text_options.set_defaults(training, p.given(rest))
+    training = experiment.settled(p, p.parse_args(rest), p.given(rest), quiet=True)
     files.check([*files.named(parser(), args), *files.named(p, training)])
-    if args.jobs > 1 and training.threads is None:
-        training.threads = 1
-    return training
+    threads = 1 if args.jobs > 1 and training.threads is None else training.threads
+    return arguments.changed(training, threads=threads)
 
 
 def train_all(
-    models: Iterable[str], seeds: Iterable[int], training: argparse.Namespace, jobs: int = 1, quiet: bool = False
+    models: Iterable[str],
+    seeds: Iterable[int],
+    training: argparse.Namespace,
+    jobs: int = 1,
+    quiet: bool = False,
+    loaded: Any = None,
 ) -> Reports:
     """Return the reports of each model's seeds; a line for each finished run goes to stderr, unless ``quiet``.
 
     Args:
         models, seeds: to train, each model with each seed.
         training: the other options of ``npseq train``.
-        jobs: number of parallel runs. quiet: no lines.
+        jobs: number of parallel runs. quiet: no lines. loaded: the data, if they have been read.
 
     Raises:
         RunFailed: for the first run that does not end well. KeyboardInterrupt: also if a run was interrupted.
@@ -125,7 +130,7 @@ def train_all(
     wanted = [(model, seed) for model in models for seed in seeds]
     reports: Reports = {model: [] for model, _ in wanted}
     with tempfile.TemporaryDirectory() as folder, _runner(jobs) as start:
-        runs = [start(model, seed, training, os.path.join(folder, f"{model}_{seed}")) for model, seed in wanted]
+        runs = [start(model, seed, training, os.path.join(folder, f"{model}_{seed}"), loaded) for model, seed in wanted]
         for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
             name, watched = f"{number:3}/{len(wanted)}  {model}, seed {seed}", sys.stderr.isatty() and not quiet
             if watched:
@@ -171,15 +176,15 @@ def _end_after(parent):
     os._exit(status.UNEXPECTED)
 
 
-def train_one(model: str, seed: int, training: argparse.Namespace, folder: str) -> dict[str, Any]:
+def train_one(model: str, seed: int, training: argparse.Namespace, folder: str, loaded: Any = None) -> dict[str, Any]:
     """Run ``npseq train`` in this process, with its files in ``folder``. Returns its report.
 
     Raises:
         RunFailed: if the run diverges or its options do not fit. KeyboardInterrupt: if it was interrupted.
     """
-    args = argparse.Namespace(**{**vars(training), "model": model, "seed": seed, "out_dir": folder})
+    args = arguments.changed(training, model=model, seed=seed, out_dir=folder)
     try:
-        outcome = training_run.train(args)
+        outcome = training_run.train(args, loaded=loaded)
     except Diverged as error:
         raise RunFailed(f"{model}, seed {seed}: {error}: {error.advice}", status.DIVERGED) from None
     except training_run.OptionsError as error:

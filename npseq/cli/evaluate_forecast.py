@@ -10,16 +10,15 @@ from .. import data
 from ..forecast import evaluation
 from ..forecast.baselines import Baselines
 from ..forecast.ensemble import Ensemble, unknown_ahead
-from ..nn.model import Model
-from ..tasks.metadata import Metadata
-from . import data_options, plots, progress
-from .predict import outside
+from ..formats.messages import marked
+from . import data_options, plots, progress, trained_files
+from .predict_forecast import outside
 from .tables import by_step_table, part_name, scores_table
 
 EQUAL = 0.0005  # skills that round to 0.0 % are called as good
 
 
-def evaluate_forecast(args: argparse.Namespace, members: list[tuple[Model, Metadata]]) -> list[str]:
+def evaluate_forecast(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
     """Return the lines of the errors beside the baselines', by step, and of the coverage of the interval; with
     ``--json`` one line.
     """
@@ -32,7 +31,7 @@ def evaluate_forecast(args: argparse.Namespace, members: list[tuple[Model, Metad
         result, new, rows, baselines = evaluation.on_new_rows(forecaster, args.steps, args.part == "all", forecasting)
     except data.DataError as error:
         advice = "" if args.part == "all" else "; --part all scores the rows of the training too"
-        raise data.DataError(f"{error}{advice}") from None
+        raise data.DataError(f"{marked(error)}{advice}") from None
     if args.json:
         return [json.dumps(result)]
     part = part_name(new.part, table.name)

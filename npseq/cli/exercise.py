@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             args
         )
     except (ExerciseError, OSError, ValueError) as error:  # ValueError: a zero byte in a path
-        p.error(str(error))
+        p.error(error)
 
 
 def _list(args: argparse.Namespace) -> int:

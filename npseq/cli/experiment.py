@@ -1,24 +1,22 @@
-"""Build the task, model, optimiser and schedule from command-line options."""
+"""From command-line options to a training: the data, the task, the configuration and the run."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from .. import data, optim, tasks
-from ..forecast.task import forecast_task
+from .. import data, tasks
 from ..formats import model_file, paths
 from ..nn.model import Model
 from ..nn.registry import MODELS
 from ..training import resume
-from ..training.fit import Progress
-from ..training.settings import ALONE, make_model, make_optimizer, make_schedule, settle_batch_size
-from . import arguments, data_options, labelling, progress, text_options
+from ..training.config import NAMES, TrainingConfig
+from ..training.run import TrainingRun
+from . import arguments, own_cell, text_options
+from .kinds import make_task
 
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
 # write: a training-state file may come from an untrusted source.
@@ -28,35 +26,51 @@ FREE |= {"backtest", "max_memory", "weights"}
 
 @dataclass
 class Experiment:
-    """Everything that a training needs: ``fit(model, task, optimizer, …)``.
+    """A training that the options describe.
 
-    optimizer and schedule: None for L-BFGS. fingerprint: of the data, None where nobody asks for it. progress: of the
-    run that is resumed, or None; begun_with: its number of epochs, or None.
+    run: the training; options: what must not change when it is resumed, and the number of epochs; fingerprint: of the
+    data, None where nobody asks for it; begun_with: the number of epochs of the run that is resumed, or None.
     """
 
-    task: Any
-    model: Model
-    optimizer: optim.Optimizer | None
-    schedule: optim.Schedule | None
-    rng: np.random.Generator
+    run: TrainingRun
+    options: dict[str, Any]
     fingerprint: str | None
-    progress: Progress | None
     begun_with: int | None = None
 
 
-def settings(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the options that must not change between runs, and the number of epochs."""
-    kept = {name: value for name, value in vars(args).items() if name not in FREE or name == "epochs"}
-    return {**kept, "data": paths.text_of(args.data)}
-
-
-def settle_options(
-    parser: arguments.Parser, args: argparse.Namespace, given: Mapping[str, Any], state: resume.TrainingState
-) -> None:
-    """Take every option that was not given from the run that is resumed; its weights stay in the same folder.
+def settled(
+    p: arguments.Parser, args: argparse.Namespace, given: Mapping[str, Any], quiet: bool = False
+) -> argparse.Namespace:
+    """Return all options: those of a cell of one's own and the defaults of a text where they were not typed.
 
     Args:
-        parser: of the command. args: all options, with defaults; changed in place.
+        p: the parser. args: all options, with defaults. given: name and value of the options that were typed.
+        quiet: whatever was typed.
+    """
+    cell = own_cell.instead_of_model(p, args, dict(given))
+    return arguments.changed(args, **cell, **text_options.defaults(args, given), quiet=args.quiet or quiet)
+
+
+def config_of(args: argparse.Namespace, task: tasks.Task) -> TrainingConfig:
+    """Return the configuration of the training that the options describe."""
+    return TrainingConfig.of("forecast" if task.corrects else "alone", **{name: getattr(args, name) for name in NAMES})
+
+
+def kept_options(args: argparse.Namespace, config: TrainingConfig, task: tasks.Task) -> dict[str, Any]:
+    """Return the options that must not change between runs, and the number of epochs."""
+    values = {**vars(args), **asdict(config), "window": task.window or args.window}
+    return {name: value for name, value in values.items() if name not in FREE - {"epochs"}} | {
+        "data": paths.text_of(args.data)
+    }
+
+
+def continued(
+    parser: arguments.Parser, args: argparse.Namespace, given: Mapping[str, Any], state: resume.TrainingState
+) -> argparse.Namespace:
+    """Return the options of a run that is resumed, except those that were typed; its weights stay in the same folder.
+
+    Args:
+        parser: of the command. args: all options, with defaults.
         given: name and value of the options given on the command line.
         state: the training-state file.
 
@@ -68,62 +82,64 @@ def settle_options(
     model = saved.get("model")
     if isinstance(model, str) and model.isidentifier() and model not in MODELS:
         raise ValueError(f"{state.path} was begun with a user-defined cell, {model[:60]}: give it with --cell FILE.py")
-    saved.setdefault("base", "none")  # a run of npseq 0.1.0
     try:
         known = vars(parser.parse_values(saved))
     except arguments.UsageError as error:
         raise ValueError(f"{state.path} cannot be resumed from: its options are invalid: {error}") from None
+    changes: dict[str, Any] = {"checkpoint": True}  # a resumed run keeps writing checkpoints
     for name, value in saved.items():
         if name not in known or known[name] != value:
             raise ValueError(f"{state.path} cannot be resumed from: its option {name[:40]} is invalid")
         if name not in given:
-            setattr(args, name, paths.path_of(value) if name == "data" else value)
+            changes[name] = paths.path_of(value) if name == "data" else value
         elif name not in FREE and name != "data" and given[name] != value:  # data are compared by their content
             raise ValueError(
                 f"{arguments.option(name)} {given[name]} given, but {state.path} was begun with "
                 f"{arguments.option(name)} {value}: leave it out, or begin anew without --resume"
             )
     if "out_dir" not in given:
-        args.out_dir = os.path.dirname(state.path) or "."
-    args.checkpoint = True  # a resumed run keeps writing checkpoints
+        changes["out_dir"] = os.path.dirname(state.path) or "."
+    return arguments.changed(args, **changes)
 
 
-def build(args: argparse.Namespace, state: resume.TrainingState | None = None, hash_data: bool = False) -> Experiment:
+def build(
+    args: argparse.Namespace, state: resume.TrainingState | None = None, hash_data: bool = False, loaded: Any = None
+) -> Experiment:
     """Build the experiment that the options describe.
 
     Args:
         args: the options.
         state: of the run that is resumed, or None.
         hash_data: compute the fingerprint of the data even if the run is not resumed.
+        loaded: the data, if they have been read (``read``).
 
     Raises:
         ValueError, OSError: for options, data or a training-state file that do not fit.
     """
     if args.checkpoint and args.optimizer == "lbfgs":
         raise ValueError("--optimizer lbfgs cannot be resumed: leave out --checkpoint and --resume")
-    if args.weights is not None and not args.init:
-        raise ValueError(f"--weights {args.weights} names weights of the file of --init, and there is none")
     if state is not None and args.init:
         raise ValueError("--init starts a new run and --resume continues one: give one of them")
+    if args.weights is not None and not args.init:
+        raise ValueError(f"--weights {args.weights} names weights of the file of --init, and there is none")
     if state is not None and _same_source(args, state) and _is_gone(args.data):
         raise ValueError(f"there is no file {args.data}, with which the run was begun: give its location with --data")
-    task = make_task(args)
-    settle_defaults(args, task)
-    rng = np.random.default_rng(args.seed)
-    if args.optimizer == "lbfgs" and getattr(args, "task", None) == "text":
+    task = make_task(args, loaded)
+    if args.optimizer == "lbfgs" and task.carries:
         raise ValueError("--optimizer lbfgs takes all examples at once; a text is read chunk by chunk: leave it out")
-    model = make_model(args, task, rng, **text_options.of_model(args, task))
+    config = config_of(args, task)
+    run = TrainingRun(task, config, **({"embedding_size": args.embedding} if args.embedding else {}))  # of a text
     if args.init:
-        initialise(model, args.init, args.weights)
-    optimizer = make_optimizer(args, model)
-    schedule = make_schedule(args, task)
+        initialise(run.model, args.init, args.weights)
     fingerprint = _fingerprint(task, args, state) if args.checkpoint or state or hash_data else None
-    done = None
-    if state is not None:
-        new_total = args.schedule == "auto"  # nobody has asked for a schedule that depends on the number of epochs
-        done = resume.restore(state, settings(args), model, optimizer, schedule, rng, fingerprint, new_total)
-    begun_with = None if state is None else state.settings["epochs"]
-    return Experiment(task, model, optimizer, schedule, rng, fingerprint, done, begun_with)
+    options = kept_options(args, config, task)
+    if state is None:
+        return Experiment(run, options, fingerprint)
+    new_total = config.schedule == "auto"  # nobody has asked for a schedule that depends on the number of epochs
+    run.progress = resume.restore(
+        state, options, run.model, run.optimizer, run.schedule, run.rng, fingerprint, new_total
+    )
+    return Experiment(run, options, fingerprint, state.settings["epochs"])
 
 
 def _same_source(args, state):
@@ -162,75 +178,3 @@ def initialise(model: Model, path: str, weights: str | None = None) -> None:
                 "--hidden-size, --num-layers and --bidirectional, and the inputs, must be those of the file"
             )
     model.load_state_dict(given)
-
-
-def make_task(args: argparse.Namespace) -> Any:
-    """Return the task that the options describe.
-
-    Raises:
-        DataError: if the data, a column or the window is invalid.
-    """
-    task = getattr(args, "task", None)
-    if task == "text":
-        return text_options.make_task(args)
-    if hasattr(args, "tokens"):
-        text_options.check(args)
-    if args.data == tasks.Adding.name and task is None:
-        if args.length < 2:
-            raise data.DataError(f"--length {args.length} given; at least 2 expected: one marked value in each half")
-        return tasks.Adding(args.length, seed=args.seed)
-    if getattr(args, "label_each_row", False):
-        return labelling.make_task(args)
-    named = args.data in data.SHIPPED_SEQUENCES or args.sequence is not None or args.label is not None
-    if task == "classify" or task is None and named:
-        return _classification(args)
-    if args.regress:
-        raise data.DataError("--regress predicts a number for each sequence: name its column with --label")
-    bar = None if getattr(args, "quiet", False) else progress.reading()
-    try:
-        table = data.load(args.data, args.time, "past", bar, data_options.table_options(args))
-        if (rows := getattr(args, "first_rows", None)) is not None:  # of a backtest
-            table = table.first(rows)
-        return forecast_task(table, args)
-    except data.DataError as error:
-        raise text_options.advise(args, error) from None
-
-
-def settle_defaults(args: argparse.Namespace, task: Any) -> None:
-    """Set the options whose defaults depend on the task."""
-    if args.window is None:
-        args.window = ALONE["window"]
-    settle_batch_size(args, task)
-
-
-def _classification(args):
-    """The task of labelled sequences: a class or, with --regress, a number for each."""
-    if args.data not in data.SHIPPED_SEQUENCES and args.label is None:
-        raise data.DataError(
-            "--sequence says which rows belong together; --label COLUMN, their class (or with --regress their number), "
-            "is needed too"
-        )
-    parts = data.load_sequences(
-        args.data,
-        inputs=args.inputs,
-        time=args.time,
-        options=data_options.table_options(args),
-        regress=args.regress,
-        **data_options.sequence_columns({"sequence": args.sequence, "label": args.label}, args.data),
-    )
-    if args.regress:
-        return tasks.SequenceTask(*parts, "number", args.seed)
-    try:
-        return tasks.SequenceTask(*parts, seed=args.seed)
-    except data.DataError as error:
-        if all(map(_is_number, parts[0].classes)):
-            raise data.DataError(f"{error}; if the label is a number to predict, and no class, say --regress") from None
-        raise
-
-
-def _is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             cell, args.hidden_size, args.steps, args.seed, args.input_size, args.model if args.cell is None else None
         )
     except (EquationError, OSError, ValueError) as error:
-        p.error(str(error))
+        p.error(error)
     return _print(p, network, args.only)
 
 

@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             c.export(model, args.to, args.name, args.with_scaler, args.example and _example(args, model))
     except (OSError, ValueError) as error:
-        p.error(str(error))
+        p.error(error)
     if ending == ".onnx" and args.with_scaler and onnx.needs_double(model):
         print("x and y are double: float32 cannot hold data so large against their standard deviation")
     kind = getattr(model, "kind", type(model).__name__.lower())

@@ -13,7 +13,8 @@ from ..fused import blas
 from ..nn.model import Model
 from ..nn.registry import OWN
 from ..training.fit import Diverged, fit
-from . import arguments, experiment, options, output, own_cell, plots, progress
+from . import arguments, options, output, own_cell, plots, progress
+from .kinds import make_task
 from .tables import Flows, flow_picture, saturation_table
 
 DEFAULT = ["rnn", "lstm", "gru"]  # an optimized twin has the same gradients
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for file in (args.output, args.plot):
             if file:
                 output.check_file(file)
-        task = experiment.make_task(args)
+        task = make_task(args)
         larger = f"untrained, recurrent weights × {args.gain:g}"
         flows = {"untrained": {}, "trained": {}, larger: {}}
         with blas.limited(1):
@@ -90,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{p.prog}: {name}: {error}: try a smaller --lr (now {args.lr:g})", file=sys.stderr)
         return status.DIVERGED
     except (OSError, ValueError) as error:
-        p.error(str(error))
+        p.error(error)
     if args.output:
         write(args.output, flows)
     if args.plot:

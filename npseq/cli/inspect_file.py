@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         names = [args.weights] if args.weights is not None or len(file.names()) < 2 else file.names()
         chosen = {name or "the state_dict": file.weights(name) for name in names}
     except (OSError, ValueError) as error:
-        p.error(str(error))
+        p.error(error)
     if args.json:
         print(json.dumps(_as_dict(file, chosen)))
         return status.OK

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = recipe.data
         if args.data is None and name not in data.SHIPPED_TEXTS:
             raise data.DataError(f"{args.file} was trained on {name}: give its location, or another text, with --data")
-        args.data = args.data or name
+        args = arguments.changed(args, data=args.data or name)
         p.check_files(args)
         corpus = data.load_corpus(args.data, vocabulary.tokens, args.max_memory)
         start = 0
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with blas.limited(1):
             measured = neurons.measure(model, vocabulary.numbers(symbols).astype(np.int64), text, args.window)
     except (OSError, ValueError) as error:
-        p.error(str(error))
+        p.error(error)
     units = f"{os.path.basename(args.file)}: {model.rnn.output_size} units"
     title = f"{units} over {len(text):,} {corpus.tokens[:-1] if len(text) == 1 else corpus.tokens} of {corpus.name}"
     with atomic.replacing(args.output) as file:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import Field, fields
+from typing import Any
 
-from .. import data, optim, tasks
+from .. import data, tasks
 from ..forecast.base_choice import CHOICES as BASES
-from ..forecast.windows import WINDOW
-from ..nn.losses import LOSSES
 from ..nn.registry import MODELS
-from ..training.fit import BATCH_SIZE
-from ..training.settings import ALONE, AUTO_PEAK, OPTIMIZERS
-from . import arguments, data_options
+from ..training.config import DEFAULTS, TrainingConfig
+from . import arguments, data_options, text_options
 
 models = arguments.one_of_several(MODELS, "models")
 
@@ -48,7 +47,8 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
         default=None,
         type=arguments.positive_int,
         metavar="N",
-        help=f"rows that the model sees; default: {WINDOW} or fewer; with --base none {ALONE['window']}",
+        help=f"rows that the model sees; default: {DEFAULTS['forecast']['window']} or fewer; with --base none "
+        f"{DEFAULTS['alone']['window']}",
     )
     d.add_argument(
         "--horizon", default=1, type=arguments.positive_int, metavar="N", help="rows to forecast at once; default: 1"
@@ -78,78 +78,25 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
         "--label-each-row", action="store_true", help="the label is the class of its row, to be predicted there"
     )
     data_options.add_table_options(p)
+    p.set_defaults(**text_options.OF_TEXTS, task=None, quiet=False, bidirectional=False)  # where these are no options
 
 
-def add_model_options(p: argparse.ArgumentParser) -> None:
-    """Add the options of the recurrent layers."""
-    m = p.add_argument_group("model")
-    m.add_argument("--num-layers", default=1, type=arguments.layers, metavar="N", help="default: 1")
-    m.add_argument("--bidirectional", action="store_true", help="also run from the last row to the first")
-    m.add_argument("--dropout", default=0.0, type=arguments.probability, metavar="P", help="between layers")
-    m.add_argument(
-        "--recurrent-dropout", default=0.0, type=arguments.probability, metavar="P", help="one mask for all steps"
-    )
-    m.add_argument(
-        "--forget-bias",
-        default=None,
-        type=arguments.bias,
-        metavar="B",
-        help="initial bias of the LSTM's forget gate",
-    )
+def add_training_options(p: Any, group: str) -> None:
+    """Add an option for each field of ``TrainingConfig`` in this ``group``, to a parser or a group of one."""
+    for each in fields(TrainingConfig):
+        if each.metadata["group"] == group:
+            p.add_argument(arguments.option(each.name), default=each.default, **_form(each))
 
 
-def add_training_options(p: argparse.ArgumentParser) -> None:
-    """Add the options of the optimisation."""
-    t = p.add_argument_group("training")
-    t.add_argument("--init", metavar="FILE.pth", help="start from the weights of a file, of npseq or of torch")
-    arguments.add_weights(t, "the file of --init, if it has several")
-    t.add_argument(
-        "--batch-size",
-        default=None,
-        type=arguments.positive_int,
-        metavar="N",
-        help=f"default: {BATCH_SIZE} for a forecast with a base, otherwise {ALONE['batch_size']}",
-    )
-    t.add_argument(
-        "--clip", default=1.0, type=arguments.positive, metavar="NORM", help="largest norm of the gradient; default: 1"
-    )
-    t.add_argument(
-        "--optimizer",
-        default="adam",
-        type=arguments.name,
-        choices=OPTIMIZERS,
-        help="default: adam; lbfgs takes all examples at once, one iteration per epoch",
-    )
-    t.add_argument(
-        "--weight-decay", default=None, type=arguments.not_negative, metavar="D", help="default: the optimiser's own"
-    )
-    t.add_argument(
-        "--schedule",
-        default="auto",
-        type=arguments.name,
-        choices=["auto", *optim.SCHEDULES],
-        help="of the learning rate; default: auto, for a forecast with a base one cycle with its peak at "
-        f"{AUTO_PEAK} x --lr, otherwise constant",
-    )
-    t.add_argument(
-        "--warmup", default=0, type=arguments.natural, metavar="N", help="updates over which the rate rises; default: 0"
-    )
-    t.add_argument(
-        "--patience",
-        default=None,
-        type=arguments.positive_int,
-        metavar="N",
-        help="stop after N epochs without a better validation loss; default: never",
-    )
-    t.add_argument(
-        "--loss",
-        default=None,
-        type=arguments.name,
-        choices=[name for name in LOSSES if name != "cross_entropy"],
-        help="of a forecast; default: mse",
-    )
-    arguments.add_seed(t, "initial weights, order of the examples and dropout")
-    t.add_argument("--dtype", default="float32", choices=["float32", "float64"], help="default: float32")
-    t.add_argument(
-        "--threads", default=None, type=arguments.positive_int, metavar="N", help="default: chosen automatically"
-    )
+def _form(each: Field[Any]) -> dict[str, Any]:
+    """What argparse needs to know of the option of a field."""
+    about, choices = each.metadata["about"], each.metadata.get("choices")
+    if each.type == "bool":
+        return {"action": "store_true", "help": about}
+    if each.default is not None:
+        default = f"default: {f'{each.default:g}' if each.type == 'float' else each.default}"
+        about = f"{about}; {default}" if about else default
+    if choices:
+        return {"type": arguments.name, "choices": list(choices), "help": about}
+    kind = arguments.field(int if str(each.type).startswith("int") else float, each.metadata["check"])
+    return {"type": kind, "metavar": each.metadata.get("metavar", "N"), "help": about}

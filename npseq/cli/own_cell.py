@@ -53,13 +53,13 @@ class CellFile(str):
         return self
 
 
-def use_instead_of_model(p: Any, args: argparse.Namespace, given: dict[str, Any]) -> None:
-    """Put the name of the cell's layer in place of ``--model``; ends with one line if both are given."""
+def instead_of_model(p: Any, args: argparse.Namespace, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the name of the cell's layer as ``model``, {} without one; ends with one line if both are given."""
     if args.cell is None:
-        return
+        return {}
     if "model" in given and given["model"] != args.cell.name:
         p.error(f"--model {given['model']} and --cell {args.cell} given: give one of them")
-    args.model = given["model"] = args.cell.name
+    return {"model": args.cell.name}
 
 
 def check_needed(args: argparse.Namespace, model: Any) -> None:

@@ -78,7 +78,17 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text).replace("$", r"\$")
 
 
+ROWS = 336  # of forecasts in a picture, the last ones
 FIRST_STEPS = 3  # of a longer horizon: each has a line of its own
+
+
+def lines_ahead(steps: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the lines of forecasts: of the first steps (horizon, n), each at the rows that it forecasts."""
+    lines = {}
+    for step, forecast in enumerate(steps[:FIRST_STEPS]):
+        name = "forecast" if len(steps) == 1 else f"{step + 1} ahead"
+        lines[name] = np.append(np.full(step, np.nan), forecast[: len(forecast) - step])
+    return lines
 
 
 class Panel(NamedTuple):

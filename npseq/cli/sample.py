@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         own_cell.check_needed(args, model)
         parts = text_samples.stream(model, args.prime, args.temperature, args.top_k, args.seed)
     except (OSError, ValueError) as error:
-        p.error(str(error))
+        p.error(error)
     sys.stdout.write(args.prime)
     try:
         with blas.limited(1):

@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if os.path.exists(args.state):
                 restore(stream, args.state, mark)
     except (OSError, ValueError) as error:
-        p.error(str(error))
+        p.error(error)
     if hasattr(sys.stdin, "reconfigure"):
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")
     rows = Rows(stream, args.time or trained.columns.get("time"), args.time_format)

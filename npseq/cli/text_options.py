@@ -7,25 +7,16 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from .. import data, tasks
+from .. import data
 from ..data.corpus import TOKENS
 from ..data.sources import ending
+from ..formats.messages import marked
+from ..training.config import DEFAULTS
 from . import arguments, data_options
 
 OF_TABLES = ".csv", ".tsv", ".dat", ".npy", ".npz", ".parquet", ".feather", ".xlsx", ".xlsm", ".xls"
 TASKS = "forecast", "classify", "text"
 
-# Defaults of a text, for options that are not given; chosen on the validation part of tiny_shakespeare
-# (benchmarks/text.py), so that the command ends in three minutes on two cores.
-DEFAULTS = {
-    "hidden_size": 256,
-    "window": 64,
-    "embedding": 64,
-    "batch_size": 16,
-    "epochs": 4,
-    "lr": 0.004,
-    "schedule": "cosine",
-}
 OF_FORECASTS = {"horizon": 1, "lags": None, "scale": "standard", "base": "auto", "future": None}  # and their defaults
 OF_TEXTS = {"tokens": "characters", "split": None, "embedding": 0, "reset_state": False}
 
@@ -68,19 +59,16 @@ def fractions(text: str) -> list[float]:
     return values
 
 
-def set_defaults(args: argparse.Namespace, given: Mapping[str, Any]) -> None:
-    """If the data are a text, give every option that was not typed the default of a text.
+def defaults(args: argparse.Namespace, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a text that were not typed, with the defaults of a text; {} for other data.
 
     Args:
-        args: all options; changed in place. A run that is resumed has its own.
+        args: all options. A run that is resumed has its own.
         given: name and value of the options that were typed.
     """
     if args.resume or not is_text(args):
-        return
-    args.task = "text"
-    for name, value in DEFAULTS.items():
-        if name not in given:
-            setattr(args, name, value)
+        return {}
+    return {"task": "text", **{name: value for name, value in DEFAULTS["text"].items() if name not in given}}
 
 
 def is_text(args: argparse.Namespace) -> bool:
@@ -106,10 +94,10 @@ def report_of(args: argparse.Namespace, given: Mapping[str, Any]) -> list[str]:
 
 def advise(args: argparse.Namespace, error: data.DataError) -> data.DataError:
     """Return the error of a file that was taken for a table; if it may be a text, with the option that says so."""
-    said = getattr(args, "task", "") is not None or data_options.are_said(args)  # not every command has --task
+    said = args.task is not None or data_options.are_said(args)
     if said or args.data in data.sources.NAMES or ending(args.data) in OF_TABLES or not os.path.isfile(args.data):
         return error
-    return data.DataError(f"{error}; --task text reads the file as a text")
+    return data.DataError(f"{marked(error)}; --task text reads the file as a text")
 
 
 def check(args: argparse.Namespace) -> None:
@@ -121,28 +109,3 @@ def check(args: argparse.Namespace) -> None:
     for name, default in OF_TEXTS.items():
         if getattr(args, name) != default:
             raise data.DataError(f"{arguments.option(name)} is for texts, and {args.data} is none (--task text)")
-
-
-def make_task(args: argparse.Namespace) -> tasks.Text:
-    """Return the task of a text.
-
-    Raises:
-        DataError: for options that a text does not have, a file that is no text, or one too short.
-    """
-    columns = "target", "time", "inputs", "sequence", "label", "label_each_row", "regress"
-    others = {**dict.fromkeys([*columns, *data_options.SAID]), **OF_FORECASTS}
-    for name, default in others.items():
-        if getattr(args, name, default) not in (default, False):
-            raise data.DataError(f"{arguments.option(name)} is for tables; leave it out with a text")
-    if getattr(args, "bidirectional", False):
-        raise data.DataError("--bidirectional reads the symbols that a text's model shall predict: leave it out")
-    corpus = data.load_corpus(args.data, args.tokens, args.max_memory)
-    return tasks.Text(corpus, args.window, args.split or tasks.text.SPLIT, carries=not args.reset_state)
-
-
-def of_model(args: argparse.Namespace, task: Any) -> dict[str, Any]:
-    """Return the options of the ``Model`` that a task with an output at every step needs."""
-    if task.kind not in ("text", "label"):
-        return {}
-    embedding = {"embedding_size": args.embedding} if args.embedding else {}  # of a text alone (``check``)
-    return {"outputs": "all", **embedding}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from ..data.errors import DataError
 from ..nn.model import Model
 from ..tasks.metadata import Metadata, load_trained
 from . import arguments, data_options, own_cell
+
+Members = list[tuple[Model, Metadata]]  # the models of the files, and what each was trained on
 
 
 def add_options(p: argparse.ArgumentParser) -> None:
@@ -30,23 +33,39 @@ def add_column_options(p: argparse.ArgumentParser) -> None:
     data_options.add_table_options(p)
 
 
-def load(args: argparse.Namespace) -> list[tuple[Model, Metadata]]:
+def load(args: argparse.Namespace) -> tuple[argparse.Namespace, Members]:
     """Return the models of the files, and what each was trained on.
 
-    ``args.file`` becomes the first file. Names of columns that were not given are those of its training.
+    The options, returned first, have ``file``, the first file, and where a column was not given that of the training.
 
     Raises:
         DataError: for files of different tasks. OSError, ValueError: as ``load_trained``, and for a missing ``--cell``.
     """
-    args.file = args.files[0]
+    args = arguments.changed(args, file=args.files[0])
     members = [load_trained(file, args.weights) for file in args.files]
     for model, _ in members:
         own_cell.check_needed(args, model)
     first = members[0][1]
     if any(other.recipe.task != first.recipe.task for _, other in members):
         raise DataError("the files are of different tasks: only forecasts can be averaged")
-    for _, trained in members:
-        for name, column in trained.columns.items():
-            if getattr(args, name, column) is None:
-                setattr(args, name, column)
-    return members
+    columns: dict[str, str] = {}
+    for _, trained in reversed(members):
+        columns |= {name: column for name, column in trained.columns.items() if vars(args).get(name) is None}
+    return arguments.changed(args, **columns), members
+
+
+def only(args: argparse.Namespace, members: Members, *of_forecasts: str) -> tuple[Model, Any]:
+    """Return the one model of a task that is no forecast, and its metadata.
+
+    Args:
+        of_forecasts: names of options.
+
+    Raises:
+        DataError: for several files, or if one of the options was given.
+    """
+    if len(members) > 1 or any(getattr(args, name) for name in of_forecasts):
+        options = ", ".join(map(arguments.option, of_forecasts))
+        raise DataError(
+            f"{args.file} is no forecaster: several files, {options} apply to forecasts only: leave them out"
+        )
+    return members[0]

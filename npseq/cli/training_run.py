@@ -17,20 +17,16 @@ import numpy as np
 
 from .. import status
 from .._version import __version__
-from ..forecast import evaluation, finish
-from ..forecast.ensemble import Ensemble
 from ..formats import model_file
 from ..fused import blas
-from ..nn.registry import MODELS
 from ..tasks import metadata
-from ..training import mpi, resume, settings
+from ..training import mpi, resume
 from ..training.fit import Diverged, Progress
-from . import arguments, backtest, experiment, files, options, output, own_cell, plots, text_options
+from . import arguments, backtest, experiment, files, kinds, options, output, own_cell, plots, text_options
 from .progress import EpochBar
 from .tables import comparison, confusion_table
 
 PROG = "npseq train"
-PLOT_ROWS = 336  # of the test part's end
 
 
 def parser() -> arguments.Parser:
@@ -40,14 +36,14 @@ def parser() -> arguments.Parser:
         description="Train a recurrent network and keep its best weights.",
         epilog="example: npseq train --model lstm --epochs 10",
     )
-    p.add_argument("--model", default="lstm", type=arguments.name, choices=list(MODELS), help="default: lstm")
+    options.add_training_options(p, "")
     own_cell.add_option(p, "instead of --model: a cell of your own")
-    p.add_argument("--epochs", default=10, type=arguments.positive_int, metavar="N", help="default: 10")
-    p.add_argument("--hidden-size", default=32, type=arguments.positive_int, metavar="N", help="default: 32")
-    p.add_argument("--lr", default=0.001, type=arguments.positive, metavar="RATE", help="learning rate; default: 0.001")
     options.add_data_options(p)
-    options.add_model_options(p)
-    options.add_training_options(p)
+    options.add_training_options(p.add_argument_group("model"), "model")
+    t = p.add_argument_group("training")
+    t.add_argument("--init", metavar="FILE.pth", help="start from the weights of a file, of npseq or of torch")
+    arguments.add_weights(t, "the file of --init, if it has several")
+    options.add_training_options(t, "training")
     text_options.add_options(p)
     o = p.add_argument_group("output")
     o.add_argument(
@@ -86,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         ranks = mpi.find()
     except mpi.ParallelError as error:
-        parser().error(str(error))
+        parser().error(error)
     try:
         return _run(argv, ranks)
     except Exception as error:
@@ -100,17 +96,15 @@ def _run(argv, ranks):
         if not ranks.root:  # every process finds the same mistakes in the options
             for redirect in contextlib.redirect_stdout, contextlib.redirect_stderr:
                 silence.enter_context(redirect(io.StringIO()))
-        args, given = p.parse_args(argv), p.given(argv)
-        own_cell.use_instead_of_model(p, args, given)
-        text_options.set_defaults(args, given)
-    args.quiet = args.quiet or not ranks.root
+        given = p.given(argv)
+        args = experiment.settled(p, p.parse_args(argv), given, quiet=not ranks.root)
     try:
         if args.backtest:
             return backtest.run(args, train)
         return train(args, given, ranks, started).status
     except (mpi.ParallelError, OptionsError, backtest.BacktestError) as error:
         if ranks.root:
-            p.error(str(error))
+            p.error(error)
         return status.USAGE
     except Diverged as error:
         if ranks.root:
@@ -135,6 +129,7 @@ def train(
     given: Mapping[str, Any] | None = None,
     ranks: mpi.OneProcess | mpi.Ranks | None = None,
     started: float | None = None,
+    loaded: Any = None,
 ) -> Outcome:
     """Train as the options say, and write the files that they name.
 
@@ -143,24 +138,23 @@ def train(
         given: those that were typed, for ``--resume``.
         ranks: the processes that share the work.
         started: ``time.perf_counter()`` at the start of the command.
+        loaded: the data, if they have been read.
 
     Raises:
         OptionsError, ParallelError: for options or data that do not fit; nothing was written.
         Diverged: with ``advice``, what to try, and ``kept``, which weights are kept.
     """
     run = _Run(args, ranks or mpi.OneProcess(), time.perf_counter() if started is None else started)
-    problem = run.build(given or {})
-    run.agree(problem)
+    run.agree(run.build(given or {}, loaded))
     progress = run.fit()
     if progress.best_theta is None:  # interrupted before the first epoch was done
         return Outcome(status.INTERRUPTED)
-    predictions, results, baselines = run.score(progress)
-    report = run.report(progress, predictions, results, baselines)
+    report = run.report(progress, run.score(progress))
     return Outcome(status.INTERRUPTED if progress.interrupted else status.OK, report)
 
 
 class _Run:
-    """One training: the state that the steps share."""
+    """One training by the command: the state that the steps share."""
 
     def __init__(self, args, ranks, started):
         self.args, self.ranks, self.started = args, ranks, started
@@ -176,23 +170,25 @@ class _Run:
         """Return the path of the best or the last file."""
         return os.path.normpath(os.path.join(self.args.out_dir, f"rnn_{self.args.model}_{which}.pth"))
 
-    def build(self, given: Mapping[str, Any]) -> str | None:
+    def build(self, given: Mapping[str, Any], loaded: Any) -> str | None:
         """Build the experiment, and check the files to write. Returns the problem, or None."""
-        args, self.given = self.args, given
+        args, self.given, p = self.args, given, parser()
         try:
             state = None
             if args.resume:
                 state = resume.read(args.resume)
-                experiment.settle_options(parser(), args, given, state)
-            files.check([*files.named(parser(), args), *files.own(args)])
-            self.experiment = experiment.build(args, state, hash_data=self.ranks.size > 1)
+                self.args = args = experiment.continued(p, args, given, state)
+            files.check([*files.named(p, args), *files.own(args)])
+            self.experiment = experiment.build(args, state, self.ranks.size > 1, loaded)
+            self.run = self.experiment.run
+            self.kind = kinds.KINDS[self.run.task.kind]
             if args.plot:
                 plots.check(args.plot)
             for file in (args.report, args.history, args.plot, self.path("best")):
                 if file and self.ranks.root:
                     output.check_file(file)
         except (OSError, ValueError) as error:
-            return str(error)
+            return arguments.told(error)
         except MemoryError:
             return f"the model or the data are too large for this machine's memory (--hidden-size {args.hidden_size})"
         return None
@@ -203,34 +199,35 @@ class _Run:
             self.ranks.agree(problem)
         except mpi.ParallelError as error:
             raise OptionsError(str(error)) from None
-        self.ranks.compare("options", experiment.settings(self.args))
+        self.ranks.compare("options", self.experiment.options)
         self.ranks.compare("data", self.experiment.fingerprint)
-        self.ranks.check_parameters(self.experiment.model)
+        self.ranks.check_parameters(self.run.model)
 
     def fit(self) -> Progress:
         """Train, and write the best weights and the history as they come."""
-        args, e = self.args, self.experiment
-        self.say(
-            f"model       {args.model}, hidden size {args.hidden_size}, {e.model.theta.size:,} parameters, {args.dtype}"
-        )
-        for line in [*text_options.report_of(args, self.given), *e.task.describe()]:
-            self.say(line)
+        args, run = self.args, self.run
+        size = f"{run.model.theta.size:,} parameters"
+        self.say(f"model       {args.model}, hidden size {args.hidden_size}, {size}, {args.dtype}")
+        for line in [*text_options.report_of(args, self.given), *run.task.describe()]:
+            self.say(arguments.told(line))
         if self.ranks.size > 1:
-            self.say(f"processes   {self.ranks.size} (MPI), each with its share of every batch of {args.batch_size}")
-        if e.progress:
-            self.say(f"continued   from {args.resume}, after epoch {e.progress.epoch}")
-            if e.schedule.depends_on_total and args.epochs != e.begun_with:
+            self.say(
+                f"processes   {self.ranks.size} (MPI), each with its share of every batch of {run.config.batch_size}"
+            )
+        if run.progress:
+            begun_with = self.experiment.begun_with
+            self.say(f"continued   from {args.resume}, after epoch {run.progress.epoch}")
+            if run.schedule.depends_on_total and args.epochs != begun_with:
                 self.say(
-                    f"            begun with {e.begun_with} epochs: the learning rates are now those of {args.epochs} "
+                    f"            begun with {begun_with} epochs: the learning rates are now those of {args.epochs} "
                     f"epochs, and the weights not those of a run of {args.epochs} from the start"
                 )
-        if self.ranks.root and e.task.kind == "forecast":
-            self.kept = finish.begin(e.task)  # now: the file of the data may vanish during the training
+        if self.ranks.root:
+            self.kept = self.kind.begin(run.task)  # now: the file of the data may vanish during the training
         self.bar = EpochBar(args.epochs, quiet=args.quiet)
         try:
-            with blas.limited(self.threads), self.ranks.shared(e.model, e.task) as (model, task):
-                how = (e.optimizer, e.schedule, e.rng, e.progress)
-                progress = settings.train(model, task, args, *how, self.bar.step, self.on_epoch)
+            with blas.limited(self.threads), self.ranks.shared(run.model, run.task) as shared:
+                progress = run.train(self.bar.step, self.on_epoch, shared)
         except Diverged as error:
             error.advice = f"try a smaller --lr (now {args.lr:g}) or --clip (now {args.clip:g})"
             if self.written:
@@ -247,8 +244,8 @@ class _Run:
 
     def on_epoch(self, progress: Progress, improved: bool) -> None:
         """Print and write what an epoch has changed."""
-        args, e, row = self.args, self.experiment, progress.history[-1]
-        self.ranks.check_parameters(e.model)
+        args, model, row = self.args, self.run.model, progress.history[-1]
+        self.ranks.check_parameters(model)
         if not self.ranks.root:
             return
         self.bar.line(
@@ -258,23 +255,16 @@ class _Run:
         if improved:
             self.save_best(progress)
         elif not self.written:  # epoch 0, or the best of the run that is resumed
-            now = e.model.theta.copy()
-            e.model.theta[...] = progress.best_theta
+            now = model.theta.copy()
+            model.theta[...] = progress.best_theta
             try:
                 self.save_best(progress)
             finally:
-                e.model.theta[...] = now
+                model.theta[...] = now
         if args.checkpoint:
-            resume.save(
-                self.path("last"),
-                experiment.settings(args),
-                e.model,
-                e.optimizer,
-                e.schedule,
-                e.rng,
-                progress,
-                e.fingerprint,
-            )
+            e, run = self.experiment, self.run
+            how = run.optimizer, run.schedule, run.rng
+            resume.save(self.path("last"), e.options, model, *how, progress, e.fingerprint)
         if args.history:
             _write_history(args.history, progress.history)
 
@@ -286,59 +276,43 @@ class _Run:
 
     def save_best(self, progress: Progress, kept: metadata.Metadata | None = None) -> None:
         """Write the best weights, with what is needed to use them on new data."""
-        e, run = self.experiment, self.of_the_run(progress)
-        if kept is None and e.task.kind == "forecast":
-            kept = replace(self.kept, **run)
-        trained = kept or metadata.of_recipe(e.task.recipe(), **run)
-        model_file.save_model(self.path("best"), e.model, trained.to_json())
+        kept = kept or replace(self.kept, **self.of_the_run(progress))
+        model_file.save_model(self.path("best"), self.run.model, kept.to_json())
         self.written = True
 
-    def score(self, progress: Progress) -> tuple[np.ndarray, dict[str, Any] | None, dict[str, Any] | None]:
-        """Score the saved weights on the test part. Returns the predictions, their metrics and the baselines'."""
-        task, model, baselines, kept = self.experiment.task, self.experiment.model, None, None
-        forecasts, self.labels = task.kind == "forecast", {}
+    def score(self, progress: Progress) -> kinds.Score | None:
+        """Score the saved weights on the test part; None in all processes but the first."""
+        task, model, kept = self.run.task, self.run.model, None
         with blas.limited(self.threads):
             if self.ranks.root:
-                if forecasts:  # the file of an earlier run may have the same name
-                    kept = finish.finish(model, task, **self.of_the_run(progress))
-                self.save_best(progress, kept)
+                kept = self.kind.finish(model, task, **self.of_the_run(progress))
+                self.save_best(progress, kept)  # the file of an earlier run may have the same name
                 model = model_file.load_model(self.path("best"))  # evaluate exactly the weights that were saved
-            if forecasts and not self.ranks.root:
-                return np.zeros(0), None, None
-            if forecasts:
-                found = evaluation.one_horizon(Ensemble([(model, kept)], task.table))
-                self.labels = found.labels
-                return found.predictions, found.results, found.baselines
-            if self.ranks.root:
-                baselines = task.baselines()
-            predictions = self.ranks.predict(model, task, task.parts["test"])
-        results = task.metrics(predictions, task.parts["test"]) if self.ranks.root else None
-        return predictions, results, baselines
+            return self.kind.score(model, kept, task, self.ranks)
 
-    def report(self, progress, predictions, results, baselines) -> dict[str, Any] | None:
+    def report(self, progress: Progress, score: kinds.Score | None) -> dict[str, Any] | None:
         """Print the table, and write the picture and the report. Returns the report."""
-        if not self.ranks.root:
+        if score is None:
             return None
-        labels = {name: self.labels.get(name, name) for name in baselines}
-        args, task = self.args, self.experiment.task
+        args, task = self.args, self.run.task
         seconds = time.perf_counter() - self.started
         self.say(f"\nbest epoch {progress.best_epoch}, kept in {self.path('best')}; {seconds:.1f} s in all\n")
-        shown = {labels[name]: scores for name, scores in baselines.items()}
-        self.say(comparison(args.model, results, shown, f"the {task.scored} part"))
-        if "confusion" in results:
-            self.say(confusion_table(results, task.classes))
+        shown = {score.labels[name]: scores for name, scores in score.baselines.items()}
+        self.say(comparison(args.model, score.results, shown, f"the {task.scored} part"))
+        if "confusion" in score.results:
+            self.say(confusion_table(score.results, task.classes))
         if args.plot:
-            _draw(args, task, predictions, results, progress)
+            self.kind.draw(args.plot, args.model, task, score, progress.history)
         report = {
             "model": args.model,
             "data": task.name,
-            "parameters": int(self.experiment.model.theta.size),
+            "parameters": int(self.run.model.theta.size),
             "epochs_run": progress.epoch,
             "best_epoch": progress.best_epoch,
             "seconds": seconds,
-            "test": results,
-            "baselines": baselines,
-            "labels": labels,
+            "test": score.results,
+            "baselines": score.baselines,
+            "labels": score.labels,
             "seed": args.seed,
             "history": progress.history,
             "versions": {"npseq": __version__, "numpy": np.__version__, "python": platform.python_version()},
@@ -346,26 +320,6 @@ class _Run:
         if args.report:
             output.write_json(args.report, report)
         return report
-
-
-def _draw(args, task, predictions, results, progress):
-    """Draw the end of the test part beside its forecast; the confusion matrix; or the losses of the adding problem."""
-    if task.kind == "forecast":
-        test, O = task.parts["test"][-PLOT_ROWS:], len(task.target_columns)
-        x = test if task.table.times is None else task.table.times[test]
-        panels, shown = [], predictions[-PLOT_ROWS:]
-        for k, name in enumerate(task.target_columns):
-            ahead = {}
-            for step in range(min(task.horizon, plots.FIRST_STEPS)):
-                line = np.full(len(test), np.nan)  # at the row that it forecasts
-                line[step:] = shown[: len(test) - step, step * O + k]
-                ahead["forecast" if task.horizon == 1 else f"{step + 1} ahead"] = line
-            panels.append(plots.Panel(name, task.values[test, k], ahead))
-        plots.forecasts(args.plot, x, panels, f"{task.name}: {args.model} on the test part")
-    elif task.kind in ("classify", "label"):
-        plots.confusion(args.plot, results["confusion"], task.classes, f"{task.name}: {args.model}")
-    else:
-        plots.curves(args.plot, {args.model: [[row["validation_loss"] for row in progress.history]]}, task.name)
 
 
 def _write_history(path, history):

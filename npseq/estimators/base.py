@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +17,9 @@ from ..fused import blas
 from ..nn.model import Model
 from ..nn.scaling import Scaling
 from ..tasks.scoring import outputs
-from ..training import settings as training
+from ..training.config import NAMES, TrainingConfig, plain
 from ..training.fit import Progress
-from ..training.settings import Settings
+from ..training.run import TrainingRun
 from .inputs import as_sequences, as_weights
 from .training_set import TrainingSet, split, whole
 
@@ -41,51 +41,17 @@ class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-lea
     """Base class of the estimators: the parameters are those of ``SequenceClassifier``."""
 
     loss: str  # name of the loss
+    optimizer: str
+    schedule: str
+    warmup: int
+    early_stopping: bool
+    validation_fraction: float
+    random_state: Any
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        hidden_size: int,
-        num_layers: int,
-        bidirectional: bool,
-        dropout: float,
-        recurrent_dropout: float,
-        forget_bias: float | None,
-        optimizer: str,
-        lr: float,
-        epochs: int,
-        batch_size: int,
-        clip: float,
-        weight_decay: float | None,
-        schedule: str,
-        warmup: int,
-        early_stopping: bool,
-        validation_fraction: float,
-        n_iter_no_change: int,
-        dtype: str,
-        random_state: Any,
-    ) -> None:
-        self.model = model
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bidirectional = bidirectional
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.forget_bias = forget_bias
-        self.optimizer = optimizer
-        self.lr = lr
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.clip = clip
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.warmup = warmup
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.dtype = dtype
-        self.random_state = random_state
+    def _store(self, parameters: dict[str, Any]) -> None:
+        """Set an attribute for each parameter of ``__init__``; ``parameters`` are its local variables."""
+        for name in self._get_param_names():
+            setattr(self, name, parameters[name])
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: X may have three axes."""
@@ -148,9 +114,9 @@ class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         )
         scaling = self._scaling(sequences, targets, parts["train"], weights)
         task = TrainingSet(self._examples(sequences, scaling, targets), parts, weights, self.loss, scaling)
-        model = training.make_model(settings, task, rng)
-        progress, state = _train(model, task, settings, rng)
-        self.model_: Model = model
+        run = TrainingRun(task, settings, rng)
+        progress, state = _train(run)
+        self.model_: Model = run.model
         self.rng_, self.optimizer_state_ = rng, state
         self.history_, self.n_iter_, self.best_epoch_ = _history(progress), progress.epoch, progress.best_epoch
         return self
@@ -166,10 +132,11 @@ class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         scaling = self._scaling(sequences, targets, rows, weights) if first else self.model_.scaling
         assert scaling is not None  # every model of an estimator has one
         task = TrainingSet(self._examples(sequences, scaling, targets), whole(rows), weights, self.loss, scaling)
-        model = training.make_model(settings, task, rng) if first else self.model_
+        run = TrainingRun(task, settings, rng, None if first else self.model_)
+        model = run.model
         before = model.theta.copy()
         try:
-            progress, state = _train(model, task, settings, rng, None if first else self.optimizer_state_)
+            progress, state = _train(run, None if first else self.optimizer_state_)
         except BaseException:  # Diverged, or Ctrl-C
             model.theta[...] = before
             raise
@@ -179,15 +146,14 @@ class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         self.history_ = [*history, *({**row, "epoch": self.n_iter_} for row in _history(progress))]
         return self
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> TrainingConfig:
         """Return the parameters as settings of a training, which checks them, and check the others."""
         given = self.get_params(deep=False)
-        own = {field.name: given[field.name] for field in fields(Settings) if field.name in given}
-        others = schema.check({name: training.plain(given[name]) for name in _OTHERS}, _OTHERS, "the training")
-        numbers = {name: training.plain(value) for name, value in own.items()}
+        own = {name: plain(given[name]) for name in NAMES if name in given}
+        others = schema.check({name: plain(given[name]) for name in _OTHERS}, _OTHERS, "the training")
         patience = others["n_iter_no_change"] if others["early_stopping"] else None
         # one thread: the bits do not depend on the machine or on n_jobs
-        return Settings(**numbers, patience=patience, threads=1)
+        return TrainingConfig(**own, patience=patience, threads=1)
 
     def _refuse_what_needs_the_whole_training(self) -> None:
         given: dict[str, Any] = {"early_stopping": self.early_stopping, "warmup": self.warmup}
@@ -235,23 +201,20 @@ def updates_in_batches(estimator: Any) -> bool:
     return bool(estimator.optimizer != "lbfgs")
 
 
-def _train(
-    model: Model, task: TrainingSet, settings: Settings, rng: np.random.Generator, state: dict[str, Any] | None = None
-) -> tuple[Progress, dict[str, Any] | None]:
+def _train(run: TrainingRun, state: dict[str, Any] | None = None) -> tuple[Progress, dict[str, Any] | None]:
     """Train, continuing from the optimiser's ``state`` if there is one. Returns the progress and the new state."""
-    optimizer, schedule = training.make_optimizer(settings, model), training.make_schedule(settings, task)
-    if optimizer is not None and state is not None:
+    if run.optimizer is not None and state is not None:
         try:
-            optimizer.load_state_dict(state)
+            run.optimizer.load_state_dict(state)
         except ValueError as error:
             raise ValueError(
-                f"optimizer={settings.optimizer!r} given, which differs from the call before: {error}"
+                f"optimizer={run.config.optimizer!r} given, which differs from the call before: {error}"
             ) from None
     with blas.limited(1):
-        progress = training.train(model, task, settings, optimizer, schedule, rng)
+        progress = run.train()
     if progress.interrupted:
         raise KeyboardInterrupt("the training was interrupted")
-    return progress, None if optimizer is None else optimizer.state_dict()
+    return progress, None if run.optimizer is None else run.optimizer.state_dict()
 
 
 def _used(weights: np.ndarray | None, n: int) -> np.ndarray:

@@ -60,29 +60,7 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         dtype: str = "float32",
         random_state: Any = None,
     ) -> None:
-        super().__init__(
-            model,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            forget_bias=forget_bias,
-            optimizer=optimizer,
-            lr=lr,
-            epochs=epochs,
-            batch_size=batch_size,
-            clip=clip,
-            weight_decay=weight_decay,
-            schedule=schedule,
-            warmup=warmup,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            dtype=dtype,
-            random_state=random_state,
-        )
-        self.loss = loss
+        self._store(locals())
 
     @available_if(updates_in_batches)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:

@@ -13,7 +13,7 @@ from ..tasks.sequences import SequenceDataset, draw, frames_of
 
 
 class TrainingSet(Task):
-    """A task for ``training.settings``.
+    """A task for ``TrainingRun``.
 
     Args:
         examples: with their targets.

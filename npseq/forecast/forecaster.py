@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +18,9 @@ from ..data.table import Table
 from ..formats import model_file, schema
 from ..fused import blas
 from ..nn.model import Model
-from ..training import settings as training
+from ..training.config import NAMES, TrainingConfig, plain
 from ..training.fit import Progress
+from ..training.run import TrainingRun
 from . import base_choice, evaluation
 from . import rows as forms
 from .asked import steps_of, whole
@@ -58,7 +57,7 @@ class Forecaster:
         lags: further inputs, the values this many rows earlier; by default none, with ``base="none"`` the season.
         scale: ``"standard"`` or ``"none"``.
         base: the forecast that the network corrects (``base_choice.CHOICES``).
-        more: other fields of ``training.settings.Settings``, such as ``epochs``, ``hidden_size``, ``lr``, ``seed``.
+        more: other fields of ``training.config.TrainingConfig``, such as ``epochs``, ``hidden_size``, ``lr``, ``seed``.
 
     Attributes:
         members: the trained models, each with what its training has kept (``ForecastMetadata``): one after ``fit``, one
@@ -79,14 +78,13 @@ class Forecaster:
         base: str = "auto",
         **more: Any,
     ) -> None:
-        known = [field.name for field in fields(training.Settings)]
-        if unknown := [name for name in more if name not in known]:
-            raise TypeError(f"{unknown[0]!r} given; a setting expected: window, lags, scale, base, {', '.join(known)}")
-        more = {name: training.plain(value) for name, value in more.items()}
-        training.Settings(model, **more)  # what is wrong is said here
+        if unknown := [name for name in more if name not in NAMES]:
+            raise TypeError(f"{unknown[0]!r} given; a setting expected: window, lags, scale, base, {', '.join(NAMES)}")
+        more = {name: plain(value) for name, value in more.items()}
+        TrainingConfig(model, **more)  # what is wrong is said here
         self.settings: dict[str, Any] = {"model": model, **more}
-        lags = [training.plain(lag) for lag in lags] if np.iterable(lags) and not isinstance(lags, str) else lags
-        inputs = {"window": training.plain(window), "lags": lags, "scale": scale, "base": base}
+        lags = [plain(lag) for lag in lags] if np.iterable(lags) and not isinstance(lags, str) else lags
+        inputs = {"window": plain(window), "lags": lags, "scale": scale, "base": base}
         self._inputs = schema.check(inputs, _INPUTS, "the forecaster")
         self.members: list[tuple[Model, ForecastMetadata]] = []
         self.progress: Progress | None = None
@@ -138,17 +136,14 @@ class Forecaster:
         columns: dict[str, str],
         on_epoch: Callable[[Progress, bool], object] | None = None,
     ) -> None:
-        own, how = training.Settings(**self.settings), SimpleNamespace(**asked, **self._inputs)
-        task = forecast_task(table, how)
-        training.settle_batch_size(own, task)
-        rng = np.random.default_rng(own.seed)
-        model = training.make_model(own, task, rng)
-        optimizer, schedule = training.make_optimizer(own, model), training.make_schedule(own, task)
+        task = forecast_task(table, **asked, **self._inputs)
+        own = TrainingConfig.of("forecast" if task.corrects else "alone", **self.settings)
+        run = TrainingRun(task, own)
         with blas.limited(own.threads or 1):
-            progress = training.train(model, task, own, optimizer, schedule, rng, on_epoch=on_epoch)
+            progress = run.train(on_epoch=on_epoch)
             if progress.interrupted:
                 raise KeyboardInterrupt("the training was interrupted")
-            self.members = [(model, finish(model, task, columns, own.seed, progress.best_epoch))]
+            self.members = [(run.model, finish(run.model, task, columns, own.seed, progress.best_epoch))]
         self.progress = progress
 
     def predict(self, steps: int | None = None, future: Any = None, interval: float | None = None) -> Any:

@@ -15,19 +15,20 @@ from ..nn.scaling import Scaler
 from ..tasks.base import Batch, Task, fingerprint
 from ..tasks.scoring import shrunk_factor
 from ..tasks.seen import SeenRows
-from ..training.settings import ALONE
+from ..training.config import DEFAULTS
 from . import base_choice, baselines, bases, features
 from .bases import BaseModel, BaseModels
 from .recipe import ForecastRecipe
 from .windows import WINDOW, WindowDataset
 
+SPLIT = 0.70, 0.85  # of the rows: where the validation part begins, and where the test part does
 LARGEST_Z = 1e15  # its square, summed over a batch, is finite in float32
 
 
 class ForecastTask(WindowDataset, Task):
     """Predict the next ``horizon`` values of one or more columns from the last ``window`` rows (see ``WindowDataset``).
 
-    The rows are split in time at int(0.70 n) and int(0.85 n): an example belongs to the part in which all its predicted
+    The rows are split in time at the fractions ``SPLIT``: an example belongs to the part in which all its predicted
     rows lie; its window may reach back across the border. Columns are standardised by the training rows, or not at all
     (``scale="none"``), unless a ``scaler`` is given. Test examples without any observed value are left out. So are
     training and validation examples with a predicted value that was missing; if those were more than half of one part,
@@ -66,7 +67,7 @@ class ForecastTask(WindowDataset, Task):
         if isinstance(base, str) and base not in base_choice.CHOICES:
             raise DataError(f"base {base!r} given; one of {', '.join(base_choice.CHOICES)} expected")
         n = len(table.values)
-        a, b = int(0.70 * n), int(0.85 * n)
+        a, b = split_rows(n)
         self.train_end, self.scale = a, scale
         self._fitted: dict[str, list[BaseModel]] | None = None
         self._seen: SeenRows | None = None
@@ -93,7 +94,7 @@ class ForecastTask(WindowDataset, Task):
         if self.filled is not None:
             self._leave_out_missing()
         if any(len(rows) == 0 for rows in self.parts.values()):
-            needed = max(ceil((first + self.horizon) / 0.7), ceil(self.horizon / 0.15)) + 2
+            needed = max(ceil((first + self.horizon) / SPLIT[0]), ceil(self.horizon / (1 - SPLIT[1]))) + 2
             raise DataError(
                 f"{self.name} has {n:,} rows: too few for a window of {self.window}, a horizon of "
                 f"{self.horizon} and lags {list(self.lags)}; about {needed:,} are needed"
@@ -170,7 +171,7 @@ class ForecastTask(WindowDataset, Task):
     def seen_rows(self) -> SeenRows:
         """Return what tells the rows of the training and validation parts, which a weights file keeps."""
         if self._seen is None:
-            self._seen = SeenRows.of(self.table, self.columns, int(0.85 * len(self.values)))
+            self._seen = SeenRows.of(self.table, self.columns, split_rows(len(self.values))[1])
         return self._seen
 
     def range(self) -> list[list[float]]:
@@ -181,7 +182,7 @@ class ForecastTask(WindowDataset, Task):
     def fitted_baselines(self) -> dict[str, list[BaseModel]]:
         """Return the baselines that a weights file keeps, to compare the model with (``baselines.fit``)."""
         if self._fitted is None:
-            self._fitted = baselines.fit(self, self.train_end, int(0.85 * len(self.values)), self.season)
+            self._fitted = baselines.fit(self, self.train_end, split_rows(len(self.values))[1], self.season)
         return self._fitted
 
     def baselines(self) -> dict[str, dict[str, Any]]:
@@ -240,7 +241,13 @@ class ForecastTask(WindowDataset, Task):
 
 def default_window(rows: int) -> int:
     """Return the window for a table of so many rows: ``WINDOW``, or a quarter of the training rows if that is less."""
-    return max(1, min(WINDOW, int(0.70 * rows) // 4))
+    return max(1, min(WINDOW, split_rows(rows)[0] // 4))
+
+
+def split_rows(rows: int) -> tuple[int, int]:
+    """Return the row at which the validation part begins, and the one at which the test part does."""
+    first, second = SPLIT
+    return int(first * rows), int(second * rows)
 
 
 def seasonal_lags(season: int | None, step: int | None, horizon: int, train_end: int) -> tuple[int, ...]:
@@ -259,29 +266,24 @@ def seasonal_lags(season: int | None, step: int | None, horizon: int, train_end:
     return lags if lags and max(lags) <= 0.1 * train_end else ()
 
 
-def forecast_task(table: Table, options: Any) -> ForecastTask:
-    """Return the task of a forecast. A window that was left open (None) is set in ``options``.
-
-    Args:
-        options: has target, inputs, window, horizon, lags (None for the default), scale, future and base.
+def forecast_task(
+    table: Table,
+    target: Sequence[str] | str | None = None,
+    inputs: Sequence[str] | str | None = None,
+    future: Sequence[str] | str | None = None,
+    horizon: int = 1,
+    window: int | None = None,
+    lags: Sequence[int] | None = None,
+    scale: str = "standard",
+    base: str = "auto",
+) -> ForecastTask:
+    """Return the task of a forecast, with the defaults of ``npseq train`` for the window and the lags.
 
     Raises:
         DataError: as ``ForecastTask``.
     """
-    alone = options.base == "none"
-    if options.window is None:
-        options.window = ALONE["window"] if alone else default_window(len(table.values))
-    lags: Sequence[int] | str = options.lags
-    if lags is None:
-        lags = "auto" if alone else []
-    return ForecastTask(
-        table,
-        options.target,
-        options.inputs,
-        options.window,
-        options.horizon,
-        lags,
-        options.scale,
-        future=options.future,
-        base=options.base,
-    )
+    alone = base == "none"
+    if window is None:
+        window = DEFAULTS["alone"]["window"] if alone else default_window(len(table.values))
+    own: Sequence[int] | str = lags if lags is not None else "auto" if alone else []
+    return ForecastTask(table, target, inputs, window, horizon, own, scale, future=future, base=base)

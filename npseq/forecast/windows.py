@@ -15,6 +15,7 @@ from ..nn.scaling import Scaler, Scaling
 from ..tasks.base import Batch, Dataset
 from ..tasks.metrics import errors
 from ..tasks.recipe import Recipe, from_json
+from ..training.config import DEFAULTS
 from . import bases, features
 from .bases import BaseModels
 from .calendar_slots import row_times
@@ -23,7 +24,7 @@ from .recipe import of_forecast
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-WINDOW = 24  # rows that a model sees by default
+WINDOW: int = DEFAULTS["forecast"]["window"]  # rows that a model sees by default
 LARGEST_CACHE = 1 << 24  # numbers: the inputs of all rows are kept if they are no more
 
 

@@ -133,7 +133,7 @@ class Task(Dataset):
     ``"train"``, ``"validation"`` and ``"test"``.
 
     carries: True if the state of a batch's last step is the state before the next batch's first one; scored: the part
-    on which a trained model is scored.
+    on which a trained model is scored; window: rows or symbols of an example, 0 if there is no choice.
     """
 
     kind: str
@@ -143,6 +143,7 @@ class Task(Dataset):
     parts: Mapping[str, Rows]
     carries: bool = False
     scored: str = "test"
+    window: int = 0
 
     @property
     def corrects(self) -> bool:

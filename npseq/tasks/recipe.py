@@ -78,7 +78,7 @@ def register(recipe: type[R]) -> type[R]:
 @register
 @dataclass(frozen=True)
 class ClassificationRecipe(Recipe):
-    """How labelled sequences become examples (``classification.Frames``)."""
+    """How labelled sequences become examples (``sequences.SequenceDataset``)."""
 
     task: ClassVar[str] = "classify"
     FIELDS: ClassVar[dict[str, schema.Field]] = {
@@ -102,7 +102,7 @@ class ClassificationRecipe(Recipe):
 @register
 @dataclass(frozen=True)
 class LabellingRecipe(ClassificationRecipe):
-    """How sequences with a class for each row become examples (``labelling.LabelledFrames``)."""
+    """How sequences with a class for each row become examples (``sequences.SequenceDataset``)."""
 
     task: ClassVar[str] = "label"
     FIELDS: ClassVar[dict[str, schema.Field]] = {**ClassificationRecipe.FIELDS, "task": schema.one_of(["label"])}
@@ -115,7 +115,7 @@ class LabellingRecipe(ClassificationRecipe):
 @register
 @dataclass(frozen=True)
 class RegressionRecipe(Recipe):
-    """How sequences with a number each become examples (``regression.NumberedFrames``)."""
+    """How sequences with a number each become examples (``sequences.SequenceDataset``)."""
 
     task: ClassVar[str] = "regress"
     FIELDS: ClassVar[dict[str, schema.Field]] = {

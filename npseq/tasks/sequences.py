@@ -18,6 +18,7 @@ FRACTION = 0.15  # of the sequences in the test part, and of the rest in the val
 IGNORED = -100  # the label of a step that does not count, as ``losses.cross_entropy`` has it
 ROWS_BATCH = 64  # sequences whose rows are classified at a time
 KINDS = {"class": "classify", "row": "label", "number": "regress"}  # target -> name of the task in a file
+TARGETS = {kind: target for target, kind in KINDS.items()}
 SequenceRecipe: TypeAlias = (
     ClassificationRecipe | RegressionRecipe
 )  # a ``LabellingRecipe`` is a ``ClassificationRecipe``
@@ -66,7 +67,7 @@ class SequenceDataset(Dataset):
     @classmethod
     def from_recipe(cls, recipe: SequenceRecipe, sequences: Sequences) -> SequenceDataset:
         """Return the examples of other sequences, prepared in the same way. Errors as the class."""
-        target = next(target for target, kind in KINDS.items() if kind == recipe.task)
+        target = TARGETS[recipe.task]
         if isinstance(recipe, RegressionRecipe):
             return SequenceDataset(sequences, recipe.scaler, target, target_scaler=recipe.target_scaler)
         return SequenceDataset(sequences, recipe.scaler, target, recipe.classes)

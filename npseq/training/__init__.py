@@ -1,7 +1,9 @@
-"""The training loop and what runs it: resuming, several processes."""
+"""The training loop and what runs it: configuration, resuming, several processes."""
 
 from ..tasks.scoring import mean_loss, outputs
 from . import fit
+from .config import TrainingConfig
 from .fit import Diverged, Progress
+from .run import TrainingRun
 
-__all__ = ["Diverged", "Progress", "fit", "mean_loss", "outputs"]
+__all__ = ["Diverged", "Progress", "TrainingConfig", "TrainingRun", "fit", "mean_loss", "outputs"]

@@ -317,3 +317,11 @@ def test_without_matplotlib_one_line_names_the_install_command(tmp_path, monkeyp
     assert status(["--epochs", "1", "--plot", "x.png", "--out-dir", str(tmp_path)]) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and "npseq[plot]" in message and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["compare --models rnn --seeds 2 --output r.json", "train --backtest 2"])
+def test_data_from_standard_input_are_read_once(tmp_path, small_csv, command):
+    words = [sys.executable, "-m", "npseq", *command.split(), *"--data - --epochs 1 --hidden-size 3".split()]
+    with open(small_csv) as rows:
+        done = subprocess.run(words, stdin=rows, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

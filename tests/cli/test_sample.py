@@ -70,9 +70,7 @@ def test_the_defaults_are_those_of_a_text_and_what_is_typed_stays(tmp_path):
 
     def settled(*argv):
         p = training_run.parser()
-        args = p.parse_args(argv)
-        training_run.text_options.set_defaults(args, p.given(argv))
-        return args
+        return experiment.settled(p, p.parse_args(argv), p.given(argv))
 
     args = settled("--data", str(tmp_path / "x.txt"), "--window", "7")
     assert (args.task, args.window, args.hidden_size, args.schedule) == ("text", 7, 256, "cosine")

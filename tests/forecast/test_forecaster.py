@@ -10,7 +10,7 @@ import npseq
 from npseq.cli import evaluate, predict, training_run
 from npseq.data.errors import DataError
 from npseq.formats.unpickler import CheckpointError
-from npseq.training.settings import Settings
+from npseq.training.config import TrainingConfig
 
 SMALL = {"epochs": 2, "hidden_size": 5, "window": 6}
 
@@ -30,7 +30,7 @@ def series():
 
 def test_the_settings_are_those_of_the_command():
     defaults = vars(training_run.parser().parse_args([]))
-    assert {name: defaults[name] for name in vars(Settings())} == vars(Settings())
+    assert {name: defaults[name] for name in vars(TrainingConfig())} == vars(TrainingConfig())
 
 
 @pytest.mark.parametrize("horizon", [1, 3])

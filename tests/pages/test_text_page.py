@@ -38,9 +38,9 @@ def test_the_program_in_torch_loads_the_file_and_writes_what_the_model_would(tmp
 
 
 def test_the_commands_of_the_page_are_options_of_the_commands():
-    from npseq.cli import labelling, neurons, sample, training_run
+    from npseq.cli import neurons, sample, sequences, training_run
 
-    assert labelling.make_task
+    assert sequences.make
     parsers = {"train": training_run.parser(), "sample": sample.parser(), "neurons": neurons.parser()}
     known = {name: set(p._option_string_actions) for name, p in parsers.items()}
     found = re.findall(r"npseq (train|sample|neurons) ([^`\n#]*)", TEXT)

@@ -1,0 +1,170 @@
+"""The kinds of tasks: for each, what the commands do with it. Nothing else asks what kind a task is."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import data, tasks
+from ..forecast import evaluation, finish
+from ..forecast.ensemble import Ensemble
+from ..forecast.task import ForecastTask, forecast_task
+from ..nn.model import Model
+from ..tasks import metadata
+from ..tasks.metadata import Metadata
+from . import adding, data_options, plots, progress, sequences, text_options, texts
+from .evaluate_forecast import evaluate_forecast
+from .predict_forecast import write_forecast
+from .trained_files import Members
+
+OF_FORECASTS = "target", "inputs", "future", "horizon", "window", "lags", "scale", "base"
+
+
+class Score(NamedTuple):
+    """Predictions of the test part, their metrics, those of each baseline, and the names that tables show of these."""
+
+    predictions: np.ndarray
+    results: dict[str, Any]
+    baselines: dict[str, dict[str, Any]]
+    labels: dict[str, str]
+
+
+class Kind(NamedTuple):
+    """What the commands do with a task.
+
+    read: the data that the options of a training name; make: the task of these data; draw: the picture of a training;
+    begin, finish: what the weights file keeps before and after the training; score: of the trained model, in one of
+    several processes; evaluate: the lines of ``npseq evaluate``; write: the file and the lines of
+    ``npseq predict``.
+    """
+
+    read: Callable[[argparse.Namespace], Any]
+    make: Callable[[argparse.Namespace, Any], Any]
+    evaluate: Callable[[argparse.Namespace, Members], list[str]]
+    write: Callable[[argparse.Namespace, Members], list[str]]
+    draw: Callable[..., None]
+    begin: Callable[..., Metadata]
+    finish: Callable[..., Metadata]
+    score: Callable[[Model, Metadata | None, Any, Any], Score | None]
+
+
+def read_forecast(args: argparse.Namespace) -> data.Table:
+    """Return the table. Raises DataError as ``data.load``; with advice for a file that may be a text."""
+    try:
+        bar = None if args.quiet else progress.reading()
+        return data.load(args.data, args.time, "past", bar, data_options.table_options(args))
+    except data.DataError as error:
+        raise text_options.advise(args, error) from None
+
+
+def make_forecast(args: argparse.Namespace, table: data.Table) -> ForecastTask:
+    """Return the task of a forecast. Errors as ``forecast_task`` and ``read_forecast``."""
+    try:
+        return forecast_task(table, **{name: getattr(args, name) for name in OF_FORECASTS})
+    except data.DataError as error:
+        raise text_options.advise(args, error) from None
+
+
+def score_forecast(model: Model, kept: Metadata | None, task: ForecastTask, ranks: Any) -> Score | None:
+    """Return the score of one horizon, in the first process alone."""
+    if not ranks.root:
+        return None
+    found = evaluation.one_horizon(Ensemble([(model, kept)], task.table))
+    return Score(found.predictions, found.results, found.baselines, found.labels)
+
+
+def kept_of(task: tasks.Task, **run: Any) -> Metadata:
+    """Return what a weights file keeps of a task that is no forecast."""
+    return metadata.of_recipe(task.recipe(), **run)
+
+
+def score_test(model: Model, kept: Metadata | None, task: tasks.Task, ranks: Any) -> Score | None:
+    """Return the score of the test part, which all processes predict."""
+    rows = task.parts["test"]
+    predictions = ranks.predict(model, task, rows)
+    if not ranks.root:
+        return None
+    baselines = task.baselines()
+    return Score(predictions, task.metrics(predictions, rows), baselines, {name: name for name in baselines})
+
+
+def draw_confusion(path: str, model: str, task: Any, score: Score, history: Any) -> None:
+    """Draw the confusion matrix."""
+    plots.confusion(path, score.results["confusion"], task.classes, f"{task.name}: {model}")
+
+
+def draw_losses(path: str, model: str, task: tasks.Task, score: Score, history: list[dict[str, Any]]) -> None:
+    """Draw the validation loss of each epoch."""
+    plots.curves(path, {model: [[row["validation_loss"] for row in history]]}, task.name)
+
+
+def draw_forecast(path: str, model: str, task: ForecastTask, score: Score, history: Any) -> None:
+    """Draw the end of the test part beside its forecast."""
+    test, O = task.parts["test"][-plots.ROWS :], len(task.target_columns)
+    x = test if task.table.times is None else task.table.times[test]
+    shown, panels = score.predictions[-plots.ROWS :], []
+    for k, name in enumerate(task.target_columns):
+        ahead = plots.lines_ahead(shown[:, k::O].T)
+        panels.append(plots.Panel(name, task.values[test, k], ahead))
+    plots.forecasts(path, x, panels, f"{task.name}: {model} on the test part")
+
+
+OTHERS = kept_of, lambda model, task, **run: kept_of(task, **run), score_test
+OF_SEQUENCES = sequences.read, sequences.make, sequences.evaluate, sequences.write
+KINDS = {
+    "forecast": Kind(
+        read_forecast,
+        make_forecast,
+        evaluate_forecast,
+        write_forecast,
+        draw_forecast,
+        finish.begin,
+        finish.finish,
+        score_forecast,
+    ),
+    "classify": Kind(*OF_SEQUENCES, draw_confusion, *OTHERS),
+    "label": Kind(*OF_SEQUENCES, draw_confusion, *OTHERS),
+    "regress": Kind(*OF_SEQUENCES, draw_losses, *OTHERS),
+    "text": Kind(texts.read, texts.make, texts.evaluate, texts.write, draw_losses, *OTHERS),
+    "adding": Kind(adding.read, adding.make, adding.evaluate, adding.write, draw_losses, *OTHERS),
+}
+
+
+def of(members: Members) -> Kind:
+    """Return the kind of the task that the models were trained for."""
+    return KINDS[members[0][1].recipe.task]
+
+
+def asked_for(args: argparse.Namespace) -> Kind:
+    """Return the kind of the task that the options of a training describe.
+
+    Raises:
+        DataError: for options of another kind than the data.
+    """
+    if args.task == "text":
+        return KINDS["text"]
+    text_options.check(args)
+    if args.data == tasks.Adding.name and args.task is None:
+        return KINDS["adding"]
+    named = args.data in data.SHIPPED_SEQUENCES or args.sequence is not None or args.label is not None
+    if args.label_each_row or args.task == "classify" or args.task is None and named:
+        return KINDS["classify"]
+    if args.regress:
+        raise data.DataError("--regress predicts a number for each sequence: name its column with --label")
+    return KINDS["forecast"]
+
+
+def make_task(args: argparse.Namespace, loaded: Any = None) -> Any:
+    """Return the task that the options describe.
+
+    Args:
+        loaded: the data, if they have been read.
+
+    Raises:
+        DataError: if the data, a column or the window is invalid. OSError: if the data cannot be read.
+    """
+    kind = asked_for(args)
+    return kind.make(args, kind.read(args) if loaded is None else loaded)

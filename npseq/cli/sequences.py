@@ -1,0 +1,154 @@
+"""Sequences in ``npseq train``, ``evaluate`` and ``predict``: a class or a number for each, or a class for each row."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from .. import data, tasks
+from ..formats import paths
+from ..formats.messages import marked
+from ..nn.losses import probabilities
+from ..tasks.scoring import outputs
+from ..tasks.sequences import IGNORED, TARGETS
+from . import data_options, output, progress, trained_files
+from .tables import comparison, confusion_table, part_name
+
+WORDS = {
+    "class": ("classifying", "classified"),
+    "number": ("predicting", "predicted"),
+    "row": ("labelling", "labelled"),
+}
+
+Parts = tuple[data.Sequences, data.Sequences | None]
+
+
+def read(args: argparse.Namespace) -> Parts:
+    """Return the sequences that the options of ``npseq train`` name, and the published test part or None.
+
+    Raises:
+        DataError: if a column is not named, or for data that do not fit.
+    """
+    if args.label_each_row and (not args.sequence or not args.label or args.regress):
+        raise data.DataError(
+            "--label-each-row needs --sequence COLUMN (which rows belong together) and --label COLUMN (the class of "
+            "each row), and no --regress"
+        )
+    if args.data not in data.SHIPPED_SEQUENCES and args.label is None:
+        raise data.DataError(
+            "--sequence says which rows belong together; --label COLUMN, their class (or with --regress their number), "
+            "is needed too"
+        )
+    return _load(args, _target(args), args.inputs)
+
+
+def make(args: argparse.Namespace, parts: Parts) -> tasks.SequenceTask:
+    """Return the task of the sequences.
+
+    Raises:
+        DataError: for too few sequences or classes.
+    """
+    target = _target(args)
+    try:
+        return tasks.SequenceTask(*parts, target=target, seed=args.seed)
+    except data.DataError as error:
+        if target == "class" and all(map(_is_number, parts[0].classes)):
+            hint = "if the label is a number to predict, and no class, say --regress"
+            raise data.DataError(f"{marked(error)}; {hint}") from None
+        raise
+
+
+def _target(args: argparse.Namespace) -> str:
+    return "row" if args.label_each_row else "number" if args.regress else "class"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _load(args: argparse.Namespace, target: str, inputs: Any, *sources: str) -> Parts:
+    names = data_options.sequence_columns({"sequence": args.sequence, "label": args.label}, args.data, *sources)
+    return data.load_sequences(
+        args.data,
+        inputs=inputs,
+        time=args.time,
+        options=data_options.table_options(args),
+        regress=target == "number",
+        each_row=target == "row",
+        **names,
+    )
+
+
+def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
+    """Return the lines of the metrics beside those of one answer for all, and the confusion matrix of classes."""
+    model, trained = trained_files.only(args, members, "steps", "json", "plot")
+    recipe, target = trained.recipe, TARGETS[trained.recipe.task]
+    train, test = _load(args, target, recipe.inputs, recipe.data)
+    asked = args.part or ("test" if paths.name_of(args.data) == recipe.data else "all")
+    if asked == "test":
+        drawn = tasks.SequenceTask(train, test, target, trained.seed)
+        sequences, rows = drawn.sequences, drawn.parts["test"]
+    else:
+        sequences = train if test is None else train.followed_by(test)
+        rows = np.arange(len(sequences.names))
+    task = tasks.SequenceDataset.from_recipe(recipe, sequences)
+    results = task.metrics(outputs(model, task, rows, progress=progress.bar(WORDS[target][0])), rows)
+    part = part_name(asked, sequences.name)
+    if target == "number":
+        mean = np.full((len(rows), 1), recipe.target_scaler.mean)
+        others = {"mean of the training": task.metrics(mean, rows)}
+        return [f"{len(rows):,} sequences, {part}", "", comparison(model.kind, results, others, part)]
+    labels = task.truth(rows)
+    labels = labels[labels != IGNORED]
+    others = {"one answer for all": {"accuracy": np.bincount(labels).max(initial=0) / max(len(labels), 1)}}
+    what = f"{len(labels):,} rows with a label in {len(rows):,} sequences" if target == "row" else (
+        f"{len(rows):,} sequences")  # fmt: skip
+    table = comparison(model.kind, results, others, part)
+    return [f"{what}, {part}", "", table, confusion_table(results, task.classes)]
+
+
+def write(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
+    """Write a line for each sequence, or for each row: the class and the probability of each, or the number. No labels
+    are needed.
+
+    Returns:
+        lines to print.
+    """
+    model, trained = trained_files.only(args, members, "steps", "interval", "plot", "whole")
+    recipe, target = trained.recipe, TARGETS[trained.recipe.task]
+    names = data_options.sequence_columns({"sequence": args.sequence}, args.data, recipe.data)
+    unused = [] if args.label in (None, "none") else [args.label]
+    first, second = data.load_sequences(
+        args.data,
+        label=None,
+        inputs=recipe.inputs,
+        time=args.time,
+        options=data_options.table_options(args),
+        unused=unused,
+        **names,
+    )
+    sequences = first if second is None else second  # shipped: the test part
+    task = tasks.SequenceDataset.from_recipe(recipe, sequences)
+    doing, done = WORDS[target]
+    y = outputs(model, task, np.arange(len(sequences.names)), progress=progress.bar(doing))
+    count = f"{len(y):,} sequences"
+    header, places = ["sequence"], [[name] for name in sequences.names]
+    if target == "row":
+        count = f"{len(y):,} rows of {len(places):,} sequences"
+        header, lengths = ["sequence", "row"], np.diff(sequences.starts)
+        places = [[name, row + 1] for name, length in zip(sequences.names, lengths) for row in range(length)]
+    with output.csv_writer(args.output) as writer:
+        if target == "number":
+            writer.writerow([*header, "prediction"])
+            writer.writerows([*place, f"{value:.10g}"] for place, value in zip(places, y[:, 0]))
+        else:
+            writer.writerow([*header, "answer", *(f"p_{name}" for name in task.classes)])
+            for place, p in zip(places, probabilities(y)):
+                writer.writerow([*place, task.classes[p.argmax()], *(f"{value:.4f}" for value in p)])
+    return [*(f"{sequences.name}: {note}" for note in sequences.notes), f"{count} {done} in {args.output}"]
