@@ -224,6 +224,8 @@ def train(each: list[tasks.Task], rng: np.random.Generator) -> None:
     except (fit.Diverged, training.Diverged) as error:
         print(error.advice)
     own = npseq.Model("rnn", 1, H, rng=0)
+    config = training.TrainingConfig.of("alone", model="rnn", epochs=1, hidden_size=H)
+    assert training.TrainingRun(each[2], config).train().epoch == config.epochs == 1
     done = training.fit.fit(own, Echo(rng), optim.SGD(own.theta), epochs=2)
     assert len(done.history) == 2
 
@@ -287,7 +289,8 @@ def forecasts(table: data.Table, folder: Path) -> None:
     season: int | None = features.season(values[: task.train_end], table.step)
     fitted = baselines.fit(task, task.train_end, int(rows[0]), season)
     beside = baselines.Baselines(task, fitted)
-    assert beside.names and baselines.season_name(24, 3600) and baselines.week_slots(table) is not None
+    periods: list[baselines.BaseModel] = [baselines.the_season_before(k) for k in baselines.seasons(table).values()]
+    assert periods and beside.names and baselines.season_name(24, 3600) and baselines.week_slots(table) is not None
     ahead: np.ndarray = baselines.Autoregression(values, 24, task.train_end).predict(values, rows)
     for other in (baselines.persistence(values, rows), baselines.seasonal(values, rows, period=24)):
         assert other.shape == ahead.shape
