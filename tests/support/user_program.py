@@ -289,7 +289,7 @@ def forecasts(table: data.Table, folder: Path) -> None:
     season: int | None = features.season(values[: task.train_end], table.step)
     fitted = baselines.fit(task, task.train_end, int(rows[0]), season)
     beside = baselines.Baselines(task, fitted)
-    periods: list[baselines.BaseModel] = [baselines.the_season_before(k) for k in baselines.seasons(table).values()]
+    periods = [baselines.the_season_before(k) for k in baselines.seasons(table).values()]
     assert periods and beside.names and baselines.season_name(24, 3600) and baselines.week_slots(table) is not None
     ahead: np.ndarray = baselines.Autoregression(values, 24, task.train_end).predict(values, rows)
     for other in (baselines.persistence(values, rows), baselines.seasonal(values, rows, period=24)):
