@@ -50,7 +50,8 @@ def test_everyone_gives_the_same_figures_to_the_last_digit(tmp_path, capsys, tim
         assert compare.main(argv) == 0
         compared = json.loads(capsys.readouterr().out)["gru"][0]
         assert compared["test"] == trained["test"] and compared["baselines"] == trained["baselines"]
-        assert status([*options, "--backtest", "1"]) == 0
+        assert status([*options, "--backtest", "1"]) == 0 and capsys.readouterr().out == ""
+        assert status([*(word for word in options if word != "--quiet"), "--backtest", "1"]) == 0
         assert f"{ours['rmse']:10.4g}" in capsys.readouterr().out
     assert evaluate.main([best, "--data", file]) == 0
     shown = capsys.readouterr().out
