@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 DAY, WEEK = 86_400, 604_800  # seconds
+JITTER = 0.1  # of a step: times that are off by less are moved onto the step
+MOST_ROWS = 1.25  # if inserting the missing times would make a table longer than this factor, they are no steps of it
 SECOND, MONTH = np.timedelta64(1, "s"), np.timedelta64(1, "M")
 ONE_DAY = np.timedelta64(1, "D")
 WEEKDAYS = "1111100"
@@ -54,6 +56,11 @@ class Grid:
             return np.busday_count(self.start.astype("M8[D]"), times.astype("M8[D]"), weekmask=self.week)
         months: np.ndarray = (times.astype("M8[M]") - self.start.astype("M8[M]")).astype(np.int64)
         return months // self.months
+
+    def holds(self, times: np.ndarray, k: np.ndarray) -> np.ndarray:
+        """Return (n,) True for each of the times that is off the step k by less than ``JITTER`` of a step."""
+        size = (self.step or 28 * DAY * self.months or DAY) * JITTER * 1e6
+        return np.asarray(np.abs(times - self.at(k)) < np.timedelta64(int(size), "us"))
 
     @property
     def name(self) -> str | None:

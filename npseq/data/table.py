@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DataError, no_column
-from .grid import Grid
+from .grid import MOST_ROWS, Grid
 
 
 @dataclass
@@ -81,6 +81,75 @@ class Table:
                 parts[name] = array[:rows]
         return replace(self, **parts)
 
+    def append(self, values: np.ndarray, times: np.ndarray | None = None) -> Table:
+        """Return a table with further rows; this one is not changed.
+
+        Rows at times that the table has correct it: a value that is given replaces the one that is there. Missing times
+        before new ones get empty rows. Missing values are filled from the values before them. The notes tell all this.
+
+        Args:
+            values: (m, C), NaN where one is missing. times: (m,) datetime64, needed if the table has times.
+
+        Raises:
+            DataError: for rows without times, at times before the first one or off the steps of the table, or so far
+                ahead that most of the rows between would be empty.
+        """
+        values, times = np.asarray(values, np.float64), None if self.times is None else times
+        if times is None and self.times is not None:
+            raise DataError(f"rows without times given; {self.name} has times")
+        k, total, moved, every = self._places(len(values), times)
+        new, filled = np.full((total, values.shape[1]), np.nan), np.ones((total, values.shape[1]), bool)
+        old = np.zeros(total, bool)
+        new[moved], filled[moved], old[moved] = self.values, False if self.filled is None else self.filled, True
+        given, places, notes = ~np.isnan(values), np.unique(k), []
+        if again := np.count_nonzero(old[places]):
+            differ = np.count_nonzero(given & ~filled[k] & (new[k] != values))
+            notes.append(
+                f"{again:,} rows were there already; {differ:,} of their values differ: the newer ones are taken"
+            )
+        if repeated := len(k) - len(places):
+            notes.append(f"{repeated:,} new rows have a duplicate time; the last of each was kept")
+        if missing := total - np.count_nonzero(old) - np.count_nonzero(~old[places]):
+            notes.append(f"{missing:,} times are missing; an empty row was inserted for each")
+        for column, name in enumerate(self.columns):
+            there = k[given[:, column]]
+            new[there, column], filled[there, column] = values[given[:, column], column], False  # the last one counts
+            if gaps := np.count_nonzero(filled[places, column]):
+                notes.append(f"{gaps:,} gaps in new rows of {name} filled from the values before them")
+        _fill(new, filled, min(int(k.min(initial=total)), int(np.append(old, False).argmin())))
+        irregular = self.irregular if self.irregular is None else every
+        return replace(self, values=new, filled=filled, irregular=irregular, notes=self.notes + notes)
+
+    def _places(
+        self, m: int, times: np.ndarray | None
+    ) -> tuple[np.ndarray, int, np.ndarray | slice, np.ndarray | None]:
+        """Where m new rows go: their places, the number of all rows, the places of the old ones, and all times."""
+        n, own, grid = len(self.values), self.times, self.grid
+        if own is None or times is None:
+            return n + np.arange(m), n + m, slice(n), None
+        if grid is None and self.start is None:
+            every = np.union1d(own, times.astype(own.dtype))
+            return np.searchsorted(every, times.astype(own.dtype)), len(every), np.searchsorted(every, own), every
+        grid = grid or Grid(own[0], self.step)
+        k = grid.index(times)
+        apart = f"{self.step:,} s" if self.step else f"the step {grid.name}"
+        for wrong, why in (
+            (k < 0, f"it lies before the first row, {own[0]}"),
+            (
+                ~grid.holds(times, k),
+                f"it is off the steps of {self.name}, whose rows are {apart} apart from {own[0]} on",
+            ),
+        ):
+            if wrong.any():
+                raise DataError(f"a row at {times[int(wrong.argmax())].astype('M8[s]')} given: {why}")
+        total = max(n, int(k.max(initial=0)) + 1)
+        if total >= n + m and total > MOST_ROWS * (n + m):
+            raise DataError(
+                f"a row at {times[int(k.argmax())].astype('M8[s]')} given, {total - n:,} rows after the last one, "
+                f"{own[-1]}; of the rows between only {m - 1:,} are given"
+            )
+        return k, total, slice(n), None if self.irregular is None else grid.at(np.arange(total))
+
     def fingerprint(self) -> str:
         """Return a hash of the numbers and the times, to tell whether a run is continued on the same data."""
         digest = hashlib.sha256(repr((self.columns, self.step, str(self.start))).encode())
@@ -88,3 +157,16 @@ class Table:
         if self.irregular is not None:
             digest.update(np.ascontiguousarray(self.irregular.view(np.int64)).data)
         return digest.hexdigest()[:16]
+
+
+def _fill(values: np.ndarray, filled: np.ndarray, first: int) -> None:
+    """Fill the missing values (n, C) from row ``first`` on with the value before, in place; before the first value there
+    is none, so it is held."""
+    for k in range(values.shape[1]):
+        start = first - 1 if first and not filled[:first, k].all() else 0
+        column, missing = values[start:, k], filled[start:, k].copy()
+        if start:
+            missing[0] = False  # filled itself from the values before
+        at = np.maximum.accumulate(np.where(missing, 0, np.arange(len(missing))))
+        at[: int(missing.argmin())] = missing.argmin()
+        column[:] = column[at]

@@ -7,11 +7,9 @@ from collections import Counter
 import numpy as np
 
 from .errors import DataError
-from .grid import DAY, MONTH, SECOND, WEEK, WEEKDAYS, Grid
+from .grid import DAY, JITTER, MONTH, MOST_ROWS, SECOND, WEEK, WEEKDAYS, Grid
 from .table import Table
 
-MOST_ROWS = 1.25  # if inserting the missing times would make the table longer than this factor, times are irregular
-JITTER = 0.1  # of a step: times that are off by less are moved onto the step
 CHUNK = 1 << 20  # rows processed at a time, to avoid a second copy of a long table
 NICE = (1, 2, 5, 10, 15, 20, 30, *(60 * k for k in (1, 2, 5, 10, 15, 20, 30)), *(3600 * k for k in (1, 2, 3, 4, 6, 12)),
         DAY, WEEK)  # fmt: skip
@@ -39,9 +37,7 @@ def find_grid(times: np.ndarray) -> tuple[Grid | None, np.ndarray | None]:
         grids.append(_round_step(times))
     for grid in grids:
         k = grid.index(times)
-        off = np.abs(times - grid.at(k)).max()
-        size = (grid.step or 28 * DAY * grid.months or DAY) * JITTER * 1e6
-        if (np.diff(k) > 0).all() and k[-1] + 1 < MOST_ROWS * len(times) and off < np.timedelta64(int(size), "us"):
+        if (np.diff(k) > 0).all() and k[-1] + 1 < MOST_ROWS * len(times) and grid.holds(times, k).all():
             return grid, k
     return None, None
 

@@ -88,12 +88,21 @@ class Forecaster:
         self._inputs = schema.check(inputs, _INPUTS, "the forecaster")
         self.members: list[tuple[Model, ForecastMetadata]] = []
         self.progress: Progress | None = None
-        self._data: Any = None
+        self._given: forms.Given | None = None
         self._table: Table | None = None
+        self._read: list[str] = []  # the notes on the data that were read as a whole
 
     def __repr__(self) -> str:
         given = {**self.settings, **{name: value for name, value in self._inputs.items() if value != _DEFAULTS[name]}}
-        return f"Forecaster({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+        shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        return "\n  ".join([f"Forecaster({shown})", *self.notes])
+
+    @property
+    def notes(self) -> list[str]:
+        """What was found in the data and done to them, a line each: what ``npseq train`` prints. Those on rows given to
+        ``update`` are of the last call.
+        """
+        return [] if self._table is None else list(self._table.notes)
 
     def fit(
         self,
@@ -125,8 +134,9 @@ class Forecaster:
         asked["horizon"] = whole("horizon", horizon)
         data = forms.kept(data)
         table = load(data, time, "past")
+        given = forms.Given(data, table, time)
         self._fit(table, asked, {"time": time} if time else {}, on_epoch)
-        self._asked, self._data, self._table = asked, data, table
+        self._asked, self._given, self._table, self._read = asked, given, table, table.notes
         return self
 
     def _fit(
@@ -167,7 +177,7 @@ class Forecaster:
             horizon for a model that reads other inputs, steps that are not a whole number from 1, or an interval that
             is not between 0 and 1.
         """
-        data, table = self._known()
+        given, table = self._known()
         recipe, steps = self._recipe, steps_of(steps)
         inputs, ahead = needed([trained.recipe for _, trained in self.members])
         empty = forms.without_values(table, recipe.target)
@@ -178,29 +188,38 @@ class Forecaster:
             steps = steps or empty
         if future is not None:
             others = [*recipe.target, *(name for name in inputs if name not in ahead)]
-            data, before = forms.with_known_ahead(data, future, table, ahead, others), forms.count(data)
-            steps = steps or forms.count(data) - before
-            table = load(data, self._time, "past")
+            joined = forms.with_known_ahead(given.sample, future, table, ahead, others)
+            values, times = given.read(joined, table, ahead)
+            table, steps = table.append(values, times), steps or len(values)
         with blas.limited(1):
             found = Ensemble(self.members, table, interval).predict(steps or recipe.horizon)
-        if forms.is_pandas(data):
-            return forecast_frame(data, table, recipe.target, found)
+        if given.index is not None:
+            return forecast_frame(given.index, table, recipe.target, found)
         return _as_array(found)
 
     def update(self, rows: Any) -> Self:
         """Append rows to the data: ``predict`` then starts after them. The model is not trained again.
 
+        Rows at times that the data have already correct them (``Table.append``); ``notes`` counts them.
+
         Args:
             rows: in the form of the data. After ``load``, the first call gives all rows up to now.
 
         Raises:
-            DataError: before ``fit``; for rows of another form, or other columns.
+            DataError: before ``fit``; for rows of another form, other columns, or a time off the steps of the data. The
+            forecaster is then as it was.
         """
         inputs, ahead = needed([trained.recipe for _, trained in self.members])
         columns = [*self._recipe.target, *inputs, *ahead]
-        joined = forms.kept(rows) if self._data is None else forms.followed(self._data, rows, columns)
-        table = load(joined, self._time, "past")
-        self._data, self._table = joined, table
+        if self._given is None or self._table is None:
+            rows = forms.kept(rows)
+            table = load(rows, self._time, "past")
+            self._given, self._table, self._read = forms.Given(rows, table, self._time), table, table.notes
+            return self
+        joined = forms.followed(self._given.sample, rows, columns)
+        table = self._table.append(*self._given.read(joined, self._table, columns))
+        table.notes = [*self._read, *table.notes[len(self._table.notes) :]]
+        self._table = table
         return self
 
     def score(self, steps: int | None = None, interval: float | None = 0.9) -> dict[str, Any]:
@@ -220,7 +239,9 @@ class Forecaster:
             return _score(self.members, table, steps, interval)
 
     def backtest(self, folds: int = 4, steps: int | None = None) -> list[dict[str, Any]]:
-        """Train anew at ``folds`` origins in time, and score each on the rows that follow. This forecaster stays.
+        """Train anew at ``folds`` origins in time, and score each on the rows that follow.
+
+        This forecaster is not changed.
 
         The last origin has all rows, each one before 85 % of the rows of the next, so that the test parts follow each
         other.
@@ -291,12 +312,12 @@ class Forecaster:
     def _time(self) -> str | None:
         return self.members[0][1].columns.get("time") if self.members else None
 
-    def _known(self) -> tuple[Any, Table]:
-        """The data and their table."""
+    def _known(self) -> tuple[forms.Given, Table]:
+        """The form of the data and their table."""
         self._recipe  # noqa: B018  raises before fit
-        if self._table is None:
+        if self._table is None or self._given is None:
             raise DataError("the forecaster has no data: give the rows up to now with update")
-        return self._data, self._table
+        return self._given, self._table
 
 
 def backtest_rows(n: int, folds: int) -> list[int]:

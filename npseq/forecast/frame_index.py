@@ -10,45 +10,77 @@ from ..data.grid import DAY
 from ..data.table import Table
 
 
-def continued(frame: Any, table: Table, rows: np.ndarray) -> Any:
-    """Return the index of consecutive rows of ``table``, those after its end too.
+class FrameIndex:
+    """The kind of a DataFrame's index, kept to continue it when rows were added.
 
     Args:
-        frame: from which ``table`` was loaded. Its times may be the index or a column; their time zone is kept.
-        rows: numbers of the rows.
-
-    Returns:
-        Times, or periods where the index has periods. Without times an index that counts is continued, and any other is
-        replaced by the numbers of the rows.
+        frame: its times may be the index or a column; their time zone is kept. table: that was loaded from it.
     """
-    import pandas as pd
 
-    index, whole = frame.index, len(frame.index) == len(table.values)
-    if table.grid is not None:
-        times = table.grid.at(rows)
-    elif table.irregular is not None and rows.max() < len(table.irregular):
-        times = table.irregular[rows]
-    else:
-        count = counting(index) if whole else None
-        start, step = (0, 1) if count is None else (count.start, count.step)
-        return pd.RangeIndex(start + step * rows[0], start + step * (rows[-1] + 1), step, name=index.name)
-    if isinstance(index, pd.PeriodIndex):
-        return pd.DatetimeIndex(times, name=index.name).to_period(index.freq)
-    if not isinstance(index, pd.DatetimeIndex):
-        column = next((one for one in getattr(frame, "columns", ()) if frame[one].dtype.kind == "M"), None)
-        if column is None:
-            return pd.DatetimeIndex(times, name=index.name)
-        return _in_zone_of(pd.DatetimeIndex(frame[column].dropna(), name=column), times, table)
-    if whole and index.freq is not None and index[0] <= index[-1]:
-        found = pd.date_range(index[0], periods=rows[-1] + 1, freq=index.freq, unit=index.unit, name=index.name)
-        return found[rows[0] :]
-    found = _in_zone_of(index, times, table)
-    if whole and table.offset is not None and len(rows) > 1:
-        try:
-            found.freq = pd.tseries.frequencies.to_offset(table.offset)
-        except ValueError:  # the step has this name in UTC, not in the time zone
-            pass
-    return found
+    def __init__(self, frame: Any, table: Table):
+        import pandas as pd
+
+        index, self.whole = frame.index, len(frame.index) == len(table.values)
+        self.name, self.periods = index.name, index.freq if isinstance(index, pd.PeriodIndex) else None
+        self.counted = counting(index) if self.whole else None
+        self.start: Any = None
+        self.zone: Any = None
+        self.clock: Any = None
+        self.unit: Any = None
+        if not isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):
+            column = next((one for one in getattr(frame, "columns", ()) if frame[one].dtype.kind == "M"), None)
+            if column is None:
+                return
+            index, self.name = pd.DatetimeIndex(frame[column].dropna(), name=column), column
+        elif self.whole and self.periods is None and index.freq is not None and index[0] <= index[-1]:
+            self.start = index[0], index.freq
+        if self.periods is None:
+            self.zone, self.unit, local = index.tz, index.unit, index.tz_localize(None)
+            self.clock = (local - local.normalize()).unique()
+        self.named = self.whole and isinstance(frame.index, pd.DatetimeIndex)
+
+    def at(self, table: Table, rows: np.ndarray) -> Any:
+        """Return the index of consecutive rows of ``table``, those after its end too.
+
+        Returns:
+            Times, or periods where the index has periods. Without times an index that counts is continued, and any
+            other is replaced by the numbers of the rows.
+        """
+        import pandas as pd
+
+        if table.grid is not None:
+            times = table.grid.at(rows)
+        elif table.irregular is not None and rows.max() < len(table.irregular):
+            times = table.irregular[rows]
+        else:
+            start, step = (0, 1) if self.counted is None else (self.counted.start, self.counted.step)
+            return pd.RangeIndex(start + step * rows[0], start + step * (rows[-1] + 1), step, name=self.name)
+        found = pd.DatetimeIndex(times, name=self.name)
+        if self.periods is not None:
+            return found.to_period(self.periods)
+        if self.start is not None:
+            first, freq = self.start
+            return pd.date_range(first, periods=rows[-1] + 1, freq=freq, unit=self.unit, name=self.name)[rows[0] :]
+        if self.unit is None:
+            return found
+        found = self._in_zone(found, table)
+        if self.named and table.offset is not None and len(rows) > 1:
+            try:
+                found.freq = pd.tseries.frequencies.to_offset(table.offset)
+            except ValueError:  # the step has this name in UTC, not in the time zone
+                pass
+        return found
+
+    def _in_zone(self, found: Any, table: Table) -> Any:
+        """Times, in UTC if the index has a zone, in that zone. Days, weeks and months keep the time of day of their
+        zone, which in UTC changes with the clocks.
+        """
+        if self.zone is not None:
+            found = found.tz_localize("UTC").tz_convert(self.zone)
+            if len(self.clock) == 1 and (table.step is None or table.step >= DAY):
+                local = (found.tz_localize(None) - self.clock[0]).round("D") + self.clock[0]
+                found = local.tz_localize(self.zone, ambiguous=np.ones(len(local), bool), nonexistent="shift_forward")
+        return found.as_unit(self.unit)
 
 
 def counting(index: Any) -> Any:
@@ -62,20 +94,3 @@ def counting(index: Any) -> Any:
     start, step = int(index[0]), int(index[1]) - int(index[0])
     found = pd.RangeIndex(start, start + step * len(index), step, name=index.name) if step else None
     return found if found is not None and found.equals(index) else None
-
-
-def _in_zone_of(index: Any, times: np.ndarray, table: Table) -> Any:
-    """``times`` (n,), in UTC if the times ``index`` have a zone, as times like those of ``index``. Days, weeks and
-    months keep the time of day of their zone, which in UTC changes with the clocks.
-    """
-    import pandas as pd
-
-    found = pd.DatetimeIndex(times, name=index.name)
-    if index.tz is not None:
-        found = found.tz_localize("UTC").tz_convert(index.tz)
-        clock = index.tz_localize(None)
-        into = (clock - clock.normalize()).unique()
-        if len(into) == 1 and (table.step is None or table.step >= DAY):
-            local = (found.tz_localize(None) - into[0]).round("D") + into[0]
-            found = local.tz_localize(index.tz, ambiguous=np.ones(len(local), bool), nonexistent="shift_forward")
-    return found.as_unit(index.unit)

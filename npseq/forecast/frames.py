@@ -17,7 +17,7 @@ from ..tasks.recipe import ClassificationRecipe, RegressionRecipe
 from ..tasks.scoring import outputs
 from ..tasks.sequences import SequenceDataset
 from .ensemble import Ensemble, Prediction
-from .frame_index import continued
+from .frame_index import FrameIndex
 from .metadata import ForecastMetadata
 from .recipe import of_forecast
 
@@ -57,15 +57,15 @@ def predict_frame(file: str, frame: pd.DataFrame, steps: int | None = None, inte
     assert isinstance(trained, ForecastMetadata)
     table = load(frame, trained.columns.get("time"), fill="past")  # nothing may look ahead
     found = Ensemble([(model, trained)], table, interval).predict(steps)
-    return forecast_frame(frame, table, targets, found)
+    return forecast_frame(FrameIndex(frame, table), table, targets, found)
 
 
-def forecast_frame(frame: Any, table: Table, targets: Sequence[str], found: Prediction) -> pd.DataFrame:
+def forecast_frame(index: FrameIndex, table: Table, targets: Sequence[str], found: Prediction) -> pd.DataFrame:
     """Return forecasts as a DataFrame: a column for each target, and NAME_low and NAME_high if there is an interval.
 
     Args:
-        frame: from which ``table`` was loaded; the index continues it. found: of the forecasts of each row from the
-            rows before it only those of the next row are returned.
+        index: which that of the forecasts continues. found: of the forecasts of each row from the rows before it only
+            those of the next row are returned.
     """
     kept = slice(None) if found.after else found.ahead == 1
     rows, columns = found.rows[kept], {}
@@ -75,7 +75,7 @@ def forecast_frame(frame: Any, table: Table, targets: Sequence[str], found: Pred
             columns |= {f"{name}_low": found.low[kept, k], f"{name}_high": found.high[kept, k]}
     import pandas as pd
 
-    return pd.DataFrame(columns, index=continued(frame, table, rows))
+    return pd.DataFrame(columns, index=index.at(table, rows))
 
 
 def _sequences(

@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..data.errors import DataError, no_column
+from ..data.load import check_size, read
 from ..data.table import Table
-from .frame_index import counting
+from .frame_index import FrameIndex, counting
+
+SAMPLE = 500  # rows of text that are kept, to read further ones as they were read
+FEW = 3  # rows that are kept of data without text
 
 
 def is_pandas(data: Any) -> bool:
@@ -30,6 +34,56 @@ def kept(data: Any) -> Any:
         return data
     array = _copied(data)
     return {name: array[name] for name in array.dtype.names} if array.dtype.names else array
+
+
+class Given:
+    """The form in which data were given: what is kept of them beside their table, to read further rows.
+
+    Args:
+        data: as ``kept``. table: that was loaded from them. time: the time column, if it was named.
+
+    Attributes:
+        sample: some of the rows, in the form of the data; a file by its name. index: of a DataFrame, or None.
+    """
+
+    def __init__(self, data: Any, table: Table, time: str | None):
+        self.time, self.index = time, FrameIndex(data, table) if is_pandas(data) else None
+        self.sample, self.size = data, 0
+        if not isinstance(data, (str, os.PathLike)):
+            some = np.unique(np.linspace(0, count(data) - 1, SAMPLE if _has_text(data) else FEW).astype(int))
+            self.sample = _taken(data, some)
+            self.size = len(read(self.sample, time)[0].values)
+
+    def read(self, joined: Any, table: Table, needed: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the values (m, C) and times (m,) of the rows after the sample in ``joined``, for ``Table.append``.
+
+        Raises:
+            DataError: for rows that cannot be read, or a value that is too large.
+        """
+        content, _ = read(joined, self.time)
+        new = content.values[self.size :]
+        if len(new):
+            check_size("the rows", new, content.columns)
+        values = np.full((len(new), len(table.columns)), np.nan)
+        for k, name in enumerate(table.columns):
+            if name in content.columns:
+                values[:, k] = new[:, content.columns.index(name)]
+            elif name in needed and name in content.refused:
+                raise DataError(content.refused[name])
+        return values, None if content.times is None else content.times[self.size :]
+
+
+def _has_text(data: Any) -> bool:
+    if is_pandas(data):
+        return any(dtype.kind not in "fiubM" for dtype in (*data.dtypes, data.index.dtype))
+    columns = data.values() if isinstance(data, Mapping) else [data]
+    return any(np.asarray(values).dtype.kind not in "fiubM" for values in columns)
+
+
+def _taken(data: Any, rows: np.ndarray) -> Any:
+    if isinstance(data, Mapping):
+        return {name: _taken(values, rows) for name, values in data.items()}
+    return data.iloc[rows] if is_pandas(data) else np.array(data[rows])
 
 
 def _copied(values: Any) -> np.ndarray:
@@ -76,7 +130,7 @@ def _dict_followed(data: Mapping[str, np.ndarray], rows: Any, needed: Sequence[s
     times = [name for name, values in data.items() if values.dtype.kind == "M"]  # no time can be a missing value
     _check_columns(list(data), list(new), [*needed, *times])
     if len({len(values) for values in new.values()}) > 1:
-        raise DataError(f"the rows are of different numbers: {', '.join(f'{k} {len(new[k]):,}' for k in new)}")
+        raise DataError(f"the columns have different lengths: {', '.join(f'{k} {len(new[k]):,}' for k in new)}")
     blank = np.full(count(new), np.nan)
     return {name: np.concatenate([np.asarray(values), new.get(name, blank)]) for name, values in data.items()}
 

@@ -268,3 +268,70 @@ def test_arrays_are_copied(series):
     before = forecaster.predict(2)
     values[:] = 0
     assert np.array_equal(forecaster.predict(2), before)
+
+
+# ---- rows that come back ----
+
+
+@pytest.mark.parametrize("form", ["frame", "dict", "text"])
+def test_corrected_rows_move_the_forecast_and_are_told(series, form):
+    pd = pytest.importorskip("pandas")
+    hours = pd.date_range("2024-01-01", periods=400, freq="h", name="at")
+    frame = pd.DataFrame({"y": series[:, 0], "x": series[:, 1]}, index=hours)
+    if form == "text":  # dates that may be read in two ways
+        frame = frame.set_axis(hours.strftime("%d/%m/%Y %H:%M").rename("at"))
+    data, rows = frame.iloc[:390], frame.iloc[380:].copy()
+    rows.iloc[:10, 0] += 100
+    if form == "dict":
+        data, rows = ({"at": f.index.to_numpy(), "y": f["y"].to_numpy(), "x": f["x"].to_numpy()} for f in (data, rows))
+    forecaster = npseq.Forecaster("gru", **SMALL).fit(data, "y")
+    before = forecaster.predict(2)
+    forecaster.update(rows)
+    whole = pd.concat([frame.iloc[:380], frame.iloc[380:390] + [100, 0], frame.iloc[390:]])
+    if form == "dict":
+        whole = {"at": whole.index.to_numpy(), "y": whole["y"].to_numpy(), "x": whole["x"].to_numpy()}
+    other = npseq.Forecaster()
+    other.members = forecaster.members
+    assert np.array_equal(forecaster.predict(2), other.update(whole).predict(2))
+    assert not np.allclose(forecaster.predict(2), before)
+    told = "10 rows were there already; 10 of their values differ: the newer ones are taken"
+    assert told in forecaster.notes and told in repr(forecaster)
+    assert told not in forecaster.update(rows[:0] if form != "dict" else {k: v[:0] for k, v in rows.items()}).notes
+
+
+def test_a_row_off_the_steps_is_refused_and_nothing_changes(series):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"y": series[:, 0]}, index=pd.date_range("2024-01-01", periods=400, freq="h"))
+    forecaster = npseq.Forecaster("gru", **SMALL).fit(frame)
+    before, notes = forecaster.predict(3), forecaster.notes
+    for wrong in (frame.iloc[-1:].shift(freq="90min"), frame.iloc[:1].shift(freq="-1h"), frame.iloc[-1:].shift(9999)):
+        wrong = wrong.set_axis(wrong.index) if wrong["y"].notna().all() else frame.iloc[-1:].shift(freq="9999h")
+        with pytest.raises(DataError):
+            forecaster.update(wrong)
+        assert forecaster.predict(3).equals(before) and forecaster.notes == notes
+    later = frame.iloc[-1:].shift(freq="h")
+    assert forecaster.update(later).predict(1).index[0] == frame.index[-1] + pd.Timedelta("2h")
+
+
+def test_the_notes_on_the_data_are_the_forecasters(series):
+    columns = {"y": series[:, 0].copy(), "name": np.array(["a"] * 400)}
+    columns["y"][50] = np.nan
+    pytest.importorskip("pandas")
+    forecaster = npseq.Forecaster("rnn", **SMALL)
+    assert forecaster.notes == [] and "\n" not in repr(forecaster)
+    forecaster.fit(columns)
+    assert "non-numeric columns ignored: name" in forecaster.notes
+    assert "1 gaps in y filled from the values before them" in forecaster.notes
+    assert repr(forecaster).splitlines()[1:] == ["  " + note for note in forecaster.notes]
+    forecaster.update({"y": [1.0], "name": ["b"]})
+    assert len(forecaster.notes) == 2
+
+
+def test_an_update_reads_the_new_rows_alone(series, monkeypatch):
+    from npseq.forecast import rows
+
+    forecaster = npseq.Forecaster("rnn", **SMALL).fit(series[:390])
+    sizes, read = [], rows.read
+    monkeypatch.setattr(rows, "read", lambda data, time: sizes.append(len(data)) or read(data, time))
+    forecaster.update(series[390:])
+    assert sizes == [rows.FEW + 10]

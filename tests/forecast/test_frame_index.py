@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from npseq.data import load
-from npseq.forecast.frame_index import continued
+from npseq.forecast.frame_index import FrameIndex
 
 pd = pytest.importorskip("pandas")
 
@@ -17,7 +17,7 @@ def after(index, steps=3):
     """The index of the rows after the end."""
     given = series(index)
     table = load(given)
-    return continued(given, table, len(table.values) + np.arange(steps))
+    return FrameIndex(given, table).at(table, len(table.values) + np.arange(steps))
 
 
 @pytest.mark.parametrize("freq", ["D", "W", "MS", "ME", "QS"])
@@ -63,5 +63,5 @@ def test_an_index_that_counts_goes_on_counting(index, expected):
 def test_a_column_of_times_keeps_its_zone():
     hours = pd.date_range("2024-01-01", periods=53, freq="h", tz="Asia/Tokyo")
     frame = pd.DataFrame({"at": hours[:50], "y": np.arange(50.0) % 7})
-    found = continued(frame, load(frame), np.arange(50, 53))
+    found = FrameIndex(frame, load(frame)).at(load(frame), np.arange(50, 53))
     assert (found == hours[50:]).all() and found.name == "at" and str(found.tz) == "Asia/Tokyo"

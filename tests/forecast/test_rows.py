@@ -34,7 +34,7 @@ def test_dicts():
     for wrong, words in [
         ({"y": [4.0]}, "no column 'at'"),
         ({"at": HOURS[4:], "p": [1.0, 1.0]}, "no column 'y'"),
-        ({"at": HOURS[4:], "y": [4.0]}, "different numbers: at 2, y 1"),
+        ({"at": HOURS[4:], "y": [4.0]}, "different lengths: at 2, y 1"),
         ({"q": [4.0]}, "no column 'q'"),
         ([4.0], "a dict of at, y, p"),
     ]:
