@@ -7,7 +7,9 @@ from dataclasses import Field, fields
 from typing import Any
 
 from .. import data, tasks
-from ..forecast.base_choice import CHOICES as BASES
+from ..forecast.combination import CHOICES as BASES
+from ..forecast.combination import LOGS
+from ..forecast.combination import STEPS as MEASURED
 from ..nn.registry import MODELS
 from ..training.config import DEFAULTS, TrainingConfig
 from . import arguments, data_options, text_options
@@ -39,8 +41,22 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
         default="auto",
         type=arguments.name,
         choices=BASES,
-        help="the forecast that the model corrects; auto takes the best one on the validation part, none leaves the "
-        "model alone; default: auto",
+        help="the forecast that the model corrects; auto combines the best ones on the validation part, none leaves "
+        "the model alone; default: auto",
+    )
+    d.add_argument(
+        "--log",
+        default="auto",
+        type=arguments.name,
+        choices=LOGS,
+        help="forecast the logarithm with the base; auto where that is better; default: auto",
+    )
+    d.add_argument(
+        "--steps",
+        default=None,
+        type=arguments.positive_int,
+        metavar="N",
+        help=f"rows ahead over which bases are compared; default: the horizon, or a season of at most {MEASURED} rows",
     )
     d.add_argument(
         "--window",

@@ -12,12 +12,18 @@ import numpy as np
 
 from ..data.table import Table
 from ..fused import blas
-from . import base_choice, bases, linear
-from .bases import BaseModel
-from .calendar_slots import Slots, periods, row_times
+from . import linear
+from .base_model import LONGEST, BaseModel, impute
+from .calendar_slots import Slots, periods, row_times, slots_of
+from .candidates import MANY, Design, Series, Terms, regressions
+from .combination import with_filled_gaps
 from .features import WEEK, moments
 from .windows import WindowDataset
 
+RIDGES = [1e-10, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3]  # penalties, for each row; the first only makes solutions unique
+SMALL_RIDGES = [1e-10, 1e-3, 1e-2, 1e-1]  # where there are few rows
+SHORT = (1, 2, 3, 6, 12)  # orders that are tried besides the periods, where there are few rows
+TIMES = 3  # a period fits the training rows so often
 LABELS = {"mean": "mean", "persistence": "persistence"}
 
 
@@ -76,10 +82,10 @@ class Autoregression:
 
 def week_slots(table: Table) -> np.ndarray | None:
     """Return the slot of the week (n,) of each row (168 for hours, 7 for days), or None if the step is no part of a
-    week or there would be more than ``bases.LONGEST`` slots.
+    week or there would be more than ``base_model.LONGEST`` slots.
     """
     step = table.step
-    if not step or WEEK % step or not 2 <= WEEK // step <= bases.LONGEST or table.times is None:
+    if not step or WEEK % step or not 2 <= WEEK // step <= LONGEST or table.times is None:
         return None
     return Slots("clock", WEEK // step, step).of(table.times, len(table.values)).astype(np.int16)
 
@@ -113,7 +119,7 @@ class Baselines:
         self._z = self._past if windows.base is not None or windows.filled is None else self._past.copy()
         if windows.base is None and windows.filled is not None and filling:
             for k, part in enumerate(filling):
-                bases.impute(part, self._z[k], self._drive(part, len(windows.values)), windows.filled[:, k])
+                impute(part, self._z[k], self._drive(part, len(windows.values)), windows.filled[:, k])
 
     def _drive(self, part: BaseModel, stop: int) -> np.ndarray:
         times = None if part.slots.kind == "one" else row_times(self.windows.table, 0, stop)
@@ -144,8 +150,8 @@ class Baselines:
 
 
 def seasons(table: Table) -> dict[str, int]:
-    """Return name -> rows of the periods of the calendar that fit ``base_choice.TIMES`` times into the table."""
-    return {name: rows for name, rows in periods(table).items() if rows <= len(table.values) // base_choice.TIMES}
+    """Return name -> rows of the periods of the calendar that fit ``TIMES`` times into the table."""
+    return {name: rows for name, rows in periods(table).items() if rows <= len(table.values) // TIMES}
 
 
 def the_season_before(rows: int) -> BaseModel:
@@ -158,31 +164,64 @@ def fit(windows: WindowDataset, train_end: int, validation_end: int, season: int
     """Return the baselines that depend on the training rows, one model for each target: ``seasonal``, the ``season``
     that was found there if the calendar has none, and the autoregressions ``ar`` and ``ar_slot``, fitted to them.
 
-    The order is the longest period that fits ``base_choice.TIMES`` times into them, the penalty the best one on the
-    validation rows. ``ar_slot`` is missing if no period of the calendar does.
+    The order is the longest period that fits ``TIMES`` times into them; where rows are few, it is the best one on the
+    validation rows, as the penalty is. ``ar_slot`` is missing if the calendar has no such period.
     """
-    O, table = len(windows.target_columns), windows.table
-    z = windows.target_scaler.standardise(windows.values[:, :O]).T
+    table, scaler = windows.table, windows.target_scaler
+    z = scaler.standardise(windows.values[:, : len(scaler)]).T
     found: dict[str, list[BaseModel]] = {}
     if season and not seasons(table):
-        found["seasonal"] = [the_season_before(season)] * O
-    for name in ("ar", "ar_slot"):
+        found["seasonal"] = [the_season_before(season)] * len(scaler)
+    for name, asked in _designs(table, season, train_end).items():
         parts = []
-        for k in range(O):
+        for k, column in enumerate(z):
             filled = None if windows.filled is None else windows.filled[:, k]
-            choice = base_choice.Choice(
-                "linear", table, train_end, validation_end, season, filled, with_slots=name == "ar_slot"
-            )
-            column = np.ascontiguousarray(z[k])
-            if windows.base is None:
-                base = choice.best(column)
-            else:  # gaps are filled already
-                base = next((found for _, found in choice.ranked(column)), None)
-            if base is not None:
-                parts.append(base)
-        if len(parts) == O:
+            series = Series(np.ascontiguousarray(column), times=table.times, filled=filled)
+
+            def best(given: Series, asked: list[Design] = asked) -> BaseModel | None:
+                models = [model for _, model in regressions(given.first(train_end), asked)]
+                return min(models, key=lambda model: _error(model, given, train_end, validation_end), default=None)
+
+            # with a base, gaps are filled already
+            whole = windows.base is not None
+            model = best(series) if whole else with_filled_gaps(series, season, validation_end, best, _drive)
+            if model is not None:
+                parts.append(model)
+        if len(parts) == len(z):
             found[name] = parts
     return found
+
+
+def _designs(table: Table, season: int | None, rows: int) -> dict[str, list[Design]]:
+    lengths = {*periods(table).values(), *([season] if season else [])}
+    lengths = {p for p in lengths if 2 <= p <= min(LONGEST, rows // TIMES)}
+    longest = max(lengths, default=None)
+    if longest is not None and rows > MANY:
+        orders, pairs = [longest], [(longest, longest)]
+    else:
+        short = [p for p in (*SHORT, 24) if p <= rows // 8 and (longest is None or p < longest)]
+        orders = [*sorted(lengths, reverse=True), *short]
+        pairs = [(p, q) for p in orders for q in lengths if q <= p or q == longest]
+    plain = [(order, Slots()) for order in orders]
+    slotted = [(order, slots_of(table, period)) for order, period in pairs]
+    return {
+        name: [Design(order, Terms(slots), penalty=ridge * rows) for order, slots in which for ridge in
+               (RIDGES if rows > MANY else SMALL_RIDGES)]
+        for name, which in (("ar", plain), ("ar_slot", [pair for pair in slotted if pair[1].kind != "one"]))
+    }  # fmt: skip
+
+
+def _drive(model: BaseModel, series: Series) -> np.ndarray:
+    return model.drive_at(series.times, len(series.z))
+
+
+def _error(model: BaseModel, series: Series, start: int, stop: int) -> float:
+    """The mean squared one-step error on the rows start … stop − 1 whose values were there."""
+    rows = np.arange(max(start, model.order), stop)
+    if series.filled is not None:
+        rows = rows[~series.filled[rows]]
+    forecasts = model.forecasts(series.z, _drive(model, series), rows, 1)[:, 0]
+    return float(((series.z[rows] - forecasts) ** 2).mean()) if len(rows) else 0.0
 
 
 def season_name(period: int, step: int | None) -> str:

@@ -12,7 +12,8 @@ from string import Template
 import numpy as np
 
 from ..formats.c import constant
-from .bases import PERSISTENCE, BaseModel, BaseModels
+from .base_model import PERSISTENCE, BaseModel, shown
+from .bases import BaseModels
 from .recipe import ForecastRecipe
 
 PROGRAM = Template("""\
@@ -192,13 +193,15 @@ def text(name: str, file: str, recipe: ForecastRecipe) -> str:
         recipe: of the training.
 
     Raises:
-        ValueError: for a recipe of values known ahead, or of irregular times that the model needs.
+        ValueError: for a recipe of values known ahead, of irregular times that the model needs, or of a base that is
+            no single linear forecast.
     """
     lags, base, columns = tuple(dict.fromkeys(recipe.lags)), recipe.base, [*recipe.target, *recipe.inputs]
-    timed = recipe.calendar or base is not None and any(part.slots.kind != "one" for part in base.parts)
+    parts_of_base = [] if base is None else _single(base)
+    timed = recipe.calendar or base is not None and base.needs_times
     if recipe.future:
         raise ValueError(f"the example cannot know {', '.join(recipe.future)} ahead: leave out --example")
-    if timed and (recipe.step is None or base is not None and any(part.slots.kind == "month" for part in base.parts)):
+    if timed and (recipe.step is None or any(part.slots.kind == "month" for part in parts_of_base)):
         raise ValueError("the rows are not equally spaced in seconds, so the example cannot know the next time")
     order, reach = (0, 0) if base is None else (base.order, base.reach)
     season = max(lags, default=1) if base is None else 1
@@ -246,9 +249,22 @@ def text(name: str, file: str, recipe: ForecastRecipe) -> str:
     )
 
 
+def _single(bases: BaseModels) -> list[BaseModel]:
+    """The base of each target, if each is one linear forecast of the values themselves. Raises ValueError if not."""
+    found = []
+    for part in bases.parts:
+        if not isinstance(part, BaseModel) or part.waves or part.log:
+            raise ValueError(
+                f"the program computes one linear base for each target, without logarithm and waves; this model's is "
+                f"{', '.join(shown(part))}"
+            )
+        found.append(part)
+    return found
+
+
 def _constants(bases: BaseModels, recipe: ForecastRecipe) -> str:
     """The definitions of the bases of all targets, in data units."""
-    parts = bases.parts
+    parts = _single(bases)
     weights = np.zeros((len(parts), max(bases.order, 1)))
     intercepts = np.zeros((len(parts), max(part.slots.count for part in parts)))
     for k, part in enumerate(parts):

@@ -11,13 +11,14 @@ from ..data.table import Table
 from .features import DAY, MONDAY, WEEK
 
 MONTHS = 12
+YEAR = 365.25 * DAY  # seconds
 
 
 class Slots(NamedTuple):
     """How rows are numbered by their time.
 
     kind: "one" (every row has the number 0), "clock" (the number of ``seconds`` since a Monday, modulo ``count``),
-    or "month" (the month of the year).
+    or "month" (the month of the year; ``seconds`` is then the number of months between two rows).
     """
 
     kind: str = "one"
@@ -31,6 +32,27 @@ class Slots(NamedTuple):
         if self.kind == "month":
             return times.astype("datetime64[M]").astype(np.int64) % MONTHS
         return ((times.astype("datetime64[s]") - MONDAY).astype(np.int64) // self.seconds) % self.count
+
+
+class Waves(NamedTuple):
+    """Sines and cosines of a period of so many seconds: ``pairs`` of them, of the period and its fractions."""
+
+    seconds: float
+    pairs: int
+
+    @property
+    def name(self) -> str:
+        """The name of the period."""
+        return {YEAR: "time of the year", WEEK: "time of the week", DAY: "time of the day"}.get(
+            self.seconds, f"a season of {self.seconds:,.0f} s"
+        )
+
+    @staticmethod
+    def all_of(waves: tuple[Waves, ...], times: np.ndarray) -> np.ndarray:
+        """Return q (n, Q) at the ``times``, of all ``waves``."""
+        seconds = (times.astype("datetime64[s]") - MONDAY).astype(float)
+        angles = [seconds[:, None] / each.seconds % 1.0 * (2 * np.pi * np.arange(1, each.pairs + 1)) for each in waves]
+        return np.concatenate([wave(angle) for angle in angles for wave in (np.sin, np.cos)], axis=1)
 
 
 def row_times(table: Table, start: int, stop: int) -> np.ndarray | None:
@@ -95,7 +117,7 @@ def slots_of(table: Table, period: int | None) -> Slots:
     if period is None or period < 2:
         return Slots()
     if step_in_months(table) is not None:
-        return Slots("month", MONTHS, 1) if periods(table).get("year") == period else Slots()
+        return Slots("month", MONTHS, step_in_months(table) or 1) if periods(table).get("year") == period else Slots()
     found = periods(table)
     if table.step and period in (found.get("week"), found.get("day")):
         if table.step == DAY and period == 5:

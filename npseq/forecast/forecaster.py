@@ -21,7 +21,7 @@ from ..nn.model import Model
 from ..training.config import NAMES, TrainingConfig, plain
 from ..training.fit import Progress
 from ..training.run import TrainingRun
-from . import base_choice, evaluation
+from . import combination, evaluation
 from . import rows as forms
 from .asked import steps_of, whole
 from .ensemble import Ensemble, Prediction, needed
@@ -36,12 +36,21 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 BACKTEST_SHARE = 0.85  # of the rows of the next origin
-_DEFAULTS: dict[str, Any] = {"window": None, "lags": None, "scale": "standard", "base": "auto"}
+_DEFAULTS: dict[str, Any] = {
+    "window": None,
+    "lags": None,
+    "scale": "standard",
+    "base": "auto",
+    "log": "auto",
+    "steps": None,
+}
 _INPUTS = {
     "window": schema.optional(schema.COUNT),
     "lags": schema.optional(schema.listed(schema.COUNT)),
     "scale": schema.one_of(("standard", "none")),
-    "base": schema.one_of(base_choice.CHOICES),
+    "base": schema.one_of(combination.CHOICES),
+    "log": schema.one_of(combination.LOGS),
+    "steps": schema.optional(schema.COUNT),
 }
 
 
@@ -56,7 +65,9 @@ class Forecaster:
         window: rows that the network sees; by default 24 or fewer, with ``base="none"`` 12.
         lags: further inputs, the values this many rows earlier; by default none, with ``base="none"`` the season.
         scale: ``"standard"`` or ``"none"``.
-        base: the forecast that the network corrects (``base_choice.CHOICES``).
+        base: the forecast that the network corrects (``combination.CHOICES``).
+        log: ``"yes"`` or ``"no"`` for a base of the logarithm, or not; by default where that is better.
+        steps: rows ahead over which bases are compared; by default the horizon, or a season of at most 48 rows.
         more: other fields of ``training.config.TrainingConfig``, such as ``epochs``, ``hidden_size``, ``lr``, ``seed``.
 
     Attributes:
@@ -76,15 +87,18 @@ class Forecaster:
         lags: Sequence[int] | None = None,
         scale: str = "standard",
         base: str = "auto",
+        log: str = "auto",
+        steps: int | None = None,
         **more: Any,
     ) -> None:
         if unknown := [name for name in more if name not in NAMES]:
-            raise TypeError(f"{unknown[0]!r} given; a setting expected: window, lags, scale, base, {', '.join(NAMES)}")
+            raise TypeError(f"{unknown[0]!r} given; a setting expected: {', '.join([*_DEFAULTS, *NAMES])}")
         more = {name: plain(value) for name, value in more.items()}
         TrainingConfig(model, **more)  # what is wrong is said here
         self.settings: dict[str, Any] = {"model": model, **more}
         lags = [plain(lag) for lag in lags] if np.iterable(lags) and not isinstance(lags, str) else lags
-        inputs = {"window": plain(window), "lags": lags, "scale": scale, "base": base}
+        inputs = {"window": plain(window), "lags": lags, "scale": scale, "base": base, "log": log}
+        inputs["steps"] = plain(steps)
         self._inputs = schema.check(inputs, _INPUTS, "the forecaster")
         self.members: list[tuple[Model, ForecastMetadata]] = []
         self.progress: Progress | None = None

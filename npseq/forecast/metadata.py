@@ -13,7 +13,7 @@ from ..formats.unpickler import CheckpointError
 from ..nn.model import Model
 from ..tasks.metadata import Metadata, load_trained, register
 from ..tasks.seen import SeenRows
-from .bases import BaseModel
+from .base_model import BaseModel
 from .interval_scale import Width
 from .recipe import ForecastRecipe
 

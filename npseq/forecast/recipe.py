@@ -70,7 +70,8 @@ class ForecastRecipe(Recipe):
         """Return the recipe of values that have been checked, each by itself. Raises ValueError as ``Recipe``."""
         if values["base"] is not None:
             values["base"] = BaseModels.from_json(values["base"], len(values["target"]), values["horizon"])
-            if any(len(part.known) not in (0, len(values["future"])) for part in values["base"].parts):
+            members = [part for base in values["base"].parts for _, part in base.members]
+            if any(len(part.known) not in (0, len(values["future"])) for part in members):
                 raise ValueError(f"its base does not fit its {len(values['future'])} columns known ahead")
         return cls(**values)
 

@@ -13,7 +13,8 @@ from ..nn.model import Model
 from ..nn.streaming import WindowStream
 from . import features, linear
 from .asked import coverage_of
-from .bases import PERSISTENCE, BaseModels
+from .base_model import PERSISTENCE
+from .bases import BaseModels
 from .interval_scale import Width
 from .intervals import volatility_of
 from .recipe import ForecastRecipe
@@ -304,7 +305,10 @@ class StreamedBase:
 
     def __init__(self, bases: BaseModels, step: int | None, horizon: int) -> None:
         self.bases, self.step = bases, step
-        self._responses = [linear.fed_back(part.weights, horizon) for part in bases.parts]
+        self._responses = [
+            [(share, part, *linear.fed_back(part.weights, horizon)) for share, part in base.members]
+            for base in bases.parts
+        ]
 
     def forecast(self, past: np.ndarray, seen: int, time: Any, steps: int) -> np.ndarray:
         """Return the forecasts (steps, targets), standardised, of the rows ``seen`` … seen + steps − 1.
@@ -312,15 +316,17 @@ class StreamedBase:
         Args:
             past: (length, targets), row t in t % length. time: of the row ``seen``.
         """
-        result = np.empty((steps, len(self.bases.parts)))
+        result = np.zeros((steps, len(self.bases.parts)))
         times = None
         if self.step is not None and not np.isnat(time):
             times = time + np.arange(steps) * np.timedelta64(self.step, "s")
-        for k, (part, (Phi, psi)) in enumerate(zip(self.bases.parts, self._responses)):
-            before = past[(seen - 1 - np.arange(part.order)) % len(past), k]
-            drive = part.drive(part.slots.of(times, steps), None)
-            for i in range(steps):
-                result[i, k] = before @ Phi[:, i] + psi[: i + 1][::-1] @ drive[: i + 1]
+        for k, members in enumerate(self._responses):
+            for share, part, Phi, psi in members:
+                before = past[(seen - 1 - np.arange(part.order)) % len(past), k]
+                before = before if part.log is None else part.log.of(before)
+                drive = part.drive_at(times, steps)
+                ahead = np.array([before @ Phi[:, i] + psi[: i + 1][::-1] @ drive[: i + 1] for i in range(steps)])
+                result[:, k] += share * (ahead if part.log is None else part.log.undone(ahead))
         return result
 
 

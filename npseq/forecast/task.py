@@ -16,8 +16,10 @@ from ..tasks.base import Batch, Task, fingerprint
 from ..tasks.scoring import shrunk_factor
 from ..tasks.seen import SeenRows
 from ..training.config import DEFAULTS
-from . import base_choice, baselines, bases, features
-from .bases import BaseModel, BaseModels
+from . import baselines, bases, combination, features
+from .base_model import BaseModel
+from .bases import BaseModels
+from .candidates import Series
 from .recipe import ForecastRecipe
 from .windows import WINDOW, WindowDataset
 
@@ -38,8 +40,9 @@ class ForecastTask(WindowDataset, Task):
         table, target, inputs, window, horizon, scaler, calendar, future: as ``WindowDataset``.
         lags: in rows; ``"auto"`` takes ``seasonal_lags``.
         scale: ``"standard"`` or ``"none"``.
-        base: ``"none"`` for a network alone; a name of ``base_choice.CHOICES`` for a base that is fitted to the
-            training rows, of which ``"auto"`` takes the best on the validation rows; or ``BaseModels`` of a recipe.
+        base: ``"none"`` for a network alone; a name of ``combination.CHOICES`` for a base that is fitted to the
+            training rows, of which ``"auto"`` combines the best on the validation rows; or ``BaseModels`` of a recipe.
+        log, steps: of the base (``combination.Choice``).
 
     Raises:
         DataError: as ``WindowDataset``, for too few rows, or for a value far outside the range of the training rows.
@@ -61,11 +64,16 @@ class ForecastTask(WindowDataset, Task):
         calendar: bool = True,
         future: Sequence[str] | str | None = None,
         base: str | BaseModels | None = "none",
+        log: str = "auto",
+        steps: int | None = None,
     ):
         if scale not in ("standard", "none"):
             raise DataError(f"scale {scale!r} given; standard or none expected")
-        if isinstance(base, str) and base not in base_choice.CHOICES:
-            raise DataError(f"base {base!r} given; one of {', '.join(base_choice.CHOICES)} expected")
+        if isinstance(base, str) and base not in combination.CHOICES:
+            raise DataError(f"base {base!r} given; one of {', '.join(combination.CHOICES)} expected")
+        if log not in combination.LOGS:
+            raise DataError(f"log {log!r} given; one of {', '.join(combination.LOGS)} expected")
+        self.log, self.steps = log, steps
         n = len(table.values)
         a, b = split_rows(n)
         self.train_end, self.scale = a, scale
@@ -110,18 +118,14 @@ class ForecastTask(WindowDataset, Task):
 
     def _fit_base(self, kind: str, b: int) -> BaseModels:
         """Fit the base of each target to the training rows."""
-        a, z = self.train_end, self.target_scaler.standardise(self.values[:, : len(self.target_columns)])
-        known = self._known(np.arange(len(z))) if self.future_columns else None
+        a = self.train_end
         parts = []
         for k in range(len(self.target_columns)):
-            season = self.season if k == 0 else features.season(self.values[:a, k], self.table.step)
-            filled = None if self.filled is None else self.filled[:, k]
-            column = np.ascontiguousarray(z[:, k])
-            best = base_choice.Choice(kind, self.table, a, b, season, filled, known).best(column)
+            choice = combination.Choice(kind, self.table, a, b, self.log, self.steps, self.horizon)
+            best = choice.best(self._series(k))
             if best is None:
-                raise DataError(
-                    f"--base {kind}: the training rows of {self.name} hold no {base_choice.TIMES} periods of a season"
-                )
+                of = " of the logarithm" if self.log == "yes" else ""
+                raise DataError(f"a base {kind!r}{of} asked for: the training rows of {self.name} allow none")
             parts.append(best)
         raw = BaseModels(tuple(parts), np.ones(self.output_size), np.zeros(self.output_size, bool))
         self._use(raw)
@@ -134,6 +138,14 @@ class ForecastTask(WindowDataset, Task):
     def corrects(self) -> bool:
         """True if the model corrects a base forecast."""
         return self.base is not None
+
+    def _series(self, k: int) -> Series:
+        """What the base of the target k is fitted to."""
+        scaler, n = self.target_scaler, len(self.values)
+        known = self._known(np.arange(n)) if self.future_columns else None
+        z = np.ascontiguousarray(scaler.standardise(self.values[:, : len(scaler)])[:, k])
+        filled = None if self.filled is None else self.filled[:, k]
+        return Series(z, float(scaler.mean[k]), float(scaler.scale[k]), self.table.times, known, filled)
 
     def prepare(self, model: Model) -> None:
         """Set the head of a new model to zero if there is a base: the untrained model then is the base forecast."""
@@ -276,6 +288,8 @@ def forecast_task(
     lags: Sequence[int] | None = None,
     scale: str = "standard",
     base: str = "auto",
+    log: str = "auto",
+    steps: int | None = None,
 ) -> ForecastTask:
     """Return the task of a forecast, with the defaults of ``npseq train`` for the window and the lags.
 
@@ -286,4 +300,5 @@ def forecast_task(
     if window is None:
         window = DEFAULTS["alone"]["window"] if alone else default_window(len(table.values))
     own: Sequence[int] | str = lags if lags is not None else "auto" if alone else []
-    return ForecastTask(table, target, inputs, window, horizon, own, scale, future=future, base=base)
+    more: dict[str, Any] = {"future": future, "base": base, "log": log, "steps": steps}
+    return ForecastTask(table, target, inputs, window, horizon, own, scale, **more)

@@ -16,7 +16,7 @@ from ..tasks.base import Batch, Dataset
 from ..tasks.metrics import errors
 from ..tasks.recipe import Recipe, from_json
 from ..training.config import DEFAULTS
-from . import bases, features
+from . import base_model, features
 from .bases import BaseModels
 from .calendar_slots import row_times
 from .recipe import of_forecast
@@ -48,7 +48,8 @@ class WindowDataset(Dataset):
 
     r is at least ``first`` and at most n: the example at row n, after the end, has inputs but no target. What was
     missing in the table is filled from the rows before it, whatever the table was filled with: a target with the
-    base's forecast, or with lags and no base by the season (``bases.from_season``); all else with the value before.
+    base's forecast, or with lags and no base by the season (``base_model.from_season``); all else with the value
+    before.
 
     Args:
         table: a ``data.Table``.
@@ -156,9 +157,9 @@ class WindowDataset(Dataset):
             times = self.table.start + np.arange(1, rows + 1) * np.timedelta64(self.table.step, "s")
             self._calendar = features.calendar(times, self.half_day)
         if base is None and self.filled is not None and max(self.lags, default=1) > 1:
-            between = bases.from_season(max(self.lags))
+            between = base_model.from_season(max(self.lags))
             for k in range(O):
-                bases.impute(between, self.values[:, k], np.zeros(len(self.values)), self.filled[:, k])
+                base_model.impute(between, self.values[:, k], np.zeros(len(self.values)), self.filled[:, k])
         if base is not None:
             n = len(self.values)
             self._z = np.ascontiguousarray(self.target_scaler.standardise(self.values[:, :O]).T)  # (O, n)
@@ -172,28 +173,23 @@ class WindowDataset(Dataset):
         """Put the base's forecast from the rows before wherever a target's value was missing, one row after another."""
         assert self.base is not None and self.filled is not None
         for k, part in enumerate(self.base.parts):
-            bases.impute(part, self._z[k], self._drive[k], self.filled[:, k])
+            base_model.impute(part, self._z[k], self._drive[k], self.filled[:, k])
         O = len(self._z)
         self.values[:, :O] = np.where(self.filled, self.target_scaler.to_units(self._z.T), self.values[:, :O])
 
-    def _drives(self, n: int) -> np.ndarray:
-        """(O, n + horizon) what the bases add to the weighted values, of each row and those after the end."""
+    def _drives(self, n: int) -> list[np.ndarray]:
+        """(O of (…, n + horizon)) what the bases add to the weighted values, of each row and those after the end."""
         assert self.base is not None
         rows, known = n + self.horizon, None
         if self.future_columns:
             known = self._known(np.arange(rows))
         times = None
-        if any(part.slots.kind != "one" for part in self.base.parts):
+        if self.base.needs_times:
             try:
                 times = row_times(self.table, 0, rows)
             except DataError:  # unknown after the end: examples that need them are refused where the calendar is made
                 times = self.table.times
-        drives = []
-        for part in self.base.parts:
-            slots = part.slots.of(times, n if times is None else len(times))
-            slots = np.append(slots, np.full(rows - len(slots), slots[-1]))
-            drives.append(part.drive(slots, known))
-        return np.array(drives)
+        return [part.drive_at(times, rows, known) for part in self.base.parts]
 
     def _known(self, rows: np.ndarray) -> np.ndarray:
         """(…, F) the standardised values known ahead; after the end of the table the last ones, which are not used."""
@@ -340,7 +336,7 @@ class WindowDataset(Dataset):
     @property
     def needs_times(self) -> bool:
         """True if forecasts depend on the times of the rows."""
-        return self.calendar or self.base is not None and any(part.slots.kind != "one" for part in self.base.parts)
+        return self.calendar or self.base is not None and self.base.needs_times
 
     def base_forecast(self, rows: np.ndarray) -> np.ndarray:
         """Return the base's forecasts (B, horizon · targets) in data units."""

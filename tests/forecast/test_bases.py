@@ -9,7 +9,7 @@ import npseq
 from npseq import data
 from npseq.data import DataError
 from npseq.fit import fit
-from npseq.forecast import ForecastStream, ForecastTask, WindowDataset, bases, linear, recursive
+from npseq.forecast import ForecastStream, ForecastTask, WindowDataset, base_model, linear, recursive
 from npseq.forecast.calendar_slots import Slots, periods, row_times
 from npseq.nn.model import Model
 from npseq.optim import Adam
@@ -54,7 +54,7 @@ def model_of(task, kind="gru", seed=0, dtype=np.float64, **options):
 def test_forecasts_fed_back_are_those_of_a_loop(order, steps):
     rng = np.random.default_rng(order)
     z, drive = rng.normal(size=60), rng.normal(size=70)
-    base = bases.BaseModel("linear", rng.normal(0, 0.4, order), np.zeros(1))
+    base = base_model.BaseModel("linear", rng.normal(0, 0.4, order), np.zeros(1))
     rows = np.array([order, 20, 60])
     found = base.forecasts(z, drive, rows, steps)
     for row, forecast in zip(rows, found):
@@ -100,7 +100,7 @@ def test_the_base_that_made_the_series_or_one_as_good_is_chosen(kind, values):
 
 
 def test_a_base_that_the_rows_do_not_allow_is_refused():
-    with pytest.raises(DataError, match="--base seasonal"):
+    with pytest.raises(DataError, match="a base 'seasonal'"):
         ForecastTask(data.Table("t", np.arange(80.0)[:, None], ["a"]), window=4, base="seasonal")
     with pytest.raises(DataError, match="one of auto"):
         ForecastTask(hourly(), base="best")
