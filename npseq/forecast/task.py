@@ -73,7 +73,7 @@ class ForecastTask(WindowDataset, Task):
             raise DataError(f"base {base!r} given; one of {', '.join(combination.CHOICES)} expected")
         if log not in combination.LOGS:
             raise DataError(f"log {log!r} given; one of {', '.join(combination.LOGS)} expected")
-        self.log, self.steps = log, steps
+        self._log, self._steps = log, steps
         n = len(table.values)
         a, b = split_rows(n)
         self.train_end, self.scale = a, scale
@@ -121,10 +121,10 @@ class ForecastTask(WindowDataset, Task):
         a = self.train_end
         parts = []
         for k in range(len(self.target_columns)):
-            choice = combination.Choice(kind, self.table, a, b, self.log, self.steps, self.horizon)
+            choice = combination.Choice(kind, self.table, a, b, self._log, self._steps, self.horizon)
             best = choice.best(self._series(k))
             if best is None:
-                of = " of the logarithm" if self.log == "yes" else ""
+                of = " of the logarithm" if self._log == "yes" else ""
                 raise DataError(f"a base {kind!r}{of} asked for: the training rows of {self.name} allow none")
             parts.append(best)
         raw = BaseModels(tuple(parts), np.ones(self.output_size), np.zeros(self.output_size, bool))
