@@ -144,7 +144,10 @@ def main() -> None:
         best = error / min(peers.values(), default=np.nan)
         ratios.append((best, error / peers.get("AutoETS", np.nan)))
         cells = [f"{peers[peer]:.4g}" if peer in peers else "" for peer in PEERS]
-        print(f"| {name} | {error:.4g} | {' | '.join(cells)} | {best:.3f} | {ratios[-1][1]:.3f} | {seconds:.1f} |", flush=True)
+        print(
+            f"| {name} | {error:.4g} | {' | '.join(cells)} | {best:.3f} | {ratios[-1][1]:.3f} | {seconds:.1f} |",
+            flush=True,
+        )
     mean = np.exp(np.mean(np.log(ratios), axis=0))
     print(f"geometric mean {mean[0]:.3f} and {mean[1]:.3f}, worst {max(ratios)[0]:.3f}")
 

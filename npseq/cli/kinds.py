@@ -20,7 +20,7 @@ from .evaluate_forecast import evaluate_forecast
 from .predict_forecast import write_forecast
 from .trained_files import Members
 
-OF_FORECASTS = "target", "inputs", "future", "horizon", "window", "lags", "scale", "base"
+OF_FORECASTS = "target", "inputs", "future", "horizon", "window", "lags", "scale", "base", "log", "steps"
 
 
 class Score(NamedTuple):
