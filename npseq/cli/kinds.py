@@ -78,7 +78,7 @@ def score_forecast(model: Model, kept: Metadata | None, task: ForecastTask, rank
 
 def kept_of(task: tasks.Task, **run: Any) -> Metadata:
     """Return what a weights file keeps of a task that is no forecast."""
-    return metadata.of_recipe(task.recipe(), **run)
+    return metadata.of_recipe(task.recipe(), **run, **task.kept())
 
 
 def score_test(model: Model, kept: Metadata | None, task: tasks.Task, ranks: Any) -> Score | None:

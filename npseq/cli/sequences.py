@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import data, tasks
-from ..formats import paths
 from ..formats.messages import marked
 from ..nn.losses import probabilities
 from ..tasks.scoring import outputs
+from ..tasks.seen import find_sequences
 from ..tasks.sequences import IGNORED, TARGETS
 from . import data_options, output, progress, trained_files
 from .tables import comparison, confusion_table, part_name
@@ -90,27 +90,37 @@ def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[s
     model, trained = trained_files.only(args, members, "steps", "json", "plot")
     recipe, target = trained.recipe, TARGETS[trained.recipe.task]
     train, test = _load(args, target, recipe.inputs, recipe.data)
-    asked = args.part or ("test" if paths.name_of(args.data) == recipe.data else "all")
-    if asked == "test":
-        drawn = tasks.SequenceTask(train, test, target, trained.seed)
-        sequences, rows = drawn.sequences, drawn.parts["test"]
-    else:
-        sequences = train if test is None else train.followed_by(test)
-        rows = np.arange(len(sequences.names))
+    sequences = train if test is None else train.followed_by(test)
+    rows, asked, told = _new(trained, sequences) if args.part != "all" else (np.arange(len(sequences.names)), "all", [])
     task = tasks.SequenceDataset.from_recipe(recipe, sequences)
     results = task.metrics(outputs(model, task, rows, progress=progress.bar(WORDS[target][0])), rows)
     part = part_name(asked, sequences.name)
     if target == "number":
         mean = np.full((len(rows), 1), recipe.target_scaler.mean)
         others = {"mean of the training": task.metrics(mean, rows)}
-        return [f"{len(rows):,} sequences, {part}", "", comparison(model.kind, results, others, part)]
+        return [f"{len(rows):,} sequences, {part}", *told, "", comparison(model.kind, results, others, part)]
     labels = task.truth(rows)
     labels = labels[labels != IGNORED]
     others = {"one answer for all": {"accuracy": np.bincount(labels).max(initial=0) / max(len(labels), 1)}}
     what = f"{len(labels):,} rows with a label in {len(rows):,} sequences" if target == "row" else (
         f"{len(rows):,} sequences")  # fmt: skip
     table = comparison(model.kind, results, others, part)
-    return [f"{what}, {part}", "", table, confusion_table(results, task.classes)]
+    return [f"{what}, {part}", *told, "", table, confusion_table(results, task.classes)]
+
+
+def _new(trained: Any, sequences: data.Sequences) -> tuple[np.ndarray, str, list[str]]:
+    """The sequences that the model was not trained or validated on, known by their content; how the part is called; a
+    line that tells of the others."""
+    if trained.seen is None:
+        return np.arange(len(sequences.names)), "all", ["which sequences are new to the model cannot be known"]
+    seen = find_sequences(trained.seen, sequences, trained.recipe.inputs)
+    if seen.all():
+        raise data.DataError(
+            f"{sequences.name}: the model was trained or validated on every sequence: nothing to test on; --part all "
+            "scores them"
+        )
+    told = f"{int(seen.sum()):,} sequences that the model was trained or validated on are left out"
+    return np.flatnonzero(~seen), "test" if seen.any() else "all", [told] if seen.any() else []
 
 
 def write(args: argparse.Namespace, members: trained_files.Members) -> list[str]:

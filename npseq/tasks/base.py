@@ -181,6 +181,10 @@ class Task(Dataset):
         """Return what a weights file must keep to prepare new data in the same way (``recipe.py``)."""
         raise NotImplementedError
 
+    def kept(self) -> dict[str, Any]:
+        """Return what a weights file keeps of the data besides the recipe: further fields of its ``Metadata``."""
+        return {}
+
     def fingerprint(self) -> str:
         """Return a hash of the data and of how they are prepared: a run is resumed only with the same one."""
         return fingerprint(self.recipe().to_json())

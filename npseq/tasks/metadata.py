@@ -10,8 +10,9 @@ from ..formats import schema
 from ..formats.model_file import load_model
 from ..formats.unpickler import CheckpointError
 from ..nn.model import Model
-from .recipe import Recipe
+from .recipe import ClassificationRecipe, LabellingRecipe, Recipe, RegressionRecipe
 from .recipe import from_json as recipe_from_json
+from .seen import SEQUENCES
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -106,9 +107,29 @@ class Metadata:
 _CLASSES: dict[str, type[Metadata]] = {}
 
 
+@dataclass(frozen=True)
+class SequenceMetadata(Metadata):
+    """What ``npseq train`` keeps beside a model of sequences.
+
+    seen: hashes of those that it was trained and validated on (``seen.hashes_of``), or None.
+    """
+
+    FIELDS: ClassVar[dict[str, schema.Field]] = {**Metadata.FIELDS, "seen": schema.optional(SEQUENCES)}
+
+    seen: list[str] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entries of the weights file."""
+        return {**super().to_json(), "seen": self.seen}
+
+
 def register(recipe: type[Recipe], metadata: type[Metadata]) -> None:
     """Say which class holds the metadata of a task."""
     _CLASSES[recipe.task] = metadata
+
+
+for _recipe in (ClassificationRecipe, LabellingRecipe, RegressionRecipe):
+    register(_recipe, SequenceMetadata)
 
 
 def of_recipe(recipe: Recipe, **values: Any) -> Metadata:

@@ -13,6 +13,7 @@ from ..nn.scaling import Scaler, Scaling
 from .base import BATCH_ROWS, Batch, Dataset, Predictor, Progress, Task, batches, fingerprint
 from .metrics import class_metrics
 from .recipe import ClassificationRecipe, LabellingRecipe, RegressionRecipe
+from .seen import hashes_of
 
 FRACTION = 0.15  # of the sequences in the test part, and of the rest in the validation part
 IGNORED = -100  # the label of a step that does not count, as ``losses.cross_entropy`` has it
@@ -255,6 +256,11 @@ class SequenceTask(SequenceDataset, Task):
             return RegressionRecipe(self.name, self.columns, self.scaler, self.target_scaler)
         recipe = LabellingRecipe if self.target == "row" else ClassificationRecipe
         return recipe(self.name, self.columns, self.classes, self.scaler)
+
+    def kept(self) -> dict[str, Any]:
+        """Return what tells the sequences of the training and validation parts (``SequenceMetadata``)."""
+        learned = np.concatenate([self.parts["train"], self.parts["validation"]])
+        return {"seen": hashes_of(self.sequences, self.columns, learned)}
 
     def fingerprint(self) -> str:
         """Return a hash of the data and of how they are prepared."""
