@@ -1,5 +1,6 @@
 """Arrays read from the outside world: tables, time axes, labelled sequences, texts; and the shipped files."""
 
+from .archives import label_of
 from .corpus import Corpus, Vocabulary, load_corpus
 from .errors import DataError
 from .layout import kind_of
@@ -19,6 +20,7 @@ __all__ = [
     "TableOptions",
     "Vocabulary",
     "kind_of",
+    "label_of",
     "load",
     "load_corpus",
     "load_sequences",

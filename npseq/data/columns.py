@@ -1,10 +1,10 @@
-"""The columns of a user's table: which are numbers, times or text, collected chunk by chunk."""
+"""The columns of a user's table, collected chunk by chunk: numbers, times or text."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,25 +14,35 @@ import pandas as pd
 from . import dates
 from .content import Content, Growing, Labels, position
 from .errors import DataError
-from .layout import CONVENTIONS, MISSING, NUMBER, TRUTH, number_form, plain_signs
+from .numbers import (
+    CODED,
+    CONVENTIONS,
+    MISSING,
+    NUMBER,
+    PADDED,
+    TRUTH,
+    hold_two_values,
+    number_form,
+    unit_of,
+    value_of,
+    values_of,
+)
 from .sources import TableOptions
-from .time_forms import CLOCK_TIME
+from .time_columns import TimeColumns, joined
 
-HOURS = re.compile(r"(hour|hr|hh|time|clock|stunde|uhrzeit|zeit|hora|heure)s?", re.I)
-PARTS = ("year|yr|y{1,4}|jahr", "month|mon|mo|mm?|monat|quarter|qtr|q", "day|dy|dd?|tag", "hour|hr|hh?|stunde",
-         "minute|min|mn|mm", "second|sec|ss?")  # fmt: skip  # the names of columns that are a time together
-YEARS = re.compile(r"1[5-9]\d\d|2[01]\d\d")
-AMOUNT = re.compile(r"([^\d\s+-]{1,3})?\s*[-+]?[\d.,]*\d[.,]?\s*([^\d\s]{1,3})?")
-
-
-class Again(Exception):
-    """Raised to read once more: what a row further down has shown is now in ``Known``."""
+AMOUNT = re.compile(rf"[^\d\s]{{0,4}}\s?(?:{NUMBER.pattern})\s?[^\d\s]{{0,4}}", re.I)
+NAMED = re.compile(r"[^\W\d]+[-_ ]?\d+", re.I)  # p7, shop 3: a name with a number
+WORDS = re.compile(r"\d+|(?<![a-z])(?:am|pm|[a-z]{3}day|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)(?![a-z])", re.I)
+MOST_TEXTS = 5000  # different cells of a column of text that may tell several series apart
 
 
 @dataclass
 class Known:
-    """What is said about a table, and what one pass has shown for the next: cells that the first rows did not foresee,
-    and numbers that are no times after all."""
+    """What is said about a table, and what the first of two passes has shown for the second.
+
+    cells: numbers of a form that the first rows did not show; no_time: columns whose numbers are no times after all;
+    encoding: of the letters further down. second: True in the second pass. again: True if the first was in vain.
+    """
 
     time: str | None
     labels: Sequence[str]
@@ -40,6 +50,9 @@ class Known:
     ragged: bool
     cells: list[str] = field(default_factory=list)
     no_time: set[int] = field(default_factory=set)
+    encoding: str | None = None
+    second: bool = False
+    again: bool = False
 
 
 class Collector:
@@ -47,7 +60,7 @@ class Collector:
 
     Args:
         columns: their names. rows: the first rows, as text. signs: decimal and thousands signs in numbers.
-        place: returns the words for a row by its number from 0, such as "a.csv line 7".
+        places: returns the words for rows, given by their numbers from 0, such as "a.csv line 7".
     """
 
     def __init__(
@@ -56,89 +69,49 @@ class Collector:
         columns: list[str],
         rows: Iterable[Sequence[str]],
         known: Known,
-        place: Callable[[int], str],
+        places: Callable[[Collection[int]], Mapping[int, str]],
         signs: tuple[str, str | None] = (".", None),
     ) -> None:
         self.name, self.columns, self.known, self.options, self.done = name, columns, known, known.options, 0
-        self.place, self.signs = place, dict.fromkeys(range(len(columns)), signs)
+        self.places, self.signs, self.rows = places, dict.fromkeys(range(len(columns)), signs), list(rows)
         self.marks = MISSING | {mark.lower() for mark in known.options.na}
         self.words: list[str] = []
         self.label_columns = [position(name, columns, label) for label in known.labels]
         self.labels = [Labels() for _ in self.label_columns]
-        self.time = self._time_columns(rows)
+        self.time = self._time_columns()
         self.dates = dates.TimeReader(name, ", ".join(columns[k] for k in self.time), self.options.date_format)
         self.numeric = [k for k in range(len(columns)) if k not in self.time and k not in self.label_columns]
         self.values = Growing(len(self.numeric))
-        self.refused: dict[int, str] = {}
+        self.refused: dict[int, tuple[int, str]] = {}  # the row, or -1, and what is wrong
+        self.unread: set[int] = set()
+        self.texts: dict[int, tuple[Growing, dict[Any, int]]] = {}
         self.met: set[int] = set()  # columns in which a number was met
+        if signs[0] == "," and self.options.decimal is None:
+            samples = {k: self._sample(k) for k in self.numeric}
+            padded = any(PADDED.fullmatch(cell) for cells in samples.values() for cell in cells)
+            for k, cells in samples.items():
+                if hold_two_values(cells) or padded and cells and all(map(CODED.fullmatch, cells)):
+                    self._refuse(k, 0, f"holds {cells[0][:40]!r}, two values in one cell; a number expected", True)
 
-    def _time_columns(self, rows: Iterable[Sequence[str]]) -> list[int]:
+    def _sample(self, k: int) -> list[str]:
+        return [row[k] for row in self.rows if row[k].lower() not in self.marks]
+
+    def _time_columns(self) -> list[int]:
         if (time := self.known.time) is not None:
-            names = [time] if time in self.columns else str(time).split(",")
-            return [position(self.name, self.columns, name.strip()) for name in names]
-        cells = [[cell for cell in column if cell.lower() not in MISSING] for column in zip(*rows)]
-        taken = self.known.no_time.union(self.label_columns)
-        free = [k for k in range(len(cells)) if k not in taken and cells[k]]
-        if form := self.options.date_format:
-            return [k for k in free if dates.parse(pd.Series(cells[k], dtype=object), form)[1] is None][:1]
-        if parts := self._parts(free, cells):
-            return parts
-        for digits in (False, True):  # times that are numbers only where no column has dates
-            group = [k for k in free if cells[k][0].isdigit() == digits]
-            if found := [k for k in group if dates.looks_like_times(self.columns[k], cells[k])]:
-                k = next((k for k in found if len(set(cells[k])) > 1), found[0])  # one day in all rows is no time
-                near = [j for j in (k + 1, k - 1, *free) if j in free and j != k]
-                return [k, *(j for j in near if self._is_clock(j, cells, cells[k]))][:2]
-        return []
-
-    def _parts(self, free: list[int], cells: list[list[str]]) -> list[int]:
-        """The columns of the year, the month (or quarter), the day and so on; [] without a month.
-
-        In a table without names they are the first columns, if their times are in order with equal steps.
-        """
-        parts: list[int] = []
-        for names in PARTS:
-            rest = (k for k in free if k not in parts)
-            k = next((k for k in rest if re.fullmatch(f"{names}|c{len(parts)}", self.columns[k], re.I)), None)
-            if k is None or not parts and not all(map(YEARS.fullmatch, cells[k])):
-                break
-            parts.append(k)
-        while len(parts) > 1:
-            joined = self._joined([pd.Series(cells[k], dtype=object) for k in parts], parts)
-            if self.columns[parts[0]] != "c0":
-                fits = dates.looks_like_times("", joined.tolist())
-            else:
-                read = [dates.parse(joined, order) for order in ("ymd", "ym")]
-                fits = len(joined) > 3 and any(wrong is None and dates.have_equal_steps(times) for times, wrong in read)
-            if fits:
-                return parts
-            parts.pop()
-        return []
-
-    def _joined(self, columns: list[pd.Series], places: list[int]) -> pd.Series:
-        """The parts of each time in one cell, such as 2024-2-13 14:05 or 1990-Q1."""
-        cells = columns[0]
-        first = next((cell for cell in cells if isinstance(cell, str)), "")
-        signs = "-- ::" if first.isdigit() and len(first) <= 4 else " " * len(columns)
-        for sign, k, column in zip(signs, places[1:], columns[1:]):
-            quarter = self.columns[k][:1] in "Qq" and not column.astype(str).str.contains("Q", case=False).any()
-            cells = cells + (sign + "Q" * quarter) + column
-        return cells
-
-    def _is_clock(self, k: int, cells: list[list[str]], days: list[str]) -> bool:
-        """True if a column has the hours or clock times of dates."""
-        if any(":" in day for day in days):
-            return False
-        hours = all(re.fullmatch(r"\d|([01]\d|2[0-4])([0-5]\d)?", cell) for cell in cells[k])
-        hours = hours and bool(HOURS.fullmatch(self.columns[k])) and len(set(days)) < len(days)
-        return hours or all(CLOCK_TIME.fullmatch(cell) for cell in cells[k])
+            names = [time] if time in self.columns else [name.strip() for name in str(time).split(",")]
+            return [position(self.name, self.columns, name) for name in names]
+        free = [k for k in range(len(self.columns)) if k not in self.label_columns and k not in self.known.no_time]
+        found = TimeColumns(self.columns, self.rows, free, self.marks)
+        return found.of_form(form) if (form := self.options.date_format) else found.find(not self.known.no_time)
 
     def add(self, frame: pd.DataFrame) -> None:
-        """Append a chunk of rows. Raises DataError, or Again."""
+        """Append a chunk of rows. Raises DataError."""
         block = np.full((len(frame), len(self.numeric)), np.nan)
         for place, k in enumerate(self.numeric):
             if k not in self.refused:
                 block[:, place] = self._numbers(frame.iloc[:, k], k)
+            if k in self.texts:
+                self._add_text(frame.iloc[:, k], k)
         if "inf" in self.marks:
             block[np.isinf(block)] = np.nan
         self.values.add(block)
@@ -152,20 +125,21 @@ class Collector:
     def _add_times(self, columns: list[pd.Series]) -> None:
         if len(columns) > 1 or not has_times(columns[0]):
             columns = [text_of(column) for column in columns]
-        cells = self._joined(columns, self.time) if len(columns) > 1 else columns[0]
+        cells = joined(columns, [self.columns[k] for k in self.time]) if len(columns) > 1 else columns[0]
         wrong = self.dates.add(cells)
         if wrong is not None:  # perhaps a mark of a missing value between blanks
             cells = cells.mask(cells.str.strip().str.lower().isin(self.marks))
             wrong = self.dates.add(cells)
         if wrong is not None:
             row, cell = wrong
-            if self.known.time is None and dates.NUMBER.fullmatch(cell):
+            if self.known.time is None and dates.NUMBER.fullmatch(cell) and not self.known.second:
                 self.known.no_time.add(self.time[0])
-                raise Again
+                self.known.again, self.time = True, []
+                return
             what = "a time such as 2024-03-31 14:00 expected; --date-format says its form"
             if form := self.options.date_format:
                 what = f"a time of the form {form} expected"
-            place = self.place(self.done + row)
+            place = self.places([self.done + row])[self.done + row]
             raise DataError(f"{place}, time column {self.dates.name!r} holds {cell[:40]!r}, {what}")
 
     def _numbers(self, column: pd.Series, k: int) -> Any:
@@ -174,7 +148,7 @@ class Collector:
             self.met.add(k)
             values = column.to_numpy(dtype=float, na_value=np.nan)
         elif has_times(column) or column.dtype.kind == "m":
-            self.refused[k] = f"the column {self.columns[k]!r} of {self.name} holds times, not numbers"
+            self._refuse(k, -1, f"the column {self.columns[k]!r} of {self.name} holds times, not numbers")
             return np.nan
         else:
             cells = text_of(column).str.strip().reset_index(drop=True)
@@ -183,14 +157,27 @@ class Collector:
             lower = cells.str.lower()
             cells = lower.map(TRUTH).fillna(cells).mask(lower.isin(self.marks)).dropna()
             if not self._fit(cells, k):
+                if not self.done and k not in self.unread:
+                    self.texts[k] = Growing(1, np.int32), {}
                 return np.nan
             values = np.full(len(column), np.nan)
-            values[cells.index] = cells.str.translate(plain_signs(*self.signs[k])).astype(float)
+            values[cells.index], words = values_of(cells, *self.signs[k])
+            self.words += [word for word in words if word not in self.words]
             self.met |= {k} if len(cells) else set()
         for mark in self.options.na:
             if number_form(*self.signs[k]).fullmatch(mark):
-                values = np.where(values == float(mark.translate(plain_signs(*self.signs[k]))), np.nan, values)
+                values = np.where(values == value_of(mark, *self.signs[k]), np.nan, values)
         return values
+
+    def _add_text(self, column: pd.Series, k: int) -> None:
+        """Append cells of text as codes, as long as few of them are different."""
+        codes, known = self.texts[k]
+        numbers, cells = pd.factorize(column)
+        for cell in cells:
+            known.setdefault(cell, len(known))
+        codes.add(np.array([*(known[cell] for cell in cells), -1], np.int32)[numbers][:, None])
+        if len(known) > MOST_TEXTS:
+            del self.texts[k]
 
     def _fit(self, cells: pd.Series, k: int) -> bool:
         """True if these cells are numbers of the form of their column. If they have another form, the column takes it; where
@@ -201,55 +188,75 @@ class Collector:
         shown, said = wrong.iloc[0], {self.options.decimal, self.options.thousands} - {None}
         if k in self.met or len(wrong) < len(cells):
             self.met.add(k)
-            if len(said) < 2 and not self.known.cells and wrong.str.fullmatch(NUMBER).all():
+            if len(said) < 2 and not self.known.second and wrong.str.fullmatch(NUMBER).all():
                 self.known.cells += wrong[:1000].tolist()
-                raise Again
+                self.known.again = True
         elif not said:
             fitting = [one for one in CONVENTIONS if wrong.str.fullmatch(number_form(*one)).all()]
             if len({decimal for decimal, _ in fitting}) == 1:
                 self.signs[k] = fitting[0]
                 self.words.append(f"decimal {fitting[0][0]!r} in {self.columns[k]}")
                 return True
-        sign = AMOUNT.fullmatch(shown)
-        hint = f"; --strip {sign[1] or sign[2]} reads it as a number" if sign and (sign[1] or sign[2]) else ""
-        if not hint and k in self.met and wrong.nunique() == 1:
+        hint, every = "", cells.tolist()
+        if unit := unit_of(every):
+            hint = f"; --strip {shlex.quote(unit)} reads it as a number"
+        elif k in self.met and wrong.nunique() == 1 and not re.search(r"\d", shown):
             hint = f"; if it marks a missing value, say --na {shlex.quote(shown)}"
-        place = self.place(self.done + int(wrong.index[0]))
-        self.refused[k] = f"{place}, column {self.columns[k]!r} holds {shown[:40]!r}, a number expected{hint}"
+        numbers = sum(bool(AMOUNT.fullmatch(cell)) and not NAMED.fullmatch(cell) for cell in every[:1000])
+        what = f"holds {shown[:40]!r}, {'two values in one cell; ' * hold_two_values(every[:1000])}a number expected{hint}"
+        self._refuse(k, self.done + int(wrong.index[0]), what, k in self.met or 2 * numbers > len(every[:1000]))
         return False
+
+    def _refuse(self, k: int, row: int, what: str, unread: bool = False) -> None:
+        self.refused[k] = row, what
+        if unread:
+            self.unread.add(k)
 
     def content(self, words: list[str]) -> Content:
         """Return all chunks together."""
         columns, values = self.columns, self.values.done()
         kept = [column.done() for column in self.labels]
         times, how = self.dates.done() if self.time else (None, "")
+        refused = self._reasons()
         found = np.fmax.reduce(values) if len(values) else values  # NaN where no row has a number
-        empty = {k for k, most in zip(self.numeric, found) if np.isnan(most)} - self.refused.keys()
+        empty = {k for k, most in zip(self.numeric, found) if np.isnan(most)} - refused.keys()
         unnamed = {k for k in empty if columns[k].startswith("Unnamed: ")}
         for k in sorted(empty - unnamed):
-            self.refused[k] = f"{self.name}: the column {columns[k]!r} has no number in it"
-        used = [j for j, k in enumerate(self.numeric) if k not in self.refused and k not in unnamed]
+            refused[k] = f"{self.name}: the column {columns[k]!r} has no number in it"
+        used = [j for j, k in enumerate(self.numeric) if k not in refused and k not in unnamed]
         if not used and (self.numeric or not self.labels):
             beside = f"{self.name} has no column of numbers beside {', '.join(columns)}"
-            raise DataError(self.refused[min(self.refused)] if self.refused else beside)
+            raise DataError(refused[min(refused)] if refused else beside)
         several = f"time in {' and '.join(columns[k] for k in self.time)}" if len(self.time) > 1 else ""
         counts = _count(len(columns) - len(unnamed), "column"), _count(len(values), "row")
         notes = [f"read as: {', '.join(filter(None, [*words, *self.words, how, several, *counts]))}"]
         for k in () if self.time else self.refused:
-            if dates.HINT.search(columns[k]) and re.search(r"holds '[^']*\d", self.refused[k]):
+            if dates.HINT.search(columns[k]) and has_one_form(self._sample(k)):
                 name = shlex.quote(columns[k])
                 notes.append(f"if {columns[k]} is the time, --time {name} --date-format FORMAT reads it")
         values = values if len(used) == len(self.numeric) else values[:, used]
         keep = self._rows(values, times, kept, notes)
+        texts = {columns[k]: (codes.done()[:, 0], list(map(str, known))) for k, (codes, known) in self.texts.items()}
         return Content(
             values[keep],
             [columns[self.numeric[j]] for j in used],
             [one for k, one in enumerate(columns) if k not in unnamed],
             None if times is None else times[keep],
             {columns[k]: (codes[keep], names) for k, (codes, names) in zip(self.label_columns, kept)},
-            {columns[k]: why for k, why in sorted(self.refused.items())},
+            {columns[k]: why for k, why in sorted(refused.items())},
             notes,
+            [columns[k] for k in self.unread],
+            {name: (codes[keep], names) for name, (codes, names) in texts.items()},
+            [columns[k] for k in self.time],
         )
+
+    def _reasons(self) -> dict[int, str]:
+        """Why columns were refused, with the place of the first cell that is no number."""
+        places = self.places({row for row, _ in self.refused.values() if row >= 0})
+        return {
+            k: what if row < 0 else f"{places[row]}, column {self.columns[k]!r} {what}"
+            for k, (row, what) in self.refused.items()
+        }
 
     def _rows(self, values: np.ndarray, times: np.ndarray | None, kept: list[Any], notes: list[str]) -> Any:
         """The rows to keep: those without a time, and empty ones at the end, are left out and told."""
@@ -271,6 +278,11 @@ class Collector:
 
 def _count(n: int, word: str) -> str:
     return f"{n:,} {word}{'s' * (n != 1)}"
+
+
+def has_one_form(cells: Sequence[str]) -> bool:
+    """True if a format of strptime may read these cells: beside digits and the words that it knows they are all equal."""
+    return len({WORDS.sub("0", cell) for cell in cells}) == 1 and any(map(str.isdigit, cells[0]))
 
 
 def has_times(column: pd.Series | pd.Index) -> bool:

@@ -18,7 +18,9 @@ class Content(NamedTuple):
 
     values (n, C) float64, NaN where a value is missing; columns: their C names; all_columns: every name, in the order
     of the source; times (n,) datetime64 or None; labels: name to (codes (n,), names) of the columns kept as text, code
-    −1 where the label is missing; refused: name to message, of the columns without numbers; notes: what was decided.
+    −1 where the label is missing; refused: name to message, of the columns without numbers; unread: those of them that hold
+    numbers in a form that is not read; texts: as labels, of other columns of text with few different cells; time: the names
+    of the time columns; notes: what was decided.
     """
 
     values: np.ndarray
@@ -28,6 +30,9 @@ class Content(NamedTuple):
     labels: dict[str, tuple[np.ndarray, list[str]]] = {}
     refused: dict[str, str] = {}
     notes: list[str] = []
+    unread: list[str] = []
+    texts: dict[str, tuple[np.ndarray, list[str]]] = {}
+    time: list[str] = []
 
 
 class Growing:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..formats.paths import name_of
+from .encodings import utf_16_of
 from .errors import DataError
-from .layout import utf_16_of
 from .sources import NAMES, SHIPPED_TEXTS, existing, open_binary, shipped
 
 TOKENS = "characters", "bytes"

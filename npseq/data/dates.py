@@ -10,6 +10,7 @@ import pandas as pd
 
 from .content import Growing
 from .errors import DataError
+from .local_words import in_english
 from .time_axis import find_grid
 from .time_forms import INTERVAL, ISO_WEEK, NAMED_ZONE, QUARTER, ZONE, format_of, is_time, start_of
 
@@ -45,6 +46,9 @@ def parse(cells: pd.Series, order: str) -> tuple[np.ndarray, int | None]:
             cells = cells.str.strip()
             continue
         found, zone = _of_one_form(group, order)
+        if found[0] == MISSING_TIME and group.iloc[0] != in_english(group.iloc[0]):
+            cells = cells.map(in_english)
+            continue
         zones.add(zone)
         if found[0] == MISSING_TIME or len(zones) > 1:  # times with a zone cannot be compared to others
             return times, int(todo[0])
@@ -89,15 +93,26 @@ def looks_like_times(name: str, cells: Sequence[str]) -> bool:
     years = digits == {4} and "." not in head[0]
     for order in ORDERS:
         times, wrong = parse(pd.Series(list(cells[:200]), dtype=object), order)
-        if wrong is None and EARLIEST <= times.min() and times.max() < LATEST:
-            if hinted and (not years or (np.diff(times) > 0).all()) or have_equal_steps(times):
+        if wrong is None and are_plausible(times):
+            if hinted and (not years or have_one_direction(times)) or have_equal_steps(times):
                 return True
     return False
 
 
+def are_plausible(times: np.ndarray) -> bool:
+    """True if numbers that were read as these times, in microseconds, can have been meant so."""
+    return bool(EARLIEST <= times.min() and times.max() < LATEST)
+
+
+def have_one_direction(times: np.ndarray) -> bool:
+    """True if times (n,) always increase, or always decrease, as in a table with its newest row first."""
+    steps = np.diff(times)
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
 def have_equal_steps(times: np.ndarray) -> bool:
-    """True if times (n,), in microseconds, increase by equal steps in the calendar."""
-    return bool((np.diff(times) > 0).all()) and find_grid(times.view("M8[us]").astype("M8[s]"))[0] is not None
+    """True if times (n,), in microseconds, follow each other in one direction by equal steps in the calendar."""
+    return have_one_direction(times) and find_grid(np.sort(times).view("M8[us]").astype("M8[s]"))[0] is not None
 
 
 class TimeReader:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from itertools import islice, takewhile
 from typing import BinaryIO, NamedTuple
 
+from .archives import label_of
+from .encodings import UTF_8, decode, utf_16_of
 from .errors import DataError, listed
+from .numbers import AMOUNT, CONVENTIONS, NUMBER, TRUTH, number_form
+from .numbers import MARKS as MARKS
+from .numbers import MISSING as MISSING
 from .sources import TableOptions, ending, open_binary
 from .time_forms import CLOCK_TIME, is_time
 
@@ -20,39 +23,14 @@ MOST_ROWS = 1000  # that decisions are made from
 SAMPLE = 1 << 16  # bytes, or as many as LINES lines take, that decisions are made from; at most MOST bytes
 LINES, MOST = 50, 1 << 23
 ENOUGH = 10_000  # cells that the signs in numbers are decided from
-ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")
 SEPARATORS = {"\t": "tabs", ";": "';'", "|": "'|'", ",": "','", " ": "blanks"}
-MISSING = frozenset("na n/a nan -nan null none <na> #na #n/a #div/0! 1.#ind -1.#ind 1.#qnan -1.#qnan . .. ... - -- --- ? n/e"
-                    .split()) | {"", "#n/a n/a"}  # fmt: skip
-MARKS = sorted({one for mark in (*MISSING, "NaN", "-NaN") for one in (mark, mark.upper(), mark.capitalize())})
-TRUTH = {"true": "1", "false": "0"}
-THOUSANDS = {" ": " \u00a0\u202f\u2009", "'": "'’"}  # a sign between thousands, and all that are taken for it
-CONVENTIONS = ((".", None), (",", None), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
+MOSTLY = 0.9  # of the rows of a .txt file: it is a table
 TYPED = ("number", "time")
 APOSTROPHES = re.compile(r"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r]|$)", re.M)
 NOTHING_SAID = TableOptions()
 FOOTER = re.compile(r"(?:grand )?totals?:?|sum:?|average:?|mean:?|(?:data )?sources?:.*|notes?:.*", re.I)
 COMMENTS = ("#", "%", "//")
 COMMENT = re.compile(r"(?:#|%|//)[^\r\n]*(?:\r\n|\r|\n)")
-
-
-@cache
-def number_form(decimal: str, thousands: str | None) -> re.Pattern[str]:
-    """Return the regular expression of a number, digits grouped by threes where ``thousands`` is given."""
-    marks, point = re.escape(THOUSANDS.get(thousands or "", thousands or "")), re.escape(decimal)
-    whole = rf"(?:[1-9]\d{{0,2}}(?:[{marks}]\d{{3}})+|\d+)" if thousands else r"\d+"
-    number = rf"[-+−]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d+)?|[-+]?inf(?:inity)?"
-    return re.compile(number, re.I)
-
-
-NUMBER = re.compile("|".join(number_form(*one).pattern for one in CONVENTIONS), re.I)
-AMOUNT = re.compile(rf"[%€$£¥]?\s?(?:{NUMBER.pattern})\s?[%€$£¥]?", re.I)
-
-
-def plain_signs(decimal: str, thousands: str | None) -> dict[int, str]:
-    """Return the table for ``str.translate`` after which ``float`` reads a number of this form."""
-    marks = THOUSANDS.get(thousands or "", thousands or "")
-    return str.maketrans({sign: "" for sign in marks} | {decimal: ".", "−": "-"})
 
 
 def kind_of_cell(cell: str, options: TableOptions = NOTHING_SAID) -> str:
@@ -98,30 +76,41 @@ def read_sample(file: BinaryIO) -> tuple[bytes, bool]:
 
 
 def kind_of(path: str, options: TableOptions | None = None, named: bool = False) -> str:
-    """Return "table" or "text" for a file.
+    """Return "table", "text", "sequences" or "unclear" for a file.
 
-    Only a .txt can be either: it is a table if a table option (or a column, ``named``) is given, or if every row
-    (comments above the first one aside) splits into the same two or more fields and at least one of them is a number
-    below the first row.
+    A file of labelled sequences says so (``archives.py``). Only a .txt can be a text: it is a table if a table option (or
+    a column, ``named``) is given, or if nearly all rows split into the same two or more fields, of which one has numbers;
+    it is unclear if more than half of them do.
     """
+    if label_of(path):
+        return "sequences"
     if ending(path) != ".txt" or named or options not in (None, NOTHING_SAID):
         return "table"
     file, _, _ = open_binary(path, options.max_memory if options else None)
     with file:
         sample, whole = read_sample(file)
     try:
-        text = _decode(sample, whole, path, ENCODINGS)[1]
-    except DataError:  # no table is read from it, for example as it holds zero bytes
+        text = decode(sample, whole, path, None if utf_16_of(sample) else "latin-1")[1]  # other letters change nothing
+    except DataError:  # no table is read from it, as it holds zero bytes
         return "text"
-    for sep in SEPARATORS:
-        try:
-            rows = [row.cells for row in _rows(text, sep, '"', whole) if not row.cells[0].startswith(COMMENTS)]
-        except csv.Error:  # a field that is longer than any of a table: a line of megabytes, or a quote without end
-            continue
-        numbers = all(any(map(NUMBER.fullmatch, cells)) for cells in rows[1:] or rows)
-        if rows and numbers and len(set(map(len, rows))) == 1 and len(rows[0]) > 1:
-            return "table"
-    return "text"
+    fit = max(_fraction_of_rows(text, sep, whole) for sep in SEPARATORS)
+    return "table" if fit >= MOSTLY else "unclear" if fit > 0.5 else "text"
+
+
+def _fraction_of_rows(text: str, sep: str, whole: bool) -> float:
+    """The fraction of the rows that have as many fields as most of them, and a number in a column of numbers; the first is
+    the header."""
+    try:
+        rows = [row.cells for row in _rows(text, sep, '"', whole) if not row.cells[0].startswith(COMMENTS)]
+    except csv.Error:  # a field that is longer than any of a table: a line of megabytes, or a quote without end
+        return 0.0
+    width = _width(rows) if rows else 0
+    alike = [cells for cells in rows[1:] or rows if len(cells) == width]
+    if width < 2 or not alike:
+        return 0.0
+    typed = [sum(bool(NUMBER.fullmatch(cell)) for cell in column) for column in zip(*alike)]
+    fits = len(alike) if 2 * max(typed) >= len(alike) else 0
+    return (fits + (len(rows) > 1 and fits > 0)) / len(rows)
 
 
 class Layout:
@@ -129,7 +118,7 @@ class Layout:
 
     Args:
         sample: bytes. whole: True if they are all. source: its name, for messages.
-        encodings: to try, one after the other.
+        encoding: of the file, if it is known.
         more: cells from further down that the first decision could not read as numbers.
         ragged: True if rows may end early.
 
@@ -142,10 +131,10 @@ class Layout:
         DataError: for an empty file, one that is no text, or two readings that fit equally; both are named.
     """
 
-    def __init__(self, sample: bytes, whole: bool, source: str, options: TableOptions, encodings: Sequence[str],
-                 more: Sequence[str] = (), ragged: bool = False) -> None:  # fmt: skip
+    def __init__(self, sample: bytes, whole: bool, source: str, options: TableOptions,
+                 encoding: str | None = None, more: Sequence[str] = (), ragged: bool = False) -> None:  # fmt: skip
         self.source, self.options = source, options
-        self.encoding, text = _decode(sample, whole, source, encodings)
+        self.encoding, text = decode(sample, whole, source, encoding or options.encoding)
         self.sep, self.quote, rows = _split(text, whole, options.sep)
         if not rows:
             raise DataError(f"{source} is empty; a table with a header line and rows of numbers expected")
@@ -161,7 +150,7 @@ class Layout:
         self.header = self._find_header(rows, width)
         self.rows = [row.cells for row in full if row.at >= self.skip]
         self.decimal, self.thousands = self._signs(more)
-        self.words = [self.encoding] if self.encoding not in ("utf-8-sig", options.encoding) else []
+        self.words = [self.encoding] if self.encoding not in (UTF_8, options.encoding) else []
         self.words += [f"{SEPARATORS.get(self.sep, repr(self.sep))} between fields"] if width > 1 else []
         self.words += ["fields in apostrophes"] if self.quote == "'" else []
         self.words += [{".": "decimal point", ",": "decimal comma"}.get(self.decimal, f"decimal {self.decimal!r}")]
@@ -223,6 +212,8 @@ class Layout:
             sign for row in below[:100] for cell in row.cells if NUMBER.fullmatch(cell) for sign in ",." if sign in cell
         }
         other = bool(here and signs) and not here & signs
+        index = cells[:2] == ["", "0"] and all(row.cells[0] for row in below[:100]) and self.kinds[:1] != ["text"]
+        counts |= index and cells[1:] == [str(k) for k in range(len(cells) - 1)]  # of a Series or frame without names
         return counts or other or self._fitting(cells)[1] > 0 or not {*TYPED} & {*self.kinds}
 
     def _find_header(self, rows: list[Row], width: int) -> list[str]:
@@ -295,32 +286,6 @@ class Layout:
             return False
         first, steps = int(numbers[0]), {int(b) - int(a) for a, b in zip(numbers, numbers[1:])}
         return steps == {1} and first == 0 or len(steps) == 1 and steps != {0} and 1500 < first < 2200
-
-
-def _decode(sample: bytes, whole: bool, source: str, encodings: Sequence[str]) -> tuple[str, str]:
-    """The encoding that fits, and the text."""
-    utf_16 = utf_16_of(sample)
-    for name in encodings if utf_16 is None else [utf_16]:
-        try:
-            text = codecs.getincrementaldecoder(name)().decode(sample, whole)
-        except UnicodeDecodeError:
-            continue
-        except LookupError:
-            break
-        if "\0" in text:
-            raise DataError(f"{source} is not text: it holds zero bytes; if it is, name its encoding with --encoding")
-        return name, text
-    raise DataError(f"{source} cannot be read as {utf_16 or encodings[0]}: name its encoding with --encoding")
-
-
-def utf_16_of(sample: bytes) -> str | None:
-    """Return the encoding of the first bytes of a file in UTF-16: with its mark, or with every second byte zero."""
-    if sample[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return "utf-16"
-    odd, even = any(sample[1:40:2]), any(sample[:40:2])
-    if len(sample) > 3 and odd != even:
-        return "utf-16-be" if odd else "utf-16-le"
-    return None
 
 
 def _rows(text: str, sep: str, quote: str, whole: bool) -> list[Row]:

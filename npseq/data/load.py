@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..formats.paths import name_of
+from . import roles
 from .arrays import read_arrays
 from .content import Content
 from .errors import DataError, listed
@@ -22,15 +22,10 @@ from .missing import fill as fill_missing
 from .missing import stands_apart
 from .sources import SHIPPED, TableOptions, ending, existing, shipped
 from .strict_reader import read_strict
-from .table import Table
+from .table import NEVER, Table
 from .time_axis import put_in_time_order
 
 LARGEST = 1e140  # sums of squares of smaller values do not overflow
-ELAPSED = re.compile(
-    r"t|times?|timestamps?|time.?steps?|steps?|sec(ond)?s?|elapsed.*|time ?[(\[].*|dates?|unix.*|epoch|ds|ts|year|yr",
-    re.I,
-)
-COUNTERS = re.compile(r"unnamed: \d+|(.*[_ -])?id|index|idx|row|rownum|nr|no|number|#|n|obs|record|seq|key", re.I)
 
 
 def load(
@@ -64,13 +59,8 @@ def load(
         refused=content.refused,
         notes=list(content.notes),
     )
-    if content.refused:
-        table.notes.append(f"non-numeric columns ignored: {listed(content.refused)}")
     check_size(table.name, table.values, table.columns)  # first: differences of such values overflow
-    counters = [name for k, name in enumerate(table.columns) if counts_rows(name, table.values[:, k])]
-    table.counters = counters if len(counters) < len(table.columns) else []
-    if table.counters:
-        table.notes.append(f"columns that count the rows are no target: {listed(table.counters)}")
+    _take_roles(table, content)
     if content.times is not None:
         times = content.times
         del content  # so that no second copy is held while rows move
@@ -83,6 +73,31 @@ def load(
             )
     fill_missing(table, fill)
     return table
+
+
+def _take_roles(table: Table, content: Content) -> None:
+    """Say what each column is, and refuse a table of several series."""
+    if names := roles.times_in_names(content):
+        raise DataError(
+            f"{table.name}: the names of {len(names)} columns, {names[0]} … {names[-1]}, are times in order, so a row is a "
+            "series; turn the table: a row for each time, and a column for each series, expected"
+        )
+    table.kinds, series, why = roles.decide(content)
+    if series and content.times is not None:
+        n, different = len(content.values), len(np.unique(content.times))
+        raise DataError(
+            f"{table.name}: its {n:,} rows have only {different:,} different times: {why}: several series, one after the "
+            f"other or mixed; one expected: keep the rows of one of them, or classify them with --sequence {series[0]} and "
+            "--label COLUMN"
+        )
+    if text := [name for name in content.refused if name not in content.unread]:
+        table.notes.append(f"non-numeric columns ignored: {listed(text)}")
+    table.notes += [f"left out: {content.refused[name]}" for name in content.unread]
+    of_kind = {kind: [one for one in table.columns if table.kinds[one] == kind] for kind in NEVER}
+    told = [f"{listed(names)} ({NEVER[kind]})" for kind, names in of_kind.items() if names]
+    if told and len(table.counters) < len(table.columns):
+        which = "columns that count the rows, do not change or are parts of a time"
+        table.notes.append(f"{which} are no target unless they are named: {', '.join(told)}")
 
 
 def read(
@@ -142,18 +157,6 @@ def _without_pandas(source: str, time: str | None, labels: Sequence[str], option
         return read_strict(source, source, time, labels)
     except (DataError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{error}; without pandas only plain tables are read: pip install 'pandas>=2.2'") from None
-
-
-def counts_rows(name: str, column: np.ndarray) -> bool:
-    """True if a column only counts its rows, or increases under the name of an index (whole numbers) or a time, or as
-    years with a fraction do."""
-    if len(column) < 3 or len(column) > 1000 and not counts_rows(name, column[:1000]):
-        return False
-    steps, whole, counter = np.diff(column), (column % 1 == 0).all(), COUNTERS.fullmatch(name)
-    if whole and (steps == steps[0]).all() and (steps[0] == 1 or counter):
-        return True
-    years = 1500 < column[0] and column[-1] < 2200 and np.ptp(steps) < 0.2 * steps[0] and not whole
-    return bool((steps > 0).all() and (years or whole and counter or ELAPSED.fullmatch(name)))
 
 
 def check_size(name: str, values: np.ndarray, columns: Sequence[str]) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 from .errors import DataError
 from .table import Table
 
+FIRST = 1000  # values by which most columns are decided
+
 
 def fill(table: Table, how: str) -> None:
     """Fill the missing values of every column and count them."""
@@ -50,12 +52,22 @@ def stands_apart(column: np.ndarray) -> tuple[float, int] | None:
 
     It is the least or the greatest value, occurs at least twice, and lies further from the others than they spread.
     """
-    for extreme, sign in ((np.fmin.reduce(column), 1), (np.fmax.reduce(column), -1)):
-        there = np.isfinite(column) & (column != extreme)
-        count = np.count_nonzero(column == extreme)
-        if not 2 <= count <= len(column) // 2 or len(np.unique(column[there][:1000])) < 5:
+    for extreme in (np.fmin.reduce(column), np.fmax.reduce(column)):
+        count, others = np.count_nonzero(column == extreme), _others(column[:FIRST], extreme)
+        if not 2 <= count <= len(column) // 2 or len(others) and not _is_far(extreme, others):
             continue
-        low, high = column.min(where=there, initial=np.inf), column.max(where=there, initial=-np.inf)
-        if (low - extreme if sign > 0 else extreme - high) > high - low:
+        others = _others(column, extreme)
+        if len(np.unique(others[:FIRST])) >= 5 and _is_far(extreme, others):
             return float(extreme), int(count)
     return None
+
+
+def _others(column: np.ndarray, extreme: float) -> np.ndarray:
+    others: np.ndarray = column[np.isfinite(column) & (column != extreme)]
+    return others
+
+
+def _is_far(extreme: float, others: np.ndarray) -> bool:
+    """True if a value lies further from the others than they spread; if not, the same holds with more of them."""
+    low, high = others.min(), others.max()
+    return bool(max(low - extreme, extreme - high) > high - low)

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from ..formats.paths import name_of
+from .archives import Archive, label_of, read_archive
 from .content import Content, Labels, position
 from .errors import DataError, listed, no_column
-from .layout import MISSING
 from .limits import load_arrays
-from .load import check_size, counts_rows, read
+from .load import check_size, read
 from .missing import fill_column
+from .numbers import MISSING
+from .roles import counts_rows
 from .sources import SHIPPED_SEQUENCES, TableOptions, existing, shipped
 from .strict_reader import read_strict
 
@@ -92,7 +94,7 @@ def load_sequences(
     Args:
         source: ``"japanese_vowels"``, whose official test part is returned too; a table (anything ``load`` reads) with a
             row for each frame, or, with ``sequence=None``, a row for each sequence of one number a step (empty cells at
-            the end make it shorter); a .npz file or dict of X (N, T) or (N, T, F) and y; or a list of arrays (T_i, F).
+            the end make it shorter); a .ts or .arff file of labelled sequences; a .npz file or dict of X (N, T) or (N, T, F) and y; or a list of arrays (T_i, F).
         sequence, label: the columns that say to which sequence a row belongs, and its class. With ``label=None`` every
             label is 0. For arrays in memory ``label`` is a list of labels.
         inputs: names of the columns to use; by default all other numeric columns, except a frame counter.
@@ -115,6 +117,10 @@ def load_sequences(
     elif os.fspath(source).endswith((".npy", ".npz")):
         arrays = load_arrays(existing(os.fspath(source)), None if options is None else options.max_memory)
         return _from_arrays(arrays, None if label is None else arrays, regress, name_of(os.fspath(source))), None
+    elif (own := label_of(os.fspath(source))) is not None:
+        if (archive := read_archive(os.fspath(source))) is not None:
+            return _from_archive(archive, name_of(os.fspath(source)), label is not None, regress), None
+        sequence, label = (None, own) if (sequence, label) == ("utterance", "speaker") else (sequence, label)
     if sequence is None:
         return _one_row_each(source, label, options, regress, unused), None
     if sequence == label:
@@ -351,6 +357,15 @@ def _from_arrays(source: Any, label: Any, regress: bool, name: str = "the data")
             known.add(["" if one != one or str(one).strip().lower() in MISSING else str(one) for one in label.tolist()])
             labels, classes = known.done()
     return _stacked(name, x, labels, classes, [], regress)
+
+
+def _from_archive(archive: Archive, name: str, labelled: bool, regress: bool) -> Sequences:
+    """The sequences of a .ts or .arff file."""
+    if labelled and archive.labels is None:
+        raise DataError(f"{name} has no labels (@classLabel false): labelled sequences expected")
+    if labelled and archive.numbers and not regress:
+        raise DataError(f"{name} has a number for each sequence and no class (@targetLabel true): --regress predicts it")
+    return _from_arrays(archive.arrays, archive.labels if labelled else None, regress, name)
 
 
 def _stacked(

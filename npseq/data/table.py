@@ -11,6 +11,10 @@ import numpy as np
 from .errors import DataError, no_column
 from .grid import MOST_ROWS, Grid
 
+NEVER = {"counter": "counter", "elapsed": "elapsed time", "part of time": "part of the time", "constant": "constant",
+         "circle": "counts in circles", "series": "tells series apart"}  # fmt: skip  # kinds that are no target unless named
+TARGETS = ("measurement", "unread"), ("flag",), ("circle",)  # kinds that can be forecast, the likeliest first
+
 
 @dataclass
 class Table:
@@ -19,9 +23,8 @@ class Table:
     values (n, C) float64, missing values filled; columns: their names; step: the usual time between two rows in
     seconds, or None (months are not equal in seconds); start: the time of the first row, if all rows are ``step``
     apart; irregular (n,) datetime64[s], their times if they are not; grid: the equal steps in the calendar, or None;
-    filled (n, C) bool, True where a value was missing; all_columns: the names in the source, in its order; counters:
-    columns that only count the rows; refused: name to message, of the columns without numbers; notes: lines on what was
-    found and done.
+    filled (n, C) bool, True where a value was missing; all_columns: the names in the source, in its order; refused: name to message, of the columns without numbers; notes: lines on what was
+    found and done; kinds: name to what the column is (``roles.py``).
     """
 
     name: str
@@ -35,7 +38,12 @@ class Table:
     refused: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     grid: Grid | None = None
-    counters: list[str] = field(default_factory=list)
+    kinds: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def counters(self) -> list[str]:
+        """The columns that are no target unless they are named: they count, do not change, or are parts of the time."""
+        return [name for name in self.columns if self.kinds.get(name) in NEVER]
 
     @property
     def times(self) -> np.ndarray | None:
@@ -56,15 +64,20 @@ class Table:
     def column(self, name: str | int | None) -> int:
         """Return the index in ``values`` of a column given by name, or by its number in the source from 0.
 
-        None is the first column beside the time and those that count rows.
+        None is the first column that can be a series: a measurement, or else a flag, or else what counts in circles.
 
         Raises:
-            DataError: listing the available columns, or saying what is wrong with the requested one.
+            DataError: listing the available columns, or saying what is wrong with the requested one; if no column can be a
+                series, with what each of them is.
         """
         names = self.all_columns or self.columns
         if name is None:
-            numbers = [name for name in names if name in self.columns or name in self.refused]
-            name = next((name for name in numbers if name not in self.counters), numbers[0])
+            kinds = {one: self.kinds.get(one, "measurement") for one in names}
+            usable = [one for kind in TARGETS for one in names if kinds[one] in kind]
+            if not usable:
+                what = ", ".join(f"{one} ({NEVER.get(kind, kind)})" for one, kind in kinds.items())
+                raise DataError(f"{self.name} has no column that can be forecast: {what}; name one with --target")
+            name = usable[0]
         if name not in names:
             if not str(name).isdigit() or int(name) >= len(names):
                 raise no_column(self.name, name, self.columns)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from .local_words import in_english
+
 MONTHS = "January February March April May June July August September October November December".split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 
@@ -77,5 +79,5 @@ def is_time(cell: str) -> bool:
         return False
     return any(
         QUARTER.fullmatch(one) or ISO_WEEK.fullmatch(one) or any(format_of(one, order) for order in READERS)
-        for one in dict.fromkeys((cell, INTERVAL.split(cell)[0]))
+        for one in dict.fromkeys((cell, INTERVAL.split(cell)[0], in_english(cell)))
     )
