@@ -149,7 +149,11 @@ def asked_for(args: argparse.Namespace) -> Kind:
     text_options.check(args)
     if args.data == tasks.Adding.name and args.task is None:
         return KINDS["adding"]
+    file = text_options.kind_of(args)
+    if file == "unclear" and args.task is None:
+        raise data.DataError(f"{args.data} can be a table or a text: say which with --task forecast or --task text")
     named = args.data in data.SHIPPED_SEQUENCES or args.sequence is not None or args.label is not None
+    named = named or file == "sequences"
     if args.label_each_row or args.task == "classify" or args.task is None and named:
         return KINDS["classify"]
     if args.regress:

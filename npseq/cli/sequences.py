@@ -36,7 +36,7 @@ def read(args: argparse.Namespace) -> Parts:
             "--label-each-row needs --sequence COLUMN (which rows belong together) and --label COLUMN (the class of "
             "each row), and no --regress"
         )
-    if args.data not in data.SHIPPED_SEQUENCES and args.label is None:
+    if args.data not in data.SHIPPED_SEQUENCES and args.label is None and data.label_of(args.data) is None:
         raise data.DataError(
             "--sequence says which rows belong together; --label COLUMN, their class (or with --regress their number), "
             "is needed too"
@@ -73,7 +73,8 @@ def _is_number(text: str) -> bool:
 
 
 def _load(args: argparse.Namespace, target: str, inputs: Any, *sources: str) -> Parts:
-    names = data_options.sequence_columns({"sequence": args.sequence, "label": args.label}, args.data, *sources)
+    columns = {"sequence": args.sequence, "label": args.label or data.label_of(args.data)}
+    names = data_options.sequence_columns(columns, args.data, *sources)
     return data.load_sequences(
         args.data,
         inputs=inputs,

@@ -75,12 +75,16 @@ def is_text(args: argparse.Namespace) -> bool:
     """True if the options describe a text: by ``--task``, or by the data. A file that cannot be read is none."""
     if args.task is not None:
         return bool(args.task == "text")
-    if args.data in data.SHIPPED_TEXTS:
-        return True
+    return args.data in data.SHIPPED_TEXTS or kind_of(args) == "text"
+
+
+def kind_of(args: argparse.Namespace) -> str:
+    """Return what the file of the data is (``data.kind_of``): a table, if it cannot be read."""
     try:
-        return data.kind_of(args.data, data_options.table_options(args), data_options.are_said(args)) == "text"
+        kind = data.kind_of(args.data, data_options.table_options(args), data_options.are_said(args))
     except (OSError, ValueError):
-        return False
+        return "table"
+    return str(kind)
 
 
 def report_of(args: argparse.Namespace, given: Mapping[str, Any]) -> list[str]:

@@ -1,8 +1,8 @@
 """Formats that say what they are: .ts (sktime, aeon), .arff (Weka), .tsf (Monash); and files that are no text at all.
 
-    .ts     @classLabel true down up     then a sequence in each line: 0.1,0.2:0.5,0.7:up   (dimensions, then the class)
-    .arff   @attribute t0 numeric, …, @attribute target {1,2}      then a row in each line
-    .tsf    @attribute series_name string, @frequency daily        then a series in each line
+.ts     @classLabel true down up     then a sequence in each line: 0.1,0.2:0.5,0.7:up   (dimensions, then the class)
+.arff   @attribute t0 numeric, …, @attribute target {1,2}      then a row in each line
+.tsf    @attribute series_name string, @frequency daily        then a series in each line
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def refusal(kind: str, file: BinaryIO, name: str) -> str:
             f"{name} holds {count:,} series (.tsf, Monash): many series are not read yet; write one of them as a table with "
             "a row for each time"
         )
-    return f"{name} holds {count:,} sequences (.ts, sktime and aeon), no table of one series: --task classify reads them"
+    return (
+        f"{name} holds {count:,} sequences (.ts, sktime and aeon), no table of one series: --task classify reads them"
+    )
 
 
 def refuse_other_formats(sample: bytes, name: str) -> None:

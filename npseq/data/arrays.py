@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from .content import Content
 from .errors import DataError
+
+
+def of_nested(frame: Any) -> list[np.ndarray] | None:
+    """Return the sequences (T_i, F) of a DataFrame with a row for each, a column for each feature, and a Series or an array
+    in each cell; None for any other DataFrame.
+
+    Raises:
+        DataError: for a row whose cells have different lengths, or in which one holds no array.
+    """
+    if not len(frame) or not any(np.ndim(frame.iat[0, k]) for k in range(frame.shape[1])):
+        return None
+    arrays = []
+    for row in range(len(frame)):
+        cells = [np.asarray(frame.iat[row, k]) for k in range(frame.shape[1])]
+        if any(cell.ndim != 1 for cell in cells) or len({len(cell) for cell in cells}) > 1:
+            shapes = ", ".join(f"{name}: {cell.shape}" for name, cell in zip(frame.columns, cells))
+            raise DataError(
+                f"row {row} holds {shapes}; a Series or an array in every cell, of one length in a row, expected"
+            )
+        arrays.append(np.stack(cells, axis=1))
+    return arrays
 
 
 def read_arrays(arrays: Mapping[str, np.ndarray], source: str, time: str | None = None) -> Content:

@@ -32,7 +32,9 @@ from .time_columns import TimeColumns, joined
 
 AMOUNT = re.compile(rf"[^\d\s]{{0,4}}\s?(?:{NUMBER.pattern})\s?[^\d\s]{{0,4}}", re.I)
 NAMED = re.compile(r"[^\W\d]+[-_ ]?\d+", re.I)  # p7, shop 3: a name with a number
-WORDS = re.compile(r"\d+|(?<![a-z])(?:am|pm|[a-z]{3}day|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)(?![a-z])", re.I)
+WORDS = re.compile(
+    r"\d+|(?<![a-z])(?:am|pm|[a-z]{3}day|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)(?![a-z])", re.I
+)
 MOST_TEXTS = 5000  # different cells of a column of text that may tell several series apart
 
 
@@ -86,12 +88,17 @@ class Collector:
         self.unread: set[int] = set()
         self.texts: dict[int, tuple[Growing, dict[Any, int]]] = {}
         self.met: set[int] = set()  # columns in which a number was met
-        if signs[0] == "," and self.options.decimal is None:
-            samples = {k: self._sample(k) for k in self.numeric}
-            padded = any(PADDED.fullmatch(cell) for cells in samples.values() for cell in cells)
-            for k, cells in samples.items():
-                if hold_two_values(cells) or padded and cells and all(map(CODED.fullmatch, cells)):
-                    self._refuse(k, 0, f"holds {cells[0][:40]!r}, two values in one cell; a number expected", True)
+        if self.options.decimal is None:
+            self._refuse_two_values()
+
+    def _refuse_two_values(self) -> None:
+        """Refuse columns whose commas are no decimal signs: by their own cells, or by those of another one."""
+        samples = {k: cells for k in self.numeric if (cells := self._sample(k)) and any("," in cell for cell in cells)}
+        padded = any(PADDED.fullmatch(cell) for cells in samples.values() for cell in cells)
+        for k, cells in samples.items():
+            if hold_two_values(cells) or padded and all(map(CODED.fullmatch, cells)):
+                row = next(row for row, cells in enumerate(self.rows) if cells[k] == samples[k][0])
+                self._refuse(k, row, f"holds {cells[0][:40]!r}, two values in one cell; a number expected", True)
 
     def _sample(self, k: int) -> list[str]:
         return [row[k] for row in self.rows if row[k].lower() not in self.marks]
@@ -203,7 +210,9 @@ class Collector:
         elif k in self.met and wrong.nunique() == 1 and not re.search(r"\d", shown):
             hint = f"; if it marks a missing value, say --na {shlex.quote(shown)}"
         numbers = sum(bool(AMOUNT.fullmatch(cell)) and not NAMED.fullmatch(cell) for cell in every[:1000])
-        what = f"holds {shown[:40]!r}, {'two values in one cell; ' * hold_two_values(every[:1000])}a number expected{hint}"
+        what = (
+            f"holds {shown[:40]!r}, {'two values in one cell; ' * hold_two_values(every[:1000])}a number expected{hint}"
+        )
         self._refuse(k, self.done + int(wrong.index[0]), what, k in self.met or 2 * numbers > len(every[:1000]))
         return False
 

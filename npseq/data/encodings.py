@@ -14,11 +14,13 @@ ONE_BYTE = {"koi8-r": ("CYRILLIC", 1.0), "cp1251": ("CYRILLIC", 1.0), "cp1253": 
             "cp1255": ("HEBREW", 0.8), "cp1256": ("ARABIC", 0.8), "cp874": ("THAI", 0.8)}  # fmt: skip  # how likely
 FOREIGN = re.compile(r"[^\x00-\x7f]+")
 LONGEST = 1 << 16  # bytes that are looked at
-SHOWN = 12  # characters of each reading in a message
-HANGUL = set("가각간감강개거건것게격결경계고공과관광교구국군그금급기까나날남내너네년높는능니다단달당대더데도동되된두등때라락량러력련령로료"
-             "류르른를리림립마만말망매면명모목무문물미민및바반발방배법변별보복본부북분불비사산상색생서석선설성세소속수순스습시식신실심"
-             "써아안않알압액양어업없에여역연열영예오온와요용우운울움원월위유육율으은을음응의이인일임입있자작장재저적전절점정제조종주준중증지"
-             "직진질집짜차참천철청체초총추출충치침크타탄태터토통트특판평포폭표품풍프하학한할함합항해행허현형호화확환회횟효후흐흡희")  # common
+SHOWN = 24  # characters of each reading in a message
+HANGUL = set(
+    "가각간감강개거건것게격결경계고공과관광교구국군그금급기까나날남내너네년높는능니다단달당대더데도동되된두등때라락량러력련령로료"
+    "류르른를리림립마만말망매면명모목무문물미민및바반발방배법변별보복본부북분불비사산상색생서석선설성세소속수순스습시식신실심"
+    "써아안않알압액양어업없에여역연열영예오온와요용우운울움원월위유육율으은을음응의이인일임입있자작장재저적전절점정제조종주준중증지"
+    "직진질집짜차참천철청체초총추출충치침크타탄태터토통트특판평포폭표품풍프하학한할함합항해행허현형호화확환회횟효후흐흡희"
+)  # common
 RARE = "бгзйхжшюцщэфъёьςΐΰξψ"  # of Cyrillic and Greek letters
 INSIDE, OPENING = "’‘·–—-²³°µ\u00a0", "«“„¿¡‘"  # signs between letters, and before a word, in Western texts
 ACCENTED = 3  # letters in a row that are not ASCII: more of them are another script than Latin
@@ -43,7 +45,9 @@ def decode(sample: bytes, whole: bool, source: str, said: str | None) -> tuple[s
         name = told(sample, source)
         text = sample.decode(name, "replace")
     except LookupError:
-        raise DataError(f"{name!r} is no encoding that Python knows; one such as utf-8, cp1252 or shift_jis expected") from None
+        raise DataError(
+            f"{name!r} is no encoding that Python knows; one such as utf-8, cp1252 or shift_jis expected"
+        ) from None
     if "\0" in text:
         raise DataError(f"{source} is not text: it holds zero bytes; if it is, name its encoding with --encoding")
     return name, text
@@ -70,7 +74,9 @@ def told(sample: bytes, source: str) -> str:
     western = "cp1252" if _read(foreign, "cp1252") is not None else "latin-1"
     if _is_western(foreign.decode(western)):
         return western
-    found = {name: text for name in (*EAST_ASIAN, *ONE_BYTE, western, "cp1250") if (text := _read(foreign, name)) is not None}
+    found = {
+        name: text for name in (*EAST_ASIAN, *ONE_BYTE, western, "cp1250") if (text := _read(foreign, name)) is not None
+    }
     first, second = sorted(found, key=lambda name: -_fit(found[name], name))[:2]
     shown = [f"{_shown(found[name])!r} ({name})" for name in (first, second)]
     raise DataError(
@@ -113,7 +119,9 @@ def _fit(text: str, name: str) -> float:
         script, likely = ONE_BYTE[name]
         fits = sum((0.6 if c.lower() in RARE else 1.0) for c in letters if unicodedata.name(c, "").startswith(script))
         words = re.findall(r"[^\W\d_]{2,}", text)
-        wrong = sum(0.1 if word == word.upper() != word.lower() else float(word[1:] != word[1:].lower()) for word in words)
+        wrong = sum(
+            0.1 if word == word.upper() != word.lower() else float(word[1:] != word[1:].lower()) for word in words
+        )
         return likely * fits / len(letters) - wrong / max(len(words), 1)
     if name not in EAST_ASIAN:  # Latin: accents in words of ASCII letters
         accents = re.findall(r"(?<=[a-zA-Z])[^\x00-\x7f]|[^\x00-\x7f](?=[a-zA-Z])", text)

@@ -90,6 +90,8 @@ def _take_roles(table: Table, content: Content) -> None:
             f"other or mixed; one expected: keep the rows of one of them, or classify them with --sequence {series[0]} and "
             "--label COLUMN"
         )
+    if why and not series:
+        table.notes.append(f"{why}: read as one series; if they are several, keep the rows of one")
     if text := [name for name in content.refused if name not in content.unread]:
         table.notes.append(f"non-numeric columns ignored: {listed(text)}")
     table.notes += [f"left out: {content.refused[name]}" for name in content.unread]

@@ -56,5 +56,6 @@ def in_english(cell: str) -> str:
             cell = f"{cell[: before.start()]}{before[2]} {half}{cell[before.end() :]}"
     if (first := FIRST.match(cell)) and first[1].lower() in DAYS and DATE.match(cell, first.end()):
         cell = cell[first.end() :]
-    months = WORD.sub(lambda word: MONTH_OF.get(word[1].lower(), word[0]), cell)
-    return LINK.sub(" ", months) if months != cell else cell
+    if any(word[1].lower() in MONTH_OF for word in WORD.finditer(cell)):
+        cell = LINK.sub(" ", WORD.sub(lambda word: MONTH_OF.get(word[1].lower(), word[0]), cell))
+    return cell

@@ -39,7 +39,11 @@ MOST_FLAGS = 20  # different values of a flag
 NEAR = 0.1  # of a step: a nearly equal one; and the fraction of others, where rows are missing
 LEAST_ROWS, COMPLETE, MOST_PAIRED = 4, 0.6, 10  # rows of a series; of its times; columns of which pairs are tried
 UNIT = re.compile(r"(days?|d|weeks?|wk|w|months?|mon|m|quarter|qtr|q|years?|yr|y)[_ .-]?(\d+)", re.I)
-YEAR, QUARTER, HOUR = re.compile(r"1[5-9]\d\d|2[01]\d\d"), re.compile(r"Q[1-4]|[1-4]Q", re.I), re.compile(r"(?:h|hr|hour)[_ ]?\d\d?", re.I)
+YEAR, QUARTER, HOUR = (
+    re.compile(r"1[5-9]\d\d|2[01]\d\d"),
+    re.compile(r"Q[1-4]|[1-4]Q", re.I),
+    re.compile(r"(?:h|hr|hour)[_ ]?\d\d?", re.I),
+)
 ACROSS, MANY = 3, 20  # names of columns that are times in order; numbers after a single letter
 CLOCK_SET_BACK = 2 * 3600  # seconds that occur twice in autumn
 
@@ -58,7 +62,9 @@ def decide(content: Content) -> Roles:
     times, n = content.times, len(content.values)
     kinds = dict.fromkeys(content.all_columns, "text")
     kinds |= dict.fromkeys(content.time, "time") | dict.fromkeys(content.unread, "unread")
-    if "c0" in content.refused and times is None:  # without a header and a time it may be no table: it is not passed over
+    if (
+        "c0" in content.refused and times is None
+    ):  # without a header and a time it may be no table: it is not passed over
         kinds["c0"] = "unread"
     training = _first_in_time(times, n)
     for k, name in enumerate(content.columns):
@@ -136,10 +142,16 @@ def is_elapsed(name: str, column: np.ndarray) -> bool:
         return False
     usual = np.median(steps)
     off = (steps - usual) / usual
-    if ELAPSED.fullmatch(name) or 1500 < min(column[0], column[-1]) and max(column[0], column[-1]) < 2200 and np.ptp(off) < 0.2:
+    if (
+        ELAPSED.fullmatch(name)
+        or 1500 < min(column[0], column[-1])
+        and max(column[0], column[-1]) < 2200
+        and np.ptp(off) < 0.2
+    ):
         return True
-    near = np.abs(off) <= NEAR
-    return bool(len(steps) >= LEAST and near.mean() >= 1 - NEAR and np.abs(np.cumsum(off[near])).max() <= 0.5)
+    near = off[np.abs(off) <= NEAR]
+    drift = np.cumsum(near - near.mean()) if len(near) else near
+    return bool(len(steps) >= LEAST and len(near) >= (1 - NEAR) * len(steps) and np.abs(drift).max() <= 0.5)
 
 
 def counts_in_circles(column: np.ndarray) -> bool:
@@ -176,13 +188,13 @@ def _parts_of(times: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def several_series(content: Content, times: np.ndarray) -> tuple[list[str], str]:
-    """Return the columns that tell several series apart, and how that is seen.
+    """Return the columns that tell several series apart, and how that is seen; or no column, and what may be one.
 
     They are those, one or two, with which no time occurs twice, where the rows of each value are nearly complete in
     themselves; or one whose values are in blocks, where a new block begins before the last one ends.
     """
     if (times[1:] > times[:-1]).all() or (times[1:] < times[:-1]).all():
-        return [], ""
+        return [], _blocks(content)
     ticks = times.astype("M8[us]").astype(np.int64)
     different, rank = np.unique(ticks, return_inverse=True)
     candidates = {name: codes for name, codes in _codes(content) if codes.max() > 0}
@@ -194,7 +206,9 @@ def several_series(content: Content, times: np.ndarray) -> tuple[list[str], str]
     else:
         sizes = [1, 2] if len(candidates) <= MOST_PAIRED else [1]
         sets = (names for size in sizes for names in combinations(candidates, size))
-        found = next((list(names) for names in sets if _tell_apart([candidates[name] for name in names], rank, ticks)), [])
+        found = next(
+            (list(names) for names in sets if _tell_apart([candidates[name] for name in names], rank, ticks)), []
+        )
     return found, _shown(content, found)
 
 
@@ -213,11 +227,23 @@ def _codes(content: Content) -> Iterator[tuple[str, np.ndarray]]:
                     yield name, codes
 
 
+def _blocks(content: Content) -> str:
+    """Words for a column of text whose values are one block of rows each, other than times and months; "" without one."""
+    for name, (codes, values) in content.texts.items():
+        blocks = 1 + np.count_nonzero(codes[1:] != codes[:-1])
+        if codes.min() >= 0 and 2 <= blocks == len(values) <= len(codes) // LEAST_ROWS:
+            if not any(is_time(value) or value.lower() in MONTH_OF for value in values[:FIRST]):
+                return f"{name} has the values {' and '.join(values[:2])}{', …' * (len(values) > 2)} in blocks, each with times of its own"
+    return ""
+
+
 def _begins_again(codes: np.ndarray, ticks: np.ndarray) -> bool:
     """True if each value is one block of rows, in which times go one way, and they go back where a new block begins."""
     new = codes[1:] != codes[:-1]
     inside, between = np.sign(np.diff(ticks))[~new], np.sign(np.diff(ticks))[new]
-    return bool(new.sum() == codes.max() and len(inside) and (inside == inside[0]).all() and (between != inside[0]).any())
+    return bool(
+        new.sum() == codes.max() and len(inside) and (inside == inside[0]).all() and (between != inside[0]).any()
+    )
 
 
 def _tell_apart(parts: Sequence[np.ndarray], rank: np.ndarray, ticks: np.ndarray) -> bool:

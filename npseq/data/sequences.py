@@ -1,81 +1,26 @@
-"""Sequences of different lengths, each with a label or a number."""
+"""``load_sequences``: labelled sequences from tables, archives and arrays."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..formats.paths import name_of
-from .archives import Archive, label_of, read_archive
-from .content import Content, Labels, position
+from .archives import label_of, read_archive
+from .arrays import of_nested
+from .content import Content, position
 from .errors import DataError, listed, no_column
 from .limits import load_arrays
-from .load import check_size, read
-from .missing import fill_column
-from .numbers import MISSING
+from .load import read
 from .roles import counts_rows
+from .sequence_arrays import from_archive, from_arrays, stacked
+from .sequence_set import Sequences as Sequences
+from .sequence_set import finished, natural
 from .sources import SHIPPED_SEQUENCES, TableOptions, existing, shipped
 from .strict_reader import read_strict
-
-
-@dataclass
-class Sequences:
-    """Labelled sequences, end to end.
-
-    frames (n, C) float64; columns: their C names; starts (S + 1,): sequence s is the rows starts[s] … starts[s+1] − 1;
-    labels (S,) numbers into ``classes``; classes: the names of the labels, sorted; notes: lines on what was done;
-    names: of the sequences; targets (S,) float64: a number for each sequence instead of a class, or None; row_labels
-    (n,): a class for each row instead, −1 where there is none, or None.
-    """
-
-    name: str
-    frames: np.ndarray
-    columns: list[str]
-    starts: np.ndarray
-    labels: np.ndarray
-    classes: list[str]
-    notes: list[str] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    targets: np.ndarray | None = None
-    row_labels: np.ndarray | None = None
-
-    def batch(
-        self, which: np.ndarray, mean: Any = 0.0, scale: Any = 1.0, dtype: Any = np.float32
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the sequences ``which`` as x (B, T, C), standardised and padded with zeros, and their lengths (B,)."""
-        starts = self.starts[which]
-        lengths = self.starts[np.asarray(which) + 1] - starts
-        steps = np.arange(lengths.max())
-        there = steps < lengths[:, None]
-        x = np.zeros(there.shape + (len(self.columns),), dtype)
-        x[there] = (self.frames[(starts[:, None] + steps)[there]] - mean) / scale
-        return x, lengths
-
-    def followed_by(self, other: Sequences) -> Sequences:
-        """Return these sequences and then those of ``other``, which has the same columns and classes."""
-        return replace(
-            self,
-            frames=np.concatenate([self.frames, other.frames]),
-            starts=np.concatenate([self.starts, self.starts[-1] + other.starts[1:]]),
-            labels=np.concatenate([self.labels, other.labels]),
-            notes=self.notes + other.notes,
-            names=self.names + other.names,
-            targets=None if self.targets is None else np.concatenate([self.targets, other.targets]),
-        )
-
-    def fingerprint(self) -> str:
-        """Return a hash of the frames and the labels, to tell whether a run is continued on the same data."""
-        digest = hashlib.sha256(repr((self.columns, self.classes)).encode())
-        more = [array for array in (self.targets, self.row_labels) if array is not None]
-        for array in (self.frames, self.starts, self.labels, *more):
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()[:16]
 
 
 def load_sequences(
@@ -112,14 +57,16 @@ def load_sequences(
         train, test = (_gather(content, source, label is not None, inputs, False) for content in contents)
         return train, test
     if not isinstance(source, (str, os.PathLike)):
+        if hasattr(source, "columns") and (nested := of_nested(source)) is not None:
+            source, label = nested, None if isinstance(label, str) else label
         if not hasattr(source, "columns"):
-            return _from_arrays(source, label, regress), None
+            return from_arrays(source, label, regress), None
     elif os.fspath(source).endswith((".npy", ".npz")):
         arrays = load_arrays(existing(os.fspath(source)), None if options is None else options.max_memory)
-        return _from_arrays(arrays, None if label is None else arrays, regress, name_of(os.fspath(source))), None
+        return from_arrays(arrays, None if label is None else arrays, regress, name_of(os.fspath(source))), None
     elif (own := label_of(os.fspath(source))) is not None:
         if (archive := read_archive(os.fspath(source))) is not None:
-            return _from_archive(archive, name_of(os.fspath(source)), label is not None, regress), None
+            return from_archive(archive, name_of(os.fspath(source)), label is not None, regress), None
         sequence, label = (None, own) if (sequence, label) == ("utterance", "speaker") else (sequence, label)
     if sequence is None:
         return _one_row_each(source, label, options, regress, unused), None
@@ -151,7 +98,7 @@ def _read_ordered(
     if order is None:
         return content, name
     codes, names = next(iter(content.labels.values()))
-    rank = sorted(range(len(names)), key=lambda code: _natural(names[code]))  # the order of the rows does not matter
+    rank = sorted(range(len(names)), key=lambda code: natural(names[code]))  # the order of the rows does not matter
     codes = np.append(np.argsort(rank), -1).astype(np.int64)[codes]
     content.labels[kept[0]] = codes, [names[code] for code in rank]
     rows = np.lexsort((order, codes))
@@ -208,7 +155,7 @@ def _gather(
     result = Sequences(name, values[np.repeat(known, lengths)], columns, np.append(0, np.cumsum(lengths[known])),
                        labels[known], classes, notes, [one for one, there in zip(names, known) if there],
                        None if targets is None else targets[known], row_labels)  # fmt: skip
-    return _finished(result)
+    return finished(result)
 
 
 def _the_one_of_each(
@@ -269,38 +216,6 @@ def _chosen(
     return values[:, used], [columns[k] for k in used]
 
 
-def _finished(sequences: Sequences) -> Sequences:
-    """Fill missing values within each sequence, check the sizes, sort the classes, drop those that do not occur."""
-    name, frames, starts = sequences.name, sequences.frames, sequences.starts
-    if len(starts) < 2:
-        raise DataError(f"{name} has no sequence with a label")
-    check_size(name, frames, sequences.columns)
-    missing, count = np.isnan(frames), 0
-    for s, k in zip(*np.nonzero(np.logical_or.reduceat(missing, starts[:-1], axis=0))):
-        rows = slice(starts[s], starts[s + 1])
-        filled = fill_column(frames[rows, k], missing[rows, k])
-        if filled is None:
-            raise DataError(
-                f"{name}: the sequence {sequences.names[s]!r} has no number in the column {sequences.columns[k]!r}; "
-                "fill it, or leave the sequence out"
-            )
-        count += filled
-    if count:
-        sequences.notes.append(f"{count:,} gaps filled by linear interpolation within their sequences")
-    if sequences.classes:
-        labels = sequences.labels if sequences.row_labels is None else sequences.row_labels
-        present = np.unique(labels[labels >= 0])
-        rank = sorted(present.tolist(), key=lambda code: _natural(sequences.classes[code]))
-        place = np.zeros(len(sequences.classes), np.int64)
-        place[rank] = np.arange(len(rank))
-        sequences.classes = [sequences.classes[code] for code in rank]
-        if sequences.row_labels is None:
-            sequences.labels = place[labels]
-        else:
-            sequences.row_labels = np.append(place, -1)[labels]
-    return sequences
-
-
 def _one_row_each(
     source: Any, label: Any, options: TableOptions | None, regress: bool, unused: Sequence[str]
 ) -> Sequences:
@@ -320,72 +235,7 @@ def _one_row_each(
     steps = values[:, [k for k, one in enumerate(columns) if one not in counters + aside]]
     labels, classes = next(iter(content.labels.values()), (np.zeros(len(values), np.int64), []))
     labels = values[:, columns.index(aside[0])] if regress else labels
-    return _stacked(name, steps[:, :, None], labels, classes, notes, regress)
-
-
-def _from_arrays(source: Any, label: Any, regress: bool, name: str = "the data") -> Sequences:
-    """X and y in memory: arrays, a dict of them, or a list of (T_i, F) arrays."""
-    if isinstance(source, tuple) and len(source) == 2 and not isinstance(label, (list, np.ndarray)):
-        source, label = source
-    if isinstance(source, Mapping):
-        x, y = (
-            next((source[key] for key in keys if key in source), None)
-            for keys in (("X", "x", "data"), ("y", "Y", "labels", "label"))
-        )
-        if x is None or label is not None and y is None:
-            raise DataError(f"{name} has the arrays {listed(source)}; X (N, T) or (N, T, F) and y (N,) expected")
-        source, label = x, None if label is None else y
-    arrays = [np.asarray(one, np.float64) for one in source]
-    if not arrays or any(one.ndim not in (1, 2) for one in arrays) or len({one.shape[1:] for one in arrays}) > 1:
-        raise DataError(
-            f"{name}: sequences of shape (T,) or (T, F) with one F expected, got {listed(str(one.shape) for one in arrays)}"
-        )
-    width = max(map(len, arrays))
-    x = np.full((len(arrays), width, arrays[0].shape[1] if arrays[0].ndim == 2 else 1), np.nan)
-    for row, one in zip(x, arrays):
-        row[: len(one)] = one.reshape(len(one), x.shape[2])
-    labels: np.ndarray = np.zeros(len(x), np.int64)
-    classes: list[str] = []
-    if label is not None:
-        label = np.asarray(label).ravel()
-        if len(label) != len(x):
-            raise DataError(f"{name} has {len(x)} sequences and {len(label)} labels")
-        if regress:
-            labels = label.astype(np.float64)
-        else:
-            known = Labels()
-            known.add(["" if one != one or str(one).strip().lower() in MISSING else str(one) for one in label.tolist()])
-            labels, classes = known.done()
-    return _stacked(name, x, labels, classes, [], regress)
-
-
-def _from_archive(archive: Archive, name: str, labelled: bool, regress: bool) -> Sequences:
-    """The sequences of a .ts or .arff file."""
-    if labelled and archive.labels is None:
-        raise DataError(f"{name} has no labels (@classLabel false): labelled sequences expected")
-    if labelled and archive.numbers and not regress:
-        raise DataError(f"{name} has a number for each sequence and no class (@targetLabel true): --regress predicts it")
-    return _from_arrays(archive.arrays, archive.labels if labelled else None, regress, name)
-
-
-def _stacked(
-    name: str, x: np.ndarray, labels: np.ndarray, classes: list[str], notes: list[str], regress: bool
-) -> Sequences:
-    """x (N, T, F), NaN after the end of each sequence, as ``Sequences``."""
-    there = ~np.isnan(x).all(axis=2)
-    lengths = np.where(there.any(axis=1), x.shape[1] - there[:, ::-1].argmax(axis=1), 0)
-    known = ~np.isnan(labels) if regress else labels >= 0
-    for what, none in (("are empty", lengths == 0), ("have no label", ~known & (lengths > 0))):
-        if none.any():
-            notes.append(f"{np.count_nonzero(none):,} sequences {what}: left out")
-    keep = known & (lengths > 0)
-    frames = x[keep][np.arange(x.shape[1]) < lengths[keep][:, None]]
-    columns = ["value"] if x.shape[2] == 1 else [f"x{k}" for k in range(x.shape[2])]
-    numbers = np.flatnonzero(keep)
-    return _finished(
-        Sequences(name, frames, columns, np.append(0, np.cumsum(lengths[keep])), np.zeros(len(numbers), np.int64) if regress else labels[keep],
-                  classes, notes, [str(number) for number in numbers], np.asarray(labels, float)[keep] if regress else None)
-    )  # fmt: skip
+    return stacked(name, steps[:, :, None], labels, classes, notes, regress)
 
 
 def _counts_frames(column: np.ndarray, counts: np.ndarray) -> bool:
@@ -393,10 +243,3 @@ def _counts_frames(column: np.ndarray, counts: np.ndarray) -> bool:
     return bool(
         not np.isnan(column).any() and len(counts) > 1 and (column - column[0] == counts).all() and counts.any()
     )
-
-
-def _natural(text: str) -> list[tuple[int, float, str]]:
-    """The key that sorts -1 before 2 and 2 before 10, numbers before words, and s2 before s10."""
-    if re.fullmatch(r"-?\d+(\.\d+)?", text):
-        return [(0, float(text), "")]
-    return [(0, float(part), "") if part.isdecimal() else (1, 0.0, part) for part in re.split(r"(\d+)", text) if part]

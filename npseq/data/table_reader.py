@@ -17,6 +17,7 @@ from datetime import time as time_of_day
 from itertools import islice
 from typing import Any, BinaryIO
 
+import numpy as np
 import pandas as pd
 
 from . import archives, column_limits, encodings, layout
@@ -261,7 +262,13 @@ def _read_once(
     rows = _Rows(file, name, decided, known.ragged)
     file.seek(0)
     watched = _Watched(file)
-    source: Any = _Checked(rows) if known.second else io.BufferedReader(watched, CHECKED) if decided.encoding == encodings.UTF_8 else file
+    source: Any = (
+        _Checked(rows)
+        if known.second
+        else io.BufferedReader(watched, CHECKED)
+        if decided.encoding == encodings.UTF_8
+        else file
+    )
     places = source.places if known.second else rows.places
     signs = decided.decimal, decided.thousands
     collector = Collector(name, decided.names, decided.rows, known, places, signs)
@@ -316,6 +323,8 @@ def _read_frame(frame: pd.DataFrame, name: str, known: Known) -> Content | None:
     columns = [name_of_column(one) for one in frame.columns]
     if repeated := [one for one, count in Counter(columns).items() if count > 1]:
         raise DataError(f"{name} has two columns {listed(repeated)!r}; give each a separate name")
+    if nested := [one for k, one in enumerate(columns) if np.ndim(frame.iat[0, k])]:
+        raise DataError(f"{name}: the column {nested[0]!r} holds arrays; a number or a time in each cell expected")
     times = [k for k in range(len(columns)) if has_times(frame.iloc[:, k])]
     if known.time is None and times:
         known.time = columns[times[0]]

@@ -110,7 +110,9 @@ class TimeColumns:
                 break
             parts.append(k)
         while len(parts) > 1:
-            text = joined([pd.Series(cells, dtype=object) for cells in self._aligned(parts)], [self.names[k] for k in parts])
+            text = joined(
+                [pd.Series(cells, dtype=object) for cells in self._aligned(parts)], [self.names[k] for k in parts]
+            )
             if self.names[parts[0]] != "c0":
                 fits = len(text) > 0 and dates.looks_like_times("", text.tolist())
             else:

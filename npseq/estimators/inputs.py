@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from ..data.arrays import of_nested
 from ..data.load import LARGEST
 from ..data.sequences import Sequences
 
@@ -75,6 +76,8 @@ def _listed(X: Any) -> Any:
     """Return the arrays of a list of sequences; None if X is one array."""
     if getattr(X, "ndim", 0) == 1 and getattr(X, "dtype", None) == np.dtype(object):  # as a column may hold arrays
         X = list(X)
+    if hasattr(X, "iat") and getattr(X, "ndim", 0) == 2:
+        X = of_nested(X)
     if not isinstance(X, (list, tuple)):
         return None
     if any(getattr(one, "ndim", 0) > 0 for one in X):
