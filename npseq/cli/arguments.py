@@ -107,9 +107,16 @@ def changed(args: argparse.Namespace, **values: Any) -> argparse.Namespace:
 
 
 def told(message: object) -> str:
-    """Return a message of the library, or that of an exception, with options in place of the arguments that it
-    names."""
-    return shown(message, lambda name, value: option(name) + ("" if value is None else f" {shlex.quote(value)}"))
+    """Return a message of the library, or that of an error, with options in place of the arguments that it names."""
+    return shown(message, _with_value)
+
+
+def _with_value(name: str, value: str) -> str:
+    """Return an option and its value as they are typed: header False is --no-header."""
+    if value in ("True", "False"):
+        return option(("" if value == "True" else "no_") + name)
+    quoted = shlex.quote(value) if value.strip(",.") else f"'{value}'"  # a comma alone is easily overlooked
+    return f"{option(name)} {quoted}" if value else option(name)
 
 
 def _typed(name: str, value: Any) -> list[str]:

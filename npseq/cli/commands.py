@@ -131,7 +131,7 @@ def run(main: Callable[..., int], prog: str, *args: Any) -> int:
             print(f"{line_end}{prog}: interrupted", file=sys.stderr)
             status = INTERRUPTED
         except (OSError, DataError) as error:  # DataError: data that change while they are read
-            print(f"{prog}: error: {streams.one_line(str(error))}", file=sys.stderr)
+            print(f"{prog}: error: {streams.one_line(told(error))}", file=sys.stderr)
             status = UNEXPECTED
         except MemoryError:
             print(f"{prog}: error: this machine's memory does not suffice", file=sys.stderr)

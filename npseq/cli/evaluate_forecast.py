@@ -35,7 +35,7 @@ def evaluate_forecast(args: argparse.Namespace, members: trained_files.Members) 
     if args.json:
         return [json.dumps(result)]
     part = part_name(new.part, table.name)
-    lines = [f"{table.name}: {note}" for note in table.notes]
+    lines = [f"{table.name}: {marked(note)}" for note in table.notes]
     lines += [f"{len(rows):,} examples, {part}", *new.notes]
     if len(new.notes) > 1:
         lines.append("--part all scores all rows")

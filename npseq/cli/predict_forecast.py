@@ -10,6 +10,7 @@ from .. import data
 from ..data.table import Table
 from ..forecast.calendar_slots import row_times
 from ..forecast.ensemble import Ensemble
+from ..formats.messages import marked
 from . import data_options, output, plots, progress, trained_files
 
 FAR = 0.5  # of the width of the training range: values further outside are told
@@ -27,7 +28,7 @@ def write_forecast(args: argparse.Namespace, members: trained_files.Members) -> 
     forecaster = Ensemble(members, table, args.interval)
     windows = forecaster.windows[0]
     rows, ahead, values, low, high, after = forecaster.predict(args.steps, progress.bar("forecasting"))
-    lines = [f"{table.name}: {note}" for note in table.notes] + outside(forecaster)
+    lines = [f"{table.name}: {marked(note)}" for note in table.notes] + outside(forecaster)
     if args.whole:
         values, low, high = np.rint(values), _rounded(np.floor, low), _rounded(np.ceil, high)
     if low is not None and (unknown := int(np.isnan(low[:, 0]).sum())):

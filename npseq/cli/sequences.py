@@ -162,4 +162,4 @@ def write(args: argparse.Namespace, members: trained_files.Members) -> list[str]
             writer.writerow([*header, "answer", *(f"p_{name}" for name in task.classes)])
             for place, p in zip(places, probabilities(y)):
                 writer.writerow([*place, task.classes[p.argmax()], *(f"{value:.4f}" for value in p)])
-    return [*(f"{sequences.name}: {note}" for note in sequences.notes), f"{count} {done} in {args.output}"]
+    return [*(f"{sequences.name}: {marked(note)}" for note in sequences.notes), f"{count} {done} in {args.output}"]

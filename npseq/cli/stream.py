@@ -22,6 +22,7 @@ from ..forecast import intervals
 from ..forecast.recipe import ForecastRecipe
 from ..forecast.streaming import ForecastStream, shown
 from ..formats import checkpoint
+from ..formats.messages import marked
 from ..fused import blas
 from ..tasks.metadata import Metadata, load_trained
 from . import arguments, output, own_cell
@@ -125,7 +126,7 @@ def restore(stream: ForecastStream, path: str, mark: str) -> None:
     try:
         stream.restore(file.state_dict)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{path}: {error}") from None
+        raise DataError(f"{path}: {marked(error)}") from None
 
 
 def save(stream: ForecastStream, path: str, mark: str) -> bool:

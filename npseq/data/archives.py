@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from ..formats.messages import argument
 from .errors import DataError
 from .numbers import MISSING
 from .sources import ending, open_binary
@@ -66,7 +67,8 @@ def refusal(kind: str, file: BinaryIO, name: str) -> str:
             "a row for each time"
         )
     return (
-        f"{name} holds {count:,} sequences (.ts, sktime and aeon), no table of one series: --task classify reads them"
+        f"{name} holds {count:,} sequences (.ts, sktime and aeon), no table of one series: "
+        f"{argument('task', 'classify')} reads them"
     )
 
 

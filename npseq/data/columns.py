@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..formats.messages import Message, argument
 from . import dates
 from .content import Content, Growing, Labels, position
 from .errors import DataError
@@ -143,7 +143,7 @@ class Collector:
                 self.known.no_time.add(self.time[0])
                 self.known.again, self.time = True, []
                 return
-            what = "a time such as 2024-03-31 14:00 expected; --date-format says its form"
+            what = f"a time such as 2024-03-31 14:00 expected; {argument('date_format')} says its form"
             if form := self.options.date_format:
                 what = f"a time of the form {form} expected"
             place = self.places([self.done + row])[self.done + row]
@@ -206,9 +206,9 @@ class Collector:
                 return True
         hint, every = "", cells.tolist()
         if unit := unit_of(every):
-            hint = f"; --strip {shlex.quote(unit)} reads it as a number"
+            hint = f"; {argument('strip', unit)} reads it as a number"
         elif k in self.met and wrong.nunique() == 1 and not re.search(r"\d", shown):
-            hint = f"; if it marks a missing value, say --na {shlex.quote(shown)}"
+            hint = f"; if it marks a missing value, say {argument('na', shown)}"
         numbers = sum(bool(AMOUNT.fullmatch(cell)) and not NAMED.fullmatch(cell) for cell in every[:1000])
         what = (
             f"holds {shown[:40]!r}, {'two values in one cell; ' * hold_two_values(every[:1000])}a number expected{hint}"
@@ -241,8 +241,8 @@ class Collector:
         notes = [f"read as: {', '.join(filter(None, [*words, *self.words, how, several, *counts]))}"]
         for k in () if self.time else self.refused:
             if dates.HINT.search(columns[k]) and has_one_form(self._sample(k)):
-                name = shlex.quote(columns[k])
-                notes.append(f"if {columns[k]} is the time, --time {name} --date-format FORMAT reads it")
+                how = f"{argument('time', columns[k])} {argument('date_format', 'FORMAT')}"
+                notes.append(Message(f"if {columns[k]} is the time, {how} reads it"))
         values = values if len(used) == len(self.numeric) else values[:, used]
         keep = self._rows(values, times, kept, notes)
         texts = {columns[k]: (codes.done()[:, 0], list(map(str, known))) for k, (codes, known) in self.texts.items()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..formats.messages import argument
 from ..formats.paths import name_of
 from .encodings import utf_16_of
 from .errors import DataError
@@ -123,14 +124,14 @@ def load_corpus(source: str | os.PathLike[str], tokens: str = "characters", max_
     if tokens == "bytes":
         symbols = np.frombuffer(content, np.uint8)
     elif utf_16_of(content[:40]):
-        raise DataError(f"{path} is UTF-16: convert it to UTF-8, or read it with --tokens bytes")
+        raise DataError(f"{path} is UTF-16: convert it to UTF-8, or read it with {argument('tokens', 'bytes')}")
     else:
         try:
             symbols = _to_symbols(content.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             raise DataError(
                 f"{path} is not UTF-8 (byte {error.start + 1:,} is {content[error.start]:#04x}): convert it, or read "
-                "it with --tokens bytes"
+                f"it with {argument('tokens', 'bytes')}"
             ) from None
     if not len(symbols):
         raise DataError(f"{path} is empty; a text expected")

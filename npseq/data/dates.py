@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ..formats.messages import argument
 from .content import Growing
 from .errors import DataError
 from .local_words import in_english
@@ -139,7 +140,7 @@ class TimeReader:
             if (form := next(forms, None)) and (zone := NAMED_ZONE.search(form)):
                 raise DataError(
                     f"{self.source}: the times in {self.name!r} are in {zone[1]}, a zone without a number; "
-                    f"--date-format '{form}' reads them as they are"
+                    f"{argument('date_format', form)} reads them as they are"
                 )
         for order in self.live:
             times, wrong = np.full(len(cells), MISSING_TIME), None
@@ -177,7 +178,7 @@ class TimeReader:
             first, second = (f"{str(read[order][k])[:10]} ({ORDERS[order] or order})" for order in best[:2])
             raise DataError(
                 f"{self.source}: a time in {self.name!r} can be {first} or {second}, and both put the rows in order "
-                "equally well; say which with --date-format, such as %d/%m/%Y"
+                f"equally well; say which with {argument('date_format')}, such as %d/%m/%Y"
             )
         plain = re.match(r"\d{4}-\d\d-\d\d|.*[a-z]{3}", self.first)
         offset = re.search(r"\d[+-]\d\d:?\d\d$", self.first)

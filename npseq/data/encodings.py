@@ -6,6 +6,7 @@ import codecs
 import re
 import unicodedata
 
+from ..formats.messages import argument
 from .errors import DataError
 
 UTF_8 = "utf-8-sig"
@@ -41,7 +42,7 @@ def decode(sample: bytes, whole: bool, source: str, said: str | None) -> tuple[s
         text = codecs.getincrementaldecoder(name)().decode(sample, whole)
     except UnicodeDecodeError:
         if name != UTF_8:
-            raise DataError(f"{source} cannot be read as {name}: name its encoding with --encoding") from None
+            raise DataError(f"{source} cannot be read as {name}: name its {argument('encoding')}") from None
         name = told(sample, source)
         text = sample.decode(name, "replace")
     except LookupError:
@@ -49,7 +50,7 @@ def decode(sample: bytes, whole: bool, source: str, said: str | None) -> tuple[s
             f"{name!r} is no encoding that Python knows; one such as utf-8, cp1252 or shift_jis expected"
         ) from None
     if "\0" in text:
-        raise DataError(f"{source} is not text: it holds zero bytes; if it is, name its encoding with --encoding")
+        raise DataError(f"{source} is not text: it holds zero bytes; if it is, name its {argument('encoding')}")
     return name, text
 
 
@@ -80,8 +81,8 @@ def told(sample: bytes, source: str) -> str:
     first, second = sorted(found, key=lambda name: -_fit(found[name], name))[:2]
     shown = [f"{_shown(found[name])!r} ({name})" for name in (first, second)]
     raise DataError(
-        f"{source} is not UTF-8: its letters can be {shown[0]} or {shown[1]}; say which with --encoding {first} or "
-        f"--encoding {second}"
+        f"{source} is not UTF-8: its letters can be {shown[0]} or {shown[1]}; say which with "
+        f"{argument('encoding', first)} or {argument('encoding', second)}"
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..formats.messages import ArgumentError
 
-class DataError(ValueError):
+
+class DataError(ArgumentError):
     """Invalid input data; the message is one line."""
 
 

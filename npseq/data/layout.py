@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, takewhile
 from typing import BinaryIO, NamedTuple
 
+from ..formats.messages import argument
 from .archives import label_of
 from .encodings import UTF_8, decode, utf_16_of
 from .errors import DataError, listed
@@ -182,7 +183,7 @@ class Layout:
         one = next(cell for cell in column if sign in cell)
         raise DataError(
             f"{self.source}: {one!r} can be {one.replace(sign, '.')} or {one.replace(sign, '')}; say which with "
-            f"--decimal '{sign}' or --thousands '{sign}'"
+            f"{argument('decimal', sign)} or {argument('thousands', sign)}"
         )
 
     def _kind_of_column(self, cells: Iterable[str]) -> str:
@@ -261,7 +262,9 @@ class Layout:
             kind_of_cell(cell, self.options) for cell in names
         )  # no names
         if rows or any(names[width:]):
-            raise DataError(f"{said}, as in the line above it; --no-header reads the rows without names")
+            raise DataError(
+                f"{said}, as in the line above it; {argument('header', False)} reads the rows without names"
+            )
         if len(names) > width:
             return names[:width]
         if len(names) != width - 1 or self._fitting(names)[0]:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..formats.messages import argument
 from .errors import DataError
 
 # of the standard library's readers of compressed files; OSError: of gzip and bz2, for content of another kind
@@ -42,7 +43,7 @@ def check(opened: int, size: int, name: str, max_memory: float | None = None) ->
     if opened > limit:
         raise DataError(
             f"{name}: its {size:,} bytes open to {opened:,} or more, beyond the limit of {limit:,}: if that is right, "
-            f"allow it with --max-memory {math.ceil(opened / GIB)} (GiB)"
+            f"allow it with {argument('max_memory', math.ceil(opened / GIB))} (GiB)"
         )
 
 

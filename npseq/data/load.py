@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..formats.messages import Message, argument, marked
 from ..formats.paths import name_of
 from . import roles
 from .arrays import read_arrays
@@ -69,7 +70,10 @@ def load(
     for k, column in enumerate(table.columns):
         if (mark := stands_apart(table.values[:, k])) is not None:
             table.notes.append(
-                f"{column} holds {mark[0]:g} {mark[1]:,} times, far from all other values; if it marks a missing value, say --na {mark[0]:g}"
+                Message(
+                    f"{column} holds {mark[0]:g} {mark[1]:,} times, far from all other values; if it marks a missing "
+                    f"value, say {argument('na', f'{mark[0]:g}')}"
+                )
             )
     fill_missing(table, fill)
     return table
@@ -87,8 +91,8 @@ def _take_roles(table: Table, content: Content) -> None:
         n, different = len(content.values), len(np.unique(content.times))
         raise DataError(
             f"{table.name}: its {n:,} rows have only {different:,} different times: {why}: several series, one after the "
-            f"other or mixed; one expected: keep the rows of one of them, or classify them with --sequence {series[0]} and "
-            "--label COLUMN"
+            f"other or mixed; one expected: keep the rows of one of them, or classify them with "
+            f"{argument('sequence', series[0])} and {argument('label', 'COLUMN')}"
         )
     if why and not series:
         table.notes.append(f"{why}: read as one series; if they are several, keep the rows of one")
@@ -158,7 +162,9 @@ def _without_pandas(source: str, time: str | None, labels: Sequence[str], option
             raise DataError(f"{source} needs pandas")
         return read_strict(source, source, time, labels)
     except (DataError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{error}; without pandas only plain tables are read: pip install 'pandas>=2.2'") from None
+        raise DataError(
+            f"{marked(error)}; without pandas only plain tables are read: pip install 'pandas>=2.2'"
+        ) from None
 
 
 def check_size(name: str, values: np.ndarray, columns: Sequence[str]) -> None:
@@ -168,5 +174,9 @@ def check_size(name: str, values: np.ndarray, columns: Sequence[str]) -> None:
         if most > LARGEST:
             row = int(np.nanargmax(np.abs(values[:, k])))
             value = values[row, k]
-            way = "--na inf takes it for a missing value" if np.isinf(value) else "correct it, or leave the cell empty"
+            way = (
+                f"{argument('na', 'inf')} takes it for a missing value"
+                if np.isinf(value)
+                else "correct it, or leave the cell empty"
+            )
             raise DataError(f"{name}: row {row} of {column!r} holds {value:.3g}, too large to compute with; {way}")

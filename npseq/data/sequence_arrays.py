@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..formats.messages import argument
 from .archives import Archive
 from .content import Labels
 from .errors import DataError, listed
@@ -56,7 +57,8 @@ def from_archive(archive: Archive, name: str, labelled: bool, regress: bool) -> 
         raise DataError(f"{name} has no labels (@classLabel false): labelled sequences expected")
     if labelled and archive.numbers and not regress:
         raise DataError(
-            f"{name} has a number for each sequence and no class (@targetLabel true): --regress predicts it"
+            f"{name} has a number for each sequence and no class (@targetLabel true): "
+            f"{argument('regress', True)} predicts it"
         )
     return from_arrays(archive.arrays, archive.labels if labelled else None, regress, name)
 

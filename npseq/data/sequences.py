@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..formats.messages import argument
 from ..formats.paths import name_of
 from .archives import label_of, read_archive
 from .arrays import of_nested
@@ -222,7 +223,9 @@ def _one_row_each(
     """A row for each sequence of one number a step; empty cells at the end make it shorter."""
     content, name = read(source, None, [] if regress or label is None else [label], options, ragged=True)
     if content.times is not None:
-        raise DataError(f"{name}: without --sequence a row is a sequence of numbers, but there is a column of times")
+        raise DataError(
+            f"{name}: without {argument('sequence')} a row is a sequence of numbers, but there is a column of times"
+        )
     values, columns, notes = content.values, content.columns, list(content.notes)
     everything = content.all_columns
     aside = [everything[position(name, everything, column)] for column in ([label] if regress else unused)]

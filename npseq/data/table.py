@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..formats.messages import argument
 from .errors import DataError, no_column
 from .grid import MOST_ROWS, Grid
 
@@ -76,7 +77,9 @@ class Table:
             usable = [one for kind in TARGETS for one in names if kinds[one] in kind]
             if not usable:
                 what = ", ".join(f"{one} ({NEVER.get(kind, kind)})" for one, kind in kinds.items())
-                raise DataError(f"{self.name} has no column that can be forecast: {what}; name one with --target")
+                raise DataError(
+                    f"{self.name} has no column that can be forecast: {what}; name one with {argument('target')}"
+                )
             name = usable[0]
         if name not in names:
             if not str(name).isdigit() or int(name) >= len(names):

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from ..formats.messages import argument
 from . import archives, column_limits, encodings, layout
 from .columns import Collector, Known, has_times, text_of
 from .content import Content
@@ -80,7 +81,7 @@ def read_table(
 
             return _read_text(file, name, known, told)
     except UnicodeDecodeError as error:
-        raise DataError(f"{name} cannot be read as {error.encoding}: name its encoding with --encoding") from None
+        raise DataError(f"{name} cannot be read as {error.encoding}: name its {argument('encoding')}") from None
     except DAMAGED as error:
         raise DataError(f"{name} cannot be read as a table: {' '.join(str(error).split())[:200]}") from None
 
@@ -101,7 +102,7 @@ def _sheet(book: pd.ExcelFile, name: str, sheet: str | None) -> io.BytesIO:
         heads = pd.read_excel(book, sheet_name=None, header=None, nrows=2)
         filled = [one for one, head in heads.items() if not head.empty]
         if len(filled) > 1:
-            raise DataError(f"{name} has the sheets {listed(filled)}; say which with --sheet")
+            raise DataError(f"{name} has the sheets {listed(filled)}; say which with {argument('sheet')}")
         sheet = (filled or book.sheet_names)[0]
     elif sheet not in book.sheet_names:
         raise DataError(f"{name} has no sheet {sheet!r}; it has {listed(book.sheet_names)}")

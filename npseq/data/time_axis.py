@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from ..formats.messages import argument
 from .errors import DataError
 from .grid import DAY, JITTER, MONTH, MOST_ROWS, SECOND, WEEK, WEEKDAYS, Grid
 from .table import Table
@@ -85,8 +86,8 @@ def put_in_time_order(table: Table, times: np.ndarray) -> None:
         if 2 * repeats >= len(times) > 9:
             raise DataError(
                 f"{table.name}: its {len(times):,} rows have only {len(times) - repeats:,} different times; if the hour is "
-                "in another column say so with --time DATE,HOUR; if these are several series, with --sequence COLUMN and "
-                "--label COLUMN, or keep one of them"
+                f"in another column say so with {argument('time', 'DATE,HOUR')}; if these are several series, with "
+                f"{argument('sequence', 'COLUMN')} and {argument('label', 'COLUMN')}, or keep one of them"
             )
         times, table.values = times[first], table.values[first]
         table.notes.append(f"{repeats:,} rows have a duplicate time; the first of each was kept")

@@ -12,6 +12,7 @@ from string import Template
 import numpy as np
 
 from ..formats.c import constant
+from ..formats.messages import ArgumentError, argument
 from .base_model import PERSISTENCE, BaseModel, shown
 from .bases import BaseModels
 from .recipe import ForecastRecipe
@@ -200,7 +201,9 @@ def text(name: str, file: str, recipe: ForecastRecipe) -> str:
     parts_of_base = [] if base is None else _single(base)
     timed = recipe.calendar or base is not None and base.needs_times
     if recipe.future:
-        raise ValueError(f"the example cannot know {', '.join(recipe.future)} ahead: leave out --example")
+        raise ArgumentError(
+            f"the example cannot know {', '.join(recipe.future)} ahead: leave out {argument('example')}"
+        )
     if timed and (recipe.step is None or any(part.slots.kind == "month" for part in parts_of_base)):
         raise ValueError("the rows are not equally spaced in seconds, so the example cannot know the next time")
     order, reach = (0, 0) if base is None else (base.order, base.reach)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.errors import DataError
 from ..data.table import Table
+from ..formats.messages import Message, argument
 from ..nn.model import Model
 from ..tasks.base import Progress
 from ..tasks.scoring import outputs
@@ -227,10 +228,10 @@ def needed(recipes: Sequence[ForecastRecipe]) -> tuple[list[str], list[str]]:
     return inputs, future
 
 
-def unknown_ahead(inputs: list[str]) -> str:
+def unknown_ahead(inputs: list[str]) -> Message:
     """Return what to say when forecasts are fed back, but other inputs are not known ahead."""
     names = ", ".join(inputs)
-    return (
+    return Message(
         f"the model reads {names}, whose values after the last row are not known, so its forecasts cannot be fed back: "
-        f"train with --future {','.join(inputs)} and give their values ahead, or train without --inputs"
+        f"train with {argument('future', inputs)} and give their values ahead, or train without {argument('inputs')}"
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..data.errors import DataError
 from ..data.table import Table
+from ..formats.messages import Message, argument, marked
 from ..nn.model import Model
 from ..nn.scaling import Scaler
 from ..tasks.base import Batch, Task, fingerprint
@@ -217,15 +218,14 @@ class ForecastTask(WindowDataset, Task):
         ]
         if self.base is not None:
             lines += bases.describe(self.base, self.target_columns)
-        lines += [f"            {note}" for note in self.table.notes]
+        lines += [Message(f"            {marked(note)}") for note in self.table.notes]
         columns = zip(self.target_columns + self.input_columns + self.future_columns, self.values[: self.train_end].T)
         constant = [name for name, column in columns if column.min() == column.max()]
         if constant:
             lines.append(f"            constant in the training rows: {', '.join(constant)}")
         if self.base is None and self.season and self.season not in self.lags and self.season >= self.horizon:
-            lines.append(
-                f"            a season of {self.season} rows was found: --lags {self.season} gives it to the model"
-            )
+            how = argument("lags", [self.season])
+            lines.append(Message(f"            a season of {self.season} rows was found: {how} gives it to the model"))
         sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in self.parts.items())
         return lines + [f"split       {sizes} examples, in time order"]
 

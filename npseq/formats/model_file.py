@@ -20,6 +20,7 @@ from ..nn.registry import MODELS, OWN
 from ..nn.scaling import Scaling
 from . import schema
 from .checkpoint import load, save
+from .messages import ArgumentError, argument, marked
 from .state_dicts import recurrent_prefixes
 from .unpickler import CheckpointError
 
@@ -146,7 +147,7 @@ def load_model(
         model.load_state_dict(state)
     except (TypeError, ValueError) as error:
         door = "" if own else file.door()
-        raise CheckpointError(f"{path!s} holds no model that npseq knows: {error}{door}") from None
+        raise CheckpointError(f"{path!s} holds no model that npseq knows: {marked(error)}{door}") from None
     model.metadata = file.metadata
     if file.passed_over:
         warnings.warn(f"{path!s}: passed over unread: {', '.join(file.passed_over)}", stacklevel=2)
@@ -197,8 +198,9 @@ def _check_known(config: Any) -> None:
     """Refuse the model of a cell of the user's own if its layer has not been registered, and say which it is."""
     kind, cell = (config.get(name) if isinstance(config, dict) else None for name in ("kind", "cell"))
     if isinstance(cell, str) and cell.isidentifier() and isinstance(kind, str) and kind not in MODELS:
-        raise ValueError(
-            f"it holds the user-defined cell {cell[:60]} as {kind[:60]!r}: give --cell FILE.py:{cell[:60]}, "
+        how = argument("cell", f"FILE.py:{cell[:60]}")
+        raise ArgumentError(
+            f"it holds the user-defined cell {cell[:60]} as {kind[:60]!r}: give {how}, "
             f"or in Python first call npseq.nn.registry.register({kind[:60]!r}, …) with its layer"
         )
 

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from .messages import ArgumentError
 
-class CheckpointError(ValueError):
+
+class CheckpointError(ArgumentError):
     """The file is not a checkpoint that can be read safely; the message says what is wrong with it."""
 
 

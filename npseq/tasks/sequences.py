@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data.errors import DataError
 from ..data.sequences import Sequences
+from ..formats.messages import Message, marked
 from ..nn.scaling import Scaler, Scaling
 from .base import BATCH_ROWS, Batch, Dataset, Predictor, Progress, Task, batches, fingerprint
 from .metrics import class_metrics
@@ -242,7 +243,7 @@ class SequenceTask(SequenceDataset, Task):
         return [
             f"data        {self.name}: {len(lengths):,} sequences of {lengths.min()} to {lengths.max()} "
             f"{'rows' if self.target == 'row' else 'frames'}, {len(self.columns)} columns, {target}",
-            *(f"            {note}" for note in self.sequences.notes),
+            *(Message(f"            {marked(note)}") for note in self.sequences.notes),
             f"split       {sizes} sequences" + (", the test part as published" if self.published else ""),
         ]
 

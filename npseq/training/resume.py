@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..formats import checkpoint, model_file, schema
+from ..formats.messages import ArgumentError, argument
 from ..formats.unpickler import CheckpointError
 from ..nn.model import Model
 from ..optim import Optimizer, Schedule
@@ -99,7 +100,7 @@ def read(path: str | os.PathLike[str]) -> TrainingState:
     parts = {"state_dict", "optimizer", "schedule", "best"}
     if not isinstance(file.metadata, dict) or "options" not in file.metadata or not isinstance(file.content, dict):
         raise CheckpointError(
-            f"{path} cannot be resumed from: expected a file written with --checkpoint, rnn_MODEL_last.pth"
+            f"{path} cannot be resumed from: expected a file written with {argument('checkpoint')}, rnn_MODEL_last.pth"
         )
     try:
         schema.check_version(file.metadata.get("npseq"), model_file.VERSION, "it")
@@ -148,14 +149,14 @@ def restore(
         raise ValueError(
             f"the data have changed: their hash is {fingerprint}, but {state.path} was begun on {state.fingerprint}"
         )
-    asked, epochs = state.settings["epochs"], settings["epochs"]
+    asked, epochs, name = state.settings["epochs"], settings["epochs"], argument("epochs")
     if epochs != asked and schedule.depends_on_total and not new_total:
-        raise ValueError(
-            f"--epochs {epochs} given, but {state.path} was begun with --epochs {asked}, and the schedule "
+        raise ArgumentError(
+            f"{name} {epochs} given, but {state.path} was begun with {name} {asked}, and the schedule "
             f"{type(schedule).__name__.lower()} depends on their number"
         )
     if epochs < state.progress.epoch:
-        raise ValueError(f"--epochs {epochs} given, but {state.path} already has {state.progress.epoch} epochs")
+        raise ArgumentError(f"{name} {epochs} given, but {state.path} already has {state.progress.epoch} epochs")
     best = state.arrays["best"]
     try:
         if best is not None:

@@ -40,7 +40,7 @@ def test_an_empty_file_and_one_that_is_not_utf8_are_refused_in_one_line(tmp_path
     for tokens in "characters", "bytes":
         with pytest.raises(data.DataError, match="empty.txt is empty; a text expected$"):
             load_corpus(tmp_path / "empty.txt", tokens)
-    with pytest.raises(data.DataError, match=r"latin.txt is not UTF-8 \(byte 4 is 0xe9\).* --tokens bytes$"):
+    with pytest.raises(data.DataError, match=r"latin.txt is not UTF-8 \(byte 4 is 0xe9\).* tokens='bytes'$"):
         load_corpus(tmp_path / "latin.txt")
     assert load_corpus(tmp_path / "latin.txt", "bytes").symbols.tolist() == [99, 97, 102, 0xE9]
     with pytest.raises(data.DataError, match="no file"):

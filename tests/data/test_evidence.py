@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from npseq.cli.arguments import told
 from npseq.data import DataError, TableOptions, kind_of, load, load_sequences
 from npseq.data.table import Table
 
@@ -36,7 +37,7 @@ def refusal(function, *args, **options):
     with pytest.raises(DataError) as error:
         function(*args, **options)
     assert "\n" not in str(error.value)
-    return str(error.value)
+    return told(error.value)
 
 
 # ---- which columns are no target ----

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from npseq.cli import arguments, data_options
+from npseq.cli.arguments import told
 from npseq.data import DataError, load
 from npseq.data.layout import MARKS
 
@@ -44,7 +45,7 @@ def test_a_row_of_the_page(tmp_path, what, text, options, result):
             table.column(None)
         assert "\n" not in str(error.value)
         for word in words.split(", ") if "','" not in words else [words.split(",")[0], "--decimal", "--thousands"]:
-            assert word in str(error.value)
+            assert word in told(error.value)
         return
     table = read()
     named = [name for name in table.columns if name not in table.counters]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sandbox import scaled
 
+from npseq.cli.arguments import told
 from npseq.data import DataError, TableOptions, load, load_sequences
 
 pytest.importorskip("pandas")
@@ -143,7 +144,7 @@ def test_years_with_a_fraction_are_no_target(write):
 
 def test_a_column_of_unknown_times_is_named_with_the_option_that_reads_it(write):
     path = write("date,v\n" + "".join(f"{t:%Hh-%Y-%m-%d},{v}\n" for t, v in zip(HOURS.tolist(), VALUES)))
-    assert any("--time date --date-format FORMAT reads it" in note for note in load(path).notes)
+    assert any("time='date' date_format='FORMAT' reads it" in note for note in load(path).notes)
     assert np.array_equal(load(path, "date", options=TableOptions(date_format="%Hh-%Y-%m-%d")).times, HOURS)
     assert np.array_equal(load(path, options=TableOptions(date_format="%Hh-%Y-%m-%d")).times, HOURS)
 
@@ -168,7 +169,7 @@ def test_names_of_pandas_above_its_index(write):
 
 def test_a_header_with_more_names_than_columns_is_asked_about(write):
     path = write("date,v,u,w\n" + BODY)
-    with pytest.raises(DataError, match="line 2 has 3 fields; 4 expected.*--no-header"):
+    with pytest.raises(DataError, match="line 2 has 3 fields; 4 expected.*header=False"):
         load(path)
     assert load(path, options=TableOptions(header=False)).values[:, 0].tolist() == VALUES
 
@@ -178,7 +179,7 @@ def test_a_mark_that_is_not_known_is_named_with_its_option(write):
         path = write("t;v\n" + "".join(f"{t};{mark if k == 5 else v}\n" for k, (t, v) in enumerate(zip(DAYS, VALUES))))
         with pytest.raises(DataError) as error:
             load(path)
-        assert str(error.value).endswith(f"if it marks a missing value, say --na {said}")
+        assert told(error.value).endswith(f"if it marks a missing value, say --na {said}")
         table = load(path, options=TableOptions(na=(mark,)))
         assert np.flatnonzero(table.filled[:, 0]).tolist() == [5] and table.values[6, 0] == VALUES[6]
 
@@ -223,7 +224,7 @@ def test_fields_in_apostrophes(write):
 
 def test_a_zone_without_a_number_is_asked_about(write):
     path = write("date,v\n" + "".join(f"{t:%Y-%m-%d %H:%M} CET,{v}\n" for t, v in zip(HOURS.tolist(), VALUES)))
-    with pytest.raises(DataError, match="are in CET.*--date-format '%Y-%m-%d %H:%M CET'"):
+    with pytest.raises(DataError, match="are in CET.*date_format='%Y-%m-%d %H:%M CET'"):
         load(path)
     assert np.array_equal(load(path, options=TableOptions(date_format="%Y-%m-%d %H:%M CET")).times, HOURS)
 
@@ -248,7 +249,7 @@ def test_a_damaged_date_is_named(write):
 
 def test_rows_of_two_lengths_are_asked_about_and_none_is_taken_for_a_title(write):
     path = write("a,b\n" + "1,2\n" * 10 + "3,4,5\n" * 100)
-    with pytest.raises(DataError, match="line 12 has 3 fields; 2 expected, as in the line above it; --no-header"):
+    with pytest.raises(DataError, match="line 12 has 3 fields; 2 expected, as in the line above it; header=False"):
         load(path)
     assert len(load(path, options=TableOptions(header=False)).values) == 100
     with pytest.raises(DataError, match="line 2 has 3 fields; 2 expected, as in the rows below it"):

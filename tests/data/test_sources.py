@@ -57,7 +57,7 @@ def test_spreadsheets(tmp_path):
         pd.DataFrame({"a": [1, 2]}).to_excel(book, sheet_name="notes", index=False)
         frame().to_excel(book, sheet_name="data", index=False, startrow=3)
         pd.DataFrame([["Loads of 2024"]]).to_excel(book, sheet_name="data", index=False, header=False)
-    with pytest.raises(DataError, match="sheets notes, data; say which with --sheet"):
+    with pytest.raises(DataError, match="sheets notes, data; say which with sheet"):
         load(str(tmp_path / "two.xlsx"))
     table = load(str(tmp_path / "two.xlsx"), options=TableOptions(sheet="data"))
     check(table)

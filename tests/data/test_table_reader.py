@@ -11,6 +11,7 @@ import pytest
 from sandbox import scaled
 
 from npseq.cli import arguments, data_options
+from npseq.cli.arguments import told
 from npseq.data import TableOptions, load
 from npseq.data.errors import DataError
 from npseq.forecast import ForecastTask
@@ -41,7 +42,7 @@ def refused(write):
         path = write(content)
         with pytest.raises(DataError) as error:
             read_csv(path, **options)
-        message = str(error.value)
+        message = told(error.value)
         assert message.startswith(path) and "\n" not in message
         return message[len(path) :]
 
@@ -352,9 +353,9 @@ def test_an_option_that_a_message_names_makes_the_table_readable(write, content)
     parser.add_argument("--time")
     data_options.add_table_options(parser)
     try:
-        message = " ".join(load(path).notes)
+        message = " ".join(map(told, load(path).notes))
     except DataError as error:
-        message = str(error)
+        message = told(error)
     named = re.findall(
         r"--[a-z-]+(?: (?!reads|for|says|or|is|takes|--)(?:'[^']*'|[^\s;]+))?", message.replace("FORMAT", "%Y_%jh")
     )

@@ -43,7 +43,7 @@ def test_an_archive_that_swells_is_refused_at_once_and_can_be_allowed(tmp_path, 
     path = str(tmp_path / "a.npz")
     np.savez_compressed(path, load=np.zeros(1 << 20))  # 8 MiB of zeros in 8 KiB
     assert os.path.getsize(path) < 20_000
-    with pytest.raises(DataError, match=r"a\.npz: its .* open to 8,388,608 or more.*--max-memory 1 \(GiB\)"):
+    with pytest.raises(DataError, match=r"a\.npz: its .* open to 8,388,608 or more.*max_memory=1 \(GiB\)"):
         limits.load_arrays(path)
     assert len(limits.load_arrays(path, max_memory=0.01)["load"]) == 1 << 20
     with pytest.raises(DataError):
@@ -95,7 +95,7 @@ def test_a_stream_that_swells_is_ended(small_limit):
     """For compressed CSV: what is given is counted, whatever the file says of itself."""
     data = gzip.compress(b"1,2,3\n" * 10**6)
     stream = limits.Counted(gzip.open(io.BytesIO(data)), len(data), "x.csv.gz")
-    with pytest.raises(DataError, match=r"x\.csv\.gz: its .* open to .*--max-memory 1 \(GiB\)"):
+    with pytest.raises(DataError, match=r"x\.csv\.gz: its .* open to .*max_memory=1 \(GiB\)"):
         for _ in io.TextIOWrapper(io.BufferedReader(stream)):
             pass
     assert stream.given < 3 << 20
@@ -171,7 +171,7 @@ def test_four_megabytes_that_open_to_four_gigabytes(tmp_path):
         for _ in range(256):
             member.write(bytes(16 << 20))
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(DataError, match="--max-memory 4"):
+    with pytest.raises(DataError, match="max_memory=4"):
         load_table(path)
     assert time.monotonic() - started < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
@@ -192,7 +192,7 @@ def test_compressed_tables_that_swell_are_refused_and_can_be_allowed(tmp_path, s
     if 20 * os.path.getsize(path) > 1 << 20:
         limits.RATIO = 1  # a spreadsheet compresses less
     try:
-        with pytest.raises(DataError, match=r"a\.(csv|parquet|feather|xlsx).* open to .*--max-memory 1 \(GiB\)"):
+        with pytest.raises(DataError, match=r"a\.(csv|parquet|feather|xlsx).* open to .*max_memory=1 \(GiB\)"):
             load_table(path)
         options = npseq.data.TableOptions(max_memory=1)
         assert load_table(path, options=options).values.shape == (rows, 2)
@@ -208,7 +208,7 @@ def test_equal_texts_are_counted_at_their_length(tmp_path, small_limit, end):
     frame = pandas.DataFrame({"load": np.arange(2000.0), "note": ["x" * 1000] * 2000})
     path = str(tmp_path / f"a{end}")
     (frame.to_parquet if end == ".parquet" else frame.to_feather)(path)
-    with pytest.raises(DataError, match=r"open to .*--max-memory 1 \(GiB\)"):
+    with pytest.raises(DataError, match=r"open to .*max_memory=1 \(GiB\)"):
         load_table(path)
     assert len(load_table(path, options=npseq.data.TableOptions(max_memory=1)).values) == 2000
 
@@ -221,7 +221,7 @@ def test_a_cell_in_the_last_corner_of_a_sheet_does_not_fill_the_memory(tmp_path)
         book.active.append([row * 0.5])
     book.active.cell(1 << 20, 1 << 14, 1.0)
     book.save(tmp_path / "a.xlsx")
-    with pytest.raises(DataError, match=r"open to 137,438,953,472 or more.*--max-memory 128 \(GiB\)"):
+    with pytest.raises(DataError, match=r"open to 137,438,953,472 or more.*max_memory=128 \(GiB\)"):
         load_table(str(tmp_path / "a.xlsx"))
 
 

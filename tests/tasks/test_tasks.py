@@ -73,7 +73,7 @@ def test_the_header_counts_rows_gaps_and_parts_and_offers_the_season(metro):
         "traffic_volume",
         "1,012 gaps",
         "15,860 train, 3,597 validation, 3,609 test",
-        "--lags 168",
+        "lags=[168]",
     ):
         assert words in text
 
