@@ -23,12 +23,13 @@ from ..bptt import Cell, Weights
 from . import through_time
 from .blas import available, limited, one_at_the_start
 from .memory_layout import Matmul
+from .product import pieces
 from .through_time import FusedTape, State
 
 Array = np.ndarray
 
 LARGE_WEIGHTS_MIN_ELEMENTS = 250_000  # of [W_h, W_x]; from there the products of many steps are split
-MIN_COLUMNS, MIN_COLUMNS_OF_LARGE = 16, 32  # of a part, with small and large weights; fewer make a product no faster
+MIN_COLUMNS, MIN_COLUMNS_UNPACKED = 16, 8  # of a part, in general and where the products of a step are not packed
 # A step with fewer multiplications than this, times the number of gates plus one, is not split: switching threads costs
 # more.
 MIN_MULTIPLICATIONS_PER_GATE = 500_000
@@ -58,8 +59,9 @@ class BatchParallel:
         (rows, I), H = weights.W_x.shape, weights.W_h.shape[1]
         if rows * (H + I) * B < MIN_MULTIPLICATIONS_PER_GATE * (rows // H + 1):
             return [slice(0, B)]
-        columns = MIN_COLUMNS if rows * (H + I) < LARGE_WEIGHTS_MIN_ELEMENTS else MIN_COLUMNS_OF_LARGE
-        return _slices(B, max(1, min(self.count or available(), B // columns)))
+        count = self.count or available()
+        unpacked = pieces(rows, H + I + 1, max(MIN_COLUMNS_UNPACKED, B // count), weights.W_h.dtype)
+        return _slices(B, max(1, min(count, B // (MIN_COLUMNS_UNPACKED if unpacked else MIN_COLUMNS))))
 
     def forward_through_time(
         self,

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 
 def available() -> int:
     """Return how many threads may be used at most.
@@ -49,6 +51,21 @@ def controller() -> Any | None:
     except ImportError:
         return None
     return ThreadpoolController()
+
+
+@functools.cache
+def architecture() -> str | None:
+    """Return the processor whose kernels the OpenBLAS of NumPy's wheels runs, such as ``"SkylakeX"``.
+
+    None if threadpoolctl is not installed, or NumPy has another BLAS: libraries that other packages load do not count.
+    """
+    threadpools = controller()
+    own = os.path.join(os.path.dirname(os.path.dirname(np.__file__)), "numpy")
+    for library in [] if threadpools is None else threadpools.info():
+        if library.get("internal_api") == "openblas" and library["filepath"].startswith(own):
+            found: str | None = library.get("architecture")
+            return found
+    return None
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from ..bptt import Weights
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from .kernel_base import Kernel
 from .memory_layout import Matmul, outer
+from .product import product
 from .workspace import BackwardSteps, BackwardWorkspace, ForwardWorkspace
 
 
@@ -40,12 +41,12 @@ class RNNKernel(Kernel):
 
     @classmethod
     def forward(cls, workspace: ForwardWorkspace, W: np.ndarray, first: int, last: int) -> None:
-        activate, dot, add, W_h = cls.activate, np.dot, np.add, workspace.W_h
+        activate, add, (of_Z, of_h) = cls.activate, np.add, workspace.products(W)
         for (Z, h_prev, h), a_x in workspace.views_of(first, last):
             if a_x is None:
-                dot(W, Z, h)  # (44): ``a_x + a_h``
+                of_Z(Z, h)  # (44): ``a_x + a_h``
             else:
-                dot(W_h, h_prev, h)  # ``W_h @ h``
+                of_h(h_prev, h)  # ``W_h @ h``
                 add(h, a_x, h)  # ``a_x + a_h``
             activate(h, h)  # (9): ``h = np.tanh(a_x + a_h)``
 
@@ -67,13 +68,13 @@ class RNNKernel(Kernel):
 
     @classmethod
     def backward(cls, workspace: BackwardWorkspace, W_T: np.ndarray, steps: BackwardSteps) -> None:
-        dot, add, scale, dh = np.dot, np.add, cls.scale, workspace.dh
+        multiply_W_T, add, scale, dh = product(W_T, workspace.sizes[3]), np.add, cls.scale, workspace.dh
         dh_operand = cls.operand(dh)
         for K, (da, da_operand, d_output) in workspace.views_of(steps):
             if steps.with_outputs:
                 add(dh, d_output, dh)  # (29)
             scale(dh_operand, K, da_operand)  # (10): ``da = dh * (1 - h * h)``
-            dot(W_T, da, dh)  # (45): ``dh = W_h.T @ da_h``
+            multiply_W_T(da, dh)  # (45): ``dh = W_h.T @ da_h``
 
 
 class ReLURNNKernel(RNNKernel):
@@ -155,15 +156,14 @@ class LSTMKernel(Kernel):
 
     @classmethod
     def forward(cls, workspace: ForwardWorkspace, W: np.ndarray, first: int, last: int) -> None:
-        dot, tanh, add, multiply = np.dot, np.tanh, np.add, np.multiply
-        terms, (from_i, from_f) = workspace.scratch, workspace.scratch
-        half, W_h = W.dtype.type(0.5), workspace.W_h
+        tanh, add, multiply, (of_Z, of_h) = np.tanh, np.add, np.multiply, workspace.products(W)
+        terms, (from_i, from_f), half = workspace.scratch, workspace.scratch, np.array(0.5, W.dtype)
         views = workspace.views_of(first, last)
         for (Z, h_prev, a, oif, i_f, g_c, c, tanh_c, o, h), a_x in views:
             if a_x is None:
-                dot(W, Z, a)  # (44): ``a_x + a_h``
+                of_Z(Z, a)  # (44): ``a_x + a_h``
             else:
-                dot(W_h, h_prev, a)  # ``W_h @ h``
+                of_h(h_prev, a)  # ``W_h @ h``
                 add(a, a_x, a)  # ``a_x + a_h``
             tanh(a, a)  # (46): ``np.tanh(a_g)``, and ``np.tanh(0.5 * a)`` of o, i, f
             multiply(oif, half, oif)
@@ -194,29 +194,31 @@ class LSTMKernel(Kernel):
 
     @staticmethod
     def backward_views(workspace: BackwardWorkspace) -> tuple[list[Any], list[Any]]:
-        """The factors of dh (2, H, B) and of dc (4, H, B); what dh gives (2, H, B), what dc gives (4, H, B), the part
-        of dc that comes through h and dc' (H, B), da (4H, B), and the gradient of the output (H, B)."""
+        """The two factors of dh (H, B) and those of dc (4, H, B); the part of dc that comes through h, and da_o (H, B),
+        what dc gives (4, H, B), dc' (H, B), da (4H, B), and the gradient of the output (H, B)."""
         _, _, H, B = workspace.sizes
-        gradients = [(D[:2], D[2:], D[0], D[5], D[1:5].reshape(4 * H, B)) for D in workspace.D]
+        gradients = [(D[0], D[1], D[2:], D[5], D[1:5].reshape(4 * H, B)) for D in workspace.D]
         return (
-            [(K[:2], K[2:]) for K in workspace.K],
+            [(K[0], K[1], K[2:]) for K in workspace.K],
             [(*views, d_output) for views, d_output in zip(gradients, workspace.d_outputs)],
         )
 
     @classmethod
     def backward(cls, workspace: BackwardWorkspace, W_T: np.ndarray, steps: BackwardSteps) -> None:
-        dot, add, multiply, dh, dc = np.dot, np.add, np.multiply, workspace.dh, workspace.dc
+        add, multiply, dh, dc = np.add, np.multiply, workspace.dh, workspace.dc
+        multiply_W_T = product(W_T, workspace.sizes[3])
         views = zip(range(steps.first, steps.last)[::-1], workspace.views_of(steps))
-        for t, ((K_h, K_c), (from_h, from_c, dc_here, dc_prev, da, d_output)) in views:
+        for t, ((K_h, K_o, K_c), (dc_here, da_o, from_c, dc_prev, da, d_output)) in views:
             if steps.with_outputs:
                 add(dh, d_output, dh)  # (29)
-            multiply(dh, K_h, from_h)  # (49): ``dh * o * (1 - tanh_c * tanh_c)`` and ``do * o * (1 - o)``
+            multiply(dh, K_h, dc_here)  # (49): ``dh * o * (1 - tanh_c * tanh_c)``
+            multiply(dh, K_o, da_o)  # (49): ``do * o * (1 - o)``
             add(dc, dc_here, dc_here)  # (17): ``dc = dc + dh * o * (1 - tanh_c * tanh_c)``
             if t in steps.gradient_at_end:
                 add(dc_here, steps.gradient_at_end[t], dc_here)
             # (49): ``di * i * (1 - i)``, ``df * f * (1 - f)``, ``dg * (1 - g * g)`` and ``dc * f``
             multiply(dc_here, K_c, from_c)
-            dot(W_T, da, dh)  # (45): ``dh = W_h.T @ da_h``
+            multiply_W_T(da, dh)  # (45): ``dh = W_h.T @ da_h``
             dc = dc_prev
         workspace.dc[...] = dc
 
@@ -286,16 +288,16 @@ class GRUKernel(Kernel):
 
     @staticmethod
     def _run(workspace: ForwardWorkspace, W: np.ndarray, first: int, last: int) -> None:
-        dot, tanh, add, subtract, multiply = np.dot, np.tanh, np.add, np.subtract, np.multiply
-        half, scratch, W_h, (_, I, H, _) = W.dtype.type(0.5), workspace.scratch[0], workspace.W_h, workspace.sizes
-        W_steps, W_n, bias = W[: 3 * H], W[3 * H :, H:].copy(), W[:H, H + I :]
+        tanh, add, subtract, multiply, (_, I, H, B) = np.tanh, np.add, np.subtract, np.multiply, workspace.sizes
+        half, scratch, bias = np.array(0.5, W.dtype), workspace.scratch[0], W[:H, H + I :]
+        (of_Z, of_h), of_x = workspace.products(W[: 3 * H]), product(W[3 * H :, H:].copy(), B)
         views = workspace.views_of(first, last)
         for (Z, x, a, rz, a_hn, r, z, n, q, h_prev, h), a_x in views:
             if a_x is None:
-                dot(W_steps, Z, a)  # (44), the rows that read h: ``a_xr + a_hr``, ``a_xz + a_hz`` and ``a_hn``
-                a_xn = dot(W_n, x, n)  # (44), the rows that read x alone: ``a_xn``
+                of_Z(Z, a)  # (44), the rows that read h: ``a_xr + a_hr``, ``a_xz + a_hz`` and ``a_hn``
+                a_xn = of_x(x, n)  # (44), the rows that read x alone: ``a_xn``
             else:
-                dot(W_h, h_prev, a)  # ``W_h @ h``
+                of_h(h_prev, a)  # ``W_h @ h``
                 add(a_hn, bias, a_hn)  # ``W_h @ h + b_h``
                 add(rz, a_x[: 2 * H], rz)  # ``a_xr + a_hr``, ``a_xz + a_hz``
                 a_xn = a_x[2 * H :]
@@ -337,12 +339,12 @@ class GRUKernel(Kernel):
 
     @classmethod
     def backward(cls, workspace: BackwardWorkspace, W_T: np.ndarray, steps: BackwardSteps) -> None:
-        dot, add, multiply, dh = np.dot, np.add, np.multiply, workspace.dh
+        multiply_W_T, add, multiply, dh = product(W_T, workspace.sizes[3]), np.add, np.multiply, workspace.dh
         for K, (D, da_h, direct, d_output) in workspace.views_of(steps):
             if steps.with_outputs:
                 add(dh, d_output, dh)  # (29)
             multiply(dh, K, D)  # (50): da_hn, ``da_r, da_z``, da_xn and ``dh * (1 - z)``
-            dot(W_T, da_h, dh)  # (45), the rows that read h: ``dh = W_h.T @ da_h``
+            multiply_W_T(da_h, dh)  # (45), the rows that read h: ``dh = W_h.T @ da_h``
             add(dh, direct, dh)  # (30): ``dh = dh + d_direct[0]``
 
     @classmethod

@@ -8,7 +8,8 @@ each NumPy call, and one matrix product that must read every weight. What makes 
    which takes about 0.7 times as long as a scalar product for each row.
 2. **One tanh for all gates.** σ(a) = ½ tanh(a/2) + ½, with the rows of the σ gates halved in W (46).
 3. **Gates in the order in which one call serves several**, as in ``kernels.py``.
-4. **Arrays only.** The factor ½ is an array of the blocks' shape: NumPy converts a scalar at every call, for 0.2 µs.
+4. **Arrays only.** The factor ½ is an array: NumPy converts a scalar at every call, for 0.2 µs. The product is the
+   bound method ``W.dot``, which takes 0.2 µs less than ``np.dot(W, …)``.
 5. **Buffers and views are made once**, and every call writes with ``out``: a step allocates nothing.
 
 A step reads and writes the stream's own vector: its h is the upper part of its [h; 1; x], and the h of the layer below
@@ -90,12 +91,12 @@ class RNNStep:
         H, B = len(W) // len(self.blocks), z.shape[1:]
         h = z[:H]
         self.state: tuple[Array, ...] = (h.reshape(H, -1),)
-        self.views: tuple[Any, ...] = (W, z, np.zeros((H, *B), W.dtype), np.zeros((H, *B), W.dtype), h)
+        self.views: tuple[Any, ...] = (W.dot, z, np.zeros((H, *B), W.dtype), np.zeros((H, *B), W.dtype), h)
 
     def run(self) -> None:
         """Compute h from h and x, in place."""
-        W, z, a, _, h = self.views
-        dot(W, z, a)  # (44): ``a_x + a_h``
+        of_z, z, a, _, h = self.views
+        of_z(z, a)  # (44): ``a_x + a_h``
         tanh(a, h)  # (9): ``h = np.tanh(a_x + a_h)``
 
 
@@ -103,8 +104,8 @@ class ReLURNNStep(RNNStep):
     """One step of h = max(a_x + a_h, 0) (11)."""
 
     def run(self) -> None:
-        W, z, a, zero, h = self.views
-        dot(W, z, a)  # (44): ``a = a_x + a_h``
+        of_z, z, a, zero, h = self.views
+        of_z(z, a)  # (44): ``a = a_x + a_h``
         maximum(a, zero, out=h)  # (11): ``h = np.where(a.real <= 0, 0, a)``
 
 
@@ -139,7 +140,7 @@ class LSTMStep(RNNStep):
         self.m = self.h if self.W_p is None else np.zeros((H, *B), W.dtype)  # o ⊙ tanh(c)
         self.state = self.h.reshape(len(self.h), -1), c.reshape(H, -1)
         self.views = (
-            W,
+            W.dot,
             z,
             S[: 4 * H],
             S[: 3 * H],
@@ -157,8 +158,8 @@ class LSTMStep(RNNStep):
 
     def run(self) -> None:
         """Compute h and c from h, c and x, in place."""
-        W, z, a, oif, half, i_f, g_c, terms, from_i, from_f, c, tanh_c, o, m = self.views
-        dot(W, z, a)  # (44): ``a_x + a_h``
+        of_z, z, a, oif, half, i_f, g_c, terms, from_i, from_f, c, tanh_c, o, m = self.views
+        of_z(z, a)  # (44): ``a_x + a_h``
         tanh(a, a)  # (46): ``np.tanh(a_g)``, and ``np.tanh(0.5 * a)`` of o, i, f
         multiply(oif, half, oif)
         add(oif, half, oif)  # (13): ``sigmoid(a_i), sigmoid(a_f)`` and ``sigmoid(a_o)``
@@ -197,14 +198,14 @@ class GRUStep(RNNStep):
         h, a = z[:H], S[: len(W)]
         rz, a_hn, r, u, n = S[H : 3 * H], S[:H], S[H : 2 * H], S[2 * H : 3 * H], S[3 * H : 4 * H]
         self.state = (h.reshape(H, -1),)
-        self.views = (W, z, a, rest[0] if rest else None, z[H:], n, rz, half, r, a_hn, u, S[4 * H :], h)
+        self.views = (W.dot, z, a, rest[0].dot if rest else None, z[H:], n, rz, half, r, a_hn, u, S[4 * H :], h)
 
     def run(self) -> None:
         """Compute h from h and x, in place. ``u`` is the update gate z; ``z`` is [h; 1; x]."""
-        W, z, a, W_n, x, n, rz, half, r, a_hn, u, term, h = self.views
-        dot(W, z, a)  # (44): ``a_xr + a_hr``, ``a_xz + a_hz``, ``a_hn`` and ``a_xn``
-        if W_n is not None:
-            dot(W_n, x, n)  # (44): ``a_xn``
+        of_z, z, a, of_x, x, n, rz, half, r, a_hn, u, term, h = self.views
+        of_z(z, a)  # (44): ``a_xr + a_hr``, ``a_xz + a_hz``, ``a_hn`` and ``a_xn``
+        if of_x is not None:
+            of_x(x, n)  # (44): ``a_xn``
         tanh(rz, rz)  # (46): ``np.tanh(0.5 * a)``
         multiply(rz, half, rz)
         add(rz, half, rz)  # (21): ``r, z = sigmoid(a_xr + a_hr), sigmoid(a_xz + a_hz)``

@@ -18,6 +18,7 @@ from .kernels import KERNELS
 from .memory_layout import Matmul, gathered, narrow
 from .packing import Packing
 from .pool import POOL, Lease
+from .product import in_pieces
 from .workspace import BackwardSteps, BackwardWorkspace, ForwardWorkspace, columns_per_product, steps_per_group
 
 INFERENCE_STEPS = 32  # maximum number of steps that share a workspace when no tape is kept
@@ -275,7 +276,7 @@ def _backward(
         if d_inputs is not None:
             d_inputs.add(back.D[:count, kernel.da], start, back.D_flat)
         if dx is not None:  # (45): dx = W_xᵀ da, in the caller's own layout
-            matmul(D[rows_of_x].T, W[rows_of_x, H : H + I], out=dx[start : start + count].reshape(count * B, I))
+            in_pieces(matmul, D[rows_of_x].T, W[rows_of_x, H : H + I], dx[start : start + count].reshape(count * B, I))
     return dW, back.state() if packing is None else d_initial
 
 

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from .memory_layout import Matmul
+from .product import pieces, product
 
 CACHE_BYTES = 400_000  # of gradient factors computed in one call, and of states and inputs of the steps run together
 PRODUCT_MIN_COLUMNS = 1024  # of a product over time; half as many if W has more rows than half this number
-HOIST_MIN_ELEMENTS = 150_000  # above this many elements W does not stay in the cache: W_x x is precomputed ("hoisted")
+HOIST_MIN_ELEMENTS = 150_000  # above this many elements W does not stay in the cache: W_x x is precomputed ("hoisted"),
+# unless the product of a step is unpacked
 HOIST_MIN_INPUTS = 64  # with fewer input features that gains nothing
 
 
@@ -77,7 +79,8 @@ class ForwardWorkspace:
         self.S = np.zeros((T + 1 if keep else 1, kernel.blocks, H, B), dtype)
         self.scratch = np.empty((2, H, B), dtype)
         rows = kernel.rows_of_x(H)
-        self.large = I == 0 or rows.stop * (H + I) > HOIST_MIN_ELEMENTS and I >= HOIST_MIN_INPUTS
+        elements, unpacked = rows.stop * (H + I), pieces(rows.stop, H + I + 1, B, dtype) > 0
+        self.large = I == 0 or elements > HOIST_MIN_ELEMENTS and I >= HOIST_MIN_INPUTS and not unpacked
         n = min(T, steps_per_group(I, H, B, dtype)) if self.large and I else 0
         self.a_x = np.empty((rows.stop - rows.start, n * B), dtype)
         self.W_h: Any = None
@@ -117,6 +120,11 @@ class ForwardWorkspace:
     def look_up(self, table: np.ndarray, indices: np.ndarray, first: int) -> None:
         """From step ``first`` on, take W_x x + b from the columns of ``table`` (rows, I), by ``indices`` (n, B)."""
         self._table, self._indices, self._hoisted_first = table, indices, first
+
+    def products(self, W: np.ndarray) -> tuple[Any, Any]:
+        """Return ``multiply(Z, out)`` for W ζ of a step, and for W_h h where W_x x is precomputed."""
+        B = self.sizes[3]
+        return product(W, B), None if self.W_h is None else product(self.W_h, B)
 
     def do_not_hoist(self) -> None:
         """Let the next steps compute W_x x themselves, together with W_h h."""

@@ -46,7 +46,8 @@ class Case:
         self.threads = 2 if layout == "split" else 1
         if layout == "split":
             monkeypatch.setattr(batch_parallel, "MIN_MULTIPLICATIONS_PER_GATE", 0)
-            monkeypatch.setattr(batch_parallel, "MIN_COLUMNS", 2)
+            for constant in ("MIN_COLUMNS", "MIN_COLUMNS_UNPACKED"):
+                monkeypatch.setattr(batch_parallel, constant, 2)
         if layout == "packed":
             monkeypatch.setattr(packing, "MIN_MULTIPLICATIONS_SAVED", -1)
         self.model = npseq.Model(f"optimized_{name.lower()}", I, H, 2, rng=0, threads=self.threads, **options)

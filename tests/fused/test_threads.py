@@ -20,7 +20,8 @@ KINDS = ["OptimizedRNN", "OptimizedLSTM", "OptimizedGRU"]
 @pytest.fixture
 def always_split(monkeypatch):
     monkeypatch.setattr(batch_parallel, "MIN_MULTIPLICATIONS_PER_GATE", 0)
-    monkeypatch.setattr(batch_parallel, "MIN_COLUMNS", 2)
+    for constant in ("MIN_COLUMNS", "MIN_COLUMNS_UNPACKED"):
+        monkeypatch.setattr(batch_parallel, constant, 2)
 
 
 def results(layer, x, lengths=None, training=False):
@@ -142,7 +143,8 @@ def test_two_threads_do_not_make_two_pools(monkeypatch):
     monkeypatch.setattr(batch_parallel, "ThreadPoolExecutor", Slow)
     layer, x = npseq.OptimizedGRU(3, 4, threads=7, rng=0), np.zeros((5, 21, 3), np.float32)
     monkeypatch.setattr(batch_parallel, "MIN_MULTIPLICATIONS_PER_GATE", 0)
-    monkeypatch.setattr(batch_parallel, "MIN_COLUMNS", 3)
+    for constant in ("MIN_COLUMNS", "MIN_COLUMNS_UNPACKED"):
+        monkeypatch.setattr(batch_parallel, constant, 3)
     threads = [threading.Thread(target=layer, args=(x,)) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -161,7 +163,8 @@ def test_a_layer_that_is_called_in_a_pools_thread_does_not_wait_for_that_pool():
     code = """
 import os, threading, numpy as np, npseq
 from npseq.fused import batch_parallel, through_time
-batch_parallel.MIN_MULTIPLICATIONS_PER_GATE, batch_parallel.MIN_COLUMNS = 0, 2
+batch_parallel.MIN_MULTIPLICATIONS_PER_GATE = 0
+batch_parallel.MIN_COLUMNS = batch_parallel.MIN_COLUMNS_UNPACKED = 2
 layer, x = npseq.OptimizedGRU(3, 4, rng=0, threads=2), np.ones((5, 9, 3), np.float32)
 forward, depth, seen = through_time.forward_through_time, threading.local(), []
 expected = layer(x)[0]
@@ -190,7 +193,8 @@ def test_a_forked_process_does_not_wait_for_its_parents_threads():
     code = """
 import os, signal, numpy as np, npseq
 from npseq.fused import batch_parallel, blas
-batch_parallel.MIN_MULTIPLICATIONS_PER_GATE, batch_parallel.MIN_COLUMNS = 0, 2
+batch_parallel.MIN_MULTIPLICATIONS_PER_GATE = 0
+batch_parallel.MIN_COLUMNS = batch_parallel.MIN_COLUMNS_UNPACKED = 2
 layer, x = npseq.OptimizedGRU(3, 4, rng=0, threads=2), np.zeros((5, 9, 3), np.float32)
 layer(x)
 child = os.fork()
