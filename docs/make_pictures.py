@@ -4,6 +4,8 @@ lstm_step.svg      one LSTM step forward and backward, with equation numbers
 unrolled.svg       three steps of the LSTM, and the three places of matrix products
 gradient_flow.svg  how much the loss at the last step depends on the input k steps before, in the four models, and in
                    one of them along each of the two paths separately
+gru_step.svg       one GRU step forward and backward
+exploding.svg      the same as gradient_flow.svg for an RNN whose W_h has another spectral radius
 """
 
 import sys
@@ -108,6 +110,13 @@ def canvas(width, height, panels=1):
     return figure, axes[:, 0]
 
 
+def title(ax, *words, x=0.2, y=7.2):
+    """Words of different colours, one after the other; a letter of this size is 0.094 wide on average."""
+    for text, colour in words:
+        ax.text(x, y, text.strip(), fontsize=11, color=colour, weight="bold" if colour != INK else "normal")
+        x += 0.118 * len(text)
+
+
 # each arrow of one LSTM step: its points in forward order, where its label stands, what goes forward, what comes back
 EDGES = [
     ([(0.98, 5), (6.78, 5)], (3.5, 5.15), "", "dc' (18)"),
@@ -148,8 +157,9 @@ def lstm_step():
             weight="bold",
             va="center",
         )
-        for name, x, y in (("c'", 0.6, 5), ("h'", 0.6, 1.9), ("x", 0.6, 0.7), ("c", 10.65, 5), ("h", 10.65, 0.7)):
+        for name, x, y in (("c'", 0.6, 5), ("h'", 0.6, 1.9), ("x", 0.6, 0.7), ("h", 10.65, 0.7)):
             box(ax, x, y, d + name, 0.7)
+        box(ax, 10.65, 5, "dc from the\nnext step" if back else "c", 0.9 if back else 0.7)
         for W, x, y in (("W_h", "h'", 1.9), ("W_x", "x", 0.7)):
             box(ax, 2.35, y, f"{W}ᵀ da{W[1:]}" if back else f"{W} {x} + b{W[1:]}", 1.35, fill=PRODUCT)
         for gate, y in zip("figo", (3.9, 2.9, 1.9, 0.7)):
@@ -172,12 +182,87 @@ def lstm_step():
     return figure
 
 
+GRU_EDGES = [
+    ([(0.98, 5), (6.13, 5)], (3.4, 5.17), "", "dh'_direct (24)"),
+    ([(6.47, 5), (8.93, 5)], (7.6, 5.17), "(1 − z) ⊙ h'", "dh"),
+    ([(9.27, 5), (10.28, 5)], (9.8, 5.17), "h (23)", "dh"),
+    ([(0.6, 4.72), (0.6, 2.9), (1.3, 2.9)], (0.95, 3.1), "", "(30)"),
+    ([(3.1, 2.9), (3.45, 2.9), (3.45, 3.9), (3.9, 3.9)], (3.62, 4.07), "a_hz", "da_z"),
+    ([(3.45, 2.9), (3.9, 2.9)], (3.68, 3.07), "a_hr", "da_r"),
+    ([(3.45, 2.9), (3.45, 1.9), (6.13, 1.9)], (4.6, 2.07), "a_hn", "da_hn (26)"),
+    ([(0.98, 0.7), (1.3, 0.7)], (1.12, 0.9), "", "(34)"),
+    ([(3.1, 0.7), (3.7, 0.7), (3.7, 3.7), (3.9, 3.7)], (3.2, 1.3), "a_xr, a_xz", "da_r, da_z"),
+    ([(3.7, 2.7), (3.9, 2.7)], (3.7, 2.7), "", ""),
+    ([(3.7, 0.7), (7.4, 0.7), (7.4, 1.63)], (5.6, 0.87), "a_xn", "da_xn (25)"),
+    ([(5.9, 2.9), (6.3, 2.9), (6.3, 2.07)], (6.75, 2.6), "r", "dr (26)"),
+    ([(6.47, 1.9), (6.75, 1.9)], (6.6, 1.72), "", ""),
+    ([(8.35, 1.9), (9.1, 1.9), (9.1, 3.73)], (9.55, 2.9), "n", "dn (24)"),
+    ([(5.9, 3.9), (6.3, 3.9), (6.3, 4.83)], (6.62, 4.4), "1 − z", ""),
+    ([(6.3, 3.9), (8.93, 3.9)], (7.6, 4.07), "z", "dz (24)"),
+    ([(9.1, 4.07), (9.1, 4.83)], (9.5, 4.45), "z ⊙ n", "dh"),
+]
+
+
+def gru_step():
+    figure, axes = canvas(10, 10.2, panels=2)
+    for ax, back in zip(axes, (False, True)):
+        ax.set(xlim=(0, 11.2), ylim=(0.1, 5.75))
+        colour, d = (BACKWARD, "d") if back else (FORWARD, "")
+        words = (
+            "backward: every arrow reversed; z was read twice, so dz is a sum"
+            if back
+            else "forward: one step of the GRU"
+        )
+        ax.text(0.2, 5.6, words, fontsize=11, color=colour, weight="bold", va="center")
+        for name, x, y in (("h'", 0.6, 5), ("x", 0.6, 0.7), ("h", 10.65, 5)):
+            box(ax, x, y, d + name, 0.7)
+        for W, x, y in (("W_h", "h'", 2.9), ("W_x", "x", 0.7)):
+            box(ax, 2.2, y, f"{W}ᵀ da{W[1:]}" if back else f"{W} {x} + b{W[1:]}", 1.75, fill=PRODUCT)
+        for gate, y in (("z", 3.9), ("r", 2.9)):
+            box(
+                ax,
+                4.9,
+                y,
+                f"d{gate} ⊙ {gate}(1 − {gate}) (27)" if back else f"{gate} = σ(a_x{gate} + a_h{gate}) (21)",
+                1.95,
+            )
+        box(ax, 7.55, 1.9, "dn ⊙ (1 − n²)" if back else "tanh (22)", 1.55)
+        for sign, x, y in (("⊙", 6.3, 5), ("+", 9.1, 5), ("⊙", 6.3, 1.9), ("⊙", 9.1, 3.9)):
+            joint(ax, x, y) if back and sign == "+" else dot(ax, x, y, sign)
+        dot(ax, 6.3, 3.9, "+") if back else joint(ax, 6.3, 3.9)
+        for points, place, forth, gradient in GRU_EDGES:
+            arrow(ax, points[::-1] if back else points, colour, gradient if back else forth, place)
+    return figure
+
+
+def exploding():
+    """The gradient of an RNN near h = 0, where the slope of tanh is 1, and with inputs of the usual size."""
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(7, 4.6), facecolor=PAPER)
+    for radius, colour in ((0.9, FORWARD), (1.0, "#0f766e"), (1.1, BACKWARD)):
+        for size, line, label in ((1e-4, "-", "h near 0"), (1.0, ":", "inputs of size 1")):
+            layer = npseq.RNN(4, 32, dtype=np.float64, rng=0)
+            W_h = layer.params["weight_hh_l0"]
+            W_h *= radius / np.abs(np.linalg.eigvals(W_h)).max()
+            layer.params["weight_ih_l0"][...] *= size
+            layer.params["bias_ih_l0"][...] = layer.params["bias_hh_l0"][...] = 0
+            norms = gradient_flow(layer)
+            ax.semilogy(norms / norms[0], line, color=colour, label=f"spectral radius {radius}, {label}", linewidth=1.8)
+    ax.set_facecolor(PAPER)
+    ax.set(title="Where the gradient of an RNN grows, and where tanh stops it")
+    ax.set(xlabel="steps back", ylabel="norm, relative to that of the last step", xlim=(0, 59))
+    ax.grid(True, color="#dddddd", linewidth=0.6)
+    ax.legend(frameon=False, fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
 def unrolled():
     figure, (ax,) = canvas(10, 6.6)
     ax.set(xlim=(0, 11.6), ylim=(0.3, 7.5))
-    ax.text(0.2, 7.2, "forward", fontsize=11, color=FORWARD, weight="bold")
-    ax.text(1.5, 7.2, "and backward", fontsize=11, color=BACKWARD, weight="bold")
-    ax.text(3.75, 7.2, "through three steps; matrix products only in the three yellow places", fontsize=11, color=INK)
+    title(ax, ("forward ", FORWARD), ("and backward ", BACKWARD))
+    title(ax, ("through three steps: matrix products only in the three yellow places", INK), x=2.75)
     y, y_c, slots, cells = 3.75, 5.05, (0.6, 4.1, 7.6, 11.1), (2.75, 6.25, 9.75)
     box(ax, 5.9, 6.5, "3   after the loop: dW_x = Σ da_x xᵀ (31),   dW_h = Σ da_h h'ᵀ (32)", 8.6, 0.5, PRODUCT)
     before = "1   before the loop: all a_x = W_x x + b_x (7);   going back: all dx = W_xᵀ da_x (34)"
@@ -205,11 +290,11 @@ def _one_step(ax, t, before, x, y, y_c):
     box(ax, x, 0.75, f"x_{t}", 0.6)
     for left, right, forth, gradient in (
         (before + 0.32, middle - 0.32, "", "dh (30)"),
-        (middle + 0.32, x - 0.39, "a_h (8)", "da_h"),
+        (middle + 0.32, x - 0.39, "a_h", "da_h"),
         (x + 0.39, x + 1.03, "", "dh"),
     ):
         centre = (left + right) / 2
-        arrow(ax, [(left, y + 0.12), (right, y + 0.12)], FORWARD, forth, (centre, y + 0.55))
+        arrow(ax, [(left, y + 0.12), (right, y + 0.12)], FORWARD, forth, (centre, y + 0.3))
         below = y - 0.32 if gradient == "dh" else y - 0.55
         arrow(ax, [(right, y - 0.12), (left, y - 0.12)], BACKWARD, gradient, (centre, below))
     for left, right, gradient in ((before + 0.32, x - 0.39, "dc' = dc ⊙ f (18)"), (x + 0.39, x + 1.03, "dc")):
@@ -264,7 +349,13 @@ def flow():
     return figure
 
 
-PICTURES = {"lstm_step": lstm_step, "unrolled": unrolled, "gradient_flow": flow}
+PICTURES = {
+    "lstm_step": lstm_step,
+    "gru_step": gru_step,
+    "unrolled": unrolled,
+    "gradient_flow": flow,
+    "exploding": exploding,
+}
 
 
 def main(folder=DOCS, ending="svg"):

@@ -25,6 +25,7 @@ FUNCTIONS = {"sigma", "tanh", "varphi", "exp", "log", "max", "min"}
 
 
 def tokens(text):
+    text = re.sub(r"\\dot\\(\w+)", r"\\\1'", text)  # a dot is a slope
     text = re.sub(r"\\tag\{\d+\}", "", text).replace(r"\tau", "τ").replace(r"\bar{a}", "abar ")
     out, place = [], 0
     while place < len(text):

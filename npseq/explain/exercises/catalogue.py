@@ -57,7 +57,7 @@ _ALL = [
         (
             "In h = (1 − z) ⊙ h' + z ⊙ n, z occurs twice: two gradients of opposite sign add.",
             "a_xn and r ⊙ a_hn are added inside tanh: both get the same gradient, and r and a_hn share theirs (2).",
-            "da_xn and da_hn differ by the factor r. For r and z, σ' is the value times one minus the value.",
+            "da_xn and da_hn differ by the factor r. The slope of σ is its value times one minus it.",
         ),
         ("dz dn dh_direct", "da_xn dr", "da_hn da_r da_z"),
     ),
