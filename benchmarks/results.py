@@ -1,7 +1,7 @@
 """The README's results table, from real runs of the documented command: python benchmarks/results.py [--write]
 
 Trains each of the four documented models at the documented defaults with seeds 0, 1 and 2, and prints the mean test
-error beside the baselines on the same rows. ``--write`` puts the table between the markers in README.md.
+error beside the baselines on the same rows. ``--write`` puts the table between the markers of both READMEs.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def table(runs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="put the table into README.md")
+    parser.add_argument("--write", action="store_true", help="put the table into the READMEs")
     parser.add_argument("--models", default=",".join(MODELS))
     args, options = parser.parse_known_args()
     runs = {}
@@ -89,9 +89,9 @@ def main():
     text = table(runs)
     print(text)
     if args.write:
-        readme = REPO / "README.md"
-        before, rest = readme.read_text().split(BEGIN)
-        readme.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.split(END)[1])
+        for name in "README.md", "README.zh-CN.md":
+            before, rest = (REPO / name).read_text(encoding="utf-8").split(BEGIN)
+            (REPO / name).write_text(before + BEGIN + "\n" + text + "\n" + END + rest.split(END)[1], encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import re
 import sys
 from pathlib import Path
 
+import docutils.nodes
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -15,9 +17,14 @@ exclude_patterns = ["_build"]
 
 html_theme = "furo"
 html_title = f"npseq {release}"
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["equations.css"]
 
-nb_execution_mode = "off"  # every block is run by a test (tests/pages/)
+nb_execution_mode = "force"  # of notebooks; every block of the other pages is run by a test (tests/pages/)
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_ipywidgets_js: dict = {}  # no widget is used, and nothing is loaded from another host
+html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_fence_as_directive = ["math"]
 myst_heading_anchors = 3
@@ -49,6 +56,31 @@ def _in_literal(lines):
     return False
 
 
+TAG = re.compile(r"\\tag\{(\w+)\}")
+
+
+def mathml(latex, display):
+    """An equation as MathML, which browsers show by themselves: no script, no font, no request to another host."""
+    from latex2mathml.converter import convert
+
+    text = re.sub(r"\\dot\\(\w+)", r"\\dot{\\\1}", TAG.sub("", latex)).strip()
+    dot = "&#x2022;"  # over a letter; the character that is meant for it can hardly be seen
+    return convert(text, display="block" if display else "inline").replace("&#x002D9;", dot)
+
+
+def _inline(translator, node):
+    translator.body.append(mathml(node.astext(), display=False))
+    raise docutils.nodes.SkipNode
+
+
+def _block(translator, node):
+    number = TAG.search(node.astext())
+    tag = f'<span class="eqno">({number[1]})</span>' if number else ""
+    translator.body.append(f'<div class="math notranslate">{mathml(node.astext(), display=True)}{tag}</div>')
+    raise docutils.nodes.SkipNode
+
+
 def setup(app):
-    """Connect what docstrings need."""
+    """Connect what docstrings need, and the equations."""
     app.connect("autodoc-process-docstring", _indented_equations, priority=900)
+    app.add_html_math_renderer("mathml", (_inline, None), (_block, None))

@@ -78,7 +78,7 @@ def write(p, characters, first, length, rng):
     return text
 
 
-def main(text, updates=600, H=40, T=25):
+def main(text=VERSE, updates=600, H=40, T=25):
     rng = np.random.default_rng(0)
     numbers, characters = numbered(text)
     p, place, h = start(len(characters), H, rng), 0, np.zeros(H)

@@ -187,7 +187,7 @@ def test_step_9_is_npseqs_optimized_lstm_and_step_4():
 def test_every_step_runs_and_shows_what_its_page_says(number, capsys):
     page = (ROOT / "docs" / "ten_steps.md").read_text(encoding="utf-8")
     shown = re.search(rf"^## {number}\..*?```text\n(.*?)```", page, re.DOTALL | re.MULTILINE)[1]
-    step(number).main()
+    step(number).main(*[20] * (number in (7, 8)))  # fewer updates; what is compared are the words
     printed = capsys.readouterr().out
     words = [re.sub(r"[-\d.e]+", "#", text).split() for text in (shown, printed)]
     if number == 1:  # what it writes is drawn
@@ -203,5 +203,5 @@ def test_the_last_step_learns_to_write_shakespeare():
     numbers = np.array([characters.index(c) for c in text])
     p, loss = step10.train(numbers, len(characters), H=32, T=25, B=16, updates=250, lr=0.01, report=50)
     assert loss < 2.4  # without learning log of 60 or so, 4.1; the frequencies alone give 3.3
-    written = step10.write(p, characters, "KING:\n", 60, rng())
-    assert written.startswith("KING:\n") and len(written) == 66 and set(written) <= set(characters)
+    written = step10.write(p, characters, "The ", 60, rng())
+    assert written.startswith("The ") and len(written) == 64 and set(written) <= set(characters)
