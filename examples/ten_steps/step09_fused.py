@@ -8,7 +8,6 @@ are those of docs/derivation.md, section 11.
 
 import numpy as np
 from step03_batch import of_inputs
-from step04_lstm import sigmoid
 
 
 def forward(p, inputs, state):

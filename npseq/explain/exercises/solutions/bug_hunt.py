@@ -1,7 +1,7 @@
 """A bug hunt. The backward pass of this LSTM has one wrong line; each seed plants another bug.
 
-Find the line, type its number as BUG_LINE, and correct it in place. The gradients that are right tell you where to look:
-compare with sections 4 and 6 of docs/derivation.md, or print what you do not believe.
+Find the line, type its number as BUG_LINE, and correct it in place. The gradients that are right tell you where to
+look: compare with sections 4 and 6 of docs/derivation.md, or print what you do not believe.
 """
 
 import numpy as np
