@@ -1,7 +1,7 @@
 """Step 1 of 10: a network that learns to write, in a hundred lines of NumPy.
 
-It reads a text character by character and predicts the next one. Everything is here: the forward pass, its derivative
-by hand, the update, and writing. Run it: ``python step01_char_rnn.py [TEXT FILE]``.
+It reads a text character by character and predicts the next one. Everything is here: the forward pass, its
+derivative by hand, the update, and writing. Run it: ``python step01_char_rnn.py [TEXT FILE]``.
 """
 
 import sys

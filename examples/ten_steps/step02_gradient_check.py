@@ -1,8 +1,9 @@
 """Step 2 of 10: is the gradient right?
 
-New: each parameter is moved along the imaginary axis. For a tiny s, f(w + is) has the imaginary part s f'(w), and nothing
-is subtracted, so no digit is lost: a right gradient agrees to 1e-14, a wrong one does not. All that the forward pass has to
-do for it is to run in complex numbers. ``python step02_gradient_check.py`` checks step 1, and then step 1 with a bug.
+New: each parameter is moved along the imaginary axis. For a tiny s, f(w + is) has the imaginary part s f'(w), and
+nothing is subtracted, so no digit is lost: a right gradient agrees to 1e-14, a wrong one does not. All that the
+forward pass has to do for it is to run in complex numbers. ``python step02_gradient_check.py`` checks step 1, and
+then step 1 with a bug.
 """
 
 import numpy as np

@@ -1,8 +1,9 @@
 """Step 3 of 10: many sequences at once.
 
-New: a column for each sequence. h becomes a matrix (H, B), W_h h a product of two matrices, and the sums over the batch
-are part of the matrix products of the backward pass: da hᵀ adds up what the columns say. Only the biases need a sum of their
-own. And because a sum of products is one product of longer matrices, the gradients of the weights leave the loop.
+New: a column for each sequence. h becomes a matrix (H, B), W_h h a product of two matrices, and the sums over the
+batch are part of the matrix products of the backward pass: da hᵀ adds up what the columns say. Only the biases need
+a sum of their own. And because a sum of products is one product of longer matrices, the gradients of the weights
+leave the loop.
 """
 
 import numpy as np

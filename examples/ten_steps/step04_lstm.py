@@ -1,8 +1,8 @@
 """Step 4 of 10: the LSTM.
 
-New: a second state, c, and three gates. Along c a step back multiplies by f alone; no matrix, no tanh. So the gradient
-reaches further back. The four blocks of the gates are stacked, i f g o: still one matrix product a step, forward and
-backward. The equations are those of docs/derivation.md, section 4.
+New: a second state, c, and three gates. Along c a step back multiplies by f alone; no matrix, no tanh. So the
+gradient reaches further back. The four blocks of the gates are stacked, i f g o: still one matrix product a step,
+forward and backward. The equations are those of docs/derivation.md, section 4.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Step 5 of 10: sequences of different lengths.
 
-New: padding. valid (T, 1, B) is 1 where a sequence has that step. A padded step copies the state, so its gradient bypasses
-the cell: one line forward, two lines backward. Whatever stands in the padding then changes nothing, and the state after
-the loop is that of each sequence's own last step.
+New: padding. valid (T, 1, B) is 1 where a sequence has that step. A padded step copies the state, so its gradient
+bypasses the cell: one line forward, two lines backward. Whatever stands in the padding then changes nothing, and
+the state after the loop is that of each sequence's own last step.
 """
 
 import numpy as np

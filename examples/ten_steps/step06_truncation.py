@@ -1,8 +1,9 @@
 """Step 6 of 10: a text that is longer than the memory.
 
-New: truncation. The text is cut into B streams, side by side, and each stream into chunks of T steps. The state passes from
-chunk to chunk; the gradient stops at the chunk's start. So the memory needed is that of T steps, while the network still
-reads what is older: its state brings it along. The sum of the chunks' gradients is not the whole gradient.
+New: truncation. The text is cut into B streams, side by side, and each stream into chunks of T steps. The state
+passes from chunk to chunk; the gradient stops at the chunk's start. So the memory needed is that of T steps, while
+the network still reads what is older: its state brings it along. The sum of the chunks' gradients is not the whole
+gradient.
 """
 
 import numpy as np

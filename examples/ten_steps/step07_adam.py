@@ -1,8 +1,8 @@
 """Step 7 of 10: Adam, on one flat vector.
 
-New: all parameters are views into one vector theta, and so are their gradients. The norm of the gradient is then one product,
-and Adam (Kingma and Ba 2015) a few lines for the whole network: each parameter gets a step of its own size, by the mean of
-its gradient over the mean of its square.
+New: all parameters are views into one vector theta, and so are their gradients. The norm of the gradient is then
+one product, and Adam (Kingma and Ba 2015) a few lines for the whole network: each parameter gets a step of its own
+size, by the mean of its gradient over the mean of its square.
 """
 
 import numpy as np

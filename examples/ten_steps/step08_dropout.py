@@ -1,8 +1,8 @@
 """Step 8 of 10: dropout.
 
-New: in training a part of what the readout reads is set to zero, another part at every update, so that the network cannot
-rely on any one unit (Srivastava et al. 2014). What is kept is divided by the share kept, so that nothing has to change when
-it writes. The mask is drawn once, in the forward pass: backward multiplies by the same one.
+New: in training a part of what the readout reads is set to zero, another part at every update, so that the network
+cannot rely on any one unit (Srivastava et al. 2014). What is kept is divided by the share kept, so that nothing has
+to change when it writes. The mask is drawn once, in the forward pass: backward multiplies by the same one.
 """
 
 import numpy as np

@@ -1,9 +1,9 @@
 """Step 9 of 10: the same numbers, faster.
 
-New: the order of the operations. dh and dc enter every line of the backward pass as a factor, and all the other factors are
-known after the forward pass; so they are computed for all steps in one call each, and the loop keeps two additions, three
-products element by element and one with a matrix. Likewise W_x x + b, of all steps, before the forward loop. The identities
-are those of docs/derivation.md, section 11.
+New: the order of the operations. dh and dc enter every line of the backward pass as a factor, and all the other
+factors are known after the forward pass; so they are computed for all steps in one call each, and the loop keeps
+two additions, three products element by element and one with a matrix. Likewise W_x x + b, of all steps, before the
+forward loop. The identities are those of docs/derivation.md, section 11.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Step 10 of 10: Shakespeare, by one's own backward.
 
-New: nothing. The steps before are put together: streams and chunks (6), the LSTM (4) in its fast order (9), dropout (8), Adam
-on a flat vector with clipping (7), and writing (1). npseq is used for its copy of the plays alone.
+New: nothing. The steps before are put together: streams and chunks (6), the LSTM (4) in its fast order (9), dropout
+(8), Adam on a flat vector with clipping (7), and writing (1). npseq is used for its copy of the plays alone.
 ``python step10_shakespeare.py`` trains for a few minutes and then writes.
 """
 
