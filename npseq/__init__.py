@@ -34,6 +34,8 @@ __all__ = [
     "Linear",
     "Embedding",
     "Model",
+    "Module",
+    "Sequential",
     "Forecaster",
     # a model in a file
     "load",
@@ -69,6 +71,8 @@ _PLACES = {  # of the names that are no modules
     "Linear": "nn.linear",
     "Embedding": "nn.linear",
     "Model": "nn.model",
+    "Module": "nn.module",
+    "Sequential": "nn.sequential",
     "Forecaster": "forecast.forecaster",
     "load": "formats.model_file:load_model",
     "save": "formats.model_file:save_model",
@@ -108,6 +112,8 @@ if TYPE_CHECKING:  # what ``__getattr__`` imports
     from .nn.layers import GRU, LSTM, RNN, OptimizedGRU, OptimizedLSTM, OptimizedRNN
     from .nn.linear import Embedding, Linear
     from .nn.model import Model
+    from .nn.module import Module
+    from .nn.sequential import Sequential
     from .tasks.text_samples import sample
 else:
     __getattr__ = getter(__name__, _PLACES)

@@ -38,7 +38,7 @@ def lbfgs(
 
     Args:
         loss_and_grad: called with theta (n,); returns the loss and its gradient (n,), always of the same, whole data.
-            ``lambda theta: model.loss_and_grad(batch)`` for the model whose vector theta is.
+            ``lambda theta: model.loss_and_grad(batch, training=False)`` for the model whose vector theta is.
         theta: (n,) vector of floats, changed in place; at the end, also after an exception, the last accepted iterate.
         max_iterations: upper bound; each iteration calls ``loss_and_grad`` once or a few times.
         history_size: number of differences that are kept.

@@ -32,6 +32,7 @@ from .._version import __version__
 from ..fused.step import STEPS, LSTMStep, ReLURNNStep, RNNStep, stacked
 from ..nn.model import Model
 from ..nn.own_parameters import cell_name
+from ..nn.reading import POOLED
 from ..nn.recurrent import Recurrent
 from . import atomic, c_example, paths, schema
 
@@ -226,6 +227,8 @@ class _Header:
         self.head, self.scaling, self.window = None, None, None
         self.layer = model.rnn if isinstance(model, Model) else model
         if isinstance(model, Model):
+            if model.read in POOLED:
+                raise ValueError(f"a head that reads {model.read!r} of all steps has no form in C; 'final' expected")
             self.head = model.fc
             self.scaling = model.scaling if with_scaler else None
             recipe = model.metadata.get("recipe") if isinstance(model.metadata, dict) else None

@@ -9,52 +9,30 @@ from typing import Any
 
 import numpy as np
 
-from ..bptt import Cell
 from ..nn.conversion import check_shapes, from_state_dict, parameters_under, sizes_in
-from ..nn.layers import RNN, Recurrent
-from ..nn.losses import LOSSES
-from ..nn.model import OUTPUTS, READS, Model
+from ..nn.layers import RNN
+from ..nn.model import Model
+from ..nn.module import Module
 from ..nn.own_parameters import cell_name
 from ..nn.parameters import parameter_shapes, undrawn
+from ..nn.reading import READS
 from ..nn.registry import MODELS, OWN
-from ..nn.scaling import Scaling
 from . import schema
 from .checkpoint import load, save
 from .messages import ArgumentError, argument, marked
+from .module_file import CONFIG, checked_scaling, kept, made, names_layer
 from .state_dicts import recurrent_prefixes
 from .unpickler import CheckpointError
 
 VERSION = 2  # of npseq's own record in a weights file
 
-# The arguments of a Model. Sizes are compared with the arrays besides: a file may claim any.
-CONFIG = {
-    "kind": schema.one_of(MODELS),
-    "cell": schema.optional(schema.TEXT),
-    "loss": schema.one_of(LOSSES),
-    "input_size": schema.COUNT,
-    "hidden_size": schema.COUNT,
-    "output_size": schema.COUNT,
-    "num_layers": schema.missing(schema.COUNT, 1),
-    "bias": schema.missing(schema.BOOLEAN, True),
-    "bidirectional": schema.missing(schema.BOOLEAN, False),
-    "dropout": schema.missing(schema.PROBABILITY, 0.0),
-    "proj_size": schema.missing(schema.NATURAL, 0),
-    "recurrent_dropout": schema.missing(schema.PROBABILITY, 0.0),
-    "learn_initial_state": schema.missing(schema.BOOLEAN, False),
-    "forget_bias": schema.optional(schema.NUMBER),
-    "recurrent_init": schema.missing(schema.one_of(("uniform", "orthogonal")), "uniform"),
-    "nonlinearity": schema.missing(schema.one_of(("tanh", "relu")), "tanh"),
-    "read": schema.missing(schema.one_of(READS), "final"),
-    "outputs": schema.missing(schema.one_of(OUTPUTS), "last"),
-    "embedding_size": schema.missing(schema.NATURAL, 0),
-    "checkpoint_every": schema.Field(
-        lambda k: k is None or k == "sqrt" or schema.COUNT.fits(k), "a whole number, 'sqrt' or null", None
-    ),
-}
 
+def save_model(path: str | os.PathLike[str], model: Module, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write a module: its weights in torch's convention, and beside them what is needed to make it again.
 
-def save_model(path: str | os.PathLike[str], model: Model, metadata: Mapping[str, Any] | None = None) -> None:
-    """Write a ``Model``: its weights in torch's convention, and beside them what is needed to make it again.
+    Besides npseq's own modules any other may be written whose class ``nn.registry.register`` has given a name. The file
+    keeps this name and the arguments that the module was made with: numbers, texts, lists and dicts of them, other
+    modules, but no ``rng`` and no ``dtype``. A class with an attribute ``config`` (a dict) says itself which they are.
 
     Args:
         path: of the file.
@@ -62,20 +40,23 @@ def save_model(path: str | os.PathLike[str], model: Model, metadata: Mapping[str
         metadata: further entries for JSON, which ``model.metadata`` has after loading.
 
     Raises:
-        ValueError: for a model that could not be made again: its layer or its cell is not that of its kind, or an
-            argument is one that no file may have.
+        ValueError: for a module that could not be made again: its class is not registered, its layer or its cell is not
+            that of its kind, or an argument is one that no file may have. Nothing is written then.
         TypeError, OSError: as ``checkpoint.save``.
     """
-    _check_nameable(model)
+    if not isinstance(model, Module):
+        raise TypeError(f"a module expected; {type(model).__name__} given")
     try:
-        schema.check({**model.config, "cell": None}, CONFIG, "its config")  # as it is read
+        described = describe(model) if isinstance(model, Model) else {"npseq": VERSION, "module": kept(model)}
     except ValueError as error:
         raise ValueError(f"the model cannot be saved: {error}") from None
-    save(path, model.state_dict(), {**describe(model), **(metadata or {})})
+    save(path, model.state_dict(), {**described, **(metadata or {})})
 
 
 def describe(model: Model) -> dict[str, Any]:
     """Return the entries of a weights file that make the model again, for JSON."""
+    _check_nameable(model)
+    schema.check({**model.config, "cell": None}, CONFIG, "its config")  # as it is read
     scaling = None if model.scaling is None else model.scaling.to_json()
     config = dict(model.config)
     if model.kind not in OWN:
@@ -84,20 +65,12 @@ def describe(model: Model) -> dict[str, Any]:
 
 
 def _check_nameable(model: Model) -> None:
-    layer_class = MODELS.get(model.kind)
-    own = vars(model.rnn).get("cell", layer_class.cell if layer_class else None)
-    if layer_class is None or type(model.rnn) is not layer_class or own is not _cell_of(layer_class, model.rnn):
+    if not names_layer(model.kind, model.rnn):
         raise ValueError(
-            f"the model cannot be saved: {model.kind!r} names another layer or cell than "
-            f"{type(model.rnn).__name__} with {cell_name(model.rnn.cell)}: give that layer a name with "
-            "npseq.nn.registry.register, and make the model by that name"
+            f"{model.kind!r} names another layer or cell than {type(model.rnn).__name__} with "
+            f"{cell_name(model.rnn.cell)}: give that layer a name with npseq.nn.registry.register, and make the model "
+            "by that name"
         )
-
-
-def _cell_of(layer_class: type[Recurrent], layer: Recurrent) -> Cell:
-    """The cell that a layer of this class has when it is made anew."""
-    cell: Cell = RNN.cells[layer.nonlinearity] if isinstance(layer, RNN) else layer_class.cell
-    return cell
 
 
 def load_model(
@@ -105,8 +78,9 @@ def load_model(
     nonlinearity: str | None = None,
     read: str | None = None,
     weights: str | None = None,
-) -> Model:
-    """Return the ``Model`` of a weights file. ``metadata`` has what ``save_model`` was given, or is None.
+) -> Any:
+    """Return the ``Model``, or other module, of a weights file. ``metadata`` has what ``save_model`` was given, or is
+    None. A module of a user's class needs its ``nn.registry.register`` first; nothing is imported by a name in a file.
 
     A file that torch alone has written opens too, if it holds one recurrent layer and one linear layer that reads its
     hidden state, whatever their names; kind and sizes follow from the shapes. Tensors that are no layer's, such as the
@@ -133,9 +107,13 @@ def load_model(
         raise ValueError(f"read is {read!r}; one of {', '.join(READS)} expected")
     file, path = load(path), os.fspath(path)
     state, assumed, passed_over = file.weights(weights), [], ""
-    own = isinstance(file.metadata, dict) and "config" in file.metadata
+    own = isinstance(file.metadata, dict) and ("config" in file.metadata or "module" in file.metadata)
+    model: Any
     try:
-        if own:
+        if own and "module" in file.metadata:
+            schema.check_version(file.metadata.get("npseq"), VERSION, "the file")
+            model = _module(file.metadata["module"], state)
+        elif own:
             schema.check_version(file.metadata.get("npseq"), VERSION, "the file")
             model = _own(file.metadata, state)
         else:
@@ -156,6 +134,15 @@ def load_model(
     if assumed:
         warnings.warn(f"{path!s} does not say what this model needs; assumed: {'; '.join(assumed)}", stacklevel=2)
     return model
+
+
+def _module(found: Any, state: dict[str, np.ndarray]) -> Module:
+    """A module as its description says, in the dtype of the arrays, if these have its shapes."""
+    with undrawn():
+        module = made(found, len(state))
+        check_shapes(state, module.shapes)
+        dtype = np.result_type(*state.values()) if state else module.dtype
+        return module.astype(dtype) if dtype != module.dtype and module.shapes.keys() <= state.keys() else module
 
 
 def _own(metadata: dict[str, Any], state: dict[str, np.ndarray]) -> Model:
@@ -179,18 +166,9 @@ def _own(metadata: dict[str, Any], state: dict[str, np.ndarray]) -> Model:
     others = {"fc.weight": (config["output_size"], outputs)}
     others["embedding.weight"] = (config["input_size"], config["embedding_size"])
     check_shapes(state, others)
-    scaling = None
-    if metadata.get("scaling") is not None:
-        sizes = {"input": config["input_size"], "output": config["output_size"]}
-        fields = {f"{side}_mean": schema.listed(schema.NUMBER, size) for side, size in sizes.items()}
-        fields |= {f"{side}_scale": schema.listed(schema.POSITIVE, size) for side, size in sizes.items()}
-        column = schema.Field(
-            lambda k: schema.NATURAL.fits(k) and k < config["input_size"], f"a number below {config['input_size']}"
-        )
-        fields["skip"] = schema.optional(schema.listed(column, config["output_size"]))
-        scaling = Scaling.from_json(schema.check(metadata["scaling"], fields, "its scaling"))
     options = {name: value for name, value in metadata["config"].items() if name != "cell"}
     with undrawn():
+        scaling = checked_scaling(metadata.get("scaling"), config)
         return Model(**options, dtype=np.result_type(*state.values()), scaling=scaling)
 
 

@@ -60,6 +60,11 @@ class RNN(Recurrent):
         self.cell, self.nonlinearity = self.cells[nonlinearity], nonlinearity
         super().__init__(input_size, hidden_size, num_layers, *args, **options)
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments that make the same layer again, but for ``rng`` and ``dtype``."""
+        return {**super().config, **({} if self.nonlinearity == "tanh" else {"nonlinearity": self.nonlinearity})}
+
 
 class LSTM(Recurrent):
     """Long short-term memory (equations: ``cells.LSTMCell``); options as ``Recurrent``."""

@@ -10,10 +10,10 @@ from ..fused.one_hot import sum_of_rows
 from .flat import Gradients
 from .module import Module, Tape
 from .parameters import draws
-from .validation import check_dtype, check_sizes
+from .validation import check_dtype, check_sizes, checked_lengths
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
+    from numpy.typing import ArrayLike, DTypeLike
 
 
 class Linear(Module):
@@ -48,6 +48,12 @@ class Linear(Module):
         bound = input_size**-0.5
         if draws():
             self.theta[...] = np.random.default_rng(rng).uniform(-bound, bound, self.theta.shape)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments that make the same layer again, but for ``rng`` and ``dtype``."""
+        output_size, input_size = self.shapes["weight"]
+        return {"input_size": input_size, "output_size": output_size, "bias": "bias" in self.shapes}
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Tape]:
         """Compute y (…, O) of x (…, I). Returns y and the tape."""
@@ -101,25 +107,37 @@ class Embedding(Module):
         if draws():
             self.params["weight"][...] = np.random.default_rng(rng).standard_normal((count, size))
 
-    def forward(self, indices: np.ndarray) -> tuple[np.ndarray, Tape]:
-        """Look up the rows of ``indices`` (…), integers. Returns y (…, size) and the tape."""
-        indices, count = np.asarray(indices), len(self.params["weight"])
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments that make the same layer again, but for ``rng`` and ``dtype``."""
+        return dict(zip(("count", "size"), self.shapes["weight"]))
+
+    def forward(self, indices: np.ndarray, lengths: ArrayLike | None = None) -> tuple[np.ndarray, Tape]:
+        """Look up the rows of ``indices`` (…), integers. Returns y (…, size) and the tape.
+
+        With ``lengths`` (B,) the indices are (B, T), and what is in the padding changes nothing.
+        """
+        indices, count, there = np.asarray(indices), len(self.params["weight"]), None
+        if lengths is not None and indices.ndim == 2:
+            checked = checked_lengths(lengths, indices.shape[1], len(indices))
+            there = np.arange(indices.shape[1]) < np.asarray(checked)[:, None]
+            indices = np.where(there, indices, 0)
         if indices.dtype.kind not in "iu" or indices.size and not 0 <= indices.min() <= indices.max() < count:
             found = f"{indices.dtype} from {indices.min()} to {indices.max()}" if indices.size else f"{indices.dtype}"
             raise ValueError(f"indices must be integers from 0 to {count - 1}; {found} given")
-        return self.params["weight"][indices], Tape(indices, self._identity)
+        return self.params["weight"][indices], Tape((indices, there), self._identity)
 
     def backward(self, tape: Any, dy: Any, need_dx: bool = True) -> tuple[None, Gradients]:
         """Compute the gradient of ``weight`` from dy = dloss/dy (…, size). Returns None, in place of dx, and it.
 
         The gradients of repeated indices are summed. There is no gradient with respect to the indices.
         """
-        indices, grads, dy = self._check_tape(tape, Tape).kept, self.new_gradients(), np.asarray(dy)
+        (indices, there), dy = self._check_tape(tape, Tape).kept, np.asarray(dy)
         check_dtype("dy", dy, self.dtype)
         if dy.shape != (*indices.shape, self.params["weight"].shape[1]):
             raise ValueError(f"dy has the shape {dy.shape}; y has {(*indices.shape, self.params['weight'].shape[1])}")
-        rows = np.ascontiguousarray(dy).reshape(-1, dy.shape[-1])
-        grads["weight"][...] = sum_of_rows(
-            rows, indices.reshape(-1), len(grads["weight"])
-        )  # (61) of docs/derivation.md
+        dy = dy if there is None else np.where(there[:, :, None], dy, 0)
+        grads, rows = self.new_gradients(), np.ascontiguousarray(dy).reshape(-1, dy.shape[-1])
+        # (61) of docs/derivation.md
+        grads["weight"][...] = sum_of_rows(rows, indices.reshape(-1), len(grads["weight"]))
         return None, grads

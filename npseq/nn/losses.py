@@ -117,7 +117,7 @@ def cross_entropy(
     q = np.zeros(logits.shape, logits.real.dtype)
     np.put_along_axis(q, np.where(used, labels, 0)[..., None], 1 - label_smoothing, axis=-1)
     q = (q + np.asarray(label_smoothing / K, q.dtype)) * weight  # (67), divided by N
-    loss = -(q * np.where(q > 0, log_p, 0)).sum()  # 0 · log 0 = 0
+    loss = -(q * np.where(q != 0, log_p, 0)).sum()  # 0 · log 0 = 0
     return loss, np.exp(log_p) * weight - q  # (68)
 
 

@@ -23,7 +23,6 @@ import numpy as np
 
 from . import losses
 from .flat import Gradients, Shapes, accepted, checked_dtype, entries, given, views_of
-from .parameters import draws
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -85,13 +84,16 @@ class Module:
     shapes: dict[str, tuple[int, ...]]
     loss: Any = "mse"
     every_step: bool | None = None
+    _made_by: tuple[list[Any], dict[str, Any]]  # the arguments of the constructor, without generators
     _identity: bytes  # what its tapes are known by; that of a copy or a pickle, which may be in another process, too
     _parts: dict[str, Module]  # name -> part, each once
     _slices: dict[str, slice]  # name of a part -> its slice of θ; also under further names of the same part
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
         self = object.__new__(cls)
-        vars(self)["_identity"] = os.urandom(12)
+        given = [None if isinstance(value, np.random.Generator) else value for value in args]
+        made_by = given, {name: value for name, value in options.items() if not isinstance(value, np.random.Generator)}
+        vars(self).update(_identity=os.urandom(12), _made_by=made_by)
         return self
 
     def __init__(self, shapes: Shapes | None = None, dtype: Any = None, **parts: Module) -> None:
@@ -102,65 +104,68 @@ class Module:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            if name in ("theta", "params", "shapes", "_parts", "_slices") and "theta" not in vars(self):
-                self._build()
-                return vars(self)[name]
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            if name == "shapes":
+                vars(self)["shapes"] = self._shapes()
+            elif name in ("theta", "params", "_parts", "_slices") and "theta" not in vars(self):
+                self._adopt(np.zeros(sum(map(math.prod, self.shapes.values())), self.dtype))
+            else:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return vars(self)[name]
 
         def __setattr__(self, name: str, value: Any) -> None:
-            if "theta" in vars(self):
-                if name == "theta":
-                    self.theta[...] = value  # in place: params and parts are views of it
-                    return
-                if any(part not in self._parts.values() for _, part in _modules(name, value)):
+            if name == "theta" and name in vars(self):
+                self.theta[...] = value  # in place: params and parts are views of it
+                return
+            if "shapes" in vars(self):
+                known = list(_parts_of(self).values())
+                if any(all(part is not one for one in known) for _, part in _modules(name, value)):
                     raise AttributeError(
                         f"{name} cannot become a part of {type(self).__name__} any more, whose parameters are one "
                         "vector already: assign parts before theta, params or shapes is used"
                     )
             super().__setattr__(name, value)
 
-    def _build(self) -> None:
-        """Find the parts, and build θ with their values."""
-        own, dtype = vars(self).get("_own", ({}, None))
-        parts = _parts_of(self)
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return name -> shape of the module's own parameters and those of its parts."""
+        own, parts = vars(self).get("_own", ({}, None))[0], _parts_of(self)
         below = {f"{name}.{n}": shape for name, part in parts.items() for n, shape in part.shapes.items()}
-        dtypes = {part.dtype for part in parts.values()} | ({dtype} if dtype else set())
-        if len(dtypes) > 1:
-            found = ", ".join(f"{name} {part.dtype}" for name, part in parts.items())
-            raise TypeError(f"the parts of {type(self).__name__} must have one dtype, {dtype or 'any'}; {found} given")
-        shapes = {name: shape for name, shape in own.items() if name not in below} | below
-        theta = np.zeros(sum(map(math.prod, shapes.values())), dtypes.pop() if dtypes else np.float32)
-        vars(self)["shapes"] = shapes
-        self._adopt(theta)
+        return {name: tuple(shape) for name, shape in own.items() if name not in below} | below
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the parameters."""
-        return self.theta.dtype
+        if "theta" in vars(self):
+            return self.theta.dtype
+        own, parts = vars(self).get("_own", ({}, None))[1], _parts_of(self)
+        dtypes = {part.dtype for part in parts.values()} | ({own} if own else set())
+        if len(dtypes) > 1:
+            found = ", ".join(f"{name} {part.dtype}" for name, part in parts.items())
+            raise TypeError(f"the parts of {type(self).__name__} must have one dtype, {own or 'any'}; {found} given")
+        return dtypes.pop() if dtypes else np.dtype(np.float32)
 
     def bind(self, theta: np.ndarray) -> None:
         """Move the parameters into ``theta``, a flat vector (or a slice of one) of matching size.
 
         The current values are copied. A module binds its parts to consecutive slices of one vector.
         """
-        if draws():
-            theta[...] = self.theta
+        theta[...] = self.theta if "theta" in vars(self) else 0
         self._adopt(theta)
 
     def _adopt(self, theta: np.ndarray) -> None:
         """Take ``theta`` as the vector of the parameters, with its values (the parts' are put into it), and build the
         views into it."""
         params, parts, slices = views_of(self.shapes, theta), _parts_of(self), {}
+        for part in parts.values():
+            owner = vars(part).get("_owner", lambda: None)()
+            if owner is not None and owner is not self and vars(owner).get("theta") is not theta:
+                raise ValueError(f"{part!r} is a part of a {type(owner).__name__} already: use a copy (copy.deepcopy)")
         end = theta.size
         for name, part in reversed(parts.items()):
-            owner = vars(part).get("_owner", lambda: None)()
-            if owner is not None and owner is not self and owner.theta is not theta:
-                raise ValueError(f"{part!r} is a part of a {type(owner).__name__} already: use a copy (copy.deepcopy)")
             vars(part)["_owner"] = weakref.ref(self)
-            slices[name] = slice(end - part.theta.size, end)
+            slices[name] = slice(end - sum(map(math.prod, part.shapes.values())), end)
             part.bind(theta[slices[name]])
-            end -= part.theta.size
-        for name, part in _modules("", vars(self)):
+            end = slices[name].start
+        for name, part in _modules("", _attributes(self)):
             slices.setdefault(name, next(slices[first] for first, one in parts.items() if one is part))
         vars(self).update(theta=theta, params=params, _parts=parts, _slices=slices)
 
@@ -353,10 +358,15 @@ def _modules(name: str, value: Any) -> Iterator[tuple[str, Module]]:
     return ((at, part) for at, part in entries(name, value) if isinstance(part, Module))
 
 
+def _attributes(module: Module) -> dict[str, Any]:
+    """Return the attributes in which parts are found: all but the arguments that made the module."""
+    return {name: value for name, value in vars(module).items() if name not in ("_made_by", *REBUILT)}
+
+
 def _parts_of(module: Module) -> dict[str, Module]:
     """Return name -> part, each part once, under its first name."""
     parts: dict[int, tuple[str, Module]] = {}
-    for name, part in _modules("", vars(module)):
+    for name, part in _modules("", _attributes(module)):
         parts.setdefault(id(part), (name, part))
     return dict(parts.values())
 

@@ -20,7 +20,7 @@ from .own_parameters import check_backward, check_declaration, check_forward, in
 from .parameters import draws, parameter_shapes, suffixes
 from .streaming import Stream
 from .torch_shapes import as_given, checked_state, columns, inputs, joined, rows, time_major
-from .validation import check_sizes, checked_checkpoint, checked_lengths
+from .validation import check_sizes, checked_checkpoint, outer_level
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -30,6 +30,7 @@ Array = np.ndarray
 # options in repr, and their defaults
 SHOWN: dict[str, Any] = dict(num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False, proj_size=0)
 SHOWN |= dict(recurrent_dropout=0.0, learn_initial_state=False, checkpoint_every=None)
+ARGUMENTS = "input_size", "hidden_size", *SHOWN, "forget_bias"
 
 
 class LayerTape(NamedTuple):
@@ -106,7 +107,8 @@ class Recurrent(Module):
             if not 0 <= p < 1:
                 raise ValueError(f"{name} must be a probability in [0, 1); {p!r} given")
         if dropout and num_layers == 1:
-            warnings.warn(f"dropout={dropout} acts between layers, so with num_layers=1 it does nothing", stacklevel=3)
+            text = f"dropout={dropout} acts between layers, so with num_layers=1 it does nothing"
+            warnings.warn(text, stacklevel=outer_level())
         if proj_size and len(self.cell.state) < 2:  # such a cell reads h, which would have another size
             raise ValueError(f"proj_size is only supported for LSTM; {proj_size!r} given to {type(self).__name__}")
         if not isinstance(proj_size, (int, np.integer)) or not 0 <= proj_size < hidden_size:
@@ -125,6 +127,8 @@ class Recurrent(Module):
         self.bias, self.batch_first, self.bidirectional = bool(bias), bool(batch_first), bool(bidirectional)
         self.dropout, self.recurrent_dropout = float(dropout), float(recurrent_dropout)
         self.proj_size, self.learn_initial_state = int(proj_size), bool(learn_initial_state)
+        self.forget_bias = None if forget_bias is None else float(forget_bias)
+        self.recurrent_init = recurrent_init
         self.rng = np.random.default_rng(rng)
         self._cells_checked: set[tuple[str, int, int]] = set()
         shapes = parameter_shapes(
@@ -139,7 +143,12 @@ class Recurrent(Module):
         )
         super().__init__(shapes, dtype)
         if draws():
-            self._initialise(forget_bias, recurrent_init)
+            self._initialise()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The arguments that make the same layer again, but for ``rng`` and ``dtype``."""
+        return {name: getattr(self, name) for name in ARGUMENTS if getattr(self, name) != SHOWN.get(name)}
 
     # ---- sizes and parameters ----
 
@@ -165,7 +174,7 @@ class Recurrent(Module):
         names = getattr(self.cell, "own", None) or {}
         return {name + suffix: name for suffix in self._suffixes() for name in names}
 
-    def _initialise(self, forget_bias: float | None, recurrent_init: str) -> None:
+    def _initialise(self) -> None:
         G, H, bound = len(self.cell.gates), self.hidden_size, self.hidden_size**-0.5
         learned, own = [letter + "_0" for letter in self.cell.state], self.own_names()
         for name, array in self.params.items():
@@ -175,13 +184,13 @@ class Recurrent(Module):
                 array[...] = initial_value(self.cell, own[name], array.shape, self.rng, bound)
                 continue
             array[...] = self.rng.uniform(-bound, bound, array.shape)
-            if name.startswith("weight_hh") and recurrent_init == "orthogonal":
+            if name.startswith("weight_hh") and self.recurrent_init == "orthogonal":
                 for block in array.reshape(G, H, -1):
                     q, r = np.linalg.qr(self.rng.standard_normal((H, H)))
                     # the signs make q uniform over rotations
                     block[...] = (q * np.sign(np.diag(r)))[:, : block.shape[1]]
-            if forget_bias is not None and name.startswith("bias"):
-                array[self.cell.gates.index("f") * H :][:H] = forget_bias if name.startswith("bias_ih") else 0
+            if self.forget_bias is not None and name.startswith("bias"):
+                array[self.cell.gates.index("f") * H :][:H] = self.forget_bias if name.startswith("bias_ih") else 0
 
     def _adopt(self, theta: Array) -> None:
         super()._adopt(theta)
@@ -224,7 +233,7 @@ class Recurrent(Module):
         lengths: ArrayLike | None = None,
         training: bool = False,
         rng: np.random.Generator | None = None,
-        checkpoint_every: int | str | None = None,
+        checkpoint_every: int | str | None = "layer",
     ) -> tuple[Array, Any, LayerTape]:
         """Run the sequences and keep what backward needs.
 
@@ -237,7 +246,7 @@ class Recurrent(Module):
                 state is the one at its last valid step, and the values in the padding are ignored.
             training: True enables dropout.
             rng: generator for the dropout masks; the layer's own when None.
-            checkpoint_every: as in the constructor, for this call.
+            checkpoint_every: as in the constructor, for this call; ``"layer"`` is the layer's own.
 
         Returns:
             y (T, B, D·P) or (B, T, D·P), the final state in the same form as ``state``, the tape.
@@ -266,10 +275,11 @@ class Recurrent(Module):
         checkpoint_every: int | str | None,
         keep_tape: bool,
     ) -> tuple[Array, Any, LayerTape | None]:
-        x, unbatched = inputs(x, self.input_size, self.dtype, self.batch_first)
+        x, lengths, unbatched = inputs(x, lengths, self.input_size, self.dtype, self.batch_first)
         T, B = x.shape[:2]
-        lengths = checked_lengths(lengths, T, B)
-        checkpoint_every = checked_checkpoint(checkpoint_every) or self.checkpoint_every
+        checkpoint_every = (
+            self.checkpoint_every if checkpoint_every == "layer" else checked_checkpoint(checkpoint_every)
+        )
         learned = state is None and self.learn_initial_state
         initial = self._columns(state, B, unbatched, learned)
         self._check_cell(check_forward, B)

@@ -1,13 +1,19 @@
-"""The recurrent layers by name: the names that ``--model`` accepts and that weights files hold."""
+"""Modules by name: recurrent layers, whose names ``--model`` accepts, and the others that weights files may hold."""
 
 from __future__ import annotations
 
 import re
+from typing import Any, TypeVar
 
 from ..bptt import Cell
 from .layers import GRU, LSTM, RNN, OptimizedGRU, OptimizedLSTM, OptimizedRNN
+from .linear import Embedding, Linear
+from .module import Module
 from .own_parameters import cell_name, check_declaration
 from .recurrent import Recurrent
+from .sequential import Sequential
+
+Kind = TypeVar("Kind", bound=type[Module])
 
 # The names that --model takes.
 MODELS: dict[str, type[Recurrent]] = {
@@ -18,18 +24,19 @@ MODELS: dict[str, type[Recurrent]] = {
     "optimized_rnn": OptimizedRNN,
     "optimized_gru": OptimizedGRU,
 }
-OWN = frozenset(MODELS)  # npseq's own names, which cannot be given to another layer
+MODULES: dict[str, type[Module]] = {"linear": Linear, "embedding": Embedding, "sequential": Sequential}
+OWN = frozenset({*MODELS, *MODULES, "model"})  # npseq's own names, which cannot be given to another class
 
 
-def register(name: str, layer_class: type[Recurrent]) -> type[Recurrent]:
-    """Give a user-defined layer a name that ``Model``, ``--model`` and weights files accept.
+def register(name: str, layer_class: Kind) -> Kind:
+    """Give a user-defined module a name that weights files accept; a recurrent layer's also ``Model`` and ``--model``.
 
-    A program that loads such a weights file must register the same layer first. A name that was given to a user-defined
-    layer may be given to another one.
+    A program that loads such a weights file must register the same class first. A name that was given to a user-defined
+    class may be given to another one.
 
     Args:
         name: lower-case letters, digits and underscores, such as ``"peephole_lstm"``; not one of npseq's own names.
-        layer_class: a subclass of ``Recurrent`` with a ``cell``.
+        layer_class: a subclass of ``Module``; of ``Recurrent``, with a ``cell``.
 
     Returns:
         ``layer_class``.
@@ -41,10 +48,17 @@ def register(name: str, layer_class: type[Recurrent]) -> type[Recurrent]:
         raise ValueError(f"a name in lower-case letters, digits and underscores expected; {name!r} given")
     if name in OWN or name.startswith("optimized_"):
         raise ValueError(f"{name!r} is a name of npseq's own layers; another name expected")
-    if not isinstance(layer_class, type) or not issubclass(layer_class, Recurrent) or layer_class.cell is None:
+    layer: Any = layer_class if isinstance(layer_class, type) else None
+    recurrent = layer is not None and issubclass(layer, Recurrent)
+    if layer is None or not issubclass(layer, Module) or recurrent and layer.cell is None:
         given = getattr(layer_class, "__name__", type(layer_class).__name__)
-        raise TypeError(f"a subclass of npseq.layers.Recurrent with a cell expected; {given} given")
-    MODELS[name] = layer_class
+        raise TypeError(
+            "a subclass of npseq.Module, or for a recurrent layer a subclass of npseq.layers.Recurrent with a cell "
+            f"expected; {given} given"
+        )
+    for names in (MODELS, MODULES):
+        names.pop(name, None)
+    (MODELS if recurrent else MODULES)[name] = layer
     return layer_class
 
 

@@ -29,8 +29,13 @@ def choose(
         top_k: draw from the k largest only; None for all.
         rng: one number is drawn from it, unless the temperature is 0.
         excluded: a symbol that is never drawn.
+
+    Raises:
+        ValueError: for a logit that is NaN or plus infinity, as those of a model that has diverged.
     """
     logits = logits.astype(np.float64)
+    if not (logits < np.inf).all():
+        raise ValueError("the model's outputs are not finite: no symbol can be drawn from them")
     if excluded is not None:
         logits[excluded] = -np.inf
     if temperature == 0:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..fused.step import Plan, aligned
 from .linear import Linear
+from .reading import POOLED
 from .torch_shapes import checked_state, columns, joined, rows
 from .validation import check_sizes
 
@@ -138,6 +139,16 @@ def _with_bias(head: Linear) -> Array:
     return W
 
 
+def check_streamable(model: Any) -> None:
+    """Refuse a model that cannot answer step by step. Raises ValueError."""
+    if model.embedding is not None:
+        raise ValueError("a stream takes real numbers, and this model has an embedding: use model(x, state)")
+    if model.read in POOLED:
+        raise ValueError(
+            f"this model's head reads {model.read!r} of all steps, which no step's state holds: use model(x)"
+        )
+
+
 class Stream(Stepper):
     """A recurrent layer, or a model, run one step at a time.
 
@@ -205,11 +216,12 @@ class WindowStream(Stepper):
             may be assigned.
 
     Raises:
-        ValueError: for a model with two directions, or a window below 1.
+        ValueError: for a model with two directions or an embedding, or whose head reads all steps; a window below 1.
     """
 
     def __init__(self, model: Any, window: int) -> None:
         check_sizes(window=window)
+        check_streamable(model)
         super().__init__(model.rnn, window, model.fc)
         self.window, self.seen = self.batch, 0
 

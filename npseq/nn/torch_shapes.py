@@ -7,22 +7,32 @@ from typing import Any
 
 import numpy as np
 
-from .validation import check_dtype, checked_indices
+from .validation import check_dtype, checked_indices, checked_lengths
 
 State = tuple[np.ndarray, ...]
 
 
-def inputs(x: Any, size: int, dtype: np.dtype, batch_first: bool) -> tuple[np.ndarray, bool]:
-    """Return x as ``time_major`` does, or, for integers of up to two dimensions, the indices of one-hot vectors (T, B).
+def inputs(
+    x: Any, lengths: Any, size: int, dtype: np.dtype, batch_first: bool
+) -> tuple[np.ndarray, np.ndarray | None, bool]:
+    """Return x as a view (T, B, size), or, for integers of up to two dimensions, the indices of one-hot vectors (T, B)
+    with 0 in the padding; the lengths as ``checked_lengths``; and True if x had no batch dimension.
 
     Raises:
-        ValueError: for an index that is not from 0 to ``size`` − 1, and as ``time_major``.
+        ValueError: for an index that is not from 0 to ``size`` − 1, and as ``time_major`` and ``checked_lengths``.
     """
     x = np.asarray(x)
     if x.dtype.kind not in "iu" or x.ndim > 2:
-        return time_major(x, "x", size, dtype, batch_first)
-    x = checked_indices(x, size)
-    return (x[:, None], True) if x.ndim == 1 else (x.T if batch_first else x, False)
+        x, unbatched = time_major(x, "x", size, dtype, batch_first)
+        return x, checked_lengths(lengths, *x.shape[:2]), unbatched
+    if x.ndim == 0 or x.size == 0:
+        raise ValueError(f"x must have at least one time step and one sequence; x of shape {x.shape} given")
+    unbatched = x.ndim == 1
+    x = x[:, None] if unbatched else x.T if batch_first else x
+    lengths = checked_lengths(lengths, *x.shape)
+    if lengths is not None:
+        x = np.where(np.arange(len(x))[:, None] < lengths, x, 0)
+    return checked_indices(x, size), lengths, unbatched
 
 
 def time_major(x: Any, name: str, size: int, dtype: np.dtype, batch_first: bool) -> tuple[np.ndarray, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,10 +63,8 @@ def checked_indices(x: np.ndarray, size: int) -> np.ndarray:
     """Return x, integers that are the indices of one-hot vectors of ``size`` elements.
 
     Raises:
-        ValueError: if there is none, or one is out of range.
+        ValueError: if one is out of range.
     """
-    if x.ndim == 0 or x.size == 0:
-        raise ValueError(f"x must have at least one time step and one sequence; x of shape {x.shape} given")
     if not 0 <= x.min() <= x.max() < size:
         raise ValueError(
             f"x of integers, the indices of one-hot vectors, must be from 0 to {size - 1}; {x.min()} to {x.max()} given"
@@ -82,3 +81,11 @@ def checked_checkpoint(k: int | str | None) -> int | str | None:
     if k is None or k == "sqrt" or isinstance(k, (int, np.integer)) and k > 0:
         return k
     raise ValueError(f"checkpoint_every must be a positive integer, 'sqrt' or None; {k!r} given")
+
+
+def outer_level() -> int:
+    """Return the ``stacklevel`` of a warning that names the line outside npseq from which its caller was called."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("npseq."):
+        frame, level = frame.f_back, level + 1
+    return level
