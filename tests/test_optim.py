@@ -287,3 +287,10 @@ def test_lbfgs_says_when_it_cannot_start():
 def test_the_commands_names_are_the_classes():
     assert all(rule.__name__.lower() == name for name, rule in optim.OPTIMIZERS.items())
     assert set(optim.OPTIMIZERS) == {"sgd", "rmsprop", "adagrad", "adam", "adamw"}
+
+
+def test_a_norm_just_above_the_bound_is_clipped_and_one_just_below_is_not():
+    for norm, clipped in (1 + 1e-5, True), (1 + 1e-7, True), (1 - 1e-5, False):
+        grad = np.array([norm])
+        assert optim.clip_by_global_norm(grad, 1.0) == norm
+        assert (grad[0] != norm) == clipped and abs(grad[0] - min(norm, 1)) < 2e-6

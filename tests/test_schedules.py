@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
 from npseq import optim
@@ -205,3 +206,19 @@ def test_state_of_another_schedule_is_refused():
 
 def test_schedules_are_reached_through_optim():
     assert optim.SCHEDULES is SCHEDULES and optim.Cosine is SCHEDULES["cosine"]
+
+
+def test_a_rise_of_one_step_begins_at_the_peak():
+    rates = [make_schedule("onecycle", LR, 10, 1, pct_start=0.1)(t) for t in range(10)]
+    assert rates[0] == LR == max(rates) and rates[-1] == pytest.approx(LR / 25 / 1e4, rel=1e-12)
+    falling = [make_schedule("onecycle", LR, 10, 1, pct_start=1.0)(t) for t in range(10)]
+    assert falling[-1] == LR and falling == sorted(falling)
+
+
+def test_a_state_that_comes_back_from_a_file_is_plain_numbers():
+    first, second = (make_schedule("plateau", LR, 40, 10, patience=0) for _ in range(2))
+    for loss in 1.0, 2.0, 3.0:
+        first.observe(loss)
+    second.load_state_dict({name: np.asarray(value) for name, value in first.state_dict().items()})
+    assert second.state_dict() == first.state_dict()
+    assert list(map(type, second.state_dict().values())) == [float, float, int, int]

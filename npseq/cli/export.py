@@ -9,6 +9,7 @@ from ..forecast import c_program
 from ..forecast.recipe import ForecastRecipe
 from ..formats import c, checkpoint, model_file, onnx, paths
 from ..nn.conversion import from_state_dict
+from ..nn.reading import READS
 from ..tasks import recipe
 from . import arguments, files
 
@@ -36,6 +37,12 @@ def parser() -> arguments.Parser:
         "--nonlinearity",
         choices=["tanh", "relu"],
         help="of an RNN in a file that torch alone has written, which does not say it; default: tanh, with a warning",
+    )
+    p.add_argument(
+        "--read",
+        choices=READS,
+        help="what the head reads in such a file: the last hidden state (final, the default, with a warning; last: of "
+        "both directions that of the last step), or the mean or maximum over the steps",
     )
     p.add_argument("--with-state", action="store_true", help=".onnx: initial and final states as inputs and outputs")
     p.add_argument("--with-lengths", action="store_true", help=".onnx: lengths of the sequences as an input")
@@ -87,7 +94,7 @@ def _example(args: Any, model: Any) -> bool | str:
 def _load(args: Any) -> Any:
     """Return the model of the file, or the layer under the prefix."""
     if args.prefix is None:
-        return model_file.load_model(args.file, args.nonlinearity, weights=args.weights)
+        return model_file.load_model(args.file, args.nonlinearity, args.read, args.weights)
     file = checkpoint.load(args.file)
     config = file.metadata.get("config") if isinstance(file.metadata, dict) else None
     known = config.get("nonlinearity") if isinstance(config, dict) else None

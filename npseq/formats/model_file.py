@@ -15,7 +15,7 @@ from ..nn.model import Model
 from ..nn.module import Module
 from ..nn.own_parameters import cell_name
 from ..nn.parameters import parameter_shapes, undrawn
-from ..nn.reading import READS
+from ..nn.reading import READS, read_size
 from ..nn.registry import MODELS, OWN
 from . import schema
 from .checkpoint import load, save
@@ -25,6 +25,12 @@ from .state_dicts import recurrent_prefixes
 from .unpickler import CheckpointError
 
 VERSION = 2  # of npseq's own record in a weights file
+_POOLED = "or 'mean', 'max': over the steps), and no activation after it"
+ASSUMED = {  # what the head reads, and the directions -> what is told, where a file does not show it
+    ("final", 1): f"read='final', the last hidden state ({_POOLED}",
+    ("final", 2): f"read='final', the final states of both directions (or 'last', output[:, -1]; {_POOLED}",
+}
+ASSUMED |= {("mean+max", D): "read='mean+max', mean and maximum over the steps side by side" for D in (1, 2)}
 
 
 def save_model(path: str | os.PathLike[str], model: Module, metadata: Mapping[str, Any] | None = None) -> None:
@@ -90,8 +96,10 @@ def load_model(
     Args:
         path: of the file.
         nonlinearity: of an RNN, ``"tanh"`` (assumed) or ``"relu"``.
-        read: what the head reads of two directions, ``"final"`` (assumed: the final states of both) or ``"last"`` (the
-            output at the last step, torch's ``output[:, -1]``).
+        read: what the head reads, as ``Model`` takes it: ``"final"`` (assumed: the last hidden state), ``"last"``
+            (torch's ``output[:, -1]``, which differs with two directions), ``"mean"`` or ``"max"`` over the steps, or
+            ``"mean+max"`` (which alone fits a linear layer that reads twice as many numbers). An activation between
+            them cannot be read.
         weights: which state_dict of several: ``"model_ema"``, or more as ``Checkpoint.weights`` takes it.
 
     Warns:
@@ -117,11 +125,11 @@ def load_model(
             schema.check_version(file.metadata.get("npseq"), VERSION, "the file")
             model = _own(file.metadata, state)
         else:
-            model, state, passed_over = _of_torch(state, nonlinearity or "tanh", read or "final")
+            model, state, passed_over = _of_torch(state, nonlinearity or "tanh", read)
             if isinstance(model.rnn, RNN) and nonlinearity is None:
                 assumed.append("nonlinearity='tanh' (or 'relu')")
-            if model.rnn.num_directions == 2 and read is None:
-                assumed.append("read='final', the final states of both directions (or 'last', output[:, -1])")
+            if read is None:
+                assumed.append(ASSUMED[model.read, model.rnn.num_directions])
         model.load_state_dict(state)
     except (TypeError, ValueError) as error:
         door = "" if own else file.door()
@@ -163,7 +171,7 @@ def _own(metadata: dict[str, Any], state: dict[str, np.ndarray]) -> Model:
             raise ValueError(f"its metadata have {name} {config[name]}, its arrays {size}")
     check_shapes(parameters_under(state, "rnn."), parameter_shapes(cell, **sizes), "rnn.")
     outputs = (sizes["proj_size"] or sizes["hidden_size"]) * (2 if sizes["bidirectional"] else 1)
-    others = {"fc.weight": (config["output_size"], outputs)}
+    others = {"fc.weight": (config["output_size"], read_size(config["read"], outputs))}
     others["embedding.weight"] = (config["input_size"], config["embedding_size"])
     check_shapes(state, others)
     options = {name: value for name, value in metadata["config"].items() if name != "cell"}
@@ -183,7 +191,9 @@ def _check_known(config: Any) -> None:
         )
 
 
-def _of_torch(state: dict[str, np.ndarray], nonlinearity: str, read: str) -> tuple[Model, dict[str, np.ndarray], str]:
+def _of_torch(
+    state: dict[str, np.ndarray], nonlinearity: str, read: str | None
+) -> tuple[Model, dict[str, np.ndarray], str]:
     """Return a ``Model`` that fits a state_dict of torch's, the state_dict with the names that it has here, and what
     was passed over in it."""
     prefixes = recurrent_prefixes(state)
@@ -197,7 +207,15 @@ def _of_torch(state: dict[str, np.ndarray], nonlinearity: str, read: str) -> tup
         for name, value in state.items()
         if not name.startswith(prefixes[0]) or name[len(prefixes[0]) :] not in layer.shapes
     }
-    weight, bias, foreign = _head(rest, layer.num_directions * layer.output_size)
+    size = layer.num_directions * layer.output_size
+    weight, bias, foreign = _head(rest)
+    read = read or ("mean+max" if weight.shape[1] == read_size("mean+max", size) else "final")
+    if weight.shape[1] != read_size(read, size):
+        raise ValueError(
+            f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state has {size}"
+            + (f", and read={read!r} gives {read_size(read, size)}" if read_size(read, size) != size else "")
+        )
+    bias = np.zeros(len(weight), weight.dtype) if bias is None else bias
     options: dict[str, Any] = {
         "num_layers": layer.num_layers,
         "bidirectional": layer.bidirectional,
@@ -215,9 +233,9 @@ def _of_torch(state: dict[str, np.ndarray], nonlinearity: str, read: str) -> tup
     return model, {**names, "fc.weight": weight, "fc.bias": bias}, foreign
 
 
-def _head(rest: Mapping[str, np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Return weight and bias of the linear layer among the tensors beside a recurrent layer with so many outputs, and
-    the names of those that are no layer's: counters, and single numbers or vectors."""
+def _head(rest: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Return weight and bias (or None) of the linear layer among the tensors beside a recurrent layer, and the names of
+    those that are no layer's: counters, and single numbers or vectors."""
     heads = [name[: -len("weight")] for name, value in rest.items() if name.endswith("weight") and value.ndim == 2]
     head = heads[0] if len(heads) == 1 else None
     outputs = len(rest[f"{head}weight"]) if head is not None else 0
@@ -229,13 +247,9 @@ def _head(rest: Mapping[str, np.ndarray], size: int) -> tuple[np.ndarray, np.nda
             "one linear layer expected"
         )
     weight = rest[head + "weight"]
-    if weight.shape[1] != size:
-        raise ValueError(
-            f"the linear layer reads {weight.shape[1]} numbers; the recurrent layer's last hidden state has {size}"
-        )
     shown = [f"{name} {value.dtype} {value.shape}" for name, value in foreign.items()]
     more = f", … ({len(shown) - 6} more)" if len(shown) > 6 else ""
-    return weight, rest.get(head + "bias", np.zeros(outputs, weight.dtype)), ", ".join(shown[:6]) + more
+    return weight, rest.get(head + "bias"), ", ".join(shown[:6]) + more
 
 
 def _of_a_layer(name: str, rest: Mapping[str, np.ndarray], outputs: int) -> bool:

@@ -20,6 +20,7 @@ from .._version import __version__
 from ..cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
 from ..nn.model import Model
 from ..nn.own_parameters import cell_name
+from ..nn.reading import POOLED
 from ..nn.recurrent import Recurrent
 from . import atomic, protobuf
 from .protobuf import DOUBLE, FLOAT, INT32, INT64
@@ -41,6 +42,7 @@ NODES: dict[Any, _Node] = {
     RNNCell: _Node("RNN", [0], [1], "Tanh"),
     ReLURNNCell: _Node("RNN", [0], [1], "Relu"),
 }
+LARGEST = np.finfo(np.float32).max
 LARGEST_RATIO = 2.0**14  # |mean| / scale for which float32 still has a thousandth of a standard deviation
 
 
@@ -99,7 +101,12 @@ def export(
         h, size = states[0][-1], len(model.fc.params["bias"])
         if model.read == "last" and layer.num_directions == 2:
             h = _last_outputs(graph, y, h, layer.hidden_size, lengths)
-        y = _head_of_every_step(graph, model, y) if model.every_step else _head(graph, model, h)
+        if model.every_step:
+            y = _head_of_every_step(graph, model, y)
+        elif model.read in POOLED:
+            y = _linear(graph, model, _pooled(graph, model.read, y, lengths))
+        else:
+            y = _head(graph, model, h)
         if scaled is not None:
             _, _, mean, scale = _scaler(scaled)
             y = graph.node("Mul", [graph.cast(y, DOUBLE), graph.constant(scale)])
@@ -233,7 +240,33 @@ def _skipped(graph: _Graph, columns: list[int], batch_first: bool, kind: int, le
 def _head(graph: _Graph, model: Model, h: str) -> str:
     """The linear layer on the top layer's final hidden states (D, batch, H). Returns y (batch, O)."""
     h = graph.node("Transpose", [h], perm=[1, 0, 2])  # (D, B, H) -> (B, D, H)
-    h = graph.node("Reshape", [h, graph.counts(0, -1)])
+    return _linear(graph, model, graph.node("Reshape", [h, graph.counts(0, -1)]))
+
+
+def _pooled(graph: _Graph, read: str, y: str, lengths: str) -> str:
+    """Return the mean or the maximum, or both, (batch, ·) over the valid steps of the outputs y (time, batch, D·H),
+    which are 0 past the lengths; 0 for a sequence without a step."""
+    steps = graph.counts(0)
+    if not lengths:
+        mean = graph.node("ReduceMean", [y], axes=[0], keepdims=0)
+        largest = graph.node("ReduceMax", [y], axes=[0], keepdims=0)
+    else:
+        T = graph.node("Gather", [graph.node("Shape", [y]), graph.constant(np.int64(0))])
+        times = graph.node("Range", [graph.constant(np.int64(0)), T, graph.constant(np.int64(1))])
+        counts = graph.cast(lengths, INT64)
+        there = graph.node("Less", [graph.node("Unsqueeze", [times, graph.counts(1)]), counts])  # (time, batch)
+        n = graph.node("Max", [graph.cast(counts, FLOAT), graph.constant(np.float32(1))])
+        total = graph.node("ReduceSum", [y, steps], keepdims=0)
+        mean = graph.node("Div", [total, graph.node("Unsqueeze", [n, graph.counts(1)])])
+        low = graph.node("Where", [graph.node("Unsqueeze", [there, graph.counts(2)]), y, graph.constant(-LARGEST)])
+        largest = graph.node("ReduceMax", [low], axes=[0], keepdims=0)
+        some = graph.node("Unsqueeze", [graph.node("Greater", [counts, graph.counts(0)]), graph.counts(1)])
+        largest = graph.node("Where", [some, largest, graph.constant(np.float32(0))])
+    found = {"mean": [mean], "max": [largest], "mean+max": [mean, largest]}[read]
+    return found[0] if len(found) == 1 else graph.node("Concat", found, axis=1)
+
+
+def _linear(graph: _Graph, model: Model, h: str) -> str:
     weights = _float32(model.fc.params)
     return graph.node("Gemm", [h, graph.constant(weights["weight"]), graph.constant(weights["bias"])], transB=1)
 

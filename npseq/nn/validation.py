@@ -78,8 +78,10 @@ def checked_checkpoint(k: int | str | None) -> int | str | None:
     Raises:
         ValueError: for anything else.
     """
-    if k is None or k == "sqrt" or isinstance(k, (int, np.integer)) and k > 0:
+    if k is None or k == "sqrt":
         return k
+    if isinstance(k, (int, np.integer)) and k > 0:
+        return int(k)
     raise ValueError(f"checkpoint_every must be a positive integer, 'sqrt' or None; {k!r} given")
 
 

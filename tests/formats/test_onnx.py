@@ -227,6 +227,17 @@ def test_a_head_that_reads_the_last_output_of_two_directions(tmp_path, kind):
     np.testing.assert_allclose(y, model.outputs(x, lengths), **CLOSE)
 
 
+@pytest.mark.parametrize("read", ["mean", "max", "mean+max"])
+def test_a_head_that_reads_all_steps(tmp_path, read):
+    model = randomised(Model("gru", 3, 4, 2, bidirectional=True, read=read, rng=0))
+    x = np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32)
+    (y,) = session(model, tmp_path).run(None, {"x": x})
+    np.testing.assert_allclose(y, model.outputs(x), **CLOSE)
+    lengths = np.array([5, 2, 0, 3])
+    (y,) = session(model, tmp_path, with_lengths=True).run(None, {"x": x, "lengths": lengths.astype(np.int32)})
+    np.testing.assert_allclose(y, model.outputs(x, lengths), **CLOSE)
+
+
 def test_a_meter_with_many_digits(tmp_path, monkeypatch):
     """Readings near 54,000,000 with a deviation of 0.14: the graph gives what ``Model.predict`` gives."""
     from npseq.cli import training_run

@@ -1,5 +1,6 @@
 """Checkpointing trades one more forward pass for memory: the same gradient, O(√T) kept."""
 
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -102,3 +103,13 @@ def test_inference_takes_memory_that_does_not_grow_with_T(kind):
     peak(100)  # what is made once
     size_of_y = 4 * 3000 * 4 * 16
     assert peak(3000) - peak(200) < size_of_y / 4
+
+
+def test_a_call_can_switch_the_layers_checkpoints_off():
+    layer = npseq.LSTM(2, 3, checkpoint_every=2, rng=0)
+    x = np.ones((6, 1, 2), np.float32)
+    plain, kept = layer.forward(x, checkpoint_every=None)[2].runs[0], layer.forward(x)[2].runs[0]
+    expected = npseq.LSTM(2, 3, rng=0).forward(x)[2].runs[0]
+    assert type(plain) is type(expected) and len(pickle.dumps(plain)) == len(pickle.dumps(expected)) != len(
+        pickle.dumps(kept)
+    )

@@ -257,6 +257,13 @@ def test_orthogonal_initialisation_makes_each_gates_recurrent_block_orthogonal(k
     assert not any(np.allclose(a, b) for n, a in enumerate(blocks) for b in blocks[:n])
 
 
+def test_orthogonal_blocks_are_uniform_over_rotations_and_reflections():
+    """The first element of a block is as often positive as negative; Householder's q alone has one sign."""
+    layer = make_layer("lstm", hidden_size=3, num_layers=40, recurrent_init="orthogonal")
+    first = [array.reshape(4, 3, 3)[:, 0, 0] for name, array in layer.params.items() if name.startswith("weight_hh")]
+    assert 0.35 < (np.array(first) > 0).mean() < 0.65
+
+
 @on_every_layer
 def test_initial_weights_are_uniform_up_to_one_over_the_root_of_the_hidden_size(kind, twin):
     layer = make_layer(kind, twin, hidden_size=64, input_size=8, num_layers=2)

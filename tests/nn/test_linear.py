@@ -75,3 +75,10 @@ def test_wrong_sizes_shapes_and_indices_are_refused():
     for indices in ([0, 3], [-1], [0.0]):
         with pytest.raises(ValueError, match="indices must be integers from 0 to 2"):
             Embedding(3, 2).forward(np.array(indices))
+
+
+def test_initial_weights_are_uniform_up_to_one_over_the_root_of_the_inputs():
+    layer = Linear(400, 90, rng=0)
+    for array in layer.params.values():
+        assert 0.9 / 20 < np.abs(array).max() <= 1 / 20
+    assert 0.9 < Embedding(400, 9, rng=0).theta.std() < 1.1

@@ -191,3 +191,10 @@ def test_the_arguments_are_not_written():
 
 def test_every_loss_that_the_command_takes_is_tested_here():
     assert {name.split(",")[0].replace(" ", "_") for name in CASES} == set(LOSSES)
+
+
+def test_a_negative_weight_counts_in_cross_entropy_too():
+    logits, labels = np.random.default_rng(0).normal(size=(4, 3)), np.array([0, 2, 1, 1])
+    loss, dy = cross_entropy(logits, labels, weights=np.ones(4))
+    negative, d_negative = cross_entropy(logits, labels, weights=-np.ones(4))
+    assert negative == -loss != 0 and np.array_equal(d_negative, -dy)

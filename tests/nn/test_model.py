@@ -363,3 +363,74 @@ def test_the_files_of_models_without_these_options_are_as_before():
     assert set(Model("lstm", 3).config) == {"kind", "loss", "input_size", "hidden_size", "output_size"}
     with pytest.raises(ValueError, match="unknown outputs 'first'; one of last, all expected"):
         Model("lstm", 3, outputs="first")
+
+
+# ---- what is accepted, and what it then means ----
+
+
+def test_a_skip_of_a_model_with_an_output_at_every_step_is_refused():
+    model = Model("gru", 2, 3, 1, outputs="all", rng=0)
+    skip = {
+        "input_mean": [0.0, 0.0],
+        "input_scale": [1.0, 1.0],
+        "output_mean": [0.0],
+        "output_scale": [1.0],
+        "skip": [0],
+    }
+    with pytest.raises(ValueError, match="scaling.skip adds the last row's values to one output"):
+        Model("gru", 2, 3, 1, outputs="all", scaling=skip)
+    with pytest.raises(ValueError, match="scaling.skip adds"):
+        model.scaling = Model("gru", 2, 3, 1, scaling=skip).scaling
+    assert model.scaling is None
+
+
+@pytest.mark.parametrize("T", [3, 5])
+def test_predict_takes_integers_for_indices_as_outputs_does(T):
+    model = Model("gru", 5, 3, 5, outputs="all", rng=0)
+    x = np.random.default_rng(0).integers(0, 5, (3, T))
+    assert np.array_equal(model.predict(x), model.outputs(x)) and np.array_equal(
+        model.predict(x[0]), model.outputs(x)[0]
+    )
+    scaling = {"input_mean": [1.0] * T, "input_scale": [2.0] * T, "output_mean": [0.0], "output_scale": [1.0]}
+    scaled, counts = Model("gru", T, 3, 1, rng=0, scaling=scaling), np.arange(4 * T).reshape(4, T)
+    assert np.array_equal(scaled.predict(counts), scaled.predict(counts.astype(float)))  # in data units: numbers
+
+
+def test_options_of_numpy_or_of_another_kind_are_saved_as_plain_numbers(tmp_path):
+    options = dict(num_layers=np.int64(2), dropout=np.float64(0.1), bidirectional=np.bool_(True), bias=1, forget_bias=1)
+    model = Model("lstm", 3, 4, 2, rng=0, recurrent_dropout=np.float32(0), checkpoint_every=np.int64(2), **options)
+    npseq.save(tmp_path / "m.pth", model)
+    again = npseq.load(tmp_path / "m.pth")
+    assert again.config == model.config and np.array_equal(again.theta, model.theta)
+
+
+@pytest.mark.parametrize("kind", ["gru", "optimized_gru"])
+@pytest.mark.parametrize("embedding_size", [0, 2])
+def test_anything_may_stand_in_the_padding_of_indices(kind, embedding_size):
+    model = Model(kind, 5, 3, 5, loss="cross_entropy", outputs="all", embedding_size=embedding_size, rng=0)
+    x, lengths = np.array([[0, 3, 1], [2, 4, 4], [1, 1, 1]]), np.array([3, 1, 0])
+    target, bad = np.zeros((3, 3), int), x.copy()
+    bad[np.arange(3) >= lengths[:, None]] = -1
+    (loss, grad), (found, d) = (model.loss_and_grad((x, target, lengths)), model.loss_and_grad((bad, target, lengths)))
+    assert loss == found and np.array_equal(grad, d)
+    assert np.array_equal(model(x, lengths=lengths)[0], model(bad, lengths=lengths)[0])
+    with pytest.raises(ValueError, match="from 0 to 4"):
+        model(bad)
+
+
+def test_lbfgs_as_its_docstring_says_converges_with_dropout():
+    rng = np.random.default_rng(0)
+    model = Model("gru", 2, 4, 1, num_layers=2, dropout=0.5, dtype=np.float64, rng=0)
+    batch = rng.normal(size=(8, 5, 2)), rng.normal(size=(8, 1)), None
+    assert "model.loss_and_grad(batch, training=False)" in npseq.optim.lbfgs.__doc__
+    first = model.loss_of(batch)
+    npseq.optim.lbfgs(lambda theta: model.loss_and_grad(batch, training=False), model.theta, max_iterations=20)
+    assert model.loss_of(batch) < 0.5 * first
+
+
+@pytest.mark.parametrize("make", [npseq.RNN, npseq.LSTM, npseq.GRU, npseq.OptimizedRNN, npseq.OptimizedLSTM])
+def test_the_warning_about_dropout_names_the_line_of_the_program(make):
+    with pytest.warns(UserWarning, match="acts between layers") as told:
+        make(2, 3, dropout=0.1)
+        Model(make.__name__.lower().replace("optimized", "optimized_"), 2, 3, dropout=0.1)
+    assert [warning.filename for warning in told] == [__file__] * 2

@@ -89,10 +89,10 @@ def test_a_torch_model_that_reads_its_last_output(tmp_path, kind):
 
 def test_load_tells_what_it_assumed_and_nothing_else(tmp_path, recwarn):
     for kind, directions, words in [
-        (torch.nn.RNN, 1, ["nonlinearity='tanh'"]),
+        (torch.nn.RNN, 1, ["nonlinearity='tanh'", "read='final'"]),
         (torch.nn.RNN, 2, ["nonlinearity='tanh'", "read='final'"]),
         (torch.nn.LSTM, 2, ["read='final'"]),
-        (torch.nn.LSTM, 1, []),
+        (torch.nn.LSTM, 1, ["read='final'", "'mean', 'max'", "no activation"]),
     ]:
         torch.save(Net(kind, directions).state_dict(), tmp_path / "m.pth")
         recwarn.clear()

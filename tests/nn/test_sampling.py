@@ -35,7 +35,15 @@ def test_top_k_and_what_is_excluded():
     assert (frequencies(logits, top_k=2) > 0).tolist() == [True, False, False, True]
     assert frequencies(logits, 50, top_k=1)[3] == 1
     assert frequencies(logits, excluded=3)[3] == 0 and frequencies(logits, 20, temperature=0, excluded=3)[0] == 1
-    assert (frequencies([0.0, 0.0, 0.0], 50, top_k=1) > 0).tolist() == [True, False, False]  # of equals the first
+    equal = frequencies(np.zeros(300), 400, top_k=5)  # of equals the first, however many there are
+    assert (equal[:5] > 0).all() and not equal[5:].any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_outputs_that_are_not_finite_are_refused(bad, temperature):
+    with pytest.raises(ValueError, match="the model's outputs are not finite"):
+        choose(np.array([0.0, bad, 1.0]), temperature, None, np.random.default_rng(0))
 
 
 def test_extreme_logits_and_temperatures_do_not_overflow():

@@ -113,3 +113,22 @@ def test_two_directions_and_an_empty_chunk_are_refused():
         next(truncated_bptt(make_layer("gru"), np.zeros((4, 1, 2)), None, 0))
     with pytest.raises(ValueError, match="a bidirectional layer given"):
         next(truncated_bptt(make_layer("gru", bidirectional=True), np.zeros((4, 1, 2)), None, 2))
+
+
+def test_dropout_acts_in_training_only_and_draws_a_mask_for_each_chunk():
+    layer = make_layer("lstm", num_layers=2, dropout=0.5)
+    x, R, state = draw(layer)
+
+    def run(chunk, **options):
+        layer.rng = np.random.default_rng(3)
+        found = truncated_bptt(layer, x, lambda y, steps: R[steps], chunk, state, **options)
+        return [(y, grads.theta) for _, y, _, grads, _ in found]
+
+    layer.rng = np.random.default_rng(3)
+    y, _, tape = layer.forward(x, state, training=True)
+    expected = y, layer.backward(tape, R)[2].theta
+    ((y, theta),) = run(T, training=True)
+    np.testing.assert_array_equal(y, expected[0])
+    np.testing.assert_array_equal(theta, expected[1])
+    assert not np.allclose(run(3, training=True)[0][0], run(3)[0][0])
+    np.testing.assert_array_equal(run(3)[0][0], layer(x[:3], state)[0])
