@@ -42,7 +42,8 @@ LEVELS = {
 }
 DOORS = ["baselines", "c", "checkpoint", "features", "fit", "layers", "losses", "onnx", "parallel", "rtrl"]
 LEVELS.update(dict.fromkeys(DOORS, 12))  # public names of modules in the rooms; nothing in the package imports them
-PUBLIC = """RNN LSTM GRU OptimizedRNN OptimizedLSTM OptimizedGRU Linear Embedding Model Forecaster load save sample baselines
+PUBLIC = """RNN LSTM GRU OptimizedRNN OptimizedLSTM OptimizedGRU Linear Embedding Model Module Sequential Forecaster load save sample
+    baselines
     checkpoint data c features fit forecast layers losses nn optim tasks bptt cells explain fused gradcheck onnx parallel rtrl training
     __version__"""
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))

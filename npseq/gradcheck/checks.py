@@ -31,6 +31,7 @@ import numpy as np
 
 from ..bptt import Cell
 from ..nn import own_parameters
+from ..nn.recurrent import Recurrent
 from .cases import SCALES, CellCase, LayerCase
 from .judge import THRESHOLD, judge, threshold_of, unread_by_forward, unused_arrays
 from .result import Result
@@ -241,17 +242,18 @@ def check_model(model: Any, batch: Any, *, method: str = "complex", threshold: f
     """Check the gradient of a model's loss with respect to every parameter: embedding, encoder and head.
 
     Args:
-        model: ``nn.model.Model``, or anything with its ``astype``, ``params``, ``named``, ``loss_and_grad`` and
-            ``loss_of``; without dropout.
-        batch: x, target and lengths, as for ``loss_and_grad``.
+        model: a ``Module``, or anything with its ``astype``, ``params``, ``named``, ``loss_and_grad`` and ``loss_of``;
+            without dropout.
+        batch: x (an array or a tuple of arrays), target and lengths, and weights if there are any, as for
+            ``loss_and_grad``.
         method, threshold: as ``check``.
 
     Returns:
         Result. Errors as ``check``.
     """
     model = model.astype(np.float64)
-    x, target, lengths = batch
-    x = x.astype(np.float64) if np.asarray(x).dtype.kind == "f" else x
+    x, *rest = batch
+    batch = tuple(map(_double, x)) if isinstance(x, tuple) else _double(x), *rest
     twins: dict[Any, Any] = {}
 
     def holding(arrays: Mapping[str, np.ndarray]) -> Any:
@@ -262,19 +264,25 @@ def check_model(model: Any, batch: Any, *, method: str = "complex", threshold: f
         return twin
 
     def loss(**arrays: np.ndarray) -> Any:
-        return holding(arrays).loss_of((x, target, lengths))
+        return holding(arrays).loss_of(batch)
 
     def grad(**arrays: np.ndarray) -> Mapping[str, np.ndarray]:
         twin = holding(arrays)
-        named: Mapping[str, np.ndarray] = twin.named(twin.loss_and_grad((x, target, lengths), training=False)[1])
+        named: Mapping[str, np.ndarray] = twin.named(twin.loss_and_grad(batch, training=False)[1])
         return named
 
     result = check(loss, grad, model.params, method=method, threshold=threshold)
-    if hasattr(model, "rnn"):
+    if isinstance(getattr(model, "rnn", None), Recurrent):
         from . import explain
 
         explain.model(result, model.rnn)
     return result
+
+
+def _double(array: Any) -> Any:
+    """Return floats in float64, and integers, which are indices, as they are."""
+    array = np.asarray(array)
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
 def check_initialisation(layer: Any) -> list[str]:

@@ -1,7 +1,7 @@
 """Base class of the recurrent layers: torch-shaped arrays outside, one column per sequence inside.
 
-It has stacked layers, two directions, dropout, lengths and states. A layer stores nothing between calls except its
-parameters and the generator for dropout. The state is passed in and returned; the tape holds everything backward needs.
+It has stacked layers, two directions, dropout, lengths and states. Between calls a layer stores nothing but its
+parameters and the generator for dropout: the state is passed in and returned, the tape holds all that backward needs.
 """
 
 from __future__ import annotations
@@ -131,16 +131,8 @@ class Recurrent(Module):
         self.recurrent_init = recurrent_init
         self.rng = np.random.default_rng(rng)
         self._cells_checked: set[tuple[str, int, int]] = set()
-        shapes = parameter_shapes(
-            self.cell,
-            self.input_size,
-            self.hidden_size,
-            self.num_layers,
-            self.bias,
-            self.bidirectional,
-            self.proj_size,
-            self.learn_initial_state,
-        )
+        sizes = "input_size", "hidden_size", "num_layers", "bias", "bidirectional", "proj_size", "learn_initial_state"
+        shapes = parameter_shapes(self.cell, **{name: getattr(self, name) for name in sizes})
         super().__init__(shapes, dtype)
         if draws():
             self._initialise()

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .base import Batch, WeightedBatch
+from .base import Batch, Task, WeightedBatch
 
 PARTS = "train", "validation", "test"
 FRACTIONS = 0.7, 0.15, 0.15
 
 
-class Arrays:
+class Arrays(Task):
     """Inputs and targets as arrays; example k is entry k of each.
 
     Args:
@@ -34,6 +34,8 @@ class Arrays:
         ValueError: for arrays of different lengths, fractions that do not add up to 1, an empty part, or numbers that
             are no examples or occur in two parts.
     """
+
+    kind = name = "arrays"
 
     def __init__(
         self,
@@ -69,10 +71,6 @@ class Arrays:
         """Return the inputs of the examples ``rows``."""
         x: Any = tuple(_cast(part[rows], dtype) for part in self.x) if isinstance(self.x, tuple) else self.x[rows]
         return Batch(_cast(x, dtype), None, None if self.lengths is None else self.lengths[rows])
-
-    def to_units(self, y: np.ndarray) -> np.ndarray:
-        """Return ``y``: outputs stay as they are."""
-        return y
 
 
 def _cast(array: Any, dtype: Any) -> Any:
