@@ -104,10 +104,16 @@ class ForecastTask(WindowDataset, Task):
             self._leave_out_missing()
         if any(len(rows) == 0 for rows in self.parts.values()):
             needed = max(ceil((first + self.horizon) / SPLIT[0]), ceil(self.horizon / (1 - SPLIT[1]))) + 2
-            raise DataError(
-                f"{self.name} has {n:,} rows: too few for a window of {self.window}, a horizon of "
-                f"{self.horizon} and lags {list(self.lags)}; about {needed:,} are needed"
-            )
+            if n >= needed:
+                part = next(part for part, rows in self.parts.items() if not len(rows))
+                raise DataError(
+                    f"{self.name}: no value of {', '.join(self.target_columns)} in the {part} part, the rows "
+                    f"{ends[part][0]:,} to {ends[part][1] - 1:,}"
+                )
+            why = f"the first value of {self.latest!r} in row {self._lead - 1:,}" if first == self._lead else ", ".join(
+                [f"a window of {self.window}", *([f"lags {list(self.lags)}"] if self.lags else []),
+                 f"a horizon of {self.horizon}"])  # fmt: skip
+            raise DataError(f"{self.name}: {n:,} rows are too few for {why}; about {needed:,} are needed")
 
     def _leave_out_missing(self) -> None:
         """Leave out the examples whose predicted values were missing."""

@@ -46,10 +46,10 @@ class WindowDataset(Dataset):
     (z − f) / σ: the error of the base's forecast f, in units of its spread σ. An output y then stands for the value
     f + σ y, standardised.
 
-    r is at least ``first`` and at most n: the example at row n, after the end, has inputs but no target. What was
-    missing in the table is filled from the rows before it, whatever the table was filled with: a target with the
-    base's forecast, or with lags and no base by the season (``base_model.from_season``); all else with the value
-    before.
+    r is at least ``first`` and at most n: the example at row n, after the end, has inputs but no target. Before its
+    first value a column holds that value, so ``first`` is after the first values of all columns. What was missing in
+    the table is filled from the rows before it, whatever the table was filled with: a target with the base's forecast,
+    or with lags and no base by the season (``base_model.from_season``); all else with the value before.
 
     Args:
         table: a ``data.Table``.
@@ -120,14 +120,16 @@ class WindowDataset(Dataset):
         values, filled = self.table.values, self.table.filled
         whole = self.columns == list(range(values.shape[1]))
         self.values = values if whole else values[:, self.columns]
-        self.filled, lead = None, 0
+        self.filled, self.latest, lead = None, "", 0
         if filled is not None and filled[:, self.columns].any():
             filled = filled[:, self.columns]
             self.values = np.array(self.values)
             for k in range(len(self.columns)):
                 fill_column(self.values[:, k], filled[:, k], "past")
             self.filled = filled[:, : len(self.target_columns)]
-            lead = int(np.argmin(self.filled, axis=0).max())  # before the first value there is no past
+            starts = np.argmin(filled, axis=0)  # a column holds its first value before it, so that must be past
+            self.latest = self.column_names[int(starts.argmax())]
+            lead = int(starts.max()) + (starts.max() > 0)
         self._lead = lead
 
     def _use(self, base: BaseModels | None) -> None:
@@ -303,14 +305,14 @@ class WindowDataset(Dataset):
     def actual(self, rows: np.ndarray) -> np.ndarray:
         """Return the predicted values (B, horizon · targets) in data units: row by row, column by column."""
         predicted = np.asarray(rows, self._index)[:, None] + self._ahead
-        return self.values[predicted, : len(self.target_columns)].reshape(len(predicted), -1)
+        return self.values[predicted, : len(self.target_columns)].reshape(len(predicted), self.output_size)
 
     def observed(self, rows: np.ndarray) -> np.ndarray:
         """Return (B, horizon · targets), True where the predicted value was in the data, False where it was filled."""
         if self.filled is None:
             return np.ones((len(rows), self.output_size), bool)
         filled: np.ndarray = self.filled[np.asarray(rows, self._index)[:, None] + self._ahead]
-        return ~filled.reshape(len(rows), -1)
+        return ~filled.reshape(len(rows), self.output_size)
 
     def targets(self, rows: np.ndarray) -> np.ndarray:
         """Return what the outputs are fitted to, (B, horizon · targets): the predicted values, standardised; with a
@@ -319,7 +321,7 @@ class WindowDataset(Dataset):
         z = self.target_scaler.repeat(self.horizon).standardise(self.actual(rows))
         if self.base is None:
             return z
-        return np.where(self.base.exact, 0.0, (z - self._forecasts[rows].reshape(len(z), -1)) / self.base.spread)
+        return np.where(self.base.exact, 0.0, (z - self._forecasts[rows].reshape(z.shape)) / self.base.spread)
 
     def base_ahead(self, rows: np.ndarray, steps: int) -> np.ndarray:
         """Return the base's forecasts (B, steps, targets) of the rows r … r + steps − 1, standardised, fed back."""
@@ -340,7 +342,9 @@ class WindowDataset(Dataset):
 
     def base_forecast(self, rows: np.ndarray) -> np.ndarray:
         """Return the base's forecasts (B, horizon · targets) in data units."""
-        return self.target_scaler.repeat(self.horizon).to_units(self._forecasts[rows].reshape(len(rows), -1))
+        return self.target_scaler.repeat(self.horizon).to_units(
+            self._forecasts[rows].reshape(len(rows), self.output_size)
+        )
 
     def to_units(self, y: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Return the outputs y (B, horizon · targets) of the examples ``rows`` in data units, float64.

@@ -15,6 +15,7 @@ from running import status
 
 import npseq
 from npseq.cli import training_run
+from npseq.forecast.metadata import load_forecast
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -353,7 +354,8 @@ def test_ctrl_c_finishes_with_the_best_weights_so_far(tmp_path, small_csv):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "interrupted" in out and "persistence" in out and "Traceback" not in err
-    npseq.load(tmp_path / "rnn_rnn_best.pth")
+    kept = load_forecast(str(tmp_path / "rnn_rnn_best.pth"))[1]  # finished like any other
+    assert kept.residual_quantiles is not None and kept.width is not None and "ar" in kept.baselines
 
 
 @pytest.mark.wide

@@ -8,6 +8,7 @@ from running import status
 
 import npseq
 from npseq.cli import compare, evaluate
+from npseq.forecast import finish
 
 OPTIONS = "--model gru --epochs 1 --hidden-size 3 --quiet".split()
 
@@ -69,3 +70,19 @@ def test_half_missing_examples_leave_the_training_and_none_the_test_part():
     task = npseq.forecast.ForecastTask(npseq.data.load(y, fill="past"), horizon=2, window=4, base="none", lags=())
     counted = {part: task.observed(rows).sum(axis=1) for part, rows in task.parts.items()}
     assert all(set(counts) == {1, 2} for counts in counted.values())
+
+
+def test_a_file_of_a_training_that_was_killed_is_scored_without_intervals(tmp_path, capsys):
+    """It was written after an epoch: its errors were not measured, but it has the baselines and the rows it has seen."""
+    table = npseq.data.load(series(share=0.0))
+    task = npseq.forecast.ForecastTask(table, window=4, base="linear")
+    model = npseq.Model("rnn", task.input_size, 2, task.output_size, scaling=task.scaling(), rng=0)
+    npseq.save(str(tmp_path / "m.pth"), model, finish.begin(task).to_json())
+    np.savetxt(tmp_path / "s.csv", table.values, header="value", comments="")
+    forecaster = npseq.Forecaster.load(tmp_path / "m.pth").update(str(tmp_path / "s.csv"))
+    found = forecaster.score()
+    assert found["part"] == "test" and "ar" in found["baselines"] and "interval" not in found
+    assert evaluate.main([str(tmp_path / "m.pth"), "--data", str(tmp_path / "s.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(found))
+    with pytest.raises(npseq.data.DataError, match="its training was interrupted"):
+        forecaster.predict(2, interval=0.9)
