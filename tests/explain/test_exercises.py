@@ -264,7 +264,7 @@ def test_a_right_value_of_another_shape_is_told_so():
 def test_where_nothing_fits_the_steps_rows_and_columns_are_named():
     text = changed("through-time", ("    dW_x = sum", "    da[2, 1] += 0.1 * dh[2, 1]\n    dW_x = sum"))
     message = next(o.message for o in graded(text) if o.name == "da")
-    assert message.startswith("wrong in step 2; row 1 only")
+    assert message.startswith("wrong in step 2 only; unit 1 only")
 
 
 @pytest.mark.parametrize("name", list(EXERCISES))
@@ -322,3 +322,48 @@ def test_children_of_a_file_end_with_it(tmp_path):
     assert grade_file(path).points == 10 and time.monotonic() - start < 4
     time.sleep(4)
     assert not mark.exists()
+
+
+def test_an_exception_outside_of_a_function_costs_its_value_too():
+    text = EXERCISES["rnn-step"].solution(0).replace("da = dh_1 *", "da = nothing *")
+    module = running.load(text, "submission.py")
+    outcomes = {outcome.name: outcome for outcome in EXERCISES["rnn-step"].grade(module, 0)}
+    assert lost(outcomes.values()) == {"da", "dW_x", "dW_h", "db_x", "dx_0", "dh_0"}
+    assert "NameError" in outcomes["da"].message and outcomes["dW_h"].message.startswith("needs what failed")
+    with pytest.raises(ZeroDivisionError):
+        running.load("1 / 0\n", "submission.py")
+
+
+@pytest.mark.parametrize("name", ["through-time", "truncated"])
+def test_in_a_loop_nothing_follows_from_next_to_nothing(name):
+    text = re.sub(r"(?m)^( +)(dh|da)\[t\] = .*$", r"\1\2[t] = 1e-312", EXERCISES[name].solution(0))
+    text = re.sub(r"(?m)^    (d[Wbx]\w*|dh_0) = .*$", r"    \1 = 1e-312", text)
+    assert share(graded(text)) == 0
+
+
+@pytest.mark.parametrize(
+    "name, right, wrong, value, word",
+    [
+        ("through-time", "in reversed(range(T))", "in range(T)", "dh", "from the first step"),
+        ("truncated", "(t + 1) % chunk == 0", "(T - t) % chunk == 0", "dh with chunks of 3", "from the end"),
+        ("lstm-backward", "(1 - g**2)", "(1 - g) ** 2", "da_g", "the square is of g alone"),
+        ("rnn-backward", "(1 - h**2)", "(1 - 2 * h)", "da", "2 * h in place of h**2"),
+        ("layer-norm", ") / std", ") * std", "da", "* in place of /"),
+        ("rtrl", "* (immediate[t] + W_h @ P[t])", "* immediate[t] + W_h @ P[t]", "P", "parentheses"),
+    ],
+)
+def test_more_mistakes_are_named(name, right, wrong, value, word):
+    outcome = next(o for o in graded(changed(name, (right, wrong))) if o.name == value)
+    assert word in outcome.message, outcome.message
+
+
+@pytest.mark.wide
+def test_what_a_file_leaves_running_is_not_waited_for_and_a_pipe_is_no_file(tmp_path, capsys):
+    thread = "import threading, time\nthreading.Thread(target=time.sleep, args=(30,)).start()\n"
+    (path,) = files(tmp_path, a=EXERCISES["lstm-backward"].solution(0) + thread)
+    start = time.monotonic()
+    assert grade_file(path).points == 10 and time.monotonic() - start < 10
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        status, _, error = run(capsys, "grade", tmp_path / "pipe")
+        assert status == 2 and "a file expected" in error and error.count("\n") == 1

@@ -175,27 +175,24 @@ def follow(
             value, message = _array(result, step.name, expected.shape)
         if value is not None and message is None:
             follows = np.asarray(step.expected(theirs), dtype=float)
-            message = min((_difference(value, right, tolerance) for right in (expected, follows)), key=_is_wrong)
+            found = [_difference(value, right, tolerance, step.name) for right in (expected, follows)]
+            message = min(found, key=lambda each: each is not None)
         if value is not None and message is not None:
             mistake = step.mistake(value, theirs, TOLERANCE) or (named and step.mistake(value, theirs, named)) or None
             message = message if mistake is None else mistake.text
-        theirs[step.name] = value if _usable(value, expected) else expected
+        theirs[step.name] = value if usable(value, expected) else expected
         points = step.points if message is None else 0
         kind = None if mistake is None else mistake.kind
         outcomes.append(Outcome(step.name, points, step.points, step.equation, message, kind))
     return outcomes
 
 
-def _usable(value: np.ndarray | None, expected: np.ndarray) -> bool:
+def usable(value: Any, expected: np.ndarray) -> bool:
     """True if later values may follow from it: of zeros, or of numbers next to nothing, everything would follow."""
-    if value is None or value.shape != expected.shape:
+    if not isinstance(value, np.ndarray) or value.shape != expected.shape or not np.isfinite(value).all():
         return False
     largest = np.abs(expected).max()
     return bool(1e-6 * largest < np.abs(value).max() < 1e6 * largest)
-
-
-def _is_wrong(message: str | None) -> bool:
-    return message is not None
 
 
 def kind_of(value: Any) -> str:
@@ -222,23 +219,22 @@ def _array(result: Result, name: str, shape: tuple[int, ...]) -> tuple[np.ndarra
     return value, None
 
 
-AXES = {1: ("element",), 2: ("row", "column"), 3: ("step", "row", "column")}
-
-
-def _difference(value: np.ndarray, right: np.ndarray, tolerance: float) -> str | None:
-    """Where and by how much a value is wrong; None if it is right."""
+def _difference(value: np.ndarray, right: np.ndarray, tolerance: float, name: str = "") -> str | None:
+    """Where and by how much a value is wrong; None if it is right. A column is a sequence, unless the value is dW."""
     largest, errors = np.abs(right).max(), np.abs(value - right)
     wrong = errors > tolerance * max(largest, 1e-300)
     if not wrong.any():
         return None
-    where = []
-    for axis, indices, size in zip(AXES.get(value.ndim, ()), np.argwhere(wrong).T, value.shape):
+    axes, where = ("row", "column") if name.startswith("dW") else ("step", "unit", "sequence")[-value.ndim :], []
+    for axis, indices, size in zip(axes if value.ndim < 4 else (), np.argwhere(wrong).T, value.shape):
         found = sorted({int(k) for k in indices})
         if len(found) < size:
-            where.append(f"{axis}{'s' * (len(found) > 1)} {', '.join(map(str, found))}")
+            where.append(f"{axis}{'s' * (len(found) > 1)} {', '.join(map(str, found))} only")
+        elif axis == "step":
+            where.append("every step, from the last one on")
     ratio = errors.max() / largest if largest else np.inf
     size_of = f": the largest error is {ratio:.2g} times the largest element" if ratio < 1e6 else ""
-    return f"wrong{' in ' + '; '.join(where) + ' only' if where else ''}{size_of}"
+    return f"wrong{' in ' * bool(where)}{'; '.join(where)}{size_of}"
 
 
 def together(name: str, equation: int | None, parts: list[Outcome], points: int = 1) -> Outcome:

@@ -69,7 +69,10 @@ def exercise_of(path: str | Path) -> tuple[Exercise, int]:
         ExerciseError: if the file cannot be read, or its first lines do not name an exercise.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        if Path(path).exists() and not Path(path).is_file():  # a pipe would never end
+            raise ValueError("a file expected")
+        with open(path, encoding="utf-8") as file:
+            text = file.read(LONGEST)
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a zero byte in the path
         raise ExerciseError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     found = HEADER.search("\n".join(text.splitlines()[:5]))

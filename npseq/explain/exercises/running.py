@@ -41,7 +41,8 @@ class Result(NamedTuple):
 def run(module: ModuleType, call: Call) -> Result:
     """Make a call. A line that raises an exception is done without, so that what does not depend on it is computed."""
     if call.function is None:
-        return Result({name: plain(vars(module).get(name)) for name in call.arguments if name in vars(module)})
+        found = {name: plain(vars(module)[name]) for name in call.arguments if name in vars(module)}
+        return Result(found, failed=getattr(module, "FAILED", {}))
     if not isinstance(call.function, str):
         try:
             return Result(plain(call.function(module)))
@@ -67,6 +68,27 @@ def run(module: ModuleType, call: Call) -> Result:
         except Exception:  # what the file does besides does not bear being done twice
             break
     return Result(error=next(iter(failed.values())))
+
+
+def load(source: str, file: str) -> ModuleType:
+    """Execute the text of a file. A value whose line raises an exception is done without, as in ``run``.
+
+    Raises:
+        Exception: of the file, where a line that raises one assigns nothing.
+    """
+    failed: dict[str, str] = {}
+    for _ in range(ATTEMPTS):
+        try:
+            module = module_of(source, file)
+            module.FAILED = failed  # type: ignore[attr-defined]
+            return module
+        except Exception as error:
+            without = _without(source, _line(error, file, "<module>"))
+            if without is None:
+                raise
+            failed.update(dict.fromkeys(without[1], describe_error(error, file)))
+            source = without[0]
+    raise ValueError(next(iter(failed.values())))
 
 
 def module_of(source: str, file: str) -> ModuleType:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..formulas import Tree, evaluate
-from .exercise import Compute, Outcome, Step, follow, kind_of, together
+from .exercise import Compute, Outcome, Step, follow, kind_of, together, usable
 from .running import Call, Result
 
 T, H, B, I = 7, 3, 2, 2
@@ -79,7 +79,7 @@ def loop(chunk: int | None = None) -> Compute:
 
     def compute(trees: Trees, v: Values) -> Any:
         dh, carried = np.empty(v["dys"].shape), evaluate(trees["last"], {**v, "zero": np.zeros((H, v["dys"].shape[2]))})
-        for t in reversed(range(T)):
+        for t in range(T) if "forwards" in trees else reversed(range(T)):
             if chunk is not None and evaluate(trees["cut"], {"t": t}) % chunk == 0:
                 carried = 0 * carried
             step = {**_at({**v, "dh": dh}, t), "carried": carried}
@@ -96,7 +96,8 @@ def _loop_scope(v: Values) -> Values:
     return {**_at(v, 0), "carried": v["dys"][0], "dh": v["dys"][0], "da": v["dys"][0]}
 
 
-LAST = (({"last": "zero"}, "carry", "d_last, the gradient of the last state itself, is missing"),)
+FORWARDS = ({"forwards": 1}, "order", "the loop runs from the first step; backward starts at the last")
+LAST = (({"last": "zero"}, "carry", "d_last, the gradient of the last state itself, is missing"), FORWARDS)
 DH = Step("dh", 29, LOOP, 6, loop(), _loop_scope, LAST)
 DA = Step("da", 10, "valid * dh * (1 - h**2)", 1, each, _first)
 AFTER = [
@@ -111,17 +112,11 @@ DH_0 = Step("dh_0", 30, CARRIED, 1, lambda trees, v: evaluate(trees[""], _at(v, 
 def _with_own_da(v: Values, result: Result) -> Values:
     """What a step carries back follows from the student's own da, where there is one."""
     da = _value(result, "da")
-    return {**v, "da": da} if _follows(da, v["dys"]) else v
+    return {**v, "da": da} if usable(da, v["dys"]) else v
 
 
 def _value(result: Result, name: str) -> Any:
     return result.value.get(name) if isinstance(result.value, dict) else None
-
-
-def _follows(value: Any, like: np.ndarray) -> bool:
-    """True if other values can be computed from a value of the student's."""
-    fits = isinstance(value, np.ndarray) and value.shape == like.shape
-    return fits and bool(np.isfinite(value).all() and value.any())
 
 
 def _grade_dh(step: Step, v: Values, result: Result) -> Outcome:
@@ -131,8 +126,8 @@ def _grade_dh(step: Step, v: Values, result: Result) -> Outcome:
 
 
 def _with_own_dh(v: Values, result: Result, dh: Step) -> Values:
-    value = _value(result, "dh")
-    return {**v, "dh": value if _follows(value, v["dys"]) else dh.expected(v)}
+    value, right = _value(result, "dh"), dh.expected(v)
+    return {**v, "dh": value if usable(value, right) else right}
 
 
 def _padded(seed: int) -> Values:
@@ -167,6 +162,9 @@ NEVER = 0.5  # no multiple of any chunk
 CUTS = (
     ({"cut": NEVER}, "cut", "nothing is cut: at the last step of a chunk, what the next step passed back is dropped"),
     ({"cut": "t"}, "cut", "cut at the first step of a chunk in place of the last"),
+    ({"cut": ("-", T, "t")}, "cut", "the chunks are counted from the end of the sequence"),
+    ({"cut": ("-", ("-", T, 1), "t")}, "cut", "the chunks are counted from the end of the sequence"),
+    FORWARDS,
 )
 CHUNKS = {T: 1, 3: 4, 1: 4}  # length -> points: with one chunk, the truncated gradient is the full one
 
