@@ -358,6 +358,15 @@ PICTURES = {
 }
 
 
+TITLES = {  # what is read aloud in the place of the picture
+    "lstm_step": "One step of the LSTM, forward and backward",
+    "gru_step": "One step of the GRU, forward and backward",
+    "unrolled": "Three steps forward and backward, and the three places of matrix products",
+    "gradient_flow": "The gradient's norm against the distance from the loss",
+    "exploding": "An RNN's gradient for three spectral radii of W_h",
+}
+
+
 def main(folder=DOCS, ending="svg"):
     import matplotlib
 
@@ -372,7 +381,7 @@ def main(folder=DOCS, ending="svg"):
                 Path(folder) / f"{name}.{ending}",
                 facecolor=PAPER,
                 dpi=100,
-                metadata={"Date": None} if ending == "svg" else None,
+                metadata={"Date": None, "Title": TITLES[name]} if ending == "svg" else None,
             )
             plt.close(figure)
             print(f"{name}.{ending}")

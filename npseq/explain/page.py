@@ -25,6 +25,7 @@ from .. import bptt
 from .._version import __version__
 from ..nn.own_parameters import cell_name, own_shapes
 from .equations import CELLS, SHOWN, Description, describe
+from .exercises.catalogue import EXERCISES
 from .exercises.naming import rules
 from .exercises.one_step import ONE_STEP
 from .page_bugs import BUGS
@@ -86,7 +87,9 @@ def exercise_data() -> dict[str, Any]:
         if model in CELLS:
             given = {name: value.tolist() for name, value in one.values(0).items()}
             steps = [{"name": s.name, "number": s.equation, "formula": s.formula} for s in one.steps]
-            exercises[f"{model}-backward"] = {"model": model, "given": given, "steps": steps}
+            known = EXERCISES[f"{model}-backward"]
+            hints = [known.hints[known.hint_for(step["name"]) - 1] for step in steps]
+            exercises[known.name] = {"model": model, "given": given, "steps": steps, "hints": hints}
     return {"exercises": exercises, "mistakes": [rule for rule, *_ in rules()]}
 
 

@@ -362,6 +362,7 @@ def test_every_text_of_the_page_is_there_in_chinese():
     html = (WEB / "page.html").read_text(encoding="utf-8")
     texts |= {" ".join(m[1].split()) for m in re.findall(r"<(\w+)[^>]* data-tr>(.*?)</\1>", html, re.DOTALL)}
     texts |= {bug["what"] for bug in page.BUGS}
+    texts |= {hint for exercise in page.exercise_data()["exercises"].values() for hint in exercise["hints"]}
     table = json.loads((WEB / "chinese.json").read_text(encoding="utf-8"))
     assert set(table) == texts and len(texts) > 100
     for english, chinese in table.items():

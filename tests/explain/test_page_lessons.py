@@ -36,6 +36,7 @@ def test_a_student_without_python_finishes_every_exercise_by_keyboard(seen):
     assert seen["messages"] == [] and set(seen["exercises"]) == {"rnn-backward", "lstm-backward", "gru-backward"}
     for done in seen["exercises"].values():
         assert done["finished"] == "1" and "✓ equal" in done["trial"]
+    assert seen["exercises"]["lstm-backward"]["hint"].startswith("do: Start with the last line")
 
 
 def test_on_the_way_the_first_wrong_value_is_named_with_its_mistake(seen):

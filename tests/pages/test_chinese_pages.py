@@ -49,7 +49,7 @@ def test_both_languages_have_the_same_links_and_pictures(english, chinese):
     en, zh = texts(english, chinese)
     only = targets(en) ^ targets(zh)
     other = {Path(english).name}  # each links to the other
-    assert only <= other | {"tour.md"}, only
+    assert only <= other | {"tour.md", "exercises.zh-CN.md"}, only
     for page in (english, chinese):
         for target in re.findall(r"\]\(([^)#\s]+)\)", (ROOT / page).read_text(encoding="utf-8")):
             assert (ROOT / page).parent.joinpath(target).exists(), target
@@ -88,12 +88,17 @@ def test_the_study_page_has_the_same_order_and_minutes():
     assert rows[0] == rows[1] and len(rows[0]) == 16
 
 
-def test_every_exercise_has_its_title_in_chinese():
+def test_every_exercise_has_its_task_and_its_hints_in_chinese():
     from npseq.explain.exercises import EXERCISES
 
-    text = (ROOT / "docs" / "study.zh-CN.md").read_text(encoding="utf-8")
-    titles = dict(re.findall(r"^\| `([\w-]+)` \| (.+) \|$", text, re.MULTILINE))
-    assert list(titles) == list(EXERCISES) and all(re.search(r"[\u4e00-\u9fff]", title) for title in titles.values())
+    text = (ROOT / "docs" / "exercises.zh-CN.md").read_text(encoding="utf-8")
+    sections = dict(part.split("\n", 1) for part in text.split("\n## ")[1:])
+    assert list(sections) == list(EXERCISES)
+    for name, exercise in EXERCISES.items():
+        hints = re.findall(r"^\d\. (.+)$", sections[name], re.MULTILINE)
+        assert len(hints) == len(exercise.hints) and f"{exercise.minutes} 分钟" in sections[name]
+        for chinese, english in zip(hints, exercise.hints):  # the same equations
+            assert set(re.findall(r"\(\d+\)", chinese)) == set(re.findall(r"\(\d+\)", english))
 
 
 def test_the_glossary_has_both_languages():

@@ -170,6 +170,16 @@ def test_the_order_of_study_has_every_exercise_and_every_page():
     assert sum(map(int, list(minutes.values())[:7])) == 120 and 5 * 60 < sum(map(int, minutes.values())) < 9 * 60
 
 
+@pytest.mark.parametrize("page, last", [("tour.md", 11), ("derivation.md", 17), ("ten_steps.md", 9)])
+def test_each_section_ends_with_a_question_and_its_answer(page, last):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    sections = re.split(r"^## (?=\d+\. )", text, flags=re.MULTILINE)[1:]
+    for number, section in enumerate(sections[:last], 1):
+        assert section.startswith(f"{number}. ")
+        ends = section.split("\n## ")[0].rstrip().split("\n\n")[-1]
+        assert re.fullmatch(r"\*\*Question\.\*\* .+\? \*.+\*", " ".join(ends.split())), ends
+
+
 # ---- the pictures ----
 
 
@@ -190,6 +200,8 @@ def test_the_pictures_are_made_by_their_script(make_pictures, tmp_path):
     for name in make_pictures.PICTURES:
         made = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
         assert made.startswith("<?xml") and (DOCS / f"{name}.svg").exists()
+        for picture in (made, (DOCS / f"{name}.svg").read_text(encoding="utf-8")):
+            assert make_pictures.TITLES[name].replace("'", "&#x27;") in picture or make_pictures.TITLES[name] in picture
 
 
 def test_the_gradient_flows_as_the_picture_and_the_text_say(make_pictures):

@@ -43,6 +43,9 @@ const { url, solutions, shot, neurons } = JSON.parse(fs.readFileSync(file, "utf8
     await tabTo(`[data-exercise="${name}"]`);
     await page.keyboard.press("Enter");
     const done = { wrong: [], says: [] };
+    await page.click("#hint");
+    done.hint = await page.innerText("#hint-text");
+    await page.focus(`[data-write="${lines[0][0]}"]`);
     for (const [value, formula, wrong] of lines) {
       const focused = await page.evaluate(() => document.activeElement.dataset.write);
       if (focused !== value) throw new Error(`${focused} has the focus, not ${value}`);

@@ -285,6 +285,13 @@
     showTrial(exercise);
   }
 
+  /* the hint to the first value that is not right yet */
+  function showHint() {
+    const exercise = data.exercises[state.exercise];
+    const first = Formulas.judge(data.mistakes, exercise, writtenIn()).findIndex((each) => !each.right);
+    $("hint-text").textContent = first < 0 ? "" : `${exercise.steps[first].name}: ${tr(exercise.hints[first])}`;
+  }
+
   /* the matrix of contributions that the student's formulas give, in the network of the page with this cell */
   function showTrial(exercise) {
     if (!Object.values(writtenIn()).some((text) => text.trim()) || !data.models[exercise.model].given) {
@@ -529,6 +536,7 @@
     else if (target.dataset.scene) { startScene(target.dataset.scene); document.querySelector("[data-answer-of]").focus(); }
     else if (target.dataset.answerOf) { state.answer = Number(target.dataset.answerOf); show(); document.querySelector(`[data-answer-of="${state.answer}"]`).focus(); }
     else if (target.dataset.exercise) { state.exercise = target.dataset.exercise; showExercise(); writeAddress(); document.querySelector("[data-write]").focus(); }
+    else if (target.id === "hint") showHint();
     else if (target.id === "back") go(-1);
     else if (target.id === "next") go(1);
     else if (target.id === "to-backward") { state.line = lines.findIndex((line) => line.backward); show(); }
