@@ -88,7 +88,7 @@ def exercise_data() -> dict[str, Any]:
             given = {name: value.tolist() for name, value in one.values(0).items()}
             steps = [{"name": s.name, "number": s.equation, "formula": s.formula} for s in one.steps]
             known = EXERCISES[f"{model}-backward"]
-            hints = [known.hints[known.hint_for(step["name"]) - 1] for step in steps]
+            hints = [known.hints[known.hint_for(step.name) - 1] for step in one.steps]
             exercises[known.name] = {"model": model, "given": given, "steps": steps, "hints": hints}
     return {"exercises": exercises, "mistakes": [rule for rule, *_ in rules()]}
 
