@@ -20,10 +20,10 @@ from . import completion, interrupt, streams
 GROUPS = {  # by use: name -> (module, what it does)
     "train a model and use it": {
         "train": ("npseq.cli.training_run", "train a model and keep its best weights"),
-        "evaluate": ("npseq.cli.evaluate", "judge a trained model on test data or new data"),
-        "predict": ("npseq.cli.predict", "write a trained model's answers for new data"),
-        "stream": ("npseq.cli.stream", "answer rows on standard input as they arrive"),
-        "sample": ("npseq.cli.sample", "write text as a trained model does"),
+        "evaluate": ("npseq.cli.evaluate", "evaluate a trained model on test data or new data"),
+        "predict": ("npseq.cli.predict", "write a trained model's predictions for new data"),
+        "stream": ("npseq.cli.stream", "forecast after each row of standard input"),
+        "sample": ("npseq.cli.sample", "generate text"),
         "export": ("npseq.cli.export", "write a trained model as an ONNX file or a C header"),
         "inspect": ("npseq.cli.inspect_file", "show what a .pth file holds, running nothing in it"),
     },

@@ -25,6 +25,7 @@ import numpy as np
 
 from ..data.errors import DataError
 from ..nn.model import Model
+from ..optim import Adam
 from ..tasks.base import batches
 from ..tasks.scoring import outputs
 from . import recursive
@@ -131,15 +132,12 @@ def fit_head(model: Model, task: ForecastTask) -> tuple[np.ndarray, np.ndarray]:
     if not (size > 1e-9).all():  # nothing to scale
         return np.zeros((task.output_size, h.shape[1])), np.zeros(task.output_size)
     theta = np.concatenate([np.zeros((task.output_size, h.shape[1])), np.log(size)[:, None]], axis=1)
-    first, second, rng = np.zeros_like(theta), np.zeros_like(theta), np.random.default_rng(0)
-    for step in range(1, HEAD_STEPS + 1):
+    optimizer, rng = Adam(theta.reshape(-1)), np.random.default_rng(0)
+    for step in range(HEAD_STEPS):
         some = rng.integers(0, len(rows), min(HEAD_BATCH, len(rows)))
         _, dV, dc = head_loss(theta[:, :-1], theta[:, -1], h[some], e[some], MOST_ERRORS)
-        g = np.concatenate([dV, dc[:, None]], axis=1) * task.output_size
-        first += 0.1 * (g - first)
-        second += 0.001 * (g * g - second)
-        rate = HEAD_LR * (1 - (step - 1) / HEAD_STEPS)
-        theta -= rate * first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        optimizer.lr = HEAD_LR * (1 - step / HEAD_STEPS)
+        optimizer.step(np.concatenate([dV, dc[:, None]], axis=1).reshape(-1) * task.output_size)
     return theta[:, :-1].copy(), theta[:, -1].copy()
 
 

@@ -42,7 +42,7 @@ def stream(
     rng: np.random.Generator | int | None = None,
     vocabulary: Vocabulary | None = None,
 ) -> Iterator[str]:
-    """Yield a text without end, one symbol at a time. Arguments and errors as ``sample``; the prime is not yielded.
+    """Yield an endless text, one symbol at a time. Arguments and errors as ``sample``; the prime is not yielded.
 
     Of a model of bytes a part is "" until a character of UTF-8 is complete.
     """

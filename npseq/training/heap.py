@@ -1,4 +1,4 @@
-"""Memory that the next step needs again is kept, instead of being given back and fetched anew.
+"""Keep freed arrays for the next step instead of returning them to the system.
 
 glibc maps each array above a bound of 128 KiB by itself and unmaps it when it is freed, so the next array of that size
 gets new pages, each with a page fault: 380 of them in an update of the default LSTM, and a third of its time. Whenever

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from running import status
+from running import ended, status
 
 import npseq
 from npseq.cli import compare, plots, predict, tables
@@ -23,32 +23,13 @@ from npseq.gradcheck import relative_error
 SMALL = ["--epochs", "2", "--hidden-size", "4"]
 
 
-def ended(main, argv):
-    try:
-        return main(argv)
-    except SystemExit as end:
-        return end.code
-
-
 @pytest.mark.wide
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_compare_shows_each_models_own_training(tmp_path, small_csv, capsys, jobs):
     out = tmp_path / "all.json"
     assert (
         compare.main(
-            [
-                "--models",
-                "rnn,optimized-gru",
-                "--seeds",
-                "2",
-                "--data",
-                small_csv,
-                "--output",
-                str(out),
-                "--jobs",
-                jobs,
-                *SMALL,
-            ]
+            [*f"--models rnn,optimized-gru --seeds 2 --data {small_csv} --output {out} --jobs".split(), jobs, *SMALL]
         )
         == 0
     )
@@ -56,20 +37,7 @@ def test_compare_shows_each_models_own_training(tmp_path, small_csv, capsys, job
     report = tmp_path / "r.json"
     assert (
         status(
-            [
-                "--model",
-                "rnn",
-                "--seed",
-                "1",
-                "--data",
-                small_csv,
-                "--quiet",
-                "--report",
-                str(report),
-                "--out-dir",
-                str(tmp_path),
-                *SMALL,
-            ]
+            [*f"--model rnn --seed 1 --data {small_csv} --quiet --report {report} --out-dir {tmp_path}".split(), *SMALL]
         )
         == 0
     )
@@ -289,13 +257,8 @@ def test_every_picture_is_drawn(tmp_path, small_csv, ending, capsys):
     vowels = ["--data", "japanese_vowels", "--out-dir", str(tmp_path / "b")]
     assert status([*train, *vowels, "--plot", picture("table")]) == 0
     use = [
-        str(tmp_path / "rnn_rnn_best.pth"),
-        "--data",
-        small_csv,
-        "--output",
-        str(tmp_path / "p.csv"),
-        "--interval",
-        "0.9",
+        *f"{tmp_path / 'rnn_rnn_best.pth'} --data {small_csv} --output {tmp_path / 'p.csv'}".split(),
+        *"--interval 0.9".split(),
     ]
     assert predict.main([*use, "--steps", "24", "--plot", picture("beyond")]) == 0
     assert predict.main([*use, "--plot", picture("one_ahead")]) == 0

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from running import status
+from running import ended, status
 
 import npseq
 from npseq import checkpoint, cli, data, forecast, tasks
@@ -26,23 +26,8 @@ def trained(tmp_path_factory, small_csv):
     assert (
         status(
             [
-                "--model",
-                "optimized_gru",
-                "--data",
-                small_csv,
-                "--base",
-                "none",
-                "--epochs",
-                "5",
-                "--lr",
-                "0.01",
-                "--horizon",
-                str(HORIZON),
-                "--lags",
-                "24",
-                "--quiet",
-                "--out-dir",
-                str(folder),
+                *f"--model optimized_gru --data {small_csv} --base none --epochs 5 --lr 0.01 --horizon".split(),
+                *f"{HORIZON} --lags 24 --quiet --out-dir {folder}".split(),
             ]
         )
         == 0
@@ -57,13 +42,6 @@ def task_of(path):
 def rows_of(path):
     with open(path, encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-def ended(main, argv):
-    try:
-        return main(argv)
-    except SystemExit as end:
-        return end.code
 
 
 def test_predictions_are_the_models_own_in_the_datas_units(trained, small_csv, tmp_path):
@@ -131,21 +109,8 @@ def test_other_inputs_keep_their_last_value_when_forecasts_are_fed_back(tmp_path
     assert (
         status(
             [
-                "--model",
-                "gru",
-                "--data",
-                str(csv_file),
-                "--inputs",
-                "b",
-                "--base",
-                "none",
-                "--window",
-                "5",
-                "--epochs",
-                "1",
-                "--quiet",
-                "--out-dir",
-                str(tmp_path),
+                *f"--model gru --data {csv_file} --inputs b --base none --window 5 --epochs 1 --quiet".split(),
+                *f"--out-dir {tmp_path}".split(),
             ]
         )
         == 0
@@ -187,22 +152,7 @@ def test_predictions_do_not_look_ahead_not_even_into_gaps(trained, small_csv, tm
 @pytest.mark.wide
 def test_evaluate_tells_the_test_error_of_training(trained, small_csv, tmp_path, capsys):
     report = tmp_path / "r.json"
-    assert (
-        status(
-            [
-                "--model",
-                "optimized_rnn",
-                "--epochs",
-                "1",
-                "--quiet",
-                "--out-dir",
-                str(tmp_path),
-                "--report",
-                str(report),
-            ]
-        )
-        == 0
-    )
+    assert status(f"--model optimized_rnn --epochs 1 --quiet --out-dir {tmp_path} --report {report}") == 0
     assert evaluate_main([str(tmp_path / "rnn_optimized_rnn_best.pth")]) == 0
     shown = capsys.readouterr().out
     assert f"{json.loads(report.read_text())['test']['rmse']:.1f}" in shown and "806.4" in shown and "interval" in shown
@@ -240,23 +190,8 @@ def test_the_interval_covers_about_its_share_of_the_test_part_fed_back_too(tmp_p
     assert (
         status(
             [
-                "--model",
-                "optimized_gru",
-                "--epochs",
-                "1",
-                "--lr",
-                "0.01",
-                "--quiet",
-                "--window",
-                "24",
-                "--batch-size",
-                "32",
-                "--lags",
-                "none",
-                "--base",
-                "none",
-                "--out-dir",
-                str(tmp_path),
+                *"--model optimized_gru --epochs 1 --lr 0.01 --quiet --window 24 --batch-size 32 --lags".split(),
+                *f"none --base none --out-dir {tmp_path}".split(),
             ]
         )
         == 0
@@ -273,20 +208,7 @@ def test_the_interval_covers_about_its_share_of_the_test_part_fed_back_too(tmp_p
 def test_evaluate_judges_the_other_tasks_as_training_did(options, tmp_path, capsys):
     report = tmp_path / "r.json"
     assert (
-        status(
-            [
-                "--model",
-                "optimized_gru",
-                "--epochs",
-                "1",
-                "--quiet",
-                "--out-dir",
-                str(tmp_path),
-                "--report",
-                str(report),
-                *options,
-            ]
-        )
+        status([*f"--model optimized_gru --epochs 1 --quiet --out-dir {tmp_path} --report {report}".split(), *options])
         == 0
     )
     assert evaluate_main([str(tmp_path / "rnn_optimized_gru_best.pth")]) == 0
@@ -298,17 +220,8 @@ def test_sequences_without_labels_are_classified(tmp_path):
     assert (
         status(
             [
-                "--model",
-                "optimized_gru",
-                "--epochs",
-                "3",
-                "--quiet",
-                "--out-dir",
-                str(tmp_path),
-                "--data",
-                "japanese_vowels",
-                "--batch-size",
-                "8",
+                *f"--model optimized_gru --epochs 3 --quiet --out-dir {tmp_path} --data japanese_vowels".split(),
+                *"--batch-size 8".split(),
             ]
         )
         == 0
@@ -353,23 +266,8 @@ def test_the_file_remembers_the_names_of_its_columns(tmp_path, capsys):
     assert (
         status(
             [
-                "--model",
-                "optimized_rnn",
-                "--epochs",
-                "1",
-                "--hidden-size",
-                "4",
-                "--data",
-                str(renamed),
-                "--sequence",
-                "recording",
-                "--label",
-                "who",
-                "--quiet",
-                "--out-dir",
-                str(folder),
-                "--report",
-                str(tmp_path / "r.json"),
+                *f"--model optimized_rnn --epochs 1 --hidden-size 4 --data {renamed} --sequence recording".split(),
+                *f"--label who --quiet --out-dir {folder} --report {tmp_path / 'r.json'}".split(),
             ]
         )
         == 0
@@ -411,24 +309,7 @@ BROKEN = [
 @pytest.mark.parametrize("path, value", BROKEN, ids=str)
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
 def test_a_file_whose_metadata_were_tampered_with_ends_in_one_line(tmp_path, small_csv, capsys, command, path, value):
-    assert (
-        status(
-            [
-                "--model",
-                "rnn",
-                "--hidden-size",
-                "3",
-                "--epochs",
-                "1",
-                "--data",
-                small_csv,
-                "--quiet",
-                "--out-dir",
-                str(tmp_path),
-            ]
-        )
-        == 0
-    )
+    assert status(f"--model rnn --hidden-size 3 --epochs 1 --data {small_csv} --quiet --out-dir {tmp_path}") == 0
     file = checkpoint.load(tmp_path / "rnn_rnn_best.pth")
     inner = file.metadata
     for name in path[:-1]:

@@ -78,21 +78,7 @@ def test_documented_options_and_defaults():
 def test_the_season_of_the_training_rows_is_given_to_the_model_unless_told_otherwise(tmp_path, small_csv, capsys):
     for options, inputs in [([], 7), (["--lags", "none"], 6), (["--lags", "24,48"], 8), (["--horizon", "30"], 6)]:
         assert (
-            status(
-                [
-                    "--model",
-                    "rnn",
-                    "--epochs",
-                    "1",
-                    "--data",
-                    small_csv,
-                    "--base",
-                    "none",
-                    "--out-dir",
-                    str(tmp_path),
-                    *options,
-                ]
-            )
+            status([*f"--model rnn --epochs 1 --data {small_csv} --base none --out-dir {tmp_path}".split(), *options])
             == 0
         )
         assert npseq.load(tmp_path / "rnn_rnn_best.pth").config["input_size"] == inputs
@@ -104,17 +90,8 @@ def test_names_are_taken_with_dashes_and_underscores(tmp_path, small_csv):
     assert (
         status(
             [
-                "--model",
-                "optimized-lstm",
-                "--hidden_size=3",
-                "--epochs",
-                "1",
-                "--batch_size",
-                "16",
-                "--data",
-                small_csv,
-                "--out_dir",
-                str(tmp_path),
+                *f"--model optimized-lstm --hidden_size=3 --epochs 1 --batch_size 16 --data {small_csv}".split(),
+                *f"--out_dir {tmp_path}".split(),
             ]
         )
         == 0
@@ -132,19 +109,8 @@ def test_the_same_seed_gives_the_same_file_and_another_seed_another(tmp_path, sm
         assert (
             status(
                 [
-                    "--model",
-                    "gru",
-                    "--epochs",
-                    "2",
-                    "--hidden-size",
-                    "4",
-                    "--data",
-                    small_csv,
-                    "--seed",
-                    str(seed),
-                    "--out-dir",
-                    str(tmp_path / folder),
-                    "--quiet",
+                    *f"--model gru --epochs 2 --hidden-size 4 --data {small_csv} --seed {seed} --out-dir".split(),
+                    *f"{tmp_path / folder} --quiet".split(),
                 ]
             )
             == 0
@@ -180,18 +146,8 @@ def test_the_report_holds_what_was_measured(tmp_path, small_csv, capsys):
     assert (
         status(
             [
-                "--model",
-                "rnn",
-                "--epochs",
-                "2",
-                "--data",
-                small_csv,
-                "--out-dir",
-                str(tmp_path),
-                "--seed",
-                "7",
-                "--report",
-                str(report_file),
+                *f"--model rnn --epochs 2 --data {small_csv} --out-dir {tmp_path} --seed 7 --report".split(),
+                *f"{report_file}".split(),
             ]
         )
         == 0

@@ -130,19 +130,7 @@ def test_a_training_whose_data_are_cut_off_ends_in_one_line(tmp_path):
     np.save(path, np.random.default_rng(0).normal(size=20_000))
     argv = [
         sys.executable,
-        "-m",
-        "npseq",
-        "train",
-        "--data",
-        path,
-        "--epochs",
-        "50",
-        "--lags",
-        "none",
-        "--base",
-        "none",
-        "--batch-size",
-        "512",
+        *f"-m npseq train --data {path} --epochs 50 --lags none --base none --batch-size 512".split(),
     ]
     run = subprocess.Popen(
         argv,

@@ -34,19 +34,12 @@ HUGE = ["1000000000", "1" + "0" * 40, "9" * 5000]
 WORDS = [
     "",
     " ",
-    ",",
-    ",,",
-    "load",
-    "load,load",
-    "hour",
-    "absent",
+    *", ,, load load,load hour absent".split(),
     "größe",
     "\udcff",
     "a\nb",
     "\x1b[31m",
-    "none",
-    "-",
-    "--",
+    *"none - --".split(),
 ]
 WORDS += ["lstm", "LSTM", "optimized-gru", "adam", "mse", "temp", "load,temp", "temp,load", "id", "class", "é" * 300]
 NUMBER_OPTIONS = (

@@ -80,6 +80,12 @@ def test_the_recipe_comes_back_and_an_unknown_class_is_refused(tmp_path):
         tasks.SequenceDataset.from_recipe(recipe, other)
 
 
+def test_a_model_reads_rows_in_data_units_and_answers_with_logits(tmp_path):
+    task = tasks.SequenceTask(loaded(table(tmp_path / "t.csv")), target="row")
+    scaling = task.scaling()
+    assert scaling.inputs is task.scaler and np.array_equal(scaling.outputs.to_units(np.ones((1, 2))), np.ones((1, 2)))
+
+
 def test_too_few_sequences_are_refused(tmp_path):
     with pytest.raises(
         data.DataError,

@@ -516,3 +516,23 @@ def test_of_irregular_times_the_usual_step_is_not_asked_of_newer_data(tmp_path):
     task = ForecastTask(table("a.csv", 0), window=4)
     again = WindowDataset.from_recipe(task.recipe(), table("b.csv", 9))
     assert again.input_size == task.input_size
+
+
+@pytest.mark.parametrize("target", ["class", "number", "row"])
+@pytest.mark.parametrize("published", [False, True])
+def test_the_fewest_sequences_are_three_or_two_beside_a_published_test_part(target, published):
+    def sequences(each):
+        n = 2 * each if target == "class" else each
+        labels = np.arange(n) % 2 if target == "class" else np.zeros(n, int)
+        more = {"targets": np.arange(n) + 0.0} if target == "number" else {}
+        more |= {"row_labels": np.arange(2 * n) % 2} if target == "row" and not published else {}
+        classes = [] if target == "number" else ["a", "b"]
+        frames = np.arange(2.0 * n)[:, None]
+        return data.Sequences("s", frames, ["x"], np.arange(n + 1) * 2, labels, classes, names=[""] * n, **more)
+
+    if published and target == "row":
+        return  # no published test part has a class for each row
+    least, test = (2, sequences(1)) if published else (3, None)
+    assert len(SequenceTask(sequences(least), test, target).parts["validation"]) == (2 if target == "class" else 1)
+    with pytest.raises(DataError, match="too few"):
+        SequenceTask(sequences(least - 1), test, target)

@@ -241,3 +241,12 @@ def test_the_fingerprint_is_of_the_text_and_of_how_it_is_read():
     assert one == tasks.Text(corpus()).fingerprint()
     others = tasks.Text(corpus("The cat")), tasks.Text(corpus(), 8), tasks.Text(corpus(), carries=False)
     assert len({one, *(task.fingerprint() for task in others)}) == 4
+
+
+def test_a_text_of_no_symbols_is_its_prime():
+    corpus = data.Corpus("t", "characters", np.frombuffer(b"to be or not to be " * 5, np.uint8))
+    task = npseq.tasks.Text(corpus, window=4)
+    model = npseq.Model("rnn", task.input_size, 2, task.output_size, loss=task.loss, outputs="all", rng=0)
+    assert npseq.sample(model, 0, prime="to", vocabulary=task.vocabulary) == "to"
+    with pytest.raises(ValueError, match="length must be at least 0; -1 given"):
+        npseq.sample(model, -1, vocabulary=task.vocabulary)

@@ -223,20 +223,7 @@ def mpiexec():
     return run
 
 
-TRAIN = [
-    "--model",
-    "optimized_lstm",
-    "--epochs",
-    "2",
-    "--dtype",
-    "float64",
-    "--lags",
-    "none",
-    "--window",
-    "24",
-    "--batch-size",
-    "15",
-]
+TRAIN = "--model optimized_lstm --epochs 2 --dtype float64 --lags none --window 24 --batch-size 15".split()
 TRAIN += ["--schedule", "constant"]  # one that does not depend on the number of epochs
 
 

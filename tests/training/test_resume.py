@@ -15,26 +15,8 @@ from npseq.training import resume
 RUNS = {
     "lstm": ["--model", "lstm"],
     "gru, sgd with a step schedule": ["--model", "gru", "--optimizer", "sgd", "--schedule", "step", "--warmup", "3"],
-    "optimized_lstm with dropout, plateau": [
-        "--model",
-        "optimized_lstm",
-        "--num-layers",
-        "2",
-        "--dropout",
-        "0.3",
-        "--schedule",
-        "plateau",
-    ],
-    "rnn, rmsprop, float64": [
-        "--model",
-        "rnn",
-        "--optimizer",
-        "rmsprop",
-        "--dtype",
-        "float64",
-        "--recurrent-dropout",
-        "0.2",
-    ],
+    "optimized_lstm with dropout, plateau": "--model optimized_lstm --num-layers 2 --dropout 0.3 --schedule plateau".split(),
+    "rnn, rmsprop, float64": "--model rnn --optimizer rmsprop --dtype float64 --recurrent-dropout 0.2".split(),
 }
 
 
@@ -73,14 +55,8 @@ def test_more_epochs_than_first_asked_for_equal_a_longer_run(tmp_path, small_csv
     assert (
         status(
             [
-                "--resume",
-                str(tmp_path / "a" / "rnn_rnn_last.pth"),
-                "--epochs",
-                "4",
-                "--checkpoint",
-                "--quiet",
-                "--out-dir",
-                str(tmp_path / "a"),
+                *f"--resume {tmp_path / 'a' / 'rnn_rnn_last.pth'} --epochs 4 --checkpoint --quiet --out-dir".split(),
+                *f"{tmp_path / 'a'}".split(),
             ]
         )
         == 0
@@ -94,20 +70,8 @@ def begun(tmp_path, small_csv):
     assert (
         status(
             [
-                "--model",
-                "rnn",
-                "--data",
-                small_csv,
-                "--hidden-size",
-                "4",
-                "--epochs",
-                "3",
-                "--schedule",
-                "cosine",
-                "--checkpoint",
-                "--quiet",
-                "--out-dir",
-                str(tmp_path),
+                *f"--model rnn --data {small_csv} --hidden-size 4 --epochs 3 --schedule cosine --checkpoint".split(),
+                *f"--quiet --out-dir {tmp_path}".split(),
             ]
         )
         == 0
@@ -162,16 +126,7 @@ def test_random_kills_leave_whole_files_and_resuming_gives_the_uninterrupted_res
     run = [
         sys.executable,
         script,
-        "--model",
-        "rnn",
-        "--data",
-        small_csv,
-        "--hidden-size",
-        "4",
-        "--epochs",
-        "400",
-        "--checkpoint",
-        "--quiet",
+        *f"--model rnn --data {small_csv} --hidden-size 4 --epochs 400 --checkpoint --quiet".split(),
     ]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert subprocess.run([*run, "--out-dir", str(whole)]).returncode == 0
