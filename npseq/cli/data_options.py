@@ -71,6 +71,23 @@ def table_options(args: argparse.Namespace) -> data.TableOptions:
     )
 
 
+def as_in_training(args: argparse.Namespace, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of tables that hold for new data: those of the training, unless others are given; further marks
+    and signs are added to its own.
+
+    Args:
+        said: at the training, as ``TableOptions.to_json``.
+    """
+    kept = dict(said)
+    header = None if args.header or args.no_header else kept.get("header")
+    kept.pop("header", None)
+    values = {name: value for name, value in kept.items() if not getattr(args, name)}
+    values |= {
+        name: [*kept[name], *getattr(args, name)] for name in ("na", "strip") if name in kept and getattr(args, name)
+    }
+    return {**values, "header": True} if header else {**values, "no_header": True} if header is False else values
+
+
 def are_said(args: argparse.Namespace) -> bool:
     """True if an option of tables, or a column, is given: then a .txt file is a table."""
     columns = ("target", "inputs", "time", "sequence", "label")

@@ -13,7 +13,6 @@ from ..forecast.ensemble import Ensemble
 from ..formats.messages import marked
 from . import data_options, output, plots, progress, trained_files
 
-FAR = 0.5  # of the width of the training range: values further outside are told
 BEFORE = 168  # rows of data before the first of --steps, in the picture
 
 
@@ -50,8 +49,8 @@ def outside(forecaster: Ensemble) -> list[str]:
     """Return a line for each column whose values lie far outside the range of the training rows."""
     lines = {}
     for (_, trained), windows in zip(forecaster.members, forecaster.windows):
-        for (low, high), name, column in zip(trained.range or (), windows.column_names, windows.values.T):
-            far = np.maximum(low - column, column - high) > FAR * (high - low or abs(high) or 1.0)
+        outside = trained.far_outside(windows.values).T
+        for (low, high), name, column, far in zip(trained.range or (), windows.column_names, windows.values.T, outside):
             if far.any():
                 row = int(np.argmax(far))
                 lines[name] = (

@@ -10,14 +10,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from typing import Any, TextIO
 
 import numpy as np
 
 from .. import status
 from ..data.errors import DataError
-from ..data.layout import MISSING
 from ..forecast import intervals
 from ..forecast.recipe import ForecastRecipe
 from ..forecast.streaming import ForecastStream, shown
@@ -26,9 +24,8 @@ from ..formats.messages import marked
 from ..fused import blas
 from ..tasks.metadata import Metadata, load_trained
 from . import arguments, output, own_cell
+from .stream_rows import LONGEST, Range, Rows
 
-SEPARATORS = "\t;|,"
-LONGEST = 1 << 24  # characters of a line that are read; more are no row, and would fill the memory
 PROG = "npseq stream"
 
 Bounds = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # of a forecast (horizon, targets): low and high
@@ -82,11 +79,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         p.error(error)
     if hasattr(sys.stdin, "reconfigure"):
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")
-    rows = Rows(stream, args.time or trained.columns.get("time"), args.time_format)
+    rows = Rows(stream, args.time or trained.columns.get("time"), args.time_format, trained.options)
     saved = True
     try:
         with blas.limited(1):
-            code = serve(stream, rows, Writer(stream, bounds), args.strict)
+            code = serve(stream, rows, Writer(stream, bounds), args.strict, Range(trained))
     finally:
         if args.state:
             saved = save(stream, args.state, mark)
@@ -139,138 +136,7 @@ def save(stream: ForecastStream, path: str, mark: str) -> bool:
     return True
 
 
-# ---- rows and forecasts ----
-
-
-class BadRow(ValueError):
-    """A row that cannot be used; the message is one line."""
-
-
-class Rows:
-    """The lines of a CSV stream, as values and times.
-
-    If the first line is a header, with the name of a column that the model needs, columns are found by name. Without a
-    header they are, in this order, the time (if there is one field more than the model has columns), the targets and
-    the other inputs; or, if the training data had no header either, the columns of the same numbers.
-    """
-
-    def __init__(self, stream: ForecastStream, time: str | None, time_format: str | None) -> None:
-        self.columns, self.needs_time = stream.columns, stream.recipe.calendar
-        self.time_name, self.time_format = time, time_format
-        self.separator = ""
-        self.header: list[str] | None = None
-        self.names: list[str] = []  # of all fields
-        self.places: list[int] | None = None
-        self.time_place: int | None = None
-
-    def take(self, line: str) -> tuple[np.ndarray, str | None] | None:
-        """Return the values and the time of a line; None for a blank line or a header.
-
-        Raises:
-            BadRow: for a line that is no row. DataError: for a first line by which no column can be found.
-        """
-        if len(line) == LONGEST:
-            raise DataError(f"{LONGEST:,} characters without the end of a line; rows of CSV expected")
-        if not line.strip():
-            return None
-        first = not self.separator
-        if first and self._is_header(line.removeprefix("\ufeff")):
-            return None
-        cells = self._split(line.removeprefix("\ufeff") if first else line)
-        if cells == self.header:  # files one after the other, each with its header
-            return None
-        try:
-            if first:
-                self._name(len(cells))
-            if len(cells) != len(self.names):
-                raise BadRow(f"{len(cells)} fields; {len(self.names)} expected")
-            if self.places is None:
-                self.time_place = self._time_column(cells)
-                self.places = [self.names.index(name) for name in self.columns]
-            values = np.array([self._number(cells[k], name) for k, name in zip(self.places, self.columns)])
-            return values, None if self.time_place is None else self._time(cells[self.time_place])
-        except BadRow as error:
-            if first:
-                raise DataError(
-                    f"the first line is neither a row ({error}) nor a header with {', '.join(self.columns)}"
-                ) from None
-            raise
-
-    def _split(self, line: str) -> list[str]:
-        try:
-            return [cell.strip() for cell in next(csv.reader([line], delimiter=self.separator))]
-        except csv.Error as error:  # such as a field of more than 131,072 characters
-            raise (BadRow if self.names else DataError)(f"this is no line of CSV: {error}") from None
-
-    def _is_header(self, line: str) -> bool:
-        """True for a header. Decides the separator: the one that gives names, or else the most fields."""
-        counts = {}
-        for self.separator in SEPARATORS:
-            cells = self._split(line)
-            if any(name in cells for name in self.columns):
-                self.header = self.names = cells
-                absent = [name for name in self.columns if name not in cells]
-                if absent:
-                    raise DataError(f"the header has no column {absent[0]!r}; {', '.join(self.columns)} expected")
-                return True
-            counts[self.separator] = len(cells)
-        self.separator = max(SEPARATORS, key=lambda separator: counts[separator])
-        return False
-
-    def _name(self, fields: int) -> None:
-        """Name the fields of a stream without a header."""
-        count = len(self.columns)
-        if all(name[:1] == "c" and name[1:].isdigit() for name in self.columns):
-            self.names = [f"c{k}" for k in range(fields)]
-            fits = max(int(name[1:]) for name in self.columns) < fields
-        else:
-            self.names = [self.time_name or "time", *self.columns][-fields:]
-            fits = fields == count + 1 or fields == count and not self.needs_time
-        if not fits:
-            expected = (
-                f"{count + 1}, the time first," if self.needs_time else f"{count}, or {count + 1} with the time first,"
-            )
-            raise BadRow(f"{fields} fields; {expected} expected")
-
-    def _time_column(self, cells: list[str]) -> int | None:
-        """The place of the times: as named, or the first field that is one."""
-        if self.time_name is not None:
-            if self.time_name in self.names:
-                return self.names.index(self.time_name)
-            if self.time_name.isdigit() and int(self.time_name) < len(self.names):
-                return int(self.time_name)
-        for k, (name, cell) in enumerate(zip(self.names, cells)):
-            if name not in self.columns:
-                try:
-                    self._time(cell)
-                except BadRow:
-                    continue
-                return k
-        if self.needs_time:
-            raise BadRow("no time in it, which the model needs for its calendar (--time, --time-format)")
-        return None
-
-    def _number(self, cell: str, name: str) -> float:
-        if cell.lower() in MISSING:
-            return np.nan
-        try:
-            if "_" in cell:
-                raise ValueError
-            return float(cell if self.separator == "," else cell.replace(",", "."))
-        except ValueError:
-            raise BadRow(f"{cell[:40]!r} in {name!r}; a number expected") from None
-
-    def _time(self, cell: str) -> str:
-        """The time as ISO text."""
-        try:
-            if self.time_format is not None:
-                return datetime.strptime(cell, self.time_format).isoformat()
-            if not cell[:4].isdigit() or cell[4:5] != "-":
-                raise ValueError
-            return str(np.datetime64(cell.removesuffix("Z").removesuffix("+00:00"), "s"))
-        except ValueError:
-            form = self.time_format or "2024-03-31 14:00:00 (for others: --time-format)"
-            raise BadRow(f"{cell[:40]!r} is no time of the form {form}") from None
+# ---- lines and forecasts ----
 
 
 class _Stopped(Exception):
@@ -350,7 +216,7 @@ class Writer:
         return [name + step + ending for step in ahead for name in recipe.target for ending in endings]
 
 
-def serve(stream: ForecastStream, rows: Rows, writer: Writer, strict: bool) -> int:
+def serve(stream: ForecastStream, rows: Rows, writer: Writer, strict: bool, known: Range) -> int:
     """Answer each line of standard input. Returns the exit status."""
     with Lines(sys.stdin) as lines:
         for number, line in lines:
@@ -365,6 +231,8 @@ def serve(stream: ForecastStream, rows: Rows, writer: Writer, strict: bool) -> i
                 if strict:
                     return status.USAGE
                 continue
+            for told in [] if row is None else known.lines(stream, row[0]):
+                say(f"line {number}: {told}")
             if row is not None and stream.inserted:
                 say(f"line {number}: {stream.inserted:,} rows are missing before it: taken as rows without values")
             if forecast is not None:

@@ -36,7 +36,8 @@ def add_column_options(p: argparse.ArgumentParser) -> None:
 def load(args: argparse.Namespace) -> tuple[argparse.Namespace, Members]:
     """Return the models of the files, and what each was trained on.
 
-    The options, returned first, have ``file``, the first file, and where a column was not given that of the training.
+    The options, returned first, have ``file``, the first file, and what was said at the training about columns and tables,
+    where nothing else was given.
 
     Raises:
         DataError: for files of different tasks. OSError, ValueError: as ``load_trained``, and for a missing ``--cell``.
@@ -51,7 +52,7 @@ def load(args: argparse.Namespace) -> tuple[argparse.Namespace, Members]:
     columns: dict[str, str] = {}
     for _, trained in reversed(members):
         columns |= {name: column for name, column in trained.columns.items() if vars(args).get(name) is None}
-    return arguments.changed(args, **columns), members
+    return arguments.changed(args, **columns, **data_options.as_in_training(args, first.table)), members
 
 
 def only(args: argparse.Namespace, members: Members, *of_forecasts: str) -> tuple[Model, Any]:

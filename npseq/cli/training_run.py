@@ -22,7 +22,19 @@ from ..fused import blas
 from ..tasks import metadata
 from ..training import mpi, resume
 from ..training.fit import Diverged, Progress
-from . import arguments, backtest, experiment, files, kinds, options, output, own_cell, plots, text_options
+from . import (
+    arguments,
+    backtest,
+    data_options,
+    experiment,
+    files,
+    kinds,
+    options,
+    output,
+    own_cell,
+    plots,
+    text_options,
+)
 from .progress import EpochBar
 from .tables import comparison, confusion_table
 
@@ -272,7 +284,8 @@ class _Run:
         """Return what the file keeps of the training, of any task."""
         args = self.args
         columns = {name: getattr(args, name) for name in ("time", "sequence", "label") if getattr(args, name)}
-        return {"columns": columns, "seed": args.seed, "best_epoch": progress.best_epoch}
+        said = data_options.table_options(args).to_json()
+        return {"columns": columns, "seed": args.seed, "best_epoch": progress.best_epoch, "table": said}
 
     def save_best(self, progress: Progress, kept: metadata.Metadata | None = None) -> None:
         """Write the best weights, with what is needed to use them on new data."""

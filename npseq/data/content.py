@@ -88,6 +88,11 @@ def spelling(cell: str) -> str:
     return str(int(number)) if number.is_integer() and abs(number) < 2**53 else cell
 
 
+def name_of_column(label: object) -> str:
+    """Return the name of a column of a DataFrame: the filled parts of several levels are joined with commas."""
+    return ", ".join(str(part) for part in label if str(part)) if isinstance(label, tuple) else str(label)
+
+
 def position(source: str, columns: list[str], name: object) -> int:
     """Return the place of a column given by name, or by its number from 0. Raises DataError if there is none."""
     if name in columns:

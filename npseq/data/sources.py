@@ -11,9 +11,11 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, BinaryIO
 
+from ..formats import schema
 from .errors import DataError, listed
 from .limits import Counted, undamaged
 
@@ -45,6 +47,35 @@ class TableOptions:
     date_format: str | None = None
     sheet: str | None = None
     max_memory: float | None = field(default=None, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what was said, as a weights file keeps it."""
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+            if value not in (None, ())
+        }
+
+    @classmethod
+    def from_json(cls, mapping: Mapping[str, Any]) -> TableOptions:
+        """Return the options of a mapping that fits ``SAID``."""
+        values: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in mapping.items()}
+        return cls(**values)
+
+
+_SIGN = schema.Field(lambda value: isinstance(value, str) and len(value) == 1, "one character")
+_KEPT = {
+    **dict.fromkeys(("sep", "decimal", "thousands"), _SIGN),
+    **dict.fromkeys(("encoding", "date_format", "sheet"), schema.TEXT),
+    **dict.fromkeys(("na", "strip"), schema.listed(schema.TEXT)),
+    "header": schema.BOOLEAN,
+}
+SAID = schema.Field(
+    lambda value: schema.MAPPING.fits(value) and all(name in _KEPT and _KEPT[name].fits(value[name]) for name in value),
+    "options of tables by their names",
+    {},
+)
 
 
 def shipped(file: str) -> str:

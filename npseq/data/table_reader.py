@@ -23,7 +23,7 @@ import pandas as pd
 from ..formats.messages import argument
 from . import archives, column_limits, encodings, layout
 from .columns import Collector, Known, has_times, text_of
-from .content import Content
+from .content import Content, name_of_column
 from .dates import NUMBER, looks_like_times
 from .errors import DataError, listed
 from .numbers import MARKS
@@ -336,9 +336,3 @@ def _read_frame(frame: pd.DataFrame, name: str, known: Known) -> Content | None:
         return None
     content = collector.content([])
     return content._replace(notes=content.notes[content.notes[0].startswith("read as: ") :])
-
-
-def name_of_column(label: Any) -> str:
-    """Return the name of a column of a DataFrame: the filled parts of several levels are joined with commas."""
-    parts = [str(part) for part in label if str(part)] if isinstance(label, tuple) else [str(label)]
-    return ", ".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..formats import model_file
 from ..nn.model import Model
@@ -13,34 +14,40 @@ from .task import ForecastTask
 
 
 def begin(
-    task: ForecastTask, columns: Mapping[str, str] | None = None, seed: int = 0, best_epoch: int = 0
+    task: ForecastTask,
+    columns: Mapping[str, str] | None = None,
+    seed: int = 0,
+    best_epoch: int = 0,
+    table: Mapping[str, Any] | None = None,
 ) -> ForecastMetadata:
     """Return what is known before the training: the recipe, the baselines, the rows of the training and their range.
 
     Args:
-        columns, seed, best_epoch: as ``Metadata``.
+        columns, seed, best_epoch, table: as ``Metadata``.
     """
     return ForecastMetadata(
         task.recipe(),
         columns or {},
         seed,
         best_epoch,
+        table or {},
         baselines=task.fitted_baselines(),
         seen=task.seen_rows(),
         range=task.range(),
     )
 
 
-def finish(
-    model: Model, task: ForecastTask, columns: Mapping[str, str] | None = None, seed: int = 0, best_epoch: int = 0
-) -> ForecastMetadata:
+def finish(model: Model, task: ForecastTask, **run: Any) -> ForecastMetadata:
     """Shrink the head of a trained model, in place, and measure its errors on the validation part.
+
+    Args:
+        run: as ``begin``.
 
     Returns:
         The metadata as the weights file gives them back: it rounds the bases and the intervals.
     """
     task.shrink(model)
-    kept = replace(begin(task, columns, seed, best_epoch), **intervals.measure(model, task))
+    kept = replace(begin(task, **run), **intervals.measure(model, task))
     found = ForecastMetadata.from_json({**model_file.describe(model), **kept.to_json()})
     assert isinstance(found, ForecastMetadata)
     return found

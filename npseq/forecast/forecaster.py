@@ -167,7 +167,9 @@ class Forecaster:
             progress = run.train(on_epoch=on_epoch)
             if progress.interrupted:
                 raise KeyboardInterrupt("the training was interrupted")
-            self.members = [(run.model, finish(run.model, task, columns, own.seed, progress.best_epoch))]
+            self.members = [
+                (run.model, finish(run.model, task, columns=columns, seed=own.seed, best_epoch=progress.best_epoch))
+            ]
         self.progress = progress
 
     def predict(self, steps: int | None = None, future: Any = None, interval: float | None = None) -> Any:
@@ -227,8 +229,9 @@ class Forecaster:
         columns = [*self._recipe.target, *inputs, *ahead]
         if self._given is None or self._table is None:
             rows = forms.kept(rows)
-            table = load(rows, self._time, "past")
-            self._given, self._table, self._read = forms.Given(rows, table, self._time), table, table.notes
+            said = self.members[0][1].options
+            table = load(rows, self._time, "past", options=said)
+            self._given, self._table, self._read = forms.Given(rows, table, self._time, said), table, table.notes
             return self
         joined = forms.followed(self._given.sample, rows, columns)
         table = self._table.append(*self._given.read(joined, self._table, columns))

@@ -55,7 +55,7 @@ def predict_frame(file: str, frame: pd.DataFrame, steps: int | None = None, inte
         return _sequences(model, trained, recipe, frame)
     targets = of_forecast(recipe).target
     assert isinstance(trained, ForecastMetadata)
-    table = load(frame, trained.columns.get("time"), fill="past")  # nothing may look ahead
+    table = load(frame, trained.columns.get("time"), "past", options=trained.options)  # nothing may look ahead
     found = Ensemble([(model, trained)], table, interval).predict(steps)
     return forecast_frame(FrameIndex(frame, table), table, targets, found)
 
@@ -87,7 +87,8 @@ def _sequences(
     unused = [] if trained.columns.get("label") in (None, *set(recipe.inputs)) else [trained.columns["label"]]
     unused = [name for name in unused if name in frame.columns]
     sequence = trained.columns.get("sequence", "utterance" if recipe.data in SHIPPED_SEQUENCES else None)
-    sequences, _ = load_sequences(frame, sequence, None, recipe.inputs, trained.columns.get("time"), unused=unused)
+    time, said = trained.columns.get("time"), trained.options
+    sequences, _ = load_sequences(frame, sequence, None, recipe.inputs, time, said, unused=unused)
     index = pd.Index(sequences.names, name=sequence)
     rows = np.arange(len(sequences.names))
     if isinstance(recipe, RegressionRecipe):

@@ -26,6 +26,7 @@ def _is_table(value: Any) -> bool:
     return rows.fits(value) and len(value) > 1 and len({len(row) for row in value}) == 1
 
 
+FAR = 0.5  # of the width of the training range: values further outside are told
 _TABLES = "residual_quantiles", "ahead_quantiles", "blend"
 _QUANTILES = schema.Field(lambda value: value is None or _is_table(value), "a table of numbers", None)
 
@@ -114,6 +115,14 @@ class ForecastMetadata(Metadata):
             if values[name] is not None:
                 values[name] = np.array(values[name], np.float64)  # whole numbers, too, however large
         return cls(**values)
+
+    def far_outside(self, values: np.ndarray) -> np.ndarray:
+        """Return (…, C) True for each of the values (…, C) that lies far outside the range of the training rows."""
+        if not self.range:
+            return np.zeros(values.shape, bool)
+        low, high = np.array(self.range).T
+        size = np.where(high > low, high - low, np.where(high == 0, 1.0, np.abs(high)))
+        return np.asarray(np.maximum(low - values, values - high) > FAR * size)
 
     def check(self, model: Model) -> None:
         """Compare the model with what its file says besides. Raises ValueError as ``Metadata``."""

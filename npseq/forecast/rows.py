@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..data.content import name_of_column
 from ..data.errors import DataError, no_column
 from ..data.load import check_size, read
+from ..data.sources import TableOptions
 from ..data.table import Table
 from .frame_index import FrameIndex, counting
 
@@ -40,19 +42,21 @@ class Given:
     """The form in which data were given: what is kept of them beside their table, to read further rows.
 
     Args:
-        data: as ``kept``. table: that was loaded from them. time: the time column, if it was named.
+        data: as ``kept``. table: that was loaded from them. time: the time column, if it was named. options: what was
+            said about the table.
 
     Attributes:
         sample: some of the rows, in the form of the data; a file by its name. index: of a DataFrame, or None.
     """
 
-    def __init__(self, data: Any, table: Table, time: str | None):
-        self.time, self.index = time, FrameIndex(data, table) if is_pandas(data) else None
+    def __init__(self, data: Any, table: Table, time: str | None, options: TableOptions | None = None):
+        self.time, self.said = time, {"options": options} if options else {}
+        self.index = FrameIndex(data, table) if is_pandas(data) else None
         self.sample, self.size = data, 0
         if not isinstance(data, (str, os.PathLike)):
             some = np.unique(np.linspace(0, count(data) - 1, SAMPLE if _has_text(data) else FEW).astype(int))
             self.sample = _taken(data, some)
-            self.size = len(read(self.sample, time)[0].values)
+            self.size = len(read(self.sample, time, **self.said)[0].values)
 
     def read(self, joined: Any, table: Table, needed: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the values (m, C) and times (m,) of the rows after the sample in ``joined``, for ``Table.append``.
@@ -60,7 +64,7 @@ class Given:
         Raises:
             DataError: for rows that cannot be read, or a value that is too large.
         """
-        content, _ = read(joined, self.time)
+        content, _ = read(joined, self.time, **self.said)
         new = content.values[self.size :]
         if len(new):
             check_size("the rows", new, content.columns)
@@ -166,7 +170,7 @@ def _joined_index(index: Any, other: Any) -> Any:
 
 def column_names(frame: Any) -> list[str]:
     """Return the names of a DataFrame's columns as those of its ``Table``."""
-    return [", ".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in frame.columns]
+    return [name_of_column(one) for one in frame.columns]
 
 
 def _check_columns(known: list[str], given: list[str], needed: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..data.sources import SAID, TableOptions
 from ..formats import schema
 from ..formats.model_file import load_model
 from ..formats.unpickler import CheckpointError
@@ -40,7 +41,7 @@ class Metadata:
     (``register``).
 
     recipe: how data become examples; columns: option -> column, of ``--time``, ``--sequence`` and ``--label`` where
-    they were given; seed and best_epoch of the training.
+    they were given; seed and best_epoch of the training; table: what was said about it (``TableOptions``).
     """
 
     FIELDS: ClassVar[dict[str, schema.Field]] = {
@@ -48,21 +49,29 @@ class Metadata:
         "columns": _COLUMNS,
         "seed": schema.missing(schema.SEED, 0),
         "best_epoch": schema.missing(schema.NATURAL, 0),
+        "table": SAID,
     }
 
     recipe: Recipe
     columns: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     best_epoch: int = 0
+    table: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def options(self) -> TableOptions:
+        """What was said about the table of the training, which holds for new data, too."""
+        return TableOptions.from_json(self.table)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entries of the weights file."""
-        return {
+        """Return the entries of the weights file: that of the table only if something was said."""
+        values = {
             "recipe": self.recipe.to_json(),
             "columns": dict(self.columns),
             "seed": self.seed,
             "best_epoch": self.best_epoch,
         }
+        return {**values, "table": dict(self.table)} if self.table else values
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:
