@@ -72,8 +72,8 @@ def table_options(args: argparse.Namespace) -> data.TableOptions:
 
 
 def as_in_training(args: argparse.Namespace, said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of tables that hold for new data: those of the training, unless others are given; further marks
-    and signs are added to its own.
+    """Return the options of tables that hold for new data: those of the training, unless others are given; further
+    marks and signs are added to its own.
 
     Args:
         said: at the training, as ``TableOptions.to_json``.
@@ -82,9 +82,8 @@ def as_in_training(args: argparse.Namespace, said: Mapping[str, Any]) -> dict[st
     header = None if args.header or args.no_header else kept.get("header")
     kept.pop("header", None)
     values = {name: value for name, value in kept.items() if not getattr(args, name)}
-    values |= {
-        name: [*kept[name], *getattr(args, name)] for name in ("na", "strip") if name in kept and getattr(args, name)
-    }
+    for name in {"na", "strip"} & kept.keys():
+        values[name] = [*kept[name], *(getattr(args, name) or ())]
     return {**values, "header": True} if header else {**values, "no_header": True} if header is False else values
 
 

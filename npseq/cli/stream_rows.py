@@ -27,8 +27,10 @@ class Rows:
 
     If the first line is a header, with the name of a column that the model needs, columns are found by name. Without a
     header they are, in this order, the time (if there is one field more than the model has columns), the targets and
-    the other inputs; or, if the training data had no header either, the columns of the same numbers. ``options``: what was
-    said about the table of the training.
+    the other inputs; or, if the training data had no header either, the columns of the same numbers.
+
+    Args:
+        options: what was said about the table of the training.
     """
 
     def __init__(
@@ -87,7 +89,8 @@ class Rows:
     def _is_header(self, line: str) -> bool:
         """True for a header. Decides the separator: the one that gives names, or else the most fields."""
         counts = {}
-        for self.separator in self.separators:
+        for separator in self.separators:
+            self.separator = separator
             cells = self._split(line)
             if any(name in cells for name in self.columns):
                 self.header = self.names = cells
@@ -95,7 +98,7 @@ class Rows:
                 if absent:
                     raise DataError(f"the header has no column {absent[0]!r}; {', '.join(self.columns)} expected")
                 return True
-            counts[self.separator] = len(cells)
+            counts[separator] = len(cells)
         self.separator = max(self.separators, key=lambda separator: counts[separator])
         return False
 

@@ -36,8 +36,8 @@ def add_column_options(p: argparse.ArgumentParser) -> None:
 def load(args: argparse.Namespace) -> tuple[argparse.Namespace, Members]:
     """Return the models of the files, and what each was trained on.
 
-    The options, returned first, have ``file``, the first file, and what was said at the training about columns and tables,
-    where nothing else was given.
+    The options, returned first, have ``file``, the first file, and what was said at the training about columns and
+    tables, where nothing else was given.
 
     Raises:
         DataError: for files of different tasks. OSError, ValueError: as ``load_trained``, and for a missing ``--cell``.

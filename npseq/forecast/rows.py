@@ -50,7 +50,7 @@ class Given:
     """
 
     def __init__(self, data: Any, table: Table, time: str | None, options: TableOptions | None = None):
-        self.time, self.said = time, {"options": options} if options else {}
+        self.time, self.said = time, dict[str, Any](options=options) if options else {}
         self.index = FrameIndex(data, table) if is_pandas(data) else None
         self.sample, self.size = data, 0
         if not isinstance(data, (str, os.PathLike)):

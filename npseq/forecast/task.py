@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.errors import DataError
+from ..data.errors import DataError, listed
 from ..data.table import Table
 from ..formats.messages import Message, argument, marked
 from ..nn.model import Model
@@ -225,7 +225,11 @@ class ForecastTask(WindowDataset, Task):
         if self.base is not None:
             lines += bases.describe(self.base, self.target_columns)
         lines += [Message(f"            {marked(note)}") for note in self.table.notes]
-        columns = zip(self.target_columns + self.input_columns + self.future_columns, self.values[: self.train_end].T)
+        used = self.target_columns + self.input_columns + self.future_columns
+        if unused := [name for name in self.table.columns if name not in used and name not in self.table.counters]:
+            how = f"name {'it' if len(unused) == 1 else 'them'} with {argument('inputs')}"
+            lines.append(Message(f"            {listed(unused)}: not used; {how}"))
+        columns = zip(used, self.values[: self.train_end].T)
         constant = [name for name, column in columns if column.min() == column.max()]
         if constant:
             lines.append(f"            constant in the training rows: {', '.join(constant)}")
