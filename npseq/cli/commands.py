@@ -16,6 +16,7 @@ from ..data import DataError
 from ..status import INTERRUPTED, OK, UNEXPECTED, USAGE
 from ..training import mpi
 from . import completion, interrupt, streams
+from .arguments import told
 
 GROUPS = {  # by use: name -> (module, what it does)
     "train a model and use it": {
@@ -115,11 +116,11 @@ def run(main: Callable[..., int], prog: str, *args: Any) -> int:
         try:
             interrupt.hand_over()
             with warnings.catch_warnings():
-                told: dict[str, None] = {}  # each once, and not beside an error
-                warnings.showwarning = lambda message, *_: told.setdefault(str(message))
+                warned: dict[str, None] = {}  # each once, and not beside an error
+                warnings.showwarning = lambda message, *_: warned.setdefault(str(message))
                 status = main(*args)
             stdout.flush()
-            for text in told if status == OK else ():
+            for text in warned if status == OK else ():
                 print(f"{prog}: {streams.one_line(text)}", file=sys.stderr)
         except SystemExit as end:  # of the parser of options
             stdout.flush()

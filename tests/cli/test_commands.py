@@ -5,6 +5,7 @@ import io
 import re
 import shlex
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,24 @@ def test_the_example_in_each_commands_help_runs(name, trained, tmp_path, capsys,
     status = commands.main(example + ["--epochs", "1"] * (name in ("train", "compare")))
     assert status == (1 if "--break" in example else 0)  # a planted bug is found
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [OSError("no\nspace"), MemoryError(), commands.DataError("give lags")])
+def test_what_fails_in_any_command_is_one_line_and_status_1(error, capsys):
+    def main():
+        raise error
+
+    assert commands.run(main, "npseq x") == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("npseq x: error: ") and shown.count("\n") == 1
+
+
+def test_a_warning_is_told_once_after_the_output_and_not_beside_an_error(capsys):
+    def main(status):
+        for _ in range(2):
+            warnings.warn("slow", UserWarning, stacklevel=1)
+        print("done")
+        return status
+
+    assert commands.run(main, "npseq x", 0) == 0 and capsys.readouterr() == ("done\n", "npseq x: slow\n")
+    assert commands.run(main, "npseq x", 2) == 2 and capsys.readouterr() == ("done\n", "")
