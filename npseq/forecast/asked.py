@@ -1,4 +1,4 @@
-"""Checks of what is asked of a forecaster: how many steps, and the coverage of an interval."""
+"""Validate the number of steps and the coverage of an interval."""
 
 from __future__ import annotations
 

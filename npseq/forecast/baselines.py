@@ -12,12 +12,11 @@ import numpy as np
 
 from ..data.table import Table
 from ..fused import blas
-from . import linear
 from .base_model import LONGEST, BaseModel, impute
 from .calendar_slots import Slots, periods, row_times, slots_of
 from .candidates import MANY, Design, Series, Terms, regressions
 from .combination import with_filled_gaps
-from .features import WEEK, moments
+from .features import WEEK
 from .windows import WindowDataset
 
 RIDGES = [1e-10, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3]  # penalties, for each row; the first only makes solutions unique
@@ -25,69 +24,6 @@ SMALL_RIDGES = [1e-10, 1e-3, 1e-2, 1e-1]  # where there are few rows
 SHORT = (1, 2, 3, 6, 12)  # orders that are tried besides the periods, where there are few rows
 TIMES = 3  # a period fits the training rows so often
 LABELS = {"mean": "mean", "persistence": "persistence"}
-
-
-def persistence(values: np.ndarray, rows: np.ndarray, horizon: int = 1) -> np.ndarray:
-    """Return the last value for every step of the horizon, (len(rows), horizon)."""
-    return np.repeat(values[rows - 1, None], horizon, axis=1)
-
-
-def seasonal(values: np.ndarray, rows: np.ndarray, period: int, horizon: int = 1) -> np.ndarray:
-    """Return the value one period before, or the fewest periods that lie before the forecast's first row."""
-    ahead = np.arange(horizon)
-    back = period * (ahead // period + 1)
-    before: np.ndarray = values[rows[:, None] + ahead - back]
-    return before
-
-
-class Autoregression:
-    """Linear autoregression by least squares, with an intercept or one for each slot of the week.
-
-        ŷ_{r+h} = b_{h, slot(r)} + Σ_{k=1…p} φ_{h,k} y_{r−k},   h = 0 … N − 1
-
-    Each step of the horizon has its own coefficients (``linear.equations``).
-
-    Args:
-        values: (n,) the series. order: p. train_end: the first row that is not a training row. horizon: N.
-        slots: (n,) the number of each row's slot, or None for one intercept.
-
-    Raises:
-        ValueError: for fewer training rows than order and horizon need.
-    """
-
-    @blas.limited(1)  # a second thread gains nothing here, and may wait for seconds on a busy machine
-    def __init__(
-        self, values: np.ndarray, order: int, train_end: int, horizon: int = 1, slots: np.ndarray | None = None
-    ):
-        if min(train_end, len(values)) < order + horizon:
-            raise ValueError(
-                f"{min(train_end, len(values))} training rows given; an order of {order} and a horizon of {horizon} "
-                f"need {order + horizon}"
-            )
-        self.order, self.horizon = order, horizon
-        mean, scale = moments(values[:train_end, None])
-        self.mean, self.scale = mean[0], scale[0]
-        z = (values[:train_end] - self.mean) / self.scale
-        count = 1 if slots is None else int(slots.max()) + 1
-        lagged, self.intercepts, _ = linear.solve(linear.equations(z, order, horizon, slots, count))
-        self.lagged = lagged[::-1]  # the oldest value first
-
-    @blas.limited(1)
-    def predict(self, values: np.ndarray, rows: np.ndarray, slots: np.ndarray | None = None) -> np.ndarray:
-        """Return the forecasts (len(rows), N) in the units of ``values``."""
-        z = linear.lagged_products((values - self.mean) / self.scale, rows, self.lagged[::-1])
-        z = z + self.intercepts[0 if slots is None else slots[rows]]
-        return np.asarray(z * self.scale + self.mean)
-
-
-def week_slots(table: Table) -> np.ndarray | None:
-    """Return the slot of the week (n,) of each row (168 for hours, 7 for days), or None if the step is no part of a
-    week or there would be more than ``base_model.LONGEST`` slots.
-    """
-    step = table.step
-    if not step or WEEK % step or not 2 <= WEEK // step <= LONGEST or table.times is None:
-        return None
-    return Slots("clock", WEEK // step, step).of(table.times, len(table.values)).astype(np.int16)
 
 
 class Baselines:

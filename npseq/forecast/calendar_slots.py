@@ -88,7 +88,7 @@ def step_in_months(table: Table) -> int | None:
 
 
 def periods(table: Table) -> dict[str, int]:
-    """Return name -> rows of each period of the calendar that these rows have: hour, day, week and year."""
+    """Return name -> rows of each period of the calendar that these rows have: day, week and year."""
     months = step_in_months(table)
     if months is not None:
         return {"year": MONTHS // months} if months < MONTHS and MONTHS % months == 0 else {}

@@ -1,4 +1,4 @@
-"""Calendar features, scaling and season detection."""
+"""Calendar features and season detection."""
 
 from __future__ import annotations
 

@@ -194,7 +194,7 @@ class WindowDataset(Dataset):
         return [part.drive_at(times, rows, known) for part in self.base.parts]
 
     def _known(self, rows: np.ndarray) -> np.ndarray:
-        """(…, F) the standardised values known ahead; after the end of the table the last ones, which are not used."""
+        """(…, F) the standardised values known ahead; after the end of the table the last ones."""
         start = len(self.columns) - len(self.future_columns)
         scaler = Scaler(self.scaler.mean[start:], self.scaler.scale[start:])
         return scaler.standardise(self.values[np.minimum(rows, len(self.values) - 1), start:])

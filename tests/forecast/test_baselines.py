@@ -28,33 +28,31 @@ def test_the_figures_of_the_shipped_series(metro):
         assert 0 < results[name]["mae"] < results[name]["rmse"]
 
 
-def test_persistence_repeats_the_last_value():
-    values = np.arange(10.0)
-    assert np.array_equal(baselines.persistence(values, np.array([3, 7]), 2), [[2, 2], [6, 6]])
+def repeated(task, name, rows, steps):
+    return baselines.Baselines(task, task.fitted_baselines()).forecast(name, np.asarray(rows), steps)[:, :, 0]
 
 
-def test_the_season_before_uses_nothing_at_or_after_the_first_predicted_row():
-    values = np.arange(100.0)
-    assert np.array_equal(baselines.seasonal(values, np.array([50]), 3, 7), [[47, 48, 49, 47, 48, 49, 47]])
+def test_persistence_and_the_season_before_use_nothing_at_or_after_the_first_predicted_row():
+    """Further than a season ahead the value the fewest seasons before that lies before the forecast's first row."""
+    start = np.datetime64("2024-01-01", "s")
+    task = forecast.ForecastTask(data.Table("a", np.arange(200.0)[:, None], ["x"], step=86_400, start=start), window=4)
+    assert np.allclose(repeated(task, "persistence", [13, 17], 2), [[12, 12], [16, 16]])
+    assert np.allclose(repeated(task, "seasonal_week", [50], 9), [[43, 44, 45, 46, 47, 48, 49, 43, 44]])
 
 
 @pytest.mark.parametrize("horizon", [1, 4])
 @pytest.mark.parametrize("slot_count", [None, 7])
 def test_the_autoregression_is_the_least_squares_fit(horizon, slot_count):
     rng = np.random.default_rng(0)
-    values = 1e4 + 30 * np.cumsum(rng.normal(size=600))
+    z = np.cumsum(rng.normal(size=600))
     slots = None if slot_count is None else (np.arange(600) % slot_count).astype(np.int16)
     order, end = 9, 450
-    rows, tested = np.arange(order, end - horizon + 1), np.arange(end, 600 - horizon)
-
-    def design(r):
-        dummies = np.ones((len(r), 1)) if slots is None else np.eye(slot_count)[slots[r]]
-        return np.concatenate([values[r[:, None] - np.arange(1, order + 1)], dummies], axis=1)
-
-    target = values[rows[:, None] + np.arange(horizon)]
-    expected = design(tested) @ np.linalg.lstsq(design(rows), target, rcond=None)[0]
-    found = baselines.Autoregression(values, order, end, horizon, slots).predict(values, tested, slots)
-    assert np.allclose(found, expected, rtol=1e-8)
+    rows = np.arange(order, end - horizon + 1)
+    dummies = np.ones((len(rows), 1)) if slots is None else np.eye(slot_count)[slots[rows]]
+    design = np.concatenate([z[rows[:, None] - np.arange(1, order + 1)], dummies], axis=1)
+    expected = np.linalg.lstsq(design, z[rows[:, None] + np.arange(horizon)], rcond=None)[0]
+    found = linear.solve(linear.equations(z[:end], order, horizon, slots, slot_count or 1))
+    assert np.allclose(np.concatenate(found[:2]), expected, rtol=1e-7, atol=1e-9)
 
 
 def test_an_autoregression_finds_the_coefficients_that_made_the_series():
@@ -62,47 +60,21 @@ def test_an_autoregression_finds_the_coefficients_that_made_the_series():
     y = np.zeros(20_000)
     for t in range(2, len(y)):
         y[t] = 3 + 0.5 * y[t - 1] - 0.3 * y[t - 2] + rng.normal()
-    model = baselines.Autoregression(y, 2, len(y))
-    assert np.allclose(model.lagged[::-1, 0], [0.5, -0.3], atol=0.02)
+    lagged, intercepts, _ = linear.solve(linear.equations(y, 2))
+    assert np.allclose(lagged[:, 0], [0.5, -0.3], atol=0.02) and np.allclose(intercepts, 3, atol=0.2)
 
 
 def test_a_constant_series_is_predicted_by_its_constant():
-    values = np.full(100, 5.0)
-    assert np.allclose(baselines.Autoregression(values, 4, 80).predict(values, np.arange(80, 100)), 5)
-
-
-def test_an_order_longer_than_the_training_rows_is_refused():
-    values = np.arange(50.0) ** 2
-    assert baselines.Autoregression(values, 39, 40).lagged.shape == (39, 1)
-    with pytest.raises(ValueError, match="40 training rows given; an order of 40 and a horizon of 1 need 41"):
-        baselines.Autoregression(values, 40, 40)
+    task = forecast.ForecastTask(data.Table("a", np.full((100, 1), 5.0), ["x"]), window=4)
+    for name in task.fitted_baselines():
+        assert np.allclose(repeated(task, name, np.arange(85, 100), 2), 5)
 
 
 def test_the_chunk_in_which_rows_are_predicted_changes_nothing(metro, monkeypatch):
-    values, rows = metro.values[:, 0], metro.parts["test"]
-    model = baselines.Autoregression(values, 24, metro.train_end)
-    whole = model.predict(values, rows)
+    rows = metro.parts["test"]
+    whole = repeated(metro, "ar_slot", rows, 2)
     monkeypatch.setattr(linear, "CHUNK", 100)
-    assert np.allclose(model.predict(values, rows), whole, rtol=1e-14)
-
-
-def test_slots_of_the_week_are_the_same_from_regular_and_from_single_times():
-    times = np.datetime64("2024-03-06T05:00:00") + np.arange(1000) * np.timedelta64(3600, "s")
-    values = np.zeros((1000, 1))
-    regular = data.Table("a", values, ["x"], step=3600, start=times[0])
-    single = data.Table("b", values, ["x"], step=3600, irregular=times)
-    assert np.array_equal(baselines.week_slots(regular), baselines.week_slots(single))
-    assert baselines.week_slots(regular)[0] == 2 * 24 + 5
-    assert np.array_equal(regular.times, times)
-
-
-@pytest.mark.parametrize(
-    "step, count", [(None, None), (60, None), (86_400, 7), (1800, 336), (2_678_400, None), (100_000, None)]
-)
-def test_slots_of_the_week_exist_where_the_step_is_part_of_a_week(step, count):
-    table = data.Table("a", np.zeros((2000, 1)), ["x"], step=step, start=np.datetime64("2024-03-04", "s"))
-    slots = baselines.week_slots(table)
-    assert slots is None if count is None else len(np.unique(slots)) == count
+    assert np.allclose(repeated(metro, "ar_slot", rows, 2), whole, rtol=1e-14)
 
 
 def test_every_series_has_a_baseline_and_those_that_need_more_rows_wait_for_them():

@@ -290,10 +290,9 @@ def forecasts(table: data.Table, folder: Path) -> None:
     fitted = baselines.fit(task, task.train_end, int(rows[0]), season)
     beside = baselines.Baselines(task, fitted)
     periods = [baselines.the_season_before(k) for k in baselines.seasons(table).values()]
-    assert periods and beside.names and baselines.season_name(24, 3600) and baselines.week_slots(table) is not None
-    ahead: np.ndarray = baselines.Autoregression(values, 24, task.train_end).predict(values, rows)
-    for other in (baselines.persistence(values, rows), baselines.seasonal(values, rows, period=24)):
-        assert other.shape == ahead.shape
+    assert periods and beside.names and baselines.season_name(24, 3600)
+    ahead: np.ndarray = beside.forecast("persistence", rows, 3)
+    assert ahead.shape == (len(rows), 3, 1)
     times = table.times
     assert times is not None and features.calendar(times).shape == (len(times), len(features.CALENDAR))
     assert int(features.second_of_week(times).max()) < features.WEEK and features.DAY * 7 == features.WEEK
