@@ -8,6 +8,7 @@ import pytest
 from npseq.cli import backtest, plots, tables
 from npseq.cli.evaluate_forecast import verdict
 from npseq.cli.predict_forecast import outside
+from npseq.forecast.metadata import ForecastMetadata
 
 
 def names(text):
@@ -99,6 +100,8 @@ def test_when_a_baseline_is_said_to_win(skill, far, words):
 
 class _Part:
     """A trained model's range and the rows it is used on."""
+
+    far_outside = ForecastMetadata.far_outside
 
     def __init__(self, low, high, values):
         self.range, self.name, self.column_names = [(low, high)], "t", ["x"]
