@@ -9,10 +9,9 @@ import torch
 
 from npseq import bptt, cells
 from npseq.bptt import Weights
-from npseq.gradcheck import check_cell, numerical_gradient, relative_error
-from npseq.gradcheck.diagnosis import reference
-from npseq.gradcheck.diagnosis.reference import CELLS, TrueDerivative, reference_of
+from npseq.gradcheck import check_cell, numerical_gradient, reference, relative_error
 from npseq.gradcheck.planted_bugs import BUGS, plant
+from npseq.gradcheck.reference import CELLS, TrueDerivative, reference_of
 
 T, B, I, H = 5, 4, 2, 3
 each_cell = pytest.mark.parametrize("name", CELLS)

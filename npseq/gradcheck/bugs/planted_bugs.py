@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from ...bptt import State, Weights
+from .. import reference
 from ..cases import Case
-from ..diagnosis import reference
-from ..diagnosis.reference import blocks_of, reference_of
-from ..diagnosis.reference import logistic as sigmoid
+from ..reference import blocks_of, reference_of
+from ..reference import logistic as sigmoid
 from .planting import Bug, each, in_cell, in_gradient, in_tape
 
 __all__ = ["BUGS", "CLIP_NORM", "Bug", "Case", "plant"]

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...bptt import State, Weights
+from .. import reference
 from ..cases import Case
-from ..diagnosis import reference
-from ..diagnosis.reference import reference_of
+from ..reference import reference_of
 
 
 class Bug(NamedTuple):

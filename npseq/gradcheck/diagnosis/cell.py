@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...nn.own_parameters import cell_name
+from .. import reference
 from ..cases import Step
 from ..numerical import CENTRAL_STEP, STEP
 from ..result import largest, relative_error
-from . import places, reference, tracing
+from . import places, tracing
 
 TOLERANCE = {"complex": 1e-12, "central": 1e-5}
 RIGHT_FOR_ANOTHER_FORWARD = "the gradient is right for what forward computes; "

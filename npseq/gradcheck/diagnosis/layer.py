@@ -9,13 +9,14 @@ import numpy as np
 
 from ...nn.layers import GRU, LSTM, RNN
 from ...nn.recurrent import Recurrent
+from .. import reference
 from ..cases import SCALES, Case, LayerCase, draw
 from ..judge import THRESHOLD, judge
+from ..reference import reference_of
 from ..result import Result, relative_error
 from . import cell as of_cell
-from . import patterns, reference
+from . import patterns
 from . import recurrence as of_recurrence
-from .reference import reference_of
 
 
 def explain(

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ... import bptt
+from .. import reference
 from ..cases import Case
 from ..result import relative_error
-from . import places, reference, tracing
+from . import places, tracing
 
 TOLERANCE = {"complex": 1e-11, "central": 1e-5}
 FIELDS = ("W_x", "W_h", "b_x", "b_h", "W_p")

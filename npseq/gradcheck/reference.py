@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...bptt import Weights
-from ..numerical import numerical_gradient
+from ..bptt import Weights
+from .numerical import numerical_gradient
 
 Note = Callable[[str, int, Any], None]
 State = tuple[np.ndarray, ...]
