@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from .. import status
+from ..gradcheck import explain, survey
 from ..gradcheck.bugs import planted_bugs
-from ..gradcheck.checks import THRESHOLD, check, check_cell, check_initialisation, check_layer, check_model
-from ..gradcheck.diagnosis.against_bptt import Sizes, compare_with_bptt, has_own_recurrence, sizes
+from ..gradcheck.checks import THRESHOLD, check_cell, check_initialisation, check_layer, check_model
 from ..gradcheck.diagnosis.failure import failure
 from ..gradcheck.result import ArrayError, Result, worst_verdict
-from ..nn import losses
 from ..nn.model import Model
 from ..nn.registry import MODELS
 from . import arguments, own_cell
@@ -63,6 +62,15 @@ def parser() -> arguments.Parser:
         help=f"all sequences as long as the batch, or {LENGTHS} (default: both)",
     )
     parser.add_argument(
+        "--seconds",
+        type=arguments.positive,
+        metavar="N",
+        help="draw configurations at random for that long (default: as many as %d)" % survey.COUNT,
+    )
+    parser.add_argument(
+        "--only", metavar="CONFIG", help="check one configuration again, as the report of a failure names it"
+    )
+    parser.add_argument(
         "--method",
         choices=list(THRESHOLD),
         default="complex",
@@ -106,32 +114,16 @@ def _cases(arguments: argparse.Namespace) -> Iterator[tuple[str, planted_bugs.Ca
 
 
 def _further_checks(kinds: list[str], seed: int) -> Iterator[tuple[str, Callable, Any]]:
-    """Yield (description, check, subject) of what the grid has not: other options, large sizes, models with a head."""
+    """Yield (description, check, subject) of what the grid has not: other options, and models with a head."""
     for name in kinds:
-        for options in OPTIONS[2:] if has_own_recurrence(MODELS[name]) else OPTIONS:  # the others are bptt.py's anyway
+        for options in OPTIONS:
             layer = MODELS[name](2, 3, bidirectional=True, rng=seed, **options)
             text = f"{name} directions=2 lengths=mixed" + "".join(f" {k}={v}" for k, v in options.items())
             case = planted_bugs.Case(layer, max(LENGTHS), len(LENGTHS), LENGTHS, not layer.learn_initial_state, True)
             yield text, _check_case, case
-    for name in filter(lambda name: has_own_recurrence(MODELS[name]), kinds):
-        variants: list[dict[str, Any]] = [{}, {"nonlinearity": "relu"}] if name.endswith("_rnn") else [{}]
-        for options, case in itertools.product(variants, sizes(len(MODELS[name](1, 1).cell.gates))):
-            text = f"{name} I={case.I} H={case.H} T={case.T} B={case.B}" + "".join(
-                f" {k}={v}" for k, v in options.items()
-            )
-            yield f"{text} against bptt.py: {case.what}", _compare_with_bptt, (name, options, case)
     for name in kinds:
         for text, options in OUTPUTS.items():
             yield f"model of {name}, {text}", _check_model, (name, options)
-
-
-def _compare_with_bptt(subject: tuple[str, dict[str, Any], Sizes], arguments: argparse.Namespace) -> Result:
-    name, variant, case = subject
-    layer = MODELS[name](case.I, case.H, rng=arguments.seed, **variant)
-    try:
-        return compare_with_bptt(layer, case, np.random.default_rng(arguments.seed))
-    except Exception as error:
-        return _failed(error, arguments)
 
 
 def _check_case(case: planted_bugs.Case, arguments: argparse.Namespace) -> Result:
@@ -162,13 +154,6 @@ def _failed(error: Exception, arguments: argparse.Namespace) -> Result:
 
 def _check_cell(cell: Any, arguments: argparse.Namespace) -> Result:
     return check_cell(cell, method=arguments.method, rng=arguments.seed)
-
-
-def _check_loss(loss: Callable[..., Any], arguments: argparse.Namespace) -> Result:
-    rng = np.random.default_rng(arguments.seed)
-    y = rng.standard_normal((4, 3))
-    target = rng.integers(3, size=4) if loss is losses.cross_entropy else rng.standard_normal((4, 3))
-    return check(lambda y: loss(y, target)[0], lambda y: {"y": loss(y, target)[1]}, {"y": y}, method=arguments.method)
 
 
 def _check_model(case: tuple[str, dict[str, Any]], arguments: argparse.Namespace) -> Result:
@@ -221,6 +206,21 @@ def main(argv: list[str] | None = None) -> int:
         for bug in planted_bugs.BUGS.values():
             print(f"{bug.name:{width}}  {bug.what}")
         return status.OK
+    if arguments.only:
+        try:
+            return _report_survey([survey.repeated(arguments.only)], arguments)
+        except ValueError as error:
+            p.error(str(error))
+    chosen = arguments.layers or arguments.directions or arguments.lengths or arguments.method != "complex"
+    if not (arguments.bug or arguments.cell or chosen):
+        models = arguments.model or list(MODELS)
+        found = survey.survey(models, arguments.seed, seconds=arguments.seconds, parts=not arguments.model)
+        return _report_survey(found, arguments)
+    return _check_grid(p, arguments, chosen)
+
+
+def _check_grid(p: arguments.Parser, arguments: argparse.Namespace, chosen: Any) -> int:
+    """Check layers element by element: options that are given, planted bugs, a cell of the user's own."""
     acts = planted_bugs.BUGS[arguments.bug].acts if arguments.bug else lambda case: True
     checks: list[tuple[str, Callable, Any]] = [
         (text, _check_case, case) for text, case in _cases(arguments) if acts(case)
@@ -232,12 +232,9 @@ def main(argv: list[str] | None = None) -> int:
         )
     if arguments.cell and not arguments.bug and not own_cell.is_layer(arguments.cell.found):
         checks.insert(0, (f"{arguments.cell.name} alone", _check_cell, arguments.cell.found))
-    if not (arguments.bug or arguments.model or arguments.cell):
-        checks += [(f"loss {name}", _check_loss, loss) for name, loss in losses.LOSSES.items()]
     own_layer = arguments.cell and own_cell.is_layer(arguments.cell.found)  # which may take other options
-    if not (arguments.bug or arguments.layers or arguments.directions or arguments.lengths or own_layer):
-        kinds = arguments.model or ([arguments.cell.name] if arguments.cell else list(MODELS))
-        checks += _further_checks(kinds, arguments.seed)
+    if arguments.cell and not (arguments.bug or chosen or own_layer):
+        checks += _further_checks([arguments.cell.name], arguments.seed)
     width = max(len(text) for text, _, _ in checks)
     results: list[Result] = []
     for text, run, subject in checks:
@@ -253,6 +250,37 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments.json and not arguments.quiet:
         _summary(results, arguments.method)
     return status.OF_VERDICT[worst_verdict(results)]
+
+
+def _report_survey(outcomes: Iterable[survey.Outcome], arguments: argparse.Namespace) -> int:
+    """Print a line a model, and what is known about each failure. Returns the exit status."""
+    counts: dict[str, list[int]] = {}
+    failed, told = [], []
+    for outcome in outcomes:
+        of_name = counts.setdefault(outcome.name, [0, 0])
+        of_name[0] += 1
+        if outcome.findings:
+            of_name[1] += 1
+            failed.append(outcome)
+            if arguments.first:
+                break
+    verdict = "wrong" if failed else "right"
+    explained = [(outcome.name, explain.failure_of(outcome)) for outcome in survey.distinct(failed)]
+    for name, (checked, wrong) in counts.items():
+        lines = [line for other, found in explained if other == name for line in found]
+        told.append({"name": name, "verdict": "wrong" if wrong else "right", "checked": checked, "wrong": wrong})
+        told[-1].update(findings=lines, error=max((o.error for o in failed if o.name == name), default=0.0))
+        if not np.isfinite(told[-1]["error"]):
+            told[-1]["error"] = None
+        if not arguments.json and (wrong or not arguments.quiet):
+            words = f"WRONG  {wrong} of {checked} configurations" if wrong else f"ok     {checked} configurations"
+            print("\n    ".join([f"{name:{max(map(len, counts))}}  {words}", *lines]), flush=True)
+    if arguments.json:
+        print(json.dumps({"verdict": verdict, "allowed": survey.ALLOWED, "checks": told}))
+    elif not arguments.quiet:
+        checked = sum(n for n, _ in counts.values())
+        print(f"{checked} configurations, {len(failed)} wrong; seed {arguments.seed}, {survey.ALLOWED:.0e} allowed")
+    return status.OF_VERDICT[verdict]
 
 
 def _summary(results: list[Result], method: str) -> None:

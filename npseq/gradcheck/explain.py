@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import survey
 from .bugs import recognised
 from .cases import CellCase, LayerCase
 from .diagnosis import cell as of_cell
@@ -69,3 +70,12 @@ def layer(
 def model(result: Result, rnn: Any) -> None:
     """Name the places of the errors of a model with a recurrent part."""
     places.name_places(result.arrays, rnn, "rnn.")
+
+
+def failure_of(outcome: survey.Outcome) -> list[str]:
+    """Return lines about a failure of the random check: the smallest that fails, what is wrong, and where."""
+    if outcome.config is None:
+        return [finding.line for finding in outcome.findings]
+    config, findings = survey.shrunk(outcome.config, outcome.findings)
+    lines = [f"smallest: {config}", *(finding.line for finding in findings)]
+    return [*lines, f"repeat: {survey.call_of(config)}"]

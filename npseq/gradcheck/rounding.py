@@ -1,0 +1,98 @@
+"""How far rounding may move a result: Monte Carlo arithmetic.
+
+Every value that a cell computes is changed at random by a relative δ, far above the rounding of float64 and far below
+anything else, and the results are compared with the unchanged ones. Rounding by ε then moves them by about ε / δ times
+as much (Parker, "Monte Carlo arithmetic", UCLA CSD-970002, 1997). So an error is called rounding because the code
+amplifies rounding that much at this very point (saturated gates, chaotic dynamics), not because it is small.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import reference_layer as layers
+from .result import largest
+
+DELTA = 1e-11  # relative size of the changes
+SAFETY = 30.0  # an error may be as many times the one measured: measured are a few samples only
+SAMPLES = 3
+FLOAT32_OVERFLOW = 1e30  # results that are as large may have been computed from larger ones
+FLOAT32_UNDERFLOW = 1e-30  # absolute: factors of gradients that are as small are lost in float32
+FLOAT32_ALWAYS = 3e-6  # relative: errors in float32 that need no measurement
+
+
+class Noisy:
+    """A cell whose every result is changed at random.
+
+    The gates' values, which are computed by tanh and so are near ±1 or 0, are changed by δ itself, as much as the
+    rounding of a number near 1: where 1 − h² or 1 − o is small, that is what its rounding comes from.
+    """
+
+    def __init__(self, cell: Any, rng: np.random.Generator, delta: float = DELTA) -> None:
+        self.cell, self.rng, self.delta = cell, rng, delta
+        self.gates, self.state = cell.gates, cell.state
+
+    def changed(self, value: Any, floor: float = 0.0) -> Any:
+        """Return an array, or the arrays of a tuple, a list or a dict, changed."""
+        if isinstance(value, tuple | list):
+            return type(value)(self.changed(part, floor) for part in value)
+        if isinstance(value, dict):
+            return {name: self.changed(part, floor) for name, part in value.items()}
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+            return value
+        return value + self.delta * self.rng.uniform(-1, 1, value.shape) * np.maximum(np.abs(value), floor)
+
+    def forward(self, a_x: np.ndarray, a_h: np.ndarray, state: Any, *own: Any) -> tuple[Any, Any]:
+        """Return the new state and the cache, changed."""
+        new, cache = self.cell.forward(self.changed(a_x), self.changed(a_h), state, *own)
+        return self.changed(new, 1.0), self.changed(cache, 1.0)
+
+    def backward(self, d_state: Any, cache: Any, *own: Any) -> Any:
+        """Return the gradients, changed."""
+        return self.changed(self.cell.backward(d_state, cache, *own))
+
+
+class LayerNoise:
+    """How far results of a layer move: name -> largest change relative to the largest element.
+
+    ``coarse`` are results changed by as much as float32 rounds: they may move further than in proportion.
+    """
+
+    def __init__(self, fine: list[dict[str, np.ndarray]], coarse: list[dict[str, np.ndarray]], plain: Any) -> None:
+        self.samples, self.coarse, self.plain = fine, coarse, plain
+
+    def _moved(self, name: str, samples: list[dict[str, np.ndarray]]) -> float:
+        plain = self.plain[name]
+        moved = max(largest(sample[name] - plain) for sample in samples) / (largest(plain) or 1.0)
+        return moved if moved < 1e-3 else float("inf")  # no number, or no small change any more
+
+    def allowed(self, name: str, dtype: type = np.float64) -> float:
+        """Return the relative error of ``name`` that rounding explains; infinity where nothing is known of it."""
+        found = SAFETY * float(np.finfo(dtype).eps) / DELTA * self._moved(name, self.samples)
+        return found if dtype == np.float64 else max(found, SAFETY * self._moved(name, self.coarse))
+
+    def allowed_along(self, v: dict[str, np.ndarray]) -> float:
+        """Return the error of the gradient along v, relative to Σ |grad ⊙ v| by array, that rounding explains."""
+        size = sum(abs(float(np.sum(self.plain[name] * d))) for name, d in v.items())
+        moved = max(
+            sum(float(np.sqrt(np.square((sample[name] - self.plain[name]) * d).sum())) for name, d in v.items())
+            for sample in self.samples
+        ) / (size or 1.0)
+        return SAFETY * float(np.finfo(float).eps) / DELTA * moved if moved < 1e-3 else float("inf")
+
+
+def of_layer(drawn: Any, shape: layers.Shape) -> LayerNoise:
+    """Return the noise of a drawn layer (``random_check.Drawn``), by the second statement of its equations."""
+
+    def results(shape: layers.Shape) -> dict[str, np.ndarray]:
+        y, end, tapes = drawn.expected(shape=shape)
+        grads = layers.backward(tapes, drawn.arrays, shape, drawn.R if drawn.config.dy else None, drawn.S)
+        return {"y": y, **{f"final {k}": part for k, part in zip(drawn.layer.cell.state, end)}, **grads}
+
+    def samples(delta: float) -> list[dict[str, np.ndarray]]:
+        rngs = map(np.random.default_rng, range(SAMPLES))
+        return [results(shape._replace(cell=Noisy(shape.cell, rng, delta))) for rng in rngs]
+
+    return LayerNoise(samples(DELTA), samples(float(np.finfo(np.float32).eps)), results(shape))
