@@ -65,7 +65,7 @@ def parser() -> arguments.Parser:
         "--seconds",
         type=arguments.positive,
         metavar="N",
-        help="draw configurations at random for that long (default: as many as %d)" % survey.COUNT,
+        help=f"draw configurations at random for that long (default: {survey.COUNT} of them)",
     )
     parser.add_argument(
         "--only", metavar="CONFIG", help="check one configuration again, as the report of a failure names it"

@@ -26,7 +26,7 @@ from . import reference_layer as layers
 from . import rounding
 from .draws import Config
 from .numerical import STEP
-from .reference import reference_of
+from .reference import known
 from .result import largest
 
 ALLOWED = 1e-9  # relative, along a direction: an error in one element of a thousand is larger, rounding is 1e-14
@@ -175,7 +175,7 @@ class Drawn:
         for k in range(c.L):
             h_masks += [mask(c.recurrent_dropout, (layer.output_size, c.B)) for _ in range(c.D)]
             y_masks.append(mask(c.dropout if k < c.L - 1 else 0, (c.T, c.B, c.D * layer.output_size)))
-        return layers.Shape(reference_of(layer.cell) or layer.cell, c.L, c.D, self.lengths, h_masks, y_masks)
+        return layers.Shape(known(layer.cell), c.L, c.D, self.lengths, h_masks, y_masks)
 
     def expected(self, arrays: Any = None, shape: Any = None) -> tuple[np.ndarray, list[np.ndarray], list[Any]]:
         """Return y, the final state and the tapes of the second statement."""

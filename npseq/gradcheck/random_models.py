@@ -15,7 +15,7 @@ from . import reference_layer as layers
 from .draws import Config
 from .numerical import numerical_gradient
 from .random_check import ALLOWED, OUTPUTS_ALLOWED, Finding, along, direction
-from .reference import reference_of
+from .reference import known
 from .result import largest
 
 FLOAT32_ALLOWED = 1e-4  # of losses and heads, which amplify no rounding
@@ -25,7 +25,7 @@ def check_model_config(config: Config) -> list[Finding]:
     """Check the outputs, the loss and the gradient of a model of a configuration with a head."""
     model, batch = draw_model(config)
     rnn = model.rnn
-    shape = layers.Shape(reference_of(rnn.cell) or rnn.cell, config.L, config.D)
+    shape = layers.Shape(known(rnn.cell), config.L, config.D)
     options = {"loss": config.head, "every_step": config.every_step, "read": config.read}
     arrays = {name: array for name, array in model.params.items()}
 

@@ -164,6 +164,11 @@ def reference_of(cell: Any) -> Any | None:
     return None
 
 
+def known(cell: Any) -> Any:
+    """Return the reference of a cell of npseq; any other cell itself."""
+    return reference_of(cell) or cell
+
+
 class TrueDerivative:
     """A cell with ``cell``'s forward, and with the numerical derivative of that forward as its backward.
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from against_bptt import compare_with_bptt, has_own_recurrence, sizes
 
 import npseq
 from npseq.fused import batch_parallel, one_hot, packing, workspace
 from npseq.fused.kernel_base import Kernel
 from npseq.fused.step import LSTMStep
 from npseq.gradcheck import check_layer
-from npseq.gradcheck.diagnosis.against_bptt import compare_with_bptt, has_own_recurrence, sizes
 
 CASES = {case.what: case for case in sizes(4)}
 

@@ -433,7 +433,7 @@ def test_command_runs_as_a_module():
 
 
 @pytest.mark.wide
-def test_default_grid_checks_all_six_models_and_the_losses_in_under_20_seconds(capsys):
+def test_the_default_checks_all_six_models_and_the_losses_in_under_20_seconds(capsys):
     start = time.process_time()
     assert command.main([]) == 0
     assert time.process_time() - start < 20

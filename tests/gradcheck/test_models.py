@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from npseq import gradcheck
-from npseq.cli import gradcheck as command
+from npseq.gradcheck import draws
+from npseq.gradcheck.random_check import check_config
 from npseq.nn.linear import Embedding
-from npseq.nn.model import Model
+from npseq.nn.losses import LOSSES
+from npseq.nn.model import READS, Model
 
 
 def case(**options):
@@ -40,7 +42,8 @@ def test_a_loss_that_counts_the_padding_is_wrong(monkeypatch):
     assert gradcheck.check_model(model, batch).verdict == "wrong"
 
 
-def test_the_command_checks_models_too(capsys):
-    assert command._check_model(("lstm", {"outputs": "all"}), command.parser().parse_args([])).ok
-    texts = list(command.OUTPUTS)
-    assert texts == ["outputs at every step", "outputs at every step, embedding", "one output, embedding"]
+def test_the_random_check_draws_models_of_every_loss_read_and_embedding():
+    configs = [config for config in draws.covered("optimized_gru") if config.head]
+    assert {config.head for config in configs} == set(LOSSES) and {config.read for config in configs} == set(READS)
+    assert any(config.embedding and config.every_step and config.weighted for config in configs)
+    assert all(not check_config(config) for config in configs)

@@ -36,3 +36,14 @@ def _frames(error: BaseException | None) -> list[tuple[CodeType, int]]:
     frames = traceback.walk_tb(error.__traceback__) if error is not None else ()
     codes = [(frame.f_code, line) for frame, line in frames]
     return [(code, line) for code, line in codes if not tracing.is_package_code(code.co_filename)]
+
+
+def raised(error: Exception) -> str:
+    """Return the file, the function and the line of npseq that raised an exception, and its text."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    frames = [frame for frame in _frames(error) if not frame[0].co_filename.startswith(here)]
+    if not frames:
+        return f"{type(error).__name__}: {error}"
+    code, line = frames[-1]
+    file = tracing.source_file(code)
+    return f"{file}, {code.co_name}: raises {type(error).__name__} ({error}), {places.line_of(code, line)}"

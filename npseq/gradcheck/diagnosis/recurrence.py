@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import re
 import types
 from types import CodeType
 from typing import Any, NamedTuple
@@ -312,3 +313,12 @@ def _called_there(code: CodeType, line: int, functions: dict[str, CodeType]) -> 
     text = linecache.getline(code.co_filename, line)
     called = [name for name in functions if name + "(" in text]
     return "".join(f" (or in {name}, line {functions[name].co_firstlineno})" for name in called)
+
+
+def code_at(text: str) -> CodeType | None:
+    """Return the function of ``bptt.py`` that has the line which a text names, such as ``bptt.py:185``."""
+    found = re.search(r"bptt\.py:(\d+)", text)
+    for code in _functions(bptt).values():
+        if found and int(found[1]) in {line for _, _, line in code.co_lines()}:
+            return code
+    return None

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ... import bptt
-from ...fused.batch_parallel import LARGE_WEIGHTS_MIN_ELEMENTS, BatchParallel
-from ...fused.workspace import HOIST_MIN_INPUTS
-from ..result import Result, compare
-from . import places
+from npseq import bptt
+from npseq.fused.batch_parallel import LARGE_WEIGHTS_MIN_ELEMENTS, BatchParallel
+from npseq.fused.workspace import HOIST_MIN_INPUTS
+from npseq.gradcheck.diagnosis import places
+from npseq.gradcheck.result import Result, compare
 
 THRESHOLD = 1e-12  # the sums are over a thousand columns
 

@@ -1,0 +1,104 @@
+"""What stands between the runs of a layer: shapes, states, dropout between layers, sums, names.
+
+Every run of the recurrence has been shown to be right for what it was given. So what a run was given, or what was made
+of its results, is wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import reference_layer as layers
+from .same import same
+
+
+def of_layer(check: Any, calls: list[Any]) -> list[str]:
+    """Return where a layer goes wrong whose runs are right.
+
+    Args:
+        check: the ``LayerCheck`` that failed.
+        calls: of its recurrence, in order.
+    """
+    drawn, c = check.drawn, check.drawn.config
+    runs = c.L * c.D
+    true_y, true_end, tapes = layers.forward(drawn.arrays, check.shape, drawn.own)
+    start = 2 * runs if c.again else 0  # those with other parameters come first
+    forwards = [call for call in calls[start:] if not call.backward][:runs]
+    for run, call in enumerate(forwards):
+        weights, tape = tapes[run]
+        found = _given_to_forward(call, weights, tape, run, c)
+        if found:
+            return [f"error in {found}"]
+    if not same(check.y, true_y):
+        return ["error in recurrent.py, Recurrent._run: y is not what the last runs have returned"]
+    if not all(map(same, check.end, true_end)):
+        return ["error in torch_shapes.py, rows: the final state is not what the runs have returned (whole)"]
+    backwards = [call for call in calls[start:] if call.backward and any(call.forward is one for one in forwards)]
+    return [f"error in {line}" for line in _backward(check, tapes, backwards[:runs]) or []]
+
+
+def _given_to_forward(call: Any, weights: Any, tape: Any, run: int, c: Any) -> str | None:
+    """Return what is wrong with what a run was given."""
+    k, p = run // c.D, call.problem
+    for name, given, true in zip(weights._fields, p.weights[:5], weights[:5]):
+        if true is not None and not same(given, true):
+            return f"recurrent.py, Recurrent._weights_of: {name} of layer {k} is not its parameter"
+    x = p.x[::-1] if p.reverse else p.x
+    valid = tape.valid
+    x = x if valid is None else np.where(valid, x, 0)
+    if not same(x, tape.x):
+        if k == 0:
+            return "torch_shapes.py, inputs: the first layer does not read x"
+        return (
+            f"recurrent.py, Recurrent._run: x of layer {k} is not the output of the layer below times its mask (masks)"
+        )
+    if (p.h_mask is None) != (tape.h_mask is None) or p.h_mask is not None and not same(p.h_mask, tape.h_mask):
+        return "recurrent.py, Recurrent._dropout_mask: the mask of recurrent dropout is not 0 or 1 / (1 − p)"
+    for letter, given, true in zip(p.cell.state, p.state, [slot[0] for slot in tape.slots]):
+        if not same(given, true):
+            return f"recurrent.py, Recurrent._columns: the initial {letter} of layer {k} is not the one that was given"
+    return None
+
+
+def _backward(check: Any, tapes: list[Any], calls: list[Any]) -> list[str] | None:
+    """Return what is wrong with what the runs were given going back, or with what was made of their results."""
+    drawn, layer, c = check.drawn, check.drawn.layer, check.drawn.config
+    grads, P = check.grads, layer.output_size
+    dy: Any = drawn.R
+    by_run = dict(zip(reversed(range(c.L)), [calls[i * c.D : (i + 1) * c.D] for i in range(c.L)]))
+    before: list[Any] = [None] * (c.L * c.D)
+    for k in reversed(range(c.L)):
+        mask = check.shape.y_masks[k]
+        dx: Any = 0
+        dy = dy if mask is None else dy * mask
+        for d, call in enumerate(sorted(by_run[k], key=lambda call: call.problem.reverse)):
+            run = k * c.D + d
+            p = call.problem
+            true = dy[:, :, d * P : (d + 1) * P].transpose(0, 2, 1)
+            padding = drawn.padding()[:, None, :]
+            if not same(np.where(padding, 0, p.d_hs), np.where(padding, 0, true)):
+                return [f"recurrent.py, Recurrent.backward: dy of layer {k} is not dx of the layer above"]
+            for letter, given, part in zip(layer.cell.state, p.d_state, drawn.S):
+                if not same(given, part[run].T):
+                    return [f"recurrent.py, Recurrent.backward: d_state ({letter}) of layer {k} is not the one given"]
+            d_weights, d_columns, d_before = call.result
+            named = dict(zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"), d_weights[:5]))
+            end = layers.run_names(check.shape)[run]
+            for name, array in {**named, **(d_weights.own or {})}.items():
+                if array is not None and not same(grads[name + end].reshape(array.shape), array):
+                    return [f"recurrent.py, Recurrent._store: grads of {name + end} is not what its run has returned"]
+            before[run] = d_before
+            dx = dx + (0 if d_columns is None else d_columns.transpose(0, 2, 1))
+        dy = dx
+    if "x" in grads and not same(grads["x"], dy):
+        return ["recurrent.py, Recurrent.backward: dx is not the sum of what the runs of the first layer have returned"]
+    for n, letter in enumerate(layer.cell.state):
+        d_initial = np.array([part[n].T for part in before])
+        if letter in grads and not same(grads[letter], d_initial):
+            return [f"torch_shapes.py, rows: d_state ({letter}) is not what the runs have returned (whole)"]
+        learned = grads.get(letter + "_0")
+        if learned is not None and letter not in grads and not same(learned, d_initial.sum(1)):
+            return [f"recurrent.py, Recurrent.backward: grads of {letter}_0 (d) is not the sum over the sequences"]
+    return None
