@@ -14,7 +14,7 @@ import numpy as np
 
 from ..fused import batch_parallel, workspace
 from ..nn.losses import LOSSES
-from ..nn.model import READS
+from ..nn.reading import READS
 from ..nn.registry import MODELS
 
 LENGTHS = "equal", "mixed", "one", "empty"

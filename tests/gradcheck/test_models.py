@@ -8,7 +8,8 @@ from npseq.gradcheck import draws
 from npseq.gradcheck.random_check import check_config
 from npseq.nn.linear import Embedding
 from npseq.nn.losses import LOSSES
-from npseq.nn.model import READS, Model
+from npseq.nn.model import Model
+from npseq.nn.reading import READS
 
 
 def case(**options):

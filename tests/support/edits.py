@@ -90,7 +90,7 @@ EDITS = [
     Edit("fused/one_hot.py", "TableGradient.add", "self.indices[start : start + n]", "self.indices[:n]", "indices"),
     Edit("fused/one_hot.py", "split", "W[rows, H:-1] + W[rows, -1:]", "W[rows, H:-1] + 0.5 * W[rows, -1:]", "table split"),
     Edit("fused/memory_layout.py", "gathered", "steps.reshape(n, blocks * rows, B).transpose(0, 2, 1)", "steps.reshape(n, blocks * rows, B)[::-1].transpose(0, 2, 1)", "buffer gathered"),
-    Edit("fused/memory_layout.py", "copy_swapped", "to[part] = source[part]", "to[part] = source[part] if start < 64 else 0", "to part"),
+    Edit("fused/through_time.py", "_load", "workspace.Z[first:last, H : H + I] = x", "workspace.Z[first:last, H : H + I] = x if first < 64 else 0", "x Z"),
     Edit("fused/workspace.py", "ForwardWorkspace.look_up", "self._hoisted_first = table, indices, first", "self._hoisted_first = table, indices, 0 * first", "_hoisted_first look_up"),
     # nn/
     Edit("nn/recurrent.py", "Recurrent._run", "x = y if masks[-1] is None else y * masks[-1]", "x = y if masks[-1] is None or k == 1 else y * masks[-1]", "x masks"),

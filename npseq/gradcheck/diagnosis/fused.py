@@ -11,23 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from ...fused import batch_parallel, memory_layout, one_hot, through_time
+from ...fused import batch_parallel, memory_layout, one_hot, product
 from ...fused.kernels import KERNELS
 from ...fused.packing import Packing
 from .kernels import of_kernel
 from .same import at, same, work
 
 
-def blame(call: Any, engine: Any, wrong: list[str]) -> list[str]:
+def blame(call: Any, engine: Any, wrong: list[str], alone_is_right: bool) -> list[str]:
     """Return a line that names the first function that is wrong.
 
     Args:
         call: a ``replay.Call`` that is wrong.
         engine: the recurrence that was called, ``BatchParallel``.
         wrong: names of the wrong results.
+        alone_is_right: whether ``through_time.py`` is right for the same call by itself, not split over threads.
     """
-    from .replay import again, wrong_results
-
     found = next(_tools(call, engine), None)
     if found:
         return [f"error in {found}"]
@@ -37,8 +36,7 @@ def blame(call: Any, engine: Any, wrong: list[str]) -> list[str]:
         return [
             "error in batch_parallel.py, BatchParallel.parts: the slices (_slices) do not cover the batch, each once"
         ]
-    whole = again(call, through_time)
-    if len(parts) > 1 and not wrong_results(call, whole):
+    if len(parts) > 1 and alone_is_right:
         function = "backward" if call.backward else "forward"
         if function == "forward" or any(name.startswith("dW") or name.startswith("db") for name in wrong):
             totals = batch_parallel._sum([np.full(2, k + 1.0) for k in range(5)])
@@ -47,7 +45,7 @@ def blame(call: Any, engine: Any, wrong: list[str]) -> list[str]:
         lengths = " (lengths, state)" if function == "forward" else " (d_state, d_hs)"
         text = f"each part{lengths} by itself is right, together they are not"
         return [f"error in batch_parallel.py, BatchParallel.{function}_through_time: {text}"]
-    if not wrong_results(call, whole):
+    if alone_is_right:
         return [
             "error in fused/: the same call by itself is right: something of an earlier call is kept (W_h, workspace)"
         ]
@@ -60,15 +58,17 @@ def _tools(call: Any, engine: Any) -> Iterator[str]:
     rng, p = np.random.default_rng(0), call.problem
     T, I, B = p.x.shape
     H, rows = len(p.state[0]), len(p.weights.W_x)
-    for shape in ((2, rows, B), (2, rows, 2 * I + 70), (1, H, rows), (2, 200, 210)):
-        source = rng.standard_normal(shape)
-        for out in (np.zeros(shape), np.zeros((shape[0], shape[2], shape[1])).transpose(0, 2, 1)):
-            memory_layout.copy_swapped(out, source)
-            if not same(out, source):
-                yield at(memory_layout.copy_swapped, "to (part) is not source", "to[part]")
-                return
-    if not same(memory_layout.transposed(source[0]), source[0].T):
-        yield at(memory_layout.transposed, "it is not Mᵀ")
+    for width in (1, B, 40):
+        a, b, out = (np.empty(shape, p.x.dtype) for shape in ((rows, H), (H, width), (rows, width)))
+        a[...], b[...] = rng.standard_normal(a.shape), rng.standard_normal(b.shape)
+        product.product(a, width)(b, out)
+        if not same(out, a @ b):
+            yield at(product.product, f"for {width} sequences it is not W @ x")
+            return
+        product.in_pieces(np.matmul, a, b, out[...])
+        if not same(out, a @ b):
+            yield at(product.in_pieces, f"for {width} columns it is not a @ b")
+            return
     for blocks, width in ((max(rows // H, 1), B), (2, 40)):
         steps = rng.standard_normal((min(T, 9), blocks, H, width))
         found = memory_layout.gathered(np.empty(steps.size), steps)

@@ -109,7 +109,7 @@ def _forward_steps(call: Any, kernel: Any, W: np.ndarray) -> Iterator[str]:
     _, x, _ = _packed(call)
     space, T = lease.workspace, len(x)
     if call.indices is None and not same(space.Z[:T, H : H + I], x):
-        yield at(through_time._load, "x in the workspace is not x", "copy_swapped")
+        yield at(through_time._load, "x in the workspace is not x", "= x")
         return
     states = kernel.states(space)
     starts = (
@@ -142,7 +142,7 @@ def _forward_steps(call: Any, kernel: Any, W: np.ndarray) -> Iterator[str]:
             return
     ending = () if packing is None else zip(packing.sequences, packing.last_slots, packing.columns)
     if not same(hs, states[0][1 : T + 1]):
-        yield at(through_time._forward, "hs is not h of the slots", "copy_swapped(hs")
+        yield at(through_time._forward, "hs is not h of the slots", "hs[start")
     for b, slot, column in ending:
         for letter, slots, final in zip(
             p.cell.state, states, call.forward.result[1] if call.forward else call.result[1]
@@ -352,4 +352,4 @@ def _sums(
         return
     rows = kernel.rows_of_x(H)
     if d_inputs is None and not same(dx, np.einsum("ai,tab->tbi", W[rows, H : H + I], da[:, rows])):
-        yield at(through_time._backward, "dx is not W_xᵀ da", "matmul(")
+        yield at(through_time._backward, "dx is not W_xᵀ da", "dx[start")

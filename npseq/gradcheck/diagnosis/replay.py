@@ -15,6 +15,7 @@ import numpy as np
 
 from ... import bptt, cells
 from ...bptt import Weights
+from ...fused import through_time
 from ...nn.own_parameters import cell_name
 from .. import reference
 from ..cases import Step
@@ -30,7 +31,7 @@ from .glue import of_layer
 from .recurrence import Problem
 from .same import at
 
-NEAR = 1e-9
+NEAR, NEAR_FLOAT32 = 1e-9, 1e-3
 
 
 class Call(NamedTuple):
@@ -107,7 +108,24 @@ def blame(config: Config, layer: Any = None) -> list[str]:
             if wrong:
                 lines = in_the_recurrence(call, recorder.engine, wrong)
                 return lines or [f"error in {_engine_name(recorder.engine)}: {', '.join(wrong)} of one run is wrong"]
-        return of_layer(check, recorder.calls)
+        lines = of_layer(check, recorder.calls)
+        return lines or _in_float32(drawn, recorder.engine)
+
+
+def _in_float32(drawn: Drawn, engine: Any) -> list[str]:
+    """Return where a layer goes wrong that is right in float64."""
+    layer = drawn.layer.astype(np.float32)
+    layer.through_time = recorder = Recorder(engine)
+    y, _, tape = drawn.forward(layer)
+    drawn.backward(layer, tape)
+    for call in recorder.calls:
+        wrong = wrong_results(call, near=NEAR_FLOAT32)
+        if wrong and not inspect.ismodule(engine):
+            alone_is_right = not wrong_results(call, again(call, through_time), NEAR_FLOAT32)
+            return of_fused.blame(call, engine, wrong, alone_is_right)
+        if wrong:
+            return [f"error in bptt.py: in float32 a run returns a wrong {', '.join(wrong)}"]
+    return []
 
 
 def _engine_name(engine: Any) -> str:
@@ -133,14 +151,14 @@ def results(call: Call, result: Any) -> dict[str, Any]:
     return {"hs": hs, **{f"the final {letter}": part for letter, part in zip(call.problem.cell.state, end)}}
 
 
-def wrong_results(call: Call, result: Any = None) -> list[str]:
+def wrong_results(call: Call, result: Any = None, near: float = NEAR) -> list[str]:
     """Return the names of what a call has returned that is not what it should be."""
     given, true = results(call, call.result if result is None else result), expected(call)
     return [
         name
         for name, array in true.items()
         if given[name] is not None
-        and (np.shape(given[name]) != array.shape or not relative_error(given[name], array) <= NEAR)
+        and (np.shape(given[name]) != array.shape or not relative_error(given[name], array) <= near)
     ]
 
 
@@ -166,7 +184,8 @@ def in_the_recurrence(call: Call, engine: Any, wrong: list[str]) -> list[str]:
         return lines or _in_bptt(call)
     if inspect.ismodule(engine):
         return ["error in bptt.py: the same call by itself is right: something is kept between calls"]
-    return of_fused.blame(call, engine, wrong)
+    alone_is_right = not wrong_results(call, again(call, through_time))
+    return of_fused.blame(call, engine, wrong, alone_is_right)
 
 
 class _Recording:
