@@ -224,21 +224,6 @@ def _differs(given: np.ndarray, expected: np.ndarray, allowed: float) -> float |
     return None if error <= allowed else error
 
 
-def check_config(config: Config, layer: Any = None, float32: bool = True) -> list[Finding]:
-    """Check one configuration. Returns what is wrong, nothing if all is right.
-
-    Args:
-        config: which.
-        layer: to be checked in place of the one of the registry.
-        float32: whether to compare float32 with float64 too.
-    """
-    if config.head:
-        from .random_models import check_model_config
-
-        return check_model_config(config)
-    return LayerCheck(Drawn(config, layer)).run(float32)
-
-
 class LayerCheck:
     """The checks of a layer. ``findings`` has what was wrong; ``grads`` and ``expected`` what was compared."""
 

@@ -21,6 +21,17 @@ from .result import largest
 FLOAT32_ALLOWED = 1e-4  # of losses and heads, which amplify no rounding
 
 
+def check_config(config: Config, layer: Any = None, float32: bool = True) -> list[Finding]:
+    """Check one configuration of a layer or a model. Returns what is wrong, nothing if all is right.
+
+    Args:
+        config: which.
+        layer: to be checked in place of the one of the registry.
+        float32: whether to compare float32 with float64 too.
+    """
+    return check_model_config(config) if config.head else LayerCheck(Drawn(config, layer)).run(float32)
+
+
 def check_model_config(config: Config) -> list[Finding]:
     """Check the outputs, the loss and the gradient of a model of a configuration with a head."""
     model, batch = draw_model(config)

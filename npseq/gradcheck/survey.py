@@ -11,7 +11,8 @@ import numpy as np
 
 from . import random_models
 from .draws import Config, covered, draw, smaller
-from .random_check import ALLOWED, Finding, check_config
+from .random_check import ALLOWED, Finding
+from .random_models import check_config
 
 __all__ = ["ALLOWED", "COUNT", "Outcome", "call_of", "distinct", "repeated", "shrunk", "survey"]
 

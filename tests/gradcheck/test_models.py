@@ -5,7 +5,7 @@ import pytest
 
 from npseq import gradcheck
 from npseq.gradcheck import draws
-from npseq.gradcheck.random_check import check_config
+from npseq.gradcheck.random_models import check_config
 from npseq.nn.linear import Embedding
 from npseq.nn.losses import LOSSES
 from npseq.nn.model import Model

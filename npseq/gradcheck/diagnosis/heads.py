@@ -9,7 +9,6 @@ import numpy as np
 from .. import random_models
 from .. import reference_layer as layers
 from ..draws import Config
-from ..random_check import check_config
 from ..reference import known
 from ..result import relative_error
 from . import failure
@@ -33,7 +32,7 @@ def blame_model(config: Config) -> list[str]:
             return in_the_recurrence(call, recorder.engine, wrong)
     alone = config._replace(head="", embedding=0, every_step=False, read="final", weighted=False).valid()
     for seed in range(SEEDS):
-        if check_config(alone._replace(seed=seed)):
+        if random_models.check_config(alone._replace(seed=seed)):
             return blame(alone._replace(seed=seed))
     for seed in range(SEEDS):
         weighted = config.weighted
