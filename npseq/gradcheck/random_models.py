@@ -14,7 +14,7 @@ from ..nn.model import Model
 from . import reference_layer as layers
 from .draws import Config
 from .numerical import numerical_gradient
-from .random_check import ALLOWED, OUTPUTS_ALLOWED, Finding, along, direction
+from .random_check import ALLOWED, OUTPUTS_ALLOWED, Drawn, Finding, LayerCheck, along, direction
 from .reference import known
 from .result import largest
 
