@@ -106,3 +106,18 @@ def test_gaps_are_filled_on_a_line_or_from_the_past_and_the_ends_hold_the_neares
         assert fill_column(filled, np.isnan(column), how) == 6 and filled.tolist() == expected
     assert fill_column(np.array([nan, nan]), np.ones(2, bool)) is None
     assert fill_column(np.ones(2), np.zeros(2, bool)) == 0
+
+
+def test_a_column_without_a_number_is_named():
+    with pytest.raises(DataError, match="the column 'y' has no number in it"):
+        load({"x": np.arange(9.0) % 4, "y": np.full(9, np.nan)})
+
+
+@pytest.mark.parametrize(("start", "step"), [(420, 3600), (7, 60), (0, 3600), (7, 3600)])
+def test_steps_begin_where_they_begin(start, step):
+    """On the hour, at a whole minute or a whole second: the roundest that is closer than a tenth of a step."""
+    off = np.random.default_rng(0).integers(-200_000, 200_000, 40)
+    times = (START + start * SECOND).astype("M8[us]") + (np.arange(40) * step * 10**6 + off).astype("m8[us]")
+    grid, _ = find_grid(times)
+    rounded = 0 if start <= 0.1 * step else start
+    assert grid.start == START + rounded * SECOND
