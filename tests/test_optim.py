@@ -294,3 +294,18 @@ def test_a_norm_just_above_the_bound_is_clipped_and_one_just_below_is_not():
         grad = np.array([norm])
         assert optim.clip_by_global_norm(grad, 1.0) == norm
         assert (grad[0] != norm) == clipped and abs(grad[0] - min(norm, 1)) < 2e-6
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda theta: optim.SGD(theta, lr=0.0, weight_decay=0.0, momentum=0.0, dampening=0.0),
+        lambda theta: optim.Adam(theta, betas=(0.0, 0.0), eps=0.0),
+        lambda theta: optim.RMSprop(theta, alpha=0.0, momentum=0.0),
+        lambda theta: optim.Adagrad(theta, lr_decay=0.0, initial_accumulator_value=0.0),
+    ],
+)
+def test_what_is_at_the_end_of_its_range_is_taken(make):
+    optimizer = make(np.ones(3))
+    optimizer.step(np.ones(3))
+    assert np.isfinite(optimizer.theta).all()

@@ -222,3 +222,20 @@ def test_a_state_that_comes_back_from_a_file_is_plain_numbers():
     second.load_state_dict({name: np.asarray(value) for name, value in first.state_dict().items()})
     assert second.state_dict() == first.state_dict()
     assert list(map(type, second.state_dict().values())) == [float, float, int, int]
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("constant", dict(lr=0.0)),
+        ("constant", dict(total_steps=1, steps_per_epoch=1)),
+        ("constant", dict(warmup_steps=39)),
+        ("step", dict(step_size=1, gamma=0.0)),
+        ("cosine", dict(eta_min=0.0)),
+        ("onecycle", dict(pct_start=0.0)),
+        ("plateau", dict(factor=0.0, patience=0, cooldown=0)),
+    ],
+)
+def test_what_is_at_the_end_of_its_range_is_taken(name, options):
+    schedule = make_schedule(name, **dict(lr=LR, total_steps=40, steps_per_epoch=10) | options)
+    assert all(0 <= schedule(t) <= LR for t in range(options.get("total_steps", 40)))

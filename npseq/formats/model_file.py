@@ -53,7 +53,7 @@ def save_model(path: str | os.PathLike[str], model: Module, metadata: Mapping[st
     if not isinstance(model, Module):
         raise TypeError(f"a module expected; {type(model).__name__} given")
     try:
-        described = describe(model) if isinstance(model, Model) else {"npseq": VERSION, "module": kept(model)}
+        described = describe(model) if type(model) is Model else {"npseq": VERSION, "module": kept(model)}
     except ValueError as error:
         raise ValueError(f"the model cannot be saved: {error}") from None
     save(path, model.state_dict(), {**described, **(metadata or {})})

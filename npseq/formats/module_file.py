@@ -96,11 +96,11 @@ def _description(module: Module) -> dict[str, Any]:
             f"{name}{own} has no name in files: npseq.nn.registry.register({name.lower()!r}, {name}) gives it one"
         )
     config = getattr(module, "config", None)
-    if isinstance(module, Model):
+    if type(module) is Model:
         config = {**module.config, "scaling": module.scaling and module.scaling.to_json()}
     elif isinstance(module, Recurrent) and kind not in OWN:  # a subclass may have arguments of its own
         config = {name: value for name, value in _arguments(module).items() if name != POSITIONAL} | module.config
-    elif not isinstance(config, dict):
+    elif not isinstance(config, dict) or isinstance(module, Model):
         config = _arguments(module)
     return {"kind": kind, "config": {name: _plain(value, f"{kind}'s {name}") for name, value in config.items()}}
 

@@ -31,6 +31,7 @@ import numpy as np
 
 from ..bptt import Cell
 from ..nn import own_parameters
+from ..nn.flat import accepted
 from ..nn.recurrent import Recurrent
 from .cases import SCALES, CellCase, LayerCase
 from .judge import THRESHOLD, judge, threshold_of, unread_by_forward, unused_arrays
@@ -268,7 +269,9 @@ def check_model(model: Any, batch: Any, *, method: str = "complex", threshold: f
 
     def grad(**arrays: np.ndarray) -> Mapping[str, np.ndarray]:
         twin = holding(arrays)
-        named: Mapping[str, np.ndarray] = twin.named(twin.loss_and_grad(batch, training=False)[1])
+        named: Mapping[str, np.ndarray] = twin.named(
+            twin.loss_and_grad(batch, **accepted(twin.loss_and_grad, training=False))[1]
+        )
         return named
 
     result = check(loss, grad, model.params, method=method, threshold=threshold)

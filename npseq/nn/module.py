@@ -125,6 +125,10 @@ class Module:
                     )
             super().__setattr__(name, value)
 
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{name}={part!r}" for name, part in _parts_of(self).items())
+        return f"{type(self).__name__}({parts or ', '.join(f'{name} {shape}' for name, shape in self.shapes.items())})"
+
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Return name -> shape of the module's own parameters and those of its parts."""
         own, parts = vars(self).get("_own", ({}, None))[0], _parts_of(self)

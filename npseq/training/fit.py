@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from .. import optim
+from ..nn.flat import accepted
 from ..tasks.base import Learner, TrainingTask, as_task, batches
 from ..tasks.scoring import mean_loss
 from .heap import keep_freed_memory
@@ -192,7 +193,9 @@ def fit_lbfgs(
     def loss_and_grad(theta: np.ndarray) -> tuple[float, np.ndarray]:
         loss, grad = 0.0, np.zeros_like(model.theta)
         for rows in batches(train):
-            part, d_part = model.loss_and_grad(task.batch(rows, model.dtype), training=False)
+            part, d_part = model.loss_and_grad(
+                task.batch(rows, model.dtype), **accepted(model.loss_and_grad, training=False)
+            )
             loss += float(part) * whole.weight(rows) / total
             grad += d_part * model.dtype.type(whole.weight(rows) / total)
         return loss, grad

@@ -171,3 +171,19 @@ def test_a_name_is_for_one_class():
         npseq.nn.registry.register("sequential", Other)
     with pytest.raises(TypeError, match="a subclass of npseq.Module.* expected; int given"):
         npseq.nn.registry.register("number", int)
+
+
+class Wider(npseq.Model):
+    def __init__(self, size, rng=None):
+        super().__init__("gru", 3, size, 2, rng=rng)
+        self.extra = npseq.Linear(2, 2, rng=rng)
+
+
+def test_a_subclass_of_model_is_saved_by_its_own_name_or_not_at_all(tmp_path, registered):
+    model = Wider(4, rng=0)
+    with pytest.raises(ValueError, match="Wider has no name in files"):
+        npseq.save(tmp_path / "m.pth", model)
+    npseq.nn.registry.register("wider", Wider)
+    npseq.save(tmp_path / "m.pth", model)
+    again = npseq.load(tmp_path / "m.pth")
+    assert type(again) is Wider and np.array_equal(again.theta, model.theta) and "extra.weight" in again.params

@@ -200,6 +200,34 @@ def test_a_gradient_of_an_unknown_name_or_another_shape_is_refused():
         module.new_gradients(gain=np.float32(1))
 
 
+def test_the_text_of_a_composite_shows_its_parts():
+    shown = repr(Stack())
+    assert shown.startswith("Stack(layers.0=Linear(weight (3, 3), bias (3,)), ") and "heads.a=Linear(" in shown
+    with pytest.raises(ValueError, match=r"cannot load into Net\(rnn=GRU\(2, 3.* fc=Linear\(weight \(2, 3\)"):
+        Net().load_state_dict({})
+
+
+class OwnLoss(Module):
+    """A loss of its own form, without the argument ``training``."""
+
+    def __init__(self):
+        self.fc = npseq.Linear(2, 1, rng=0)
+
+    def loss_and_grad(self, batch):
+        y, tape = self.fc.forward(batch[0])
+        return (y**4).sum(), self.new_gradients(fc=self.fc.backward(tape, 4 * y**3)[1]).theta
+
+    def loss_of(self, batch):
+        return (self.fc(batch[0]) ** 4).sum()
+
+
+def test_a_loss_of_ones_own_form_is_checked_and_a_loss_may_be_a_function():
+    x = np.random.default_rng(0).normal(size=(3, 2))
+    check_model(OwnLoss(), (x, None, None)).assert_ok()
+    net = npseq.Sequential(npseq.Linear(2, 1, rng=0), loss=lambda y, target: ((y - target).sum(), np.ones_like(y)))
+    check_model(net, (x, np.ones((3, 1)), None)).assert_ok()
+
+
 # ---- one protocol ----
 
 MODULES = {
