@@ -217,14 +217,14 @@ class Module:
         """
         grads, filled = Gradients(self.shapes, np.zeros_like(self.theta)), set()
         for name, d in entries("", found):
-            if name not in self._slices and name not in grads:
+            place: Any = self._slices.get(name, name)  # of a part with two names the same slice
+            if place is name and name not in grads:
                 raise ValueError(f"{type(self).__name__} has no part or parameter {name!r}")
-            to, d = (grads.theta[self._slices[name]], d.theta) if name in self._slices else (grads[name], np.asarray(d))
+            to, d = (grads[name], np.asarray(d)) if place is name else (grads.theta[place], d.theta)
             if d.shape != to.shape:
                 raise ValueError(f"the gradient of {name} has the shape {d.shape}; {to.shape} expected")
-            place = to.__array_interface__["data"][0]
-            to[...] = to + d if place in filled else d
-            filled.add(place)
+            to[...] = to + d if id(place) in filled else d
+            filled.add(id(place))
         return grads
 
     def _check_tape(self, tape: Any, kind: Any) -> Any:
