@@ -309,3 +309,10 @@ def test_what_is_at_the_end_of_its_range_is_taken(make):
     optimizer = make(np.ones(3))
     optimizer.step(np.ones(3))
     assert np.isfinite(optimizer.theta).all()
+
+
+@pytest.mark.parametrize("bad, norm", [(np.inf, np.inf), (-np.inf, np.inf), (np.nan, np.nan)])
+def test_the_norm_of_a_gradient_that_is_not_finite_says_how(bad, norm):
+    grad = np.array([1.0, bad, 2.0])
+    np.testing.assert_equal(optim.clip_by_global_norm(grad, 1.0), norm)
+    assert grad[0] == 1

@@ -181,6 +181,7 @@ def test_onecycle_past_its_end_is_refused_as_torch_does():
         ("onecycle", dict(pct_start=1.5)),
         ("onecycle", dict(anneal_strategy="square")),
         ("onecycle", dict(div_factor=0)),
+        ("onecycle", dict(final_div_factor=0)),
         ("plateau", dict(factor=1.0)),
         ("plateau", dict(patience=-1)),
         ("plateau", dict(cooldown=-1)),
@@ -239,3 +240,16 @@ def test_a_state_that_comes_back_from_a_file_is_plain_numbers():
 def test_what_is_at_the_end_of_its_range_is_taken(name, options):
     schedule = make_schedule(name, **dict(lr=LR, total_steps=40, steps_per_epoch=10) | options)
     assert all(0 <= schedule(t) <= LR for t in range(options.get("total_steps", 40)))
+
+
+def test_without_a_cooldown_every_bad_epoch_counts_from_the_first():
+    schedule, rates = make_schedule("plateau", 1.0, 40, 10, patience=0), []
+    for loss in 1.0, 2.0, 2.0:
+        schedule.observe(loss)
+        rates.append(schedule(0))
+    assert rates == [1.0, 0.1, pytest.approx(0.01)]
+    first = make_schedule("plateau", 1.0, 40, 10, patience=1)
+    first.observe(float("inf"))  # the first bad epoch
+    assert first(0) == 1.0
+    first.observe(float("inf"))
+    assert first(0) == 0.1

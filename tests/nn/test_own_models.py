@@ -28,7 +28,7 @@ def program(name):
 
 
 SEQ2SEQ, ATTENTION, FEATURES = map(program, ("encoder_decoder", "attention", "static_features"))
-B, T = 4, 6
+B, T, H = 4, 6, 2
 LENGTHS = np.array([6, 0, 1, 4])
 
 
@@ -36,16 +36,13 @@ def made(name):
     """The module in float64, and a batch."""
     rng = np.random.default_rng(1)
     if name == "encoder_decoder":
-        x = rng.integers(0, 5, (B, T)), rng.integers(0, 6, (B, T - 1))
-        return SEQ2SEQ.EncoderDecoder(5, 4, rng=0, dtype=np.float64), (x, rng.integers(0, 5, (B, T - 1)), None)
+        x = rng.integers(0, 3, (B, T)), rng.integers(0, 4, (B, T - 1))
+        return SEQ2SEQ.EncoderDecoder(3, H, rng=0, dtype=np.float64), (x, rng.integers(0, 3, (B, T - 1)), None)
+    x, target = rng.normal(size=(B, T, 2)), rng.normal(size=(B, 1))
     if name == "attention":
-        return ATTENTION.Attention(2, 4, rng=0, dtype=np.float64), (
-            rng.normal(size=(B, T, 2)),
-            rng.normal(size=(B, 1)),
-            LENGTHS,
-        )
-    x = rng.normal(size=(B, T, 2)), rng.normal(size=(B, 3))
-    return FEATURES.WithFeatures(2, 3, 4, rng=0, dtype=np.float64), (x, rng.normal(size=(B, 1)), LENGTHS)
+        return ATTENTION.Attention(2, H, rng=0, dtype=np.float64), (x, target, LENGTHS)
+    features = rng.normal(size=(B, 3))
+    return FEATURES.WithFeatures(2, 3, H, rng=0, dtype=np.float64), ((x, features), target, LENGTHS)
 
 
 NAMES = "encoder_decoder", "attention", "static_features"
@@ -68,12 +65,11 @@ def torch_of(name, net, batch, torch):
         return torch.tensor(np.asarray(array))
 
     (x, target, lengths), F = batch, torch.nn.functional
-    H = 4
     if name == "encoder_decoder":
         parts = {
-            "encoder": torch.nn.LSTM(5, H, batch_first=True),
-            "decoder": torch.nn.LSTM(6, H, batch_first=True),
-            "fc": torch.nn.Linear(H, 5),
+            "encoder": torch.nn.LSTM(3, H, batch_first=True),
+            "decoder": torch.nn.LSTM(4, H, batch_first=True),
+            "fc": torch.nn.Linear(H, 3),
         }
     elif name == "attention":
         parts = {
@@ -86,9 +82,9 @@ def torch_of(name, net, batch, torch):
     twin = torch.nn.ModuleDict(parts).double()
     twin.load_state_dict({name: t(array) for name, array in net.state_dict().items()})
     if name == "encoder_decoder":
-        _, state = twin["encoder"](F.one_hot(t(x[0]), 5).double())
-        y = twin["fc"](twin["decoder"](F.one_hot(t(x[1]), 6).double(), state)[0])
-        return twin, y, F.cross_entropy(y.reshape(-1, 5), t(target).reshape(-1))
+        _, state = twin["encoder"](F.one_hot(t(x[0]), 3).double())
+        y = twin["fc"](twin["decoder"](F.one_hot(t(x[1]), 4).double(), state)[0])
+        return twin, y, F.cross_entropy(y.reshape(-1, 3), t(target).reshape(-1))
     series, rows = (x, []) if name == "attention" else (x[0], [])
     for row, n in enumerate(lengths):
         if n == 0:  # torch takes no empty sequence
@@ -136,16 +132,18 @@ def test_it_trains_saves_loads_copies_pickles_and_converts(name, tmp_path, monke
         parts=(0.8, 0.2),
     )
     first = net.loss_of((x, target, lengths))
-    progress = fit.fit(net, task, optim.Adam(net.theta, lr=0.05), epochs=8, batch_size=8, rng=0)
-    assert progress.best_loss < 0.7 * first
+    progress = fit.fit(net, task, optim.Adam(net.theta, lr=0.05), epochs=6, batch_size=8, rng=0)
+    assert progress.best_loss < 0.9 * first
     npseq.save(tmp_path / "m.pth", net)
     y = net.outputs(x, lengths)
     for twin in npseq.load(tmp_path / "m.pth"), copy.deepcopy(net), pickle.loads(pickle.dumps(net)):
         assert np.array_equal(twin.outputs(x, lengths), y)
         twin.theta[...] = 0
         assert not twin.outputs(x, lengths).any()
-    check_model(net.astype(np.float32), (x, target, lengths)).assert_ok()
-    assert np.array_equal(net.outputs(x, lengths), y)
+    twin = net.astype(np.complex128)
+    twin.theta[0] += 1e-30j
+    slope = twin.loss_of((x, target, lengths)).imag / 1e-30
+    assert net.loss_and_grad((x, target, lengths))[1][0] == pytest.approx(slope, rel=1e-11)
 
 
 def test_attention_gives_the_padding_no_weight():

@@ -19,7 +19,7 @@ LENGTHS = np.array([5, 0, 3, 1])
 
 
 def made(read, kind="lstm", **options):
-    model = Model(kind, 2, 3, 2, read=read, dtype=np.float64, rng=0, **options)
+    model = Model(kind, 2, 2, 2, read=read, dtype=np.float64, rng=0, **options)
     model.theta += np.random.default_rng(1).normal(0, 0.3, model.theta.shape)
     return model
 
@@ -33,7 +33,13 @@ def data(seed=0):
 @pytest.mark.parametrize("kind", ["gru", "optimized_lstm"])
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
 @pytest.mark.parametrize(
-    "options", [{}, {"bidirectional": True, "num_layers": 2}, {"learn_initial_state": True}], ids=str
+    "options",
+    [
+        {},
+        pytest.param({"bidirectional": True, "num_layers": 2}, marks=pytest.mark.wide),
+        pytest.param({"learn_initial_state": True}, marks=pytest.mark.wide),
+    ],
+    ids=str,
 )
 def test_the_gradient_agrees_with_the_complex_step(read, kind, lengths, options):
     check_model(made(read, kind, **options), (*data(), lengths)).assert_ok()
@@ -45,7 +51,7 @@ def test_outputs_and_gradients_are_torchs(read, bidirectional):
     torch = pytest.importorskip("torch")
     model, (x, target) = made(read, bidirectional=bidirectional), data()
     lstm, fc = (
-        torch.nn.LSTM(2, 3, batch_first=True, bidirectional=bidirectional),
+        torch.nn.LSTM(2, 2, batch_first=True, bidirectional=bidirectional),
         torch.nn.Linear(*model.fc.shapes["weight"][::-1]),
     )
     twin = torch.nn.ModuleDict({"rnn": lstm, "fc": fc}).double()
@@ -88,7 +94,7 @@ def test_mean_and_maximum_are_those_of_the_valid_steps():
     hs, _ = model.rnn(x, lengths=LENGTHS)
     h, _ = model.hidden(x, lengths=LENGTHS)
     for row, n in enumerate(LENGTHS):
-        steps = hs[row, :n] if n else np.zeros((1, 3))  # of no step: 0
+        steps = hs[row, :n] if n else np.zeros((1, 2))  # of no step: 0
         assert np.allclose(h[row], np.concatenate([steps.mean(0), steps.max(0)]), rtol=0, atol=1e-15)
 
 
