@@ -96,8 +96,8 @@ def names(tree: Tree) -> list[str]:
 
 
 def match(pattern: Tree, tree: Tree, bound: dict[str, Tree]) -> dict[str, Tree] | None:
-    """What the letters of a pattern stand for, if it fits: A, B, C for anything, X for a name; else None."""
-    if isinstance(pattern, str) and pattern in "ABCX":
+    """What the letters of a pattern stand for, if it fits: A, B, C, D for anything, X for a name; else None."""
+    if isinstance(pattern, str) and pattern in "ABCDX":
         if pattern == "X" and not isinstance(tree, str) or bound.get(pattern, tree) != tree:
             return None
         return {**bound, pattern: tree}

@@ -46,9 +46,10 @@ def variants(tree: Tree, scope: list[str], pair: bool = False) -> Iterator[tuple
                     continue
                 meaning = bound if other is None else {**bound, "Y": other}
                 new = put_in(right, meaning)
-                changed = put_in(tree, {bound["X"]: new}) if rule["where"] == "everywhere" else put(new)
+                others = {"everywhere": {bound.get("X"): new}, "swap": {bound.get("X"): new, new: bound.get("X")}}
+                changed = put_in(tree, others[rule["where"]]) if rule["where"] in others else put(new)
                 text = rule["says"].format(**{letter: write(what, 3) for letter, what in meaning.items()})
-                yield Mistake(rule["kind"], text, rule["where"] == "whole" and right == "Y"), changed
+                yield Mistake(rule["kind"], text, rule["last"]), changed
 
 
 def size(tree: Tree) -> int:
@@ -100,10 +101,13 @@ def name(
         return min(met, key=lambda each: size(each[1]))[0]
     if not pairs:
         return None
+    both = [
+        (a, b, each) for a, once in variants(tree, scope, True) for b, each in variants(once, [], True) if meets(each)
+    ]
+    if both:
+        first, second, _ = min(both, key=lambda each: size(each[2]))
+        return Mistake(f"{first.kind} {second.kind}", f"{first.text}, and {second.text}")
     for first, once in variants(tree, scope, pair=True):
-        for second, twice in variants(once, [], pair=True):
-            if meets(twice):
-                return Mistake(f"{first.kind} {second.kind}", f"{first.text}, and {second.text}")
         for left in names(once):
             for other in scope:
                 if other != left and meets(put_in(once, {left: other})):

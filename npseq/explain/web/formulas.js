@@ -162,7 +162,7 @@ const Formulas = (() => {
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
   function match(pattern, tree, bound) {
-    if (typeof pattern === "string" && "ABCX".includes(pattern)) {
+    if (typeof pattern === "string" && "ABCDX".includes(pattern)) {
       if ((pattern === "X" && typeof tree !== "string") || (pattern in bound && !same(bound[pattern], tree))) return null;
       return { ...bound, [pattern]: tree };
     }
@@ -203,8 +203,9 @@ const Formulas = (() => {
           const meaning = other === null ? bound : { ...bound, Y: other };
           const changed = putIn(right, meaning);
           const words = Object.fromEntries(Object.entries(meaning).map(([letter, what]) => [letter, write(what, 3)]));
-          const mistake = { kind: rule.kind, last: rule.where === "whole" && right === "Y", texts: [[rule, words]] };
-          yield [mistake, rule.where === "everywhere" ? putIn(tree, { [bound.X]: changed }) : put(changed)];
+          const mistake = { kind: rule.kind, last: rule.last, texts: [[rule, words]] };
+          const others = { everywhere: { [bound.X]: changed }, swap: { [bound.X]: changed, [changed]: bound.X } }[rule.where];
+          yield [mistake, others ? putIn(tree, others) : put(changed)];
         }
       }
     }
@@ -237,10 +238,15 @@ const Formulas = (() => {
     const all = [...variants(table, tree, scope)].filter(([, changed]) => meets(changed));
     const met = all.some(([each]) => !each.last) ? all.filter(([each]) => !each.last) : all;
     if (met.length) return met.reduce((best, each) => (size(each[1]) < size(best[1]) ? each : best))[0];
+    const both = [];
     for (const [first, once] of variants(table, tree, scope, true)) {
-      for (const [second, twice] of variants(table, once, [], true)) {
-        if (meets(twice)) return { kind: `${first.kind} ${second.kind}`, texts: [...first.texts, ...second.texts] };
-      }
+      for (const [second, twice] of variants(table, once, [], true)) if (meets(twice)) both.push([first, second, twice]);
+    }
+    if (both.length) {
+      const [first, second] = both.reduce((best, each) => (size(each[2]) < size(best[2]) ? each : best));
+      return { kind: `${first.kind} ${second.kind}`, texts: [...first.texts, ...second.texts] };
+    }
+    for (const [first, once] of variants(table, tree, scope, true)) {
       for (const left of names(once)) {
         for (const other of scope) {
           if (other !== left && meets(putIn(once, { [left]: other }))) {
