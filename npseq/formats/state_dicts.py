@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .messages import argument
 from .unpickler import CheckpointError
 
 FIRST = "weight_ih_l0"  # the name of a recurrent layer's first parameter ends so
@@ -56,7 +57,7 @@ class Checkpoint:
             if len(found) > 1:
                 raise CheckpointError(
                     f"{self.path} has {len(found)} state_dicts, {_quoted(found)}: say which, such as "
-                    f"weights={next(iter(found))[:60]!r}{self.door()}"
+                    f"{argument('weights', next(iter(found))[:60])}{self.door()}"
                 )
             return _without_module(next(iter(found.values()), _usual(self.content)))
         tensors = {_name(keys): value for keys, value in _dicts_of_tensors(self.content)}

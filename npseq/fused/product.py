@@ -1,4 +1,4 @@
-"""Products of one step, in pieces that OpenBLAS multiplies without packing them (``fused/__init__.py``, point 1b)."""
+"""Products of one step, in pieces that OpenBLAS multiplies without packing them (``fused/__init__.py``, point 1)."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -340,3 +341,35 @@ def test_a_model_that_no_memory_holds_is_refused_in_one_line(tmp_path, small_csv
     assert status(["--hidden-size", "100000000", "--data", small_csv, "--out-dir", str(tmp_path)]) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and "memory" in message
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize(
+    "model, options, told",
+    [
+        ("lstm", [], True),
+        ("gru", [], True),
+        ("rnn", [], True),
+        ("lstm", ["--quiet"], False),
+        ("optimized_lstm", [], False),
+        ("lstm", ["--recurrent-dropout", "0.2"], False),
+        ("lstm", ["--backtest", "1"], False),
+    ],
+)
+def test_a_run_of_a_plain_model_says_once_that_there_is_a_faster_one(tmp_path, small_csv, capsys, model, options, told):
+    argv = ["--model", model, "--data", small_csv, "--epochs", "1", "--hidden-size", "2", "--out-dir", str(tmp_path)]
+    assert status([*argv, *options]) == 0
+    said = f"npseq train: --model optimized_{model} prints the same digits in about 0.6 of the time\n"
+    shown = capsys.readouterr()
+    assert shown.err == (said if told else "") and "optimized" not in shown.out.replace(model, "")
+
+
+@pytest.mark.wide
+def test_the_faster_model_prints_the_same_digits(tmp_path, small_csv, capsys):
+    shown = []
+    for model in ("lstm", "optimized_lstm"):
+        argv = ["--model", model, "--data", small_csv, "--epochs", "3", "--hidden-size", "3"]
+        assert status([*argv, "--out-dir", str(tmp_path / model)]) == 0
+        text = re.sub(r"[\d.]+ s\b", "", capsys.readouterr().out).replace("optimized_lstm", "lstm")
+        shown.append([line.split() for line in text.splitlines()])
+    assert shown[0] == shown[1]
