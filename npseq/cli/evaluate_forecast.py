@@ -45,9 +45,20 @@ def evaluate_forecast(args: argparse.Namespace, members: trained_files.Members) 
     for column, found in targets.items():
         title = f"on {part}" if len(targets) == 1 and forecaster.horizon == 1 else None
         lines += ["", *forecast_report(name, column, found, baselines, forecaster, title)]
+    if "later" in result:
+        lines += ["", _later(name, result["later"], baselines)]
     if args.plot:
         _draw_steps(args, name, forecaster, baselines, result)
     return lines
+
+
+def _later(name, found, baselines):
+    """The line on the rows after those of the training, which are forecast with the base fitted to all of these."""
+    best = min(found["baselines"], key=lambda key: found["baselines"][key]["rmse"])
+    return (
+        f"{found['rows']:,} examples after the rows of the training, with the base fitted again to all of them: RMSE "
+        f"{found['model']['rmse']:.4g} ({name}), {found['baselines'][best]['rmse']:.4g} ({baselines.label(best)})"
+    )
 
 
 def _gaps(forecaster, rows):

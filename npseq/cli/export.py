@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from ..forecast import c_program
+from ..forecast.metadata import load_forecast
 from ..forecast.recipe import ForecastRecipe
 from ..formats import c, checkpoint, model_file, onnx, paths
 from ..nn.conversion import from_state_dict
@@ -92,9 +93,14 @@ def _example(args: Any, model: Any) -> bool | str:
 
 
 def _load(args: Any) -> Any:
-    """Return the model of the file, or the layer under the prefix."""
+    """Return the model of the file, or the layer under the prefix; of a forecaster the one that forecasts new rows."""
     if args.prefix is None:
-        return model_file.load_model(args.file, args.nonlinearity, args.read, args.weights)
+        model = model_file.load_model(args.file, args.nonlinearity, args.read, args.weights)
+        kept = model.metadata if isinstance(model.metadata, dict) else {}
+        if kept.get("final") is not None:
+            model, used = load_forecast(args.file, args.weights)[1].in_use(model)
+            model.metadata = {**kept, **used.to_json()}
+        return model
     file = checkpoint.load(args.file)
     config = file.metadata.get("config") if isinstance(file.metadata, dict) else None
     known = config.get("nonlinearity") if isinstance(config, dict) else None

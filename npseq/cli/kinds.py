@@ -36,7 +36,8 @@ class Kind(NamedTuple):
     """What the commands do with a task.
 
     read: the data that the options of a training name; make: the task of these data; draw: the picture of a training;
-    begin, finish: what the weights file keeps before and after the training; score: of the trained model, in one of
+    begin, finish: what the weights file keeps before and after the training; refit: what it keeps after the scores were
+    taken; score: of the trained model, in one of
     several processes; evaluate: the lines of ``npseq evaluate``; write: the file and the lines of
     ``npseq predict``.
     """
@@ -48,6 +49,7 @@ class Kind(NamedTuple):
     draw: Callable[..., None]
     begin: Callable[..., Metadata]
     finish: Callable[..., Metadata]
+    refit: Callable[[Model, Any, Metadata], Metadata]
     score: Callable[[Model, Metadata | None, Any, Any], Score | None]
 
 
@@ -63,7 +65,7 @@ def read_forecast(args: argparse.Namespace) -> data.Table:
 def make_forecast(args: argparse.Namespace, table: data.Table) -> ForecastTask:
     """Return the task of a forecast. Errors as ``forecast_task`` and ``read_forecast``."""
     try:
-        return forecast_task(table, **{name: getattr(args, name) for name in OF_FORECASTS})
+        return forecast_task(table, **{name: getattr(args, name) for name in OF_FORECASTS}, refit=not args.no_refit)
     except data.DataError as error:
         raise text_options.advise(args, error) from None
 
@@ -112,7 +114,7 @@ def draw_forecast(path: str, model: str, task: ForecastTask, score: Score, histo
     plots.forecasts(path, x, panels, f"{task.name}: {model} on the test part")
 
 
-OTHERS = kept_of, lambda model, task, **run: kept_of(task, **run), score_test
+OTHERS = kept_of, lambda model, task, **run: kept_of(task, **run), lambda model, task, kept: kept, score_test
 OF_SEQUENCES = sequences.read, sequences.make, sequences.evaluate, sequences.write
 KINDS = {
     "forecast": Kind(
@@ -123,6 +125,7 @@ KINDS = {
         draw_forecast,
         finish.begin,
         finish.finish,
+        finish.refit,
         score_forecast,
     ),
     "classify": Kind(*OF_SEQUENCES, draw_confusion, *OTHERS),

@@ -59,6 +59,11 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
         help=f"rows ahead over which bases are compared; default: the horizon, or a season of at most {MEASURED} rows",
     )
     d.add_argument(
+        "--no-refit",
+        action="store_true",
+        help="keep the base of the training rows for forecasts after the last row; default: fit it again to all rows",
+    )
+    d.add_argument(
         "--window",
         default=None,
         type=arguments.positive_int,

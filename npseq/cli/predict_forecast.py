@@ -24,7 +24,7 @@ def write_forecast(args: argparse.Namespace, members: trained_files.Members) -> 
     """
     options = data_options.table_options(args)
     table = data.load(args.data, args.time, "past", progress.reading(), options)  # nothing may look ahead
-    forecaster = Ensemble(members, table, args.interval)
+    forecaster = Ensemble(members, table, args.interval, in_use=True)
     windows = forecaster.windows[0]
     rows, ahead, values, low, high, after = forecaster.predict(args.steps, progress.bar("forecasting"))
     lines = [f"{table.name}: {marked(note)}" for note in table.notes] + outside(forecaster)

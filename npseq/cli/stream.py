@@ -17,6 +17,7 @@ import numpy as np
 from .. import status
 from ..data.errors import DataError
 from ..forecast import intervals
+from ..forecast.metadata import ForecastMetadata
 from ..forecast.recipe import ForecastRecipe
 from ..forecast.streaming import ForecastStream, shown
 from ..formats import checkpoint
@@ -68,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         own_cell.check_needed(args, model)
         if not isinstance(trained.recipe, ForecastRecipe):
             raise DataError(f"{args.file} is no forecaster; npseq stream needs one")
+        assert isinstance(trained, ForecastMetadata)
+        model, trained = trained.in_use(model)
         stream = ForecastStream(model, trained.recipe, trained.width)
         bounds = None if args.interval is None else bounds_of(stream, trained, args.interval)
         mark = fingerprint(model, trained)

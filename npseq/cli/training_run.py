@@ -302,7 +302,10 @@ class _Run:
                 kept = self.kind.finish(model, task, **self.of_the_run(progress))
                 self.save_best(progress, kept)  # the file of an earlier run may have the same name
                 model = model_file.load_model(self.path("best"))  # evaluate exactly the weights that were saved
-            return self.kind.score(model, kept, task, self.ranks)
+            score = self.kind.score(model, kept, task, self.ranks)
+            if kept is not None and (again := self.kind.refit(model, task, kept)) is not kept:
+                self.save_best(progress, again)
+            return score
 
     def report(self, progress: Progress, score: kinds.Score | None) -> dict[str, Any] | None:
         """Print the table, and write the picture and the report. Returns the report."""

@@ -70,14 +70,23 @@ class Ensemble:
         members: (model, trained) of each weights file.
         table: to forecast.
         coverage: of the interval, or None for no interval.
+        in_use: forecast with what the files keep for rows after those of the training (``ForecastMetadata.in_use``).
 
     Raises:
         DataError: as ``WindowDataset``, for a file that does not forecast, if the files do not forecast the same
             columns by the same steps, or for a coverage that is not between 0 and 1.
     """
 
-    def __init__(self, members: Sequence[tuple[Model, ForecastMetadata]], table: Table, coverage: float | None = None):
-        self.members, self.table = list(members), table
+    def __init__(
+        self,
+        members: Sequence[tuple[Model, ForecastMetadata]],
+        table: Table,
+        coverage: float | None = None,
+        in_use: bool = False,
+    ):
+        self.given, self.table = list(members), table
+        members = [trained.in_use(model) for model, trained in members] if in_use else self.given
+        self.members = members
         self.coverage = None if coverage is None else coverage_of(coverage)
         recipes = [of_forecast(trained.recipe) for _, trained in members]
         for recipe in recipes[1:]:
@@ -112,6 +121,23 @@ class Ensemble:
                 "times, and no run of rows of the training is among them"
             )
         return NewRows(seen, "test", notes) if seen.any() else NewRows(None, "all", notes)
+
+    def in_use(self) -> Ensemble:
+        """Return what forecasts rows after those of the training: itself, if the files keep nothing else for them."""
+        if all(trained.final is None for _, trained in self.given):
+            return self
+        return Ensemble(self.given, self.table, self.coverage, in_use=True)
+
+    def later(self) -> np.ndarray:
+        """Return (n,) True for the rows after all those that a base was fitted to again."""
+        later, some = np.ones(len(self.table.values), bool), False
+        for (_, trained), windows in zip(self.members, self.windows):
+            if trained.final is not None:
+                seen = None if trained.seen is None else trained.seen.find(self.table, windows.columns)
+                found = trained.final.after(self.table, seen)
+                later &= False if found is None else found
+                some = True
+        return later & some
 
     def seen(self) -> np.ndarray | None:
         """Return ``new_rows().seen``."""

@@ -41,6 +41,9 @@ def on_new_rows(
 ) -> tuple[Scores, NewRows, np.ndarray, Baselines]:
     """Score the forecaster on the rows that are new to it, or on all.
 
+    Rows after the last one of the training are forecast with the base that was fitted again to all rows, where a file
+    has one. They are scored by themselves, under "later"; in place of all else if there are no others.
+
     Returns:
         What ``score`` returns, with "part" (``"test"`` or ``"all"``) and "notes", lines on which rows are scored; the
         rows that are new; those that were scored; the baselines.
@@ -50,7 +53,19 @@ def on_new_rows(
     """
     table, steps = forecaster.table, steps_of(steps)
     new = NewRows(None, "all", []) if all_rows else forecaster.new_rows()
-    rows = scored_rows(forecaster, new.seen)
+    later = np.zeros(len(table.values), bool) if all_rows else forecaster.later()
+    among = later | (False if new.seen is None else new.seen) if later.any() else new.seen
+    rows, after = scored_rows(forecaster, among), None
+    if later.any():
+        used = forecaster.in_use()
+        last = scored_rows(used, ~later)
+        if len(last) and len(rows):
+            after = one_horizon(used, last)
+        elif len(last):
+            forecaster, rows, among = used, last, ~later
+            new = new._replace(
+                notes=[*new.notes, "the base is the one that was fitted again to all rows of the training"]
+            )
     if not len(rows):
         if new.seen is not None and new.seen.all():
             why = f"{table.name}: the model was trained or validated on every row: nothing to test on"
@@ -61,13 +76,17 @@ def on_new_rows(
             )
         raise DataError("; ".join([why, *new.notes]))
     baselines = forecaster.baselines()
-    found = score(forecaster, rows, baselines, steps, new.seen, progress)
+    found = score(forecaster, rows, baselines, steps, among, progress)
+    if after is not None:
+        found["later"] = {"rows": len(after.rows), "model": after.results, "baselines": after.baselines}
     return {**found, "part": new.part, "notes": new.notes}, new, rows, baselines
 
 
-def one_horizon(forecaster: Ensemble) -> OneHorizon:
-    """Forecast the rows that are new to the model, one horizon from the rows before each, as ``score`` does."""
-    rows, windows = scored_rows(forecaster, forecaster.seen()), forecaster.windows[0]
+def one_horizon(forecaster: Ensemble, rows: np.ndarray | None = None) -> OneHorizon:
+    """Forecast the ``rows``, by default those that are new to the model, one horizon from the rows before each, as
+    ``score`` does."""
+    rows = scored_rows(forecaster, forecaster.seen()) if rows is None else rows
+    windows = forecaster.windows[0]
     baselines = forecaster.baselines()
     predictions = forecaster.direct(rows).values.reshape(len(rows), -1)
     found = {name: baselines.forecast(name, rows, forecaster.horizon) for name in baselines.before(int(rows[0]))}

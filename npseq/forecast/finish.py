@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from ..formats import model_file
+from ..fused import blas
 from ..nn.model import Model
 from . import intervals
+from .final import refitted
 from .metadata import ForecastMetadata
 from .task import ForecastTask
 
@@ -48,6 +50,17 @@ def finish(model: Model, task: ForecastTask, **run: Any) -> ForecastMetadata:
     """
     task.shrink(model)
     kept = replace(begin(task, **run), **intervals.measure(model, task))
+    return _as_kept(model, kept)
+
+
+@blas.limited(1)
+def refit(model: Model, task: ForecastTask, kept: ForecastMetadata) -> ForecastMetadata:
+    """Return the metadata with the base that is fitted to all rows, unless the task keeps one base."""
+    final = refitted(model, task)
+    return kept if final is None else _as_kept(model, replace(kept, final=final))
+
+
+def _as_kept(model: Model, kept: ForecastMetadata) -> ForecastMetadata:
     found = ForecastMetadata.from_json({**model_file.describe(model), **kept.to_json()})
     assert isinstance(found, ForecastMetadata)
     return found

@@ -25,7 +25,7 @@ from . import combination, evaluation
 from . import rows as forms
 from .asked import steps_of, whole
 from .ensemble import Ensemble, Prediction, needed
-from .finish import finish
+from .finish import finish, refit
 from .frames import forecast_frame
 from .metadata import ForecastMetadata, load_forecast
 from .recipe import ForecastRecipe
@@ -43,6 +43,7 @@ _DEFAULTS: dict[str, Any] = {
     "base": "auto",
     "log": "auto",
     "steps": None,
+    "refit": True,
 }
 _INPUTS = {
     "window": schema.optional(schema.COUNT),
@@ -51,6 +52,7 @@ _INPUTS = {
     "base": schema.one_of(combination.CHOICES),
     "log": schema.one_of(combination.LOGS),
     "steps": schema.optional(schema.COUNT),
+    "refit": schema.BOOLEAN,
 }
 
 
@@ -68,6 +70,8 @@ class Forecaster:
         base: the forecast that the network corrects (``combination.CHOICES``).
         log: ``"yes"`` or ``"no"`` for a base of the logarithm, or not; by default where that is better.
         steps: rows ahead over which bases are compared; by default the horizon, or a season of at most 48 rows.
+        refit: fit the base again to all rows after the training: ``predict``, ``stream`` and rows that ``update`` adds
+            stand on that one, scores of the rows of ``fit`` on the one of the training.
         more: other fields of ``training.config.TrainingConfig``, such as ``epochs``, ``hidden_size``, ``lr``, ``seed``.
 
     Attributes:
@@ -89,6 +93,7 @@ class Forecaster:
         base: str = "auto",
         log: str = "auto",
         steps: int | None = None,
+        refit: bool = True,
         **more: Any,
     ) -> None:
         if unknown := [name for name in more if name not in NAMES]:
@@ -98,7 +103,7 @@ class Forecaster:
         self.settings: dict[str, Any] = {"model": model, **more}
         lags = [plain(lag) for lag in lags] if np.iterable(lags) and not isinstance(lags, str) else lags
         inputs = {"window": plain(window), "lags": lags, "scale": scale, "base": base, "log": log}
-        inputs["steps"] = plain(steps)
+        inputs |= {"steps": plain(steps), "refit": plain(refit)}
         self._inputs = schema.check(inputs, _INPUTS, "the forecaster")
         self.members: list[tuple[Model, ForecastMetadata]] = []
         self.progress: Progress | None = None
@@ -167,9 +172,8 @@ class Forecaster:
             progress = run.train(on_epoch=on_epoch)
             if progress.interrupted:
                 raise KeyboardInterrupt("the training was interrupted")
-            self.members = [
-                (run.model, finish(run.model, task, columns=columns, seed=own.seed, best_epoch=progress.best_epoch))
-            ]
+            kept = finish(run.model, task, columns=columns, seed=own.seed, best_epoch=progress.best_epoch)
+            self.members = [(run.model, refit(run.model, task, kept))]
         self.progress = progress
 
     def predict(self, steps: int | None = None, future: Any = None, interval: float | None = None) -> Any:
@@ -208,7 +212,7 @@ class Forecaster:
             values, times = given.read(joined, table, ahead)
             table, steps = table.append(values, times), steps or len(values)
         with blas.limited(1):
-            found = Ensemble(self.members, table, interval).predict(steps or recipe.horizon)
+            found = Ensemble(self.members, table, interval, in_use=True).predict(steps or recipe.horizon)
         if given.index is not None:
             return forecast_frame(given.index, table, recipe.target, found)
         return _as_array(found)
@@ -289,7 +293,8 @@ class Forecaster:
             DataError: before ``fit``, or for several files. ValueError: as ``ForecastStream``.
         """
         model, trained = self._only("a stream is of one")
-        return ForecastStream(model, self._recipe, trained.width)
+        model, trained = trained.in_use(model)
+        return ForecastStream(model, trained.recipe, trained.width)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the weights file of ``npseq train``.

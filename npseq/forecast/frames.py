@@ -56,7 +56,7 @@ def predict_frame(file: str, frame: pd.DataFrame, steps: int | None = None, inte
     targets = of_forecast(recipe).target
     assert isinstance(trained, ForecastMetadata)
     table = load(frame, trained.columns.get("time"), "past", options=trained.options)  # nothing may look ahead
-    found = Ensemble([(model, trained)], table, interval).predict(steps)
+    found = Ensemble([(model, trained)], table, interval, in_use=True).predict(steps)
     return forecast_frame(FrameIndex(frame, table), table, targets, found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..nn.model import Model
 from ..tasks.metadata import Metadata, load_trained, register
 from ..tasks.seen import SeenRows
 from .base_model import BaseModel
+from .final import Final, final_model
 from .interval_scale import Width
 from .recipe import ForecastRecipe
 
@@ -39,7 +40,7 @@ class ForecastMetadata(Metadata):
     recursive forecasts with their base, or None (``recursive.py``); width: of the interval whose width follows the
     state, or None; baselines: those that were fitted to the training rows (``baselines.fit``); seen: what tells
     the rows of training and validation, or None; range: smallest and largest value of each column in the training rows,
-    or None.
+    or None; final: the base that was fitted to all rows, or None (``final.py``).
     """
 
     FIELDS: ClassVar[dict[str, schema.Field]] = {
@@ -70,6 +71,7 @@ class ForecastMetadata(Metadata):
         ),
         "seen": schema.optional(schema.MAPPING),
         "range": schema.optional(schema.listed(schema.listed(schema.NUMBER, 2))),
+        "final": schema.optional(schema.MAPPING),
     }
 
     recipe: ForecastRecipe
@@ -80,6 +82,7 @@ class ForecastMetadata(Metadata):
     baselines: Mapping[str, Sequence[BaseModel]] = field(default_factory=dict)
     seen: SeenRows | None = None
     range: list[list[float]] | None = None
+    final: Final | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries of the weights file: only those that there are."""
@@ -95,6 +98,8 @@ class ForecastMetadata(Metadata):
             values["seen"] = self.seen.to_json()
         if self.range is not None:
             values["range"] = self.range
+        if self.final is not None:
+            values["final"] = self.final.to_json()
         return values
 
     @classmethod
@@ -111,6 +116,10 @@ class ForecastMetadata(Metadata):
         }
         if values["seen"] is not None:
             values["seen"] = SeenRows.from_json(values["seen"])
+        if values["final"] is not None:
+            values["final"] = Final.from_json(values["final"], O, recipe.horizon)
+            if recipe.base is None or values["final"].base.lags != recipe.base.lags:
+                raise ValueError("its final base does not fit its recipe")
         for name in _TABLES:
             if values[name] is not None:
                 values[name] = np.array(values[name], np.float64)  # whole numbers, too, however large
@@ -123,6 +132,16 @@ class ForecastMetadata(Metadata):
         low, high = np.array(self.range).T
         size = np.where(high > low, high - low, np.where(high == 0, 1.0, np.abs(high)))
         return np.asarray(np.maximum(low - values, values - high) > FAR * size)
+
+    def in_use(self, model: Model) -> tuple[Model, ForecastMetadata]:
+        """Return the model and the metadata by which rows after those of the training are forecast: with the base that
+        was fitted to all of these, if there is one.
+        """
+        if self.final is None:
+            return model, self
+        recipe = replace(self.recipe, base=self.final.base)
+        kept = replace(self, recipe=recipe, range=self.final.range, final=None)
+        return final_model(model, self.final.factor), kept
 
     def check(self, model: Model) -> None:
         """Compare the model with what its file says besides. Raises ValueError as ``Metadata``."""
@@ -144,13 +163,13 @@ class ForecastMetadata(Metadata):
 register(ForecastRecipe, ForecastMetadata)
 
 
-def load_forecast(path: str) -> tuple[Model, ForecastMetadata]:
+def load_forecast(path: str, weights: str | None = None) -> tuple[Model, ForecastMetadata]:
     """Return the model of a weights file that forecasts, and what its training has kept.
 
     Raises:
         CheckpointError: for a model of another task, or as ``load_trained``. OSError: if it cannot be opened.
     """
-    model, metadata = load_trained(path)
+    model, metadata = load_trained(path, weights)
     if not isinstance(metadata, ForecastMetadata):
         raise CheckpointError(f"{path} is no forecaster: it was trained to {metadata.recipe.task}")
     return model, metadata

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..tasks.scoring import shrunk_factor
 from ..tasks.seen import SeenRows
 from ..training.config import DEFAULTS
 from . import baselines, bases, combination, features
-from .base_model import BaseModel
+from .base_model import AnyBase, BaseModel
 from .bases import BaseModels
 from .candidates import Series
 from .recipe import ForecastRecipe
@@ -44,6 +45,7 @@ class ForecastTask(WindowDataset, Task):
         base: ``"none"`` for a network alone; a name of ``combination.CHOICES`` for a base that is fitted to the
             training rows, of which ``"auto"`` combines the best on the validation rows; or ``BaseModels`` of a recipe.
         log, steps: of the base (``combination.Choice``).
+        refit: choose and fit the base again on all rows, for forecasts after their end (``final.refitted``).
 
     Raises:
         DataError: as ``WindowDataset``, for too few rows, or for a value far outside the range of the training rows.
@@ -67,6 +69,7 @@ class ForecastTask(WindowDataset, Task):
         base: str | BaseModels | None = "none",
         log: str = "auto",
         steps: int | None = None,
+        refit: bool = True,
     ):
         if scale not in ("standard", "none"):
             raise DataError(f"scale {scale!r} given; standard or none expected")
@@ -76,7 +79,8 @@ class ForecastTask(WindowDataset, Task):
             raise DataError(f"log {log!r} given; one of {', '.join(combination.LOGS)} expected")
         self._log, self._steps = log, steps
         n = len(table.values)
-        a, b = split_rows(n)
+        a, b = self.split = split_rows(n)
+        self._kind, self.refit = base, refit
         self.train_end, self.scale = a, scale
         self._fitted: dict[str, list[BaseModel]] | None = None
         self._seen: SeenRows | None = None
@@ -126,25 +130,36 @@ class ForecastTask(WindowDataset, Task):
     def _fit_base(self, kind: str, b: int) -> BaseModels:
         """Fit the base of each target to the training rows."""
         a = self.train_end
-        parts = []
-        for k in range(len(self.target_columns)):
-            choice = combination.Choice(kind, self.table, a, b, self._log, self._steps, self.horizon)
-            best = choice.best(self._series(k))
-            if best is None:
-                of = " of the logarithm" if self._log == "yes" else ""
-                raise DataError(f"a base {kind!r}{of} asked for: the training rows of {self.name} allow none")
-            parts.append(best)
-        raw = BaseModels(tuple(parts), np.ones(self.output_size), np.zeros(self.output_size, bool))
+        parts = self._chosen(kind, a, b)
+        if parts is None:
+            of = " of the logarithm" if self._log == "yes" else ""
+            raise DataError(f"a base {kind!r}{of} asked for: the training rows of {self.name} allow none")
+        raw = BaseModels(parts, np.ones(self.output_size), np.zeros(self.output_size, bool))
         self._use(raw)
         rows = np.arange(raw.order, a - self.horizon + 1)
         errors = np.where(self.observed(rows), self.targets(rows), np.nan)
         spread = np.sqrt(np.nanmean(errors * errors, axis=0)) if len(rows) else np.zeros(self.output_size)
-        return BaseModels.of(tuple(parts), np.nan_to_num(spread), bases.error_lags(self.table, self.season, a))
+        return BaseModels.of(parts, np.nan_to_num(spread), bases.error_lags(self.table, self.season, a))
 
     @property
     def corrects(self) -> bool:
         """True if the model corrects a base forecast."""
         return self.base is not None
+
+    def _chosen(self, kind: str, fitted: int, stop: int, refit: bool = False) -> tuple[AnyBase, ...] | None:
+        """The base of each target (``combination.Choice``), or None if the rows allow none for one of them."""
+        choice = combination.Choice(kind, self.table, fitted, stop, self._log, self._steps, self.horizon, refit)
+        parts = [choice.best(self._series(k)) for k in range(len(self.target_columns))]
+        return None if None in parts else tuple(part for part in parts if part is not None)
+
+    def refitted_base(self, stop: int) -> BaseModels | None:
+        """Return the base of this kind, chosen on the last fifth of the rows before ``stop`` and fitted to all of them;
+        None if they allow none. What the network knows of it, the scale of its errors, stays.
+        """
+        if self.base is None or not isinstance(self._kind, str):
+            return None
+        parts = self._chosen(self._kind, int((1 - combination.SHARE) * stop), stop, True)
+        return None if parts is None else replace(self.base, parts=parts)
 
     def _series(self, k: int) -> Series:
         """What the base of the target k is fitted to."""
@@ -193,9 +208,10 @@ class ForecastTask(WindowDataset, Task):
             self._seen = SeenRows.of(self.table, self.columns, split_rows(len(self.values))[1])
         return self._seen
 
-    def range(self) -> list[list[float]]:
-        """Return the smallest and the largest value of each column in the training rows."""
-        values = self.values[: self.train_end]
+    def range(self, rows: int | None = None) -> list[list[float]]:
+        """Return the smallest and the largest value of each column in the first ``rows``, by default those of the
+        training."""
+        values = self.values[: rows or self.train_end]
         return [[float(column.min()), float(column.max())] for column in values.T]
 
     def fitted_baselines(self) -> dict[str, list[BaseModel]]:
@@ -239,8 +255,8 @@ class ForecastTask(WindowDataset, Task):
         sizes = ", ".join(f"{len(rows):,} {part}" for part, rows in self.parts.items())
         return lines + [f"split       {sizes} examples, in time order"]
 
-    def recipe(self) -> ForecastRecipe:
-        """Return what a weights file must keep to prepare new data in the same way."""
+    def recipe(self, base: BaseModels | None = None) -> ForecastRecipe:
+        """Return what a weights file must keep to prepare new data in the same way; with another ``base`` if given."""
         return ForecastRecipe(
             data=self.name,
             target=self.target_columns,
@@ -253,7 +269,7 @@ class ForecastTask(WindowDataset, Task):
             calendar=self.calendar,
             scaler=self.scaler,
             future=self.future_columns,
-            base=self.base,
+            base=base or self.base,
         )
 
     def fingerprint(self) -> str:
@@ -300,6 +316,7 @@ def forecast_task(
     base: str = "auto",
     log: str = "auto",
     steps: int | None = None,
+    refit: bool = True,
 ) -> ForecastTask:
     """Return the task of a forecast, with the defaults of ``npseq train`` for the window and the lags.
 
@@ -310,5 +327,5 @@ def forecast_task(
     if window is None:
         window = DEFAULTS["alone"]["window"] if alone else default_window(len(table.values))
     own: Sequence[int] | str = lags if lags is not None else "auto" if alone else []
-    more: dict[str, Any] = {"future": future, "base": base, "log": log, "steps": steps}
+    more: dict[str, Any] = {"future": future, "base": base, "log": log, "steps": steps, "refit": refit}
     return ForecastTask(table, target, inputs, window, horizon, own, scale, **more)
