@@ -77,7 +77,7 @@ class Final:
             return np.array(times > np.datetime64(self.until, "s"))
         if seen is None or not seen.any():
             return None
-        return np.arange(len(seen)) > np.flatnonzero(seen)[-1] + self.later
+        return np.array(np.arange(len(seen)) > np.flatnonzero(seen)[-1] + self.later)
 
 
 def refitted(model: Model, task: ForecastTask) -> Final | None:
