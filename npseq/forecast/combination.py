@@ -4,10 +4,11 @@ Each candidate is fitted to the first rows; its forecasts are fed back from orig
 few are combined with weights proportional to e⁻⁴. e is the geometric mean of two root mean squares of the errors: one
 step ahead, and over all steps; the first is known from as many errors as there are rows, the second is what counts.
 
-The last value, the mean or a line is taken alone where the best candidate is not better, one step ahead, by a standard
-error of the difference over the rows: what a regression gains by chance on a slow random walk it loses several rows
-ahead. Where rows are many, the regression on a whole season (a week of hours) has a prior: another candidate takes part
-only if it is better, over all steps, by a standard error. What won on some weeks does not always win on the next.
+The last value or the mean is taken alone where the best candidate is not better, one step ahead, by a standard error
+of the difference over the rows: what a regression gains by chance on a slow random walk it loses several rows ahead.
+A line is taken alone where it is better than the best by as much. Where rows are many, the regression on a whole
+season (a week of hours) has a prior: another candidate takes part only if it is better, over all steps, by a standard
+error. What won on some weeks does not always win on the next.
 
 Source of weights by past errors: Bates & Granger 1969, Operational Research Quarterly 20, 451–468.
 """
@@ -33,7 +34,8 @@ POWER = 4  # weights are proportional to error⁻⁴
 STEPS = 48  # the most that errors are measured ahead by default
 UNKNOWN = 10  # steps where no season is known
 DOUBT = 1.0  # standard errors by which a candidate must be better than a simpler one
-SIMPLE = ("last", "mean", "drift")  # candidates that others must be better than
+SIMPLE = ("last", "mean")  # candidates that others must be better than
+ROWS = 60  # of errors one step ahead, to take a line alone
 STILL = 8  # rows
 INDEPENDENT = 8  # origins whose steps do not overlap: so many are needed to tell errors over all steps apart
 ORIGINS = 150  # forecast origins of several steps, at most; of one step eight times as many
@@ -198,7 +200,10 @@ def _combined(errors: dict[Any, Errors], prior: Any, most: int) -> list[tuple[An
             return [(key, 1.0)]
     best = errors[ranked[0]]
     for key in ranked:
-        if key[0] in SIMPLE and not (best.better_near(errors[key]) or best.better_far(errors[key])):
+        own = errors[key]
+        if key[0] in SIMPLE and not (best.better_near(own) or best.better_far(own)):
+            return [(key, 1.0)]
+        if key[0] == "drift" and len(own.one) >= ROWS and own.better_near(best):
             return [(key, 1.0)]
     different: dict[Any, Any] = {}
     for key in ranked:
