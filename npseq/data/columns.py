@@ -18,6 +18,7 @@ from .numbers import (
     CODED,
     CONVENTIONS,
     MISSING,
+    NAMED,
     NUMBER,
     PADDED,
     TRUTH,
@@ -31,7 +32,6 @@ from .sources import TableOptions
 from .time_columns import TimeColumns, joined
 
 AMOUNT = re.compile(rf"[^\d\s]{{0,4}}\s?(?:{NUMBER.pattern})\s?[^\d\s]{{0,4}}", re.I)
-NAMED = re.compile(r"[^\W\d]+[-_ ]?\d+", re.I)  # p7, shop 3: a name with a number
 WORDS = re.compile(
     r"\d+|(?<![a-z])(?:am|pm|[a-z]{3}day|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)(?![a-z])", re.I
 )
@@ -109,7 +109,11 @@ class Collector:
             return [position(self.name, self.columns, name) for name in names]
         free = [k for k in range(len(self.columns)) if k not in self.label_columns and k not in self.known.no_time]
         found = TimeColumns(self.columns, self.rows, free, self.marks)
-        return found.of_form(form) if (form := self.options.date_format) else found.find(not self.known.no_time)
+        if (form := self.options.date_format) is None:
+            return found.find(not self.known.no_time)
+        if not (time := found.of_form(form)):
+            raise DataError(f"{self.name}: no column has times of the form {form}")
+        return time
 
     def add(self, frame: pd.DataFrame) -> None:
         """Append a chunk of rows. Raises DataError."""

@@ -89,16 +89,17 @@ def _take_roles(table: Table, content: Content) -> None:
     table.kinds, series, why = roles.decide(content)
     if series and content.times is not None:
         n, different = len(content.values), len(np.unique(content.times))
+        few = f"its {n:,} rows have only {different:,} different times: " if different < n else ""
         raise DataError(
-            f"{table.name}: its {n:,} rows have only {different:,} different times: {why}: several series, one after the "
-            f"other or mixed; one expected: keep the rows of one of them, or classify them with "
+            f"{table.name}: {few}{why}: several series, one after the other or mixed; one expected: keep the rows of one "
+            f"of them, or classify them with "
             f"{argument('sequence', series[0])} and {argument('label', 'COLUMN')}"
         )
     if why and not series:
         table.notes.append(f"{why}: read as one series; if they are several, keep the rows of one")
     if text := [name for name in content.refused if name not in content.unread]:
         table.notes.append(f"non-numeric columns ignored: {listed(text)}")
-    table.notes += [f"left out: {content.refused[name]}" for name in content.unread]
+    table.notes += [Message(f"left out: {content.refused[name]}") for name in content.unread]
     of_kind = {kind: [one for one in table.columns if table.kinds[one] == kind] for kind in NEVER}
     told = [f"{listed(names)} ({NEVER[kind]})" for kind, names in of_kind.items() if names]
     if told and len(table.counters) < len(table.columns):

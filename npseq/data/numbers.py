@@ -18,6 +18,7 @@ CONVENTIONS = ((".", None), (",", None), (".", ","), (",", "."), (".", " "), (",
 BRACKETS, AFTER = re.compile(r"\(.*\)"), re.compile(r".*\d[.,]?\s?[-−]")
 FEW, ENOUGH = 3, 30  # different last digits of so many cells are codes: every tenth number has another one
 CODED = re.compile(r"[-+−]?\d+,\d")
+NAMED = re.compile(r"(?![A-Z]{3} )[^\W\d]+[-_ ]?\d+")  # p7 and shop 3 are names with a number; EUR 5 is an amount
 PADDED = re.compile(r"[-+−]0\d+,\d+")
 
 
@@ -78,9 +79,9 @@ def hold_two_values(cells: Sequence[str]) -> bool:
 
 def unit_of(cells: Sequence[str]) -> str | None:
     """Return the unit, or the sign of a currency, that every one of these cells has once beside its number; None if there
-    is none. Letters just before the digits, as in p7, are a name and no unit."""
+    is none, or if the cells are names."""
     found = re.search(r"[^\d\s.,'’()+−-]{1,5}", cells[0])
-    if found is None or found[0].isalpha() and re.match(r"[^\W\d]+\d", cells[0]):
+    if found is None or NAMED.fullmatch(cells[0]):
         return None
     unit = found[0]
     fits = all(cell.count(unit) == 1 and NUMBER.fullmatch(cell.replace(unit, "").strip()) for cell in cells)

@@ -42,8 +42,9 @@ class TimeColumns:
         return [list(column) for column in zip(*kept)] or [[] for _ in places]
 
     def of_form(self, form: str) -> list[int]:
-        """The first column whose times all have this format of strptime."""
-        return [k for k in self.free if dates.parse(pd.Series(self.cells[k], dtype=object), form)[1] is None][:1]
+        """The first column whose times all have this format of strptime, or else whose first one has."""
+        wrong = {k: dates.parse(pd.Series(self.cells[k], dtype=object), form)[1] for k in self.free}
+        return sorted((k for k in wrong if wrong[k] != 0), key=lambda k: wrong[k] is not None)[:1]
 
     def find(self, numbers: bool = True) -> list[int]:
         """The columns that together are the time: those with the most different times; [] if there are none.
