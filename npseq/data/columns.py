@@ -111,9 +111,9 @@ class Collector:
         found = TimeColumns(self.columns, self.rows, free, self.marks)
         if (form := self.options.date_format) is None:
             return found.find(not self.known.no_time)
-        if not (time := found.of_form(form)):
+        if not (columns := found.of_form(form)):
             raise DataError(f"{self.name}: no column has times of the form {form}")
-        return time
+        return columns
 
     def add(self, frame: pd.DataFrame) -> None:
         """Append a chunk of rows. Raises DataError."""

@@ -1,5 +1,6 @@
 """Where tables come from: files of every format, pipes, and objects in memory; and what is not imported for them."""
 
+import gzip
 import io
 import os
 import subprocess
@@ -98,6 +99,19 @@ def test_a_pipe(tmp_path):
     with subprocess.Popen([sys.executable, "-c", f"open({str(tmp_path / 'pipe')!r}, 'w').write({TEXT!r})"]) as writer:
         check(load(str(tmp_path / "pipe")))
         assert writer.wait() == 0
+
+
+def test_archives_are_known_whatever_their_names(tmp_path):
+    ts = "@problemName p\n@classLabel true u d\n@data\n1,2:u\n3,4:d\n"
+    arff = "@RELATION p\n@ATTRIBUTE a REAL\n@ATTRIBUTE c {u,d}\n@DATA\n1,u\n2,d\n"
+    for content, ends in ((ts, (".ts", ".txt", ".csv.gz")), (arff, (".arff", ".dat"))):
+        for end in ends:
+            path = tmp_path / f"t{end}"
+            path.write_bytes(gzip.compress(content.encode()) if end.endswith(".gz") else content.encode())
+            assert kind_of(str(path)) == "sequences" and load_sequences(str(path))[0].classes == ["d", "u"], end
+    (tmp_path / "t.tsf").write_text("@relation p\n@attribute s string\n@horizon 2\n@data\nx:1,2\n")
+    with pytest.raises(DataError, match="holds 1 series .*tsf"):
+        load(str(tmp_path / "t.tsf"))
 
 
 # ---- objects in memory ----
