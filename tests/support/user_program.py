@@ -129,6 +129,10 @@ def all_layers(rng: np.random.Generator) -> None:
     assert isinstance(head, layers.Linear) and isinstance(embedding, layers.Embedding)
     out, head_tape = head.forward(answer)
     d_answer, _ = head.backward(head_tape, np.ones_like(out))
+    both = npseq.Sequential(npseq.LSTM(I, H, rng=0), head, loss="mae")
+    module: npseq.Module = both
+    task = tasks.Arrays(x, np.ones((len(x), B, 1), np.float32), parts=(0.5, 0.5), rng=0)
+    assert module.outputs(x).shape == (*y.shape[:2], 1) and set(task.parts) == {"train", "validation"}
     target = np.zeros_like(y)
     for loss, dy in (losses.mse(y, target), losses.mae(y, target), losses.huber(y, target, delta=0.5), mse(y, target)):
         assert float(loss) >= 0 and dy.shape == y.shape and d_answer.shape == answer.shape
