@@ -53,6 +53,20 @@ class Differentiated:
             if not issubclass(caught.category, ComplexWarning):
                 warnings.warn_explicit(caught.message, caught.category, caught.filename, caught.lineno)
         self.f, self.real = make(np.float64)
+        self.noise = self._noise()
+
+    def _noise(self) -> float:
+        """Return the part of a central difference that is the rounding of f: where its terms cancel, f is far smaller
+        than they are, and so is what is expected of its rounding."""
+        rng, value, moved = np.random.default_rng(0), np.real(self.f()), 0.0
+        before = {name: array.copy() for name, array in self.real.items()}
+        for _ in range(3):
+            for name, array in self.real.items():
+                array[...] = before[name] * (1 + 2 * np.finfo(float).eps * rng.uniform(-1, 1, array.shape))
+            moved = max(moved, float(abs(np.real(self.f()) - value)))
+        for name, array in self.real.items():
+            array[...] = before[name]
+        return max(NOISE * float(abs(value)), 30 * moved / CENTRAL_STEP)
 
     def agrees_along_a_direction(self, name: str) -> bool:
         """True if, along one random direction, the complex step of an array agrees with a central difference.
@@ -68,7 +82,10 @@ class Differentiated:
         below = np.real(self.f())
         array[...] = before
         difference = (above - below) / (2 * CENTRAL_STEP) - (gradient * v).sum()
-        return bool(np.abs(difference) <= 10 * AGREE * np.abs(gradient * v).sum() + NOISE * max(abs(above), abs(below)))
+        return bool(
+            np.abs(difference)
+            <= 10 * AGREE * np.abs(gradient * v).sum() + max(self.noise, NOISE * max(abs(above), abs(below)))
+        )
 
     def central(self, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return the gradients of some arrays by central differences; raises what f raises for real numbers."""
@@ -91,14 +108,14 @@ class Differentiated:
         if self.error is not None:
             return f"complex step failed, central difference {_largest_element(central):.9g}"
         computed = np.isfinite(central)
-        scale, size = max(largest(expected), largest(central[computed])), abs(self.f())
+        scale = max(largest(expected), largest(central[computed]))
         difference = np.where(np.isfinite(expected), np.abs(expected - central), np.inf)
         difference[~computed] = 0
-        for index in map(tuple, np.argwhere(difference > AGREE * scale + NOISE * size)):
+        for index in map(tuple, np.argwhere(difference > AGREE * scale + self.noise)):
             again = central_difference(self.f, self.real[name], index, SMALLER)
-            if not abs(again - expected[index]) > AGREE * scale + NOISE / SMALLER * size:
+            if not abs(again - expected[index]) > AGREE * scale + self.noise / SMALLER:
                 difference[index] = 0
-        if not (difference > AGREE * scale + NOISE * size).any():
+        if not (difference > AGREE * scale + self.noise).any():
             return None
         where = np.unravel_index(difference.argmax(), difference.shape)
         at = f" at {','.join(map(str, where))}" if where else ""

@@ -10,6 +10,7 @@ import numpy as np
 from ..bptt import Cell, State
 from ..nn import own_parameters
 from ..nn.recurrent import Recurrent
+from . import rounding
 from .judge import unread_by_forward
 from .result import relative_error
 
@@ -124,6 +125,16 @@ class CellCase:
             if isinstance(error, ValueError) and str(error).startswith(f"{self.name}.backward returns"):
                 raise
             return [], error
+
+    def rounding(self, given: Arrays) -> dict[str, np.ndarray]:
+        """Return name -> how far rounding may have moved each element of the gradients."""
+        bounds = {name: np.zeros(d.shape) for name, d in given.items()}
+        for seed in range(rounding.SAMPLES):
+            noisy = CellCase.__new__(CellCase)
+            noisy.__dict__.update(self.__dict__, cell=rounding.Noisy(self.cell, np.random.default_rng(seed)))
+            for name, d in noisy._gradients(noisy.forward(self.arrays)[1]).items():
+                bounds[name] = np.maximum(bounds[name], rounding.ratio() * np.abs(d - given[name]))
+        return bounds
 
     def _gradients(self, cache: Any) -> dict[str, np.ndarray]:
         da_x, da_h, d_state, *d_own = self.step.backward(self.cell, cache)
@@ -259,6 +270,21 @@ class LayerCase:
             return [self.gradients(self.layer, tape), self.gradients(self.layer, tape)], None
         except Exception as error:
             return [], error
+
+    def rounding(self, given: Arrays) -> dict[str, np.ndarray]:
+        """Return name -> how far rounding may have moved each element of the gradients."""
+        layer = self.layer.astype(np.float64)
+        bounds = {name: np.zeros(d.shape) for name, d in given.items()}
+        for seed in range(rounding.SAMPLES):
+            layer.cell = rounding.Noisy(self.layer.cell, np.random.default_rng(seed))
+            layer._cells_checked = {
+                ("check_forward", id(layer.cell), self.case.B),
+                ("check_backward", id(layer.cell), self.case.B),
+            }
+            _, _, tape = self.forward(layer, self.x, self.state)
+            for name, d in self.gradients(layer, tape).items():
+                bounds[name] = np.maximum(bounds[name], rounding.ratio() * np.abs(d - given[name]))
+        return bounds
 
     def gradients_of(self, layer: Any) -> list[dict[str, np.ndarray]]:
         """Return the gradients of another layer of the same sizes, from two calls of backward."""

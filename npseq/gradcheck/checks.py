@@ -33,6 +33,7 @@ from ..bptt import Cell
 from ..nn import own_parameters
 from ..nn.flat import accepted
 from ..nn.recurrent import Recurrent
+from . import rounding
 from .cases import SCALES, CellCase, LayerCase
 from .judge import THRESHOLD, judge, threshold_of, unread_by_forward, unused_arrays
 from .result import Result
@@ -83,7 +84,11 @@ def check(
         changed = {name: array.astype(dtype) for name, array in arrays.items()}
         return lambda: _number(f(**changed)), changed
 
-    result, expected = judge(make, [{name: given[name] for name in arrays}], method, threshold, steps_of)
+    def rounding_of() -> Mapping[str, np.ndarray]:
+        return rounding.of_gradient(grad, arrays, {name: np.asarray(given[name]) for name in arrays})
+
+    first = {name: given[name] for name in arrays}
+    result, expected = judge(make, [first], method, threshold, steps_of, rounding_of=rounding_of)
     result.faults += unused_arrays(make, result, expected, np.random.default_rng(0))
     from . import explain
 
@@ -129,7 +134,9 @@ def check_cell(
     rng = np.random.default_rng(rng)
     case = CellCase(cell, hidden_size, batch, rng)
     calls, error = case.calls()
-    result, expected = judge(case.make, calls, method, threshold, error=error)
+    result, expected = judge(
+        case.make, calls, method, threshold, error=error, rounding_of=lambda: case.rounding(calls[0])
+    )
     backward_is_wrong = result.verdict == "wrong"
     faults, notes = unread_by_forward(cell, case.new_state, case.arrays, np.random.default_rng(0))
     result.faults += faults
@@ -182,7 +189,7 @@ def check_layer(
     before = [array.copy() for array in read_only]
     calls, error = case.calls(tape)
     unchanged = all(map(np.array_equal, read_only, before))
-    result, expected = judge(case.make, calls, method, threshold, "x", error)
+    result, expected = judge(case.make, calls, method, threshold, "x", error, lambda: case.rounding(calls[0]))
     if not unchanged:
         result.faults.append("backward has changed the parameters or its arguments")
     if result.ok:

@@ -9,9 +9,12 @@ import numpy as np
 
 from .analytic import Differentiated, Make, check_method
 from .numerical import dtype_of, numerical_gradient
-from .result import Result, compare, largest
+from .result import ArrayError, Result, compare, largest
 
 THRESHOLD = {"complex": 1e-13, "central": 1e-6}
+NARROW = {"float32": 1e-5, "float16": 1e-2}  # rounding of gradients of these dtypes, relative to their largest element
+SMALL_ALLOWED = 1e-6  # of elements below the threshold, relative to each element
+TINY = 1e-250  # the complex step of smaller numbers is none
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -33,6 +36,7 @@ def judge(
     threshold: float,
     steps_of: str | None = None,
     error: Exception | None = None,
+    rounding_of: Callable[[], Arrays] | None = None,
 ) -> tuple[Result, dict[str, np.ndarray]]:
     """Compare gradients with the numerical gradient of a loss.
 
@@ -41,6 +45,7 @@ def judge(
         calls: the gradients that backward returned, called once or twice; empty if it raised an exception.
         method, threshold, steps_of: as for ``check``.
         error: the exception.
+        rounding_of: returns how far rounding may have moved each element of the gradients.
 
     Returns:
         The result, without a diagnosis, and the numerical gradient.
@@ -65,7 +70,66 @@ def judge(
         result.central = _result(calls, central, THRESHOLD["central"], "central", steps_of)
         result.central.faults = list(result.faults)
         result.central.error = error
+    if calls[0] is not None and error is None:
+        _each_by_its_own_size(result, calls, expected, rounding_of)
     return result, expected
+
+
+def _each_by_its_own_size(
+    result: Result, calls: Sequence[Arrays], expected: Arrays, rounding_of: Callable[[], Arrays] | None
+) -> None:
+    """Excuse errors that are the rounding of each element, and find those of elements that are small in their array.
+
+    A gradient in float32 or float16 is at most unchecked. Elements below ``threshold`` times the largest of their array
+    are compared by their own size; where their rounding is not known they are unchecked.
+    """
+    bounds: Arrays | None = None
+    threshold = result.threshold
+
+    def bound(name: str) -> Any:
+        nonlocal bounds
+        if bounds is None:
+            bounds = rounding_of() if rounding_of is not None else {}
+        return bounds.get(name)
+
+    for name, true in expected.items():
+        given = np.asarray(calls[0][name])
+        if given.shape != true.shape or not given.size or name in result.not_analytic or not np.isfinite(true).all():
+            continue
+        difference, found = np.abs(given - true), result.arrays[name]
+        if not found.error <= threshold:
+            precision = NARROW.get(given.dtype.name)
+            if precision is not None and found.error <= precision:
+                result.unchecked[name] = (
+                    f"the gradient of {name} is {given.dtype}, and an error of {found.error:.0e} is its rounding: make "
+                    f"its arrays float64, or threshold={precision:.0e}"
+                )
+            elif bound(name) is not None and np.isfinite(difference).all() and (difference <= bound(name)).all():
+                zero = largest(true) <= largest(bound(name))
+                result.rounded[name] = (
+                    f"the true gradient of {name} is zero here, but for rounding ({largest(given):.0e}); weights at "
+                    "random on what the loss sums would check more"
+                    if zero
+                    else f"rounding explains the error of {found.error:.0e} in {name}: the code amplifies it here, as "
+                    "where an activation is within rounding of ±1"
+                )
+            continue
+        small = (np.abs(true) <= threshold * largest(true)) & (np.abs(true) > TINY)
+        doubtful = small & (difference > SMALL_ALLOWED * np.abs(true))
+        if doubtful.any() and result.method == "complex":
+            known = bound(name)
+            wrong = doubtful if known is None else doubtful & (difference > known)
+            if known is None:
+                result.unchecked[name] = (
+                    f"{int(doubtful.sum())} of {true.size} elements of {name} are smaller than {threshold:.0e} of the "
+                    "largest, and were not checked"
+                )
+            elif wrong.any():
+                where = np.unravel_index(np.where(wrong, difference / np.abs(true), 0).argmax(), true.shape)
+                values = given[where].item(), true[where].item()
+                result.arrays[name] = ArrayError(
+                    name, float(difference[where] / abs(true[where])), tuple(map(int, where)), *values
+                )
 
 
 def _result(
@@ -103,9 +167,22 @@ def unused_arrays(make: Make, result: Result, expected: Arrays, rng: np.random.G
         array[...] = before + rng.standard_normal(array.shape)
         moved = f()
         array[...] = before
-        if moved == value:
+        if moved == value and not _is_read(f, array):
             lines.append(f"the loss does not depend on {name}: its gradient is zero everywhere")
     return lines
+
+
+def _is_read(f: Callable[[], Any], array: np.ndarray) -> bool:
+    """True if f returns NaN when an array is NaN: it is read, though its values cancel."""
+    before = array.copy()
+    array[...] = np.nan
+    try:
+        with np.errstate(all="ignore"):
+            return bool(np.isnan(f()))
+    except Exception:
+        return True
+    finally:
+        array[...] = before
 
 
 def unread_by_forward(
@@ -143,7 +220,9 @@ def unread_by_forward(
         unread = [k for k in range(len(blocks.get(name, [0]))) if (name, k) not in read]
         if name == f"{cell.state[0]}_prev" and any(name == "a_h" for name, _ in read):
             continue  # h is read through W_h
-        if len(unread) == len(blocks.get(name, [0])):
+        if name == "a_h" and len(unread) == G and (f"{cell.state[0]}_prev", 0) in read:
+            notes.append("forward does not read a_h, so W_h and b_h have no effect: the state is read directly")
+        elif len(unread) == len(blocks.get(name, [0])):
             faults.append(f"forward does not read {name}, so every gradient that goes through it is zero")
         elif unread:
             gates = ", ".join(cell.gates[k] for k in unread)

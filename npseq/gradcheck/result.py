@@ -102,6 +102,8 @@ class Result:
         central: the Result by central differences, if the complex step cannot tell; else None.
         central_values: name -> gradient by central differences where it was computed, NaN elsewhere.
         diagnosis: what the error is or looks like, one line for each finding, the most specific first.
+        rounded: name -> a line, for an array whose error is its rounding, so that it is right.
+        unchecked: name -> a line, for an array that could not be checked to the threshold.
         error: the exception that backward raised, or None.
         differentiated: the complex step of the loss, if it cannot tell; else None.
         threshold, method: the largest error that passes; ``"complex"`` or ``"central"``.
@@ -123,6 +125,8 @@ class Result:
         self.not_analytic: dict[str, str] = {}
         self.reasons: list[str] = []
         self.central: Result | None = None
+        self.rounded: dict[str, str] = {}
+        self.unchecked: dict[str, str] = {}
         self.error: Exception | None = None
         self.differentiated: Any = None
         self.central_values: dict[str, np.ndarray] = {}
@@ -137,7 +141,7 @@ class Result:
     def verdict(self) -> str:
         if self.faults or self.error is not None or self.wrong:
             return WRONG
-        return UNCHECKED if self.not_analytic else RIGHT
+        return UNCHECKED if self.not_analytic or self.unchecked else RIGHT
 
     @property
     def worst(self) -> ArrayError:
@@ -147,6 +151,9 @@ class Result:
     @property
     def ok(self) -> bool:
         return self.verdict == RIGHT
+
+    def __bool__(self) -> bool:
+        raise TypeError("a Result is neither true nor false: ask result.ok, or call result.assert_ok()")
 
     def assert_ok(self) -> None:
         """Raise AssertionError with the whole report unless the verdict is right."""
@@ -160,6 +167,8 @@ class Result:
         self.steps += other.steps
         self.not_analytic.update(other.not_analytic)
         self.central_values.update(other.central_values)
+        self.rounded.update(other.rounded)
+        self.unchecked.update(other.unchecked)
         for name in ("faults", "notes", "reasons", "diagnosis"):
             mine = getattr(self, name)
             said = {_without_values(line) for line in mine}
@@ -184,6 +193,8 @@ class Result:
                 f"method='central' finds the gradient {found.verdict}: worst {found.worst.error:.1e} in "
                 f"{found.worst.name}, {found.threshold:.0e} allowed"
             )
+        lines += [f"unchecked: {line}" for line in self.unchecked.values()]
+        lines += [f"note: {line}" for line in self.rounded.values()]
         return lines + [f"note: {note}" for note in self.notes] + [f"looks like: {line}" for line in self.diagnosis]
 
     def wrong_arrays(self) -> str:
@@ -215,9 +226,12 @@ class Result:
         ]
 
     def _mark(self, found: ArrayError) -> str:
-        if found.error <= self.threshold:
+        name = found.name.partition("[")[0]
+        if name in self.unchecked:
+            return "unchecked"
+        if found.error <= self.threshold or name in self.rounded:
             return ""
-        return "unchecked" if found.name.partition("[")[0] in self.not_analytic else "WRONG"
+        return "unchecked" if name in self.not_analytic else "WRONG"
 
     def __str__(self) -> str:
         rows = [("array", "error", "where", "given", f"expected ({self.method})", "", "")]
@@ -242,6 +256,8 @@ class Result:
             f"{word}: worst {self.worst.error:.1e} in {self.worst.name}, {self.threshold:.0e} allowed"
             if self.verdict != UNCHECKED
             else "unchecked: the complex step cannot check this function; method='central' can"
+            if self.not_analytic
+            else f"unchecked to {self.threshold:.0e}, see above"
         )
         return "\n".join(lines)
 

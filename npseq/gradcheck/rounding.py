@@ -8,6 +8,7 @@ amplifies rounding that much at this very point (saturated gates, chaotic dynami
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,19 @@ import numpy as np
 from . import reference_layer as layers
 from .result import largest
 
+Arrays = Mapping[str, np.ndarray]
+
 DELTA = 1e-11  # relative size of the changes
 SAFETY = 30.0  # an error may be as many times the one measured: measured are a few samples only
 SAMPLES = 3
 FLOAT32_OVERFLOW = 1e30  # results that are as large may have been computed from larger ones
 FLOAT32_UNDERFLOW = 1e-30  # absolute: factors of gradients that are as small are lost in float32
 FLOAT32_ALWAYS = 3e-6  # relative: errors in float32 that need no measurement
+
+
+def ratio(dtype: type = np.float64) -> float:
+    """Return by how much an error may be larger than a measured change."""
+    return SAFETY * float(np.finfo(dtype).eps) / DELTA
 
 
 class Noisy:
@@ -32,7 +40,7 @@ class Noisy:
 
     def __init__(self, cell: Any, rng: np.random.Generator, delta: float = DELTA) -> None:
         self.cell, self.rng, self.delta = cell, rng, delta
-        self.gates, self.state = cell.gates, cell.state
+        self.gates, self.state, self.own = cell.gates, cell.state, getattr(cell, "own", None)
 
     def changed(self, value: Any, floor: float = 0.0) -> Any:
         """Return an array, or the arrays of a tuple, a list or a dict, changed."""
@@ -70,7 +78,7 @@ class LayerNoise:
 
     def allowed(self, name: str, dtype: type = np.float64) -> float:
         """Return the relative error of ``name`` that rounding explains; infinity where nothing is known of it."""
-        found = SAFETY * float(np.finfo(dtype).eps) / DELTA * self._moved(name, self.samples)
+        found = ratio(dtype) * self._moved(name, self.samples)
         return found if dtype == np.float64 else max(found, SAFETY * self._moved(name, self.coarse))
 
     def allowed_along(self, v: dict[str, np.ndarray]) -> float:
@@ -80,7 +88,7 @@ class LayerNoise:
             sum(float(np.sqrt(np.square((sample[name] - self.plain[name]) * d).sum())) for name, d in v.items())
             for sample in self.samples
         ) / (size or 1.0)
-        return SAFETY * float(np.finfo(float).eps) / DELTA * moved if moved < 1e-3 else float("inf")
+        return ratio() * moved if moved < 1e-3 else float("inf")
 
 
 def of_layer(drawn: Any, shape: layers.Shape) -> LayerNoise:
@@ -96,3 +104,53 @@ def of_layer(drawn: Any, shape: layers.Shape) -> LayerNoise:
         return [results(shape._replace(cell=Noisy(shape.cell, rng, delta))) for rng in rngs]
 
     return LayerNoise(samples(DELTA), samples(float(np.finfo(np.float32).eps)), results(shape))
+
+
+# ---- any function ----
+
+ULPS = 4 * float(np.finfo(float).eps)  # by which arguments are changed, to see how far their rounding goes
+FUNCTION_SAMPLES = 4
+
+
+class Rounded(np.ndarray):
+    """An array of which every result of a NumPy function is changed at random by a relative ``DELTA``."""
+
+    rng = np.random.default_rng(0)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+        plain = [np.asarray(part) if isinstance(part, Rounded) else part for part in inputs]
+        if out is not None:
+            options["out"] = tuple(np.asarray(part) if isinstance(part, Rounded) else part for part in out)
+        result = getattr(ufunc, method)(*plain, **options)
+        if isinstance(result, tuple) or getattr(result, "dtype", np.dtype(bool)).kind not in "fc":
+            return result
+        noise = 1 + DELTA * self.rng.uniform(-1, 1, np.shape(result))
+        if out is not None:
+            np.asarray(out[0])[...] *= noise
+            return out[0]
+        return np.asarray(result * noise).view(Rounded)
+
+
+def of_gradient(grad: Callable[..., Any], arrays: Arrays, given: Arrays) -> dict[str, np.ndarray]:
+    """Return name -> for each element how far rounding may have moved the gradient that a function returns.
+
+    Its arguments are changed by a few units in the last place, and, where it takes arrays that round coarsely, every
+    step of its arithmetic is.
+    """
+    rng = np.random.default_rng(0)
+    bounds = {name: np.zeros(np.shape(d)) for name, d in given.items()}
+
+    def add(found: Any, factor: float) -> None:
+        for name, bound in bounds.items():
+            moved = np.abs(np.asarray(found[name], float) - given[name])
+            bound[...] = np.maximum(bound, factor * np.where(np.isfinite(moved), moved, 0))
+
+    for _ in range(FUNCTION_SAMPLES):
+        add(grad(**{k: a * (1 + ULPS * rng.uniform(-1, 1, a.shape)) for k, a in arrays.items()}), SAFETY)
+    try:
+        with np.errstate(all="ignore"):
+            for _ in range(FUNCTION_SAMPLES):
+                add(grad(**{k: a.copy().view(Rounded) for k, a in arrays.items()}), SAFETY * ULPS / DELTA)
+    except Exception:  # the function takes no other arrays
+        pass
+    return bounds
