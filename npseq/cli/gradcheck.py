@@ -175,7 +175,7 @@ def _lines(result: Result) -> list[str]:
 def _report(text: str, result: Result, verbose: bool) -> None:
     word = {"right": "ok   ", "wrong": "WRONG", "unchecked": "unchecked"}[result.verdict]
     print(f"{text}  {word}  {result.worst.error:.1e} in {result.worst.name}", flush=True)
-    for line in _lines(result) + (result.side_by_side() if verbose and not result.ok else []):
+    for line in _lines(result) + (result.side_by_side() if verbose and not result.right else []):
         print(f"    {line}", flush=True)
 
 
@@ -240,9 +240,9 @@ def _check_grid(p: arguments.Parser, arguments: argparse.Namespace, chosen: Any)
     for text, run, subject in checks:
         result = run(subject, arguments)
         results.append(result)
-        if not arguments.json and not (arguments.quiet and result.ok):
+        if not arguments.json and not (arguments.quiet and result.right):
             _report(f"{text:{width}}", result, arguments.verbose)
-        if arguments.first and not result.ok:
+        if arguments.first and not result.right:
             break
     if arguments.json:
         told = [_as_dict(text, result) for (text, _, _), result in zip(checks, results)]

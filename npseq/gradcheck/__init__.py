@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from .._lazy import getter
 
 __all__ = [
+    "Adapter",
     "ArrayError",
     "Result",
     "check",
@@ -18,6 +19,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from .adapters import Adapter
     from .checks import check, check_cell, check_initialisation, check_layer, check_model
     from .numerical import hessian_vector_product, numerical_gradient
     from .result import ArrayError, Result, relative_error
@@ -26,6 +28,7 @@ else:
         __name__,
         {
             **dict.fromkeys(["ArrayError", "Result", "relative_error"], "result"),
+            "Adapter": "adapters",
             **dict.fromkeys(["hessian_vector_product", "numerical_gradient"], "numerical"),
             **dict.fromkeys([name for name in __all__ if name.startswith("check")], "checks"),
         },

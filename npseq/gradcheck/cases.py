@@ -306,6 +306,15 @@ class LayerCase:
 
         return loss, arrays
 
+    def gradient_at(self, **arrays: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the gradients that backward returns for other values of all arrays, in their dtype."""
+        layer = self.layer.astype(next(iter(arrays.values())).dtype)
+        for name in layer.params:
+            layer.params[name][...] = arrays[name]
+        state = [arrays[letter] for letter in self.letters] if self.case.with_state else []
+        _, _, tape = self.forward(layer, arrays["x"], state)
+        return self.gradients(layer, tape)
+
     def padding(self) -> np.ndarray | None:
         """Return (T, B), True at padded steps; None without lengths."""
         lengths = self.case.lengths

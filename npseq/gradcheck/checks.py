@@ -33,7 +33,8 @@ from ..bptt import Cell
 from ..nn import own_parameters
 from ..nn.flat import accepted
 from ..nn.recurrent import Recurrent
-from . import rounding
+from . import rounding, second_order
+from .adapters import Adapter, drawn
 from .cases import SCALES, CellCase, LayerCase
 from .judge import THRESHOLD, judge, threshold_of, unread_by_forward, unused_arrays
 from .result import Result
@@ -42,37 +43,90 @@ __all__ = ["THRESHOLD", "check", "check_cell", "check_initialisation", "check_la
 
 
 def check(
-    f: Callable[..., Any],
-    grad: Callable[..., Mapping[str, np.ndarray]],
-    arrays: Mapping[str, Any],
+    subject: Any,
+    grad: Callable[..., Mapping[str, np.ndarray]] | None = None,
+    arrays: Mapping[str, Any] | None = None,
     *,
+    shapes: Mapping[str, Any] | None = None,
     method: str = "complex",
     threshold: float | None = None,
     steps_of: str | None = None,
+    order: int = 1,
+    rng: Any = 0,
+    **options: Any,
 ) -> Result:
-    """Check a gradient of any function.
+    """Check a gradient: of a function, a layer, a cell, or an object with ``forward`` and ``backward``.
 
     Args:
-        f: ``f(**arrays)`` -> a number. For the complex step it receives complex128 arrays, so it must be analytic: no
-            ``abs``, no conjugate, no ``float``, no array of a fixed real dtype. Otherwise the verdict is "unchecked".
+        subject: ``f(**arrays)`` -> a number. For the complex step it receives complex128 arrays, so it must be
+            analytic: no ``abs``, no conjugate, no ``float``, no array of a fixed real dtype. Otherwise the verdict is
+            "unchecked". Or, without ``grad``: a function that returns the number and the gradients; a layer (then as
+            ``check_layer``, which takes the ``options``); a cell (``check_cell``); an ``Adapter``.
         grad: ``grad(**arrays)`` -> name -> gradient, in float64. Every array needs one.
         arrays: name -> array of real numbers.
+        shapes: name -> shape, in place of ``arrays``: they are then drawn at random.
         method: ``"complex"``, or ``"central"`` for functions that do not accept complex numbers.
         threshold: the largest relative error that passes; 1e-13 for the complex step, 1e-6 for central differences.
+            Where rounding alone explains a larger one, that is a note.
         steps_of: name of an array whose first axis is time; its errors are then reported by time step too.
+        order: 2 to check the gradient's own derivative too: the complex step through ``grad``, a Hessian-vector
+            product, against differences.
+        rng: generator or seed.
 
     Returns:
         Result.
 
     Raises:
         ValueError: for another method, a gradient missing or of the wrong shape, or if f does not return a number.
+        TypeError: for a subject of another kind.
 
     Example:
         >>> check(lambda x: (x * x).sum(), lambda x: {"x": 2 * x}, {"x": np.arange(3.0)}).ok
         True
     """
+    given_options = {"method": method, "threshold": threshold, "rng": rng, **options}
+    if grad is None and arrays is None and shapes is None:
+        if isinstance(subject, Adapter):
+            subject, grad, arrays = subject.loss, subject.grad, subject.arrays
+        elif hasattr(subject, "cell") and hasattr(subject, "params"):
+            return check_layer(subject, order=order, **given_options)
+        elif hasattr(subject, "gates") and hasattr(subject, "forward"):
+            return check_cell(subject, **given_options)
+        else:
+            raise TypeError(
+                f"{type(subject).__name__} given; a function with its gradient and arrays, a layer, a cell or an "
+                "Adapter expected (for a model: check_model(model, batch))"
+            )
+    if options:
+        raise TypeError(f"check of a function has no option {', '.join(options)}")
+    arrays = drawn(shapes or {}, rng) if arrays is None else arrays
+    f, grad = (subject, grad) if grad is not None else _split(subject)
+    return _check_function(f, grad, arrays, method, threshold, steps_of, order)
+
+
+def _split(both: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the loss and the gradient of a function that returns both."""
+
+    def found(arrays: Mapping[str, Any]) -> Any:
+        value = both(**arrays)
+        if not isinstance(value, tuple) or len(value) < 2 or not isinstance(value[1], Mapping):
+            raise ValueError("without grad, a function that returns a number and a dict of gradients is expected")
+        return value
+
+    return lambda **arrays: found(arrays)[0], lambda **arrays: found(arrays)[1]
+
+
+def _check_function(
+    f: Callable[..., Any],
+    grad: Callable[..., Any],
+    given_arrays: Mapping[str, Any],
+    method: str,
+    threshold: float | None,
+    steps_of: str | None,
+    order: int,
+) -> Result:
     threshold = threshold_of(method, threshold)
-    arrays = {name: np.asarray(array, np.float64) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, np.float64) for name, array in given_arrays.items()}
     given = grad(**{name: array.copy() for name, array in arrays.items()})
     if not isinstance(given, Mapping):
         raise ValueError(f"grad returned {type(given).__name__}; a dict from names to gradients expected")
@@ -81,7 +135,7 @@ def check(
         raise ValueError(f"grad returned no gradient for {', '.join(missing)}; it has {', '.join(given) or 'none'}")
 
     def make(dtype: type) -> tuple[Any, ...]:
-        changed = {name: array.astype(dtype) for name, array in arrays.items()}
+        changed: dict[str, np.ndarray] = {name: array.astype(dtype) for name, array in arrays.items()}
         return lambda: _number(f(**changed)), changed
 
     def rounding_of() -> Mapping[str, np.ndarray]:
@@ -92,7 +146,8 @@ def check(
     result.faults += unused_arrays(make, result, expected, np.random.default_rng(0))
     from . import explain
 
-    explain.function(result, given, expected, steps_of)
+    result.faults += second_order.faults(grad, arrays) if order > 1 else []
+    explain.function(result, given, expected, steps_of, (f, grad, arrays))
     return result
 
 
@@ -159,6 +214,7 @@ def check_layer(
     method: str = "complex",
     threshold: float | None = None,
     rng: Any = 0,
+    order: int = 1,
 ) -> Result:
     """Check a layer with the contract of ``Recurrent``, at its own weights, in float64.
 
@@ -177,6 +233,7 @@ def check_layer(
         training: True for dropout, with the same masks in every pass.
         method, threshold: as for ``check``.
         rng: generator or seed.
+        order: 2 to check the complex step through backward too.
 
     Returns:
         Result, whose ``steps`` has an entry for each time step of x.
@@ -192,16 +249,18 @@ def check_layer(
     result, expected = judge(case.make, calls, method, threshold, "x", error, lambda: case.rounding(calls[0]))
     if not unchanged:
         result.faults.append("backward has changed the parameters or its arguments")
-    if result.ok:
+    if result.right:
         result.faults += _other_forms(layer, tape, *case.as_given_to_backward())
     backward_is_wrong = result.verdict == "wrong"
+    if order > 1 and error is None:
+        result.faults += second_order.faults(case.gradient_at, case.make(np.float64)[1])
     faults, notes = case.unread()
     result.faults += faults
     result.notes += notes
     from . import explain
 
     other_forward = explain.layer(case, result, calls, expected, method, rng, y, backward_is_wrong)
-    if result.ok:
+    if result.right:
         result.notes += case.changed_d_state()
         result.faults += _other_outputs(case, y, threshold, with_stream=not other_forward)
     return result

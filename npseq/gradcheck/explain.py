@@ -14,6 +14,7 @@ from .bugs import recognised
 from .cases import CellCase, LayerCase
 from .diagnosis import cell as of_cell
 from .diagnosis import failure, heads, not_analytic, patterns, places, replay
+from .diagnosis import function as of_function
 from .diagnosis import layer as of_layer
 from .result import Result
 
@@ -28,11 +29,12 @@ def _reasons(result: Result) -> None:
         result.reasons = not_analytic.reasons(result.differentiated)
 
 
-def function(result: Result, given: Any, expected: Any, steps_of: str | None) -> None:
-    """Explain the result of ``check``."""
+def function(result: Result, given: Any, expected: Any, steps_of: str | None, called: tuple[Any, ...]) -> None:
+    """Explain the result of ``check``; ``called`` are the loss, the gradient and the arrays."""
     _reasons(result)
     if result.verdict == "wrong":
-        result.diagnosis = patterns.patterns(result, given, expected, {}, steps_of)
+        result.diagnosis = of_layer.attempt(lambda: of_function.first_wrong(*called)) or []
+        result.diagnosis += patterns.patterns(result, given, expected, {}, steps_of)
 
 
 def cell(case: CellCase, result: Result, calls: list[Any], expected: Any, method: str, wrong: bool) -> None:
@@ -41,7 +43,7 @@ def cell(case: CellCase, result: Result, calls: list[Any], expected: Any, method
     gates = case.cell.gates
     places.set_places(result.arrays, {key: a.shape for key, a in case.arrays.items()}, gates, len(case.step.S[0]))
     difference = of_cell.forward_difference(case.cell, case.step)
-    if difference and result.ok:
+    if difference and result.right:
         result.notes.append(of_cell.RIGHT_FOR_ANOTHER_FORWARD + difference)
     if wrong:
         found = of_layer.attempt(lambda: of_cell.diagnose(case.cell, case.step, method))
@@ -55,7 +57,7 @@ def layer(
     """Explain the result of a layer whose output is ``y``. True if forward is not that of the published cell."""
     _reasons(result)
     places.name_places(result.arrays, case.layer)
-    notes = of_layer.other_forward(case, y, result.ok)
+    notes = of_layer.other_forward(case, y, result.right)
     result.notes += notes
     if wrong:
 

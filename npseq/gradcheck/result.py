@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -149,15 +149,18 @@ class Result:
         return (self.wrong or sorted(self.arrays.values(), key=lambda found: -found.error))[0]
 
     @property
-    def ok(self) -> bool:
+    def right(self) -> bool:
+        """True if the verdict is right."""
         return self.verdict == RIGHT
 
-    def __bool__(self) -> bool:
-        raise TypeError("a Result is neither true nor false: ask result.ok, or call result.assert_ok()")
+    @property
+    def ok(self) -> bool:
+        """True if the verdict is right. Where it is not, ``assert result.ok`` prints the report."""
+        return cast(bool, True if self.right else _NotOk(self))
 
     def assert_ok(self) -> None:
         """Raise AssertionError with the whole report unless the verdict is right."""
-        if not self.ok:
+        if not self.right:
             what = "a gradient is wrong" if self.verdict == WRONG else "a gradient could not be checked"
             raise AssertionError(f"{what}\n{self}")
 
@@ -260,6 +263,22 @@ class Result:
             else f"unchecked to {self.threshold:.0e}, see above"
         )
         return "\n".join(lines)
+
+
+class _NotOk(int):
+    """False, which prints a report when it is asked: all that a test needs is ``assert check(layer).ok``."""
+
+    def __new__(cls, result: Result) -> _NotOk:
+        self = super().__new__(cls, 0)
+        self.result = result  # type: ignore[attr-defined]
+        return self
+
+    def __bool__(self) -> bool:
+        print(self.result)  # type: ignore[attr-defined]
+        return False
+
+    def __repr__(self) -> str:
+        return "False"
 
 
 def _without_values(line: str) -> str:
