@@ -55,6 +55,18 @@ def test_the_autoregression_is_the_least_squares_fit(horizon, slot_count):
     assert np.allclose(np.concatenate(found[:2]), expected, rtol=1e-7, atol=1e-9)
 
 
+def test_its_penalty_is_one_of_those_tried_for_each_training_row():
+    """On this noise the strongest one wins: ridge regression of centred values, the intercept is not penalised."""
+    table = data.Table("a", np.random.default_rng(2).normal(size=(120, 1)), ["x"])
+    task = forecast.ForecastTask(table, window=4)
+    (model,) = task.fitted_baselines()["ar"]
+    z, p, end = task.target_scaler.standardise(task.values[:, :1])[:, 0], model.order, task.train_end
+    X = np.stack([z[p - k : end - k] for k in range(1, p + 1)], axis=1)
+    X, y = X - X.mean(axis=0), z[p:end] - z[p:end].mean()
+    found = [np.linalg.solve(X.T @ X + ridge * end * np.eye(p), X.T @ y) for ridge in baselines.SMALL_RIDGES]
+    assert [np.allclose(model.weights, weights, atol=1e-8) for weights in found] == [False, False, False, True]
+
+
 def test_an_autoregression_finds_the_coefficients_that_made_the_series():
     rng = np.random.default_rng(1)
     y = np.zeros(20_000)

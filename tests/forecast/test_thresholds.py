@@ -8,9 +8,10 @@ import pytest
 import npseq
 from npseq import data
 from npseq.cli import evaluate_forecast, tables
-from npseq.forecast import ForecastTask, evaluation, features, intervals, recursive
+from npseq.forecast import ForecastTask, baselines, evaluation, features, intervals, recursive
 from npseq.forecast.forecaster import backtest_rows
 from npseq.forecast.interval_scale import LEVELS, Width, rounded
+from npseq.forecast.metadata import ForecastMetadata
 from npseq.forecast.task import default_window, seasonal_lags, split_rows
 from npseq.tasks.scoring import shrunk_factor
 
@@ -249,3 +250,47 @@ def test_a_value_beyond_1e15_deviations_of_the_training_rows_is_refused(value, r
             ForecastTask(data.load(values), window=4, base="none")
     else:
         ForecastTask(data.load(values), window=4, base="none")
+
+
+# ---- names and levels ----
+
+
+@pytest.mark.parametrize(
+    ("period", "step", "name"),
+    [(24, HOUR, "same hour yesterday"), (168, HOUR, "same hour last week"), (25, HOUR, "25 rows before"),
+     (24, 1800, "24 rows before"), (7, 86_400, "same time last week"), (336, 1800, "same time last week"),
+     (168, 1800, "168 rows before"), (12, None, "12 rows before")],
+)  # fmt: skip
+def test_the_names_of_seasons(period, step, name):
+    assert baselines.season_name(period, step) == name
+
+
+def test_the_levels_of_an_interval_are_dense_in_the_tails_and_the_same_on_both_sides():
+    assert (np.diff(LEVELS) > 0).all() and np.allclose(LEVELS + LEVELS[::-1], 1) and LEVELS[0] == 0
+    assert {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5} <= set(LEVELS) and np.diff(LEVELS)[:4].max() <= 0.005
+
+
+@pytest.mark.parametrize(
+    ("of", "value", "far"),
+    [((0, 10), 15, False), ((0, 10), 15.1, True), ((0, 10), -5, False), ((0, 10), -5.1, True), ((4, 4), 6, False),
+     ((4, 4), 6.1, True), ((-4, -4), -6.1, True), ((0, 0), 0.5, False), ((0, 0), 0.6, True)],
+)  # fmt: skip
+def test_a_value_further_outside_than_half_the_range_of_the_training_is_told(of, value, far):
+    trained = ForecastMetadata(None, range=[list(of)])
+    assert trained.far_outside(np.array([[value]])).tolist() == [[far]]
+    assert not ForecastMetadata(None).far_outside(np.array([[value]])).any()
+
+
+@pytest.mark.parametrize(("lowest", "floor"), [(0.0, 0.0), (0.5, 0.0), (-1e-9, np.nan)])
+def test_what_was_never_negative_has_no_negative_bound(lowest, floor):
+    values = np.abs(np.random.default_rng(0).normal(size=200)) + 1
+    values[50] = lowest
+    found = intervals._floor(ForecastTask(data.load(values), window=4, base="none"))
+    assert np.array_equal(found, [floor], equal_nan=True)
+
+
+@pytest.mark.parametrize(("step", "rows"), [(HOUR, 168), (1800, 336), (86_400, 7), (None, 168)])
+def test_the_volatility_is_that_of_a_week_or_of_168_rows(step, rows):
+    start = None if step is None else np.datetime64("2024-01-01", "s")
+    table = data.Table("t", np.random.default_rng(0).normal(size=(100, 1)), ["y"], step, start)
+    assert intervals._rows_before(SimpleNamespace(table=table)) == rows
