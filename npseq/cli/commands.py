@@ -1,4 +1,4 @@
-"""``npseq SUBCOMMAND``: one table from the name to the module whose ``main(argv)`` runs it."""
+"""``npseq SUBCOMMAND``: the table of the commands, and what is handled alike for all of them."""
 
 from __future__ import annotations
 

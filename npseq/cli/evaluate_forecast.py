@@ -62,7 +62,7 @@ def _later(name, found, baselines):
 
 
 def _gaps(forecaster, rows):
-    """A line that counts what was missing, if anything was."""
+    """Return a line that counts the missing values, none if there are none."""
     windows = forecaster.windows[0]
     if windows.filled is None:
         return []

@@ -114,7 +114,7 @@ def _cases(arguments: argparse.Namespace) -> Iterator[tuple[str, planted_bugs.Ca
 
 
 def _further_checks(kinds: list[str], seed: int) -> Iterator[tuple[str, Callable, Any]]:
-    """Yield (description, check, subject) of what the grid has not: other options, and models with a head."""
+    """Yield (description, check, subject) for what the grid does not cover: other options, and models with a head."""
     for name in kinds:
         for options in OPTIONS:
             layer = MODELS[name](2, 3, bidirectional=True, rng=seed, **options)

@@ -103,7 +103,7 @@ class Panel(NamedTuple):
 
 
 def forecasts(path: str, x: np.ndarray, panels: Sequence[Panel], title: str, interval: float | None = None) -> None:
-    """Actual values and forecasts over time (``x``: times or rows), one ``Panel`` below the other."""
+    """Draw actual values and forecasts over time (``x``: times or rows), one ``Panel`` below the other."""
     with _figure(path, len(panels), 1, (9, 1.5 + 3 * len(panels))) as axes:
         for ax, panel in zip(axes[:, 0], panels):
             if panel.low is not None and np.isfinite(panel.low).any():

@@ -87,7 +87,7 @@ def _load(args: argparse.Namespace, target: str, inputs: Any, *sources: str) -> 
 
 
 def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
-    """Return the lines of the metrics beside those of one answer for all, and the confusion matrix of classes."""
+    """Return the lines to print: the metrics beside those of one answer for all, and the confusion matrix."""
     model, trained = trained_files.only(args, members, "steps", "json", "plot")
     recipe, target = trained.recipe, TARGETS[trained.recipe.task]
     train, test = _load(args, target, recipe.inputs, recipe.data)

@@ -118,7 +118,7 @@ class Rows:
             raise BadRow(f"{fields} fields; {expected} expected")
 
     def _time_column(self, cells: list[str]) -> int | None:
-        """The place of the times: as named, or the first field that is one."""
+        """Return the position of the time column: the named one, or the first field that is a time."""
         if self.time_name is not None:
             if self.time_name in self.names:
                 return self.names.index(self.time_name)

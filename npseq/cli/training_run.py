@@ -217,7 +217,7 @@ class _Run:
         self.ranks.check_parameters(self.run.model)
 
     def fit(self) -> Progress:
-        """Train, and write the best weights and the history as they come."""
+        """Train; write the best weights and the history after each epoch."""
         args, run = self.args, self.run
         size = f"{run.model.theta.size:,} parameters"
         self.say(f"model       {args.model}, hidden size {args.hidden_size}, {size}, {args.dtype}")

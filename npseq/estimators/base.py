@@ -1,4 +1,4 @@
-"""What both estimators share: from parameters and sequences to a trained model, and its outputs."""
+"""The base class of both estimators: training on sequences, and the outputs of the model."""
 
 from __future__ import annotations
 

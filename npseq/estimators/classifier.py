@@ -1,4 +1,4 @@
-"""The classifier of sequences, for scikit-learn."""
+"""A scikit-learn classifier for sequences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The regressor of sequences, for scikit-learn."""
+"""A scikit-learn regressor for sequences."""
 
 from __future__ import annotations
 

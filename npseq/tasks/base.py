@@ -43,7 +43,7 @@ class TrainingTask(Protocol):
 
     @property
     def parts(self) -> Mapping[str, Rows]:
-        """``"train"`` and ``"validation"``, each an array of examples. May be an attribute."""
+        """``"train"`` and ``"validation"``: arrays of examples. May be an attribute."""
 
     def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch | WeightedBatch:
         """Return the examples ``rows`` with their targets."""
@@ -98,7 +98,7 @@ class Dataset:
         raise NotImplementedError
 
     def to_units(self, y: np.ndarray, rows: Rows = None) -> np.ndarray:
-        """Return a model's outputs (B, O) for the examples ``rows`` in data units; here they are in data units."""
+        """Return a model's outputs (B, O) for the examples ``rows`` in data units; by default they already are."""
         return y
 
     def weight(self, rows: Rows) -> int:

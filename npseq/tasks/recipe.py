@@ -54,7 +54,7 @@ class Recipe:
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:
-        """Return the recipe of values that have been checked, each by itself.
+        """Return the recipe of values whose types and ranges have been checked.
 
         Raises:
             ValueError: for values that do not fit each other.

@@ -225,7 +225,7 @@ class SharedModel:
 
 
 class _Generator:
-    """Draw for the whole batch, whose sequences are the second axis, and return this process's part."""
+    """Random numbers for the whole batch, sequences along axis 1, of which each process gets its part."""
 
     def __init__(self, rng: np.random.Generator, task: SharedTask) -> None:
         self.rng, self.task = rng, task
