@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from running import ended, run
 
-from npseq import data
+import npseq
+from npseq import data, tasks
 from npseq.cli import adding, backtest, experiment, gradient_flow, kinds, plots, progress, training_run
 from npseq.data import DataError
+from npseq.tasks.metadata import Metadata
 
 SMALL = "--model rnn --epochs 1 --hidden-size 2 --quiet --history h.csv"
 
@@ -186,3 +188,12 @@ def test_a_text_refuses_options_of_tables(tmp_path):
     for more in (["--target", "a"], ["--regress"], ["--horizon", "2"], ["--base", "none"], ["--bidirectional"]):
         with pytest.raises(DataError, match=more[0]):
             kinds.make_task(args(*more))
+
+
+def test_of_shipped_sequences_the_published_test_part_is_predicted(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    task = tasks.SequenceTask(*data.load_sequences("japanese_vowels"))
+    model = npseq.Model("rnn", task.input_size, 2, task.output_size, loss=task.loss, rng=0, scaling=task.scaling())
+    npseq.save("m.pth", model, Metadata(task.recipe()).to_json())
+    assert run("predict m.pth --data japanese_vowels --output p.csv") == 0
+    assert "370 sequences classified in p.csv" in capsys.readouterr().out

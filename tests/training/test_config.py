@@ -12,7 +12,7 @@ from npseq.forecast import ForecastTask
 from npseq.forecast.task import default_window, forecast_task, split_rows
 from npseq.tasks import Adding, Task
 from npseq.training.config import DEFAULTS, TrainingConfig
-from npseq.training.fit import Progress, fit
+from npseq.training.fit import Progress, fit, fit_lbfgs
 from npseq.training.resume import TrainingState, restore
 from npseq.training.run import TrainingRun
 
@@ -210,3 +210,36 @@ def test_a_forecast_without_a_base_starts_anywhere():
     task = ForecastTask(table(), window=4)
     assert not task.corrects and task.window == 4
     assert (TrainingRun(task, TrainingConfig.of("alone", hidden_size=2)).model.fc.theta != 0).any()
+
+
+class Parabola:
+    """(θ − target)², the mean over a batch: a model of one parameter that starts at 0."""
+
+    def __init__(self):
+        self.theta, self.dtype = np.zeros(1), np.dtype(float)
+
+    def loss_and_grad(self, targets, training=True):
+        return ((self.theta - targets) ** 2).mean(), 2 * (self.theta - targets.mean())
+
+    def loss_of(self, targets):
+        return ((self.theta - targets) ** 2).mean()
+
+
+@pytest.mark.parametrize("loop", [fit, fit_lbfgs])
+def test_ten_epochs_are_the_default_and_the_start_counts_only_if_asked(loop):
+    """The validation part is best at the start."""
+    targets = np.array([1.0, 1.0, 0.0])
+    task = SimpleNamespace(
+        parts={"train": np.arange(2), "validation": np.arange(2, 3)}, batch=lambda rows, dtype: targets[rows]
+    )
+
+    def run(**options):
+        model = Parabola()
+        more = (optim.SGD(model.theta, lr=0.01),) if loop is fit else ()
+        return loop(model, task, *more, **options), model
+
+    progress, model = run()
+    assert progress.epoch == (10 if loop is fit else len(progress.history)) and progress.best_epoch == 1
+    assert model.theta[0] > 0 and np.array_equal(model.theta, progress.best_theta)
+    progress, model = run(count_start=True)
+    assert progress.best_epoch == 0 and model.theta[0] == 0

@@ -1,6 +1,7 @@
 """Several processes train the model that one would: their sums, under real MPI, and what happens when one of them
 fails."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from npseq.gradcheck import relative_error
 from npseq.nn.model import Model
 from npseq.nn.registry import MODELS
 from npseq.optim import Adam
-from npseq.tasks.scoring import outputs
+from npseq.tasks.scoring import mean_loss, outputs
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -330,3 +331,20 @@ def test_the_launchers_variables_are_read_rightly(monkeypatch, given, several):
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     assert parallel.launched() == several
+
+
+def test_the_loss_of_a_text_is_that_of_one_process():
+    """The state is carried, and every process has its part of the streams."""
+    corpus = data.Corpus("t", "bytes", np.frombuffer(b"to be or not to be " * 30, np.uint8))
+    task = tasks.Text(corpus, window=8, split=(0.5, 0.5, 0))
+    model = Model("rnn", task.input_size, 3, task.output_size, loss=task.loss, outputs="all", dtype=float, rng=0)
+    rows = task.parts["validation"]
+    alone = mean_loss(model, task, rows, 4)
+
+    def work(ranks):
+        with ranks.shared(copy.deepcopy(model), task) as (shared, part):
+            return mean_loss(shared, part, rows, 4)
+
+    assert np.allclose(Together(2).run(work), alone, rtol=1e-12, atol=0)
+    one = parallel.OneProcess()
+    assert (one.rank, one.size, one.root) == (0, 1, True)
