@@ -8,7 +8,7 @@ import pytest
 import npseq
 from npseq import data
 from npseq.cli import evaluate_forecast, tables
-from npseq.forecast import ForecastTask, baselines, evaluation, features, intervals, recursive
+from npseq.forecast import ForecastTask, baselines, candidates, evaluation, features, intervals, recursive
 from npseq.forecast.forecaster import backtest_rows
 from npseq.forecast.interval_scale import LEVELS, Width, rounded
 from npseq.forecast.metadata import ForecastMetadata
@@ -294,3 +294,20 @@ def test_the_volatility_is_that_of_a_week_or_of_168_rows(step, rows):
     start = None if step is None else np.datetime64("2024-01-01", "s")
     table = data.Table("t", np.random.default_rng(0).normal(size=(100, 1)), ["y"], step, start)
     assert intervals._rows_before(SimpleNamespace(table=table)) == rows
+
+
+@pytest.mark.parametrize(("rows", "lengths"), [(79, []), (80, [40])])
+def test_a_detected_season_is_a_length_if_the_rows_hold_it_twice(rows, lengths):
+    table = data.Table("t", np.zeros((rows, 1)), ["y"])
+    assert candidates.seasons(table, 40, rows).lengths == lengths
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_the_spread_is_that_of_the_errors_whose_rows_are_all_training_rows(horizon):
+    values = np.random.default_rng(0).normal(size=200)
+    values[140:] *= 100  # not of the training rows
+    task = ForecastTask(data.load(values), window=4, base="last", horizon=horizon)
+    z = task.target_scaler.standardise(values[:140, None])[:, 0]
+    rows = np.arange(1, 140 - horizon + 1)
+    errors = z[rows[:, None] + np.arange(horizon)] - z[rows - 1][:, None]
+    assert np.allclose(task.base.spread, np.sqrt((errors**2).mean(axis=0)))
