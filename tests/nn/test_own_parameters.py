@@ -445,6 +445,9 @@ FORWARD = {
     "a state too short": (lambda s, c: (s[:1], c), ["((3, 2),)", "((3, 2), (3, 2)) expected"]),
     "a list": (lambda s, c: (list(s), c), ["new state of shape [(3, 2), (3, 2)]; a tuple (h, c)"]),
     "no cache": (lambda s, c: s, ["new state of shape (3, 2)"]),
+    "three values": (lambda s, c: (s, c, c), ["two values expected, the new state and the cache"]),
+    "a list of both": (lambda s, c: [s, c], ["two values expected, the new state and the cache"]),
+    "one array": (lambda s, c: s[0], ["returns (3, 2); two values expected"]),
 }
 BACKWARD = {
     "a gradient missing": (lambda *d: d[:3], ["4 values expected: da_x, da_h, d_state, d_own"]),
