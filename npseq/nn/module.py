@@ -354,6 +354,7 @@ class Module:
 
 
 REBUILT = "params", "_weights", "_parts", "_slices", "_owner"  # attributes that no copy takes over
+WITHOUT_PARTS = {"_made_by", "_own", "shapes", *REBUILT}  # attributes in which no parts are sought
 
 
 def _modules(name: str, value: Any) -> Iterator[tuple[str, Module]]:
@@ -363,8 +364,8 @@ def _modules(name: str, value: Any) -> Iterator[tuple[str, Module]]:
 
 
 def _attributes(module: Module) -> dict[str, Any]:
-    """Return the attributes in which parts are found: all but the arguments that made the module."""
-    return {name: value for name, value in vars(module).items() if name not in ("_made_by", *REBUILT)}
+    """Return the attributes in which parts are found."""
+    return {name: value for name, value in vars(module).items() if name not in WITHOUT_PARTS}
 
 
 def _parts_of(module: Module) -> dict[str, Module]:
