@@ -125,7 +125,9 @@ def load_model(
             schema.check_version(file.metadata.get("npseq"), VERSION, "the file")
             model = _own(file.metadata, state)
         else:
+            lists = file.lists_beside(state)
             model, state, passed_over = _of_torch(state, nonlinearity or "tanh", read)
+            passed_over = ", ".join([passed_over] * bool(passed_over) + [f"the list {name}" for name in lists])
             if isinstance(model.rnn, RNN) and nonlinearity is None:
                 assumed.append("nonlinearity='tanh' (or 'relu')")
             if read is None:
@@ -138,7 +140,7 @@ def load_model(
     if file.passed_over:
         warnings.warn(f"{path!s}: passed over unread: {', '.join(file.passed_over)}", stacklevel=2)
     if passed_over:
-        warnings.warn(f"{path!s}: passed over, as no part of a layer: {passed_over}", stacklevel=2)
+        warnings.warn(f"{path!s}: passed over, as no part of the model: {passed_over}", stacklevel=2)
     if assumed:
         warnings.warn(f"{path!s} does not say what this model needs; assumed: {'; '.join(assumed)}", stacklevel=2)
     return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,14 +70,28 @@ class Checkpoint:
         return _without_module(under[0])
 
     def door(self) -> str:
-        """Return the words that say how to take the recurrent layers in the file alone, or none if there are none."""
+        """Return the words that say which dicts of tensors are in the file, and how to take its recurrent layers alone;
+        none if there are none."""
         found = []
         for keys, tensors in _dicts_of_tensors(self.content):
             where = "".join(f"[{json.dumps(key) if isinstance(key, str) else repr(key)}]" for key in keys)
             for prefix in recurrent_prefixes(tensors):
                 found.append(f"(npseq.checkpoint.load(path).content{where}, {json.dumps(prefix)})")
+        named = [_name(keys) for keys, _ in _dicts_of_tensors(self.content) if all(isinstance(k, str) for k in keys)]
+        others = f"; dicts of tensors in it: {_quoted(named)}" if len(named) > 1 else ""
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        return f"; a recurrent layer alone: npseq.layers.from_state_dict{found[0]}{more}" if found else ""
+        return others + (f"; a recurrent layer alone: npseq.layers.from_state_dict{found[0]}{more}" if found else "")
+
+    def lists_beside(self, taken: Mapping[str, np.ndarray]) -> list[str]:
+        """Return the names of lists in the content that have as many tensors, or more, of the shapes of those that were
+        taken: averaged weights are kept so, without names."""
+        wanted, found = Counter(value.shape for value in taken.values()), []
+        for keys, value in _nesting(self.content):
+            if isinstance(value, list | tuple):
+                shapes = Counter(entry.shape for entry in value if isinstance(entry, np.ndarray))
+                if wanted and not wanted - shapes:
+                    found.append(_name(keys))
+        return found
 
 
 def recurrent_prefixes(tensors: Mapping[str, Any]) -> list[str]:
@@ -84,20 +99,26 @@ def recurrent_prefixes(tensors: Mapping[str, Any]) -> list[str]:
     return [name[: -len(FIRST)] for name, value in tensors.items() if name.endswith(FIRST) and value.ndim == 2]
 
 
-def _dicts_of_tensors(content: Any) -> Iterator[tuple[tuple[Any, ...], dict[str, np.ndarray]]]:
-    """Yield the keys that lead to each dict with tensors in a nesting, and its tensors by name."""
+def _nesting(content: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield every dict, list and tuple in a nesting, and before it the keys that lead to it."""
     waiting: list[tuple[tuple[Any, ...], Any]] = [((), content)]
     seen = set()
     while waiting:
         keys, value = waiting.pop()
-        if isinstance(value, dict):
-            tensors = {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, np.ndarray)}
-            if tensors:
-                yield keys, tensors
+        yield keys, value
         if isinstance(value, (dict, list, tuple)) and id(value) not in seen and len(keys) < DEEPEST:
             seen.add(id(value))
             items = value.items() if isinstance(value, dict) else enumerate(value)
             waiting += [((*keys, k), v) for k, v in items if isinstance(v, (dict, list, tuple))][::-1]
+
+
+def _dicts_of_tensors(content: Any) -> Iterator[tuple[tuple[Any, ...], dict[str, np.ndarray]]]:
+    """Yield the keys that lead to each dict with tensors, and its tensors by name."""
+    for keys, value in _nesting(content):
+        if isinstance(value, dict):
+            tensors = {k: v for k, v in value.items() if isinstance(k, str) and isinstance(v, np.ndarray)}
+            if tensors:
+                yield keys, tensors
 
 
 def _with_recurrent_layer(content: Any) -> dict[str, dict[str, np.ndarray]]:

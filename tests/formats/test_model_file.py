@@ -115,7 +115,7 @@ def test_layers_without_a_head_are_refused_with_the_expression_that_reads_them(t
 def test_a_tensor_of_no_layer_is_passed_over_and_named(tmp_path, name, value, prefix):
     model, state = weights()
     content = {name: value, **{prefix + k: v for k, v in state.items()}}
-    with pytest.warns(UserWarning, match=f"passed over, as no part of a layer: {name} {value.dtype} ") as told:
+    with pytest.warns(UserWarning, match=f"passed over, as no part of the model: {name} {value.dtype} ") as told:
         found = loaded(tmp_path, content, read="final")
     assert np.array_equal(found.outputs(X), model.outputs(X)) and len(told) == 1
 
@@ -142,6 +142,23 @@ def test_many_tensors_of_no_layer_are_counted(tmp_path):
     content = {**weights()[1], **{f"count{k}": np.array(k) for k in range(9)}}
     with pytest.warns(UserWarning, match=r"count5 int64 \(\), … \(3 more\)$"):
         loaded(tmp_path, content)
+
+
+def test_a_list_of_averaged_weights_beside_the_weights_is_named(tmp_path):
+    model, state = weights()
+    shadows = list(state.values())
+    content = {"model": state, "ema": {"decay": 0.99, "shadow_params": shadows}, "losses": [np.ones(3)] * 9}
+    with pytest.warns(UserWarning, match="passed over, as no part of the model: the list ema.shadow_params$"):
+        found = loaded(tmp_path, content)
+    assert np.array_equal(found.theta, model.theta)
+
+
+def test_parts_that_were_saved_one_by_one_are_named(tmp_path):
+    _, state = weights()
+    content = {part: {k[len(part) + 1 :]: v for k, v in state.items() if k.startswith(part)} for part in ("rnn", "fc")}
+    content["optimizer"] = {"state": {0: {"exp_avg": np.ones(3)}}}
+    message = refusal(tmp_path, content)
+    assert "dicts of tensors in it: 'rnn', 'fc'; a recurrent layer alone: " in message
 
 
 # ---- what a file may claim ----
