@@ -76,6 +76,12 @@ def test_where_it_cannot_be_known_no_test_is_claimed(trained, columns):
     assert other["part"] == "test" and "looks like another series" in other["notes"][1]
 
 
+def test_the_interval_of_forecasts_fed_back_follows_the_state_too(trained, columns):
+    found = over(trained[True], part(columns)).score()
+    for interval in (found["interval"], found["fed_back"]["interval"]):
+        assert interval["score"] != interval["constant_score"]
+
+
 @pytest.mark.parametrize("times", [True, False])
 def test_every_averaged_model_is_asked_for_its_rows(columns, times):
     """The model of the longer table has seen rows that the other one has not, whichever comes first."""

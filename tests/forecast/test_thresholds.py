@@ -311,3 +311,9 @@ def test_the_spread_is_that_of_the_errors_whose_rows_are_all_training_rows(horiz
     rows = np.arange(1, 140 - horizon + 1)
     errors = z[rows[:, None] + np.arange(horizon)] - z[rows - 1][:, None]
     assert np.allclose(task.base.spread, np.sqrt((errors**2).mean(axis=0)))
+
+
+@pytest.mark.parametrize("floor", [0.0, np.nan])
+def test_a_floor_goes_through_a_file(floor):
+    kept = width(99, floor=np.array([floor]))
+    assert np.array_equal(Width.from_json(kept.to_json(), 1, 1).floor, kept.floor, equal_nan=True)
