@@ -28,7 +28,7 @@ html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_fence_as_directive = ["math"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.header", "misc.highlighting_failure"]
+suppress_warnings = ["myst.header", "misc.highlighting_failure", "ref.python"]  # two classes may share a name
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -41,6 +41,9 @@ def _indented_equations(app, what, name, obj, options, lines):
     """Show indented blocks of docstrings, which are equations and examples, as they are: not as quotations."""
     shown, previous = [], ""
     for line in lines:
+        line = "    " * line.startswith("|") + line  # a table as people write it
+        if not line.startswith("    "):  # elsewhere a bar is a bar, and not a reference
+            line = re.sub(r"(``.*?``)|\|", lambda found: found[1] or r"\|", line)
         if line.startswith("    ") and not previous.strip() and not _in_literal(shown):
             shown += ["::", ""] if shown and shown[-1] == "" else ["", "::", ""]
         shown.append(line)
