@@ -112,3 +112,4 @@ def test_a_drag_ends_when_the_finger_is_taken_away(seen):
     before, moved, second, after = seen["touch"]["seen"]
     assert abs(moved - before - 0.5) < 1e-9 and second == moved == after
     assert seen["touch"]["actions"] == ["none", "none"]
+    assert 0 < seen["touch"]["mark"][0] < seen["touch"]["mark"][1] < 390  # on a phone what is computed is in sight

@@ -85,10 +85,11 @@ const overflow = () => document.documentElement.scrollWidth - document.documentE
   }
   /* a finger that the browser takes away while it drags */
   const touch = watch(await browser.newPage({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true }));
-  await touch.goto(first);
+  await touch.goto(first + "#line=40");
   answer.touch = await touch.evaluate(() => {
     const handle = document.querySelector('[data-field="x.1.0"].handle');
     const value = () => Number(document.querySelector('[data-key="x.1.0"]').value);
+    const mark = document.querySelector("#chain .current").getBoundingClientRect();
     const send = (type, clientY, pointerId = 1) => handle.dispatchEvent(new PointerEvent(type, { bubbles: true, pointerId, clientY, pointerType: "touch" }));
     const seen = [value()];
     send("pointerdown", 200);
@@ -99,7 +100,7 @@ const overflow = () => document.documentElement.scrollWidth - document.documentE
     send("pointercancel", 150);
     send("pointermove", 50);
     seen.push(value());
-    return { seen, actions: [handle, document.querySelector("#chain text.drag")].map((each) => getComputedStyle(each).touchAction) };
+    return { mark: [mark.left, mark.right], seen, actions: [handle, document.querySelector("#chain text.drag")].map((each) => getComputedStyle(each).touchAction) };
   });
   await browser.close();
   process.stdout.write(JSON.stringify(answer));

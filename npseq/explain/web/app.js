@@ -210,7 +210,12 @@
     };
     $("chain").innerHTML = Chain.draw({ net, back, unit: state.unit, shows, current: at ? { t: at.t, name: at.name } : null });
     $("scale").innerHTML = `<span>${escape(tr("unit {0}; width of a wire: size of its gradient over all units:", state.unit))}</span>` + Chain.scale(back);
-    if (at && at.t >= 0) $("chain").scrollLeft = Math.max(0, Chain.left(net.model, at.t) - ($("chain").clientWidth - Chain.width(net.model)) / 2);
+    if (!at || at.t < 0) return;
+    /* the step in the middle; where it does not fit, what the line computes */
+    const mark = document.querySelector("#chain .current");
+    const narrow = mark && $("chain").clientWidth < Chain.width(net.model);
+    const middle = narrow ? mark.getBBox().x + mark.getBBox().width / 2 : Chain.left(net.model, at.t) + Chain.width(net.model) / 2;
+    $("chain").scrollLeft = Math.max(0, middle - $("chain").clientWidth / 2);
   }
 
   /* the gradient in every slot: of h and, if there is one, of c; beside it that of another cell */
