@@ -35,6 +35,7 @@ AMOUNT = re.compile(rf"[^\d\s]{{0,4}}\s?(?:{NUMBER.pattern})\s?[^\d\s]{{0,4}}", 
 WORDS = re.compile(
     r"\d+|(?<![a-z])(?:am|pm|[a-z]{3}day|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)(?![a-z])", re.I
 )
+DATE_DIGITS = 3  # of 7 Mar 24; the number of a day alone has fewer
 MOST_TEXTS = 5000  # different cells of a column of text that may tell several series apart
 
 
@@ -295,7 +296,7 @@ def _count(n: int, word: str) -> str:
 
 def has_one_form(cells: Sequence[str]) -> bool:
     """True if a format of strptime may read these cells: beside digits and the words that it knows they are all equal."""
-    return len({WORDS.sub("0", cell) for cell in cells}) == 1 and any(map(str.isdigit, cells[0]))
+    return len({WORDS.sub("0", cell) for cell in cells}) == 1 and sum(map(str.isdigit, cells[0])) >= DATE_DIGITS
 
 
 def has_times(column: pd.Series | pd.Index) -> bool:

@@ -26,6 +26,7 @@ from .strict_reader import read_strict
 from .table import NEVER, Table
 from .time_axis import put_in_time_order
 
+HOURS = 24  # rows of one time: it may be a day, whose hours are in another column
 LARGEST = 1e140  # sums of squares of smaller values do not overflow
 
 
@@ -90,10 +91,10 @@ def _take_roles(table: Table, content: Content) -> None:
     if series and content.times is not None:
         n, different = len(content.values), len(np.unique(content.times))
         few = f"its {n:,} rows have only {different:,} different times: " if different < n else ""
+        hour = f"; if the hour is in another column, say {argument('time', 'DATE,HOUR')}" * (n >= HOURS * different)
         raise DataError(
             f"{table.name}: {few}{why}: several series, one after the other or mixed; one expected: keep the rows of one "
-            f"of them, or classify them with "
-            f"{argument('sequence', series[0])} and {argument('label', 'COLUMN')}"
+            f"of them, or classify them with {argument('sequence', series[0])} and {argument('label', 'COLUMN')}{hour}"
         )
     if why and not series:
         table.notes.append(f"{why}: read as one series; if they are several, keep the rows of one")

@@ -93,8 +93,8 @@ def kind_of_column(name: str, column: np.ndarray, times: np.ndarray | None = Non
     if counts_in_circles(column):
         return "circle"
     head = column[:FIRST]
-    if FLAGS.search(name) and _is_whole(head) and len(np.unique(head)) <= MOST_FLAGS and _is_whole(column):
-        return "flag"
+    if _is_whole(head) and len(np.unique(head)) <= (MOST_FLAGS if FLAGS.search(name) else 2) and _is_whole(column):
+        return "flag" if len(np.unique(column)) <= MOST_FLAGS else "measurement"
     return "measurement"
 
 
@@ -201,7 +201,9 @@ def several_series(content: Content, times: np.ndarray) -> tuple[list[str], str]
     repeated = different[np.bincount(rank) > 1]
     if not len(repeated):
         found = [name for name, codes in candidates.items() if _begins_again(codes, ticks)][:1]
-    elif np.ptp(repeated) < CLOCK_SET_BACK * 1e6 and np.median(np.diff(different)) < DAY * 1e6:
+    elif (
+        np.ptp(repeated) < CLOCK_SET_BACK * 1e6 and 2 * len(repeated) < len(different) and np.ptp(different) > DAY * 1e6
+    ):
         return [], ""
     else:
         sizes = [1, 2] if len(candidates) <= MOST_PAIRED else [1]

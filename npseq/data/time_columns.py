@@ -15,6 +15,7 @@ from .time_forms import CLOCK_TIME
 HOURS = re.compile(r"(hour|hr|hh|time|clock|stunde|uhrzeit|zeit|hora|heure)s?", re.I)
 PARTS = ("year|yr|y{1,4}|jahr", "month|mon|mo|mm?|monat|quarter|qtr|q", "day|dy|dd?|tag", "hour|hr|hh?|stunde",
          "minute|min|mn|mm", "second|sec|ss?")  # fmt: skip  # the names of columns that are a time together
+DAY_OF_YEAR = re.compile(r"doy|day.?of.?(the.?)?year|yday|jday|julian.?(day)?|jd", re.I)
 YEARS = re.compile(r"1[5-9]\d\d|2[01]\d\d")
 HOUR = re.compile(r"\d|([01]\d|2[0-4])([0-5]\d)?")
 DAY_HOURS, DAY_MINUTES = 24, 1440
@@ -104,7 +105,8 @@ class TimeColumns:
         In a table without names they are the first columns, if their times are in order with equal steps.
         """
         parts: list[int] = []
-        for names in PARTS:
+        of_year = any(DAY_OF_YEAR.fullmatch(self.names[k]) for k in self.free)
+        for names in (PARTS[0], DAY_OF_YEAR.pattern, *PARTS[3:]) if of_year else PARTS:
             rest = (k for k in self.free if k not in parts)
             k = next((k for k in rest if re.fullmatch(f"{names}|c{len(parts)}", self.names[k], re.I)), None)
             if k is None or not parts and not all(map(YEARS.fullmatch, self.cells[k])):
@@ -143,6 +145,8 @@ def joined(columns: Sequence[pd.Series], names: Sequence[str]) -> pd.Series:
     cells = columns[0]
     first = next((cell for cell in cells if isinstance(cell, str)), "")
     signs = "-- ::" if first.isdigit() and len(first) <= 4 else " " * len(columns)
+    if len(names) > 1 and DAY_OF_YEAR.fullmatch(names[1]):
+        signs, columns = "- ::", [columns[0], columns[1].str.zfill(3), *columns[2:]]
     for sign, name, column in zip(signs, names[1:], columns[1:]):
         quarter = name[:1] in "Qq" and not column.astype(str).str.contains("Q", case=False).any()
         cells = cells + (sign + "Q" * quarter) + column

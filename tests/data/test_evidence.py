@@ -96,7 +96,10 @@ def test_a_flag_is_taken_only_where_nothing_is_measured(write):
     flags = [k % 7 // 6 for k in COUNTED]
     assert target(load(write(lines("date,quality_flag,flow", DAYS, flags, VALUES)))) == "flow"
     assert target(load(write(lines("date,quality_flag", DAYS, flags)))) == "quality_flag"
-    assert load(write(lines("date,open", DAYS, flags))).kinds["open"] == "measurement"
+    assert target(load(write(lines("date,open,flow", DAYS, flags, VALUES)))) == "flow"  # two values
+    three = [k % 7 // 3 for k in COUNTED]
+    assert load(write(lines("date,level", DAYS, three))).kinds["level"] == "measurement"
+    assert load(write(lines("date,qc", DAYS, three))).kinds["qc"] == "flag"
 
 
 def test_parts_of_the_time_are_no_target(write):
@@ -106,9 +109,8 @@ def test_parts_of_the_time_are_no_target(write):
         assert target(table) == "v" and table.kinds["part"] in ("part of time", "constant"), part
     weekend = [int(time.weekday() > 4) for time in HOURS]
     assert load(write(lines("time,free,v", HOURS, weekend, VALUES))).kinds["free"] == "part of time"
-    weekend[3] = 1  # one hour of Sunday's is not that of the calendar
-    weekend[40] = 1
-    assert load(write(lines("time,free,v", HOURS, weekend, VALUES))).kinds["free"] == "measurement"
+    weekend[3] = weekend[40] = 1 - weekend[40]  # a holiday
+    assert load(write(lines("time,free,v", HOURS, weekend, VALUES))).kinds["free"] == "flag"
 
 
 def test_a_first_column_of_text_is_passed_over_and_one_of_numbers_in_another_form_is_not(write):
@@ -154,13 +156,18 @@ def test_a_column_in_which_every_row_has_its_own_time_comes_before_names(write):
         ("STN,DAY,STD,T", ["999", "{t:%Y%m%d}", "{h}"]),
         ("x,d,h,T", ["1", "{t:%y%m%d}", "{t.hour}"]),
         ("date,HHMM,T", ["{t:%Y%m%d}", "{t:%H%M}"]),
+        ("YEAR,DOY,HR,T", ["{t:%Y}", "{n}", "{t.hour}"]),
+        ("day of year,yr,hour,minute,T", ["{n}", "{t:%Y}", "{t.hour}", "0"]),
         ("datum,uur,T", ["{t:%d-%m-%Y}", "{t.hour}"]),
         ("datum,slot,T", ["{t:%Y-%m-%d}", "{t:%H:%M:%S}"]),
     ],
 )
 def test_a_date_and_the_hours_that_run_through_each_day_are_the_time(write, header, columns):
     for order in (1, -1):
-        rows = [[cell.format(t=t, h=t.hour + 1) for cell in columns] + [v] for t, v in zip(HOURS[::order], VALUES)]
+        rows = [
+            [cell.format(t=t, h=t.hour + 1, n=t.timetuple().tm_yday) for cell in columns] + [v]
+            for t, v in zip(HOURS[::order], VALUES)
+        ]
         table = load(write(lines(header, *zip(*rows))))
         first = HOURS[0].replace(hour=1) if "{h}" in columns else HOURS[0]
         assert table.offset == "h" and table.times[0] == np.datetime64(first) and target(table) == "T"
@@ -218,6 +225,8 @@ def test_two_columns_together_may_tell_series_apart(write):
 
 
 def test_what_repeats_times_otherwise_is_one_series(write):
+    minutes = [HOURS[0].replace(minute=k // 2) for k in COUNTED]
+    assert "id has the values 11, 12" in refusal(load, write(lines("t,id,v", minutes, [11, 12] * (N // 2), VALUES)))
     clock = [HOURS[k - (k > 60)] for k in COUNTED]  # an hour twice, as the clock is set back
     summer = [int(k <= 60) for k in COUNTED]
     assert "1 rows have a duplicate time" in load(write(lines("t,summer,v", clock, summer, VALUES))).notes[-1]

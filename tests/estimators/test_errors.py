@@ -206,3 +206,21 @@ def test_without_scikit_learn_one_line_says_what_to_install():
     assert done.returncode == 1 and "LSTM" in done.stdout
     last = done.stderr.splitlines()[-1]
     assert last == "ModuleNotFoundError: npseq.estimators needs scikit-learn: pip install 'npseq[sklearn]'"
+
+
+def test_a_frame_with_a_sequence_in_each_cell():
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(3, 9, 12)
+    frame = pd.DataFrame({f"dim_{k}": [pd.Series(rng.normal(size=n)) for n in lengths] for k in range(2)})
+    lists = [np.stack([frame.iat[row, k] for k in range(2)], 1) for row in range(12)]
+    models = [SequenceClassifier(epochs=1, random_state=0).fit(X, [0, 1] * 6) for X in (frame, lists)]
+    assert models[0].n_features_in_ == 2 and np.array_equal(
+        models[0].predict_proba(frame), models[1].predict_proba(lists)
+    )
+    for bad, words in (
+        (frame.assign(label="x"), "row 0 holds dim_0: .*label: .*a Series or an array in every cell"),
+        (frame.assign(other=[np.zeros(2)] * 12), "of one length in a row, expected"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            SequenceClassifier(epochs=1).fit(bad, [0, 1] * 6)
