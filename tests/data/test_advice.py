@@ -246,7 +246,7 @@ def test_several_series(write):
     assert load(write(lines("date,shop,v", DAYS, ["A"] * 40, range(40)))).values[:, 0].tolist() == list(range(40))
 
 
-@follows("time_axis: time", "time_axis: sequence", "time_axis: label", "time_axis: or keep one of them")
+@follows("load: time", "time_axis: time", "time_axis: sequence", "time_axis: label", "time_axis: or keep one of them")
 def test_many_rows_of_one_time(write):
     rng = np.random.default_rng(0)
     hours = [k % 24 for k in range(48)]
@@ -260,6 +260,12 @@ def test_many_rows_of_one_time(write):
         )
     )
     assert asked(load, path)[1] == [("time", "DATE,HOUR"), ("sequence", "COLUMN"), ("label", "COLUMN")]
+    slots = write(
+        lines("day,slot,v", [DAYS[k // 24] for k in range(72)], [f"hour {k % 24}" for k in range(72)], range(72)),
+        "s.csv",
+    )
+    assert asked(load, slots)[1] == [("sequence", "slot"), ("label", "COLUMN"), ("time", "DATE,HOUR")]
+    assert "holds '2024-01-01 hour 0', a time such as" in asked(load, slots, "day,slot")[0]  # another question
     whole = write(lines("day,part,v", [DAYS[k // 24] for k in range(48)], hours, range(48)), "w.csv")
     assert load(whole, "day,part").values[:, 0].tolist() == list(range(48))
     assert np.diff(load_sequences(path, "day", None)[0].starts).tolist() == [24, 24]
