@@ -11,7 +11,7 @@ from running import ended, run
 
 import npseq
 from npseq import data, tasks
-from npseq.cli import adding, backtest, experiment, gradient_flow, kinds, plots, progress, training_run
+from npseq.cli import adding, backtest, experiment, gradient_flow, kinds, plots, progress, text_options, training_run
 from npseq.data import DataError
 from npseq.tasks.metadata import Metadata
 
@@ -197,3 +197,15 @@ def test_of_shipped_sequences_the_published_test_part_is_predicted(tmp_path, mon
     npseq.save("m.pth", model, Metadata(task.recipe()).to_json())
     assert run("predict m.pth --data japanese_vowels --output p.csv") == 0
     assert "370 sequences classified in p.csv" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words, parts",
+    [("0.9,0.05,0.05", [0.9, 0.05, 0.05]), ("0.9,0.1", [0.9, 0.1, 0.0]), ("0.5,0.501", None), ("1,0,0,0", None)],
+)
+def test_the_fractions_of_a_text_add_up_to_one(words, parts):
+    if parts is None:
+        with pytest.raises(argparse.ArgumentTypeError, match="expected that add up to 1"):
+            text_options.fractions(words)
+    else:
+        assert text_options.fractions(words) == parts
