@@ -70,7 +70,7 @@ class RNNCell:
     def backward(d_state: State, cache: Cache) -> tuple[np.ndarray, np.ndarray, State]:
         """Given d_state ((H, B),), return da_x, da_h (H, B) and the direct gradient of h', which is zero."""
         (dh,), (h,) = d_state, cache
-        da = dh * (1 - h * h)  # (10): tanh' = 1 − tanh²
+        da = dh * (1 - h * h)  # (10): the slope of tanh is 1 − tanh²
         return da, da, (np.zeros_like(dh),)
 
 
@@ -130,7 +130,7 @@ class LSTMCell:
         # c = f ⊙ c' + i ⊙ g
         df, dc_prev = dc * c_prev, dc * f  # (18)
         di, dg = dc * g, dc * i  # (19)
-        # (20): σ' = σ (1 − σ), tanh' = 1 − tanh²
+        # (20): the slope of σ is σ (1 − σ), that of tanh 1 − tanh²
         da = np.concatenate([di * i * (1 - i), df * f * (1 - f), dg * (1 - g * g), do * o * (1 - o)])
         return da, da, (np.zeros_like(dh), dc_prev)
 

@@ -102,6 +102,13 @@ def test_the_page_answers_every_attempt_as_the_grader_does(ask_page, answers):
         ("dh tanh(c)", "not understood: tanh"),
         ("dh @ c", "shapes"),
         ("sum(dh)", "sum needs an axis"),
+        ("dh * constructor", "constructor is not known here"),
+        ("toString(c)", "toString is no function"),
+        ("tanh()", "tanh is no function"),
+        ("dh / (c - c)", "infinite"),
+        ("(" * 150, "unfinished"),
+        ("dh..T", "not understood"),
+        ("sum(dh, c)", "needs an axis"),
     ],
 )
 def test_the_page_tells_what_it_cannot_compute(ask_page, formula, word):

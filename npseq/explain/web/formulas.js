@@ -132,15 +132,16 @@ const Formulas = (() => {
   function evaluate(tree, values) {
     if (typeof tree === "number") return is(tree);
     if (typeof tree === "string") {
-      if (values[tree] === undefined) throw new FormulaError("{0} is not known here", tree);
+      if (!Object.hasOwn(values, tree) || values[tree] === undefined) throw new FormulaError("{0} is not known here", tree);
       return values[tree];
     }
     const [kind, ...parts] = tree;
     if (kind === "call") {
       const [name, argument, axis] = parts;
-      if (argument === undefined || !(FUNCTIONS[name] || name === "sum" || name === "mean")) throw new FormulaError("{0} is no function here; tanh, σ, exp, sum and mean are", name);
+      const elementWise = Object.hasOwn(FUNCTIONS, name);
+      if (argument === undefined || !(elementWise || name === "sum" || name === "mean")) throw new FormulaError("{0} is no function here; tanh, σ, exp, sum and mean are", name);
       const a = evaluate(argument, values);
-      return FUNCTIONS[name] ? a.map((row) => row.map(FUNCTIONS[name])) : along(name, a, axis);
+      return elementWise ? a.map((row) => row.map(FUNCTIONS[name])) : along(name, a, axis);
     }
     const a = evaluate(parts[0], values);
     if (kind === "T") return transposed(a);
@@ -172,7 +173,7 @@ const Formulas = (() => {
   }
 
   function putIn(tree, meaning) {
-    if (typeof tree === "string") return tree in meaning ? meaning[tree] : tree;
+    if (typeof tree === "string") return Object.hasOwn(meaning, tree) ? meaning[tree] : tree;
     if (!Array.isArray(tree)) return tree;
     const start = tree[0] === "call" ? 2 : 1;
     return tree.map((part, k) => (k < start ? part : putIn(part, meaning)));

@@ -71,7 +71,7 @@ const Exercises = (() => {
 
   function rows(exercise, formulas, tr) {
     const row = ({ name, number }) =>
-      `<label for="w-${name}">(${number}) <b>${name}</b> =</label><input id="w-${name}" data-write="${name}" value="${escape(formulas[name] || "")}" autocomplete="off" autocapitalize="off" spellcheck="false" aria-describedby="v-${name}"><span id="v-${name}" class="verdict" data-verdict="${name}"></span>`;
+      `<label for="w-${name}">(${number}) <b>${name}</b> =</label><input id="w-${name}" data-write="${name}" value="${escape(formulas[name] || "")}" maxlength="300" autocomplete="off" autocapitalize="off" spellcheck="false" aria-describedby="v-${name}"><span id="v-${name}" class="verdict" data-verdict="${name}"></span>`;
     const known = Object.keys(exercise.given).join(", ");
     return `<p class="hint">${tr("Known: {0}, and each line above. Operators: + - * / @ **, .T, tanh(), σ(), sum(a, 1). Enter checks and goes on.", `<code class="known">${escape(known)}</code>`)}</p><div class="rows">${exercise.steps.map(row).join("")}</div><div class="controls"><button type="button" id="hint">${tr("hint")}</button><span id="hint-text" aria-live="polite"></span></div>`;
   }
