@@ -273,7 +273,8 @@ def _report_survey(outcomes: Iterable[survey.Outcome], arguments: argparse.Names
         if not np.isfinite(told[-1]["error"]):
             told[-1]["error"] = None
         if not arguments.json and (wrong or not arguments.quiet):
-            words = f"WRONG  {wrong} of {checked} configurations" if wrong else f"ok     {checked} configurations"
+            checks = f"{checked} configuration{'s' * (checked > 1)}"
+            words = f"WRONG  {wrong} of {checks}" if wrong else f"ok     {checks}"
             print("\n    ".join([f"{name:{max(map(len, counts))}}  {words}", *lines]), flush=True)
     if arguments.json:
         print(json.dumps({"verdict": verdict, "allowed": survey.ALLOWED, "checks": told}))

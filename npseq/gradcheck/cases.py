@@ -69,7 +69,7 @@ def changed_d_state(cell: Any, step: Step) -> list[str]:
 class CellCase:
     """A step of a cell, as a loss Σ S ⊙ new state of the arrays a_x, a_h, h_prev, … and the cell's own parameters.
 
-    Args: as for ``check_cell``; ``rng`` is a generator.
+    Args: as for ``check_cell``; ``rng`` is a generator, ``span`` the largest pre-activation (None: normal ones).
 
     Attributes:
         arrays: name -> array.
@@ -80,12 +80,16 @@ class CellCase:
         ValueError: for a shape that is not as ``cells.py`` says.
     """
 
-    def __init__(self, cell: Cell, hidden_size: int, batch: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, cell: Cell, hidden_size: int, batch: int, rng: np.random.Generator, span: float | None = None
+    ) -> None:
         self.cell = cell
         self.name = own_parameters.cell_name(cell)
         rows, shape = (len(cell.gates) * hidden_size, batch), (hidden_size, batch)
         self.before = [letter + "_prev" for letter in cell.state]
         self.arrays: dict[str, np.ndarray] = {"a_x": rng.standard_normal(rows), "a_h": rng.standard_normal(rows)}
+        if span is not None:
+            self.arrays = {key: rng.uniform(-span, span, rows) for key in self.arrays}
         self.arrays.update({state: rng.standard_normal(shape) for state in self.before})
         S = tuple(rng.standard_normal(shape) for _ in cell.state)
         self.layer = type(f"{self.name}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)

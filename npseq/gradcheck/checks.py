@@ -23,6 +23,7 @@ Numbers such as (52) are those of the equations in ``docs/derivation.md``.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -40,6 +41,8 @@ from .judge import THRESHOLD, judge, threshold_of, unread_by_forward, unused_arr
 from .result import Result
 
 __all__ = ["THRESHOLD", "check", "check_cell", "check_initialisation", "check_layer", "check_model"]
+
+RANGES = 1e-3, 1.0, 6.0, 20.0  # of the pre-activations at which a cell is checked
 
 
 def check(
@@ -199,8 +202,33 @@ def check_cell(
     from . import explain
 
     explain.cell(case, result, calls, expected, method, backward_is_wrong)
+    if result.right:
+        result.faults += at_ranges(cell, hidden_size, batch, method, threshold)
     result.merge(check_layer(case.layer, T=4, B=batch, method=method, threshold=threshold, rng=rng))
     return result
+
+
+def at_ranges(
+    cell: Cell, hidden_size: int = 4, batch: int = 3, method: str = "complex", threshold: float | None = None
+) -> list[str]:
+    """Return a line for each range of pre-activations in which the gradient of a cell is wrong."""
+    lines = []
+    for span in RANGES:
+        case = CellCase(cell, hidden_size, batch, np.random.default_rng(0), span)
+        with np.errstate(all="ignore"):
+            calls, error = case.calls()
+            if error is not None or not all(np.isfinite(part).all() for part in case.new_state(case.arrays)):
+                continue  # such values may be outside of what the cell is for
+            result, _ = judge(
+                case.make,
+                calls,
+                method,
+                threshold_of(method, threshold),
+                rounding_of=functools.partial(case.rounding, calls[0]),
+            )
+        if result.verdict == "wrong":
+            lines.append(f"with pre-activations up to ±{span:g}: {result.wrong_arrays()}")
+    return lines
 
 
 def check_layer(

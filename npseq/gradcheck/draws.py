@@ -178,14 +178,14 @@ def large(model: str) -> Iterator[Config]:
     wide = batch_parallel.LARGE_WEIGHTS_MIN_ELEMENTS // (G * H) + 1
     many = workspace.HOIST_MIN_INPUTS
     narrow = workspace.HOIST_MIN_ELEMENTS // (G * H) + 1
-    yield Config(model, I=wide, H=H, T=3, B=4, threads=2)  # W_x x is computed before the loop, by two threads
-    yield Config(model, I=narrow, H=H, T=9, B=4, again=True, tapes=True)  # before the loop
-    yield Config(model, I=many, H=H, T=4, B=80, threads=2)  # the batch is split over threads
-    yield Config(model, I=many, H=H, T=4, B=80, threads=4, lengths="mixed", D=2)
-    yield Config(model, I=24, H=H if G == 1 else 72, T=20, B=96, lengths="mixed")  # packed
-    yield Config(model, I=3, H=8, T=40, B=40, D=2)  # backward in chunks
-    yield Config(model, I=5, H=8, T=40, B=40, indices=True, tapes=True)
-    yield Config(model, I=5, H=72, T=20, B=96, lengths="mixed", D=2, again=True)
+    yield Config(model, I=wide, H=H, T=3, B=4, threads=2).valid()  # W_x x is computed before the loop, by two threads
+    yield Config(model, I=narrow, H=H, T=9, B=4, again=True, tapes=True).valid()  # before the loop
+    yield Config(model, I=many, H=H, T=4, B=80, threads=2).valid()  # the batch is split over threads
+    yield Config(model, I=many, H=H, T=4, B=80, threads=4, lengths="mixed", D=2).valid()
+    yield Config(model, I=24, H=H if G == 1 else 72, T=20, B=96, lengths="mixed").valid()  # packed
+    yield Config(model, I=3, H=8, T=40, B=40, D=2).valid()  # backward in chunks
+    yield Config(model, I=5, H=8, T=40, B=40, indices=True, tapes=True).valid()
+    yield Config(model, I=5, H=72, T=20, B=96, lengths="mixed", D=2, again=True).valid()
 
 
 def draw(rng: np.random.Generator, models: list[str]) -> Config:

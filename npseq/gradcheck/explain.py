@@ -77,7 +77,7 @@ def model(result: Result, rnn: Any) -> None:
 def failure_of(outcome: survey.Outcome) -> list[str]:
     """Return lines about a failure of the random check: the smallest that fails, what is wrong, and where."""
     if outcome.config is None:
-        return [f"error in {finding.line.removeprefix('nn/')}" for finding in outcome.findings]
+        return [finding.line.replace("nn/", "error in ", 1) for finding in outcome.findings]
     config, findings = survey.shrunk(outcome.config, outcome.findings)
     lines = [f"smallest: {config}", *(finding.line for finding in findings)]
     lines += of_layer.attempt(lambda: heads.blame_model(config) if config.head else replay.blame(config)) or []

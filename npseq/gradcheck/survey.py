@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..nn.registry import MODELS
 from . import random_models
+from .checks import at_ranges
 from .draws import Config, covered, draw, smaller
 from .random_check import ALLOWED, Finding
 from .random_models import check_config
@@ -59,6 +61,9 @@ def survey(
         for config in covered(model):
             config = config._replace(seed=config.seed + 1000 * seed)
             yield Outcome(model, config, attempt(functools.partial(check_config, config)))
+    for cell in dict.fromkeys(kind.cell for model in models for kind in kinds_of(model)):
+        name = f"cell {getattr(cell, '__name__', type(cell).__name__)}"
+        yield Outcome(name, None, attempt(functools.partial(cell_findings, cell)))
     if parts:
         for checks in (random_models.loss_checks(rng, 60), random_models.part_checks(rng, 12)):
             for name, check in checks:
@@ -67,6 +72,17 @@ def survey(
     while drawn < count if seconds is None else time.monotonic() - start < seconds:
         config, drawn = draw(rng, list(models)), drawn + 1
         yield Outcome(config.model, config, attempt(functools.partial(check_config, config)))
+
+
+def kinds_of(model: str) -> list[Any]:
+    """Return layers with every cell of a model."""
+    variants: list[dict[str, Any]] = [{}, {"nonlinearity": "relu"}] if model in ("rnn", "optimized_rnn") else [{}]
+    return [MODELS[model](1, 1, **variant) for variant in variants]
+
+
+def cell_findings(cell: Any) -> list[Finding]:
+    """Return what is wrong with a cell in any range of its pre-activations."""
+    return [Finding("cell", line) for line in at_ranges(cell)]
 
 
 def shrunk(config: Config, findings: list[Finding]) -> tuple[Config, list[Finding]]:

@@ -10,7 +10,7 @@ import pytest
 import npseq
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ["gradcheck.md", "keras.md", "estimators.md"]
+PAGES = ["gradcheck.md", "check_your_code.md", "keras.md", "estimators.md"]
 
 
 @pytest.mark.wide

@@ -286,7 +286,11 @@ def _changed_in_the_cache(cell: Any, assigned: list[Any], locals_of_forward: dic
     changed: dict[tuple[Any, ...], list[str]] = {}
     for item in assigned:
         before = locals_of_forward.get(item.name)
-        if item.name.startswith("d") or not isinstance(before, np.ndarray) or not isinstance(item.value, np.ndarray):
+        if (
+            item.name.startswith(("d", "_"))
+            or not isinstance(before, np.ndarray)
+            or not isinstance(item.value, np.ndarray)
+        ):
             continue
         if "cache" not in linecache.getline(item.code.co_filename, item.line):
             continue

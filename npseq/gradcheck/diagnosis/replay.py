@@ -9,13 +9,15 @@ place is named only if it was shown to be wrong. Every line begins with "error i
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ... import bptt, cells
 from ...bptt import Weights
-from ...fused import through_time
+from ...fused import pool, through_time
 from ...nn.own_parameters import cell_name
 from .. import reference
 from ..cases import Step
@@ -41,7 +43,7 @@ class Call(NamedTuple):
     indices: Any  # x as it was given, if it was indices
     options: dict[str, Any]
     result: Any
-    tape: Any
+    tape: int  # its id: a tape that is kept would keep its workspace from being used again
     backward: bool
     forward: Call | None = None
 
@@ -76,19 +78,19 @@ class Recorder:
         hs, end, tape = self.engine.forward_through_time(cell, weights, x, state, lengths, reverse, **options)
         given = {key: value for key, value in options.items() if key in ("checkpoint_every", "keep_tape")}
         indices = x.copy() if x.ndim == 2 else None
-        self.calls.append(Call(problem, indices, given, (hs.copy(), tracing.copied(end)), tape, False))
+        self.calls.append(Call(problem, indices, given, (hs.copy(), tracing.copied(end)), id(tape), False))
         return hs, end, tape
 
     def backward_through_time(
         self, cell: Any, weights: Weights, tape: Any, d_hs: Any, d_state: Any, **options: Any
     ) -> Any:
         """Call the engine, and keep the call."""
-        forward = next(call for call in self.calls if call.tape is tape)
+        forward = next(call for call in reversed(self.calls) if not call.backward and call.tape == id(tape))
         zeros = np.zeros_like(forward.problem.d_hs)
         kept = forward.problem._replace(d_hs=zeros if d_hs is None else d_hs.copy(), d_state=tracing.copied(d_state))
         result = self.engine.backward_through_time(cell, weights, tape, d_hs, d_state, **options)
         copied = Weights._make(tracing.copied(tuple(result[0]))), tracing.copied(result[1]), tracing.copied(result[2])
-        self.calls.append(Call(kept, forward.indices, forward.options, copied, tape, True, forward))
+        self.calls.append(Call(kept, forward.indices, forward.options, copied, forward.tape, True, forward))
         return result
 
 
@@ -121,11 +123,23 @@ def _in_float32(drawn: Drawn, engine: Any) -> list[str]:
     for call in recorder.calls:
         wrong = wrong_results(call, near=NEAR_FLOAT32)
         if wrong and not inspect.ismodule(engine):
-            alone_is_right = not wrong_results(call, again(call, through_time), NEAR_FLOAT32)
-            return of_fused.blame(call, engine, wrong, alone_is_right)
+            with _new_pool():
+                alone_is_right = not wrong_results(call, again(call, through_time), NEAR_FLOAT32)
+                return of_fused.blame(call, engine, wrong, alone_is_right)
         if wrong:
             return [f"error in bptt.py: in float32 a run returns a wrong {', '.join(wrong)}"]
     return []
+
+
+@contextmanager
+def _new_pool() -> Iterator[None]:
+    """Let ``fused`` make new workspaces: none that keeps anything of an earlier call."""
+    before = vars(through_time)["POOL"]
+    vars(through_time)["POOL"] = pool.WorkspacePool(pool.CAPACITY_BYTES)
+    try:
+        yield
+    finally:
+        vars(through_time)["POOL"] = before
 
 
 def _engine_name(engine: Any) -> str:
@@ -184,8 +198,9 @@ def in_the_recurrence(call: Call, engine: Any, wrong: list[str]) -> list[str]:
         return lines or _in_bptt(call)
     if inspect.ismodule(engine):
         return ["error in bptt.py: the same call by itself is right: something is kept between calls"]
-    alone_is_right = not wrong_results(call, again(call, through_time))
-    return of_fused.blame(call, engine, wrong, alone_is_right)
+    with _new_pool():
+        alone_is_right = not wrong_results(call, again(call, through_time))
+        return of_fused.blame(call, engine, wrong, alone_is_right)
 
 
 class _Recording:
