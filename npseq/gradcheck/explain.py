@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from . import survey
 from .bugs import recognised
 from .cases import CellCase, LayerCase
 from .diagnosis import cell as of_cell
-from .diagnosis import failure, heads, not_analytic, patterns, places, replay
+from .diagnosis import failure, not_analytic, patterns, places
 from .diagnosis import function as of_function
 from .diagnosis import layer as of_layer
 from .result import Result
@@ -72,13 +71,3 @@ def layer(
 def model(result: Result, rnn: Any) -> None:
     """Name the places of the errors of a model with a recurrent part."""
     places.name_places(result.arrays, rnn, "rnn.")
-
-
-def failure_of(outcome: survey.Outcome) -> list[str]:
-    """Return lines about a failure of the random check: the smallest that fails, what is wrong, and where."""
-    if outcome.config is None:
-        return [finding.line.replace("nn/", "error in ", 1) for finding in outcome.findings]
-    config, findings = survey.shrunk(outcome.config, outcome.findings)
-    lines = [f"smallest: {config}", *(finding.line for finding in findings)]
-    lines += of_layer.attempt(lambda: heads.blame_model(config) if config.head else replay.blame(config)) or []
-    return [*lines, f"repeat: {survey.call_of(config)}"]
