@@ -406,5 +406,7 @@ def test_a_package_that_is_missing(write, monkeypatch):
     path = write("a;b\n1;2\n3;5\n")
     with pytest.raises(DataError, match="without pandas only plain tables are read: pip install 'pandas>=2.2'"):
         load(path)
+    plain = write("t,a\n2024-01-01,1\n2024-01-02,4\n", "plain.csv")
+    assert load(plain).values.tolist() == [[1], [4]] and load(plain).offset == "D"
     monkeypatch.undo()
     assert load(path).values.tolist() == [[1, 2], [3, 5]]

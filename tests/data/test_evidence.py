@@ -273,6 +273,28 @@ def test_a_table_with_its_times_in_the_header_is_refused(write, names):
         )
 
 
+def test_a_mark_far_below_values_that_lie_far_from_zero_is_named(write):
+    values = [100 + k % 11 for k in COUNTED]
+    for mark, far in ((79, True), (91, False), (90, False), (131, True)):  # further than the others spread, which is 10
+        cells = [mark if k % 40 == 7 else value for k, value in enumerate(values)]
+        assert any("far from all other values" in note for note in load(write(lines("a", cells))).notes) == far, mark
+    assert not any("far" in note for note in load(write(lines("a", [*values[:-1], -999]))).notes)  # once
+
+
+def test_a_single_column_of_grouped_numbers_is_one_column(write):
+    table = load(write("a\n" + "".join(f"{k} {(k * 37) % 900 + 100},5\n" for k in range(1, 40))))
+    assert table.columns == ["a"] and table.values[0, 0] == 1137.5
+
+
+def test_years_that_come_twice_are_values_and_months_have_no_step_in_seconds(write):
+    twice = load(write(lines("year,a", [2100 - k // 2 for k in COUNTED], VALUES)))
+    assert twice.times is None
+    months = load(write(lines("month,a", [f"{1990 + k // 12}-{k % 12 + 1:02}" for k in COUNTED if k != 50], VALUES)))
+    assert months.step is None and months.offset == "MS"
+    weekdays = load(write(lines("day,a", [day for day in DAYS if day.weekday() < 5], VALUES)))
+    assert weekdays.step == 86_400 and weekdays.offset == "B"
+
+
 def test_names_that_only_look_like_it_are_names(write):
     for names in (
         ["0.5", "1.5", "2.5"],
@@ -393,7 +415,8 @@ def test_months_in_other_languages(write, names):
     "encoding, text",
     [
         ("cp932", "年月日,負荷\n2023年1月1日,40\n"), ("cp932", "日時,気温\n"), ("gb18030", "日期,负荷\n"), ("gb18030", "时间,销售额\n"),
-        ("big5", "日期,負荷\n"), ("big5", "時間,銷售額\n"), ("euc-kr", "날짜,부하\n"), ("euc-kr", "시간,전력사용량\n"), ("koi8-r", "дата,нагрузка\n"),
+        ("big5", "日期,負荷\n"), ("big5", "時間,銷售額\n"), ("euc-kr", "날짜,부하\n"), ("euc-kr", "시간,전력사용량\n"), ("koi8-r", "да,не\n"),
+        ("koi8-r", "дата,нагрузка\n"),
         ("koi8-r", "ДАТА,НАГРУЗКА\n"), ("cp1251", "дата,нагрузка\n"), ("cp1253", "ημερομηνία,φορτίο\n"), ("cp1250", "Łódź,świeże\n"),
     ],
 )  # fmt: skip
@@ -634,6 +657,12 @@ def test_names_of_a_frame_are_taken_as_they_are():
     assert load(levels.set_index(("Date", ""))).columns == ["Close, X", "Open, X"]
     text = frame.assign(**{"Date ": [str(day) for day in DAYS]})
     assert load(text).offset == "D" and load(text.set_index("Date ")).offset == "D"
+
+
+def test_times_of_pandas_come_before_written_ones():
+    frame = pd.DataFrame({"written": [f"{day:%d.%m.%Y}" for day in DAYS], "stamp": HOURS, "v": VALUES})
+    table = load(frame)
+    assert table.offset == "h" and table.columns == ["v"] and table.kinds["stamp"] == "time"
 
 
 def test_a_frame_with_arrays_in_its_cells_is_refused_by_name():

@@ -67,6 +67,24 @@ def test_spreadsheets(tmp_path):
         load(str(tmp_path / "two.xlsx"), options=TableOptions(sheet="x"))
 
 
+def test_a_cell_in_the_last_corner_of_a_sheet_is_more_than_is_allowed(tmp_path, monkeypatch):
+    openpyxl = pytest.importorskip("openpyxl")
+    from npseq.data import limits
+
+    monkeypatch.setattr(limits, "ALWAYS", 100_000)
+    for place, fits in (("B3", True), ("ZZ5000", False)):
+        book = openpyxl.Workbook()
+        for row in ("a", 1, 4):
+            book.active.append([row])
+        book.active[place] = 7
+        book.save(tmp_path / "t.xlsx")
+        if fits:
+            assert len(load(str(tmp_path / "t.xlsx"), options=TableOptions(header=True)).values) == 2
+        else:
+            with pytest.raises(DataError, match="open to 28,080,000 or more"):
+                load(str(tmp_path / "t.xlsx"))
+
+
 @pytest.mark.parametrize("name", ["a.xlsx", "a.parquet", "a.feather", "a.csv.gz", "a.csv.xz", "a.csv.bz2", "a.csv.zip"])
 @pytest.mark.parametrize(
     "content", [b"", b"no such file\n1\n", b"PK\x03\x04broken", b"\x1f\x8b\x08\x00rubbish", b"PAR1 PAR1"]
