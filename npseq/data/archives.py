@@ -25,6 +25,7 @@ ATTRIBUTE = re.compile(r"@attribute\s+('[^']*'|\"[^\"]*\"|\S+)\s+(.+)", re.I)
 OUTSIDE = re.compile(r":(?![^()]*\))")  # a colon that is not in a time within brackets
 STAMPED = re.compile(r"\(([^()]*),([^(),]*)\)")
 NUMERIC = re.compile(r"numeric|real|integer|relational", re.I)
+OF_TS = {b"problemname", b"classlabel", b"targetlabel", b"univariate", b"timestamps", b"equallength"}
 HEAD = 1 << 12  # bytes that show the kind
 LABEL = "class"  # the name of the label of a .ts file
 SIGNATURES = {b"%PDF": "a PDF", b"\x89HDF": "HDF5", b"CDF": "netCDF", b"SQLite format 3": "an SQLite database",
@@ -53,7 +54,7 @@ def kind_of_archive(sample: bytes) -> str | None:
     words = {word.lower() for word in re.findall(rb"^\s*@(\w+)", sample, re.M)}
     if words & {b"frequency", b"horizon", b"equallength"} and b"attribute" in words:
         return "tsf"
-    return "arff" if words & {b"relation", b"attribute"} else "ts"
+    return "arff" if words & {b"relation", b"attribute"} else "ts" if words & OF_TS else None
 
 
 def refusal(kind: str, file: BinaryIO, name: str) -> str:
@@ -75,6 +76,8 @@ def refusal(kind: str, file: BinaryIO, name: str) -> str:
 def refuse_other_formats(sample: bytes, name: str) -> None:
     """Raise DataError for the first bytes of a file that is another format than its name says."""
     kind = next((kind for start, kind in SIGNATURES.items() if sample.startswith(start)), None)
+    if sample.isascii() and b"\0" not in sample and not sample.startswith((b"%PDF", b"{")):
+        kind = None  # a column may be called PAR1 or CDF
     if kind is None and (found := MARKUP.match(sample)):
         kind = "JSON" if found[1] else "HTML or XML"
     if kind:

@@ -622,11 +622,17 @@ def test_a_file_of_many_series_is_refused_by_name(write):
 
 @pytest.mark.parametrize("content, kind", [
     (b'{"date": "2023-01-01", "load": 5}\n', "JSON"), (b'[{"a": 1}, {"a": 2}]', "JSON"), (b"<!DOCTYPE html><table><tr>", "HTML"), (b"<?xml version='1.0'?>", "XML"),
-    (b"%PDF-1.7\n", "PDF"), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".xls"), (b"PK\x03\x04rubbish", "zip"), (b"\x1f\x8b\x08", "gzip"), (b"PAR1", "Parquet"),
+    (b"%PDF-1.7\n", "PDF"), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".xls"), (b"PK\x03\x04\x14\x00rubbish", "zip"), (b"\x1f\x8b\x08", "gzip"), (b"PAR1\x15\x04\x00", "Parquet"),
 ])  # fmt: skip
 def test_a_file_of_another_format_than_its_name_says_is_named(write, content, kind):
     message = refusal(load, write(content))
     assert kind in message and "no table of text" in message
+
+
+def test_what_only_begins_like_another_format_is_what_it_is(write):
+    for name in ("PAR1", "CDF", "RDX", "@", "BZh"):
+        assert load(write(f"{name},b\n1,2\n3,5\n")).columns == [name, "b"]
+    assert kind_of(write("@anna: see you at 8\n@ben: no, at 9 then\n" * 9, "t.txt")) != "sequences"
 
 
 def test_a_txt_of_rows_that_are_nearly_all_alike_is_a_table(write):
