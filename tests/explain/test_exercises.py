@@ -291,6 +291,30 @@ HEAD = "# npseq exercise: lstm-backward, seed 0\n"
 
 
 @pytest.mark.wide
+@pytest.mark.parametrize(
+    "result",
+    [
+        '[[[["array", [1], [1e999]], null, {}]], null]',
+        '[[[["array", [1], [' + "9" * 400 + "]], null, {}]], null]",
+        '[[[["array", [0], []], null, {}]], null]',
+        '[[[["tuple"], null, {}]], null]',
+        '[[[{"do": ["strange", 3]}, null, {}]], null]',
+        '[[[{"do": ["array", [3, 2], [1, 2, 3, 4, 5, "x"]]}, null, {}]], null]',
+        '[[[null, 7, {"do": 8}]], 9]',
+        "{}",
+        "",
+    ],
+)
+@pytest.mark.parametrize("name", ["lstm-backward", "bug-hunt", "rnn-step"])
+def test_a_result_that_nobody_would_write_is_one_result_without_points(name, result, tmp_path):
+    code = f"import sys, os\nopen(sys.argv[2], 'w').write({result!r})\nos._exit(0)\n"
+    (path,) = files(tmp_path, a=f"# npseq exercise: {name}, seed 0\n{code}")
+    report = grade_file(path)
+    assert report.points == 0 and report.of > 5 and all(isinstance(o.message, str) for o in report.outcomes)
+    assert report.error or all("\n" not in outcome.message for outcome in report.outcomes)
+
+
+@pytest.mark.wide
 def test_points_are_counted_by_the_parent_and_every_file_has_one_result(tmp_path, capsys):
     forged = HEAD + "import sys, os\nopen(sys.argv[2], 'w').write('[[[\"do\", 1000, 10, 16]], null]')\nos._exit(0)\n"
     endless = HEAD + "import sys, os\nopen(sys.argv[2], 'w').write('[' * 100000)\nos._exit(0)\n"

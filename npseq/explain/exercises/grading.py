@@ -20,6 +20,7 @@ from .running import Result, from_json
 
 SECONDS = 60.0  # time limit for one file
 PRINTED = 2000  # bytes of what a file prints that are kept
+UNREADABLE = "the process ended before it was graded"
 LONGEST = 20_000_000  # bytes of the file of results
 
 
@@ -93,12 +94,16 @@ def grade_file(path: str | Path, seconds: float = SECONDS) -> Report:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         result = Path(folder, "result.json")
         ended, printed = _run([str(Path(path).resolve()), str(result)], folder, seconds)
-        results, error = ([], f"stopped after {seconds:g} seconds") if not ended else _read(result)
+        results, error = _read(result) if ended else ([], f"stopped after {seconds:g} seconds")
+    calls = len(exercise.calls(seed))
+    outcomes: list[Outcome] = []
+    try:
+        outcomes = exercise.judge([*results, *[Result(error="missing")] * calls][:calls], seed)
+    except Exception:  # a result that ``worker`` would not have written
+        error = error or UNREADABLE
     if error is not None:
         nothing = [outcome._replace(points=0, message=error) for outcome in exercise.grade(ModuleType("empty"), seed)]
         return Report(str(path), exercise.name, seed, nothing, error, printed)
-    calls = len(exercise.calls(seed))
-    outcomes = exercise.judge([*results, *[Result(error="missing")] * calls][:calls], seed)
     return Report(str(path), exercise.name, seed, outcomes, None, printed)
 
 
@@ -160,8 +165,8 @@ def _read(result: Path) -> tuple[list[Result], str | None]:
             Result(from_json(value), _message(why), {str(name): str(each)[:300] for name, each in failed.items()})
             for value, why, failed in results
         ], _message(error)
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
-        return [], "the process ended before it was graded"
+    except Exception:  # there is none, or it is not what ``worker`` writes
+        return [], UNREADABLE
 
 
 def _message(error: Any) -> str | None:
