@@ -226,7 +226,10 @@ def share(outcomes):
 
 def test_what_an_exercise_is_about_is_worth_most_of_its_points():
     assert share(graded(changed("through-time", ("valid[t] * dys[t] + carried", "valid[t] * dys[t]")))) < 0.5
+    assert share(graded(changed("through-time", ("carried = W_h.T @ da[t] +", "carried = 0 *")))) < 0.5
     assert share(graded(changed("truncated", ("(t + 1) % chunk == 0", "False")))) < 0.5
+    assert share(graded(changed("truncated", ("dys[t] + carried", "dys[t]")))) < 0.5
+    assert all(share(graded(EXERCISES["bug-hunt"].start(seed), seed)) < 0.5 for seed in range(len(bug_hunt.BUGS)))
 
 
 @pytest.mark.parametrize(

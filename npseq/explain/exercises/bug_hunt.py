@@ -70,13 +70,13 @@ def calls(seed: int) -> list[Call]:
 
 
 def judge(results: list[Result], seed: int) -> list[Outcome]:
-    """Two points for the line, and one for each gradient that is right."""
+    """Six points for the line, and one for each gradient that is right: some are before anything is found."""
     given = (results[0].value or {}).get("BUG_LINE")
-    outcomes = [Outcome("BUG_LINE", 2, 2, None)]
+    outcomes = [Outcome("BUG_LINE", 6, 6, None)]
     if not (isinstance(given, np.ndarray) and given.shape == () and given == bug_of(seed).line):
         written = isinstance(given, np.ndarray) and given.shape == () and np.isfinite(given)
         message = f"line {given:g} is not the wrong one" if written else "not written yet"
-        outcomes = [Outcome("BUG_LINE", 0, 2, None, message)]
+        outcomes = [Outcome("BUG_LINE", 0, 6, None, message)]
     right = _complex_step(values(seed))
     numbers = {"W_x": 31, "W_h": 32, "b": 33, "x": 34, "h_0": 30, "c_0": 18}
     steps = [Step(f"d{name}", number, "0", 1, lambda _, v, n=name: right[n]) for name, number in numbers.items()]  # type: ignore[misc]

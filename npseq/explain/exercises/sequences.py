@@ -166,7 +166,7 @@ CUTS = (
     ({"cut": ("-", ("-", T, 1), "t")}, "cut", "the chunks are counted from the end of the sequence"),
     FORWARDS,
 )
-CHUNKS = {T: 1, 3: 4, 1: 4}  # length -> points: with one chunk, the truncated gradient is the full one
+CHUNKS = {T: 3, 3: 6, 1: 3}  # length -> points: one chunk is the full gradient, chunks of one step carry nothing
 
 
 def truncated_calls(seed: int) -> list[Call]:
