@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from ..data.errors import DataError
 from ..formats import schema
 from ..nn.scaling import Scaler
-from ..tasks.recipe import NUMBERS, SCALER, Needs, Recipe, register
+from ..tasks.recipe import NUMBERS, SCALER, TEXTS, Needs, Recipe, register
 from . import features
 from .bases import BaseModels
 
@@ -25,34 +25,18 @@ class ForecastRecipe(Recipe):
     """
 
     task: ClassVar[str] = "forecast"
-    FIELDS: ClassVar[dict[str, schema.Field]] = {
-        "task": schema.one_of(["forecast"]),
-        "data": schema.TEXT,
-        "target": schema.listed(schema.TEXT),
-        "inputs": schema.listed(schema.TEXT),
-        "window": schema.COUNT,
-        "horizon": schema.COUNT,
-        "lags": schema.listed(schema.COUNT),
-        "scale": schema.one_of(["standard", "none"]),
-        "step": schema.optional(schema.COUNT),
-        "calendar": schema.BOOLEAN,
-        **SCALER,
-        "future": schema.missing(schema.listed(schema.TEXT), []),
-        "base": schema.optional(schema.MAPPING),
-    }
 
-    data: str
-    target: list[str]
-    inputs: list[str]
-    window: int
-    horizon: int
-    lags: list[int]
-    scale: str
-    step: int | None  # seconds between rows; None where they are irregular
-    calendar: bool
-    scaler: Scaler
-    future: list[str] = field(default_factory=list)
-    base: BaseModels | None = None
+    target: Annotated[list[str], TEXTS]
+    inputs: Annotated[list[str], TEXTS]
+    window: Annotated[int, schema.COUNT]
+    horizon: Annotated[int, schema.COUNT]
+    lags: Annotated[list[int], schema.listed(schema.COUNT)]
+    scale: Annotated[str, schema.one_of(["standard", "none"])]
+    step: Annotated[int | None, schema.optional(schema.COUNT)]  # seconds between rows; None where they are irregular
+    calendar: Annotated[bool, schema.BOOLEAN]
+    scaler: Annotated[Scaler, SCALER]
+    future: Annotated[list[str], schema.missing(TEXTS, [])] = field(default_factory=list)
+    base: Annotated[BaseModels | None, schema.optional(schema.MAPPING)] = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as a weights file keeps it: ``future`` and ``base`` only if there are any."""

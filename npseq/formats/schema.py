@@ -1,7 +1,10 @@
 """Checks of what a file says about itself: a file may come from an untrusted source.
 
-    FIELDS = {"window": COUNT, "lags": listed(COUNT), "step": optional(COUNT)}
-    values = check(mapping, FIELDS, "its recipe")      # ValueError with one line, or a dict of exactly these fields
+    class Recipe(Record):
+        window: Annotated[int, COUNT]
+        lags: Annotated[list[int], listed(COUNT)]
+
+    values = check(mapping, Recipe.FIELDS, "its recipe")  # ValueError with one line, or a dict of exactly these fields
 
 JSON knows no integer type and no bounds, so a field says what a value must be.
 """
@@ -10,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, get_type_hints
 
 LARGEST_COUNT = 10**9
 LARGEST_NUMBER = 1e300
@@ -109,6 +112,25 @@ def check(mapping: Any, fields: Mapping[str, Field], where: str, *, others: bool
         else:
             values[name] = mapping[name]
     return values
+
+
+class Record:
+    """A class that a file keeps, whose annotations say what each value must be there.
+
+    An example is ``window: Annotated[int, COUNT]``; a value in several entries has a dict of fields. FIELDS: name of
+    the entry -> field.
+    """
+
+    FIELDS: ClassVar[dict[str, Field]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "FIELDS" in vars(cls):
+            return
+        cls.FIELDS = {}
+        for name, hint in get_type_hints(cls, include_extras=True).items():
+            for said in getattr(hint, "__metadata__", ()):
+                cls.FIELDS |= said if isinstance(said, dict) else {name: said}
 
 
 def check_version(version: Any, known: int, what: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from ..data.sources import SAID, TableOptions
 from ..formats import schema
@@ -36,7 +36,7 @@ _COLUMNS = schema.Field(
 
 
 @dataclass(frozen=True)
-class Metadata:
+class Metadata(schema.Record):
     """What ``npseq train`` keeps beside the model, of any task. A task that keeps more has a class of its own
     (``register``).
 
@@ -44,19 +44,11 @@ class Metadata:
     they were given; seed and best_epoch of the training; table: what was said about it (``TableOptions``).
     """
 
-    FIELDS: ClassVar[dict[str, schema.Field]] = {
-        "recipe": schema.MAPPING,
-        "columns": _COLUMNS,
-        "seed": schema.missing(schema.SEED, 0),
-        "best_epoch": schema.missing(schema.NATURAL, 0),
-        "table": SAID,
-    }
-
-    recipe: Recipe
-    columns: Mapping[str, str] = field(default_factory=dict)
-    seed: int = 0
-    best_epoch: int = 0
-    table: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Annotated[Recipe, schema.MAPPING]
+    columns: Annotated[Mapping[str, str], _COLUMNS] = field(default_factory=dict)
+    seed: Annotated[int, schema.missing(schema.SEED, 0)] = 0
+    best_epoch: Annotated[int, schema.missing(schema.NATURAL, 0)] = 0
+    table: Annotated[Mapping[str, Any], SAID] = field(default_factory=dict)
 
     @property
     def options(self) -> TableOptions:
@@ -123,9 +115,7 @@ class SequenceMetadata(Metadata):
     seen: hashes of those that it was trained and validated on (``seen.hashes_of``), or None.
     """
 
-    FIELDS: ClassVar[dict[str, schema.Field]] = {**Metadata.FIELDS, "seen": schema.optional(SEQUENCES)}
-
-    seen: list[str] | None = None
+    seen: Annotated[list[str] | None, schema.optional(SEQUENCES)] = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries of the weights file."""

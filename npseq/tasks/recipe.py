@@ -7,7 +7,7 @@ A recipe says how data become examples: columns, window, scaler, classes. ``to_j
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 from ..data.corpus import TOKENS, Corpus, Vocabulary
 from ..formats import schema
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Recipe")
 CLASSES = ["cross_entropy"]
 NUMBERS = [name for name in LOSSES if name not in CLASSES]
+TEXTS = schema.listed(schema.TEXT)
 SCALER = {"mean": schema.listed(schema.NUMBER), "spread": schema.listed(schema.POSITIVE)}
 
 
@@ -33,15 +34,15 @@ class Needs(NamedTuple):
     outputs: str = "last"
 
 
-class Recipe:
+@dataclass(frozen=True)
+class Recipe(schema.Record):
     """What a recipe of every task has: the base class of the recipes, which ``register`` makes known.
 
-    task: its name in a file; FIELDS: what a file keeps, with the check of each value.
+    task: its name in a file.
     """
 
     task: ClassVar[str]
-    FIELDS: ClassVar[dict[str, schema.Field]]
-    data: str
+    data: Annotated[str, schema.TEXT]
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as a weights file keeps it."""
@@ -81,18 +82,10 @@ class ClassificationRecipe(Recipe):
     """How labelled sequences become examples (``sequences.SequenceDataset``)."""
 
     task: ClassVar[str] = "classify"
-    FIELDS: ClassVar[dict[str, schema.Field]] = {
-        "task": schema.one_of(["classify"]),
-        "data": schema.TEXT,
-        "inputs": schema.listed(schema.TEXT),
-        "classes": schema.listed(schema.TEXT),
-        **SCALER,
-    }
 
-    data: str
-    inputs: list[str]
-    classes: list[str]
-    scaler: Scaler
+    inputs: Annotated[list[str], TEXTS]
+    classes: Annotated[list[str], TEXTS]
+    scaler: Annotated[Scaler, SCALER]
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
@@ -105,7 +98,6 @@ class LabellingRecipe(ClassificationRecipe):
     """How sequences with a class for each row become examples (``sequences.SequenceDataset``)."""
 
     task: ClassVar[str] = "label"
-    FIELDS: ClassVar[dict[str, schema.Field]] = {**ClassificationRecipe.FIELDS, "task": schema.one_of(["label"])}
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
@@ -118,19 +110,10 @@ class RegressionRecipe(Recipe):
     """How sequences with a number each become examples (``sequences.SequenceDataset``)."""
 
     task: ClassVar[str] = "regress"
-    FIELDS: ClassVar[dict[str, schema.Field]] = {
-        "task": schema.one_of(["regress"]),
-        "data": schema.TEXT,
-        "inputs": schema.listed(schema.TEXT),
-        **SCALER,
-        "target_mean": schema.NUMBER,
-        "target_spread": schema.POSITIVE,
-    }
 
-    data: str
-    inputs: list[str]
-    scaler: Scaler
-    target_scaler: Scaler  # of the number, one column
+    inputs: Annotated[list[str], TEXTS]
+    scaler: Annotated[Scaler, SCALER]
+    target_scaler: Annotated[Scaler, {"target_mean": schema.NUMBER, "target_spread": schema.POSITIVE}]  # one column
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
@@ -143,20 +126,11 @@ class AddingRecipe(Recipe):
     """How the sequences of the adding problem are generated (``adding.Adding``)."""
 
     task: ClassVar[str] = "adding"
-    FIELDS: ClassVar[dict[str, schema.Field]] = {
-        "task": schema.one_of(["adding"]),
-        "data": schema.TEXT,
-        "length": schema.COUNT,
-        "count": schema.COUNT,
-        "held_out": schema.COUNT,
-        "seed": schema.SEED,
-    }
 
-    data: str
-    length: int
-    count: int
-    held_out: int
-    seed: int
+    length: Annotated[int, schema.COUNT]
+    count: Annotated[int, schema.COUNT]
+    held_out: Annotated[int, schema.COUNT]
+    seed: Annotated[int, schema.SEED]
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
@@ -178,24 +152,13 @@ class TextRecipe(Recipe):
     """
 
     task: ClassVar[str] = "text"
-    FIELDS: ClassVar[dict[str, schema.Field]] = {
-        "task": schema.one_of(["text"]),
-        "data": schema.TEXT,
-        "tokens": schema.one_of(TOKENS),
-        "vocabulary": schema.Field(_is_alphabet, "a text of sorted, different characters"),
-        "window": schema.COUNT,
-        "split": schema.listed(schema.SHARE, 3),
-        "carries": schema.BOOLEAN,
-        "digest": schema.missing(schema.TEXT, ""),
-    }
 
-    data: str
-    tokens: str
-    vocabulary: str
-    window: int
-    split: list[float]
-    carries: bool
-    digest: str = ""
+    tokens: Annotated[str, schema.one_of(TOKENS)]
+    vocabulary: Annotated[str, schema.Field(_is_alphabet, "a text of sorted, different characters")]
+    window: Annotated[int, schema.COUNT]
+    split: Annotated[list[float], schema.listed(schema.SHARE, 3)]
+    carries: Annotated[bool, schema.BOOLEAN]
+    digest: Annotated[str, schema.missing(schema.TEXT, "")] = ""
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
@@ -221,7 +184,7 @@ def from_json(mapping: Any) -> Recipe:
     task = mapping.get("task") if isinstance(mapping, dict) else None
     if not isinstance(task, str) or task not in RECIPES:
         raise ValueError(f"its recipe names no task that npseq knows; one of {', '.join(RECIPES)} expected")
-    values = schema.check(mapping, RECIPES[task].FIELDS, "its recipe")
+    values = schema.check(mapping, {"task": schema.TEXT, **RECIPES[task].FIELDS}, "its recipe")
     del values["task"]
     if "mean" in values:
         columns = sum(len(values.get(name, ())) for name in ("target", "inputs", "future"))

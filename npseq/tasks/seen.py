@@ -12,7 +12,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -35,6 +35,9 @@ _TIME = schema.Field(
     "a time such as 2024-03-31T14:00:00",
 )
 
+_PLACE = schema.Field(lambda k: type(k) is int and abs(k) < 2**62, "a whole number")
+_MARK = schema.Field(lambda k: type(k) is int and 0 <= k < 2**32, "a whole number below 2³²")
+
 
 def _time(text: str) -> np.datetime64:
     try:
@@ -51,7 +54,7 @@ def _hash(digits: int) -> schema.Field:
 
 
 @dataclass(frozen=True)
-class SeenRows:
+class SeenRows(schema.Record):
     """What tells the rows that a model was trained or validated on.
 
     count: their number; until: the time of the last one, None without times; whole: the hash of them all; places and
@@ -59,19 +62,11 @@ class SeenRows:
     runs and the hashes of those.
     """
 
-    count: int
-    until: str | None
-    whole: str
-    places: list[int]
-    marks: list[int]
-
-    FIELDS = {
-        "count": schema.COUNT,
-        "until": schema.optional(_TIME),
-        "whole": _hash(WHOLE),
-        "places": schema.listed(schema.Field(lambda k: type(k) is int and abs(k) < 2**62, "a whole number")),
-        "marks": schema.listed(schema.Field(lambda k: type(k) is int and 0 <= k < 2**32, "a whole number below 2³²")),
-    }
+    count: Annotated[int, schema.COUNT]
+    until: Annotated[str | None, schema.optional(_TIME)]
+    whole: Annotated[str, _hash(WHOLE)]
+    places: Annotated[list[int], schema.listed(_PLACE)]
+    marks: Annotated[list[int], schema.listed(_MARK)]
 
     @classmethod
     def of(cls, table: Table, columns: list[int], count: int) -> SeenRows:
