@@ -192,9 +192,23 @@ def one_of_several(known: Iterable[str], what: str) -> Callable[[str], list[str]
 # ---- options with one meaning in all commands ----
 
 
+def add_number(
+    p: argparse._ActionsContainer,
+    name: str,
+    kind: Callable[[str], Any],
+    about: str = "",
+    default: Any = None,
+    metavar: str = "N",
+) -> None:
+    """Add an option that takes a number; its help ends with its default, if it has one."""
+    if default is not None:
+        about = f"{about}; default: {default:g}" if about else f"default: {default:g}"
+    p.add_argument(name, type=kind, default=default, metavar=metavar, help=about)
+
+
 def add_seed(p: argparse._ActionsContainer, of: str) -> None:
     """``--seed N``: the same seed gives the same result, bit for bit."""
-    p.add_argument("--seed", type=seed, default=0, metavar="N", help=f"of {of}; default: 0")
+    add_number(p, "--seed", seed, f"of {of}", 0)
 
 
 def add_quiet(p: argparse._ActionsContainer) -> None:

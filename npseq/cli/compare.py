@@ -41,20 +41,9 @@ def parser() -> arguments.Parser:
     p.add_argument(
         "--models", default=DEFAULT, type=options.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}"
     )
-    p.add_argument(
-        "--seeds",
-        default=3,
-        type=arguments.positive_int,
-        metavar="N",
-        help="train each model with the seeds 0 … N − 1; default: 3",
-    )
-    p.add_argument(
-        "--jobs",
-        default=1,
-        type=arguments.positive_int,
-        metavar="N",
-        help="number of parallel runs; default: 1, which gives the most reliable timings",
-    )
+    arguments.add_number(p, "--seeds", arguments.positive_int, "train each model with the seeds 0 … N − 1", 3)
+    about = "number of parallel runs; one gives the most reliable timings"
+    arguments.add_number(p, "--jobs", arguments.positive_int, about, 1)
     arguments.add_quiet(p)
     arguments.add_json(p)
     p.add_argument("--plot", metavar="FILE.png", help="draw the validation losses there (.png or .svg)")
@@ -71,11 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         kind = kinds.asked_for(training)
         loaded = kind.read(training)  # wrong options and files are reported here, before training starts
         kind.make(training, loaded)
-        if args.plot:
-            plots.check(args.plot)
-        for file in (args.plot, args.output):
-            if file:
-                output.check_file(file)
+        plots.check_files(args.output, plot=args.plot)
         reports = train_all(args.models, range(args.seeds), training, args.jobs, args.quiet, loaded)
         if args.output:
             output.write_json(args.output, reports)

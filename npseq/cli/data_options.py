@@ -46,12 +46,8 @@ def add_table_options(p: argparse.ArgumentParser) -> None:
 
 def add_memory_option(p: Any) -> None:
     """Add ``--max-memory`` to a parser or a group of one."""
-    p.add_argument(
-        "--max-memory",
-        type=arguments.positive,
-        metavar="GIB",
-        help="GiB that a compressed file may open to; default: 1, or 20 times the file's own size if that is more",
-    )
+    about = "GiB that a compressed file may open to; default: 1, or 20 times the file's own size if that is more"
+    arguments.add_number(p, "--max-memory", arguments.positive, about, metavar="GIB")
 
 
 def table_options(args: argparse.Namespace) -> data.TableOptions:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .. import data, status, tasks
 from ..forecast import recursive
 from ..fused import blas
-from . import arguments, kinds, output, plots, trained_files
+from . import arguments, kinds, plots, trained_files
 
 
 def parser() -> arguments.Parser:
@@ -25,21 +25,12 @@ def parser() -> arguments.Parser:
         help="of the data; default: test, the rows that the model was not trained or validated on, known by their "
         "content; all scores those too",
     )
-    p.add_argument(
-        "--steps",
-        type=arguments.positive_int,
-        metavar="K",
-        help=f"rows to forecast by feeding forecasts back; default: {recursive.STEPS}, or as many as the data allow",
-    )
+    about = f"rows to forecast by feeding forecasts back; default: {recursive.STEPS}, or as many as the data allow"
+    arguments.add_number(p, "--steps", arguments.positive_int, about, metavar="K")
     arguments.add_json(p)
     p.add_argument("--plot", metavar="FILE.png", help="draw the error by step there (.png or .svg)")
-    p.add_argument(
-        "--interval",
-        default=0.9,
-        type=arguments.share,
-        metavar="P",
-        help="nominal coverage of the prediction interval; default: 0.9",
-    )
+    about = "nominal coverage of the prediction interval"
+    arguments.add_number(p, "--interval", arguments.share, about, 0.9, "P")
     trained_files.add_column_options(p)
     return p
 
@@ -57,9 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         args = arguments.changed(args, data=args.data or trained_on)
         p.check_files(args)
-        if args.plot:
-            plots.check(args.plot)
-            output.check_file(args.plot)
+        plots.check_files(plot=args.plot)
         with blas.limited(1):
             lines = kinds.of(members).evaluate(args, members)
     except (OSError, ValueError) as error:

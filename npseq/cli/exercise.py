@@ -30,11 +30,9 @@ def parser() -> arguments.Parser:
     grade = commands.add_parser("grade", help="run files and show their points; status 0 if all have all points")
     grade.add_argument("files", nargs="+", metavar="FILE.py")
     arguments.add_json(grade)
-    grade.add_argument(
-        "--timeout", type=arguments.positive, default=SECONDS, metavar="S", help=f"for each file; default: {SECONDS:g}"
-    )
+    arguments.add_number(grade, "--timeout", arguments.positive, "for each file", SECONDS, "S")
     hint = _with_name(commands, "hint", "show a hint")
-    hint.add_argument("--number", type=arguments.positive_int, default=1, metavar="N", help="which; default: 1")
+    arguments.add_number(hint, "--number", arguments.positive_int, "which", 1)
     _with_name(commands, "solution", "print the solved file")
     return parser
 

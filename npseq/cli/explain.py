@@ -27,9 +27,8 @@ def parser() -> arguments.Parser:
     )
     parser.add_argument("--model", type=arguments.name, choices=list(CELLS), default="lstm", help="default: lstm")
     own_cell.add_option(parser, "a cell of your own that states its equations")
-    parser.add_argument("--hidden-size", type=arguments.positive_int, default=2, metavar="N", help="default: 2")
-    parser.add_argument("--input-size", type=arguments.positive_int, default=1, metavar="N", help="default: 1")
-    parser.add_argument("--steps", type=arguments.positive_int, default=2, metavar="N", help="default: 2")
+    for name, default in (("--hidden-size", 2), ("--input-size", 1), ("--steps", 2)):
+        arguments.add_number(parser, name, arguments.positive_int, default=default)
     arguments.add_seed(parser, "the numbers given")
     parser.add_argument("--only", metavar="NAME", help="follow one tensor, such as dW_h, dc or a_xi")
     parser.add_argument("--html", metavar="FILE.html", help="write an interactive page there instead")

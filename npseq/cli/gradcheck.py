@@ -61,12 +61,8 @@ def parser() -> arguments.Parser:
         choices=["equal", "mixed"],
         help=f"all sequences as long as the batch, or {LENGTHS} (default: both)",
     )
-    parser.add_argument(
-        "--seconds",
-        type=arguments.positive,
-        metavar="N",
-        help=f"draw configurations at random for that long (default: {survey.COUNT} of them)",
-    )
+    about = f"draw configurations at random for that long (default: {survey.COUNT} of them)"
+    arguments.add_number(parser, "--seconds", arguments.positive, about)
     parser.add_argument(
         "--only", metavar="CONFIG", help="check one configuration again, as the report of a failure names it"
     )

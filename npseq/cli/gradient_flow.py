@@ -31,23 +31,12 @@ def parser() -> arguments.Parser:
         "--models", default=DEFAULT, type=options.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}"
     )
     own_cell.add_option(p, "also that of a cell of your own")
-    p.add_argument("--epochs", default=5, type=arguments.positive_int, metavar="N", help="of training; default: 5")
-    p.add_argument("--hidden-size", default=32, type=arguments.positive_int, metavar="N", help="default: 32")
-    p.add_argument("--lr", default=0.001, type=arguments.positive, metavar="RATE", help="learning rate; default: 0.001")
-    p.add_argument(
-        "--forget-bias",
-        default=1.0,
-        type=arguments.bias,
-        metavar="B",
-        help="of the LSTM's forget gate, at the start; default: 1",
-    )
-    p.add_argument(
-        "--gain",
-        default=4.0,
-        type=arguments.positive,
-        metavar="G",
-        help="also show the untrained network with recurrent weights scaled by this factor; default: 4",
-    )
+    arguments.add_number(p, "--epochs", arguments.positive_int, "of training", 5)
+    arguments.add_number(p, "--hidden-size", arguments.positive_int, default=32)
+    arguments.add_number(p, "--lr", arguments.positive, "learning rate", 0.001, "RATE")
+    arguments.add_number(p, "--forget-bias", arguments.bias, "of the LSTM's forget gate, at the start", 1.0, "B")
+    about = "also show the untrained network with recurrent weights scaled by this factor"
+    arguments.add_number(p, "--gain", arguments.positive, about, 4.0, "G")
     arguments.add_seed(p, "weights and data")
     options.add_data_options(p, default=tasks.Adding.name)
     p.add_argument("--output", metavar="FILE.csv", help="write the numbers there")
@@ -60,11 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     p = parser()
     args = p.parse_args(argv)
     try:
-        if args.plot:
-            plots.check(args.plot)
-        for file in (args.output, args.plot):
-            if file:
-                output.check_file(file)
+        plots.check_files(args.output, plot=args.plot)
         task = make_task(args)
         larger = f"untrained, recurrent weights × {args.gain:g}"
         flows = {"untrained": {}, "trained": {}, larger: {}}

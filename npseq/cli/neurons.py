@@ -31,20 +31,9 @@ def parser() -> arguments.Parser:
     own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
     p.add_argument("--data", metavar="NAME|FILE", help="a text; default: the shipped one that the model was trained on")
     p.add_argument("--output", required=True, metavar="FILE.html", help="the page to write; it needs no other file")
-    p.add_argument(
-        "--length",
-        default=1500,
-        type=arguments.positive_int,
-        metavar="N",
-        help="characters: from the first line of the test part, or of another text; default: 1500",
-    )
-    p.add_argument(
-        "--window",
-        default=64,
-        type=arguments.positive_int,
-        metavar="N",
-        help="characters that a gradient is followed back; default: 64",
-    )
+    about = "characters: from the first line of the test part, or of another text"
+    arguments.add_number(p, "--length", arguments.positive_int, about, 1500)
+    arguments.add_number(p, "--window", arguments.positive_int, "characters that a gradient is followed back", 64)
     data_options.add_memory_option(p)
     return p
 

@@ -51,29 +51,17 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
         choices=LOGS,
         help="forecast the logarithm with the base; auto where that is better; default: auto",
     )
-    d.add_argument(
-        "--steps",
-        default=None,
-        type=arguments.positive_int,
-        metavar="N",
-        help=f"rows ahead over which bases are compared; default: the horizon, or a season of at most {MEASURED} rows",
-    )
+    about = f"rows ahead over which bases are compared; default: the horizon, or a season of at most {MEASURED} rows"
+    arguments.add_number(d, "--steps", arguments.positive_int, about)
     d.add_argument(
         "--no-refit",
         action="store_true",
         help="keep the base of the training rows for forecasts after the last row; default: fit it again to all rows",
     )
-    d.add_argument(
-        "--window",
-        default=None,
-        type=arguments.positive_int,
-        metavar="N",
-        help=f"rows that the model sees; default: {DEFAULTS['forecast']['window']} or fewer; with --base none "
-        f"{DEFAULTS['alone']['window']}",
-    )
-    d.add_argument(
-        "--horizon", default=1, type=arguments.positive_int, metavar="N", help="rows to forecast at once; default: 1"
-    )
+    corrects, alone = DEFAULTS["forecast"]["window"], DEFAULTS["alone"]["window"]
+    about = f"rows that the model sees; default: {corrects} or fewer; with --base none {alone}"
+    arguments.add_number(d, "--window", arguments.positive_int, about)
+    arguments.add_number(d, "--horizon", arguments.positive_int, "rows to forecast at once", 1)
     d.add_argument(
         "--lags",
         default=None,
@@ -92,9 +80,7 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
     )
     d.add_argument("--label", metavar="COLUMN", help="classify: the class of the sequence")
     d.add_argument("--regress", action="store_true", help="the label is a number: predict it")
-    d.add_argument(
-        "--length", default=50, type=arguments.positive_int, metavar="N", help="of the adding problem; default: 50"
-    )
+    arguments.add_number(d, "--length", arguments.positive_int, "of the adding problem", 50)
     d.add_argument(
         "--label-each-row", action="store_true", help="the label is the class of its row, to be predicted there"
     )

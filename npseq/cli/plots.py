@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..formats import atomic, paths
+from . import output
 
 COLOURS = ["#1b6ca8", "#d1495b", "#3c8d5a", "#8f5aa8", "#c77d0a", "#5b6770"]  # told apart also by lightness
 STYLE = {
@@ -51,6 +52,16 @@ def check(path: str) -> None:
         import matplotlib  # noqa: F401
     except ImportError:
         raise PlotError("pictures need matplotlib: pip install 'npseq[plot]'") from None
+
+
+def check_files(*files: str | None, plot: str | None = None) -> None:
+    """Check in advance that the files and the plot that are named can be written. Errors as ``check``; OSError as
+    ``output.check_file``.
+    """
+    if plot:
+        check(plot)
+    for file in filter(None, (*files, plot)):
+        output.check_file(file)
 
 
 @contextmanager

@@ -22,21 +22,12 @@ def parser() -> arguments.Parser:
     )
     p.add_argument("file", metavar="FILE.pth", help="of npseq train, trained on a text")
     own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
-    p.add_argument(
-        "--length", default=500, type=arguments.natural, metavar="N", help="characters or bytes to write; default: 500"
-    )
-    p.add_argument(
-        "--temperature",
-        default=1.0,
-        type=temperature,
-        metavar="T",
-        help="0 takes the likeliest character, 1 draws from the model's distribution; up to 2; default: 1",
-    )
-    p.add_argument("--top-k", type=arguments.positive_int, metavar="K", help="draw from the K likeliest only")
+    arguments.add_number(p, "--length", arguments.natural, "characters or bytes to write", 500)
+    about = "0 takes the likeliest character, 1 draws from the model's distribution; up to 2"
+    arguments.add_number(p, "--temperature", temperature, about, 1.0, "T")
+    arguments.add_number(p, "--top-k", arguments.positive_int, "draw from the K likeliest only", metavar="K")
     p.add_argument("--prime", default="", metavar="TEXT", help="what the text starts with; it is printed too")
-    p.add_argument(
-        "--seed", type=arguments.seed, metavar="N", help="the same seed gives the same text; default: a new one"
-    )
+    arguments.add_number(p, "--seed", arguments.seed, "the same seed gives the same text; default: a new one")
     return p
 
 

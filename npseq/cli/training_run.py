@@ -76,12 +76,8 @@ def parser() -> arguments.Parser:
         "--checkpoint", action="store_true", help="save the training state to rnn_MODEL_last.pth after each epoch"
     )
     o.add_argument("--resume", metavar="FILE.pth", help="resume from a file written with --checkpoint")
-    o.add_argument(
-        "--backtest",
-        type=arguments.positive_int,
-        metavar="N",
-        help="a forecast: train and test at N origins in time, keep no files, and print the mean error and its spread",
-    )
+    about = "a forecast: train and test at N origins in time, keep no files, and print the mean error and its spread"
+    arguments.add_number(o, "--backtest", arguments.positive_int, about)
     arguments.add_quiet(o)
     return p
 
@@ -195,11 +191,8 @@ class _Run:
             self.experiment = experiment.build(args, state, self.ranks.size > 1, loaded)
             self.run = self.experiment.run
             self.kind = kinds.KINDS[self.run.task.kind]
-            if args.plot:
-                plots.check(args.plot)
-            for file in (args.report, args.history, args.plot, self.path("best")):
-                if file and self.ranks.root:
-                    output.check_file(file)
+            if self.ranks.root:
+                plots.check_files(args.report, args.history, self.path("best"), plot=args.plot)
         except (OSError, ValueError) as error:
             return arguments.told(error)
         except MemoryError:
