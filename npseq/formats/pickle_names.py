@@ -149,9 +149,8 @@ def call(function: object, args: object) -> Any:
         return tensor(*args[:4])
     if name == "_rebuild_tensor_v3" and len(args) >= 7 and isinstance(args[6], Name) and args[6].name in DTYPES:
         return tensor(args[0], args[1], args[2], args[3], DTYPES[args[6].name])
-    if name in ("_rebuild_parameter", "_rebuild_parameter_with_state") and args:
-        if args[0] is None or isinstance(args[0], np.ndarray):
-            return args[0]
+    if name in ("_rebuild_parameter", "_rebuild_parameter_with_state") and args and isinstance(args[0], np.ndarray):
+        return args[0]
     if name == "Size" and len(args) == 1 and isinstance(args[0], (tuple, list)):
         return tuple(args[0])
     if name == "device" and args and isinstance(args[0], str):

@@ -191,7 +191,7 @@ class _Machine:
         is the state of a foreign object. A NumPy dtype has its byte order there."""
         state = self.pop()
         value = self.stack[-1] if self.stack else None
-        if not isinstance(value, (dict, np.ndarray, type(None), Foreign)):
+        if not isinstance(value, (dict, np.ndarray, Foreign)):
             raise CheckpointError("the pickle sets the state of something that has none")
         if isinstance(value, DType) and isinstance(state, tuple) and state[1:2] in (("<",), (">",), ("|",), ("=",)):
             value.order = state[1]
