@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.conversion import check_shapes, from_state_dict, parameters_under, sizes_in
+from ..nn.conversion import check_shapes, from_state_dict, sizes_in
 from ..nn.layers import RNN
 from ..nn.model import Model
 from ..nn.module import Module
 from ..nn.own_parameters import cell_name
-from ..nn.parameters import parameter_shapes, undrawn
+from ..nn.parameters import undrawn
 from ..nn.reading import READS, read_size
 from ..nn.registry import MODELS, OWN
 from . import schema
@@ -171,11 +171,6 @@ def _own(metadata: dict[str, Any], state: dict[str, np.ndarray]) -> Model:
     for name, size in there.items():
         if config[name] != size:
             raise ValueError(f"its metadata have {name} {config[name]}, its arrays {size}")
-    check_shapes(parameters_under(state, "rnn."), parameter_shapes(cell, **sizes), "rnn.")
-    outputs = (sizes["proj_size"] or sizes["hidden_size"]) * (2 if sizes["bidirectional"] else 1)
-    others = {"fc.weight": (config["output_size"], read_size(config["read"], outputs))}
-    others["embedding.weight"] = (config["input_size"], config["embedding_size"])
-    check_shapes(state, others)
     options = {name: value for name, value in metadata["config"].items() if name != "cell"}
     with undrawn():
         scaling = checked_scaling(metadata.get("scaling"), config)

@@ -24,9 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..cells import GRUCell, LSTMCell, RNNCell
 from .layers import GRU, LSTM, RNN, OptimizedGRU, OptimizedLSTM, OptimizedRNN
-from .parameters import parameter_shapes, undrawn
+from .parameters import undrawn
 from .recurrent import Recurrent
 
 if TYPE_CHECKING:
@@ -72,7 +71,6 @@ def from_state_dict(
         kind = {RNN: OptimizedRNN, GRU: OptimizedGRU, LSTM: OptimizedLSTM}[kind]
     own = parameters_under(mapping, prefix)
     given = own["weight_ih_l0"].dtype
-    check_shapes(own, parameter_shapes({1: RNNCell, 3: GRUCell, 4: LSTMCell}[rows // H], **sizes), prefix)
     with undrawn():
         layer: Recurrent = kind(
             dtype=np.complex128 if given.kind == "c" else np.float64 if given == np.float64 else np.float32,

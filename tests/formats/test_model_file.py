@@ -1,6 +1,5 @@
 """Models in weights files: which of several weights, what stands beside them, and what a file may claim."""
 
-import copy
 import json
 import re
 import tracemalloc
@@ -106,6 +105,7 @@ def test_layers_without_a_head_are_refused_with_the_expression_that_reads_them(t
         ("criterion.weight", np.ones(2, "f4")),
         ("loss_fn.pos_weight", np.ones(2, "f4")),
         ("val_loss.mean_value", np.array(0.5, "f4")),
+        ("val_loss.weight", np.array(2.0, "f4")),
         ("scale_mean", np.zeros(3, "f4")),
         ("accuracy.confmat", np.ones((2, 2), int)),
         ("mask", np.ones((4, 4), bool)),
@@ -163,24 +163,25 @@ def test_parts_that_were_saved_one_by_one_are_named(tmp_path):
 
 # ---- what a file may claim ----
 
-HUGE = 2**40
-CLAIMS = {
-    "inputs of a layer without rows": {"rnn.weight_ih_l0": (0, HUGE)},
-    "rows": {"rnn.weight_ih_l0": (12, 3)},
-    "a head without inputs": {"fc.weight": (HUGE, 0)},
-    "layers": {f"rnn.weight_hh_l{k}": () for k in range(1, 2000)},
-    "units": {"rnn.weight_hh_l0": (0, HUGE)},
+HUGE = 10**9
+CLAIMS = {  # shapes of arrays, and sizes that the metadata claim with them
+    "inputs of a layer without rows": ({"rnn.weight_ih_l0": (0, HUGE)}, {"input_size": HUGE}),
+    "rows": ({"rnn.weight_ih_l0": (12, 3)}, {}),
+    "a head without inputs": ({"fc.weight": (HUGE, 0)}, {"output_size": HUGE}),
+    "layers": ({f"rnn.weight_hh_l{k}": () for k in range(1, 2000)}, {"num_layers": 2000}),
+    "units": ({"rnn.weight_hh_l0": (0, HUGE)}, {"hidden_size": HUGE}),
+    "units and inputs": ({"rnn.weight_hh_l0": (0, HUGE), "rnn.weight_ih_l0": (0, HUGE)}, {"input_size": HUGE}),
+    "indices": ({"embedding.weight": (HUGE, 0)}, {"input_size": HUGE, "embedding_size": 3}),
 }
 
 
 @pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("claim", CLAIMS)
-def test_sizes_are_compared_before_anything_is_made(tmp_path, claim, own):
+def test_shapes_are_compared_before_anything_is_made(tmp_path, claim, own):
     model, state = weights()
-    state.update({name: np.zeros(shape, "f4") for name, shape in CLAIMS[claim].items()})
-    metadata = {"npseq": 2, "config": copy.deepcopy(model.config), "scaling": None}
-    if claim == "a head without inputs":
-        metadata["config"]["output_size"] = 10**9
+    shapes, sizes = CLAIMS[claim]
+    state.update({name: np.zeros(shape, "f4") for name, shape in shapes.items()})
+    metadata = {"npseq": 2, "config": {**model.config, **sizes}, "scaling": None}
     checkpoint.save(tmp_path / "m.pth", state, metadata if own else None)
     tracemalloc.start()
     try:
@@ -189,6 +190,13 @@ def test_sizes_are_compared_before_anything_is_made(tmp_path, claim, own):
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_lists_in_lists_are_gone_through_once(tmp_path):
+    content = [weights()[1]]
+    for _ in range(6):
+        content = [content] * 100
+    assert len(checkpoint.Checkpoint({"nets": content}).names()) == 1
 
 
 @pytest.mark.parametrize("own", [True, False])
