@@ -65,10 +65,10 @@ def test_the_tables_have_the_n_grams_that_are_counted():
 
 
 def test_the_defaults_of_the_page_are_those_of_the_command():
-    from npseq.cli.text_options import DEFAULTS
+    from npseq.training.config import DEFAULTS
 
     said = re.search(r"The defaults of a text[^:]*: `([^`]*)`", TEXT)[1].split()
     pairs = dict(zip(said[::2], said[1::2]))
     assert {name.lstrip("-").replace("-", "_"): value for name, value in pairs.items()} == {
-        name: str(value) for name, value in DEFAULTS.items()
+        name: str(value) for name, value in DEFAULTS["text"].items()
     }

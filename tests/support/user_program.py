@@ -164,7 +164,7 @@ def read(folder: Path) -> data.Table:
     load = 10 + np.sin(np.arange(HOURS) * 2 * np.pi / 24)
     Path(path).write_text("hour,load\n" + "".join(f"{hour},{value:.4f}\n" for hour, value in zip(hours, load)))
     table: data.Table = data.load(path, options=data.TableOptions(sep=","))
-    assert data.kind_of(path) and Path(data.shipped("PROVENANCE.md")).exists()
+    assert data.kind_of(path) and data.label_of(path) is None and Path(data.shipped("PROVENANCE.md")).exists()
     assert all([*data.SHIPPED, *data.SHIPPED_SEQUENCES, *data.SHIPPED_TEXTS])
     try:
         table.column("wind")
@@ -304,6 +304,25 @@ def forecasts(table: data.Table, folder: Path) -> None:
     assert mean.shape == deviation.shape
 
 
+class Doubled:
+    """y = a x with the gradients of its last backward in a dict: an object as people write it."""
+
+    def __init__(self) -> None:
+        self.params, self.grads = {"a": np.full(1, 2.0)}, {"a": np.zeros(1)}
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return y."""
+        self.x = x
+        y: np.ndarray = self.params["a"] * x
+        return y
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Return dx."""
+        self.grads["a"] = np.array([(dy * self.x).sum()])
+        dx: np.ndarray = self.params["a"] * dy
+        return dx
+
+
 def gradients(rng: np.random.Generator) -> None:
     """Gradients checked: of a cell, a layer, a model and a function."""
     batch = tasks.Batch(rng.normal(size=(B, T, I)), rng.normal(size=(B, 1)))
@@ -312,6 +331,7 @@ def gradients(rng: np.random.Generator) -> None:
         gradcheck.check_layer(LeakyLayer(I, H), T=3, B=2),
         gradcheck.check_model(npseq.Model("rnn", I, H, dtype=np.float64, rng=0), batch),
         gradcheck.check(square, gradient_of_square, {"x": rng.normal(size=3)}),
+        gradcheck.check(gradcheck.Adapter(Doubled(), rng.normal(size=3))),
     ]
     for result in results:
         result.assert_ok()
