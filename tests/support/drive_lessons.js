@@ -40,6 +40,9 @@ const { url, solutions, shot, neurons } = JSON.parse(fs.readFileSync(file, "utf8
   for (const [name, lines] of Object.entries(solutions)) {
     await page.goto(url);
     await page.reload();
+    await tabTo("#to-exercise");
+    await page.keyboard.press("Enter");
+    for (const key of ["Shift+Tab", "Shift+Tab", "Shift+Tab"]) await page.keyboard.press(key); /* to the choice of the cell */
     await tabTo(`[data-exercise="${name}"]`);
     await page.keyboard.press("Enter");
     const done = { wrong: [], says: [] };

@@ -240,7 +240,7 @@
 
   function showScene() {
     const open = Scenes.all.filter(({ state: { model, beside } }) => data.models[model] && (!beside || data.models[beside]));
-    $("scenes").innerHTML = `<span class="hint">${tr("Scenes:")}</span>` + open.map(({ name, title }) => `<button type="button" data-scene="${name}" aria-pressed="${state.scene === name}">${tr(title)}</button>`).join("");
+    $("scenes").innerHTML = `<span class="hint">${tr("Scenes:")}</span>` + open.map(({ name, title }) => `<button type="button" data-scene="${name}" aria-pressed="${state.scene === name}">${tr(title)}</button>`).join("") + `<button type="button" id="to-exercise">${tr("exercises ↓")}</button>`;
     const scene = Scenes.named(state.scene);
     $("scene").hidden = !scene;
     document.body.classList.toggle("asking", isAsking());
@@ -541,6 +541,7 @@
     else if (target.dataset.scene) { startScene(target.dataset.scene); document.querySelector("[data-answer-of]").focus(); }
     else if (target.dataset.answerOf) { state.answer = Number(target.dataset.answerOf); show(); document.querySelector(`[data-answer-of="${state.answer}"]`).focus(); }
     else if (target.dataset.exercise) { state.exercise = target.dataset.exercise; showExercise(); writeAddress(); document.querySelector("[data-write]").focus(); }
+    else if (target.id === "to-exercise") { $("exercise").scrollIntoView(); document.querySelector("[data-write]").focus(); }
     else if (target.id === "hint") showHint();
     else if (target.id === "back") go(-1);
     else if (target.id === "next") go(1);
