@@ -135,7 +135,8 @@ def test_a_tensor_of_no_layer_is_passed_over_and_named(tmp_path, name, value, pr
     ids=str,
 )
 def test_a_tensor_of_another_layer_is_refused_by_name(tmp_path, others):
-    assert list(others)[0] in refusal(tmp_path, {**weights()[1], **others})
+    message = refusal(tmp_path, {**weights()[1], **others})
+    assert list(others)[0] in message and message.endswith(', "rnn.")')  # the one layer, and no more
 
 
 def test_many_tensors_of_no_layer_are_counted(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import npseq
 from npseq import bptt
 from npseq.cells import GRUCell, LSTMCell, ReLURNNCell, RNNCell
-from npseq.fused import batch_parallel, blas, through_time
+from npseq.fused import batch_parallel, blas, pool, through_time
 from npseq.gradcheck import relative_error
 
 T, B, I, H = 9, 5, 3, 4
@@ -108,3 +108,39 @@ def test_without_an_affinity_the_processors_are_counted(monkeypatch, count, foun
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     assert blas.available() == found
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.__name__)
+@pytest.mark.parametrize("columns", [2, 10, 15])
+@pytest.mark.parametrize("inputs", ["small", "large", "indices"])
+def test_many_small_groups_and_chunks_of_steps_give_the_same_numbers(monkeypatch, cell, columns, inputs):
+    monkeypatch.setattr("npseq.fused.workspace.CACHE_BYTES", 1)
+    monkeypatch.setattr("npseq.fused.workspace.PRODUCT_MIN_COLUMNS", columns)
+    monkeypatch.setattr("npseq.fused.through_time.POOL", pool.WorkspacePool(1 << 20))
+    if inputs == "large":  # W_x x is computed for each group of steps
+        monkeypatch.setattr("npseq.fused.workspace.HOIST_MIN_ELEMENTS", 0)
+        monkeypatch.setattr("npseq.fused.workspace.HOIST_MIN_INPUTS", I)
+    rng = np.random.default_rng(0)
+    x = rng.integers(I, size=(T, B)) if inputs == "indices" else rng.normal(size=(T, I, B))
+    weights, dy = weights_of(cell, rng), rng.normal(size=(T, H, B))
+    state, d_state = (tuple(rng.normal(size=(H, B)) for _ in cell.state) for _ in range(2))
+    for lengths in (None, np.array([9, 0, 3, 9, 1])):
+        for keep in (True, False):
+            options = {"lengths": lengths, "keep": keep}
+            plain, fast = (
+                run(module, cell, weights, x, state, dy, d_state, **options) for module in (bptt, through_time)
+            )
+            assert all(relative_error(b, a) <= 1e-12 for a, b in zip(plain, fast))
+
+
+def test_inference_works_in_the_memory_of_a_few_steps(monkeypatch):
+    seen = []
+
+    class Spy(pool.WorkspacePool):
+        def acquire(self, workspace_class, *sizes):
+            seen.append(sizes[1])
+            return super().acquire(workspace_class, *sizes)
+
+    monkeypatch.setattr("npseq.fused.through_time.POOL", Spy(1 << 20))
+    npseq.OptimizedLSTM(I, H, rng=0)(np.ones((1000, 2, I), np.float32))
+    assert seen == [through_time.INFERENCE_STEPS]
