@@ -42,6 +42,7 @@ WORD = re.compile(r"(?<![^\W\d_])([^\W\d_]{3,})\.?(?![^\W\d_])")
 FIRST = re.compile(r"^\s*([^\W\d_]+)[.,]*\s+(?=\d)")
 DATE = re.compile(r"\d+[./-]\d+[./-]\d|\d+\.?\s+(?:de\s+)?[^\W\d_]{3}")
 LINK = re.compile(r"\s+del?\s+", re.I)
+ORDINAL = re.compile(r"(?<=\d)(?:er|st|nd|rd|th|[ºª])(?![^\W\d_])\.?", re.I)
 END = re.compile(r"(?<=[\d:])[^\d:]+$")
 BEFORE = re.compile(r"([^\d\s:,/.-]+)\s*(\d\d?:[\d:.]*\d)")
 BLANKS = re.compile(r"[\s.״\"']")
@@ -57,5 +58,6 @@ def in_english(cell: str) -> str:
     if (first := FIRST.match(cell)) and first[1].lower() in DAYS and DATE.match(cell, first.end()):
         cell = cell[first.end() :]
     if any(word[1].lower() in MONTH_OF for word in WORD.finditer(cell)):
-        cell = LINK.sub(" ", WORD.sub(lambda word: MONTH_OF.get(word[1].lower(), word[0]), cell))
+        cell = LINK.sub(" ", ORDINAL.sub("", cell))
+        cell = WORD.sub(lambda word: MONTH_OF.get(word[1].lower(), word[0]), cell)
     return cell

@@ -403,7 +403,7 @@ def test_halves_of_the_day_in_other_languages(write, halves):
 ])  # fmt: skip
 def test_months_in_other_languages(write, names):
     names = names.split()
-    for form in ("{d} {m} {y}", "{d}-{m}-{y}", "{d} de {m} de {y}"):
+    for form in ("{d} {m} {y}", "{d}-{m}-{y}", "{d} de {m} de {y}", "{d}er {m} {y}", "{d}º {m} {y}"):
         cells = [form.format(d=day.day, m=names[day.month - 1], y=day.year) for day in DAYS]
         assert load(write(lines("t,v", cells, VALUES))).offset == "D", form
 
