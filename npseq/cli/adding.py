@@ -34,14 +34,3 @@ def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[s
     rows = task.parts["test"]
     results = task.metrics(outputs(model, task, rows), rows)
     return [f"{len(rows):,} sequences, the test part", "", comparison(model.kind, results, task.baselines())]
-
-
-def write(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
-    """Refuse to predict.
-
-    Raises:
-        DataError: always.
-    """
-    raise data.DataError(
-        f"{args.file} was trained on the adding problem, which has no data to predict; use npseq evaluate"
-    )

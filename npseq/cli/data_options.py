@@ -53,18 +53,9 @@ def add_memory_option(p: Any) -> None:
 def table_options(args: argparse.Namespace) -> data.TableOptions:
     """Return what the options say about the table."""
     header = True if args.header else False if args.no_header else None
-    return data.TableOptions(
-        sep=args.sep,
-        decimal=args.decimal,
-        thousands=args.thousands,
-        header=header,
-        encoding=args.encoding,
-        na=tuple(args.na or ()),
-        strip=tuple(args.strip or ()),
-        date_format=args.date_format,
-        sheet=args.sheet,
-        max_memory=args.max_memory,
-    )
+    names = "sep", "decimal", "thousands", "encoding", "date_format", "sheet", "max_memory"
+    said = {name: getattr(args, name) for name in names}
+    return data.TableOptions(header=header, na=tuple(args.na or ()), strip=tuple(args.strip or ()), **said)
 
 
 def as_in_training(args: argparse.Namespace, said: Mapping[str, Any]) -> dict[str, Any]:

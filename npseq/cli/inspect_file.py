@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import status
-from ..formats import checkpoint
+from ..formats import checkpoint, schema
 from . import arguments
 from .streams import shown
 
@@ -28,16 +28,7 @@ def lines_of(value: Any, name: str = "", depth: int = 0) -> Iterator[str]:
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from lines_of(item, f"{name}.{key}" if name else str(key), depth + 1)
     else:
-        yield f"{name:48} {_cut(value, repr, 60)}"
-
-
-def _cut(value: Any, form: Any, longest: int) -> str:
-    """Return the start of a value's text; its type if it has none (nested too deeply, or a number of many digits)."""
-    try:
-        text = form(value)
-    except (RecursionError, ValueError):
-        return f"a {type(value).__name__}"
-    return text[:longest] + ("…" if len(text) > longest else "")
+        yield f"{name:48} {schema.shown(value)}"
 
 
 def parser() -> arguments.Parser:
@@ -99,5 +90,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     if file.metadata is not None:
         print("\nnpseq's own metadata")
         for name, value in file.metadata.items() if isinstance(file.metadata, dict) else [("", file.metadata)]:
-            print(shown(f"  {name:20} {_cut(value, json.dumps, 96)}"))
+            print(shown(f"  {name:20} {schema.shown(value, json.dumps, 96)}"))
     return status.OK

@@ -37,9 +37,8 @@ class Kind(NamedTuple):
 
     read: the data that the options of a training name; make: the task of these data; draw: the picture of a training;
     begin, finish: what the weights file keeps before and after the training; refit: what it keeps after the scores were
-    taken; score: of the trained model, in one of
-    several processes; evaluate: the lines of ``npseq evaluate``; write: the file and the lines of
-    ``npseq predict``.
+    taken; score: of the trained model, in one of several processes; evaluate: the lines of ``npseq evaluate``; write:
+    the file and the lines of ``npseq predict``.
     """
 
     read: Callable[[argparse.Namespace], Any]
@@ -114,6 +113,17 @@ def draw_forecast(path: str, model: str, task: ForecastTask, score: Score, histo
     plots.forecasts(path, x, panels, f"{task.name}: {model} on the test part")
 
 
+def refusing(why: str) -> Callable[[argparse.Namespace, Members], list[str]]:
+    """Return the function of a task whose models predict nothing new: it raises DataError with ``why``."""
+
+    def write(args: argparse.Namespace, members: Members) -> list[str]:
+        raise data.DataError(f"{args.file} was trained on {why}")
+
+    return write
+
+
+NO_TEXT = refusing("a text; use npseq sample or npseq evaluate")
+NO_DATA = refusing("the adding problem, which has no data to predict; use npseq evaluate")
 OTHERS = kept_of, lambda model, task, **run: kept_of(task, **run), lambda model, task, kept: kept, score_test
 OF_SEQUENCES = sequences.read, sequences.make, sequences.evaluate, sequences.write
 KINDS = {
@@ -131,8 +141,8 @@ KINDS = {
     "classify": Kind(*OF_SEQUENCES, draw_confusion, *OTHERS),
     "label": Kind(*OF_SEQUENCES, draw_confusion, *OTHERS),
     "regress": Kind(*OF_SEQUENCES, draw_losses, *OTHERS),
-    "text": Kind(texts.read, texts.make, texts.evaluate, texts.write, draw_losses, *OTHERS),
-    "adding": Kind(adding.read, adding.make, adding.evaluate, adding.write, draw_losses, *OTHERS),
+    "text": Kind(texts.read, texts.make, texts.evaluate, NO_TEXT, draw_losses, *OTHERS),
+    "adding": Kind(adding.read, adding.make, adding.evaluate, NO_DATA, draw_losses, *OTHERS),
 }
 
 

@@ -53,12 +53,3 @@ def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[s
     if unknown:
         lines.append(f"{unknown:,} of them unknown to the model, predicted as one symbol")
     return [*lines, "", comparison(model.kind, results, others, part)]
-
-
-def write(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
-    """Refuse to predict.
-
-    Raises:
-        DataError: always.
-    """
-    raise data.DataError(f"{args.file} was trained on a text; use npseq sample or npseq evaluate")

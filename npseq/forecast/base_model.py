@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,41 @@ from .calendar_slots import Slots, Waves
 
 KINDS = ["linear", "seasonal", "last", "drift", "mean"]
 LONGEST = 672  # the most lags, and slots of a period: a week of quarter-hours
+
+
+_NUMBERS = schema.listed(schema.NUMBER)
+_WEIGHTS = schema.Field(lambda value: _NUMBERS.fits(value) and len(value) <= 10 * LONGEST, "a list of numbers")
+_INTERCEPTS = schema.Field(lambda value: _WEIGHTS.fits(value) and len(value) > 0, "a list of at least one number")
+_SLOTS = schema.Field(
+    lambda value: (
+        isinstance(value, list)
+        and len(value) == 2
+        and value[0] in ("one", "clock", "month")
+        and schema.COUNT.fits(value[1])
+    ),
+    "a kind of slots and their seconds",
+)
+_WAVES = schema.Field(
+    lambda value: (
+        schema.listed(schema.listed(schema.NUMBER, 2)).fits(value)
+        and all(seconds > 0 and 0 < pairs <= LONGEST and pairs % 1 == 0 for seconds, pairs in value)
+    ),
+    "a list of periods and their numbers of waves",
+    [],
+)
+_LOG = schema.Field(
+    lambda value: (
+        value is None
+        or schema.listed(schema.NUMBER, 4).fits(value)
+        and value[1] > 0
+        and -700 < value[2] < value[3] < 700
+    ),
+    "mean, scale, floor and top of a logarithm, or null",
+    None,
+)
+_PARTS = schema.Field(
+    lambda value: schema.listed(schema.MAPPING).fits(value) and 0 < len(value) <= 100, "a list of objects"
+)
 
 
 class Log(NamedTuple):
@@ -54,22 +89,22 @@ class Log(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BaseModel:
+class BaseModel(schema.Record):
     """A base forecast of one standardised column. weights (p,) φ; intercepts (slots.count,) b; known (F,) c.
 
     waves: the long seasons; of_waves (Q,) a. log: of a forecast of log y, else None. differences: u enters as
     u_t − u_{t−1}.
     """
 
-    kind: str
-    weights: np.ndarray
-    intercepts: np.ndarray
-    slots: Slots = Slots()
-    known: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    waves: tuple[Waves, ...] = ()
-    of_waves: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    log: Log | None = None
-    differences: bool = False
+    kind: Annotated[str, schema.one_of(KINDS)]
+    weights: Annotated[np.ndarray, _WEIGHTS]
+    intercepts: Annotated[np.ndarray, _INTERCEPTS]
+    slots: Annotated[Slots, _SLOTS] = Slots()
+    known: Annotated[np.ndarray, schema.missing(_NUMBERS, [])] = field(default_factory=lambda: np.zeros(0))
+    waves: Annotated[tuple[Waves, ...], _WAVES] = ()
+    of_waves: Annotated[np.ndarray, schema.missing(_NUMBERS, [])] = field(default_factory=lambda: np.zeros(0))
+    log: Annotated[Log | None, _LOG] = None
+    differences: Annotated[bool, schema.missing(schema.BOOLEAN, False)] = False
 
     @property
     def order(self) -> int:
@@ -137,47 +172,6 @@ class BaseModel:
             values["log"] = [float(number) for number in self.log]
         return values | {"differences": True} if self.differences else values
 
-    FIELDS = {
-        "kind": schema.one_of(KINDS),
-        "weights": schema.Field(
-            lambda value: schema.listed(schema.NUMBER).fits(value) and len(value) <= 10 * LONGEST, "a list of numbers"
-        ),
-        "intercepts": schema.Field(
-            lambda value: schema.listed(schema.NUMBER).fits(value) and 0 < len(value) <= 10 * LONGEST,
-            "a list of at least one number",
-        ),
-        "slots": schema.Field(
-            lambda value: (
-                isinstance(value, list)
-                and len(value) == 2
-                and value[0] in ("one", "clock", "month")
-                and schema.COUNT.fits(value[1])
-            ),
-            "a kind of slots and their seconds",
-        ),
-        "known": schema.missing(schema.listed(schema.NUMBER), []),
-        "waves": schema.missing(
-            schema.Field(
-                lambda value: (
-                    schema.listed(schema.listed(schema.NUMBER, 2)).fits(value)
-                    and all(seconds > 0 and 0 < pairs <= LONGEST and pairs % 1 == 0 for seconds, pairs in value)
-                ),
-                "a list of periods and their numbers of waves",
-            ),
-            [],
-        ),
-        "of_waves": schema.missing(schema.listed(schema.NUMBER), []),
-        "log": schema.optional(
-            schema.Field(
-                lambda value: (
-                    schema.listed(schema.NUMBER, 4).fits(value) and value[1] > 0 and -700 < value[2] < value[3] < 700
-                ),
-                "mean, scale, floor and top of a logarithm",
-            )
-        ),
-        "differences": schema.missing(schema.BOOLEAN, False),
-    }
-
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> BaseModel:
         """Return the base that a weights file describes.
@@ -207,14 +201,14 @@ def differenced(u: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Combination:
+class Combination(schema.Record):
     """The weighted mean of several base forecasts. parts (m,); shares (m,) their weights, which add up to 1; tried: the
     number of candidates that they were chosen from. As ``BaseModel``, with a drive (m, n).
     """
 
-    parts: tuple[BaseModel, ...]
-    shares: np.ndarray
-    tried: int = 0
+    parts: Annotated[tuple[BaseModel, ...], _PARTS]
+    shares: Annotated[np.ndarray, schema.listed(schema.SHARE)]
+    tried: Annotated[int, schema.NATURAL] = 0
 
     kind = "combination"
 
@@ -254,15 +248,6 @@ class Combination:
         parts = [part.to_json() for part in self.parts]
         return {"kind": self.kind, "parts": parts, "shares": self.shares.tolist(), "tried": self.tried}
 
-    FIELDS = {
-        "kind": schema.one_of(["combination"]),
-        "parts": schema.Field(
-            lambda value: schema.listed(schema.MAPPING).fits(value) and 0 < len(value) <= 100, "a list of objects"
-        ),
-        "shares": schema.listed(schema.SHARE),
-        "tried": schema.NATURAL,
-    }
-
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> Combination:
         """Return the combination that a weights file describes.
@@ -270,7 +255,7 @@ class Combination:
         Raises:
             ValueError: for the first fault.
         """
-        values = schema.check(mapping, cls.FIELDS, "its base")
+        values = schema.check(mapping, {"kind": schema.one_of([cls.kind]), **cls.FIELDS}, "its base")
         shares = np.array(values["shares"], float)
         if len(shares) != len(values["parts"]) or not abs(shares.sum() - 1) < 1e-6:
             raise ValueError(f"its base has {len(values['parts'])} parts, and shares that do not add up to 1 over them")

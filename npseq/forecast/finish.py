@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,28 +14,14 @@ from .metadata import ForecastMetadata
 from .task import ForecastTask
 
 
-def begin(
-    task: ForecastTask,
-    columns: Mapping[str, str] | None = None,
-    seed: int = 0,
-    best_epoch: int = 0,
-    table: Mapping[str, Any] | None = None,
-) -> ForecastMetadata:
+def begin(task: ForecastTask, **run: Any) -> ForecastMetadata:
     """Return what is known before the training: the recipe, the baselines, the rows of the training and their range.
 
     Args:
-        columns, seed, best_epoch, table: as ``Metadata``.
+        run: ``columns``, ``seed``, ``best_epoch`` and ``table``, as ``Metadata``.
     """
-    return ForecastMetadata(
-        task.recipe(),
-        columns or {},
-        seed,
-        best_epoch,
-        table or {},
-        baselines=task.fitted_baselines(),
-        seen=task.seen_rows(),
-        range=task.range(),
-    )
+    known: dict[str, Any] = {"baselines": task.fitted_baselines(), "seen": task.seen_rows(), "range": task.range()}
+    return ForecastMetadata(task.recipe(), **run, **known)
 
 
 def finish(model: Model, task: ForecastTask, **run: Any) -> ForecastMetadata:

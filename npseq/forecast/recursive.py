@@ -35,19 +35,6 @@ class Ahead(NamedTuple):
     log_scale: np.ndarray | None
 
 
-def recursive_forecast(
-    model: Model,
-    recipe: ForecastRecipe,
-    table: Table,
-    origins: np.ndarray,
-    steps: int,
-    progress: Progress = iter,
-    blend: np.ndarray | None = None,
-) -> np.ndarray:
-    """Return the values (len(origins), steps, targets) of ``forecast_ahead``. Arguments and errors as there."""
-    return forecast_ahead(model, recipe, table, origins, steps, progress, blend).values
-
-
 def forecast_ahead(
     model: Model,
     recipe: ForecastRecipe,

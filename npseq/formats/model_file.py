@@ -25,6 +25,7 @@ from .state_dicts import recurrent_prefixes
 from .unpickler import CheckpointError
 
 VERSION = 2  # of npseq's own record in a weights file
+DESCRIBED = {"npseq": schema.COUNT, "config": schema.MAPPING, "scaling": schema.optional(schema.MAPPING)}  # in it
 _POOLED = "or 'mean', 'max': over the steps), and no activation after it"
 ASSUMED = {  # what the head reads, and the directions -> what is told, where a file does not show it
     ("final", 1): f"read='final', the last hidden state ({_POOLED}",
@@ -118,12 +119,10 @@ def load_model(
     own = isinstance(file.metadata, dict) and ("config" in file.metadata or "module" in file.metadata)
     model: Any
     try:
-        if own and "module" in file.metadata:
+        if own:
             schema.check_version(file.metadata.get("npseq"), VERSION, "the file")
-            model = _module(file.metadata["module"], state)
-        elif own:
-            schema.check_version(file.metadata.get("npseq"), VERSION, "the file")
-            model = _own(file.metadata, state)
+            described = "module" in file.metadata
+            model = _module(file.metadata["module"], state) if described else _own(file.metadata, state)
         else:
             lists = file.lists_beside(state)
             model, state, passed_over = _of_torch(state, nonlinearity or "tanh", read)

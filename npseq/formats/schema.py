@@ -11,7 +11,6 @@ JSON knows no integer type and no bounds, so a field says what a value must be.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, NamedTuple, get_type_hints
 
@@ -97,7 +96,7 @@ def check(mapping: Any, fields: Mapping[str, Field], where: str, *, others: bool
         ValueError: for the first missing, unknown or invalid value, naming what is there and what is expected.
     """
     if not MAPPING.fits(mapping):
-        raise ValueError(f"{where} is {_shown(mapping)}; {MAPPING.expected} and values expected")
+        raise ValueError(f"{where} is {shown(mapping)}; {MAPPING.expected} and values expected")
     unknown = [name for name in mapping if name not in fields]
     if unknown and not others:
         raise ValueError(f"{where} has the unknown entry {unknown[0][:SHOWN]!r}; expected {', '.join(fields)}")
@@ -108,7 +107,7 @@ def check(mapping: Any, fields: Mapping[str, Field], where: str, *, others: bool
                 raise ValueError(f"{where} has no {name}; {field.expected} expected")
             values[name] = field.default
         elif not field.fits(mapping[name]):
-            raise ValueError(f"{where} has {name} {_shown(mapping[name])}; {field.expected} expected")
+            raise ValueError(f"{where} has {name} {shown(mapping[name])}; {field.expected} expected")
         else:
             values[name] = mapping[name]
     return values
@@ -140,18 +139,17 @@ def check_version(version: Any, known: int, what: str) -> None:
         ValueError: for a number that is newer than ``known``, or that is no number of a format.
     """
     if not _is_whole(version) or version < 1:
-        raise ValueError(f"{what} has the format {_shown(version)}; a whole number from 1 to {known} expected")
+        raise ValueError(f"{what} has the format {shown(version)}; a whole number from 1 to {known} expected")
     if version > known:
         raise ValueError(
             f"{what} has the format {version}, and this npseq reads formats up to {known}: install a newer npseq"
         )
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+def shown(value: Any, form: Callable[[Any], str] = repr, longest: int = SHOWN) -> str:
+    """Return the start of a value's text; its type if it has none (nested too deeply, or a number of many digits)."""
     try:
-        text = repr(value)
-    except (RecursionError, ValueError):  # nested too deeply, or a number of too many digits
-        text = f"a {type(value).__name__}"
-    return text[:SHOWN] + ("…" if len(text) > SHOWN else "")
+        text = form(value)
+    except (RecursionError, ValueError):
+        return f"a {type(value).__name__}"
+    return text[:longest] + ("…" if len(text) > longest else "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..data.sources import SAID, TableOptions
 from ..formats import schema
-from ..formats.model_file import load_model
+from ..formats.model_file import DESCRIBED, load_model
 from ..formats.unpickler import CheckpointError
 from ..nn.model import Model
 from .recipe import ClassificationRecipe, LabellingRecipe, Recipe, RegressionRecipe
@@ -18,12 +18,6 @@ from .seen import SEQUENCES
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# read by ``formats.model_file``
-_OF_THE_MODEL = {
-    "npseq": schema.COUNT,
-    "config": schema.MAPPING,
-    "scaling": schema.optional(schema.MAPPING),
-}
 _COLUMNS = schema.Field(
     lambda value: (
         schema.MAPPING.fits(value)
@@ -83,8 +77,8 @@ class Metadata(schema.Record):
         """
         recipe = recipe_from_json(mapping.get("recipe"))
         cls = _CLASSES.get(recipe.task, Metadata)
-        values = schema.check(mapping, {**_OF_THE_MODEL, **cls.FIELDS}, "the file")
-        for name in _OF_THE_MODEL:
+        values = schema.check(mapping, {**DESCRIBED, **cls.FIELDS}, "the file")
+        for name in DESCRIBED:
             del values[name]
         return cls.from_values({**values, "recipe": recipe})
 

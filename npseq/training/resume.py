@@ -31,9 +31,7 @@ from .fit import Progress
 _LOSS = {"epoch": schema.COUNT, "train_loss": schema.NUMBER, "validation_loss": schema.NUMBER}
 _EPOCH = {**_LOSS, "lr": schema.optional(schema.NUMBER)}
 METADATA = {
-    "npseq": schema.COUNT,
-    "config": schema.MAPPING,
-    "scaling": schema.optional(schema.MAPPING),
+    **model_file.DESCRIBED,
     "options": schema.MAPPING,
     "fingerprint": schema.optional(schema.TEXT),
     "epoch": schema.COUNT,

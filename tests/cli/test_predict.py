@@ -85,9 +85,9 @@ def test_no_interval_is_invented_further_ahead_than_was_measured(trained, small_
 def test_feeding_back_from_many_rows_is_feeding_back_from_each(trained, small_csv):
     model, table = npseq.load(trained), data.load(small_csv)
     recipe, origins = from_json(model.metadata["recipe"]), np.array([60, 61, 75, 160, 300, len(table.values)])
-    together = recursive.recursive_forecast(model, recipe, table, origins, 7)
+    together = recursive.forecast_ahead(model, recipe, table, origins, 7).values
     for k, origin in enumerate(origins):
-        alone = recursive.recursive_forecast(model, recipe, table, origins[k : k + 1], 7)
+        alone = recursive.forecast_ahead(model, recipe, table, origins[k : k + 1], 7).values
         assert np.allclose(together[k], alone[0], rtol=1e-6)
         windows = forecast.WindowDataset.from_recipe(recipe, table)
         assert np.allclose(alone[0, :HORIZON, 0], outputs(model, windows, np.array([origin]))[0], rtol=1e-6)
@@ -95,10 +95,10 @@ def test_feeding_back_from_many_rows_is_feeding_back_from_each(trained, small_cs
 
 def test_forecasts_fed_back_use_nothing_after_their_origin(trained, small_csv):
     model, table = npseq.load(trained), data.load(small_csv)
-    before = recursive.recursive_forecast(model, from_json(model.metadata["recipe"]), table, np.array([200]), 12)
+    before = recursive.forecast_ahead(model, from_json(model.metadata["recipe"]), table, np.array([200]), 12).values
     table.values[200:] = 1e6
     assert np.array_equal(
-        before, recursive.recursive_forecast(model, from_json(model.metadata["recipe"]), table, np.array([200]), 12)
+        before, recursive.forecast_ahead(model, from_json(model.metadata["recipe"]), table, np.array([200]), 12).values
     )
 
 
@@ -119,7 +119,7 @@ def test_other_inputs_keep_their_last_value_when_forecasts_are_fed_back(tmp_path
     values = [*map(list, table.values)]
     for _ in range(4):
         values.append([float(model.predict(np.array(values[-5:]))[0]), table.values[-1, 1]])
-    forecast = recursive.recursive_forecast(model, from_json(model.metadata["recipe"]), table, np.array([200]), 4)
+    forecast = recursive.forecast_ahead(model, from_json(model.metadata["recipe"]), table, np.array([200]), 4).values
     assert np.allclose(forecast[0, :, 0], np.array(values)[200:, 0], rtol=1e-4)
 
 

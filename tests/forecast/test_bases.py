@@ -275,7 +275,7 @@ def test_a_constant_is_forecast_exactly():
     progress = fit(model, task, Adam(model.theta), epochs=2, rng=0, count_start=True)
     assert progress.best_epoch == 0
     assert (outputs(model, task, task.parts["test"]) == 7.25).all()
-    assert (recursive.recursive_forecast(model, task.recipe(), table, np.array([400]), 30) == 7.25).all()
+    assert (recursive.forecast_ahead(model, task.recipe(), table, np.array([400]), 30).values == 7.25).all()
 
 
 # ---- several steps ----
@@ -287,7 +287,7 @@ def test_fed_back_forecasts_are_those_of_longer_and_longer_tables_with_the_state
     table = hourly(600)
     task = ForecastTask(table, target=["x0"], inputs=["x1"], window=6, horizon=horizon, base="linear")
     model, recipe = model_of(task, kind), task.recipe()
-    found = recursive.recursive_forecast(model, recipe, table, np.array([450, 500]), 5)
+    found = recursive.forecast_ahead(model, recipe, table, np.array([450, 500]), 5).values
     for origin, forecast in zip((450, 500), found):
         values, state = table.values[:origin].copy(), None
         for start in range(0, 5, horizon):
@@ -322,9 +322,9 @@ def test_values_after_the_origin_change_no_forecast(base):
     table = hourly(600)
     task = ForecastTask(table, target=["x0"], window=6, base=base)
     model, recipe = model_of(task), task.recipe()
-    before = recursive.recursive_forecast(model, recipe, table, np.array([450]), 12)
+    before = recursive.forecast_ahead(model, recipe, table, np.array([450]), 12).values
     table.values[450:] = 1e6
-    assert np.array_equal(before, recursive.recursive_forecast(model, recipe, table, np.array([450]), 12))
+    assert np.array_equal(before, recursive.forecast_ahead(model, recipe, table, np.array([450]), 12).values)
 
 
 # ---- gaps ----

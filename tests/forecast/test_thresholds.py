@@ -171,8 +171,8 @@ def test_beyond_the_measured_steps_the_last_blend_holds():
     at, recipe = np.array([260, 270]), task.recipe()
     gamma = np.array([[1.0], [0.5], [0.25]])
     alone = recursive.base_alone(task, at, 6)
-    together = recursive.recursive_forecast(model, recipe, table, at, 6)
-    found = recursive.recursive_forecast(model, recipe, table, at, 6, blend=gamma)
+    together = recursive.forecast_ahead(model, recipe, table, at, 6).values
+    found = recursive.forecast_ahead(model, recipe, table, at, 6, blend=gamma).values
     expected = alone + gamma[[0, 1, 2, 2, 2, 2]] * (together - alone)
     assert np.allclose(found, expected) and not np.allclose(together, alone)
 
