@@ -87,23 +87,27 @@ def _dispatch(argv):
     return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
 
 
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 @contextmanager
 def _ends_in_order() -> Iterator[None]:
-    """On SIGTERM end as an exception does, so that temporary files and child processes go too; at once on a second."""
+    """On SIGTERM or SIGHUP end as an exception does, so that temporary files and child processes go too; at once on a
+    second."""
 
     def end(number: int, frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
         raise SystemExit(128 + number)
 
     ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, end)
+    free = [number for number in ENDING if ours and signal.getsignal(number) is signal.SIG_DFL]  # nohup ignores one
+    for number in free:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in free:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def run(main: Callable[..., int], prog: str, *args: Any) -> int:

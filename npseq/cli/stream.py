@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
 
@@ -48,6 +49,11 @@ def parser() -> arguments.Parser:
         help="also the bounds of the prediction interval with coverage P, such as 0.9, as npseq predict gives them",
     )
     p.add_argument("--state", metavar="FILE", help="continue from the state in FILE, and save it there at the end")
+    p.add_argument(
+        "--reset-on-gap",
+        action="store_true",
+        help="start again after a gap of more rows than the model looks back over; otherwise such a row is refused",
+    )
     p.add_argument("--strict", action="store_true", help="stop at the first row that cannot be used, with status 2")
     p.add_argument(
         "--time", metavar="COLUMN", help="time column; default: as in the training, else the first with times"
@@ -86,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     saved = True
     try:
         with blas.limited(1):
-            code = serve(stream, rows, Writer(stream, bounds), args.strict, Range(trained))
+            code = serve(stream, rows, Writer(stream, bounds), args, Range(trained))
     finally:
         if args.state:
             saved = save(stream, args.state, mark)
@@ -219,27 +225,34 @@ class Writer:
         return [name + step + ending for step in ahead for name in recipe.target for ending in endings]
 
 
-def serve(stream: ForecastStream, rows: Rows, writer: Writer, strict: bool, known: Range) -> int:
-    """Answer each line of standard input. Returns the exit status."""
+def serve(stream: ForecastStream, rows: Rows, writer: Writer, args: Namespace, known: Range) -> int:
+    """Answer each line of standard input. Returns the exit status: 2 if there were lines, and none could be used."""
+    before, left_out = stream.seen, False
     with Lines(sys.stdin) as lines:
         for number, line in lines:
             try:
                 row = rows.take(line)
-                forecast = None if row is None else stream.step(*row)
+                seen = stream.seen
+                forecast = None if row is None else stream.step(*row, reset_on_gap=args.reset_on_gap)
             except DataError as error:
                 say(f"line {number}: {error}")
                 return status.USAGE
             except ValueError as error:
-                say(f"line {number}: {error}" + ("" if strict else "; the row is left out"))
-                if strict:
+                say(f"line {number}: {arguments.told(error)}" + ("" if args.strict else "; the row is left out"))
+                if args.strict:
                     return status.USAGE
+                left_out = True
                 continue
+            if stream.seen < seen:
+                say(f"line {number}: the gap before it is too long for the model: its rows start again here")
             for told in [] if row is None else known.lines(stream, row[0]):
                 say(f"line {number}: {told}")
             if row is not None and stream.inserted:
                 say(f"line {number}: {stream.inserted:,} rows are missing before it: taken as rows without values")
             if forecast is not None:
                 writer.write(forecast)
+    if left_out and stream.seen == before:
+        return status.USAGE
     if not writer.count and stream.seen < stream.recipe.first:
         say(f"{stream.seen:,} rows so far; the first forecast comes after {stream.recipe.first:,}")
     return status.INTERRUPTED if lines.stopped == signal.SIGINT else status.OK

@@ -82,8 +82,8 @@ class Rows:
 
     def _split(self, line: str) -> list[str]:
         try:
-            return [cell.strip() for cell in next(csv.reader([line], delimiter=self.separator))]
-        except csv.Error as error:  # such as a field of more than 131,072 characters
+            return [cell.strip() for cell in next(csv.reader([line], delimiter=self.separator, strict=True))]
+        except csv.Error as error:  # such as a quote that is not closed
             raise (BadRow if self.names else DataError)(f"this is no line of CSV: {error}") from None
 
     def _is_header(self, line: str) -> bool:
@@ -132,7 +132,8 @@ class Rows:
                     continue
                 return k
         if self.needs_time:
-            raise BadRow("no time in it, which the model needs for its calendar (--time, --time-format)")
+            wrong = BadRow if self.header is None else DataError  # a header without the time is wrong for all rows
+            raise wrong("no time in it, which the model needs for its calendar (--time, --time-format)")
         return None
 
     def _number(self, cell: str, name: str) -> float:

@@ -92,26 +92,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         ranks = mpi.find()
     except mpi.ParallelError as error:
         parser().error(error)
+    started, p, wrong = time.perf_counter(), parser(), (mpi.ParallelError, OptionsError, backtest.BacktestError)
     try:
-        return _run(argv, ranks)
-    except Exception as error:
-        ranks.abort(PROG, error)
-
-
-def _run(argv, ranks):
-    """Read the options, train, and say how it ended; only the first process prints."""
-    started, p = time.perf_counter(), parser()
-    with contextlib.ExitStack() as silence:
-        if not ranks.root:  # every process finds the same mistakes in the options
-            for redirect in contextlib.redirect_stdout, contextlib.redirect_stderr:
-                silence.enter_context(redirect(io.StringIO()))
-        given = p.given(argv)
-        args = experiment.settled(p, p.parse_args(argv), given, quiet=not ranks.root)
-    try:
-        if args.backtest:
-            return backtest.run(args, train)
-        return train(args, given, ranks, started).status
-    except (mpi.ParallelError, OptionsError, backtest.BacktestError) as error:
+        with ranks.ending_together(PROG, (*wrong, Diverged, _OptionsExit)):
+            given, args = _options(p, argv, ranks)
+            if args.backtest:
+                return backtest.run(args, train)
+            return train(args, given, ranks, started).status
+    except wrong as error:  # every process has found the same; only the first one prints
         if ranks.root:
             p.error(error)
         return status.USAGE
@@ -119,6 +107,28 @@ def _run(argv, ranks):
         if ranks.root:
             print(f"{PROG}: {error}: {error.advice}; {error.kept}", file=sys.stderr)
         return status.DIVERGED
+
+
+class _OptionsExit(SystemExit):
+    """Every process ends with this status, after a mistake in the options or ``--help``."""
+
+
+def _options(p, argv, ranks):
+    """Return the options that were typed, and all."""
+    code = None
+    with contextlib.ExitStack() as silence:
+        if not ranks.root:  # every process finds the same mistakes in the options
+            for redirect in contextlib.redirect_stdout, contextlib.redirect_stderr:
+                silence.enter_context(redirect(io.StringIO()))
+        try:
+            given = p.given(argv)
+            args = experiment.settled(p, p.parse_args(argv), given, quiet=not ranks.root)
+        except SystemExit as end:
+            code = end.code
+    ranks.compare("exit statuses for their options", code)
+    if code is not None:
+        raise _OptionsExit(code)
+    return given, args
 
 
 class OptionsError(ValueError):
@@ -234,6 +244,8 @@ class _Run:
         try:
             with blas.limited(self.threads), self.ranks.shared(run.model, run.task) as shared:
                 progress = run.train(self.bar.step, self.on_epoch, shared)
+            if progress.interrupted and self.ranks.size > 1:
+                raise KeyboardInterrupt  # this process alone: the others continue
         except Diverged as error:
             error.advice = f"try a smaller --lr (now {args.lr:g}) or --clip (now {args.clip:g})"
             if self.written:

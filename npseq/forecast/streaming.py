@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.load import LARGEST
+from ..formats.messages import ArgumentError, argument
 from ..nn.model import Model
 from ..nn.streaming import WindowStream
 from . import features, linear
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 UNKNOWN = np.datetime64("NaT", "s")
-FORGOTTEN = 104  # rows of a gap after which the deviation from the season is below rounding: 0.7¹⁰⁴ = 8e−17
 LARGEST_REACH = 1_000_000  # rows, a week of seconds is 604,800
 
 
@@ -67,9 +67,9 @@ class ForecastStream:
             raise ValueError(
                 f"the model reads values of {', '.join(recipe.future)} ahead, which a stream of rows does not hold"
             )
-        rows = max(recipe.first, 0 if width is None else width.rows)
-        if rows > LARGEST_REACH:  # a file may come from anywhere
-            raise ValueError(f"the model looks back over {rows:,} rows; a stream holds up to {LARGEST_REACH:,}")
+        self._reach = max(recipe.first, 0 if width is None else width.rows)
+        if self._reach > LARGEST_REACH:  # a file may come from anywhere
+            raise ValueError(f"the model looks back over {self._reach:,} rows; a stream holds up to {LARGEST_REACH:,}")
         O, lags = len(recipe.target), tuple(dict.fromkeys(recipe.lags))
         self._lags, self._targets = lags, recipe.scaler.first(O)
         self._units = self._targets.repeat(recipe.horizon)
@@ -105,7 +105,10 @@ class ForecastStream:
         return UNKNOWN if self.recipe.step is None else self.time + np.timedelta64(self.recipe.step, "s")
 
     def step(
-        self, values: float | Mapping[str, float] | Sequence[float] | np.ndarray, time: Any = None
+        self,
+        values: float | Mapping[str, float] | Sequence[float] | np.ndarray,
+        time: Any = None,
+        reset_on_gap: bool = False,
     ) -> np.ndarray | None:
         """Take one row.
 
@@ -115,37 +118,45 @@ class ForecastStream:
                 one, as in ``npseq predict``.
             time: datetime64, datetime or ISO text. Needed if the model was trained with a calendar. With equally spaced
                 times a row for each time that is missing since the last row is put in first, with the last values.
+            reset_on_gap: after a gap of more rows than the model looks back over, forget all rows and start again with
+                this one; otherwise it is refused, because a wrong clock would make all later rows look old.
 
         Returns:
             (horizon, targets) in data units: the forecast of the next rows; None before ``recipe.first`` rows.
 
         Raises:
-            ValueError: for a missing column, a value or time that cannot be used, or a time that does not follow. The
-                state is then unchanged.
+            ValueError: for a missing column, a value or time that cannot be used, a time that does not follow, or a gap
+                that is too long. The state is then unchanged.
         """
-        row, absent = self._checked(values)
         when, missing = self._checked_time(time)
+        far = missing > self._reach
+        if far and not reset_on_gap:
+            raise ArgumentError(
+                f"the time {shown(when)} is {missing + 1:,} rows after that of the row before, {shown(self.time)}; the "
+                f"model looks back over {self._reach:,} ({argument('reset_on_gap', True)} starts again with such a row)"
+            )
+        row, absent = self._checked(values, np.full_like(self._last, np.nan) if far else self._last)
+        if far:
+            self.reset()
+            missing = 0
         self.inserted = missing
         everything = np.ones(len(self.columns), bool)
-        # older rows do not count: whole seasons are left out
-        enough = max(self.recipe.first + FORGOTTEN * (self._season > 1), len(self._residuals))
-        for k in range(missing - max(0, missing - enough) // self._season * self._season, 0, -1):
+        for k in range(missing, 0, -1):
             self._advance(self._last, when - k * np.timedelta64(self.recipe.step or 0, "s"), everything)
         return self._advance(row, when, absent)
 
-    def _checked(self, values: Any) -> tuple[np.ndarray, np.ndarray]:
-        """The values of the row, and which of them were missing."""
+    def _checked(self, values: Any, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The values of the row, with those of ``last`` for missing ones, and which were missing."""
         if isinstance(values, Mapping):
             absent = [name for name in self.columns if name not in values]
             if absent:
                 raise ValueError(f"the row has no {absent[0]!r}; {', '.join(self.columns)} expected")
             values = [values[name] for name in self.columns]
         row = np.array(values, np.float64, ndmin=1)
-        if row.shape != self._last.shape:
+        if row.shape != last.shape:
             raise ValueError(f"a row of {row.size} values; {len(self.columns)} expected: {', '.join(self.columns)}")
-        row[~np.isfinite(row)] = np.nan
         missing = np.isnan(row)
-        row = np.where(missing, self._last, row)
+        row = np.where(missing, last, row)
         for name, value in zip(self.columns, row):
             if np.isnan(value):
                 raise ValueError(f"{name!r} is missing, and there is no value before it")

@@ -26,7 +26,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from ..tasks.scoring import outputs
 
 # Where launchers tell the processes that they start how many there are.
 SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"
+
+
+Errors = tuple[type[BaseException], ...]
 
 
 class ParallelError(Exception):
@@ -97,9 +100,10 @@ class OneProcess:
         """Give the model and the task for ``fit``: as they are."""
         yield model, task
 
-    def abort(self, prog: str, error: Exception) -> NoReturn:
-        """Raise ``error``: no other process waits for this one."""
-        raise error
+    @contextmanager
+    def ending_together(self, prog: str, agreed: Errors) -> Iterator[None]:
+        """Do nothing: no other process waits for this one."""
+        yield
 
 
 class Ranks:
@@ -169,12 +173,21 @@ class Ranks:
         finally:
             model.rnn.rng = rng
 
-    def abort(self, prog: str, error: Exception) -> NoReturn:
-        """End every process, with one line: the others would wait for this one."""
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        os.write(2, f"{prog}: rank {self.rank}: {reason}\n".encode())
-        self.communicator.Abort(UNEXPECTED)
-        raise error
+    @contextmanager
+    def ending_together(self, prog: str, agreed: Errors) -> Iterator[None]:
+        """End every process, with one line, if this one leaves by any exception that is not one of ``agreed``, which
+        all processes raise: the others would wait for it without end. SystemExit counts, and so SIGTERM."""
+        try:
+            yield
+        except agreed:
+            raise
+        except BaseException as error:
+            code = error.code if isinstance(error, SystemExit) else None
+            signals = {128 + number: number.name for number in signal.Signals}
+            reason = signals.get(code) or " ".join(f"{type(error).__name__}: {error}".split())  # type: ignore[call-overload]
+            os.write(2, f"{prog}: rank {self.rank}: {reason}\n".encode(errors="replace"))
+            self.communicator.Abort(UNEXPECTED)
+            raise
 
 
 class SharedTask(Task):

@@ -124,6 +124,24 @@ def test_bad_rows_are_told_and_left_out(trained, small_csv, streamed):
     assert code == 2 and rows == expected[: 40 - FIRST + 1] and err.count("\n") == 1
 
 
+def test_a_row_far_in_the_future_ends_nothing(trained, small_csv, streamed, tmp_path):
+    lines, far = lines_of(small_csv)[:80], "2399-01-01 00,5\n"
+    _, expected, _ = streamed("".join(lines), trained)
+    argv = trained, "--state", str(tmp_path / "state.pth")
+    code, first, err = streamed("".join([*lines[:50], far]), *argv)
+    assert code == 0 and err.count("\n") == 1 and "rows after that of the row before" in err and "--reset-on-gap" in err
+    code, rest, err = streamed("".join([*lines[:1], *lines[50:]]), *argv)
+    assert code == 0 and err == "" and [*first, *rest] == expected
+    for value in "inf", "-inf", "1e400":
+        code, rows, err = streamed("".join([*lines[:50], f"2024-03-06 01,{value}\n"]), trained)
+        assert code == 0 and rows == first and err.count("\n") == 1 and "inf, too large" in err
+    later = [line.replace("2024-03", "2025-03") for line in lines[1:50]]
+    code, rows, err = streamed("".join([*lines[:50], *later]), trained, "--reset-on-gap")
+    assert code == 0 and len(rows) == 2 * len(first) and "start again" in err
+    code, rows, err = streamed("load,x\n" + "1\n" * 3, trained)
+    assert code == 2 and rows == []  # lines, of which none could be used
+
+
 @pytest.mark.parametrize("mark", ["", "NaN", "..", "#N/A"])
 def test_missing_rows_and_values_are_those_of_predict(trained, small_csv, tmp_path, streamed, mark):
     if mark not in ("", "NaN"):
@@ -219,6 +237,8 @@ def test_a_file_of_numbered_columns_is_read_by_their_numbers(tmp_path, streamed,
     "text, argv, words",
     [
         ("when,price\n2024-03-04 00,5\n", [], ["line 1", "no time", "load"]),
+        ("load\n5\n6\n", [], ["line 2", "no time"]),
+        ("x,load\na,5\nb,6\n", [], ["line 2", "no time"]),
         ("hello\n", [], ["line 1", "1 fields", "load"]),
         ("hour,lod,load_2\n", [], ["line 1", "3 fields; 2", "load"]),
         ("", ["--state", "FOLDER"], ["folder"]),
@@ -253,7 +273,7 @@ def test_the_example_in_the_help_names_the_command(capsys):
 @pytest.mark.parametrize("place", [0, 1, 5])
 def test_a_line_that_is_no_csv_is_left_out_or_named(trained, small_csv, streamed, place):
     lines = lines_of(small_csv)[:80]
-    lines.insert(place, "1" * 300_000 + ",2\n")
+    lines.insert(place, '"1\n')
     code, rows, err = streamed("".join(lines), trained)
     assert err.count("\n") == 1 and f"line {place + 1}: this is no line of CSV" in err
     assert (code, bool(rows)) == ((2, False) if place == 0 else (0, True))

@@ -101,14 +101,29 @@ def test_missing_times_and_values_are_filled_as_predict_fills_them():
     for row in range(windows.first - 1, 60):
         if row not in gone:
             assert relative_error(found[row].reshape(-1), outputs(model, same, np.array([row + 1]))[0]) <= 1e-13
-    long = stream.copy()  # after many missing rows nothing older counts, and it takes no longer
-    later = times[-1] + 10**6 * HOUR
-    y = long.step(values[0], later)
-    count = 4 * 168 + (10**6 - 1) % 168  # as many rows as the gap has, but for whole weeks
-    for k in range(1, count + 1):
-        stream.step(np.full(3, np.nan), times[-1] + k * HOUR)
-    expected = stream.step(values[0], times[-1] + (count + 1) * HOUR)
-    assert long.inserted == 10**6 - 1 and relative_error(y, expected) <= 1e-13
+
+
+def test_a_gap_longer_than_the_model_looks_back_is_refused_or_starts_again():
+    model, windows, recipe = made(CASES[2])
+    rows = list(rows_of(windows))
+    stream, fresh = ForecastStream(model, recipe), ForecastStream(model, recipe)
+    for row in rows[:45]:
+        stream.step(*row)
+    before = stream.state()
+    first = rows[44][1] + (recipe.first + 2) * HOUR  # one row too many is missing
+    with pytest.raises(ValueError, match=f"is {recipe.first + 2} rows after .*reset_on_gap=True"):
+        stream.step(rows[45][0], first)
+    with pytest.raises(ValueError, match="'b' is missing"):  # the first row of a new beginning is complete
+        stream.step([np.nan, 1, 1], first, reset_on_gap=True)
+    assert all(np.array_equal(part, before[name], equal_nan=True) for name, part in stream.state().items())
+    assert stream.copy().step(rows[45][0], first - HOUR) is not None
+    for k, (values, _) in enumerate(rows):
+        y = stream.step(values, first + k * HOUR, reset_on_gap=True)
+        expected = fresh.step(values, first + k * HOUR)
+        assert (y is None) == (expected is None) and (y is None or np.array_equal(y, expected))
+    for wrong in np.inf, -np.inf:
+        with pytest.raises(ValueError, match="'b' is -?inf, too large"):
+            stream.step([wrong, 1, 1], first + len(rows) * HOUR)
 
 
 def test_states_copies_and_resets_go_on_exactly():

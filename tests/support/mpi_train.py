@@ -2,29 +2,38 @@
 
     mpi_train.py FAULT RANK STEP argv…
 
-FAULT: ``raise`` or ``kill`` at the update STEP of rank RANK; ``data``: that rank reads the file named by STEP.
+FAULT: the name of an exception, a signal or ``_exit`` at the update STEP of rank RANK, or ``score:``, ``save:`` and one
+of these while that rank scores or rank 0 saves; ``data``: that rank reads the file named by STEP.
 """
 
+import builtins
 import os
 import signal
 import sys
 
-from npseq import parallel, train
+from npseq import parallel
+from npseq.cli import commands, training_run
 
-fault, rank, step, *argv = sys.argv[1:]
+moment, _, fault = sys.argv[1].rpartition(":")
+rank, step, *argv = sys.argv[2:]
 me = os.environ["OMPI_COMM_WORLD_RANK"]
+places = {"score": (training_run._Run, "score"), "save": (training_run._Run, "report"), "": (parallel.SharedTask, "batch")}
 if me == rank and fault == "data":
     argv += ["--data", step]
 elif me == rank:
-    build, seen = parallel.SharedTask.batch, []
+    owner, name = places[moment]
+    real, seen = getattr(owner, name), []
 
-    def batch(self, rows, *args):
+    def planted(*args):
         seen.append(1)
         if len(seen) == int(step):
-            if fault == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            raise MemoryError("planted")
-        return build(self, rows, *args)
+            if fault.startswith("SIG"):
+                os.kill(os.getpid(), getattr(signal, fault))
+            elif fault == "_exit":
+                os._exit(0)
+            else:
+                raise getattr(builtins, fault)("planted")
+        return real(*args)
 
-    parallel.SharedTask.batch = batch
-sys.exit(train.main(argv))
+    setattr(owner, name, planted)
+sys.exit(commands.run(training_run.main, "npseq train", argv))

@@ -265,28 +265,30 @@ def test_a_run_is_resumed_with_another_number_of_processes(mpiexec, tmp_path, sm
 
 
 @pytest.mark.wide
-@pytest.mark.parametrize("fault", ["raise", "kill"])
-def test_a_rank_that_fails_ends_all_soon_and_the_files_are_whole(mpiexec, tmp_path, small_csv, fault):
-    updates = 22  # about an epoch of them and a validation
+@pytest.mark.parametrize(
+    "fault, line",
+    [
+        ("MemoryError", "MemoryError: planted"),
+        ("SystemExit", "SystemExit: planted"),
+        ("KeyboardInterrupt", "KeyboardInterrupt"),
+        ("SIGTERM", "SIGTERM"),
+        ("score:SIGTERM", "SIGTERM"),
+        ("score:KeyboardInterrupt", "KeyboardInterrupt: planted"),
+        ("save:SystemExit", "SystemExit: planted"),
+        ("SIGKILL", None),
+        ("_exit", None),
+    ],
+)
+def test_a_rank_that_leaves_in_any_way_ends_all_soon_and_the_files_are_whole(mpiexec, tmp_path, small_csv, fault, line):
+    during = not fault.startswith(("score", "save"))
+    rank, step = ("0" if fault.startswith("save") else "1"), 28 if during else 1  # of 22 updates an epoch
     started = time.perf_counter()
-    done = mpiexec(
-        3,
-        str(REPO / "tests" / "support" / "mpi_train.py"),
-        fault,
-        "1",
-        str(int(1.3 * updates)),
-        "--data",
-        small_csv,
-        *TRAIN,
-        "--checkpoint",
-        "--epochs",
-        "20000",
-        cwd=tmp_path,
-    )
-    assert done.returncode != 0 and time.perf_counter() - started < 20
-    assert "rank 1" in done.stderr
-    if fault == "raise":
-        assert done.stderr.count("npseq train: rank 1: MemoryError: planted\n") == 1
+    argv = [fault, rank, str(step), "--data", small_csv, *TRAIN, "--checkpoint", "--epochs", "20000" if during else "2"]
+    done = mpiexec(3, str(REPO / "tests" / "support" / "mpi_train.py"), *argv, cwd=tmp_path)
+    assert done.returncode != 0 and time.perf_counter() - started < 30
+    assert f"rank {rank}" in done.stderr
+    if line is not None:
+        assert done.stderr.count(f"npseq train: rank {rank}: {line}") == done.stderr.count("npseq train: rank") == 1
     for which in "best", "last":
         assert checkpoint.load(tmp_path / f"rnn_optimized_lstm_{which}.pth").state_dict
 
