@@ -114,7 +114,7 @@ def train_all(
     """
     wanted = [(model, seed) for model in models for seed in seeds]
     reports: Reports = {model: [] for model, _ in wanted}
-    with tempfile.TemporaryDirectory() as folder, _runner(jobs) as start:
+    with tempfile.TemporaryDirectory() as folder, _runner(jobs, folder) as start:
         runs = [start(model, seed, training, os.path.join(folder, f"{model}_{seed}"), loaded) for model, seed in wanted]
         for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
             name, watched = f"{number:3}/{len(wanted)}  {model}, seed {seed}", sys.stderr.isatty() and not quiet
@@ -129,14 +129,31 @@ def train_all(
 
 
 @contextmanager
-def _runner(jobs: int) -> Iterator[Callable[..., Callable[[], dict[str, Any]]]]:
+def _runner(jobs: int, folder: str) -> Iterator[Callable[..., Callable[[], dict[str, Any]]]]:
     """A function that starts a run and returns one that gives its report: in processes if there are several jobs."""
     if jobs == 1:
         yield _later
         return
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin_as_a_child) as pool:
+    here = os.getcwd()
+
+    @contextmanager
+    def starting() -> Iterator[None]:
+        """Be in ``folder``: a new interpreter imports the modules of the current folder instead of its own."""
+        os.chdir(folder)
         try:
-            yield lambda *run: pool.submit(train_one, *run).result
+            yield
+        finally:
+            os.chdir(here)
+
+    def start(*run: Any) -> Callable[[], dict[str, Any]]:
+        with starting():
+            return pool.submit(train_one, *run).result
+
+    with starting():
+        pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin_as_a_child, (here,))
+    with pool:
+        try:
+            yield start
         except BaseException:
             for child in active_children():
                 child.terminate()
@@ -148,8 +165,9 @@ def _later(*run):
     return lambda: train_one(*run)
 
 
-def _begin_as_a_child() -> None:
-    """Leave Ctrl-C to the parent, and end when it ends, even if it was killed."""
+def _begin_as_a_child(folder: str) -> None:
+    """Work in ``folder``, leave Ctrl-C to the parent, and end when it ends, even if it was killed."""
+    os.chdir(folder)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:

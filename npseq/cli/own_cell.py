@@ -108,14 +108,16 @@ def _find(path: str, name: str | None) -> Any:
         raise ValueError(f"{path} is not a Python file; {METAVAR} expected")
     module = importlib.util.module_from_spec(spec)
     folder = os.path.dirname(os.path.abspath(path))
-    sys.path.insert(0, folder)  # as for a program in that folder
+    sys.path.append(folder)  # its own modules are found, and hide none of Python's
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # no __pycache__ beside a file that is only read
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ValueError(f"{path} cannot be run: {type(error).__name__}: {error}") from None
     finally:
+        sys.path.reverse()
         sys.path.remove(folder)
+        sys.path.reverse()
         sys.dont_write_bytecode = before
     if name is not None:
         found = getattr(module, name, None)
