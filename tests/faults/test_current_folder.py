@@ -21,7 +21,9 @@ def test_no_command_and_no_worker_imports_from_the_current_folder(tmp_path, smal
         (tmp_path / f"{name}.py").write_text(f"open('imported', 'a').write('{name} ')\nraise ImportError('{name}')\n")
     (tmp_path / "data.csv").write_text(Path(small_csv).read_text())
     (tmp_path / "cell.py").write_text(CELL)
-    start = tmp_path.parent / "start_npseq.py"  # as the console script: Python puts its folder first, not the current one
+    start = (
+        tmp_path.parent / "start_npseq.py"
+    )  # as the console script: Python puts its folder first, not the current one
     start.write_text("import sys\nfrom npseq.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(npseq.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
     small = "--data data.csv --epochs 1 --hidden-size 2 --window 6 --base none --lags none --quiet"

@@ -17,7 +17,11 @@ from npseq.cli import commands, training_run
 moment, _, fault = sys.argv[1].rpartition(":")
 rank, step, *argv = sys.argv[2:]
 me = os.environ["OMPI_COMM_WORLD_RANK"]
-places = {"score": (training_run._Run, "score"), "save": (training_run._Run, "report"), "": (parallel.SharedTask, "batch")}
+places = {
+    "score": (training_run._Run, "score"),
+    "save": (training_run._Run, "report"),
+    "": (parallel.SharedTask, "batch"),
+}
 if me == rank and fault == "data":
     argv += ["--data", step]
 elif me == rank:

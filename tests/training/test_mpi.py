@@ -288,7 +288,11 @@ def test_a_rank_that_leaves_in_any_way_ends_all_soon_and_the_files_are_whole(mpi
     assert done.returncode != 0 and time.perf_counter() - started < 30
     assert f"rank {rank}" in done.stderr
     if line is not None:
-        assert done.stderr.count(f"npseq train: rank {rank}: {line}") == done.stderr.count(f"npseq train: rank {rank}") == 1
+        assert (
+            done.stderr.count(f"npseq train: rank {rank}: {line}")
+            == done.stderr.count(f"npseq train: rank {rank}")
+            == 1
+        )
         others = done.stderr.count("npseq train: rank") - 1  # the launcher ends them with SIGTERM, which they may tell
         assert done.stderr.count(": SIGTERM") - (line == "SIGTERM") == others
     for which in "best", "last":
