@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..formats.messages import argument
+from ..nn.validation import OBJECTS, as_array
 from .archives import Archive
 from .content import Labels
 from .errors import DataError, listed
@@ -27,7 +28,7 @@ def from_arrays(source: Any, label: Any, regress: bool, name: str = "the data") 
         if x is None or label is not None and y is None:
             raise DataError(f"{name} has the arrays {listed(source)}; X (N, T) or (N, T, F) and y (N,) expected")
         source, label = x, None if label is None else y
-    arrays = [np.asarray(one, np.float64) for one in source]
+    arrays = [as_array("X", one, OBJECTS).astype(np.float64, copy=False) for one in source]
     if not arrays or any(one.ndim not in (1, 2) for one in arrays) or len({one.shape[1:] for one in arrays}) > 1:
         raise DataError(
             f"{name}: sequences of shape (T,) or (T, F) with one F expected, got {listed(str(one.shape) for one in arrays)}"
@@ -39,7 +40,7 @@ def from_arrays(source: Any, label: Any, regress: bool, name: str = "the data") 
     labels: np.ndarray = np.zeros(len(x), np.int64)
     classes: list[str] = []
     if label is not None:
-        label = np.asarray(label).ravel()
+        label = as_array("y", label, OBJECTS if regress else None).ravel()
         if len(label) != len(x):
             raise DataError(f"{name} has {len(x)} sequences and {len(label)} labels")
         if regress:

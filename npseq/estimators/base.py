@@ -16,6 +16,7 @@ from ..formats import schema
 from ..fused import blas
 from ..nn.model import Model
 from ..nn.scaling import Scaling
+from ..nn.validation import OBJECTS, as_array
 from ..tasks.scoring import outputs
 from ..training.config import NAMES, TrainingConfig, plain
 from ..training.fit import Progress
@@ -171,7 +172,10 @@ class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         sequences = as_sequences(self, X, first)
         n = len(sequences.starts) - 1
         numeric = self.__sklearn_tags__().estimator_type == "regressor"
+        as_array("y", y, OBJECTS if numeric else None)
         y = check_X_y(np.zeros((n, 1)), y, y_numeric=numeric, estimator=self)[1]
+        if numeric and not np.isfinite(y).all():  # None, which is NaN only now
+            raise ValueError("y has missing values; a number for each sequence expected")
         targets = self._targets(y, classes, first)
         weights = self._weights(targets, as_weights(sample_weight, n))
         if weights is not None and not weights.any():

@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from ..data.arrays import of_nested
 from ..data.load import LARGEST
 from ..data.sequences import Sequences
+from ..nn.validation import OBJECTS, as_array
 
 
 def as_sequences(estimator: Any, X: Any, reset: bool) -> Sequences:
@@ -29,6 +30,8 @@ def as_sequences(estimator: Any, X: Any, reset: bool) -> Sequences:
             infinite or larger than ``data.load.LARGEST``, or a sequence without a step.
         TypeError: for a sparse X.
     """
+    if hasattr(X, "dtype") and not hasattr(X, "iloc"):
+        as_array("X", X, OBJECTS)
     arrays = _listed(X)
     if arrays is not None:
         frames, starts = _end_to_end(arrays)
@@ -94,10 +97,7 @@ def _end_to_end(arrays: Any) -> tuple[np.ndarray, np.ndarray]:
     frames: list[np.ndarray] = []
     for number, given in enumerate(arrays):
         try:
-            one = np.asarray(given)
-            if one.dtype.kind == "c":
-                raise TypeError("complex numbers")
-            one = one.astype(np.float64, copy=False)
+            one = as_array("it", given, OBJECTS).astype(np.float64, copy=False)
         except (TypeError, ValueError) as error:
             raise ValueError(f"sequence {number} of X is not an array of real numbers: {error}") from None
         one = one[:, None] if one.ndim == 1 else one
@@ -145,6 +145,7 @@ def as_weights(sample_weight: Any, n: int) -> np.ndarray | None:
     """
     if sample_weight is None:
         return None
+    as_array("sample_weight", sample_weight, OBJECTS)
     if isinstance(sample_weight, Real):
         sample_weight = np.full(n, sample_weight)
     weights: np.ndarray = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")

@@ -13,6 +13,7 @@ from ..data.errors import DataError, no_column
 from ..data.load import check_size, read
 from ..data.sources import TableOptions
 from ..data.table import Table
+from ..nn.validation import REAL, as_array
 from .frame_index import FrameIndex, counting
 
 SAMPLE = 500  # rows of text that are kept, to read further ones as they were read
@@ -119,9 +120,9 @@ def followed(data: Any, rows: Any, needed: Sequence[str] = ()) -> Any:
     if isinstance(data, Mapping):
         return _dict_followed(data, rows, needed)
     try:
-        rows = np.asarray(rows, float)
+        rows = as_array("rows", rows, REAL).astype(float, copy=False)
     except (TypeError, ValueError) as error:
-        raise DataError(f"the rows are no array of numbers: {error}") from None
+        raise DataError(str(error)) from None
     if rows.shape[1:] != data.shape[1:] or rows.ndim != data.ndim:
         raise DataError(f"rows of shape {rows.shape} given; {('n', *data.shape[1:])} expected".replace("'", ""))
     return np.concatenate([data, rows])
@@ -135,6 +136,9 @@ def _dict_followed(data: Mapping[str, np.ndarray], rows: Any, needed: Sequence[s
     _check_columns(list(data), list(new), [*needed, *times])
     if len({len(values) for values in new.values()}) > 1:
         raise DataError(f"the columns have different lengths: {', '.join(f'{k} {len(new[k]):,}' for k in new)}")
+    for name, values in new.items():
+        if (kind := data[name].dtype.kind) in REAL + "M" and values.dtype.kind not in (REAL if kind != "M" else "MUO"):
+            raise DataError(f"the column {name!r} holds {values.dtype}; {data[name].dtype} expected, as in the data")
     blank = np.full(count(new), np.nan)
     return {name: np.concatenate([np.asarray(values), new.get(name, blank)]) for name, values in data.items()}
 

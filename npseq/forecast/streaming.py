@@ -12,6 +12,7 @@ from ..data.load import LARGEST
 from ..formats.messages import ArgumentError, argument
 from ..nn.model import Model
 from ..nn.streaming import WindowStream
+from ..nn.validation import OBJECTS, as_array
 from . import features, linear
 from .asked import coverage_of
 from .base_model import PERSISTENCE
@@ -152,7 +153,7 @@ class ForecastStream:
             if absent:
                 raise ValueError(f"the row has no {absent[0]!r}; {', '.join(self.columns)} expected")
             values = [values[name] for name in self.columns]
-        row = np.array(values, np.float64, ndmin=1)
+        row = np.array(as_array("the row", values, OBJECTS), np.float64, ndmin=1)
         if row.shape != last.shape:
             raise ValueError(f"a row of {row.size} values; {len(self.columns)} expected: {', '.join(self.columns)}")
         missing = np.isnan(row)

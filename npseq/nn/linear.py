@@ -10,7 +10,7 @@ from ..fused.one_hot import sum_of_rows
 from .flat import Gradients
 from .module import Module, Tape
 from .parameters import draws
-from .validation import check_dtype, check_sizes, checked_lengths
+from .validation import as_array, check_dtype, check_sizes, checked_lengths
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -76,7 +76,7 @@ class Linear(Module):
         return dy @ self.params["weight"] if need_dx else None, grads
 
     def _checked(self, name: str, array: np.ndarray, size: int) -> np.ndarray:
-        array = np.asarray(array)
+        array = as_array(name, array)
         check_dtype(name, array, self.dtype)
         if array.ndim == 0 or array.shape[-1] != size:
             raise ValueError(f"the last dimension of {name} must be {size}; {name} of shape {array.shape} given")
@@ -117,7 +117,7 @@ class Embedding(Module):
 
         With ``lengths`` (B,) the indices are (B, T), and what is in the padding changes nothing.
         """
-        indices, count, there = np.asarray(indices), len(self.params["weight"]), None
+        indices, count, there = as_array("indices", indices), len(self.params["weight"]), None
         if lengths is not None and indices.ndim == 2:
             checked = checked_lengths(lengths, indices.shape[1], len(indices))
             there = np.arange(indices.shape[1]) < np.asarray(checked)[:, None]
@@ -132,7 +132,7 @@ class Embedding(Module):
 
         The gradients of repeated indices are summed. There is no gradient with respect to the indices.
         """
-        (indices, there), dy = self._check_tape(tape, Tape).kept, np.asarray(dy)
+        (indices, there), dy = self._check_tape(tape, Tape).kept, as_array("dy", dy)
         check_dtype("dy", dy, self.dtype)
         if dy.shape != (*indices.shape, self.params["weight"].shape[1]):
             raise ValueError(f"dy has the shape {dy.shape}; y has {(*indices.shape, self.params['weight'].shape[1])}")

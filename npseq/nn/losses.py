@@ -11,7 +11,8 @@ their examples. (torch divides by the sum of the batch's weights, so in a batch 
 
 Numbers such as (63) are those of the equations in ``docs/derivation.md``.
 
-Raises (all of them): TypeError if y is not an array of floats; ValueError if the shapes differ or the arrays are empty.
+Raises (all of them): TypeError if y is not an array of floats, the target or the weights hold no real numbers, or one
+of them is a masked array; ValueError if the shapes differ or the arrays are empty.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from .validation import REAL, as_array
 
 LossAndGradient = tuple[Any, np.ndarray]  # the loss, a NumPy scalar, and dy
 
@@ -96,7 +99,7 @@ def cross_entropy(
     Raises:
         ValueError: if the shapes do not fit, labels are not integers or are out of range, or ε is outside [0, 1].
     """
-    logits, labels = _floats(logits, "logits"), np.asarray(labels)
+    logits, labels = _floats(logits, "logits"), as_array("labels", labels)
     if logits.shape[:-1] != labels.shape or logits.size == 0 or labels.dtype.kind not in "iu":
         raise ValueError(
             "integer labels of shape (…) and logits of shape (…, K) expected, at least one; "
@@ -129,7 +132,8 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def _difference(y: np.ndarray, target: np.ndarray) -> Any:
-    y, target = _floats(y, "y"), np.asarray(target)
+    y = _floats(y, "y")
+    target = as_array("target", target, "fiubc" if y.dtype.kind == "c" else REAL)
     if y.shape != target.shape:
         raise ValueError(f"the prediction has the shape {y.shape} and the target {target.shape}: they must be the same")
     if y.size == 0:
@@ -141,7 +145,7 @@ def _weighted(terms: np.ndarray, weights: np.ndarray | None) -> Any:
     """Return ``terms``, each multiplied by its weight, if there are weights."""
     if weights is None:
         return terms
-    weights = np.asarray(weights)
+    weights = as_array("weights", weights, REAL)
     if weights.shape != terms.shape:
         raise ValueError(
             f"the weights have the shape {weights.shape} and the target {terms.shape}: they must be the same"
@@ -150,7 +154,7 @@ def _weighted(terms: np.ndarray, weights: np.ndarray | None) -> Any:
 
 
 def _floats(array: np.ndarray, name: str) -> np.ndarray:
-    array = np.asarray(array)
+    array = as_array(name, array)
     if array.dtype.kind not in "fc" or array.ndim == 0:
         raise TypeError(f"{name} must be an array of floats; {array.dtype} of shape {array.shape} given")
     return array

@@ -27,6 +27,7 @@ from .recurrent import LayerTape
 from .registry import MODELS
 from .scaling import Scaling
 from .streaming import Stream, check_streamable
+from .validation import REAL, as_array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -278,7 +279,7 @@ class Model(Module):
         Raises:
             ValueError: for an x of another shape.
         """
-        x = np.asarray(x)
+        x = as_array("x", x, REAL)
         if self.embedding is not None or self.scaling is None and x.dtype.kind in "iu" and x.ndim < 3:
             y = self.outputs(x[None] if x.ndim == 1 else x, lengths)
             return np.asarray(y[0]) if x.ndim == 1 else y

@@ -23,6 +23,7 @@ import numpy as np
 
 from . import losses
 from .flat import Gradients, Shapes, accepted, checked_dtype, entries, given, views_of
+from .validation import as_array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -289,14 +290,14 @@ class Module:
         """Return the mean loss and dy; of outputs at every step, without the steps past the lengths."""
         loss_of = losses.LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
         if weights is not None:  # (B,): of a sequence, and so of all its outputs
-            target = np.asarray(target)
+            target = as_array("target", target)
             weights = np.broadcast_to(np.reshape(weights, (-1,) + (1,) * (target.ndim - 1)), target.shape)
         if lengths is None or not (y.ndim > 2 if self.every_step is None else self.every_step):
             return loss_of(y, target, **given(weights=weights))
         there = np.arange(y.shape[1]) < np.asarray(lengths)[:, None]
         dy = np.zeros_like(y)
         weights = None if weights is None else weights[there]
-        loss, dy[there] = loss_of(y[there], np.asarray(target)[there], **given(weights=weights))
+        loss, dy[there] = loss_of(y[there], as_array("target", target)[there], **given(weights=weights))
         return loss, dy
 
     def named(self, theta: np.ndarray) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from ..fused.step import Plan, aligned
 from .linear import Linear
 from .reading import POOLED
 from .torch_shapes import checked_state, columns, joined, rows
-from .validation import check_sizes
+from .validation import as_array, check_sizes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -178,7 +178,7 @@ class Stream(Stepper):
             ValueError: for an x of another shape. TypeError: for one that does not hold real numbers. The state is
                 then unchanged.
         """
-        x = np.asarray(x)
+        x = as_array("x", x)
         if x.shape != self._x_shape or x.dtype != self.dtype:
             if x.ndim == 2 and self.batch == 1 and len(x) == 1:
                 return self.step(x[0])[None]
@@ -237,7 +237,7 @@ class WindowStream(Stepper):
         Raises:
             ValueError, TypeError: as ``Stream.step``; the state is then unchanged.
         """
-        x = np.asarray(x)
+        x = as_array("x", x)
         if x.shape != (self.input_size,):
             raise ValueError(f"x has the shape {x.shape}; ({self.input_size},) expected")
         self._x[...] = self._real(x)

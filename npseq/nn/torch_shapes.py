@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .validation import check_dtype, checked_indices, checked_lengths
+from .validation import as_array, check_dtype, checked_indices, checked_lengths
 
 State = tuple[np.ndarray, ...]
 
@@ -21,7 +21,7 @@ def inputs(
     Raises:
         ValueError: for an index that is not from 0 to ``size`` − 1, and as ``time_major`` and ``checked_lengths``.
     """
-    x = np.asarray(x)
+    x = as_array("x", x)
     if x.dtype.kind not in "iu" or x.ndim > 2:
         x, unbatched = time_major(x, "x", size, dtype, batch_first)
         return x, checked_lengths(lengths, *x.shape[:2]), unbatched
@@ -41,7 +41,7 @@ def time_major(x: Any, name: str, size: int, dtype: np.dtype, batch_first: bool)
     Raises:
         ValueError, TypeError: naming what was given and what was expected; ``name`` is the name of the array.
     """
-    x = np.asarray(x)
+    x = as_array(name, x)
     check_dtype(name, x, dtype)
     x = x.astype(dtype, copy=False)
     if x.ndim not in (2, 3):
@@ -77,7 +77,7 @@ def checked_state(
         state = (state,)
     elif not isinstance(state, (tuple, list)) or len(state) != len(letters):
         raise TypeError(f"{name} must be a tuple ({', '.join(letters)}); {type(state).__name__} given")
-    parts = [np.asarray(part) for part in state]
+    parts = [as_array(name, part) for part in state]
     for letter, part, size in zip(letters, parts, sizes):
         check_dtype(f"{name} {letter}", part, dtype)
         expected = (runs, size) if unbatched else (runs, B, size)

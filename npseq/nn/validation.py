@@ -13,6 +13,35 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+REAL, OBJECTS = "fiub", "fiubO"  # kinds of dtypes: real numbers; also objects, which may be numbers
+WORDS = {"fiub": "real numbers", "fiubO": "real numbers", "fiubc": "numbers", "iu": "integers"}
+
+
+class KindError(TypeError, ValueError):
+    """An array does not hold what was expected; the message is one line."""
+
+
+def as_array(name: str, given: Any, kinds: str | None = None) -> np.ndarray:
+    """Return what a user has given as an array. Nothing is converted in silence: NumPy reads numbers from text and
+    times, drops imaginary parts and masks, and makes NaN of None.
+
+    Args:
+        name: of the array, for the message. kinds: of the dtypes that are taken (``WORDS``), or None for all.
+
+    Raises:
+        KindError, a TypeError and ValueError: for a masked array, or one of another kind.
+    """
+    if type(given) is not np.ndarray:
+        parts = given if isinstance(given, (list, tuple)) else [given]
+        if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+            raise KindError(f"{name} is a masked array; an array without a mask expected, such as {name}.filled(0)")
+        given = np.asarray(given)
+    if kinds is not None and given.dtype.kind not in kinds:
+        raise KindError(f"{name} must hold {WORDS[kinds]}; {given.dtype} given")
+    array: np.ndarray = given
+    return array
+
+
 def check_sizes(**sizes: Any) -> None:
     """Check that each size is an integer greater than zero.
 
@@ -49,7 +78,7 @@ def checked_lengths(given: ArrayLike | None, T: int, B: int) -> np.ndarray | Non
     """
     if given is None:
         return None
-    lengths = np.atleast_1d(np.asarray(given))
+    lengths = np.atleast_1d(as_array("lengths", given))
     if lengths.shape != (B,) or lengths.dtype.kind not in "iu":
         raise ValueError(
             f"lengths must be {B} integers, one for each sequence; {lengths.dtype} of shape {lengths.shape} given"

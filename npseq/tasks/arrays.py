@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..nn.validation import REAL, as_array
 from .base import Batch, Task, WeightedBatch
 
 PARTS = "train", "validation", "test"
@@ -48,9 +49,10 @@ class Arrays(Task):
         shuffle: bool = True,
         rng: np.random.Generator | int | None = 0,
     ) -> None:
-        self.x = tuple(map(np.asarray, x)) if isinstance(x, tuple) else np.asarray(x)
-        self.target = np.asarray(target)
-        self.lengths, self.weights = (None if array is None else np.asarray(array) for array in (lengths, weights))
+        self.x = tuple(as_array("x", one, REAL) for one in x) if isinstance(x, tuple) else as_array("x", x, REAL)
+        self.target = as_array("target", target, REAL)
+        self.lengths = None if lengths is None else as_array("lengths", lengths, "iu")
+        self.weights = None if weights is None else as_array("weights", weights, REAL)
         n = len(self.target)
         named = {"target": self.target, "lengths": self.lengths, "weights": self.weights}
         named |= {f"x[{k}]": part for k, part in enumerate(self.x)} if isinstance(self.x, tuple) else {"x": self.x}

@@ -183,8 +183,8 @@ class Ranks:
             raise
         except BaseException as error:
             code = error.code if isinstance(error, SystemExit) else None
-            signals = {128 + number: number.name for number in signal.Signals}
-            reason = signals.get(code) or " ".join(f"{type(error).__name__}: {error}".split())  # type: ignore[call-overload]
+            signals: dict[Any, str] = {128 + number: number.name for number in signal.Signals}
+            reason = signals.get(code) or " ".join(f"{type(error).__name__}: {error}".split())
             os.write(2, f"{prog}: rank {self.rank}: {reason}\n".encode(errors="replace"))
             self.communicator.Abort(UNEXPECTED)
             raise
