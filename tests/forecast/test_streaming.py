@@ -158,7 +158,7 @@ def test_rows_are_taken_by_name_or_in_order_and_bad_ones_change_nothing():
     for wrong, when, message in [
         (values[:2], time, "a row of 2 values; 3 expected: b, a, c"),
         ({"a": 1, "b": 2}, time, "no 'c'"),
-        ([1, "x", 2], time, "could not convert"),
+        ([1, "x", 2], time, "the row must hold real numbers; <U"),
         ([1, 1e200, 2], time, "'a' is 1e\\+200"),
         (values, None, "no time"),
         (values, "NaT", "missing"),
