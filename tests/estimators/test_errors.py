@@ -28,7 +28,7 @@ DATA = {
     "text": (
         [*X[:-1], np.array([["a", "b"]])],
         Y,
-        "sequence 11 of X is not an array of real numbers: could not convert",
+        "sequence 11 of X is not an array of real numbers: it must hold real numbers; <U1 given",
     ),
     "missing": ([*X[:-1], BAD], Y, "sequence 11 of X has nan at step 1, feature 0; finite numbers expected"),
     "infinite": (np.full((12, 4, 2), np.inf), Y, "contains infinity"),
