@@ -366,7 +366,8 @@ def _modules(name: str, value: Any) -> Iterator[tuple[str, Module]]:
 
 def _attributes(module: Module) -> dict[str, Any]:
     """Return the attributes in which parts are found."""
-    return {name: value for name, value in vars(module).items() if name not in WITHOUT_PARTS}
+    found = {name: value for name, value in vars(module).items() if isinstance(value, Module | list | tuple | dict)}
+    return {name: value for name, value in found.items() if name not in WITHOUT_PARTS}
 
 
 def _parts_of(module: Module) -> dict[str, Module]:
