@@ -25,46 +25,15 @@ from ._version import __version__
 
 __all__ = [
     # layers and models
-    "RNN",
-    "LSTM",
-    "GRU",
-    "OptimizedRNN",
-    "OptimizedLSTM",
-    "OptimizedGRU",
-    "Linear",
-    "Embedding",
-    "Model",
-    "Module",
-    "Sequential",
-    "Forecaster",
+    "RNN", "LSTM", "GRU", "OptimizedRNN", "OptimizedLSTM", "OptimizedGRU", "Linear", "Embedding",
+    "Model", "Module", "Sequential", "Forecaster",
     # a model in a file
-    "load",
-    "save",
-    "sample",
+    "load", "save", "sample",
     # modules
-    "baselines",
-    "bptt",
-    "c",
-    "cells",
-    "checkpoint",
-    "data",
-    "explain",
-    "features",
-    "fit",
-    "forecast",
-    "fused",
-    "gradcheck",
-    "layers",
-    "losses",
-    "nn",
-    "onnx",
-    "optim",
-    "parallel",
-    "rtrl",
-    "tasks",
-    "training",
+    "baselines", "bptt", "c", "cells", "checkpoint", "data", "explain", "features", "fit", "forecast", "fused",
+    "gradcheck", "layers", "losses", "nn", "onnx", "optim", "parallel", "rtrl", "tasks", "training",
     "__version__",
-]
+]  # fmt: skip
 
 _PLACES = {  # of the names that are no modules
     **dict.fromkeys(__all__[:6], "nn.layers"),

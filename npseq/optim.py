@@ -352,13 +352,9 @@ def _running_mean(mean: np.ndarray, new: np.ndarray, keep: float, work: np.ndarr
 
 
 # The names that --optimizer takes, besides lbfgs, which is a function.
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "sgd": SGD,
-    "adagrad": Adagrad,
-    "rmsprop": RMSprop,
-    "adam": Adam,
-    "adamw": AdamW,
-}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = dict(
+    sgd=SGD, adagrad=Adagrad, rmsprop=RMSprop, adam=Adam, adamw=AdamW
+)
 
 
 def clip_by_global_norm(grad: np.ndarray, max_norm: float) -> float:

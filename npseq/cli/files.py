@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import stat
 import tempfile
 import unicodedata
 from typing import NamedTuple
@@ -70,16 +69,11 @@ def own(args: argparse.Namespace) -> list[File]:
 
 def same(first: str, second: str) -> bool:
     """True if both paths lead to one regular file, whether or not it exists yet."""
-    identities = [_identity(path) for path in (first, second)]
-    if None not in identities:
-        return identities[0] == identities[1]
-    if any(identities) or any(os.path.exists(path) for path in (first, second)):
-        return False  # one of them exists, or is a device, which can be written twice
-    places = [os.path.split(os.path.realpath(path)) for path in (first, second)]
-    if places[0] == places[1]:
-        return True
-    folded = [tuple(unicodedata.normalize("NFC", part).casefold() for part in place) for place in places]
-    return folded[0] == folded[1] and ignores_case(places[0][0])
+    if os.path.exists(first) or os.path.exists(second):  # a device can be written twice
+        return os.path.isfile(first) and os.path.isfile(second) and os.path.samefile(first, second)
+    places = [os.path.realpath(path) for path in (first, second)]
+    folded = [unicodedata.normalize("NFC", place).casefold() for place in places]
+    return places[0] == places[1] or folded[0] == folded[1] and ignores_case(os.path.dirname(places[0]))
 
 
 def _nested(first: str, second: str) -> bool:
@@ -97,15 +91,6 @@ def ignores_case(folder: str) -> bool:
             return os.path.exists(os.path.join(folder, os.path.basename(file.name).upper()))
     except OSError:
         return False
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Return device and number of the regular file that ``path`` leads to, or None."""
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 def _read(given: str) -> list[str]:

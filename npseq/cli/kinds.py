@@ -128,15 +128,8 @@ OTHERS = kept_of, lambda model, task, **run: kept_of(task, **run), lambda model,
 OF_SEQUENCES = sequences.read, sequences.make, sequences.evaluate, sequences.write
 KINDS = {
     "forecast": Kind(
-        read_forecast,
-        make_forecast,
-        evaluate_forecast,
-        write_forecast,
-        draw_forecast,
-        finish.begin,
-        finish.finish,
-        finish.refit,
-        score_forecast,
+        *(read_forecast, make_forecast, evaluate_forecast, write_forecast, draw_forecast),
+        *(finish.begin, finish.finish, finish.refit, score_forecast),
     ),
     "classify": Kind(*OF_SEQUENCES, draw_confusion, *OTHERS),
     "label": Kind(*OF_SEQUENCES, draw_confusion, *OTHERS),

@@ -19,17 +19,9 @@ from .recurrent import Recurrent
 from .truncated import truncated_bptt
 
 __all__ = [
-    "RNN",
-    "LSTM",
-    "GRU",
-    "OptimizedRNN",
-    "OptimizedLSTM",
-    "OptimizedGRU",
-    "Linear",
-    "Embedding",
-    "Recurrent",
-    "truncated_bptt",
-]
+    "RNN", "LSTM", "GRU", "OptimizedRNN", "OptimizedLSTM", "OptimizedGRU",
+    "Linear", "Embedding", "Recurrent", "truncated_bptt",
+]  # fmt: skip
 
 
 class RNN(Recurrent):
