@@ -30,10 +30,10 @@ def write_forecast(args: argparse.Namespace, members: trained_files.Members) -> 
     lines = [f"{table.name}: {marked(note)}" for note in table.notes] + outside(forecaster)
     if args.whole:
         values, low, high = np.rint(values), _rounded(np.floor, low), _rounded(np.ceil, high)
-    if low is not None and (unknown := int(np.isnan(low[:, 0]).sum())):
+    if low is not None and (beyond := int((ahead > forecaster.measured).sum())):
         lines.append(
-            f"no interval for the last {unknown:,} of {len(rows):,} rows: the errors of forecasts so far "
-            "ahead were not measured in the training"
+            f"from {forecaster.measured + 1} rows ahead on ({beyond:,} of {len(rows):,} rows) the interval widens with "
+            "the square root of the step: errors so far ahead were not measured in the training"
         )
     _write(args.output, _times(table, rows), ahead, windows.target_columns, values, low, high)
     if args.plot:

@@ -76,8 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not isinstance(trained.recipe, ForecastRecipe):
             raise DataError(f"{args.file} is no forecaster; npseq stream needs one")
         assert isinstance(trained, ForecastMetadata)
+        until = trained.fitted_until
         model, trained = trained.in_use(model)
-        stream = ForecastStream(model, trained.recipe, trained.width)
+        stream = ForecastStream(model, trained.recipe, trained.width, until)
         bounds = None if args.interval is None else bounds_of(stream, trained, args.interval)
         mark = fingerprint(model, trained)
         if args.state:

@@ -16,12 +16,14 @@ from ..formats.messages import Message, argument
 from ..nn.model import Model
 from ..tasks.base import Progress
 from ..tasks.scoring import outputs
-from . import intervals, recursive
+from . import adaptive, intervals, recursive
 from .asked import coverage_of, steps_of
 from .baselines import Baselines
 from .metadata import ForecastMetadata
 from .recipe import ForecastRecipe, of_forecast
 from .windows import WindowDataset
+
+STRIDE = 10  # rows between the origins of forecasts fed back before the last one, from whose errors the level adapts
 
 
 class Forecasts(NamedTuple):
@@ -34,6 +36,10 @@ class Forecasts(NamedTuple):
     high: np.ndarray | None = None
     constant_low: np.ndarray | None = None
     constant_high: np.ndarray | None = None
+
+    def at(self, rows: np.ndarray) -> Forecasts:
+        """Return those of some rows."""
+        return Forecasts._make(None if part is None else part[rows] for part in self)
 
 
 class Prediction(NamedTuple):
@@ -101,6 +107,7 @@ class Ensemble:
         self.first = max(windows.first for windows in self.windows)
         self.horizon, self.targets = self.windows[0].horizon, self.windows[0].target_columns
         self.input_columns, self.future_columns = needed(recipes)
+        self._since = [_new_from(trained, windows, in_use) for (_, trained), windows in zip(self.given, self.windows)]
 
     def new_rows(self) -> NewRows:
         """Return which rows are new to every one of the models."""
@@ -121,6 +128,11 @@ class Ensemble:
                 "times, and no run of rows of the training is among them"
             )
         return NewRows(seen, "test", notes) if seen.any() else NewRows(None, "all", notes)
+
+    @property
+    def measured(self) -> int:
+        """The number of steps whose errors every file has measured."""
+        return min((trained.width.steps for _, trained in self.members if trained.width is not None), default=0)
 
     def in_use(self) -> Ensemble:
         """Return what forecasts rows after those of the training: itself, if the files keep nothing else for them."""
@@ -152,29 +164,70 @@ class Ensemble:
     def direct(self, rows: np.ndarray, progress: Progress = iter) -> Forecasts:
         """Return the forecasts of the rows r … r + horizon − 1, for each r of ``rows``."""
         parts = []
-        for (model, trained), windows in zip(self.members, self.windows):
+        for k, ((model, trained), windows) in enumerate(zip(self.members, self.windows)):
+            asked, width = rows, None if self.coverage is None else trained.width
+            if width is not None:  # the rows before them, too, from whose errors the level adapts
+                rows = np.union1d(asked, self._history(k, windows, asked, adaptive.ERRORS[1]))
             y = outputs(model, windows, rows, progress=progress).reshape(len(rows), self.horizon, -1)
-            scale = None
-            if self.coverage is not None and trained.width is not None:
-                scale = intervals.scales(model, windows, rows, trained.width)
-            parts.append(self._with_bounds(trained, y, scale, None))
+            scale = None if width is None else intervals.scales(model, windows, rows, width)
+            parts.append(self._with_bounds(k, rows, y, scale, None).at(np.searchsorted(rows, asked)))
+            rows = asked
         return _mean(parts)
 
     def ahead(self, origins: np.ndarray, steps: int, progress: Progress = iter) -> Forecasts:
         """Return the forecasts of the rows r … r + steps − 1, fed back, for each r of ``origins``."""
         parts = []
-        for (model, trained), windows in zip(self.members, self.windows):
-            width, head = trained.width if self.coverage is not None else None, None
+        for k, ((model, trained), windows) in enumerate(zip(self.members, self.windows)):
+            rows, width, head = origins, trained.width if self.coverage is not None else None, None
             if width is not None:
                 head = width.weight, width.bias
+                if len(origins) == 1:
+                    rows = np.union1d(origins, self._history(k, windows, origins, adaptive.ERRORS[1])[::-STRIDE])
             found = recursive.forecast_ahead(
-                model, trained.recipe, self.table, origins, steps, progress, trained.blend, head
+                model, trained.recipe, self.table, rows, steps, progress, trained.blend, head
             )
             scale = None
             if width is not None and found.log_scale is not None:
-                scale = intervals.ahead_scales(model, windows, origins, found.log_scale, width)
-            parts.append(self._with_bounds(trained, found.values, scale, steps))
+                scale = intervals.ahead_scales(model, windows, rows, found.log_scale, width)
+            parts.append(self._with_bounds(k, rows, found.values, scale, steps).at(np.searchsorted(rows, origins)))
         return _mean(parts)
+
+    def _history(self, k: int, windows: WindowDataset, rows: np.ndarray, most: int) -> np.ndarray:
+        """The rows, at most so many, before the first of the ``rows``, that are new to model k."""
+        if not len(rows):
+            return rows
+        first = int(rows.min())
+        return np.arange(max(windows.first, self._since[k], first - most), first)
+
+    def _with_bounds(
+        self, k: int, rows: np.ndarray, y: np.ndarray, scale: np.ndarray | None, steps: int | None
+    ) -> Forecasts:
+        trained, windows = self.members[k][1], self.windows[k]
+        y = y if trained.width is None else trained.width.not_below(y)
+        if self.coverage is None:
+            return Forecasts(y)
+        low, high = (bound.reshape(1, -1, y.shape[2]) for bound in intervals.interval(trained, self.coverage, steps))
+        low, high = y + low, y + high
+        if scale is None or trained.width is None:
+            return Forecasts(y, low, high, low, high)
+        n, K = len(windows.values), min(y.shape[1], trained.width.steps)
+        ahead = rows[:, None] + np.arange(K)
+        values = np.where((ahead < n)[..., None], _values(windows, np.minimum(ahead, n - 1)), np.nan)
+        scaled, found = (values - y[:, :K]) / scale[:, :K], np.empty((len(rows), K, y.shape[2], 2))
+        for step in range(K):
+            for target in range(y.shape[2]):
+                start = trained.width.start(step, target)
+                found[:, step, target] = adaptive.offsets(
+                    scaled[:, step, target],
+                    rows,
+                    start,
+                    self.coverage,
+                    step + 1,
+                    self._since[k],
+                    bool(trained.width.rests[target]),
+                )
+        bounds = trained.width.bounds(y, scale, self.coverage, found)
+        return Forecasts(y, *bounds, constant_low=low, constant_high=high)
 
     def predict(self, steps: int | None = None, progress: Progress = iter) -> Prediction:
         """Forecast what the table does not hold.
@@ -226,16 +279,24 @@ class Ensemble:
                 )
         return end, steps
 
-    def _with_bounds(
-        self, trained: ForecastMetadata, y: np.ndarray, scale: np.ndarray | None, steps: int | None
-    ) -> Forecasts:
-        if self.coverage is None:
-            return Forecasts(y)
-        low, high = (bound.reshape(1, -1, y.shape[2]) for bound in intervals.interval(trained, self.coverage, steps))
-        low, high = y + low, y + high
-        if scale is None or trained.width is None:
-            return Forecasts(y, low, high, low, high)
-        return Forecasts(y, *trained.width.bounds(y, scale, self.coverage), constant_low=low, constant_high=high)
+
+def _new_from(trained: ForecastMetadata, windows: WindowDataset, in_use: bool) -> int:
+    """The first row after those that the model, or in use its base, was fitted to."""
+    n, table = len(windows.values), windows.table
+    if trained.seen is None:
+        return n
+    seen = trained.seen.find(table, windows.columns)
+    fitted = seen
+    if in_use and trained.final is not None:
+        later = trained.final.after(table, seen)
+        fitted = None if later is None else ~later
+    return 0 if fitted is None or not fitted.any() else int(np.flatnonzero(fitted)[-1]) + 1
+
+
+def _values(windows: WindowDataset, rows: np.ndarray) -> np.ndarray:
+    """The targets' values at the rows (…), NaN where they were missing: (…, O)."""
+    values: np.ndarray = windows.values[rows][..., : len(windows.target_columns)]
+    return values if windows.filled is None else np.where(windows.filled[rows], np.nan, values)
 
 
 def _mean(parts: Sequence[Forecasts]) -> Forecasts:

@@ -189,8 +189,8 @@ class Forecaster:
         Returns:
             If a DataFrame or a Series was given to ``fit``, a DataFrame that continues its index, with a column for
             each target, and with an interval NAME_low and NAME_high. Otherwise an array (steps,), or (steps, targets)
-            for several; with an interval one more axis of 3: forecast, low, high. The bounds are NaN so many steps
-            ahead that the validation part was too short to measure the errors.
+            for several; with an interval one more axis of 3: forecast, low, high. Beyond the steps whose errors
+            were measured in the training the interval widens with the square root of the step.
 
         Raises:
             DataError: before ``fit`` or without data; for values known ahead that are missing, steps beyond the
@@ -293,8 +293,9 @@ class Forecaster:
             DataError: before ``fit``, or for several files. ValueError: as ``ForecastStream``.
         """
         model, trained = self._only("a stream is of one")
+        until = trained.fitted_until
         model, trained = trained.in_use(model)
-        return ForecastStream(model, trained.recipe, trained.width)
+        return ForecastStream(model, trained.recipe, trained.width, until)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the weights file of ``npseq train``.

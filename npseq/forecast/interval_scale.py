@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..formats import schema
+from .adaptive import ABOVE, FEW
 
 _TAIL = [0.0, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4]
 LEVELS = np.array([*_TAIL, 0.5, *(1 - level for level in reversed(_TAIL))])  # of the scaled residuals
 DIGITS = 6  # significant digits of a number in the file
-FEW = 60  # with fewer errors Student's t distribution may widen the interval
 LARGEST_LOG = 5.0  # of a scale
+SCALES = "state", "recent", "product", "constant"
+RESTING = 0.25  # of the observed values: a floor that is so common is the lower bound
+HALF_LIFE = 20  # rows: of the moving average of |e|
+WINDOW = 10 * HALF_LIFE  # rows that it looks back
+MEAN_OF_NORMAL = 0.798  # |e| of a normal e, in standard deviations
+SMALLEST = 0.05  # moving average, relative to that of the validation part
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,9 @@ class Width:
 
     weight (h · O, R) and bias (h · O,): V and c. quantiles (levels, K · O): of the scaled residuals of the steps
     1 … K. mean, deviation, count (K · O,): of the same residuals. rows: whose one-step errors give v; reference (O,):
-    root mean square of those errors on the validation part; floor (O,): the smallest possible value, NaN for none.
+    root mean square of those errors on the validation part; floor (O,): the smallest possible value, NaN for none;
+    resting (O,): the share of the observed values that are at the floor; kinds: of the scale of one horizon, and of
+    forecasts fed back further (``SCALES``).
     """
 
     weight: np.ndarray
@@ -35,13 +43,15 @@ class Width:
     rows: int
     reference: np.ndarray
     floor: np.ndarray
+    resting: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    kinds: tuple[str, str] = ("state", "state")
 
-    _ARRAYS = "weight", "bias", "quantiles", "mean", "deviation", "count", "reference"
+    _ARRAYS = "weight", "bias", "quantiles", "mean", "deviation", "count", "reference", "resting"
 
     def to_json(self) -> dict[str, Any]:
         """Return what a weights file keeps."""
         values: dict[str, Any] = {name: rounded(getattr(self, name)).tolist() for name in self._ARRAYS}
-        values["rows"] = self.rows
+        values |= {"rows": self.rows, "kinds": list(self.kinds)}
         values["floor"] = [None if np.isnan(value) else float(value) for value in self.floor]
         return values
 
@@ -54,7 +64,8 @@ class Width:
         """
         numbers, table = schema.listed(schema.NUMBER), schema.listed(schema.listed(schema.NUMBER))
         fields = {name: numbers for name in cls._ARRAYS} | {"weight": table, "quantiles": table}
-        fields |= {"rows": schema.COUNT, "floor": schema.listed(schema.optional(schema.NUMBER), targets)}
+        fields |= {"rows": schema.COUNT, "kinds": schema.listed(schema.one_of(SCALES), 2)}
+        fields |= {"floor": schema.listed(schema.optional(schema.NUMBER), targets)}
         values = schema.check(mapping, fields, "its interval")
         try:
             arrays = {name: np.array(values[name], float) for name in cls._ARRAYS}
@@ -64,6 +75,7 @@ class Width:
         shapes = {
             "bias": (outputs,),
             "reference": (targets,),
+            "resting": (targets,),
             "quantiles": (len(LEVELS), steps),
             "deviation": (steps,),
             "count": (steps,),
@@ -74,7 +86,7 @@ class Width:
         if arrays["weight"].ndim != 2 or len(arrays["weight"]) != outputs or steps % targets or not steps:
             raise ValueError(f"its interval does not fit {outputs} outputs of {targets} targets")
         floor = np.array([np.nan if value is None else value for value in values["floor"]])
-        return cls(**arrays, rows=values["rows"], floor=floor)
+        return cls(**arrays, rows=values["rows"], floor=floor, kinds=tuple(values["kinds"]))
 
     @property
     def steps(self) -> int:
@@ -104,19 +116,77 @@ class Width:
             found = np.where(small, np.maximum(found, wide) if upper else np.minimum(found, wide), found)
         return found
 
-    def bounds(self, forecast: np.ndarray, scale: np.ndarray, coverage: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return low and high (n, steps, O) around the ``forecast`` (n, steps, O); NaN beyond K steps.
+    def start(self, step: int, target: int) -> np.ndarray:
+        """Return scaled errors of a step from 0 and a target that have the quantiles of those of the validation part,
+        in an order in which any run of them has these, too."""
+        column = min(step, self.steps - 1) * len(self.reference) + target
+        n = int(self.count[column])
+        errors = np.interp((np.arange(n) + 0.5) / max(n, 1), LEVELS, self.quantiles[:, column])
+        stride = next((k for k in range(max(1, int(0.618 * n)), n) if np.gcd(k, n) == 1), 1)
+        return np.asarray(errors[np.arange(n) * stride % max(n, 1)])
+
+    def static(self, coverage: float) -> np.ndarray:
+        """Return the offsets (K, O, 2) of the errors of the validation part, in units of the scale."""
+        p, O = (1 - coverage) / 2, len(self.reference)
+        low, high, other = (self.quantile(level).reshape(-1, O) for level in (p, 1 - p, 1 - ABOVE * p))
+        return np.stack([low, np.where(self.rests, other, high)], axis=-1)
+
+    def bounds(
+        self, forecast: np.ndarray, scale: np.ndarray, coverage: float, offsets: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return low and high (n, steps, O) around the ``forecast`` (n, steps, O); low ≤ forecast ≤ high.
+
+        Beyond the K steps whose errors were measured the interval widens with the square root of the step. Where few
+        errors were measured it is not narrower than that of a step before.
 
         Args:
-            scale: as the forecast, in data units. coverage: nominal, between 0 and 1.
+            scale: as the forecast, in data units. coverage: nominal, between 0 and 1. offsets: (n, ≤ K, O, 2) that have
+                adapted, by default those of the validation part.
         """
-        steps, O = forecast.shape[1:]
-        sides = []
-        for p in ((1 - coverage) / 2, (1 + coverage) / 2):
-            offset = np.full((steps, O), np.nan)
-            offset[: self.steps] = self.quantile(p).reshape(-1, O)[:steps]
-            sides.append(np.fmax(forecast + scale * offset, self.floor) + 0 * offset)
-        return sides[0], sides[1]
+        n, steps, O = forecast.shape
+        known = self.static(coverage)[None] if offsets is None else offsets
+        K = min(known.shape[1], steps)
+        found = np.empty((len(known), steps, O, 2))
+        found[:, :K] = known[:, :K]
+        if steps > K:
+            found[:, K:] = known[:, K - 1 : K] * np.sqrt(np.arange(K + 1, steps + 1) / K)[:, None, None]
+        low, high = (forecast + scale * found[..., side] for side in (0, 1))
+        if self.count.min() < FEW:
+            low = forecast + np.minimum.accumulate(low - forecast, axis=1)
+            high = forecast + np.maximum.accumulate(high - forecast, axis=1)
+        low, high = np.minimum(low, forecast), np.maximum(high, forecast)
+        low = np.where(self.rests, np.fmin(low, self.floor), low)
+        return np.fmax(low, self.floor), np.fmax(high, self.floor)
+
+    @property
+    def rests(self) -> np.ndarray:
+        """(O,) True if the floor is so common that the lower bound is the floor."""
+        return np.asarray(np.isfinite(self.floor) & (self.resting >= RESTING))
+
+    def not_below(self, forecast: np.ndarray) -> np.ndarray:
+        """Return the forecast (…, O), no smaller than the floor."""
+        return np.asarray(np.fmax(forecast, self.floor))
+
+
+def recent(errors: np.ndarray, rows: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return the moving average (len(rows), O) of |e| before each row, with a half-life of ``HALF_LIFE`` rows, relative
+    to the ``reference`` (O,); 1 where there are no errors.
+
+    Args:
+        errors: (n, O), NaN where they are not known.
+    """
+    weights = 0.5 ** (np.arange(1, WINDOW + 1) / HALF_LIFE)
+    n, found = len(errors), np.ones((len(rows), errors.shape[1]))
+    last = np.clip(rows, 0, n)
+    for k, column in enumerate(errors.T):
+        there = np.isfinite(column)
+        total, count = (
+            np.concatenate([[0.0], np.convolve(part, weights)[:n]]) for part in (np.abs(np.nan_to_num(column)), there)
+        )
+        known = count[last] > 0
+        average = total[last] / np.where(known, count[last], 1.0) / (reference[k] * MEAN_OF_NORMAL)
+        found[:, k] = np.where(known, np.maximum(average, SMALLEST), 1.0)
+    return found
 
 
 def rounded(array: Any) -> np.ndarray:

@@ -1,11 +1,14 @@
 """Prediction intervals from the residuals of the validation part.
 
-Two kinds. The constant width is the forecast plus two quantiles of the residuals (actual − forecast) on the validation
-part, to which the model was not fitted: split conformal prediction (Papadopoulos et al., "Inductive confidence machines
-for regression", ECML 2002). The width that follows the state (``Width``) takes the residuals in units of a scale that
-is known before the value is:
+The constant width is the forecast plus two quantiles of the residuals (actual − forecast) on the validation part, to
+which the model was not fitted: split conformal prediction (Papadopoulos et al., "Inductive confidence machines for
+regression", ECML 2002). The other one (``Width``) takes the residuals in units of a scale that is known before the
+value is, and its level adapts (``adaptive.py``). The scale is a constant, a moving average of the last one-step errors,
 
     scale = spread · s · √v,    log s = V h + c
+
+or the square root of the product of these two: the one with the least interval score on the second half of the
+validation part.
 
 h is the hidden state that the model's head reads, v the root mean square of the last week's one-step errors relative to
 that of the validation part. V and c have the largest Gaussian likelihood on training rows, whose loss and gradient are,
@@ -29,8 +32,9 @@ from ..optim import Adam
 from ..tasks.base import batches
 from ..tasks.scoring import outputs
 from . import recursive
+from .adaptive import FEW, offsets
 from .calendar_slots import periods
-from .interval_scale import LARGEST_LOG, LEVELS, Width, rounded
+from .interval_scale import LARGEST_LOG, LEVELS, SCALES, WINDOW, Width, recent, rounded
 from .metadata import ForecastMetadata
 from .task import ForecastTask
 from .windows import WindowDataset
@@ -38,6 +42,8 @@ from .windows import WindowDataset
 CONSTANT_LEVELS = np.linspace(0, 1, 41)  # quantiles of the constant width in a weights file
 HEAD_ROWS, HEAD_STEPS, HEAD_BATCH, HEAD_LR = 8760, 1000, 256, 0.01  # rows: the hours of a year, so every season
 MOST_ERRORS = 10.0  # e² / s² counts as no more than this in the gradient
+NOMINAL, NEAR = 0.9, 0.03  # coverage for which the scale is chosen, and how far from it is near
+MARGIN = 1.03  # by which the score of a scale that changes must be less than that of a constant
 ROWS_BEFORE = 168  # rows whose errors count, where the time step does not say how long a week is
 
 
@@ -66,24 +72,73 @@ def measure(model: Model, task: ForecastTask) -> dict[str, Any]:
     reference = np.sqrt(np.nanmean(errors * errors, axis=0))
     reference = np.where(reference > 0, reference, 1.0)
     none = np.zeros(0)  # until the errors are scaled
-    width = Width(V, c, none, none, none, none, _rows_before(task), reference, _floor(task))
+    floor, resting = _floor(task)
+    width = Width(V, c, none, none, none, none, _rows_before(task), reference, floor, resting)
     by_row = np.full((rows[-1] + 1 - rows[0], O), np.nan)
     by_row[rows - rows[0]] = errors
-    v = volatility_of(by_row, rows - rows[0], width)
     log_s = width.log_scale(hidden.astype(float)).reshape(len(rows), task.horizon, O)
-    scale = np.exp(log_s) * _units(task, task.horizon) * np.sqrt(v)[:, None]
-    scaled = [residuals / scale.reshape(residuals.shape)]
+    units = _units(task, task.horizon)
+    near = {kind: units * factor(kind, log_s, by_row, rows - rows[0], width) for kind in SCALES}
+    kind = _best_scale(near, residuals.reshape(-1, task.horizon, O), rows, [0])
+    kinds, scaled = (kind, kind), [residuals / near[kind].reshape(residuals.shape)]
     if steps > task.horizon and ahead.log_scale is not None:
-        log_s = np.clip(ahead.log_scale, -LARGEST_LOG, LARGEST_LOG)
-        v = volatility_of(by_row, origins - rows[0], width)
-        far = (values - forecast) / (np.exp(log_s) * _units(task, steps) * np.sqrt(v)[:, None])
-        scaled.append(far[:, task.horizon :].reshape(len(origins), -1))
+        units, at = _units(task, steps), origins - rows[0]
+        far = {kind: units * factor(kind, ahead.log_scale, by_row, at, width) for kind in SCALES}
+        kinds = kind, _best_scale(far, values - forecast, origins, [steps // 2, steps - 1])
+        scaled.append(((values - forecast) / far[kinds[1]])[:, task.horizon :].reshape(len(origins), -1))
     return {
         "residual_quantiles": _quantiles(residuals, CONSTANT_LEVELS),
         "ahead_quantiles": _quantiles((values - forecast).reshape(len(origins), -1), CONSTANT_LEVELS),
         "blend": blend,
-        "width": Width(**{**vars(width), **_summary(scaled)}),
+        "width": Width(**{**vars(width), **_summary(scaled), "kinds": kinds}),
     }
+
+
+def factor(kind: str, log_s: np.ndarray, errors: np.ndarray, rows: np.ndarray, width: Width) -> np.ndarray:
+    """Return the scale (len(rows), steps, O) of one of the kinds, in units of the base's errors.
+
+    Args:
+        log_s: (len(rows), steps, O). errors: (n, O) one step ahead, in these units. rows: of ``errors``, before which
+            errors count.
+    """
+    if kind == "constant":
+        return np.ones(log_s.shape)
+    v = volatility_of(errors, rows, width)
+    state = np.exp(np.clip(log_s, -LARGEST_LOG, LARGEST_LOG)) * np.sqrt(v)[:, None]
+    if kind == "state":
+        return np.asarray(state)
+    average = np.broadcast_to(recent(errors, rows, width.reference)[:, None], log_s.shape)
+    return average if kind == "recent" else np.sqrt(state * average)
+
+
+def _best_scale(scales: dict[str, np.ndarray], residuals: np.ndarray, rows: np.ndarray, steps: list[int]) -> str:
+    """The scale with the least interval score on the second half of the rows, from the errors of the first half on,
+    among those that hold ``NOMINAL`` of the values within ``NEAR``; if none does, among the nearest.
+
+    A scale that changes must be better than a constant by ``MARGIN``.
+
+    Args:
+        scales: kind to (m, K, O). residuals: (m, K, O). rows: (m,) origins. steps: from 0, that count.
+    """
+    half, found = len(rows) // 2, {}
+    if half < FEW:
+        return "constant"
+    for kind, scale in scales.items():
+        scores, held = [], []
+        for step in steps:
+            for k in range(residuals.shape[2]):
+                e, unit = residuals[:, step, k], scale[:, step, k]
+                start = (e / unit)[:half]
+                pairs = offsets((e / unit)[half:], rows[half:], start[np.isfinite(start)], NOMINAL, step + 1)
+                low, high = (unit[half:] * side for side in pairs.T)
+                actual = e[half:]
+                there = np.isfinite(actual)
+                size = np.nanmean(np.abs(e)) or 1.0
+                scores.append(float(interval_score(low, high, actual, NOMINAL)[there].mean() / size))
+                held.append(float(((low <= actual) & (actual <= high))[there].mean()))
+        score = float(np.mean(scores)) * (1 if kind == "constant" else MARGIN)
+        found[kind] = (max(abs(float(np.mean(held)) - NOMINAL) - NEAR, 0.0), score)
+    return min(found, key=lambda kind: found[kind])
 
 
 def _summary(scaled: list[np.ndarray]) -> dict[str, np.ndarray]:
@@ -102,10 +157,13 @@ def _rows_before(task: ForecastTask) -> int:
     return periods(task.table).get("week", ROWS_BEFORE)
 
 
-def _floor(task: ForecastTask) -> np.ndarray:
-    """0 for each target that is never negative in the training rows, otherwise NaN."""
-    smallest = task.values[: task.train_end, : len(task.target_columns)].min(axis=0)
-    return np.where(smallest >= 0, 0.0, np.nan)
+def _floor(task: ForecastTask) -> tuple[np.ndarray, np.ndarray]:
+    """0 for each target that is never negative in the observed training rows, otherwise NaN; and the share of their
+    values that are 0."""
+    values = task.values[: task.train_end, : len(task.target_columns)]
+    if task.filled is not None:
+        values = np.where(task.filled[: task.train_end], np.nan, values)
+    return np.where(np.nanmin(values, axis=0) >= 0, 0.0, np.nan), np.nanmean(values == 0, axis=0)
 
 
 def head_loss(
@@ -162,18 +220,17 @@ def _first_errors(windows: WindowDataset, residuals: np.ndarray) -> np.ndarray:
     return np.asarray(residuals[:, :O] / _units(windows, 1)[0])
 
 
-def volatility(model: Model, windows: WindowDataset, rows: np.ndarray, width: Width) -> np.ndarray:
-    """Return v (len(rows), O): root mean square of the one-step errors of the ``width.rows`` rows before each row,
-    relative to that of the validation part; 1 where there are none.
+def errors_before(model: Model, windows: WindowDataset, rows: np.ndarray, count: int) -> tuple[np.ndarray, int]:
+    """Return the one-step errors (n, O) from ``count`` rows before the first of the ``rows`` to the last, in units of
+    their spread, NaN where they are not known; and their first row.
     """
     n, O = len(windows.values), len(windows.target_columns)
-    start, stop = max(windows.first, int(rows.min()) - width.rows), min(int(rows.max()), n - windows.horizon + 1)
-    errors = np.zeros((0, O))
-    if stop > start:
-        before = np.arange(start, stop)
-        residuals = np.where(windows.observed(before), windows.actual(before) - outputs(model, windows, before), np.nan)
-        errors = _first_errors(windows, residuals)
-    return volatility_of(errors, rows - start, width)
+    start, stop = max(windows.first, int(rows.min()) - count), min(int(rows.max()), n - windows.horizon + 1)
+    if stop <= start:
+        return np.zeros((0, O)), start
+    before = np.arange(start, stop)
+    residuals = np.where(windows.observed(before), windows.actual(before) - outputs(model, windows, before), np.nan)
+    return _first_errors(windows, residuals), start
 
 
 def volatility_of(errors: np.ndarray, rows: np.ndarray, width: Width) -> np.ndarray:
@@ -192,17 +249,23 @@ def scales(model: Model, windows: WindowDataset, rows: np.ndarray, width: Width)
     """Return the scale (len(rows), horizon, O) of the examples ``rows``, in data units."""
     hidden = hidden_states(model, windows, rows).astype(float)
     log_s = width.log_scale(hidden).reshape(len(rows), windows.horizon, -1)
-    v = volatility(model, windows, rows, width)
-    return np.asarray(np.exp(log_s) * _units(windows, windows.horizon) * np.sqrt(v)[:, None])
+    return _scales(model, windows, rows, log_s, width, width.kinds[0])
 
 
 def ahead_scales(
     model: Model, windows: WindowDataset, origins: np.ndarray, log_scale: np.ndarray, width: Width
 ) -> np.ndarray:
     """Return the scale (len(origins), steps, O) of forecasts fed back, given their log s of the same shape."""
-    v = volatility(model, windows, origins, width)
-    log_scale = np.clip(log_scale, -LARGEST_LOG, LARGEST_LOG)
-    return np.asarray(np.exp(log_scale) * _units(windows, log_scale.shape[1]) * np.sqrt(v)[:, None])
+    h = windows.horizon
+    near, far = (_scales(model, windows, origins, log_scale, width, kind) for kind in width.kinds)
+    return np.concatenate([near[:, :h], far[:, h:]], axis=1)
+
+
+def _scales(
+    model: Model, windows: WindowDataset, rows: np.ndarray, log_s: np.ndarray, width: Width, kind: str
+) -> np.ndarray:
+    errors, start = errors_before(model, windows, rows, max(width.rows, WINDOW))
+    return np.asarray(factor(kind, log_s, errors, rows - start, width) * _units(windows, log_s.shape[1]))
 
 
 def interval_score(low: np.ndarray, high: np.ndarray, actual: np.ndarray, coverage: float) -> np.ndarray:

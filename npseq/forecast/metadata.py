@@ -133,6 +133,14 @@ class ForecastMetadata(Metadata):
         size = np.where(high > low, high - low, np.where(high == 0, 1.0, np.abs(high)))
         return np.asarray(np.maximum(low - values, values - high) > FAR * size)
 
+    @property
+    def fitted_until(self) -> str | None:
+        """The time of the last row that the base or, if it was not fitted again, the model was fitted to; None if it is
+        not known."""
+        if self.final is not None:
+            return self.final.until
+        return None if self.seen is None else self.seen.until
+
     def in_use(self, model: Model) -> tuple[Model, ForecastMetadata]:
         """Return the model and the metadata by which rows after those of the training are forecast: with the base that
         was fitted to all of these, if there is one.

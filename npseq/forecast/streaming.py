@@ -14,11 +14,12 @@ from ..nn.model import Model
 from ..nn.streaming import WindowStream
 from ..nn.validation import OBJECTS, as_array
 from . import features, linear
+from .adaptive import ERRORS, Replay
 from .asked import coverage_of
 from .base_model import PERSISTENCE
 from .bases import BaseModels
-from .interval_scale import Width
-from .intervals import volatility_of
+from .interval_scale import WINDOW, Width
+from .intervals import factor
 from .recipe import ForecastRecipe
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class ForecastStream:
         model: ``Model``; one direction.
         recipe: of its training.
         width: of its interval, for ``bounds``; None for no interval.
+        until: the time of the last row that the model was fitted to, whose errors do not move the level; None if no
+            row of the stream is.
 
     Attributes:
         columns: the names of the values of a row: targets, then inputs.
@@ -57,7 +60,9 @@ class ForecastStream:
             cannot know.
     """
 
-    def __init__(self, model: Model, recipe: ForecastRecipe, width: Width | None = None) -> None:
+    def __init__(
+        self, model: Model, recipe: ForecastRecipe, width: Width | None = None, until: str | None = None
+    ) -> None:
         if recipe.calendar and recipe.step is None:
             raise ValueError(
                 "the model was trained on irregular times with a calendar, so its inputs include the time of the next "
@@ -90,13 +95,20 @@ class ForecastStream:
         self._past = np.zeros((max(max(lags, default=1) + (self._season > 1), order), O))
         spread = np.ones((recipe.horizon, O)) if base is None else base.spread.reshape(recipe.horizon, O)
         self.width, self._unit = width, spread * self._targets.scale
-        self._residuals = np.full((0 if width is None else width.rows, O), np.nan)  # one-step errors, as ``_past``
+        h = recipe.horizon
+        self._until = None if until is None else np.datetime64(until, "s")
+        # one-step errors, as ``_past``; forecasts and their scales, and the errors in units of these, by origin
+        self._residuals = np.full((0 if width is None else max(width.rows, WINDOW), O), np.nan)
+        self._ahead = np.full((0 if width is None else h + 1, 2, h, O), np.nan)
+        self._scaled = np.full((0 if width is None else ERRORS[1], h, O), np.nan)
         self._forget()
 
     def _forget(self) -> None:
         self._last = np.full(len(self.columns), np.nan)  # values of the last row
         self._forecast = np.full((self.recipe.horizon, len(self.recipe.target)), np.nan)  # the last one
-        self._residuals[...] = np.nan
+        for ring in (self._residuals, self._ahead, self._scaled):
+            ring[...] = np.nan
+        self._replays: dict[float, tuple[list[Replay], int]] = {}
         self.seen, self.inserted = 0, 0
         self.time: Any = UNKNOWN
 
@@ -208,6 +220,7 @@ class ForecastStream:
         if self.width is not None:
             residual = (values[:O] - self._forecast[0]) / self._unit[0]
             self._residuals[self.seen % len(self._residuals)] = np.where(missing[:O], np.nan, residual)
+            self._observe(np.where(missing[:O], np.nan, values[:O]))
         past[self.seen % len(past)] = z[:O]
         self.seen += 1
         self._last, self.time = values, time
@@ -236,7 +249,33 @@ class ForecastStream:
         if base is not None:
             y = ahead.reshape(-1) + base.bases.spread * y
         self._forecast = self._units.to_units(y).reshape(recipe.horizon, O)
-        return self._forecast.copy()
+        if self.width is None:
+            return self._forecast.copy()
+        forecast = self.width.not_below(self._forecast)
+        self._ahead[self.seen % len(self._ahead)] = forecast, self._scale()
+        self._scaled[self.seen % len(self._scaled)] = np.nan
+        return forecast.copy()
+
+    def _observe(self, values: np.ndarray) -> None:
+        """Compare the values of the row ``seen`` with the forecasts of it."""
+        for step in range(min(self.recipe.horizon, self.seen + 1)):
+            origin = self.seen - step
+            forecast, scale = self._ahead[origin % len(self._ahead), :, step]
+            if self._until is None or np.isnat(self.time) or self._first_of(origin) > self._until:
+                self._scaled[origin % len(self._scaled), step] = (values - forecast) / scale
+
+    def _first_of(self, origin: int) -> Any:
+        """The time of the row ``origin``, one of the last ones."""
+        return self.next_time - (self.seen - origin) * np.timedelta64(self.recipe.step or 0, "s")
+
+    def _scale(self) -> np.ndarray:
+        """The scale (horizon, targets) of the forecast from the row ``seen`` on."""
+        assert self.width is not None
+        log_s = self.width.log_scale(self._windows.hidden[None].astype(float)).reshape(1, *self._forecast.shape)
+        errors = np.roll(self._residuals, -self.seen, axis=0)
+        return np.asarray(
+            factor(self.width.kinds[0], log_s, errors, np.array([len(errors)]), self.width)[0] * self._unit
+        )
 
     def bounds(self, coverage: float) -> tuple[np.ndarray, np.ndarray]:
         """Return low and high (horizon, targets) around the last forecast, in data units: the interval whose width
@@ -251,10 +290,22 @@ class ForecastStream:
         coverage = coverage_of(coverage)
         if self.width is None:
             raise ValueError("the stream was made without width: the model has no interval that follows its state")
-        log_s = self.width.log_scale(self._windows.hidden[None].astype(float)).reshape(self._forecast.shape)
-        v = volatility_of(self._residuals, np.array([len(self._residuals)]), self.width)[0]
-        scale = np.exp(log_s) * self._unit * np.sqrt(v)
-        low, high = self.width.bounds(self._forecast[None], scale[None], coverage)
+        forecast, scale = self._ahead[self.seen % len(self._ahead)]
+        if np.isnan(scale).any():
+            return np.full_like(forecast, np.nan), np.full_like(forecast, np.nan)
+        h, O = forecast.shape
+        replays, last = self._replays.get(coverage) or (
+            [Replay(self.width.start(s, k), coverage, s + 1, bool(self.width.rests[k])) for s, k in np.ndindex(h, O)],
+            max(self.recipe.first - 1, self.seen - len(self._scaled) + h),
+        )
+        for origin in range(last + 1, self.seen + 1):
+            pairs = [
+                replay.at(origin, lambda before, s=s, k=k: float(self._scaled[before % len(self._scaled), s, k]))  # type: ignore[misc]
+                for replay, (s, k) in zip(replays, np.ndindex(h, O))
+            ]
+            self._pairs = np.array(pairs).reshape(1, h, O, 2)
+        self._replays[coverage] = replays, self.seen
+        low, high = self.width.bounds(forecast[None], scale[None], coverage, self._pairs)
         return low[0], high[0]
 
     # ---- the state ----
@@ -270,6 +321,8 @@ class ForecastStream:
             "errors": self._errors.copy(),
             "last": self._last.copy(),
             "residuals": self._residuals.copy(),
+            "ahead": self._ahead.copy(),
+            "scaled": self._scaled.copy(),
             "forecast": self._forecast.copy(),
             **dict(zip(("h", "c"), parts)),
         }
@@ -292,7 +345,8 @@ class ForecastStream:
         self.seen, self._windows.seen, self.time = seen, rows, np.datetime64(seconds, "s")
         self._past[...], self._errors[...] = state["past"], state["errors"]
         self._last, self._forecast = state["last"].copy(), state["forecast"].copy()
-        self._residuals[...] = state["residuals"]
+        self._residuals[...], self._ahead[...], self._scaled[...] = state["residuals"], state["ahead"], state["scaled"]
+        self._replays = {}
 
     def reset(self) -> None:
         """Forget all rows."""
@@ -303,8 +357,9 @@ class ForecastStream:
         """Return a second stream in the same state, which goes on by itself. The weights are shared."""
         other = object.__new__(type(self))
         vars(other).update(vars(self), _windows=self._windows.copy())
-        for name in ("_past", "_errors", "_residuals", "_x"):
+        for name in ("_past", "_errors", "_residuals", "_x", "_ahead", "_scaled"):
             setattr(other, name, getattr(self, name).copy())
+        other._replays = {}
         return other
 
 

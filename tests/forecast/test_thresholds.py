@@ -1,5 +1,6 @@
 """Each constant and choice that a page or a docstring names, on both sides of it."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import npseq
 from npseq import data
 from npseq.cli import evaluate_forecast, tables
-from npseq.forecast import ForecastTask, baselines, candidates, evaluation, features, intervals, recursive
+from npseq.forecast import ForecastTask, adaptive, baselines, candidates, evaluation, features, intervals, recursive
 from npseq.forecast.forecaster import backtest_rows
 from npseq.forecast.interval_scale import LEVELS, Width, rounded
 from npseq.forecast.metadata import ForecastMetadata
@@ -54,12 +55,84 @@ def test_the_scale_is_cut_at_e5_and_numbers_have_six_digits():
     assert rounded([1.23456749, 123456.749])[0] == 1.23457 and rounded([123456.749])[0] == 123457
 
 
-def test_no_bound_is_below_a_floor_and_steps_that_were_not_measured_have_none():
-    forecast, scale = np.zeros((1, 2, 1)), np.ones((1, 2, 1))
+def test_no_bound_is_below_a_floor_and_steps_that_were_not_measured_widen_with_their_root():
+    forecast, scale = np.zeros((1, 4, 1)), np.ones((1, 4, 1))
     low, high = width(99, floor=np.zeros(1), quantiles=LEVELS[:, None] - 1).bounds(forecast, scale, 0.9)
-    assert low[0, 0, 0] == 0 and high[0, 0, 0] == 0 and np.isnan(low[0, 1, 0]) and np.isnan(high[0, 1, 0])
+    assert (low == 0).all() and (high == 0).all()
+    low, high = width(99, quantiles=LEVELS[:, None] - 0.5).bounds(forecast, scale, 0.9)
+    assert np.allclose(high[0, :, 0], high[0, 0, 0] * np.sqrt([1, 2, 3, 4])) and np.allclose(low, -high)
     low, _ = width(99, quantiles=LEVELS[:, None] - 1).bounds(forecast, scale, 0.9)
     assert low[0, 0, 0] < -0.9
+
+
+@pytest.mark.parametrize("share, reaches", [(0.24, False), (0.25, True)])
+def test_a_floor_that_is_common_is_the_lower_bound(share, reaches):
+    forecast, scale = np.full((1, 1, 1), 3.0), np.ones((1, 1, 1))
+    found = width(99, floor=np.zeros(1), quantiles=LEVELS[:, None] - 0.5, resting=np.array([share]))
+    low, high = found.bounds(forecast, scale, 0.9)
+    assert (low[0, 0, 0] == 0) == reaches and (high[0, 0, 0] < 3 + found.quantile(0.95)[0]) == reaches
+
+
+def test_the_forecast_is_between_its_bounds_and_not_below_the_floor():
+    forecast, scale = np.full((1, 1, 1), 2.0), np.ones((1, 1, 1))
+    low, high = width(99, quantiles=LEVELS[:, None] + 5).bounds(forecast, scale, 0.9)
+    assert low[0, 0, 0] == 2 and high[0, 0, 0] > 7
+    low, high = width(99, quantiles=LEVELS[:, None] - 5).bounds(forecast, scale, 0.9)
+    assert high[0, 0, 0] == 2 and low[0, 0, 0] < -2
+    assert (
+        width(99, floor=np.zeros(1)).not_below(np.array([-1.0]))[0] == 0
+        and width(99).not_below(np.array([-1.0]))[0] == -1
+    )
+
+
+def test_of_few_errors_the_width_does_not_shrink_with_the_step():
+    quantiles = np.stack([LEVELS - 0.5, (LEVELS - 0.5) / 3], axis=1)
+    two = {"quantiles": quantiles, "mean": np.zeros(2), "deviation": np.zeros(2)}
+    for count, shrinks in ((59, False), (60, True)):
+        found = dataclasses.replace(width(count), **two, count=count * np.ones(2))
+        low, high = found.bounds(np.zeros((1, 2, 1)), np.ones((1, 2, 1)), 0.9)
+        assert (high[0, 1, 0] < high[0, 0, 0]) == shrinks == (low[0, 1, 0] > low[0, 0, 0])
+
+
+def test_a_few_misses_widen_a_bound_and_what_is_held_narrows_it():
+    level = adaptive.Level(np.linspace(-1, 1, 999), 0.9, 1)
+    low, high = level.offsets()
+    assert np.isclose(high, 0.9, atol=0.005) and np.isclose(low, -high)
+    level.observe(high + 1, (low, high))
+    assert np.isclose(level.levels[1], 0.05 - 0.01 * 0.95) and np.isclose(level.levels[0], 0.05 + 0.01 * 0.05)
+    for _ in range(2000):
+        level.observe(5.0, (-9.0, 4.0))
+    assert level.levels == [0.30, 0.0005]
+    far = adaptive.Level(np.zeros(99), 0.9, 2)
+    far.observe(1.0, (-0.5, 0.5))
+    assert np.isclose(far.levels[1], 0.05 - 0.001 * 0.95)
+    assert np.isclose(adaptive.Level(np.zeros(9), 0.9, 1, rests=True).wanted[1], 0.07)
+
+
+@pytest.mark.parametrize("step", [1, 5])
+def test_only_errors_that_are_known_at_the_origin_count_and_those_of_the_training_never(step):
+    rng = np.random.default_rng(0)
+    scaled, rows, start = 3 * rng.normal(size=300), np.arange(50, 350), rng.normal(size=200)
+    found = adaptive.offsets(scaled, rows, start, 0.9, step)
+    for cut in (1, 100, 299):
+        changed = scaled.copy()
+        changed[cut:] = 1e6
+        other = adaptive.offsets(changed, rows, start, 0.9, step)
+        assert np.array_equal(other[: cut + step], found[: cut + step])
+        assert cut + step >= 300 or (other[cut + step] != found[cut + step]).any()
+    assert (adaptive.offsets(scaled, rows, start, 0.9, step, since=350) == found[0]).all()
+    held = (scaled >= found[:, 0]) & (scaled <= found[:, 1])
+    assert held[150:].mean() > 0.8 > ((scaled >= found[0, 0]) & (scaled <= found[0, 1])).mean()
+
+
+@pytest.mark.parametrize("kind", ["state", "recent"])
+def test_a_scale_that_changes_must_be_better_than_a_constant(kind):
+    rng = np.random.default_rng(0)
+    truth = np.exp(np.sin(np.arange(400) / 9))[:, None, None]
+    residuals, scales = rng.normal(size=(400, 1, 1)) * truth, {kind: truth, "constant": np.ones((400, 1, 1))}
+    assert intervals._best_scale(scales, residuals, np.arange(400), [0]) == kind
+    assert intervals._best_scale({**scales, kind: 2 * scales["constant"]}, residuals, np.arange(400), [0]) == "constant"
+    assert intervals._best_scale(scales, residuals[:118], np.arange(118), [0]) == "constant"  # too few to tell
 
 
 def test_volatility_is_that_of_the_rows_before_relative_to_the_validation_part():
