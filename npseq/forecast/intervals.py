@@ -72,8 +72,8 @@ def measure(model: Model, task: ForecastTask) -> dict[str, Any]:
     reference = np.sqrt(np.nanmean(errors * errors, axis=0))
     reference = np.where(reference > 0, reference, 1.0)
     none = np.zeros(0)  # until the errors are scaled
-    floor, resting = _floor(task)
-    width = Width(V, c, none, none, none, none, _rows_before(task), reference, floor, resting)
+    resting = (_observed(task) == 0).mean(axis=0)
+    width = Width(V, c, none, none, none, none, _rows_before(task), reference, _floor(task), resting)
     by_row = np.full((rows[-1] + 1 - rows[0], O), np.nan)
     by_row[rows - rows[0]] = errors
     log_s = width.log_scale(hidden.astype(float)).reshape(len(rows), task.horizon, O)
@@ -157,13 +157,15 @@ def _rows_before(task: ForecastTask) -> int:
     return periods(task.table).get("week", ROWS_BEFORE)
 
 
-def _floor(task: ForecastTask) -> tuple[np.ndarray, np.ndarray]:
-    """0 for each target that is never negative in the observed training rows, otherwise NaN; and the share of their
-    values that are 0."""
-    values = task.values[: task.train_end, : len(task.target_columns)]
-    if task.filled is not None:
-        values = np.where(task.filled[: task.train_end], np.nan, values)
-    return np.where(np.nanmin(values, axis=0) >= 0, 0.0, np.nan), np.nanmean(values == 0, axis=0)
+def _observed(task: ForecastTask) -> np.ndarray:
+    """(n, O) the targets of the training rows, NaN where they were missing."""
+    values: np.ndarray = task.values[: task.train_end, : len(task.target_columns)]
+    return values if task.filled is None else np.where(task.filled[: task.train_end], np.nan, values)
+
+
+def _floor(task: ForecastTask) -> np.ndarray:
+    """0 for each target that is never negative in the observed training rows, otherwise NaN."""
+    return np.where(np.nanmin(_observed(task), axis=0) >= 0, 0.0, np.nan)
 
 
 def head_loss(
