@@ -215,6 +215,16 @@ def test_series_whose_times_do_not_meet_are_refused_if_the_second_begins_before_
     assert "shop has the values A and B in blocks" in " ".join(load(write(table)).notes)
 
 
+def test_a_column_of_very_many_texts_is_no_name_of_series(write, monkeypatch):
+    from npseq.data import columns
+
+    path = write(lines("date,shop,sales", DAYS * 2, ["A"] * N + ["B"] * N, VALUES * 2))
+    monkeypatch.setattr(columns, "MOST_TEXTS", 2)
+    assert "shop has the values A, B" in refusal(load, path)
+    monkeypatch.setattr(columns, "MOST_TEXTS", 1)
+    assert "240 rows have only 120 different times; if the hour" in refusal(load, path)
+
+
 def test_two_columns_together_may_tell_series_apart(write):
     rows = [
         (day, store, item, 7 * store + k % 11) for store in (1, 2) for item in "xyz" for k, day in enumerate(DAYS[:40])
