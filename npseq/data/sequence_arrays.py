@@ -61,7 +61,13 @@ def from_archive(archive: Archive, name: str, labelled: bool, regress: bool) -> 
             f"{name} has a number for each sequence and no class (@targetLabel true): "
             f"{argument('regress', True)} predicts it"
         )
-    return from_arrays(archive.arrays, archive.labels if labelled else None, regress, name)
+    labels: Any = archive.labels if labelled else None
+    if labelled and regress:
+        try:
+            labels = [np.nan if one.lower() in MISSING else float(one) for one in archive.labels or ()]
+        except ValueError as error:
+            raise DataError(f"{name} has classes and no numbers to predict: {error}") from None
+    return from_arrays(archive.arrays, labels, regress, name)
 
 
 def stacked(

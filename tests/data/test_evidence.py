@@ -582,6 +582,7 @@ def test_files_of_sequences_say_so(write):
     )
     assert stamped.frames[:, 0].tolist() == [1.5, 2, 3, 4] and stamped.classes == ["down", "up"]
     numbers = write(ts("1,2:0.5\n3,4:7", "false").replace("@classLabel", "@targetlabel true\n@classLabel"), "n.ts")
+    assert "has classes and no numbers to predict" in refusal(load_sequences, path, regress=True)
     assert load_sequences(numbers, regress=True)[0].targets.tolist() == [0.5, 7] and "--regress" in refusal(
         load_sequences, numbers
     )
