@@ -43,9 +43,11 @@ def read(folder: Path, name: str) -> tuple[list[str], np.ndarray]:
     with open(folder / f"{name}.csv") as file:
         rows = list(csv.reader(file))[1:]
     times = [row[0].replace("/", "-") for row in rows]
+    if times[0].endswith(".0") or len(times[0]) == 4:
+        times = [f"{int(float(year))}-01-01" for year in times]
     column = SERIES[name][0]
     y = np.array([float(row[column]) if row[column] else np.nan for row in rows])
-    if len(times[0]) == 10:
+    if len(times[0]) == 10 and SERIES[name][1:] != (1, 10):
         days = np.array(times, "datetime64[D]")
         step = np.diff(days).min()
         if (np.diff(days) % step).astype(int).any():  # months
