@@ -10,10 +10,11 @@ from .. import data
 from ..forecast import evaluation
 from ..forecast.baselines import Baselines
 from ..forecast.ensemble import Ensemble, unknown_ahead
+from ..forecast.metadata import ALONE
 from ..formats.messages import marked
 from . import data_options, plots, progress, trained_files
 from .predict_forecast import outside
-from .tables import by_step_table, part_name, scores_table
+from .tables import by_step_table, cut, part_name, scores_table
 
 EQUAL = 0.0005  # skills that round to 0.0 % are called as good
 
@@ -39,7 +40,7 @@ def evaluate_forecast(args: argparse.Namespace, members: trained_files.Members) 
     lines += [f"{len(rows):,} examples, {part}", *new.notes]
     if len(new.notes) > 1:
         lines.append("--part all scores all rows")
-    lines += [*_gaps(forecaster, rows), *outside(forecaster)]
+    lines += [*_gaps(forecaster, rows), *outside(forecaster), *[ALONE] * ("base_alone" in result)]
     name = members[0][0].kind if len(members) == 1 else f"mean of {len(members)}"
     targets = result.get("targets", {forecaster.targets[0]: result})
     for column, found in targets.items():
@@ -101,7 +102,7 @@ def verdict(name: str, found: dict[str, Any], labels: dict[str, str]) -> list[st
     lost = []
     for what, part in (("one horizon ahead", found), ("fed back", found.get("fed_back"))):
         if part is not None and part["skill"] < -EQUAL:
-            lost.append(f"{what} {labels[part['best_baseline']]} is {-part['skill']:.1%} better than {name}")
+            lost.append(f"{what} {labels[part['best_baseline']]} is {-cut(part['skill']):.1%} better than {name}")
     if lost:
         return ["; ".join(lost) + ": use that baseline there"]
     if found["skill"] < EQUAL:

@@ -21,6 +21,7 @@ FORMS = {
 MARKS = "█▇▆▅▄▃▂▁ "  # of the text picture, a factor of ten each
 
 
+FURTHEST = 9.99  # skill
 STEPS_SHOWN = (1, 2, 3, 6, 12, 24, 48, 96, 168, 336)  # of a forecast fed back
 
 
@@ -65,9 +66,14 @@ def _comparison(title, name, results, baselines):
         line = f"{row:{width}}" + "".join(
             f"{float('nan') if r[key] is None else r[key]:{form}}" for key, (_, form) in columns.items()
         )
-        line += f"{1 - r['rmse'] / best:9.1%}" if best else ""
+        line += f"{cut(1 - r['rmse'] / best):9.1%}" if best else ""
         lines.append(line + ("  <" if row == name else ""))
     return "\n".join(lines)
+
+
+def cut(skill: float) -> float:
+    """Return a skill no further from 0 than ``FURTHEST``: beyond, the figure says nothing."""
+    return min(max(skill, -FURTHEST), FURTHEST)
 
 
 def scores_table(title: str, name: str, found: Mapping[str, Any], labels: Mapping[str, str]) -> str:

@@ -17,6 +17,8 @@ import numpy as np
 
 from .. import status
 from .._version import __version__
+from ..forecast.evaluation import skill
+from ..forecast.metadata import ALONE, adds_nothing
 from ..formats import model_file
 from ..fused import blas
 from ..nn.registry import MODELS
@@ -27,6 +29,7 @@ from . import (
     arguments,
     backtest,
     data_options,
+    evaluate_forecast,
     experiment,
     files,
     kinds,
@@ -266,6 +269,8 @@ class _Run:
         self.ranks.check_parameters(model)
         if not self.ranks.root:
             return
+        if row["epoch"] == 1 and progress.start_loss is not None:
+            self.bar.line(f"epoch 0, the base: validation {progress.start_loss:.5f}  *")
         self.bar.line(
             f"epoch {row['epoch']:{len(str(args.epochs))}}/{args.epochs}  train {row['train_loss']:.5f}  "
             f"validation {row['validation_loss']:.5f}  {row['seconds']:.1f} s{'  *' if improved else ''}"
@@ -312,6 +317,17 @@ class _Run:
                 self.save_best(progress, again)
             return score
 
+    def verdicts(self, score: kinds.Score) -> list[str]:
+        """Return the last lines of the table of a forecast: if the network adds nothing, and which baselines win."""
+        lines, parts = [], score.results.get("targets", {"": score.results})
+        for target, results in parts.items():
+            others = {name: each.get("targets", {"": each})[target]["rmse"] for name, each in score.baselines.items()}
+            best = min(others, key=lambda name: others[name])
+            found = {"skill": skill(results["rmse"], others[best]), "best_baseline": best}
+            lines += [f"{target}: {line}" if target else line
+                      for line in evaluate_forecast.verdict(self.args.model, found, score.labels)]  # fmt: skip
+        return [ALONE] * adds_nothing(self.run.model, self.run.task.recipe()) + lines
+
     def report(self, progress: Progress, score: kinds.Score | None) -> dict[str, Any] | None:
         """Print the table, and write the picture and the report. Returns the report."""
         if score is None:
@@ -323,6 +339,8 @@ class _Run:
         self.say(comparison(args.model, score.results, shown, f"the {task.scored} part"))
         if "confusion" in score.results:
             self.say(confusion_table(score.results, task.classes))
+        if task.corrects:
+            self.say("\n".join(["", *self.verdicts(score)]))
         twin = f"optimized_{args.model}"
         if twin in MODELS and not (args.quiet or args.recurrent_dropout):  # that, fused does not have
             print(f"{PROG}: --model {twin} prints the same digits in about 0.6 of the time", file=sys.stderr)

@@ -77,7 +77,7 @@ class Baselines:
         step = self.windows.table.step
         part = self.parts[name][0]
         if name.startswith("seasonal"):
-            return season_name(part.order, step)
+            return "same time last year" if name == "seasonal_year" else season_name(part.order, step)
         if name == "ar_slot":
             slot = {3600: "hour", 86_400: "day"}.get(step or 0, "slot")
             period = {WEEK: "week"}.get(part.slots.count * part.slots.seconds, "day")

@@ -17,6 +17,7 @@ from .asked import steps_of
 from .baselines import Baselines
 from .ensemble import Ensemble, Forecasts, NewRows, unknown_ahead
 from .intervals import interval_score
+from .metadata import adds_nothing
 
 MOST_ORIGINS = 4000  # forecast origins from which several steps are scored
 
@@ -46,7 +47,7 @@ def on_new_rows(
 
     Returns:
         What ``score`` returns, with "part" (``"test"`` or ``"all"``) and "notes", lines on which rows are scored; the
-        rows that are new; those that were scored; the baselines.
+        rows that are new; those that were scored; the baselines. "base_alone" is True if the network adds nothing.
 
     Raises:
         DataError: as ``score``, or if there are no such rows.
@@ -77,6 +78,8 @@ def on_new_rows(
         raise DataError("; ".join([why, *new.notes]))
     baselines = forecaster.baselines()
     found = score(forecaster, rows, baselines, steps, among, progress)
+    if all(adds_nothing(model, trained.recipe) for model, trained in forecaster.members):
+        found["base_alone"] = True
     if after is not None:
         found["later"] = {"rows": len(after.rows), "model": after.results, "baselines": after.baselines}
     return {**found, "part": new.part, "notes": new.notes}, new, rows, baselines

@@ -168,6 +168,14 @@ class ForecastMetadata(Metadata):
             )
 
 
+ALONE = "the network adds nothing here: the forecast is the base alone"
+
+
+def adds_nothing(model: Model, recipe: ForecastRecipe) -> bool:
+    """True if the model corrects a base, and its corrections are all 0."""
+    return recipe.base is not None and not model.fc.theta.any()
+
+
 register(ForecastRecipe, ForecastMetadata)
 
 

@@ -48,6 +48,7 @@ class Progress:
     best_theta: np.ndarray | None = None
     history: list[dict[str, Any]] = field(default_factory=list)  # a dict for each epoch
     interrupted: bool = False
+    start_loss: float | None = None  # on the validation part, of the model as it was given (``count_start``)
 
     def end_epoch(
         self, model: Learner, train_loss: float, validation_loss: float, lr: float | None, seconds: float
@@ -167,7 +168,7 @@ def _score_start(model: Learner, task: TrainingTask, progress: Progress) -> None
     with np.errstate(over="ignore", invalid="ignore"):
         loss = mean_loss(model, task, task.parts["validation"])
     if math.isfinite(loss):
-        progress.best_loss, progress.best_theta = loss, model.theta.copy()
+        progress.best_loss, progress.best_theta, progress.start_loss = loss, model.theta.copy(), loss
 
 
 def fit_lbfgs(
