@@ -40,9 +40,7 @@ def check_model_config(config: Config) -> list[Finding]:
     options = {"loss": config.head, "every_step": config.every_step, "read": config.read}
     arrays = {name: array for name, array in model.params.items()}
 
-    def loss(arrays: Any) -> Any:
-        return layers.model(arrays, shape, options, batch)[1]
-
+    loss = reference_loss(config, model, batch)
     found: list[Finding] = []
     true_y, true_loss = layers.model(arrays, shape, options, batch)
     x, _, lengths, *_ = batch
@@ -84,6 +82,13 @@ def check_model_config(config: Config) -> list[Finding]:
                     )
                 )
     return found
+
+
+def reference_loss(config: Config, model: Model, batch: Any) -> Callable[[Any], Any]:
+    """Return the loss of a batch as a function of the model's arrays, by the second statement."""
+    shape = layers.Shape(known(model.rnn.cell), config.L, config.D)
+    options = {"loss": config.head, "every_step": config.every_step, "read": config.read}
+    return lambda arrays: layers.model(arrays, shape, options, batch)[1]
 
 
 def _error(given: Any, true: Any) -> float:

@@ -24,11 +24,12 @@ KEPT = 3  # failures of one model that are made smaller and explained
 
 
 class Outcome(NamedTuple):
-    """One check: what was checked, its configuration (None for a loss or a layer alone), and what is wrong."""
+    """One check: what was checked, its configuration (None for a loss, a linear layer, a cell), and what is wrong."""
 
     name: str
     config: Config | None
     findings: list[Finding]
+    cell: Any = None
 
     @property
     def error(self) -> float:
@@ -63,7 +64,7 @@ def survey(
             yield Outcome(model, config, attempt(functools.partial(check_config, config)))
     for cell in dict.fromkeys(kind.cell for model in models for kind in kinds_of(model)):
         name = f"cell {getattr(cell, '__name__', type(cell).__name__)}"
-        yield Outcome(name, None, attempt(functools.partial(cell_findings, cell)))
+        yield Outcome(name, None, attempt(functools.partial(cell_findings, cell)), cell)
     if parts:
         for checks in (random_models.loss_checks(rng, 60), random_models.part_checks(rng, 12)):
             for name, check in checks:

@@ -180,7 +180,10 @@ def _true_gradients(cell: Any, step: Step, true: tuple[Any, ...], method: str) -
         if ";" in text or ":=" in text:  # the line may read the variable again before it can be changed
             continue
         if isinstance(item.value, np.ndarray) and item.value.dtype.kind == "f":
-            d = _gradient_of_local(cell, step, item, method)
+            try:
+                d = _gradient_of_local(cell, step, item, method)
+            except Exception:  # a variable that cannot be complex, such as an argument of floor, is skipped alone
+                continue
             if largest(d):  # else nothing reads the variable
                 found.setdefault(item.name, []).append(d)
     return {item.name: item.value for item in assigned}, {**known, **found}

@@ -11,11 +11,12 @@ from ...nn.layers import GRU, LSTM, RNN
 from ...nn.recurrent import Recurrent
 from .. import reference
 from ..cases import SCALES, Case, LayerCase, draw
+from ..draws import Config
 from ..judge import THRESHOLD, judge
 from ..reference import reference_of
 from ..result import Result, relative_error
 from . import cell as of_cell
-from . import patterns
+from . import patterns, replay
 from . import recurrence as of_recurrence
 
 
@@ -86,9 +87,33 @@ def diagnose_layer(case: Case, method: str, known_bugs: Callable[[], list[str]],
         lines = (cell.lines if cell is not None else []) + (recurrence or [])
         if lines:
             return [f"with dy and d_state times {scale:.0e}: {line}" for line in lines]
-    kind = type(case.layer)
-    where = "nn/recurrent.py" if kind.backward is Recurrent.backward else f"{kind.__name__}.backward"
-    return [f"the cell and the recurrence are right by themselves: the error is in the layer, {where}"]
+    kind, text = type(case.layer), "the cell and the recurrence are right by themselves: the error is in the layer"
+    if kind.backward is not Recurrent.backward:
+        return [f"{text}, {kind.__name__}.backward"]
+    shown = attempt(lambda: replay.blame(_config_of(case), case.layer)) or []
+    return [f"{text}, nn/{line.removeprefix('error in ')}" for line in shown] or [text]
+
+
+def _config_of(case: Case) -> Config:
+    """Return the configuration of the random check that has a layer's options."""
+    layer, training = case.layer, case.training
+    return Config(
+        I=layer.input_size,
+        H=layer.hidden_size,
+        T=case.T,
+        B=case.B,
+        L=layer.num_layers,
+        D=layer.num_directions,
+        P=layer.proj_size,
+        lengths="equal" if case.lengths is None else "mixed",
+        bias=layer.bias,
+        batch_first=layer.batch_first,
+        dropout=layer.dropout * training,
+        recurrent_dropout=layer.recurrent_dropout * training,
+        learned=layer.learn_initial_state,
+        checkpoint=layer.checkpoint_every,
+        state=case.with_state,
+    )
 
 
 def _cell_and_recurrence(case: Case, method: str, scale: float) -> tuple[Any, list[str] | None]:
