@@ -187,7 +187,7 @@ def test_the_public_names_are_these():
 
 
 WAYS = {
-    "baselines": "seasonal",
+    "baselines": "seasons",
     "bptt": "forward_through_time",
     "cells": "LSTMCell",
     "checkpoint": "load",
