@@ -181,6 +181,8 @@ def large(model: str) -> Iterator[Config]:
     yield Config(model, I=wide, H=H, T=3, B=4, threads=2).valid()  # W_x x is computed before the loop, by two threads
     yield Config(model, I=narrow, H=H, T=9, B=4, again=True, tapes=True).valid()  # before the loop
     yield Config(model, I=narrow, H=H, T=34, B=33, scale=0.3).valid()  # before the loop, several groups of steps
+    yield Config(model, I=5, H=33, T=130, B=70, scale=0.3).valid()  # forward in groups of steps
+    yield Config(model, I=5, H=33, T=130, B=70, scale=0.3, indices=True).valid()
     yield Config(model, I=many, H=H, T=4, B=80, threads=2).valid()  # the batch is split over threads
     yield Config(model, I=many, H=H, T=4, B=80, threads=4, lengths="mixed", D=2).valid()
     yield Config(model, I=24, H=H if G == 1 else 72, T=20, B=96, lengths="mixed").valid()  # packed
