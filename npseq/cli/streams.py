@@ -48,9 +48,14 @@ def one_line(text: str, longest: int = 1000) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def shown(text: str) -> str:
-    """Return a text whose control characters are written as escapes, such as ``\\x1b``."""
-    return "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else repr(c)[1:-1] for c in text)
+def shown(text: str, kept: str = "") -> str:
+    """Return a text whose control characters, marks of direction and the like, but for those ``kept``, are written as
+    escapes, such as ``\\x1b``."""
+    return "".join(c if c.isprintable() or c in kept or _is_plain(c) else repr(c)[1:-1] for c in text)
+
+
+def _is_plain(c: str) -> bool:
+    return "\udc80" <= c <= "\udcff" or unicodedata.category(c) == "Zs"  # a byte of a file name; a wide blank
 
 
 codecs.register_error(_HANDLER, _spell)
@@ -60,19 +65,23 @@ class Stream:
     """A text stream that survives the loss of its reader.
 
     Args:
-        stream: to write to.
+        stream: to write to. In a terminal control characters, which names in data and texts of models may have, are
+            written as escapes.
+        bars: True if a text that starts with a carriage return is a progress bar, and written as it is.
         on_loss: called once with the OSError of the first write that fails; later ones go nowhere.
     """
 
-    def __init__(self, stream: TextIO, on_loss: Any) -> None:
-        self.stream, self.on_loss = stream, on_loss
+    def __init__(self, stream: TextIO, on_loss: Any, bars: bool = False) -> None:
+        self.stream, self.on_loss, self.bars = stream, on_loss, bars
+        self.terminal = stream.isatty()
         self.error: OSError | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        self._try(self.stream.write, text)
+        as_it_is = not self.terminal or self.bars and text.startswith("\r")
+        self._try(self.stream.write, text if as_it_is else shown(text, kept="\n\t"))
         return len(text)
 
     def flush(self) -> None:
@@ -137,7 +146,7 @@ def guarded(prog: str, runs_unseen: bool) -> Iterator[Stream]:
         for stream in (out, err):
             stack.enter_context(_spelling(stream))
         stdout = Stream(out, lost)
-        sys.stdout, sys.stderr = stdout, Stream(err, lambda error: None)
+        sys.stdout, sys.stderr = stdout, Stream(err, lambda error: None, bars=True)
         try:
             yield stdout
         finally:

@@ -64,16 +64,17 @@ def read_table(
     end, max_memory = "" if isinstance(source, pd.DataFrame) else ending(source), known.options.max_memory
     if end in (".parquet", ".feather", ".xlsx", ".xlsm"):
         column_limits.check_columns(source, max_memory)
-    if end in (".parquet", ".feather"):
-        source = _opened(name, end, lambda: (pd.read_parquet if end == ".parquet" else pd.read_feather)(source))
+    if end in (".parquet", ".feather"):  # what is damaged in a column shows only when its cells are read
+        read = pd.read_parquet if end == ".parquet" else pd.read_feather
+        return _opened(name, end, lambda: read_table(read(source), name, time, labels, options))
     if isinstance(source, pd.DataFrame):
         return _in_two_passes(known, lambda known: _read_frame(source, name, known))
     try:
         file, raw, size = open_binary(source, max_memory)
         with raw, file:
             if end in (".xlsx", ".xlsm"):
-                book = _opened(name, end, lambda: pd.ExcelFile(file, engine="openpyxl"))
-                file = _sheet(book, name, known.options.sheet)
+                sheet = known.options.sheet
+                file = _opened(name, end, lambda: _sheet(pd.ExcelFile(file, engine="openpyxl"), name, sheet))
 
             def told() -> None:
                 if on_progress is not None:
@@ -92,6 +93,8 @@ def _opened(name: str, end: str, read: Callable[[], Any]) -> Any:
         return read()
     except ImportError as error:
         raise DataError(f"{name}: {end} files need {error.name}: pip install {error.name}") from None
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(f"{name} cannot be read as {end}: {' '.join(str(error).split())[:200]}") from None
 

@@ -1,5 +1,6 @@
 """Standard output that is closed, full, or in an encoding that lacks a character; Ctrl-C; for each way to start."""
 
+import io
 import os
 import signal
 import subprocess
@@ -99,6 +100,23 @@ def test_the_files_of_a_command_are_written_before_its_reader_leaves(tmp_path, s
     argv = ["flow", "--data", small_csv, "--models", "rnn", "--epochs", "1", "--hidden-size", "2", "--output", "f.csv"]
     run = shell("npseq", "| true", *argv, cwd=tmp_path)
     assert run.stderr == b"" and os.listdir(tmp_path) == ["f.csv"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_control_characters_are_escaped_in_a_terminal_and_nowhere_else(monkeypatch):
+    text, bar = "a\x1b[2Jb\rc\u202ed\te\u3000f\x9bg\n", "\r50%"
+    for place, name in (Terminal(), "stdout"), (Terminal(), "stderr"), (io.StringIO(), "stdout"):
+        monkeypatch.setattr(sys, name, place)
+        with streams.guarded("npseq", False):
+            print(text, end="", file=getattr(sys, name))
+            getattr(sys, name).write(bar)
+        escaped = "a\\x1b[2Jb\\rc\\u202ed\te\u3000f\\x9bg\n" if place.isatty() else text
+        ended = "\\r50%" if place.isatty() and name == "stdout" else bar
+        assert place.getvalue() == escaped + ended
 
 
 @pytest.mark.wide

@@ -1,0 +1,89 @@
+"""Spreadsheets and columnar files that are damaged or hostile end in one line that names them."""
+
+import random
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+from sandbox import scaled
+
+from npseq import data
+
+pd = pytest.importorskip("pandas")
+SHEET = "xl/worksheets/sheet1.xml"
+ENTITIES = b'<!DOCTYPE l [<!ENTITY c0 "aaaaaaaaaa">' + b"".join(
+    b'<!ENTITY c%d "%s">' % (k + 1, b"&c%d;" % k * 8) for k in range(14)
+)
+HOSTILE = {
+    "half": lambda sheet: sheet[: len(sheet) // 2],
+    "entities": lambda sheet: sheet.replace(b"<worksheet", ENTITIES + b"]><worksheet", 1).replace(
+        b"<v>0<", b"<v>&c14;<", 1
+    ),
+    "five million digits": lambda sheet: sheet.replace(b"<v>0<", b"<v>" + b"7" * 5_000_000 + b"<", 1),
+    "a place that is none": lambda sheet: sheet.replace(b'r="A2"', b'r="2A"', 1),
+    "nothing": lambda sheet: b"",
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    frame = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=60, freq="h"), "y": np.sin(np.arange(60.0))})
+    frame["who"] = "a"
+    pytest.importorskip("openpyxl")
+    pytest.importorskip("pyarrow")
+    frame.to_excel(folder / "t.xlsx", index=False)
+    frame.to_parquet(folder / "t.parquet")
+    frame.to_feather(folder / "t.feather")
+    with zipfile.ZipFile(folder / "t.zip", "w") as archive:
+        archive.writestr("t.csv", frame.to_csv(index=False))
+    return folder
+
+
+def with_parts(file, change, to):
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in change(parts).items():
+            archive.writestr(name, content)
+    return to
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_spreadsheet_is_named_in_one_line(written, tmp_path, kind):
+    file = with_parts(
+        written / "t.xlsx", lambda parts: {**parts, SHEET: HOSTILE[kind](parts[SHEET])}, tmp_path / "bad.xlsx"
+    )
+    with pytest.raises(data.DataError, match="bad.xlsx cannot be read as .xlsx: ") as error:
+        data.load(str(file))
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("end", ["xlsx", "parquet", "feather", "zip"])
+def test_damaged_tables_open_or_end_in_one_line(written, tmp_path, end):
+    rng, whole = random.Random(7), (written / f"t.{end}").read_bytes()
+
+    def damaged(content):
+        content = bytearray(content)
+        for _ in range(rng.choice([1, 3, 20])):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        return bytes(content[: rng.randrange(len(content))] if rng.random() < 0.3 else content)
+
+    def one_part(parts):
+        name = rng.choice(sorted(parts))
+        return {**parts, name: damaged(parts[name])}
+
+    for k in range(scaled(125)):
+        file = tmp_path / f"bad.{end}"
+        if end == "xlsx" and k % 2:
+            with_parts(written / "t.xlsx", one_part, file)
+        else:
+            file.write_bytes(damaged(whole))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of openpyxl
+                data.load(str(file))
+        except data.DataError as error:
+            assert "\n" not in str(error) and "bad." in str(error), f"trial {k}"
