@@ -22,7 +22,7 @@ from .tables import comparison_of_models, level_of, losses_of
 
 PROG = "npseq compare"
 DEFAULT = ["rnn", "lstm", "gru", "optimized_lstm"]
-OWN = ["--model", "--seed", "--out-dir", "--report", "--history", "--checkpoint", "--resume"]
+OWN = ["--model", "--seed", "--out-dir", "--name", "--force", "--report", "--history", "--checkpoint", "--resume"]
 
 Reports = dict[str, list[dict[str, Any]]]  # model -> the reports of its seeds
 

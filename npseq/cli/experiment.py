@@ -21,7 +21,7 @@ from .kinds import make_task
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
 # write: a training-state file may come from an untrusted source.
 FREE = {"epochs", "cell", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot", "init"}
-FREE |= {"backtest", "max_memory", "weights"}
+FREE |= {"backtest", "max_memory", "weights", "name", "force"}
 
 
 @dataclass
@@ -97,6 +97,11 @@ def continued(
                 f"{arguments.option(name)} {given[name]} given, but {state.path} was begun with "
                 f"{arguments.option(name)} {value}: leave it out, or begin anew without --resume"
             )
+    stem = os.path.basename(state.path).removesuffix(
+        "_last.pth"
+    )  # a name that was typed, not one of the file's content
+    if "name" not in given and stem != os.path.basename(state.path) and stem != f"rnn_{model}":
+        changes["name"] = stem
     if "out_dir" not in given:
         changes["out_dir"] = os.path.dirname(state.path) or "."
     return arguments.changed(args, **changes)

@@ -62,8 +62,10 @@ def named(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[Fil
 
 def own(args: argparse.Namespace) -> list[File]:
     """Return the weights files that a training with these options writes: best, and with ``--checkpoint`` last."""
+    stem = args.name or f"rnn_{args.model}"
+    files = {"best": f"{args.name or stem + '_best'}.pth", "last": f"{stem}_last.pth"}
     names = ["best", "last"] if args.checkpoint or args.resume else ["best"]
-    paths = [os.path.normpath(os.path.join(args.out_dir, f"rnn_{args.model}_{name}.pth")) for name in names]
+    paths = [os.path.normpath(os.path.join(args.out_dir, files[name])) for name in names]
     return [File(f"the {name} file", path, True) for name, path in zip(names, paths)]
 
 

@@ -37,6 +37,7 @@ from . import (
     output,
     own_cell,
     plots,
+    replacing,
     text_options,
 )
 from .progress import EpochBar
@@ -68,6 +69,13 @@ def parser() -> arguments.Parser:
         metavar="FOLDER",
         help="for the weights; default: the current folder, with --resume that of the resumed file",
     )
+    o.add_argument(
+        "--name",
+        type=_plain_name,
+        metavar="NAME",
+        help="write NAME.pth and NAME_last.pth; default: rnn_MODEL_best.pth and rnn_MODEL_last.pth",
+    )
+    o.add_argument("--force", action="store_true", help="replace a weights file of other data or of another task")
     o.add_argument("--report", metavar="FILE.json", help="write the results there")
     o.add_argument("--history", metavar="FILE.csv", help="write each epoch's losses there")
     o.add_argument(
@@ -110,6 +118,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if ranks.root:
             print(f"{PROG}: {error}: {error.advice}; {error.kept}", file=sys.stderr)
         return status.DIVERGED
+
+
+def _plain_name(text: str) -> str:
+    """Return the name of a file without a folder and an ending."""
+    name = text.removesuffix(".pth")
+    if not name or os.path.basename(name) != name or name.startswith(".") or "\0" in name:
+        raise argparse.ArgumentTypeError(f"{text!r} given, a name without a folder expected (--out-dir)")
+    return name
 
 
 class _OptionsExit(SystemExit):
@@ -190,7 +206,7 @@ class _Run:
 
     def path(self, which: str) -> str:
         """Return the path of the best or the last file."""
-        return os.path.normpath(os.path.join(self.args.out_dir, f"rnn_{self.args.model}_{which}.pth"))
+        return next(file.path for file in files.own(self.args) if which in file.purpose)
 
     def build(self, given: Mapping[str, Any], loaded: Any) -> str | None:
         """Build the experiment, and check the files to write. Returns the problem, or None."""
@@ -204,6 +220,8 @@ class _Run:
             self.experiment = experiment.build(args, state, self.ranks.size > 1, loaded)
             self.run = self.experiment.run
             self.kind = kinds.KINDS[self.run.task.kind]
+            if self.ranks.root:
+                self.replaced = replacing.check(args, self.run.task, self.experiment.fingerprint)
             if self.ranks.root:
                 plots.check_files(args.report, args.history, self.path("best"), plot=args.plot)
         except (OSError, ValueError) as error:
@@ -233,6 +251,8 @@ class _Run:
             self.say(
                 f"processes   {self.ranks.size} (MPI), each with its share of every batch of {run.config.batch_size}"
             )
+        if self.ranks.root and self.replaced:
+            self.say(f"replaces    {self.replaced}")
         if run.progress:
             begun_with = self.experiment.begun_with
             self.say(f"continued   from {args.resume}, after epoch {run.progress.epoch}")
