@@ -58,7 +58,7 @@ def test_what_was_decided_is_told_and_what_is_said_is_used(run):
     assert status == 0 and "predicting Zuletzt" in out
     assert "read as: ',' between fields, decimal comma, header, day first, 2 columns, 300 rows" in out
     Path("t.csv").write_text("a:b\n" + "".join(f"{k % 7}:{-9999 if k % 9 == 4 else k % 5}\n" for k in range(90)))
-    status, out, _ = run("train", "--data", "t.csv", "--sep", ":", "--target", "b", *SMALL)
+    status, out, _ = run("train", "--data", "t.csv", "--sep", ":", "--target", "b", "--force", *SMALL)
     assert status == 0 and "b holds -9999 10 times" in out and "--na -9999" in out
     status, out, _ = run("train", "--data", "t.csv", "--sep=:", "--na", "-9999", "--target", "b", *SMALL)
     assert status == 0 and "10 gaps in b filled" in out
