@@ -66,7 +66,8 @@ def read_table(
         column_limits.check_columns(source, max_memory)
     if end in (".parquet", ".feather"):  # what is damaged in a column shows only when its cells are read
         read = pd.read_parquet if end == ".parquet" else pd.read_feather
-        return _opened(name, end, lambda: read_table(read(source), name, time, labels, options))
+        found: Content = _opened(name, end, lambda: read_table(read(source), name, time, labels, options))
+        return found
     if isinstance(source, pd.DataFrame):
         return _in_two_passes(known, lambda known: _read_frame(source, name, known))
     try:
