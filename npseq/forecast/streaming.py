@@ -131,15 +131,15 @@ class ForecastStream:
                 one, as in ``npseq predict``.
             time: datetime64, datetime or ISO text. Needed if the model was trained with a calendar. With equally spaced
                 times a row for each time that is missing since the last row is put in first, with the last values.
-            reset_on_gap: after a gap of more rows than the model looks back over, forget all rows and start again with
-                this one; otherwise it is refused, because a wrong clock would make all later rows look old.
+            reset_on_gap: after a gap of more rows than the model looks back over, start again with this one; otherwise
+                it is refused: a wrong clock would make all later rows look old.
 
         Returns:
             (horizon, targets) in data units: the forecast of the next rows; None before ``recipe.first`` rows.
 
         Raises:
-            ValueError: for a missing column, a value or time that cannot be used, a time that does not follow, or a gap
-                that is too long. The state is then unchanged.
+            ValueError: for a missing column, a value or time that cannot be used or does not follow, or too long a gap.
+                The state is then unchanged.
         """
         when, missing = self._checked_time(time)
         far = missing > self._reach
@@ -151,11 +151,9 @@ class ForecastStream:
         row, absent = self._checked(values, np.full_like(self._last, np.nan) if far else self._last)
         if far:
             self.reset()
-            missing = 0
-        self.inserted = missing
-        everything = np.ones(len(self.columns), bool)
-        for k in range(missing, 0, -1):
-            self._advance(self._last, when - k * np.timedelta64(self.recipe.step or 0, "s"), everything)
+        self.inserted = 0 if far else missing
+        for k in range(self.inserted, 0, -1):
+            self._advance(self._last, when - k * np.timedelta64(self.recipe.step or 0, "s"), np.ones(row.shape, bool))
         return self._advance(row, when, absent)
 
     def _checked(self, values: Any, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
