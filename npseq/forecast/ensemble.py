@@ -192,6 +192,17 @@ class Ensemble:
             parts.append(self._with_bounds(k, rows, found.values, scale, steps).at(np.searchsorted(rows, origins)))
         return _mean(parts)
 
+    def _of_known(self, rows: np.ndarray, progress: Progress) -> Forecasts:
+        """Return the forecasts of rows that the table holds, and of the one after. Rows that a base was fitted to again
+        are forecast with the base before that, as they are scored: with the later one they would not be forecasts."""
+        if self.members is self.given:
+            return self.direct(rows, progress)
+        scored = Ensemble(self.given, self.table, self.coverage)
+        later = np.append(scored.later(), True)[rows]
+        halves = (scored, rows[~later]), (self, rows[later])
+        parts = [forecaster.direct(some, progress) for forecaster, some in halves if len(some)]
+        return Forecasts._make(None if same[0] is None else np.concatenate(same) for same in zip(*parts))
+
     def _history(self, k: int, windows: WindowDataset, rows: np.ndarray, most: int) -> np.ndarray:
         """The rows, at most so many, before the first of the ``rows``, that are new to model k."""
         if not len(rows):
@@ -251,7 +262,7 @@ class Ensemble:
         else:
             first = np.arange(self.first, end + 1 if not self.future_columns else end - h + 1)
             rows, ahead = (first[:, None] + np.arange(h)).reshape(-1), np.tile(np.arange(h), len(first))
-            found = self.direct(first, progress=progress)
+            found = self._of_known(first, progress)
         values, low, high = (None if part is None else part.reshape(-1, O) for part in found[:3])
         assert values is not None
         return Prediction(rows, ahead + 1, values, low, high, after)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import npseq
+from npseq import data
 from npseq.cli import evaluate, export, training_run
 from npseq.forecast import ForecastTask, final
 from npseq.forecast.ensemble import Ensemble
@@ -25,8 +26,8 @@ def growing(n=N):
     return {"time": np.datetime64("2010-01") + t, "y": y}
 
 
-def until(stop, start=0, data=None):
-    return {name: values[start:stop] for name, values in (data or growing(N + 40)).items()}
+def until(stop, start=0, columns=None):
+    return {name: values[start:stop] for name, values in (columns or growing(N + 40)).items()}
 
 
 def fitted(**more):
@@ -65,6 +66,19 @@ def test_scores_of_the_rows_of_the_training_stand_on_the_scored_base_and_later_r
     rows = np.arange(N, N + 30)
     error = np.sqrt(np.mean((used.direct(rows).values[:, 0, 0] - growing(N + 30)["y"][rows]) ** 2))
     assert np.isclose(later["model"]["rmse"], error)
+
+
+@pytest.mark.parametrize("start, stop", [(0, N), (0, N + 30), (N + 1, N + 70)])
+def test_rows_of_a_table_are_forecast_with_the_base_that_had_not_seen_them(forecaster, start, stop):
+    table = data.load(until(stop, start, growing(N + 70)))
+    found = Ensemble(forecaster.members, table, in_use=True).predict()
+    scored, used = (Ensemble(forecaster.members, table, in_use=in_use) for in_use in (False, True))
+    origins = np.arange(used.first, len(table.values) + 1)
+    later = origins + start >= N
+    assert later.any() and np.array_equal(found.rows, origins)
+    for forecasts, rows in (scored, origins[~later]), (used, origins[later]):
+        if len(rows):
+            assert np.allclose(found.values[np.isin(origins, rows), 0], forecasts.direct(rows).values[:, 0, 0])
 
 
 def test_the_command_keeps_both_bases_and_prints_the_line(tmp_path, capsys):
