@@ -263,7 +263,9 @@ class WindowDataset(Dataset):
         if self._calendar is not None:
             x[:, :, at["calendar"]] = self._calendar[seen % len(self._calendar)]
         elif self.calendar:
-            x[:, :, at["calendar"]] = features.calendar(self._times_after(seen), self.half_day)
+            times = row_times(self.table, 0, int(seen.max(initial=0)) + 2)
+            assert times is not None
+            x[:, :, at["calendar"]] = features.calendar(times[seen + 1], self.half_day)
         if self.future_columns:
             x[:, :, at["future"]] = self._known(seen[:, :, None] + (1 + self._ahead)).reshape(*seen.shape, -1)
         start, scaler = at["lags"].start, self.target_scaler
@@ -272,17 +274,6 @@ class WindowDataset(Dataset):
                 x[:, :, start : start + O] = scaler.standardise(self.values[seen + (step + 1 - lag), :O])
                 start += O
         return x
-
-    def _times_after(self, seen: np.ndarray) -> np.ndarray:
-        """The times of the rows after the rows ``seen``."""
-        times, last = self.table.irregular, len(self.values) - 1
-        assert times is not None  # the equal steps have a table of their own
-        after: np.ndarray = times[np.minimum(seen + 1, last)]
-        if (seen == last).any():
-            next_times = row_times(self.table, last + 1, last + 2)
-            assert next_times is not None
-            after[seen == last] = next_times[0]
-        return after
 
     def examples(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
         """Return the inputs of the examples ``rows``: x (B, window, I), without a target."""
