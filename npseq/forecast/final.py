@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -25,24 +25,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Final:
+class Final(schema.Record):
     """base: fitted to all rows; factor (h · O,) of the network's outputs; range: smallest and largest value of each
     column; later: the number of rows after the last validation row; until: the time of the last row, or None.
     """
 
-    base: BaseModels
-    factor: np.ndarray
-    range: list[list[float]]
-    later: int
-    until: str | None
-
-    FIELDS = {
-        "base": schema.MAPPING,
-        "factor": schema.listed(schema.SHARE),
-        "range": schema.listed(schema.listed(schema.NUMBER, 2)),
-        "later": schema.NATURAL,
-        "until": schema.optional(schema.TEXT),
-    }
+    base: Annotated[BaseModels, schema.MAPPING]
+    factor: Annotated[np.ndarray, schema.listed(schema.SHARE)]
+    range: Annotated[list[list[float]], schema.listed(schema.listed(schema.NUMBER, 2))]
+    later: Annotated[int, schema.NATURAL]
+    until: Annotated[str | None, schema.optional(schema.TEXT)]
 
     def to_json(self) -> dict[str, Any]:
         """Return what a weights file keeps."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -22,14 +22,28 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-def _is_table(value: Any) -> bool:
-    rows = schema.listed(schema.listed(schema.NUMBER))
-    return rows.fits(value) and len(value) > 1 and len({len(row) for row in value}) == 1
+def _is_table(value: Any, number: schema.Field = schema.NUMBER, least: int = 2) -> bool:
+    rows = schema.listed(schema.listed(number))
+    return rows.fits(value) and len(value) >= least and len({len(row) for row in value}) == 1
 
 
 FAR = 0.5  # of the width of the training range: values further outside are told
 _TABLES = "residual_quantiles", "ahead_quantiles", "blend"
 _QUANTILES = schema.Field(lambda value: value is None or _is_table(value), "a table of numbers", None)
+_BLEND = schema.Field(
+    lambda value: value is None or _is_table(value, schema.SHARE, 1), "a table of numbers from 0 to 1", None
+)
+_BASELINES = schema.Field(
+    lambda value: (
+        schema.MAPPING.fits(value)
+        and set(value) <= {"seasonal", "ar", "ar_slot"}
+        and all(schema.listed(schema.MAPPING).fits(parts) for parts in value.values())
+    ),
+    "an object of seasonal, ar and ar_slot, each a list of objects",
+    {},
+)
+_PART = schema.optional(schema.MAPPING)
+_RANGE = schema.listed(schema.listed(schema.NUMBER, 2))
 
 
 @dataclass(frozen=True)
@@ -43,46 +57,15 @@ class ForecastMetadata(Metadata):
     or None; final: the base that was fitted to all rows, or None (``final.py``).
     """
 
-    FIELDS: ClassVar[dict[str, schema.Field]] = {
-        **Metadata.FIELDS,
-        "residual_quantiles": _QUANTILES,
-        "ahead_quantiles": _QUANTILES,
-        "blend": schema.Field(
-            lambda value: (
-                value is None
-                or schema.listed(schema.listed(schema.SHARE)).fits(value)
-                and len(value) > 0
-                and len({len(row) for row in value}) == 1
-            ),
-            "a table of numbers from 0 to 1",
-            None,
-        ),
-        "width": schema.optional(schema.MAPPING),
-        "baselines": schema.missing(
-            schema.Field(
-                lambda value: (
-                    schema.MAPPING.fits(value)
-                    and set(value) <= {"seasonal", "ar", "ar_slot"}
-                    and all(schema.listed(schema.MAPPING).fits(parts) for parts in value.values())
-                ),
-                "an object of seasonal, ar and ar_slot, each a list of objects",
-            ),
-            {},
-        ),
-        "seen": schema.optional(schema.MAPPING),
-        "range": schema.optional(schema.listed(schema.listed(schema.NUMBER, 2))),
-        "final": schema.optional(schema.MAPPING),
-    }
-
-    recipe: ForecastRecipe
-    residual_quantiles: np.ndarray | None = None
-    ahead_quantiles: np.ndarray | None = None
-    blend: np.ndarray | None = None
-    width: Width | None = None
-    baselines: Mapping[str, Sequence[BaseModel]] = field(default_factory=dict)
-    seen: SeenRows | None = None
-    range: list[list[float]] | None = None
-    final: Final | None = None
+    recipe: Annotated[ForecastRecipe, schema.MAPPING]
+    residual_quantiles: Annotated[np.ndarray | None, _QUANTILES] = None
+    ahead_quantiles: Annotated[np.ndarray | None, _QUANTILES] = None
+    blend: Annotated[np.ndarray | None, _BLEND] = None
+    width: Annotated[Width | None, _PART] = None
+    baselines: Annotated[Mapping[str, Sequence[BaseModel]], _BASELINES] = field(default_factory=dict)
+    seen: Annotated[SeenRows | None, _PART] = None
+    range: Annotated[list[list[float]] | None, schema.optional(_RANGE)] = None
+    final: Annotated[Final | None, _PART] = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries of the weights file: only those that there are."""
@@ -90,17 +73,12 @@ class ForecastMetadata(Metadata):
         for name in _TABLES:
             if (table := getattr(self, name)) is not None:
                 values[name] = np.asarray(table).tolist()
-        if self.width is not None:
-            values["width"] = self.width.to_json()
+        for name in ("width", "seen", "final"):
+            if (part := getattr(self, name)) is not None:
+                values[name] = part.to_json()
         if self.baselines:
             values["baselines"] = {name: [part.to_json() for part in parts] for name, parts in self.baselines.items()}
-        if self.seen is not None:
-            values["seen"] = self.seen.to_json()
-        if self.range is not None:
-            values["range"] = self.range
-        if self.final is not None:
-            values["final"] = self.final.to_json()
-        return values
+        return values if self.range is None else {**values, "range": self.range}
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:

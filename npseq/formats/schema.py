@@ -124,8 +124,6 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "FIELDS" in vars(cls):
-            return
         cls.FIELDS = {}
         for name, hint in get_type_hints(cls, include_extras=True).items():
             for said in getattr(hint, "__metadata__", ()):
