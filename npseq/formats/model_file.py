@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.conversion import check_shapes, from_state_dict, sizes_in
+from ..nn.conversion import from_state_dict, sizes_in
 from ..nn.layers import RNN
 from ..nn.model import Model
 from ..nn.module import Module
@@ -149,7 +149,9 @@ def _module(found: Any, state: dict[str, np.ndarray]) -> Module:
     """A module as its description says, in the dtype of the arrays, if these have its shapes."""
     with undrawn():
         module = made(found, len(state))
-        check_shapes(state, module.shapes)
+        for name, shape in module.shapes.items():  # before they are made: a file may claim any size
+            if name in state and state[name].shape != shape:
+                raise ValueError(f"wrong shape: {name} is {state[name].shape}, expected {shape}")
         dtype = np.result_type(*state.values()) if state else module.dtype
         return module.astype(dtype) if dtype != module.dtype and module.shapes.keys() <= state.keys() else module
 

@@ -69,7 +69,7 @@ def from_state_dict(
     kind = kinds[rows // H]
     if optimized:
         kind = {RNN: OptimizedRNN, GRU: OptimizedGRU, LSTM: OptimizedLSTM}[kind]
-    own = parameters_under(mapping, prefix)
+    own = {name[len(prefix) :]: np.asarray(value) for name, value in mapping.items() if _is_recurrent(name, prefix)}
     given = own["weight_ih_l0"].dtype
     with undrawn():
         layer: Recurrent = kind(
@@ -138,22 +138,6 @@ def sizes_in(mapping: Mapping[str, ArrayLike], prefix: str = "") -> dict[str, An
         "learn_initial_state": "h_0" in names,
         "rows": len(W_h),
     }
-
-
-def parameters_under(mapping: Mapping[str, ArrayLike], prefix: str) -> dict[str, np.ndarray]:
-    """Return the parameters of the recurrent layer under the prefix, by the names that they have in npseq's layers."""
-    return {name[len(prefix) :]: np.asarray(value) for name, value in mapping.items() if _is_recurrent(name, prefix)}
-
-
-def check_shapes(given: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], prefix: str = "") -> None:
-    """Compare arrays with the shapes of parameters, before these are made: a file may claim any size.
-
-    Raises:
-        ValueError: with the first array of another shape.
-    """
-    for name, shape in shapes.items():
-        if name in given and given[name].shape != shape:
-            raise ValueError(f"wrong shape: {prefix}{name} is {given[name].shape}, expected {shape}")
 
 
 def _is_recurrent(name: str, prefix: str) -> bool:
