@@ -13,10 +13,10 @@ from ..formats import model_file, paths
 from ..nn.model import Model
 from ..nn.registry import MODELS
 from ..training import resume
-from ..training.config import NAMES, TrainingConfig
+from ..training.config import DEFAULTS, NAMES, TrainingConfig
 from ..training.run import TrainingRun
 from . import arguments, own_cell, text_options
-from .kinds import make_task
+from .kinds import classifies, make_task
 
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
 # write: a training-state file may come from an untrusted source.
@@ -41,24 +41,33 @@ class Experiment:
 def settled(
     p: arguments.Parser, args: argparse.Namespace, given: Mapping[str, Any], quiet: bool = False
 ) -> argparse.Namespace:
-    """Return all options: those of a cell of one's own and the defaults of a text where they were not typed.
+    """Return all options: those of a cell of one's own, and the defaults of a text or of a class for each sequence
+    where they were not typed (None where they follow from the data).
 
     Args:
         p: the parser. args: all options, with defaults. given: name and value of the options that were typed.
         quiet: whatever was typed.
     """
     cell = own_cell.instead_of_model(p, args, dict(given))
-    return arguments.changed(args, **cell, **text_options.defaults(args, given), quiet=args.quiet or quiet)
+    own = text_options.defaults(args, given)
+    if not own and not args.resume and classifies(args):
+        own = {"epochs": None, "patch": None, **DEFAULTS["classify"]}
+        own = {name: value for name, value in own.items() if name not in given}
+    return arguments.changed(args, **cell, **own, quiet=args.quiet or quiet)
 
 
 def config_of(args: argparse.Namespace, task: tasks.Task) -> TrainingConfig:
     """Return the configuration of the training that the options describe."""
-    return TrainingConfig.of("forecast" if task.corrects else "alone", **{name: getattr(args, name) for name in NAMES})
+    given = {name: getattr(args, name) for name in NAMES}
+    if args.epochs is None:
+        return TrainingConfig.to_classify(len(task.parts["train"]), **given)
+    return TrainingConfig.of("forecast" if task.corrects else "alone", **given)
 
 
 def kept_options(args: argparse.Namespace, config: TrainingConfig, task: tasks.Task) -> dict[str, Any]:
     """Return the options that must not change between runs, and the number of epochs."""
     values = {**vars(args), **asdict(config), "window": task.window or args.window}
+    values["patch"] = getattr(task, "patch", args.patch)
     return {name: value for name, value in values.items() if name not in FREE - {"epochs"}} | {
         "data": paths.text_of(args.data)
     }
@@ -140,7 +149,8 @@ def build(
     options = kept_options(args, config, task)
     if state is None:
         return Experiment(run, options, fingerprint)
-    new_total = config.schedule == "auto"  # nobody has asked for a schedule that depends on the number of epochs
+    # nobody has asked for a schedule that depends on the number of epochs, or that of a class for each sequence
+    new_total = config.schedule == "auto" or task.kind == "classify"
     run.progress = resume.restore(
         state, options, run.model, run.optimizer, run.schedule, run.rng, fingerprint, new_total
     )

@@ -167,6 +167,14 @@ def asked_for(args: argparse.Namespace) -> Kind:
     return KINDS["forecast"]
 
 
+def classifies(args: argparse.Namespace) -> bool:
+    """True if the options describe a class for each sequence."""
+    try:
+        return asked_for(args) is KINDS["classify"] and sequences.target_of(args) == "class"
+    except data.DataError:  # which the training reports
+        return False
+
+
 def make_task(args: argparse.Namespace, loaded: Any = None) -> Any:
     """Return the task that the options describe.
 

@@ -84,6 +84,14 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
     d.add_argument(
         "--label-each-row", action="store_true", help="the label is the class of its row, to be predicted there"
     )
+    d.add_argument(
+        "--patch",
+        default=1,
+        type=arguments.positive_int,
+        metavar="N",
+        help="rows of a sequence that are one step of the model, half overlapping; default: by the length of the "
+        "sequences for a class of each, otherwise 1",
+    )
     data_options.add_table_options(p)
     p.set_defaults(**text_options.OF_TEXTS, task=None, quiet=False, bidirectional=False)  # where these are no options
 
@@ -99,7 +107,7 @@ def _form(each: Field[Any]) -> dict[str, Any]:
     """What argparse needs to know of the option of a field."""
     about, choices = each.metadata["about"], each.metadata.get("choices")
     if each.type == "bool":
-        return {"action": "store_true", "help": about}
+        return {"action": argparse.BooleanOptionalAction, "help": about}
     if each.default is not None:
         default = f"default: {f'{each.default:g}' if each.type == 'float' else each.default}"
         about = f"{about}; {default}" if about else default

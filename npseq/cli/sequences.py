@@ -41,7 +41,7 @@ def read(args: argparse.Namespace) -> Parts:
             "--sequence says which rows belong together; --label COLUMN, their class (or with --regress their number), "
             "is needed too"
         )
-    return _load(args, _target(args), args.inputs)
+    return _load(args, target_of(args), args.inputs)
 
 
 def make(args: argparse.Namespace, parts: Parts) -> tasks.SequenceTask:
@@ -50,9 +50,9 @@ def make(args: argparse.Namespace, parts: Parts) -> tasks.SequenceTask:
     Raises:
         DataError: for too few sequences or classes.
     """
-    target = _target(args)
+    target = target_of(args)
     try:
-        return tasks.SequenceTask(*parts, target=target, seed=args.seed)
+        return tasks.SequenceTask(*parts, target=target, seed=args.seed, patch=args.patch)
     except data.DataError as error:
         if target == "class" and all(map(_is_number, parts[0].classes)):
             hint = "if the label is a number to predict, and no class, say --regress"
@@ -60,7 +60,8 @@ def make(args: argparse.Namespace, parts: Parts) -> tasks.SequenceTask:
         raise
 
 
-def _target(args: argparse.Namespace) -> str:
+def target_of(args: argparse.Namespace) -> str:
+    """Return what the options say is predicted (``SequenceDataset``)."""
     return "row" if args.label_each_row else "number" if args.regress else "class"
 
 

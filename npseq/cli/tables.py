@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..explain.gradient_flow import OPEN, SHUT, Flow
+from ..tasks.sequences import FREQUENT
+
+FALLING = 0.01  # of the loss in the last tenth of the epochs, for it to be still falling
 
 Reports = Mapping[str, Sequence[Mapping[str, Any]]]  # model -> the reports of its runs
 Flows = Mapping[str, Mapping[str, Flow]]  # panel -> model -> its flow
@@ -111,6 +114,27 @@ def confusion_table(results: Mapping[str, Any], classes: Sequence[str]) -> str:
             + " ".join(f"{count:4d}" for count in counts)
         )
     return "\n".join(lines)
+
+
+def remarks(
+    name: str, results: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]], losses: Sequence[float]
+) -> list[str]:
+    """Return what the scores of a classification mean: a baseline that is as good, chance, a loss that still falls.
+
+    Args:
+        losses: the validation loss of each epoch.
+    """
+    found, n, lines = results["accuracy"], int(np.sum(results["confusion"])), []
+    best = max(baselines, key=lambda label: float(baselines[label]["accuracy"]))
+    chance = baselines[FREQUENT]["accuracy"]
+    if baselines[best]["accuracy"] >= found:
+        lines.append(f"{best} is as good as {name} or better: {baselines[best]['accuracy']:.1%} against {found:.1%}")
+    if found <= chance + 1.645 * np.sqrt(chance * (1 - chance) / n):  # 95 % of the draws of chance
+        lines.append(f"the accuracy is at chance: the most frequent class alone has {chance:.1%} of {n:,}")
+    before = losses[: -max(1, len(losses) // 10)]
+    if before and min(losses) == losses[-1] < (1 - FALLING) * min(before):
+        lines.append("the validation loss was still falling: more updates (--epochs) may help")
+    return ["", *lines] if lines else []
 
 
 def level_of(reports: Reports) -> float:

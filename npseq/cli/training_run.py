@@ -41,7 +41,7 @@ from . import (
     text_options,
 )
 from .progress import EpochBar
-from .tables import comparison, confusion_table
+from .tables import comparison, confusion_table, losses_of, remarks
 
 PROG = "npseq train"
 
@@ -219,6 +219,7 @@ class _Run:
             files.check([*files.named(p, args), *files.own(args)])
             self.experiment = experiment.build(args, state, self.ranks.size > 1, loaded)
             self.run = self.experiment.run
+            self.args = args = arguments.changed(args, epochs=self.run.config.epochs)
             self.kind = kinds.KINDS[self.run.task.kind]
             if self.ranks.root:
                 self.replaced = replacing.check(args, self.run.task, self.experiment.fingerprint)
@@ -359,6 +360,8 @@ class _Run:
         self.say(comparison(args.model, score.results, shown, f"the {task.scored} part"))
         if "confusion" in score.results:
             self.say(confusion_table(score.results, task.classes))
+            for line in remarks(args.model, score.results, score.baselines, losses_of({"history": progress.history})):
+                self.say(line)
         if task.corrects:
             self.say("\n".join(["", *self.verdicts(score)]))
         twin = f"optimized_{args.model}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +15,15 @@ from ..data.sequences import Sequences
 from ..formats import schema
 from ..fused import blas
 from ..nn.model import Model
-from ..nn.scaling import Scaling
+from ..nn.scaling import Scaler, Scaling
 from ..nn.validation import OBJECTS, as_array
 from ..tasks.scoring import outputs
+from ..tasks.sequences import patch_for
 from ..training.config import NAMES, TrainingConfig, plain
 from ..training.fit import Progress
 from ..training.run import TrainingRun
 from .inputs import as_sequences, as_weights
-from .training_set import TrainingSet, split, whole
+from .training_set import TrainingSet, frame_scaler, split, whole
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _OTHERS = {
     "batch_size": schema.COUNT,
+    "patch": schema.optional(schema.COUNT),
     "early_stopping": schema.BOOLEAN,
     "validation_fraction": schema.Field(
         lambda value: isinstance(value, float) and 0 < value < 1, "a number between 0 and 1"
@@ -48,6 +50,7 @@ class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-lea
     early_stopping: bool
     validation_fraction: float
     random_state: Any
+    patch: int | None
 
     def _store(self, parameters: dict[str, Any]) -> None:
         """Set an attribute for each parameter of ``__init__``; ``parameters`` are its local variables."""
@@ -105,9 +108,9 @@ class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         """
         if hasattr(self, "model_"):
             del self.model_
-        settings = self._settings()
         sequences, targets, weights = self._read(X, y, sample_weight, first=True)
         rows, rng = _used(weights, len(targets)), self._generator()
+        settings = self._settings(len(rows))
         if weights is not None:
             weights = weights / weights[rows].mean()
         parts = (
@@ -125,7 +128,7 @@ class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-lea
     def _partial_fit(self, X: Any, y: Any, classes: Any, sample_weight: Any) -> Self:
         """Train for one pass over X, continuing from the present model if there is one."""
         self._refuse_what_needs_the_whole_training()
-        settings = replace(self._settings(), epochs=1)
+        settings = self._settings(1, epochs=1)
         first = not hasattr(self, "model_")
         sequences, targets, weights = self._read(X, y, sample_weight, first, classes)
         rows = _used(weights, len(targets))
@@ -147,14 +150,23 @@ class SequenceEstimator(ABC, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         self.history_ = [*history, *({**row, "epoch": self.n_iter_} for row in _history(progress))]
         return self
 
-    def _settings(self) -> TrainingConfig:
-        """Return the parameters as settings of a training, which checks them, and check the others."""
-        given = self.get_params(deep=False)
+    def _settings(self, count: int, **more: Any) -> TrainingConfig:
+        """Return the parameters, ``more`` in their place, as settings of a training on ``count`` sequences, which
+        checks them, and check the others."""
+        given = self.get_params(deep=False) | more
         own = {name: plain(given[name]) for name in NAMES if name in given}
         others = schema.check({name: plain(given[name]) for name in _OTHERS}, _OTHERS, "the training")
         patience = others["n_iter_no_change"] if others["early_stopping"] else None
         # one thread: the bits do not depend on the machine or on n_jobs
-        return TrainingConfig(**own, patience=patience, threads=1)
+        of = partial(TrainingConfig.to_classify, count) if self.loss == "cross_entropy" else TrainingConfig
+        return of(**own, patience=patience, threads=1)
+
+    def _scaling_of(
+        self, sequences: Sequences, rows: np.ndarray, weights: np.ndarray | None, outputs: Scaler
+    ) -> Scaling:
+        """Return the scaling of the outputs, and of the frames of the sequences ``rows``, in patches."""
+        patch = self.patch or patch_for(np.diff(sequences.starts)[rows])
+        return Scaling(frame_scaler(sequences, rows, weights).repeat(patch), outputs, patch=patch)
 
     def _refuse_what_needs_the_whole_training(self) -> None:
         given: dict[str, Any] = {"early_stopping": self.early_stopping, "warmup": self.warmup}

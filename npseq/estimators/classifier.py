@@ -16,14 +16,13 @@ from ..nn.losses import probabilities
 from ..nn.scaling import Scaler, Scaling
 from ..tasks.sequences import SequenceDataset
 from .base import SequenceEstimator, updates_in_batches
-from .training_set import frame_scaler
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
 class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
-    """Classify sequences with a recurrent network, whose last hidden state a linear layer reads.
+    """Classify sequences with a recurrent network, whose hidden states a linear layer reads.
 
     X is (n, T, F), or a list of n arrays (T_i, F) or (T_i,) of any lengths, or (n, T): **a row is then a sequence of T
     steps of one feature**, and the model reads its columns in order. The frames are standardised by those of the
@@ -35,17 +34,22 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         hidden_size: H.
         num_layers: L.
         bidirectional: True for two directions.
+        read: what the linear layer reads of the hidden states: their mean and maximum, or another name of
+            ``nn.reading``.
+        patch: rows that are one step of the model (``nn.scaling.patches``); None for ``tasks.sequences.patch_for``.
         dropout: probability, between layers.
         recurrent_dropout: probability, of the hidden state (``nn.recurrent.Recurrent``).
         forget_bias: initial bias of the LSTM's forget gate; None for a random one.
         optimizer: ``"adam"``, ``"adamw"``, ``"rmsprop"``, ``"adagrad"``, ``"sgd"``, or ``"lbfgs"``: all sequences at
             once, one iteration an epoch.
         lr: learning rate.
-        epochs: passes over the training part.
+        epochs: passes over the training part; None for a number that follows from that of the sequences
+            (``training.config.TrainingConfig.to_classify``).
         batch_size: sequences per update.
         clip: largest norm of the gradient of an update.
         weight_decay: of the optimiser; None for its own default.
-        schedule: of the learning rate (``schedules``).
+        schedule: of the learning rate (``schedules``); ``"auto"`` is warm-up and cosine without ``epochs``, otherwise
+            constant.
         warmup: number of updates over which the learning rate first rises.
         class_weight: None, ``"balanced"`` or a dict class -> weight, by which the losses of its sequences are
             multiplied.
@@ -76,17 +80,19 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         *,
         hidden_size: int = 32,
         num_layers: int = 1,
-        bidirectional: bool = False,
+        bidirectional: bool = True,
+        read: str = "mean+max",
+        patch: int | None = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         forget_bias: float | None = None,
         optimizer: str = "adam",
-        lr: float = 0.01,
-        epochs: int = 30,
+        lr: float = 0.005,
+        epochs: int | None = None,
         batch_size: int = 16,
         clip: float = 1.0,
         weight_decay: float | None = None,
-        schedule: str = "constant",
+        schedule: str = "auto",
         warmup: int = 0,
         class_weight: Any = None,
         early_stopping: bool = False,
@@ -177,9 +183,9 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
     def _scaling(
         self, sequences: Sequences, targets: np.ndarray, rows: np.ndarray, weights: np.ndarray | None
     ) -> Scaling:
-        return Scaling(frame_scaler(sequences, rows, weights), Scaler.identity(len(self.classes_)))
+        return self._scaling_of(sequences, rows, weights, Scaler.identity(len(self.classes_)))
 
     def _examples(self, sequences: Sequences, scaling: Scaling, targets: np.ndarray | None = None) -> SequenceDataset:
         if targets is not None:
             sequences = replace(sequences, labels=targets, classes=[str(one) for one in self.classes_])
-        return SequenceDataset(sequences, scaling.inputs)
+        return SequenceDataset(sequences, scaling.rows, patch=scaling.patch)

@@ -14,7 +14,6 @@ from ..nn.scaling import Scaler, Scaling
 from ..tasks.sequences import SequenceDataset
 from .base import SequenceEstimator, updates_in_batches
 from .inputs import check_size
-from .training_set import frame_scaler
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -42,6 +41,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         hidden_size: int = 32,
         num_layers: int = 1,
         bidirectional: bool = False,
+        read: str = "final",
+        patch: int | None = 1,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         forget_bias: float | None = None,
@@ -103,9 +104,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         self, sequences: Sequences, targets: np.ndarray, rows: np.ndarray, weights: np.ndarray | None
     ) -> Scaling:
         own = None if weights is None else weights[rows]
-        return Scaling(frame_scaler(sequences, rows, weights), Scaler.fit(targets[rows][:, None], own))
+        return self._scaling_of(sequences, rows, weights, Scaler.fit(targets[rows][:, None], own))
 
     def _examples(self, sequences: Sequences, scaling: Scaling, targets: np.ndarray | None = None) -> SequenceDataset:
         if targets is not None:
             sequences = replace(sequences, targets=targets)
-        return SequenceDataset(sequences, scaling.inputs, "number", target_scaler=scaling.outputs)
+        return SequenceDataset(sequences, scaling.rows, "number", None, scaling.outputs, scaling.patch)

@@ -195,6 +195,10 @@ def checked_scaling(lists: Any, config: Mapping[str, Any]) -> Scaling | None:
         lambda k: schema.NATURAL.fits(k) and k < config["input_size"], f"a number below {config['input_size']}"
     )
     fields["skip"] = schema.optional(schema.listed(column, config["output_size"]))
+    rows = schema.Field(
+        lambda p: schema.COUNT.fits(p) and config["input_size"] % p == 0, f"a divisor of {config['input_size']}"
+    )
+    fields["patch"] = schema.missing(rows, 1)
     return Scaling.from_json(schema.check(lists, fields, "its scaling"))
 
 

@@ -25,7 +25,7 @@ from .module import Module, Tape
 from .reading import POOLED, READS, d_pool, last_steps, pool, read_size
 from .recurrent import LayerTape
 from .registry import MODELS
-from .scaling import Scaling
+from .scaling import Scaling, patches
 from .streaming import Stream, check_streamable
 from .validation import REAL, as_array
 
@@ -62,7 +62,8 @@ class Model(Module):
             reads rows of ``embedding.weight`` (I, E).
         dtype, rng: of the parameters; generator (or seed) for the initial weights and dropout.
         scaling: how inputs are standardised and outputs converted back to data units, a ``Scaling`` or a dict of its
-            lists ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale`` and ``skip``; None for no change.
+            lists ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale``, ``skip``, ``patch``; None for no
+            change.
         read: what the head reads: ``"final"`` or ``"last"`` as above (of one direction the same), ``"mean"``, ``"max"``
             or ``"mean+max"`` over the steps of each sequence (``reading.py``).
         threads: of an optimized encoder (``layers.OptimizedLSTM``); it does not affect the results and is not part of
@@ -273,6 +274,8 @@ class Model(Module):
     def predict(self, x: ArrayLike, lengths: ArrayLike | None = None) -> np.ndarray:
         """Return y (B, O), or (B, T, O), for x (B, T, I), both in data units (logits for a classifier).
 
+        A model of patches (``scaling.patch``) is given the rows themselves, x (B, T, I / patch).
+
         With ``scaling.skip``, y is added to the forecast that the last row of x holds. A single window (T, I) gives
         (O,), or (T, O). Integers (B, T) or (T,) are indices, of a model with an embedding or without scaling.
 
@@ -284,15 +287,17 @@ class Model(Module):
             y = self.outputs(x[None] if x.ndim == 1 else x, lengths)
             return np.asarray(y[0]) if x.ndim == 1 else y
         x = np.asarray(x, np.float64)
-        if x.ndim not in (2, 3) or x.shape[-1] != self.rnn.input_size:
-            raise ValueError(
-                f"x has the shape {x.shape}; (B, T, {self.rnn.input_size}) or (T, {self.rnn.input_size}) expected"
-            )
+        F = self.rnn.input_size // (1 if self.scaling is None else self.scaling.patch)
+        if x.ndim not in (2, 3) or x.shape[-1] != F:
+            raise ValueError(f"x has the shape {x.shape}; (B, T, {F}) or (T, {F}) expected")
         if x.ndim == 2:
             return np.asarray(self.predict(x[None], lengths)[0])
         if self.scaling is None:
             return self.outputs(x.astype(self.dtype), lengths)
-        y = self.outputs(self.scaling.inputs.standardise(x).astype(self.dtype), lengths)
+        z = self.scaling.rows.standardise(x).astype(self.dtype)
+        if self.scaling.patch > 1 and lengths is not None:
+            z = np.where((np.arange(z.shape[1]) < np.asarray(lengths)[:, None])[:, :, None], z, 0)
+        y = self.outputs(*patches(z, self.scaling.patch, lengths))
         y = self.scaling.outputs.to_units(y)
         if self.scaling.skip is None:
             return y

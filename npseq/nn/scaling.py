@@ -64,7 +64,7 @@ class Scaler:
 
     def repeat(self, times: int) -> Scaler:
         """Return the scaler of all columns, ``times`` times side by side."""
-        return Scaler(np.tile(self.mean, times), np.tile(self.scale, times))
+        return self if times == 1 else Scaler(np.tile(self.mean, times), np.tile(self.scale, times))
 
     def standardise(self, values: np.ndarray) -> np.ndarray:
         """(…, C) in data units, standardised, in float64."""
@@ -93,21 +93,54 @@ class Scaling(NamedTuple):
     """The scaling of a model: ``inputs`` for the I columns of x, ``outputs`` for the O columns of y.
 
     skip: for each output the column of x whose value at the last row is added to it, in data units, or None: y is then
-    a correction of a forecast that x already holds.
+    a correction of a forecast that x already holds. patch: rows of the data that are one step of x (``patches``).
     """
 
     inputs: Scaler
     outputs: Scaler
     skip: list[int] | None = None
+    patch: int = 1
+
+    @property
+    def rows(self) -> Scaler:
+        """The scaler of a row of the data; ``inputs`` is that of a patch of rows."""
+        return self.inputs if self.patch == 1 else self.inputs.first(len(self.inputs) // self.patch)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the lists that a weights file keeps: four, and ``skip`` if there is one."""
+        """Return the lists that a weights file keeps: four, ``skip`` if there is one, and the number ``patch``."""
         lists = {f"{side}_{name}": values for side, scaler in (("input", self.inputs), ("output", self.outputs))
                  for name, values in scaler.to_json().items()}  # fmt: skip
-        return lists if self.skip is None else {**lists, "skip": list(self.skip)}
+        lists |= {} if self.skip is None else {"skip": list(self.skip)}
+        return lists if self.patch == 1 else {**lists, "patch": self.patch}
 
     @classmethod
     def from_json(cls, lists: Mapping[str, Any]) -> Scaling:
-        """Return the scaling of ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale`` and ``skip``."""
+        """Return the scaling of ``input_mean``, ``input_scale``, ``output_mean``, ``output_scale``, ``skip`` and
+        ``patch``."""
         inputs, outputs = (Scaler(lists[f"{side}_mean"], lists[f"{side}_scale"]) for side in ("input", "output"))
-        return cls(inputs, outputs, lists.get("skip"))
+        return cls(inputs, outputs, lists.get("skip"), lists.get("patch", 1))
+
+
+def patches(x: np.ndarray, size: int, lengths: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Cut sequences into patches of ``size`` rows, each overlapping the next by half, so that a model has fewer steps.
+
+    Args:
+        x: (B, T, F), zero past the lengths. lengths: (B,), or None if all are T.
+
+    Returns:
+        (B, N, size·F), row after row, the last patch filled up with zeros, and its lengths. A sequence of n ≥ 1 rows
+        has 1 + ⌈(n − size) / ⌊size / 2⌋⌉ patches, at least 1.
+    """
+    if size == 1:
+        return x, lengths
+    (B, T, F), hop = x.shape, size // 2
+
+    def count(n: Any) -> Any:
+        return np.maximum(1, 1 - (size - n) // hop) * (n > 0)
+
+    N = int(count(T))
+    filled = np.zeros((B, max(N - 1, 0) * hop + size, F), x.dtype)
+    filled[:, :T] = x
+    windows = np.lib.stride_tricks.sliding_window_view(filled, size, axis=1)[:, ::hop][:, :N]  # (B, N, F, size)
+    cut = np.ascontiguousarray(windows.swapaxes(2, 3)).reshape(B, N, size * F)
+    return cut, None if lengths is None else count(np.asarray(lengths))

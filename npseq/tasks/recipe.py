@@ -21,6 +21,7 @@ R = TypeVar("R", bound="Recipe")
 CLASSES = ["cross_entropy"]
 NUMBERS = [name for name in LOSSES if name not in CLASSES]
 TEXTS = schema.listed(schema.TEXT)
+PATCH = schema.missing(schema.COUNT, 1)
 SCALER = {"mean": schema.listed(schema.NUMBER), "spread": schema.listed(schema.POSITIVE)}
 
 
@@ -86,10 +87,11 @@ class ClassificationRecipe(Recipe):
     inputs: Annotated[list[str], TEXTS]
     classes: Annotated[list[str], TEXTS]
     scaler: Annotated[Scaler, SCALER]
+    patch: Annotated[int, PATCH] = 1  # rows that are one step of the model
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
-        return Needs(len(self.inputs), len(self.classes), CLASSES)
+        return Needs(self.patch * len(self.inputs), len(self.classes), CLASSES)
 
 
 @register
@@ -114,10 +116,11 @@ class RegressionRecipe(Recipe):
     inputs: Annotated[list[str], TEXTS]
     scaler: Annotated[Scaler, SCALER]
     target_scaler: Annotated[Scaler, {"target_mean": schema.NUMBER, "target_spread": schema.POSITIVE}]  # one column
+    patch: Annotated[int, PATCH] = 1  # rows that are one step of the model
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
-        return Needs(len(self.inputs), 1, NUMBERS)
+        return Needs(self.patch * len(self.inputs), 1, NUMBERS)
 
 
 @register

@@ -10,12 +10,14 @@ import numpy as np
 from ..data.errors import DataError
 from ..data.sequences import Sequences
 from ..formats.messages import Message, marked
-from ..nn.scaling import Scaler, Scaling
+from ..nn.scaling import Scaler, Scaling, patches
 from .base import BATCH_ROWS, Batch, Dataset, Predictor, Progress, Task, batches, fingerprint
 from .metrics import class_metrics
 from .recipe import ClassificationRecipe, LabellingRecipe, RegressionRecipe
 from .seen import hashes_of
 
+FREQUENT, LINEAR = "most frequent class", "linear in simple statistics"  # baselines
+NEAREST_STEPS, PAIRS = 256, 10**8  # of 1-NN: steps and pairs of sequences that are compared at most
 FRACTION = 0.15  # of the sequences in the test part, and of the rest in the validation part
 IGNORED = -100  # the label of a step that does not count, as ``losses.cross_entropy`` has it
 ROWS_BATCH = 64  # sequences whose rows are classified at a time
@@ -35,6 +37,7 @@ class SequenceDataset(Dataset):
         target: ``"class"`` or ``"number"`` for one of each sequence, ``"row"`` for a class of each row.
         classes: that the model knows, in the order of its outputs; by default those of the sequences.
         target_scaler: of the numbers.
+        patch: rows that are one step of the model (``scaling.patches``); 1 with a class of each row.
 
     Attributes:
         labels: numbers of the classes, (S,), or of all rows, end to end, ``IGNORED`` where there is none.
@@ -50,7 +53,11 @@ class SequenceDataset(Dataset):
         target: str = "class",
         classes: list[str] | None = None,
         target_scaler: Scaler | None = None,
+        patch: int = 1,
     ):
+        if patch > 1 and target == "row":
+            raise DataError(f"a patch of {patch} rows has one answer; 1 row expected with a label for each row")
+        self.patch = patch
         self.sequences, self.scaler, self.target, self.name = sequences, scaler, target, sequences.name
         self.outputs = "all" if target == "row" else "last"
         self.columns, self.classes = sequences.columns, sequences.classes if classes is None else classes
@@ -69,15 +76,23 @@ class SequenceDataset(Dataset):
     @classmethod
     def from_recipe(cls, recipe: SequenceRecipe, sequences: Sequences) -> SequenceDataset:
         """Return the examples of other sequences, prepared in the same way. Errors as the class."""
-        target = TARGETS[recipe.task]
         if isinstance(recipe, RegressionRecipe):
-            return SequenceDataset(sequences, recipe.scaler, target, target_scaler=recipe.target_scaler)
-        return SequenceDataset(sequences, recipe.scaler, target, recipe.classes)
+            return cls._of(sequences, recipe, target_scaler=recipe.target_scaler)
+        return cls._of(sequences, recipe, classes=recipe.classes)
+
+    @staticmethod
+    def _of(sequences: Sequences, recipe: SequenceRecipe, **more: Any) -> SequenceDataset:
+        return SequenceDataset(sequences, recipe.scaler, TARGETS[recipe.task], patch=recipe.patch, **more)
 
     def examples(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
         """Return the sequences ``rows``: x (B, T, I) padded to the longest of them, lengths (B,), without a target."""
-        x, lengths = self.sequences.batch(rows, self.scaler.mean, self.scaler.scale, dtype)
+        x, lengths = patches(*self._padded(rows, dtype))
         return Batch(x, None, lengths)
+
+    def _padded(self, rows: np.ndarray, dtype: Any = np.float64) -> tuple[np.ndarray, int, np.ndarray]:
+        """Return the rows (B, T, F) of the sequences ``rows``, standardised, the patch, and the lengths (B,)."""
+        x, lengths = self.sequences.batch(rows, self.scaler.mean, self.scaler.scale, dtype)
+        return x, self.patch, lengths
 
     def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
         """Return the sequences ``rows`` with their labels (B,) or numbers (B, 1), standardised; with labels of rows
@@ -157,13 +172,21 @@ class SequenceTask(SequenceDataset, Task):
     Args:
         train, test: ``data.Sequences``.
         target: as ``SequenceDataset``.
+        patch: as there; None for ``patch_for`` the training sequences.
 
     Raises:
         DataError: for fewer than two classes, too few sequences for three parts, a part without a label, or numbers
             that are not finite.
     """
 
-    def __init__(self, train: Sequences, test: Sequences | None = None, target: str = "class", seed: int = 0):
+    def __init__(
+        self,
+        train: Sequences,
+        test: Sequences | None = None,
+        target: str = "class",
+        seed: int = 0,
+        patch: int | None = 1,
+    ):
         self.kind, self.loss = KINDS[target], "mse" if target == "number" else "cross_entropy"
         if test is not None and (test.columns, test.classes) != (train.columns, train.classes):
             raise DataError(f"{train.name}: the training and the test part have different columns or classes")
@@ -190,25 +213,26 @@ class SequenceTask(SequenceDataset, Task):
         self.parts = _drawn(groups, tested, np.random.default_rng(seed))
         kept = self.parts["train"]
         numbers = Scaler.fit(sequences.targets[kept][:, None]) if target == "number" else None  # type: ignore[index]
-        super().__init__(sequences, Scaler.fit(frames_of(sequences, kept)), target, target_scaler=numbers)
+        patch = patch or patch_for(np.diff(sequences.starts)[kept])
+        super().__init__(sequences, Scaler.fit(frames_of(sequences, kept)), target, None, numbers, patch)
         for part, rows in self.parts.items():
             if not self.weight(rows):
                 raise DataError(f"{self.name}: no row of the {part} part has a label")
-        self.input_size, self.output_size = len(self.columns), len(self.target_scaler)
+        self.input_size, self.output_size = patch * len(self.columns), len(self.target_scaler)
 
     def baselines(self) -> dict[str, dict[str, Any]]:
-        """Return the metrics on the test part of two baselines fitted on the training part.
+        """Return the metrics on the test part of baselines fitted on the training part.
 
-        Classes: always the most frequent class; and the class whose mean frame is nearest (standardised, Euclidean) to
-        the sequence's mean frame, or to the row. Numbers: the mean; and a linear model (least squares) of each column's
-        mean, standard deviation and last value, and the length.
+        Classes: always the most frequent class; the class whose mean frame is nearest (standardised, Euclidean) to the
+        sequence's mean frame, or to the row; and for whole sequences the class of the nearest sequence (``1-NN``) and
+        a linear model (least squares) of each column's mean, standard deviation and last value, and the length.
+        Numbers: the mean; and such a linear model.
         """
         train, test = self.parts["train"], self.parts["test"]
         if self.target == "number":
-            numbers, statistics = self.numbers(train), self._statistics(train)
-            mean = np.full((len(test), 1), numbers.mean())
-            linear = self._statistics(test) @ np.linalg.lstsq(statistics, numbers, rcond=1e-9)[0]
-            return {"mean": self.metrics(mean, test), "linear in simple statistics": self.metrics(linear, test)}
+            mean = np.full((len(test), 1), self.numbers(train).mean())
+            linear = self._linear(self.numbers(train))
+            return {"mean": self.metrics(mean, test), LINEAR: self.metrics(linear, test)}
         labels, points, tested = self.truth(train), self._points(train), self._points(test)
         counts = np.bincount(labels[labels != IGNORED], minlength=self.output_size)
         distances = np.full((len(tested), self.output_size), np.inf)
@@ -216,14 +240,36 @@ class SequenceTask(SequenceDataset, Task):
             distances[:, k] = ((tested - points[labels == k].mean(axis=0)) ** 2).sum(axis=1)
         most = np.broadcast_to(counts, distances.shape)
         nearest = "nearest mean row" if self.target == "row" else "nearest mean frame"
-        return {"most frequent class": self.metrics(most, test), nearest: self.metrics(-distances, test)}
+        found = {FREQUENT: self.metrics(most, test), nearest: self.metrics(-distances, test)}
+        if self.target == "class":
+            found[LINEAR] = self.metrics(self._linear(np.eye(self.output_size)[labels]), test)
+            if len(train) * len(test) <= PAIRS:
+                found["1-NN"] = self.metrics(np.eye(self.output_size)[labels[self._nearest()]], test)
+        return found
+
+    def _linear(self, y: np.ndarray) -> np.ndarray:
+        """Return the least-squares prediction of y for the test part, given that of the training part."""
+        fitted = np.linalg.lstsq(self._statistics(self.parts["train"]), y, rcond=1e-9)[0]
+        return np.asarray(self._statistics(self.parts["test"]) @ fitted)
+
+    def _nearest(self) -> np.ndarray:
+        """Return for each sequence of the test part the nearest of the training part: Euclidean, all sequences
+        stretched to the longest length, or ``NEAREST_STEPS``, by linear interpolation."""
+        places = np.linspace(0, 1, min(int(np.diff(self.sequences.starts).max()), NEAREST_STEPS))
+
+        def stretched(rows: np.ndarray) -> np.ndarray:
+            each = (self.scaler.standardise(frames_of(self.sequences, row[None])) for row in rows)
+            return np.array([[np.interp(places, np.linspace(0, 1, len(z)), c) for c in z.T] for z in each])
+
+        train, test = (stretched(self.parts[part]).reshape(len(self.parts[part]), -1) for part in ("train", "test"))
+        nearest: np.ndarray = ((train * train).sum(axis=1) - 2 * test @ train.T).argmin(axis=1)
+        return nearest
 
     def _points(self, rows: np.ndarray) -> np.ndarray:
         """Return the standardised mean frame of each sequence, or all rows."""
         if self.target == "row":
             return self.scaler.standardise(self.sequences.frames[self.rows_of(rows)])
-        x, _, lengths = self.examples(rows, np.float64)
-        assert lengths is not None
+        x, _, lengths = self._padded(rows)
         return np.asarray(x.sum(axis=1) / lengths[:, None])
 
     def _statistics(self, rows: np.ndarray) -> np.ndarray:
@@ -249,14 +295,14 @@ class SequenceTask(SequenceDataset, Task):
 
     def scaling(self) -> Scaling:
         """Return the scaling of ``Model.predict``: frames in data units; logits stay as they are."""
-        return Scaling(self.scaler, self.target_scaler)
+        return Scaling(self.scaler.repeat(self.patch), self.target_scaler, patch=self.patch)
 
     def recipe(self) -> SequenceRecipe:
         """Return what a weights file must keep to prepare new data in the same way."""
         if self.target == "number":
-            return RegressionRecipe(self.name, self.columns, self.scaler, self.target_scaler)
+            return RegressionRecipe(self.name, self.columns, self.scaler, self.target_scaler, self.patch)
         recipe = LabellingRecipe if self.target == "row" else ClassificationRecipe
-        return recipe(self.name, self.columns, self.classes, self.scaler)
+        return recipe(self.name, self.columns, self.classes, self.scaler, self.patch)
 
     def kept(self) -> dict[str, Any]:
         """Return what tells the sequences of the training and validation parts (``SequenceMetadata``)."""
@@ -285,6 +331,13 @@ def _drawn(groups: list[np.ndarray], tested: np.ndarray | None, rng: np.random.G
         tested = np.sort(np.concatenate(drawn))
     validation = np.sort(np.concatenate([draw(rows, rng) for rows in groups]))
     return {"train": np.setdiff1d(np.concatenate(groups), validation), "validation": validation, "test": tested}
+
+
+def patch_for(lengths: np.ndarray) -> int:
+    """Return the rows of a patch for a class of each sequence, chosen by cross-validation on the training parts of
+    four data sets (``docs/estimators.md``): 16, 8 of sequences of fewer than 40 rows, 1 of fewer than 8."""
+    typical = np.median(lengths)
+    return 16 if typical >= 40 else 8 if typical >= 8 else 1
 
 
 def frames_of(sequences: Sequences, rows: np.ndarray) -> np.ndarray:

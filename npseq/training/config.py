@@ -10,6 +10,7 @@ import numpy as np
 from .. import optim
 from ..formats import schema
 from ..nn.losses import LOSSES
+from ..nn.reading import READS
 from ..nn.registry import MODELS
 from .fit import BATCH_SIZE
 
@@ -22,6 +23,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "forecast": {"window": 24, "batch_size": BATCH_SIZE},
     # a forecast without a base, and everything that is neither a forecast nor a text
     "alone": {"window": 12, "batch_size": 16},
+    # a class of each sequence
+    "classify": {"lr": 0.005, "bidirectional": True, "read": "mean+max"},
     # chosen on the validation part of tiny_shakespeare (benchmarks/text.py), to train in three minutes on two cores
     "text": {
         "hidden_size": 256,
@@ -33,6 +36,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "schedule": "cosine",
     },
 }
+EPOCHS, UPDATES = 30, 600  # at least, of a class of each sequence
 AUTO_PEAK = 3  # largest learning rate of the schedule "auto" for a forecast with a base, as a multiple of lr
 OPTIMIZERS = [*optim.OPTIMIZERS, "lbfgs"]
 _LAYERS = schema.Field(lambda n: schema.COUNT.fits(n) and n <= 1000, "a whole number from 1 to 1,000")
@@ -68,6 +72,7 @@ class TrainingConfig:
     lr: float = _field(0.001, schema.POSITIVE, "", "learning rate", metavar="RATE")
     num_layers: int = _field(1, _LAYERS, "model")
     bidirectional: bool = _field(False, schema.BOOLEAN, "model", "also run from the last row to the first")
+    read: str = _choice("final", list(READS), "model", "what the output reads of the steps")
     dropout: float = _field(0.0, schema.PROBABILITY, "model", "between layers", metavar="P")
     recurrent_dropout: float = _field(0.0, schema.PROBABILITY, "model", "one mask for all steps", metavar="P")
     forget_bias: float | None = _field(None, _BIAS, "model", "initial bias of the LSTM's forget gate", metavar="B")
@@ -119,6 +124,25 @@ class TrainingConfig:
         """
         given = {name: plain(value) for name, value in given.items() if value is not None}
         return cls(**{**{name: value for name, value in DEFAULTS[kind].items() if name in NAMES}, **given})
+
+    @classmethod
+    def to_classify(cls, count: int, **given: Any) -> Self:
+        """Return the configuration of a classification of ``count`` training sequences. Arguments, errors as ``of``.
+
+        Without ``epochs`` they are at least ``EPOCHS``, and so many that there are ``UPDATES`` updates; "auto" is then
+        warm-up and cosine. With L-BFGS they are ``EPOCHS``.
+        """
+        usual = {**DEFAULTS["alone"], **DEFAULTS["classify"]}
+        given = {**usual, **{name: value for name, value in given.items() if value is not None}}
+        if "epochs" not in given:
+            given["epochs"] = EPOCHS
+            if given.get("optimizer") != "lbfgs":
+                steps = -(-count // plain(given["batch_size"]))
+                given["epochs"] = max(EPOCHS, -(-UPDATES // steps))
+                if given.get("schedule", "auto") == "auto":
+                    given["schedule"] = "cosine"
+                    given["warmup"] = given.get("warmup") or given["epochs"] * steps // 20
+        return cls.of("alone", **{name: value for name, value in given.items() if name in NAMES})
 
     def changed(self, *names: str) -> dict[str, Any]:
         """Return those of the fields that differ from their defaults."""

@@ -104,7 +104,7 @@ def _new_model(task: Task, config: TrainingConfig, rng: np.random.Generator, mor
         scaling=task.scaling(),
         threads=config.threads,
         **(more if task.outputs == "last" else {"outputs": task.outputs, **more}),
-        **config.changed("num_layers", "bidirectional", "dropout", "recurrent_dropout", "forget_bias"),
+        **config.changed("num_layers", "bidirectional", "read", "dropout", "recurrent_dropout", "forget_bias"),
     )
     task.prepare(model)
     return model

@@ -11,7 +11,7 @@ from sequence_sets import names, numbers, sequences
 from sklearn.base import clone
 
 from npseq.estimators import SequenceClassifier, SequenceRegressor
-from npseq.training.config import TrainingConfig
+from npseq.training.config import DEFAULTS, TrainingConfig
 
 SMALL = {"hidden_size": 5, "epochs": 3, "random_state": 0}
 EXACT = {**SMALL, "batch_size": 1000, "dtype": "float64"}  # one batch of all sequences
@@ -27,7 +27,9 @@ def answers(estimator, X):
 def test_the_parameters_are_the_settings_of_the_command_or_scikit_learns(estimator, truth):
     settings, given = vars(TrainingConfig()), estimator().get_params()
     changed = {"model": "optimized_lstm", "lr": 0.01, "epochs": 30, "schedule": "constant", "batch_size": 16}
-    own = {"random_state", "early_stopping", "validation_fraction", "n_iter_no_change", "class_weight"}
+    if estimator is SequenceClassifier:
+        changed |= {**DEFAULTS["classify"], "epochs": None, "schedule": "auto"}
+    own = {"patch", "random_state", "early_stopping", "validation_fraction", "n_iter_no_change", "class_weight"}
     assert set(settings) - set(given) <= {"seed", "threads", "patience", "loss"} and set(given) - set(settings) <= own
     assert {name: value for name, value in given.items() if name not in own | {"loss"}} == {
         name: changed.get(name, settings[name]) for name in given if name not in own | {"loss"}
