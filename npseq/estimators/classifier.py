@@ -76,7 +76,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
 
     def __init__(
         self,
-        model: str = "optimized_lstm",
+        model: str = "optimized_gru",
         *,
         hidden_size: int = 32,
         num_layers: int = 1,

@@ -335,9 +335,11 @@ def _drawn(groups: list[np.ndarray], tested: np.ndarray | None, rng: np.random.G
 
 def patch_for(lengths: np.ndarray) -> int:
     """Return the rows of a patch for a class of each sequence, chosen by cross-validation on the training parts of
-    four data sets (``docs/estimators.md``): 16, 8 of sequences of fewer than 40 rows, 1 of fewer than 8."""
-    typical = np.median(lengths)
-    return 16 if typical >= 40 else 8 if typical >= 8 else 1
+    four data sets (``docs/estimators.md``): 16 from a median length of 40; below, 8 if all lengths are equal and from 8
+    up, so that a patch is the same part of each sequence; otherwise 1."""
+    if np.median(lengths) >= 40:
+        return 16
+    return 8 if lengths.min() == lengths.max() >= 8 else 1
 
 
 def frames_of(sequences: Sequences, rows: np.ndarray) -> np.ndarray:

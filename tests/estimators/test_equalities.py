@@ -28,7 +28,7 @@ def test_the_parameters_are_the_settings_of_the_command_or_scikit_learns(estimat
     settings, given = vars(TrainingConfig()), estimator().get_params()
     changed = {"model": "optimized_lstm", "lr": 0.01, "epochs": 30, "schedule": "constant", "batch_size": 16}
     if estimator is SequenceClassifier:
-        changed |= {**DEFAULTS["classify"], "epochs": None, "schedule": "auto"}
+        changed |= {**DEFAULTS["classify"], "model": "optimized_gru", "epochs": None, "schedule": "auto"}
     own = {"patch", "random_state", "early_stopping", "validation_fraction", "n_iter_no_change", "class_weight"}
     assert set(settings) - set(given) <= {"seed", "threads", "patience", "loss"} and set(given) - set(settings) <= own
     assert {name: value for name, value in given.items() if name not in own | {"loss"}} == {
