@@ -57,16 +57,17 @@ def load_sequences(
         contents = [read_strict(file, file, time, [one for one in (sequence, label) if one]) for file in files]
         train, test = (_gather(content, source, label is not None, inputs, False) for content in contents)
         return train, test
+    allowed = None if options is None else options.max_memory
     if not isinstance(source, (str, os.PathLike)):
         if hasattr(source, "columns") and (nested := of_nested(source)) is not None:
             source, label = nested, None if isinstance(label, str) else label
         if not hasattr(source, "columns"):
             return from_arrays(source, label, regress), None
     elif os.fspath(source).endswith((".npy", ".npz")):
-        arrays = load_arrays(existing(os.fspath(source)), None if options is None else options.max_memory)
+        arrays = load_arrays(existing(os.fspath(source)), allowed)
         return from_arrays(arrays, None if label is None else arrays, regress, name_of(os.fspath(source))), None
-    elif (own := label_of(os.fspath(source))) is not None:
-        if (archive := read_archive(os.fspath(source))) is not None:
+    elif (own := label_of(os.fspath(source), allowed)) is not None:
+        if (archive := read_archive(os.fspath(source), allowed)) is not None:
             return from_archive(archive, name_of(os.fspath(source)), label is not None, regress), None
         sequence, label = (None, own) if (sequence, label) == ("utterance", "speaker") else (sequence, label)
     if sequence is None:

@@ -263,3 +263,13 @@ def test_a_text_in_one_long_line_is_a_text(tmp_path, monkeypatch, text):
     assert ended.status == 0 and not ended.fault(), (ended.err, ended.trace)
     ended = Ended([*argv, "--task", "forecast"])
     assert ended.status == 2 and not ended.fault(), (ended.err, ended.trace)
+
+
+def test_what_is_allowed_holds_for_archives_of_sequences_too(tmp_path):
+    path = str(tmp_path / "x.ts.gz")
+    rows = "".join(",".join(["1.5"] * 1000) + f":{'pq'[k % 2]}\n" for k in range(40))
+    with gzip.open(path, "wt") as file:
+        file.write(f"@problemName x\n@univariate true\n@classLabel true p q\n@data\n{rows}")
+    assert len(npseq.data.load_sequences(path)[0].names) == 40
+    with pytest.raises(DataError, match=r"x\.ts\.gz: its .* open to .*max_memory"):
+        npseq.data.load_sequences(path, options=npseq.data.TableOptions(max_memory=1e-4))
