@@ -20,8 +20,9 @@ ORDERS = {"ymd": "year first", "dmy": "day first", "mdy": "month first", "ym": "
 UNIX = {10: 1e6, 13: 1e3, 16: 1.0, 19: 1e-3}  # digits: the microseconds of a tick
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?")
 NUMERIC = re.compile(  # years, compact dates, Unix times, and months such as 01.2005
-    r"\d{4}|\d{6,8}|\d{12}|\d{14}|(?:\d{10}|\d{13}|\d{16}|\d{19})(?:\.\d*)?|\d\d\.\d{4}|\d{4}\.\d\d"
+    r"\d{4}|\d{6,8}|\d{12}|\d{14}|(?:\d{10}|\d{13}|\d{16}|\d{19})(?:\.\d*)?|\d\d\.\d{4}|\d{4}\.\d\d|\d{4}\.0"
 )
+YEARS = r"(?P<year>1[5-9]\d\d|2[01]\d\d)\.0"  # such as 1871.0, as programs write whole numbers of a column of floats
 MIDNIGHT = re.compile(r"(?<=[T ])24(?=(?::00)*$)")  # the end of the day
 HINT = re.compile(
     r"(^|[^a-z])(date|time|datetime|timestamp|when|day|month|year|quarter|week|hour|period|epoch|unix|ds|ts|yr|datum|zeit|"
@@ -39,6 +40,8 @@ def parse(cells: pd.Series, order: str) -> tuple[np.ndarray, int | None]:
         (n,) microseconds since 1970, and the place of the first cell that cannot be read, or None.
     """
     times, todo, zones = np.full(len(cells), MISSING_TIME), np.arange(len(cells)), set()
+    if cells.str.fullmatch(YEARS).all():
+        cells = cells.str[:4]
     if "%" not in order and start_of(cells.iloc[0]) != cells.iloc[0]:
         cells = cells.str.split(INTERVAL, regex=True).str[0]
     while len(todo):  # the cells that have the form of the first, then of the first of the others, and so on
@@ -91,7 +94,7 @@ def looks_like_times(name: str, cells: Sequence[str]) -> bool:
     digits = {len(cell.partition(".")[0]) for cell in head}
     if len(digits) > 1 or not all(map(NUMERIC.fullmatch, head)) or not hinted and (min(digits) < 8 or len(cells) < 3):
         return False
-    years = digits == {4} and "." not in head[0]
+    years = digits == {4} and ("." not in head[0] or bool(re.fullmatch(YEARS, head[0])))
     for order in ORDERS:
         times, wrong = parse(pd.Series(list(cells[:200]), dtype=object), order)
         if wrong is None and are_plausible(times):
