@@ -116,6 +116,6 @@ def test_index_and_at_are_inverse():
 def test_years_that_were_written_as_floats_are_years():
     """A column of whole numbers that once had a gap is written with .0 by many programs."""
     years = [f"{year}.0" for year in range(1871, 1891)]
-    table = data.load({"year": years, "flow": np.random.default_rng(0).normal(size=20)})
+    table = load({"year": years, "flow": np.random.default_rng(0).normal(size=20)})
     assert table.columns == ["flow"] and table.times[0] == np.datetime64("1871-01-01")
     assert (table.times == np.arange("1871", "1891", dtype="datetime64[Y]")).all()
