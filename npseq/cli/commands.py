@@ -65,7 +65,11 @@ def _dispatch(argv):
         print(usage())
         return OK
     if argv and argv[0] == "--version":
-        print(f"npseq {__version__}")
+        import numpy as np
+
+        from ..fused import blas
+
+        print(f"npseq {__version__}\nNumPy {np.__version__}, {blas.described()}")
         return OK
     if argv and argv[0].partition("=")[0] == "--print-completion":
         try:

@@ -53,6 +53,14 @@ def controller() -> Any | None:
     return ThreadpoolController()
 
 
+def described() -> str:
+    """Return the names of the BLAS libraries, the processor each is made for, and how many threads may be used."""
+    found = [] if controller() is None else controller().select(user_api="blas").info()  # type: ignore[union-attr]
+    each = [f"{one['internal_api']} {one['version']} ({one.get('architecture', 'any processor')})" for one in found]
+    number = available()
+    return f"{', '.join(each) or 'BLAS of NumPy'}, {number} thread{'s' if number > 1 else ''}"
+
+
 @functools.cache
 def architecture() -> str | None:
     """Return the processor whose kernels the OpenBLAS of NumPy's wheels runs, such as ``"SkylakeX"``.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from npseq import train
+from npseq import __version__, train
 from npseq.cli import commands
 from npseq.data.sources import shipped
 
@@ -87,3 +87,11 @@ def test_a_warning_is_told_once_after_the_output_and_not_beside_an_error(capsys)
 
     assert commands.run(main, "npseq x", 0) == 0 and capsys.readouterr() == ("done\n", "npseq x: slow\n")
     assert commands.run(main, "npseq x", 2) == 2 and capsys.readouterr() == ("done\n", "")
+
+
+def test_the_version_names_numpy_its_blas_and_the_threads(capsys, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert commands.main(["--version"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"npseq {__version__}" and second.startswith(f"NumPy {np.__version__}, ")
+    assert second.endswith(", 1 thread")
