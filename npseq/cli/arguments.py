@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import functools
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,11 +53,25 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: object) -> NoReturn:
         """Exit with status 2 and one line, a text or that of an exception."""
-        line = one_line(told(message))
+        line = one_line(told(message) + self._advice(str(message)))
         if self.raises:
             raise UsageError(line[:300])
         self.exit(USAGE, f"{self.prog}: error: {line}\n")
         raise AssertionError("exit returns")
+
+    def _advice(self, message: str) -> str:
+        """Return what may be meant by an argument that is unknown."""
+        head, _, unknown = message.partition("unrecognized arguments: ")
+        if head or not unknown:
+            return ""
+        word, known = unknown.split()[0].partition("=")[0], [*self._option_string_actions]
+        if word in ("--gpu", "--cuda", "--device"):
+            return "; npseq computes on the CPU"
+        if not word.startswith("-"):
+            return f"; data are given with --data {word}" if "--data" in known else ""
+        longer = [name for name in known if word.startswith("--") and name.startswith(word)]
+        near = longer[:1] or difflib.get_close_matches(word, known, 1)
+        return f"; the nearest option is {near[0]}" if near else f"; {self.prog} -h lists the options"
 
     def given(self, argv: Sequence[Any] | None) -> dict[str, Any]:
         """Return name and value of the options given on the command line, without defaults."""
@@ -108,6 +124,8 @@ def changed(args: argparse.Namespace, **values: Any) -> argparse.Namespace:
 
 def told(message: object) -> str:
     """Return a message of the library, or that of an error, with options in place of the arguments that it names."""
+    if isinstance(message, FileNotFoundError) and message.errno and message.filename:
+        return f"there is no file {os.fsdecode(message.filename)}"
     return shown(message, _with_value)
 
 

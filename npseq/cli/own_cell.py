@@ -20,7 +20,10 @@ METAVAR = "FILE.py[:Class]"
 def add_option(p: argparse.ArgumentParser, what: str) -> None:
     """Add ``--cell``; after parsing, ``args.cell`` is a ``CellFile`` whose layer is registered."""
     p.add_argument(
-        "--cell", type=CellFile, metavar=METAVAR, help=f"{what}, a class with the contract of npseq/cells.py"
+        "--cell",
+        type=CellFile,
+        metavar=METAVAR,
+        help=f"{what}, a class with the contract of npseq/cells.py; the file is run",
     )
 
 

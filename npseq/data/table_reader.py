@@ -85,6 +85,12 @@ def read_table(
     except UnicodeDecodeError as error:
         raise DataError(f"{name} cannot be read as {error.encoding}: name its {argument('encoding')}") from None
     except DAMAGED as error:
+        if "field limit" in str(error):
+            raise DataError(
+                f"{name} has a line, or a field after a quote that is not closed, of more than "
+                f"{csv.field_size_limit():,} characters, which is too long for a table in text: .npy, .npz and .parquet "
+                "files may have as many columns"
+            ) from None
         raise DataError(f"{name} cannot be read as a table: {' '.join(str(error).split())[:200]}") from None
 
 

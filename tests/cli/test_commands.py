@@ -95,3 +95,25 @@ def test_the_version_names_numpy_its_blas_and_the_threads(capsys, monkeypatch):
     first, second = capsys.readouterr().out.splitlines()
     assert first == f"npseq {__version__}" and second.startswith(f"NumPy {np.__version__}, ")
     assert second.endswith(", 1 thread")
+
+
+@pytest.mark.parametrize(
+    "argv, end",
+    [
+        (["train", "--hidden", "64"], "--hidden 64; the nearest option is --hidden-size"),
+        (["train", "--epoch=3"], "--epoch=3; the nearest option is --epochs"),
+        (["train", "--gpu"], "--gpu; npseq computes on the CPU"),
+        (["compare", "--cuda"], "--cuda; npseq computes on the CPU"),
+        (["train", "rows.csv"], "rows.csv; data are given with --data rows.csv"),
+        (["inspect", "x.pth", "rows.csv"], "rows.csv"),
+        (["train", "--qqqqq"], "--qqqqq; npseq train -h lists the options"),
+        (["evaluate", "missing.pth"], "there is no file missing.pth"),
+        (["stream", "missing.pth"], "there is no file missing.pth"),
+        (["train", "--resume", "missing.pth"], "there is no file missing.pth"),
+    ],
+)
+def test_what_is_unknown_or_missing_is_named_with_what_may_be_meant(capsys, argv, end):
+    with pytest.raises(SystemExit) as left:
+        commands.main(argv)
+    err = capsys.readouterr().err
+    assert left.value.code == 2 and err.count("\n") == 1 and err.endswith(f"{end}\n")

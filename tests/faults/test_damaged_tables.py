@@ -87,3 +87,12 @@ def test_damaged_tables_open_or_end_in_one_line(written, tmp_path, end):
                 data.load(str(file))
         except data.DataError as error:
             assert "\n" not in str(error) and "bad." in str(error), f"trial {k}"
+
+
+@pytest.mark.parametrize("text", ["time," + ",".join(f"column_{k}" for k in range(13_000)), '1,"' + "x" * 140_000])
+def test_a_line_that_is_too_long_for_a_table_is_refused_for_that_reason(tmp_path, text):
+    file = tmp_path / "wide.csv"
+    rows = "".join(f"{k},{k % 7}\n" for k in range(30))
+    file.write_text(text + "\n" + rows if text.startswith("time") else "a,b\n" + rows + text)
+    with pytest.raises(data.DataError, match="wide.csv has a line, or .* of more than 131,072 characters"):
+        data.load(str(file))
