@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ..formats.messages import argument
-from . import archives, column_limits, encodings, layout
+from . import archives, column_limits, encodings, layout, limits
 from .columns import Collector, Known, has_times, text_of
 from .content import Content, name_of_column
 from .dates import NUMBER, looks_like_times
@@ -77,7 +77,8 @@ def read_table(
                 sheet = known.options.sheet
                 file = _opened(name, end, lambda: _sheet(pd.ExcelFile(file, engine="openpyxl"), name, sheet))
 
-            def told() -> None:
+            def told(cells: int) -> None:
+                limits.check(column_limits.CELL * cells, size, name, max_memory)  # the numbers that are kept
                 if on_progress is not None:
                     on_progress(min(1.0, raw.tell() / max(size, 1)))
 
@@ -87,9 +88,8 @@ def read_table(
     except DAMAGED as error:
         if "field limit" in str(error):
             raise DataError(
-                f"{name} has a line, or a field after a quote that is not closed, of more than "
-                f"{csv.field_size_limit():,} characters, which is too long for a table in text: .npy, .npz and .parquet "
-                "files may have as many columns"
+                f"{name} cannot be read as a table: a line, or a field after a quote that is not closed, has more than "
+                f"{csv.field_size_limit():,} characters; .npy, .npz and .parquet files may have as many columns"
             ) from None
         raise DataError(f"{name} cannot be read as a table: {' '.join(str(error).split())[:200]}") from None
 
@@ -242,7 +242,7 @@ def _footers(frame: pd.DataFrame) -> list[str]:
     return layout.footers(next((str(cell) for cell in row if pd.notna(cell)), "") for row in rows)
 
 
-def _read_text(file: BinaryIO, name: str, known: Known, told: Callable[[], None]) -> Content:
+def _read_text(file: BinaryIO, name: str, known: Known, told: Callable[[int], None]) -> Content:
     """Read a text file in one pass, or in two if the first has shown what the first rows did not."""
     file.seek(0)
     sample, whole = layout.read_sample(file)
@@ -266,7 +266,7 @@ def _in_two_passes(known: Known, read: Callable[[Known], Content | None]) -> Con
 
 
 def _read_once(
-    file: BinaryIO, sample: bytes, whole: bool, name: str, known: Known, told: Callable[[], None]
+    file: BinaryIO, sample: bytes, whole: bool, name: str, known: Known, told: Callable[[int], None]
 ) -> Content | None:
     """Read a text file once. Returns None if the pass was in vain, and ``known`` has what it has shown. Raises DataError."""
     decided = layout.Layout(sample, whole, name, known.options, known.encoding, known.cells, known.ragged)
@@ -288,6 +288,7 @@ def _read_once(
     short, words, footers = False, decided.words, []  # short: True if a row may be, as its last cell is missing
     as_text, said = [*numeric, *collector.label_columns], known.options.encoding is not None
     problem: DataError | None = None
+    cells = 0
     try:
         with _chunks(source, decided, known.options.na, as_text) as chunks:
             frame = next(chunks)
@@ -296,10 +297,11 @@ def _read_once(
                 if not len(following) and not known.labels:
                     footers = _footers(frame)
                 frame = frame.iloc[: len(frame) - len(footers)]
+                cells += frame.size
+                told(cells)
                 collector.add(frame)
                 short = short or frame.iloc[:, last].isna().any()
                 frame = following
-                told()
     except DataError as error:
         problem = error
     except UnicodeDecodeError:

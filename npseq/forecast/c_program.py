@@ -23,9 +23,11 @@ PROGRAM = Template("""\
 
    Reads rows of a table, equally spaced in time, and prints a forecast after each:
    $columns
-   A line that does not start with $first is passed over. An empty field is a missing value. Written by npseq. */
+   A header with their names says where they are; others are passed over. Without one they are in this order. A row
+   starts with $first. An empty field is a missing value. Written by npseq. */
 $include#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "$file"
 
@@ -38,6 +40,76 @@ static double past[OLDEST][TARGETS], x[${NAME}_WINDOW][${NAME}_INPUTS], y[${NAME
 static ${name}_state state;
 static double values[COLUMNS];
 static int known[COLUMNS], missing[COLUMNS];
+static const char *const names[COLUMNS] = {$names};
+static int place[COLUMNS]; /* of the columns in a line */
+
+/* Field k of a line, without quotes, and its length; -1 if there are not so many. */
+static const char *field(const char *line, int k, int *length)
+{
+    int i, quoted = 0;
+    for (; k > 0 && *line; line++) {
+        quoted ^= *line == '"';
+        k -= *line == ',' && !quoted;
+    }
+    for (i = 0; line[i] && line[i] != '\\n' && line[i] != '\\r' && (line[i] != ',' || quoted); i++)
+        quoted ^= line[i] == '"';
+    *length = k > 0 ? -1 : i;
+    if (i > 1 && line[0] == '"' && line[i - 1] == '"') {
+        *length -= 2;
+        line++;
+    }
+    return line;
+}
+
+/* Find the columns in the first line: 1 for a header, 0 for none, -1 with a message for one that lacks a column. */
+static int read_header(const char *line)
+{
+    int i, k, length, found = 0, missing = 0;
+    for (k = 0; k < COLUMNS; k++) {
+        place[k] = -1;
+        for (i = 0; place[k] < 0; i++) {
+            const char *name = field(line, i, &length);
+            if (length < 0)
+                break;
+            if ((size_t)length == strlen(names[k]) && !memcmp(name, names[k], (size_t)length))
+                place[k] = i;
+        }
+        found += place[k] >= 0;
+        missing = place[k] < 0 ? k : missing;
+    }
+    if (found && found < COLUMNS)
+        fprintf(stderr, "the header has no column %s\\n", names[missing]);
+    return found == COLUMNS ? 1 : found ? -1 : 0;
+}
+
+/* The fields that the model reads, in its order, the first one that is a date before them if there is a time. */
+static const char *arranged(const char *line)
+{
+    static char row[65536 + COLUMNS + 1];
+    int i, k, length, year, month, day;
+    size_t at = 0;
+    for (i = 0; $timed; i++) {
+        const char *text = field(line, i, &length);
+        if (length < 0)
+            return "";
+        if (sscanf(text, "%4d-%2d-%2d", &year, &month, &day) == 3) {
+            memcpy(row, text, (size_t)length);
+            at = (size_t)length;
+            row[at++] = ',';
+            break;
+        }
+    }
+    for (k = 0; k < COLUMNS; k++) {
+        const char *text = field(line, place[k], &length);
+        if (length < 0 || at + (size_t)length + 2 > sizeof row)
+            return "?";
+        memcpy(row + at, text, (size_t)length);
+        at += (size_t)length;
+        row[at++] = ',';
+    }
+    row[at - 1] = 0;
+    return row;
+}
 $parts
 /* One line; 1 for a row, else 0. */
 static int read_row(const char *line$time_argument)
@@ -64,12 +136,14 @@ int main(void)
 {
     static char line[65536];
 $declare    static const int lags[] = {$lags};
-    long seen = 0, complete = 0;
-    int i, k;
+    long seen = 0, complete = 0, lines = 0;
+    int i, k, header = 0;
     while (fgets(line, sizeof line, stdin)) {
         double *input;
         int at = 0;
-        if (!read_row(line$time_value))
+        if (lines++ == 0 && (header = read_header(line)) < 0)
+            return 2;
+        if (!read_row(header ? arranged(line) : line$time_value))
             continue;
 $before        for (k = 0; k < TARGETS; k++)
             past[seen % OLDEST][k] = values[k];
@@ -93,7 +167,9 @@ $inputs        for (i = 0; lags[i]; i++)
         printf("\\n");
         fflush(stdout);
     }
-    return 0;
+    if (lines && !seen)
+        fprintf(stderr, "no line is a row of %d numbers\\n", COLUMNS);
+    return lines && !seen ? 2 : 0;
 }
 """)
 
@@ -234,6 +310,8 @@ def text(name: str, file: str, recipe: ForecastRecipe) -> str:
         include="#include <math.h>\n" if recipe.calendar else "",
         columns=", ".join(map(_in_comment, (["time"] if timed else []) + columns)),
         first="a time such as 2024-03-31 14:00" if timed else "a number",
+        names=", ".join(map(_in_quotes, columns)),
+        timed=int(timed),
         count=len(columns),
         targets=len(recipe.target),
         horizon=recipe.horizon,
@@ -292,6 +370,16 @@ def _in_units(part: BaseModel, mean: float, scale: float) -> np.ndarray:
 
 def _listed(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers))
+
+
+def _in_quotes(name: str) -> str:
+    """Return a name as a string of C, its quotes doubled as in a table."""
+    plain = set(range(32, 127)) - set(b'"?' + bytes([92]))
+    return (
+        '"'
+        + "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in name.replace('"', '""').encode())
+        + '"'
+    )
 
 
 def _in_comment(name: str) -> str:

@@ -162,6 +162,8 @@ def export(
     if example:
         c_example.check(main)
         program = example if isinstance(example, str) else header.example()
+    if set(paths.name_of(path)) & set('"\\\n\r'):  # no #include can name it, so the program has the header's text
+        program = program.replace(f'#include "{paths.name_of(path)}"', text)
     with atomic.replacing(path) as file:
         file.write(text.encode("utf-8", "surrogateescape"))
     if program:

@@ -41,7 +41,7 @@ int main(void)
     static char line[65536];
     static ${name}_state state;
 $declarations
-    long number = 0;
+    long number = 0, taken = 0;
     int i;
 
     ${name}_reset(&state);
@@ -52,13 +52,16 @@ $declarations
                 fprintf(stderr, "line %ld: %d numbers expected\\n", number, ${NAME}_INPUTS);
             continue;
         }
+        taken++;
 $advance
         for (i = 0; i < ${NAME}_OUTPUTS; i++)
             printf(i ? ",%.9g" : "%.9g", (double)y[i]);
         printf("\\n");
         fflush(stdout);
     }
-    return 0;
+    if (number && !taken)
+        fprintf(stderr, "no line is a row of %d numbers\\n", ${NAME}_INPUTS);
+    return number && !taken ? 2 : 0;
 }
 """)
 

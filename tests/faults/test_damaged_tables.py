@@ -94,5 +94,7 @@ def test_a_line_that_is_too_long_for_a_table_is_refused_for_that_reason(tmp_path
     file = tmp_path / "wide.csv"
     rows = "".join(f"{k},{k % 7}\n" for k in range(30))
     file.write_text(text + "\n" + rows if text.startswith("time") else "a,b\n" + rows + text)
-    with pytest.raises(data.DataError, match="wide.csv has a line, or .* of more than 131,072 characters"):
+    with pytest.raises(
+        data.DataError, match="wide.csv cannot be read as a table: a line, or .* has more than 131,072 characters"
+    ):
         data.load(str(file))

@@ -273,3 +273,12 @@ def test_what_is_allowed_holds_for_archives_of_sequences_too(tmp_path):
     assert len(npseq.data.load_sequences(path)[0].names) == 40
     with pytest.raises(DataError, match=r"x\.ts\.gz: its .* open to .*max_memory"):
         npseq.data.load_sequences(path, options=npseq.data.TableOptions(max_memory=1e-4))
+
+
+def test_the_numbers_of_a_compressed_table_are_counted_before_they_are_kept(tmp_path, small_limit):
+    pytest.importorskip("pandas")
+    path = tmp_path / "a.csv.xz"
+    path.write_bytes(lzma.compress(b"load,other\n" + b"0,1\n" * 100_000))  # 0.4 MB of text, 1.6 MB of numbers
+    with pytest.raises(DataError, match=r"open to [\d,]+ or more, .*max_memory=1 \(GiB\)"):
+        load_table(str(path))
+    assert load_table(str(path), options=npseq.data.TableOptions(max_memory=1)).values.shape == (100_000, 2)

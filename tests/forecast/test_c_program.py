@@ -112,3 +112,48 @@ def test_what_it_cannot_know_is_refused_by_name(tmp_path, small_csv):
             c_program.text("m", "m.h", from_json(changed))
     evil = from_json({**recipe, "target": ["a*/ b\\"]})
     assert "a?? b?" in c_program.text("m", "m.h", evil)
+
+
+def test_columns_are_found_by_the_names_of_the_header(tmp_path):
+    rows = np.round(np.random.default_rng(0).normal(size=(90, 3)), 3).cumsum(0)
+    table = tmp_path / "t.csv"
+    write_table(table, ["time", 'lo"ad é', "b", "x"], rows)
+    options = "--horizon 2 --lags none --base none"
+    words = f"--model gru --epochs 1 --window 6 --hidden-size 5 --quiet {options}".split()
+    argv = ["--data", str(table), "--target", 'lo"ad é', "--inputs", "b", "--out-dir", str(tmp_path)]
+    assert status([*words, *argv]) == 0
+    file = str(tmp_path / "rnn_gru_best.pth")
+    assert export.main([file, "--to", str(tmp_path / 'm"1.h'), "--with-scaler", "--example", "--name", "m"]) == 0
+    command = [
+        COMPILERS[0],
+        "-std=c99",
+        "main.c",
+        "-o",
+        "main",
+        "-Wall",
+        "-Wextra",
+        "-Wpedantic",
+        "-Werror",
+        *SANITIZED,
+    ]
+    subprocess.run([*command, "-lm"], cwd=tmp_path, check=True)
+    program = str(tmp_path / "main")
+    expected = printed(program, table)
+    assert len(expected) == 85
+    write_table(tmp_path / "other.csv", ["x", "b", "time", "more", 'lo"ad é'], rows[:, [2, 1, 1, 0]], at=2)
+    assert np.array_equal(printed(program, tmp_path / "other.csv"), expected)
+    for names, word in ((["time", "x", "b", "y"], 'no column lo""ad'), (["time", "k", "l", "m"], "no line is a row")):
+        write_table(tmp_path / "bad.csv", names, rows, cell="a" if "line" in word else None)
+        with open(tmp_path / "bad.csv") as given:
+            done = subprocess.run([program], stdin=given, capture_output=True, text=True)
+        assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1 and word in done.stderr
+
+
+def write_table(path, names, rows, at=0, cell=None):
+    """Write a table whose column ``at`` has the times."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for k, row in enumerate(rows.tolist()):
+            row = [cell or value for value in row]
+            writer.writerow([*row[:at], f"2024-01-{1 + k // 24:02d} {k % 24:02d}:00", *row[at:]])
