@@ -37,7 +37,10 @@ def as_array(name: str, given: Any, kinds: str | None = None) -> np.ndarray:
             raise KindError(f"{name} is a masked array; an array without a mask expected, such as {name}.filled(0)")
         given = np.asarray(given)
     if kinds is not None and given.dtype.kind not in kinds:
-        raise KindError(f"{name} must hold {WORDS[kinds]}; {given.dtype} given")
+        words = (
+            ". Complex data not supported" if given.dtype.kind == "c" else ""
+        )  # the words that scikit-learn looks for
+        raise KindError(f"{name} must hold {WORDS[kinds]}; {given.dtype} given{words}")
     array: np.ndarray = given
     return array
 

@@ -146,7 +146,7 @@ def test_a_resumed_run_finds_its_data_by_content(run):
     status, _, err = run("train", "--resume", "rnn_lstm_last.pth", "--epochs", "5", "--data", "new/other.csv")
     assert status == 2 and "data have changed" in err
     shutil.copy(CASES / "resume-data-moved" / "load.csv", "load.csv")
-    assert run("train", "--data", "load.csv", "--epochs", "1", "--checkpoint", "--hidden-size", "4")[0] == 0
+    assert run("train", "--data", "load.csv", "--epochs", "1", "--checkpoint", "--hidden-size", "4", "--force")[0] == 0
     Path("load.csv").rename("new/load.csv")  # with the default schedule, whose rates depend on the number of epochs
     status, out, _ = run("train", "--resume", "rnn_lstm_last.pth", "--epochs", "2", "--data", "new/load.csv")
     assert status == 0 and "begun with 1 epochs: the learning rates are now those of 2 epochs" in out
@@ -158,7 +158,7 @@ def test_a_resumed_run_finds_its_data_by_content(run):
     assert status == 2 and "the schedule onecycle depends on their number" in err
     settings = ["--sep", ",", "--na", "x", "--no-header"]  # options of tables are kept
     Path("plain.csv").write_text("".join(f"{k % 7},{k % 3}\n" for k in range(90)))
-    assert run("train", "--data", "plain.csv", "--epochs", "1", "--checkpoint", *whole, *settings)[0] == 0
+    assert run("train", "--data", "plain.csv", "--epochs", "1", "--checkpoint", "--force", *whole, *settings)[0] == 0
     assert run("train", "--resume", "rnn_lstm_last.pth", "--epochs", "2")[0] == 0
 
 

@@ -31,7 +31,7 @@ def run(argv, folder, **environment):
 def test_a_run_is_resumed_under_another_locale(tmp_path, small_csv, first, second):
     (tmp_path / "größe.csv").write_bytes(Path(small_csv).read_bytes())
     for argv, more in (
-        (["train", "--data", "größe.csv", "--checkpoint", *SMALL], first),
+        (["train", "--data", "größe.csv", "--base", "linear", "--checkpoint", *SMALL], first),
         (["train", "--resume", "rnn_lstm_last.pth", "--epochs", "2", "--quiet"], second),
         (["export", "rnn_lstm_best.pth", "--to", "ö.h", "--with-scaler", "--example"], second),
     ):

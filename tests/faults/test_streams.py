@@ -140,10 +140,11 @@ def test_the_c_locale_is_no_error(tmp_path, small_csv):
     table = tmp_path / "größe.csv"
     table.write_text(Path(small_csv).read_text().replace("load", "Größe −"), "utf-8")
     argv = ["--data", "größe.csv", "--target", "Größe −", "--epochs", "1", "--history", "h.csv", "--out-dir", "ö"]
+    argv += ["--model", "optimized_lstm"]  # lstm tells of it on standard error
     for more in {"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}:
         run = shell("python npseq/train.py", "", *argv, cwd=tmp_path, **more)
         assert run.returncode == 0 and run.stderr == b"", run.stderr
-        assert (tmp_path / "ö" / "rnn_lstm_best.pth").exists()
+        assert (tmp_path / "ö" / "rnn_optimized_lstm_best.pth").exists()
 
 
 def test_every_character_has_an_ascii_spelling():

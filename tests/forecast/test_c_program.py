@@ -19,7 +19,7 @@ pytestmark = needs_a_compiler
 
 def trained(folder, table, options):
     """Train on the table; the weights file and the cells that ``npseq predict`` writes, one row a forecast."""
-    words = f"--model gru --epochs 1 --window 6 --hidden-size 5 --quiet {options}".split()
+    words = f"--model gru --epochs 1 --window 6 --hidden-size 5 --no-refit --quiet {options}".split()
     assert status([*words, "--data", str(table), "--out-dir", str(folder)]) == 0
     file, out = str(folder / "rnn_gru_best.pth"), str(folder / "forecast.csv")
     assert predict.main([file, "--data", str(table), "--output", out]) == 0
@@ -52,8 +52,8 @@ def printed(program, table):
     [
         "--base none --lags none --horizon 2",
         "--base none --lags 24,5 --horizon 2",
-        "--horizon 3 --lags 24",
-        "--base seasonal",
+        "--base linear --horizon 3 --lags 24",
+        "--base seasonal --log no",
     ],
 )
 def test_it_gives_what_predict_gives(tmp_path, small_csv, options):
@@ -63,7 +63,7 @@ def test_it_gives_what_predict_gives(tmp_path, small_csv, options):
 
 
 @pytest.mark.wide
-@pytest.mark.parametrize("base", ["", " --base none --lags 24,5"])
+@pytest.mark.parametrize("base", [" --base linear", " --base none --lags 24,5"])
 def test_of_several_columns_with_missing_values(tmp_path, small_csv, base):
     lines = Path(small_csv).read_text().splitlines()
     rng = np.random.default_rng(0)
@@ -119,7 +119,7 @@ def test_columns_are_found_by_the_names_of_the_header(tmp_path):
     table = tmp_path / "t.csv"
     write_table(table, ["time", 'lo"ad é', "b", "x"], rows)
     options = "--horizon 2 --lags none --base none"
-    words = f"--model gru --epochs 1 --window 6 --hidden-size 5 --quiet {options}".split()
+    words = f"--model gru --epochs 1 --window 6 --hidden-size 5 --no-refit --quiet {options}".split()
     argv = ["--data", str(table), "--target", 'lo"ad é', "--inputs", "b", "--out-dir", str(tmp_path)]
     assert status([*words, *argv]) == 0
     file = str(tmp_path / "rnn_gru_best.pth")
