@@ -24,7 +24,7 @@ from .base_model import LONGEST, BaseModel, Log, differenced
 from .calendar_slots import YEAR, Slots, Waves, periods, slots_of
 from .features import DAY, WEEK
 
-PENALTIES = (0.1, 3.0)  # of the sum of the squared coefficients
+PENALTIES = (0.1, 3.0, 100.0)  # of the sum of the squared coefficients; few rows of a long season need the last
 PAIRS = 4  # of sine and cosine, for a season that is too long for a number of each of its rows
 SHORT = (1, 2, 3, 6)  # orders that are tried besides the season
 ALONE = (1, 2, 3, 6, 10)  # orders without a season

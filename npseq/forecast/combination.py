@@ -6,9 +6,10 @@ step ahead, and over all steps; the first is known from as many errors as there 
 
 The last value or the mean is taken alone where the best candidate is not better, one step ahead, by a standard error
 of the difference over the rows: what a regression gains by chance on a slow random walk it loses several rows ahead.
-A line is taken alone where it is better than the best by as much. Where rows are many, the regression on a whole
-season (a week of hours) has a prior: another candidate takes part only if it is better, over all steps, by a standard
-error. What won on some weeks does not always win on the next.
+Otherwise a line is taken alone where it is better than the best by as much: a walk drifts by chance, too. Where rows
+are many, the regression on a whole season (a week of hours), with or without its slots, has a prior: another candidate
+takes part only if it is better, over all steps, by a standard error. What won on some weeks does not always win on the
+next.
 
 Source of weights by past errors: Bates & Granger 1969, Operational Research Quarterly 20, 451–468.
 """
@@ -107,7 +108,7 @@ class Choice:
         prior = None
         if many and self.kind == "auto":
             longest = [d for d in asked if d in errors and not d.log and not d.differences and not d.terms.waves
-                       and d.order == max(found.lengths) == d.terms.slots.count]  # fmt: skip
+                       and d.order == max(found.lengths) and d.terms.slots.count in (1, d.order)]  # fmt: skip
             prior = min(longest, key=lambda d: errors[d].size, default=None)
         chosen = [(min(errors, key=lambda key: errors[key].size), 1.0)]
         if self.kind == "auto":
@@ -200,10 +201,10 @@ def _combined(errors: dict[Any, Errors], prior: Any, most: int) -> list[tuple[An
             return [(key, 1.0)]
     best = errors[ranked[0]]
     for key in ranked:
-        own = errors[key]
-        if key[0] in SIMPLE and not (best.better_near(own) or best.better_far(own)):
+        if key[0] in SIMPLE and not (best.better_near(errors[key]) or best.better_far(errors[key])):
             return [(key, 1.0)]
-        if key[0] == "drift" and len(own.one) >= ROWS and own.better_near(best):
+    for key in ranked:
+        if key[0] == "drift" and len(errors[key].one) >= ROWS and errors[key].better_near(best):
             return [(key, 1.0)]
     different: dict[Any, Any] = {}
     for key in ranked:

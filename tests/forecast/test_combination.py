@@ -142,6 +142,27 @@ def test_what_is_better_by_less_than_a_standard_error_does_not_count(gain, taken
     assert not is_taken(prior, 50, 1.0, 13) and is_taken(prior, 50, 1.0, 12)  # of 100 / 13 nothing can be said
 
 
+def test_a_line_is_taken_alone_only_where_the_last_value_is_not():
+    noise = np.random.default_rng(0).normal(size=100)
+    worse = 50.2 + (noise - noise.mean()) / noise.std()
+    best, line, last = candidates.Design(24, candidates.Terms()), ("drift", 1), ("last", 1)
+    errors = {best: errors_of(worse, 40, 50), line: errors_of(50, 50, 50), last: errors_of(53, 51, 50)}
+    assert combination._combined(errors, None, 8) == [(line, 1.0)]
+    assert combination._combined({**errors, last: errors_of(worse, 51, 50)}, None, 8) == [(last, 1.0)]
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("height, slots", [(0, 1), (20, 168)])
+def test_slots_of_a_long_season_are_kept_only_if_they_help(height, slots):
+    t, rng = np.arange(4000), np.random.default_rng(2)
+    values = 100 + 0.05 * t + 10 * np.sin(np.pi * t / 12) + 3 * rng.normal(size=4000)
+    values += height * rng.normal(size=168)[t % 168]
+    part = ForecastTask(
+        data.Table("h", values[:, None], ["y"], step=3600, start=DAYS[0]), window=4, base="auto"
+    ).base.parts[0]
+    assert [(each.order, each.slots.count) for _, each in part.members] == [(168, slots)]
+
+
 def test_a_growing_season_is_forecast_by_its_logarithm():
     auto, task = far(monthly(growing()))
     without, _ = far(monthly(growing()), log="no")
