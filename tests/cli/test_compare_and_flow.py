@@ -284,7 +284,9 @@ def test_without_matplotlib_one_line_names_the_install_command(tmp_path, monkeyp
 
 @pytest.mark.parametrize("command", ["compare --models rnn --seeds 2 --output r.json", "train --backtest 2"])
 def test_data_from_standard_input_are_read_once(tmp_path, small_csv, command):
+    pytest.importorskip("pandas")
     words = [sys.executable, "-m", "npseq", *command.split(), *"--data - --epochs 1 --hidden-size 3".split()]
     with open(small_csv) as rows:
-        done = subprocess.run(words, stdin=rows, cwd=tmp_path, capture_output=True, text=True)
+        path = {**os.environ, "PYTHONPATH": str(Path(npseq.__file__).parents[1])}
+        done = subprocess.run(words, stdin=rows, cwd=tmp_path, env=path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

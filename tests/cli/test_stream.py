@@ -26,7 +26,7 @@ FIRST = 12 + 24 - 1  # of ``small_csv`` and the model below
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, small_csv):
     folder = tmp_path_factory.mktemp("trained")
-    options = "--model gru --epochs 1 --window 12 --hidden-size 6 --lags 24 --horizon 2 --no-refit --quiet".split()
+    options = "--model gru --epochs 1 --window 12 --hidden-size 6 --lags 24 --horizon 2 --base linear --log no --no-refit --quiet".split()
     assert status([*options, "--data", small_csv, "--out-dir", str(folder)]) == 0
     return str(folder / "rnn_gru_best.pth")
 

@@ -115,6 +115,7 @@ def test_index_and_at_are_inverse():
 
 def test_years_that_were_written_as_floats_are_years():
     """A column of whole numbers that once had a gap is written with .0 by many programs."""
+    pytest.importorskip("pandas")
     years = [f"{year}.0" for year in range(1871, 1891)]
     table = load({"year": years, "flow": np.random.default_rng(0).normal(size=20)})
     assert table.columns == ["flow"] and table.times[0] == np.datetime64("1871-01-01")
