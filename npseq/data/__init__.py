@@ -5,6 +5,7 @@ from .corpus import Corpus, Vocabulary, load_corpus
 from .errors import DataError
 from .layout import kind_of
 from .load import load
+from .panel import Panel
 from .sequences import Sequences, load_sequences
 from .sources import SHIPPED, SHIPPED_SEQUENCES, SHIPPED_TEXTS, TableOptions, shipped
 from .table import Table
@@ -15,6 +16,7 @@ __all__ = [
     "SHIPPED_TEXTS",
     "Corpus",
     "DataError",
+    "Panel",
     "Sequences",
     "Table",
     "TableOptions",

@@ -83,3 +83,15 @@ class Grid:
         if self.months == 3:
             return f"{edge[:-1]}Q{edge[-1]}-{MONTHS[month % 3 + 9 * self.end]}"
         return f"{self.months if self.months > 1 else ''}{edge[:-1]}M{edge[-1]}"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Whole numbers as times: time k is ``first + k * step``."""
+
+    first: int
+    step: int = 1
+
+    def at(self, k: np.ndarray) -> np.ndarray:
+        """Return the times (n,) int64 of the steps k (n,)."""
+        return self.first + np.asarray(k, np.int64) * self.step

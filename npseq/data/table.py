@@ -25,7 +25,7 @@ class Table:
     seconds, or None (months are not equal in seconds); start: the time of the first row, if all rows are ``step``
     apart; irregular (n,) datetime64[s], their times if they are not; grid: the equal steps in the calendar, or None;
     filled (n, C) bool, True where a value was missing; all_columns: the names in the source, in its order; refused: name to message, of the columns without numbers; notes: lines on what was
-    found and done; kinds: name to what the column is (``roles.py``).
+    found and done; kinds: name to what the column is (``roles.py``); ids: the name of the series, if the source names it.
     """
 
     name: str
@@ -40,6 +40,12 @@ class Table:
     notes: list[str] = field(default_factory=list)
     grid: Grid | None = None
     kinds: dict[str, str] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)
+
+    @property
+    def starts(self) -> np.ndarray:
+        """(2,) the first row and the end: a table is one series of a ``Panel``."""
+        return np.array([0, len(self.values)])
 
     @property
     def counters(self) -> list[str]:
