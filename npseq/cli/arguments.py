@@ -23,11 +23,31 @@ class UsageError(ValueError):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with its errors in one line, and option names taken with ``-`` or ``_``."""
+    """argparse with its errors in one line, and option names taken with ``-`` or ``_``.
+
+    ``rare``: names (argparse's dest) of the options that only ``-h all`` shows.
+    """
 
     def __init__(self, **options: Any):
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
-        self.raises = False
+        form = argparse.RawDescriptionHelpFormatter
+        super().__init__(allow_abbrev=False, formatter_class=form, add_help=False, **options)
+        about = "show the usual options, or all"
+        self.add_argument("-h", "--help", nargs="?", action=_Help, metavar="all", help=about)
+        self.raises, self.rare = False, set[str]()
+
+    def format_help(self) -> str:
+        """Return the help, without the ``rare`` options."""
+        hidden = {action: action.help for action in self._actions if action.dest in self.rare}
+        places = [f"{action.metavar}{' …' * (action.nargs == '+')}" for action in self._get_positional_actions()]
+        self.usage = " ".join(["%(prog)s [options]", *places]) if hidden else None
+        for action in hidden:
+            action.help = argparse.SUPPRESS
+        try:
+            text = super().format_help()
+        finally:
+            for action, about in hidden.items():
+                action.help = about
+        return f"{text}{self.prog} -h all shows {len(hidden)} more options\n" if hidden else text
 
     def parse_known_args(self, args: Sequence[Any] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
         args = sys.argv[1:] if args is None else [str(arg) for arg in args]
@@ -89,6 +109,15 @@ class Parser(argparse.ArgumentParser):
             return self.parse_args(argv)
         finally:
             self.raises = False
+
+
+class _Help(argparse.Action):
+    """``-h`` and ``-h all``."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        parser.rare = set() if values == "all" else parser.rare
+        parser.print_help()
+        parser.exit()
 
 
 class _NoDefaults:

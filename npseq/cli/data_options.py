@@ -13,8 +13,9 @@ _WORDS = {"tab": "\t", "\\t": "\t", "blank": " ", "blanks": " ", "space": " ", "
 SAID = ("sep", "decimal", "thousands", "header", "no_header", "encoding", "na", "strip", "date_format", "sheet")
 
 
-def add_table_options(p: argparse.ArgumentParser) -> None:
-    """Add the options that say what is otherwise decided from the rows of a table, and told."""
+def add_table_options(p: arguments.Parser) -> None:
+    """Add the options that say what is otherwise decided from the rows of a table, and told; rare ones."""
+    p.rare |= {*SAID, "max_memory"}
     t = p.add_argument_group("reading tables (default: decided from the rows, and told)")
     t.add_argument(
         "--sep", type=_sign, metavar="CHARACTER", help="between fields; tab, or blank for any number of them"

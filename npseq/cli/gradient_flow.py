@@ -39,6 +39,7 @@ def parser() -> arguments.Parser:
     arguments.add_number(p, "--gain", arguments.positive, about, 4.0, "G")
     arguments.add_seed(p, "weights and data")
     options.add_data_options(p, default=tasks.Adding.name)
+    p.rare -= {"length"}
     p.add_argument("--output", metavar="FILE.csv", help="write the numbers there")
     p.add_argument("--plot", metavar="FILE.png", help="draw the picture there (.png or .svg)")
     return p

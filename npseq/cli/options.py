@@ -15,11 +15,13 @@ from ..training.config import DEFAULTS, TrainingConfig
 from . import arguments, data_options, text_options
 
 models = arguments.one_of_several(MODELS, "models")
+USUAL = ("model", "epochs", "hidden_size", "lr", "data", "target", "inputs", "horizon", "sequence", "label")
+USUAL += ("seed", "out_dir", "plot", "checkpoint", "resume")  # what npseq train -h shows
 
 
-def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic") -> None:
+def add_data_options(p: arguments.Parser, default: str = "metro_traffic") -> None:
     """Add the options that say what is learned from which data."""
-    d = p.add_argument_group("data and task")
+    d, before = p.add_argument_group("data"), len(p._actions)
     known = ", ".join([*data.sources.NAMES, tasks.Adding.name])
     d.add_argument(
         "--data",
@@ -36,6 +38,7 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
     d.add_argument(
         "--future", type=arguments.names, metavar="COLUMNS", help="other columns, whose values are known ahead"
     )
+    d = p.add_argument_group("forecasts")
     d.add_argument(
         "--base",
         default="auto",
@@ -73,6 +76,7 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
     d.add_argument(
         "--scale", default="standard", choices=["standard", "none"], help="default: standard, by the training rows"
     )
+    d = p.add_argument_group("labelled sequences")
     d.add_argument(
         "--sequence",
         metavar="COLUMN",
@@ -93,6 +97,7 @@ def add_data_options(p: argparse.ArgumentParser, default: str = "metro_traffic")
         "sequences for a class of each, otherwise 1",
     )
     data_options.add_table_options(p)
+    p.rare |= {action.dest for action in p._actions[before:]} - {*USUAL}
     p.set_defaults(**text_options.OF_TEXTS, task=None, quiet=False, bidirectional=False)  # where these are no options
 
 

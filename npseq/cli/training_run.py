@@ -90,6 +90,7 @@ def parser() -> arguments.Parser:
     about = "a forecast: train and test at N origins in time, keep no files, and print the mean error and its spread"
     arguments.add_number(o, "--backtest", arguments.positive_int, about)
     arguments.add_quiet(o)
+    p.rare = {action.dest for action in p._actions} - {"help", *options.USUAL}
     return p
 
 

@@ -39,6 +39,27 @@ def test_every_command_exists_and_shows_an_example_in_its_help(name, capsys):
     assert "example" in capsys.readouterr().out
 
 
+def shown_by(name, capsys, *argv):
+    """The options that the help of a command lists."""
+    with pytest.raises(SystemExit):
+        importlib.import_module(commands.COMMANDS[name][0]).main(["-h", *argv])
+    return set(re.findall(r"^  (?:-h \S+ )?(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+
+
+def test_the_help_of_train_shows_fifteen_options_and_that_of_all_every_one(capsys):
+    every = {name for name in train.parser()._option_string_actions if name.startswith("--")}
+    usual = shown_by("train", capsys) - {"--help"}
+    assert len(usual) == 15 and {"--data", "--target", "--plot", "--resume", "--lr"} <= usual
+    assert {"--no-refit", "--num-layers", "--sep", "--weight-decay"} <= shown_by("train", capsys, "all") <= every
+    assert shown_by("train", capsys, "all") > usual
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "flow"])
+def test_options_of_tables_are_in_the_help_of_all_alone(name, capsys):
+    tables = {"--sep", "--decimal", "--encoding", "--max-memory"}
+    assert not tables & shown_by(name, capsys) and tables <= shown_by(name, capsys, "all")
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
