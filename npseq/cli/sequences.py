@@ -93,8 +93,8 @@ def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[s
     recipe, target = trained.recipe, TARGETS[trained.recipe.task]
     train, test = _load(args, target, recipe.inputs, recipe.data)
     sequences = train if test is None else train.followed_by(test)
-    rows, asked, told = _new(trained, sequences) if args.part != "all" else (np.arange(len(sequences.names)), "all", [])
     task = tasks.SequenceDataset.from_recipe(recipe, sequences)
+    rows, asked, told = _new(trained, sequences) if args.part != "all" else (np.arange(len(sequences.names)), "all", [])
     results = task.metrics(outputs(model, task, rows, progress=progress.bar(WORDS[target][0])), rows)
     part = part_name(asked, sequences.name)
     if target == "number":

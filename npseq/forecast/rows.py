@@ -13,7 +13,7 @@ from ..data.errors import DataError, no_column
 from ..data.load import check_size, read
 from ..data.sources import TableOptions
 from ..data.table import Table
-from ..nn.validation import REAL, as_array
+from ..nn.validation import OBJECTS, REAL, as_array
 from .frame_index import FrameIndex, counting
 
 SAMPLE = 500  # rows of text that are kept, to read further ones as they were read
@@ -137,8 +137,7 @@ def _dict_followed(data: Mapping[str, np.ndarray], rows: Any, needed: Sequence[s
     if len({len(values) for values in new.values()}) > 1:
         raise DataError(f"the columns have different lengths: {', '.join(f'{k} {len(new[k]):,}' for k in new)}")
     for name, values in new.items():
-        if (kind := data[name].dtype.kind) in REAL + "M" and values.dtype.kind not in (REAL if kind != "M" else "MUO"):
-            raise DataError(f"the column {name!r} holds {values.dtype}; {data[name].dtype} expected, as in the data")
+        _check_kind(name, data[name].dtype, values, REAL, "MUO")
     blank = np.full(count(new), np.nan)
     return {name: np.concatenate([np.asarray(values), new.get(name, blank)]) for name, values in data.items()}
 
@@ -153,8 +152,23 @@ def _frame_followed(data: Any, rows: Any, needed: Sequence[str]) -> Any:
     labels = dict(zip(column_names(data), data.columns))
     _check_columns(list(labels), column_names(rows), needed)
     rows = rows.set_axis([labels[name] for name in column_names(rows)], axis=1)
+    for name, label in labels.items():
+        if label in rows.columns:
+            _check_kind(name, data[label].dtype, rows[label])
     joined = pd.concat([data.reset_index(drop=True), rows.reset_index(drop=True)], ignore_index=True)
     return joined.set_axis(_joined_index(data.index, rows.index))
+
+
+def _check_kind(name: str, own: Any, values: Any, numbers: str = OBJECTS, times: str = "MUO") -> None:
+    """Refuse values of another kind than those of a column of numbers or times: text is not read as numbers there.
+
+    Args:
+        own: dtype of the column. numbers, times: kinds that are taken; of objects only those that are numbers, or None.
+    """
+    kind, given, taken = own.kind, values.dtype.kind, {"M": times}.get(own.kind, numbers)
+    text = kind in REAL and given == "O" and any(isinstance(value, str) for value in values)
+    if kind in REAL + "M" and (given not in taken or text):
+        raise DataError(f"the column {name!r} holds {'text' if text else values.dtype}; {own} expected, as in the data")
 
 
 def _joined_index(index: Any, other: Any) -> Any:

@@ -109,7 +109,7 @@ class ForecastStream:
         for ring in (self._residuals, self._ahead, self._scaled):
             ring[...] = np.nan
         self._replays: dict[float, tuple[list[Replay], int]] = {}
-        self.seen, self.inserted = 0, 0
+        self.seen, self.inserted, self._longest = 0, 0, 0
         self.time: Any = UNKNOWN
 
     @property
@@ -131,8 +131,9 @@ class ForecastStream:
                 one, as in ``npseq predict``.
             time: datetime64, datetime or ISO text. Needed if the model was trained with a calendar. With equally spaced
                 times a row for each time that is missing since the last row is put in first, with the last values.
-            reset_on_gap: after a gap of more rows than the model looks back over, start again with this one; otherwise
-                it is refused: a wrong clock would make all later rows look old.
+            reset_on_gap: after a gap of more rows (of irregular times: of the longest step so far) than the model looks
+                back over, start again with this one; otherwise it is refused: a wrong clock would make all later rows
+                look old.
 
         Returns:
             (horizon, targets) in data units: the forecast of the next rows; None before ``recipe.first`` rows.
@@ -144,14 +145,15 @@ class ForecastStream:
         when, missing = self._checked_time(time)
         far = missing > self._reach
         if far and not reset_on_gap:
+            rows = "rows" if self.recipe.step else "of the longest steps so far"
             raise ArgumentError(
-                f"the time {shown(when)} is {missing + 1:,} rows after that of the row before, {shown(self.time)}; the "
+                f"the time {shown(when)} is {missing + 1:,} {rows} after that of the row before, {shown(self.time)}; the "
                 f"model looks back over {self._reach:,} ({argument('reset_on_gap', True)} starts again with such a row)"
             )
         row, absent = self._checked(values, np.full_like(self._last, np.nan) if far else self._last)
         if far:
             self.reset()
-        self.inserted = 0 if far else missing
+        self.inserted = 0 if far or self.recipe.step is None else missing
         for k in range(self.inserted, 0, -1):
             self._advance(self._last, when - k * np.timedelta64(self.recipe.step or 0, "s"), np.ones(row.shape, bool))
         return self._advance(row, when, absent)
@@ -176,7 +178,8 @@ class ForecastStream:
         return row, missing
 
     def _checked_time(self, time: Any) -> tuple[Any, int]:
-        """The time of the row, and the number of rows that are missing before it."""
+        """The time of the row, and the number of rows that are missing before it; with irregular times, how many of the
+        longest steps so far would fit there."""
         step = self.recipe.step
         if time is None:
             if self.recipe.calendar:
@@ -194,7 +197,8 @@ class ForecastStream:
         if when <= self.time:
             raise ValueError(f"the time {shown(when)} does not follow that of the row before, {shown(self.time)}")
         if step is None:
-            return when, 0
+            step = self._longest or int((when - self.time).astype(np.int64))
+            return when, -(-int((when - self.time).astype(np.int64)) // step) - 1
         steps, rest = divmod(int((when - self.time).astype(np.int64)), step)
         if rest:
             raise ValueError(
@@ -220,6 +224,8 @@ class ForecastStream:
             self._residuals[self.seen % len(self._residuals)] = np.where(missing[:O], np.nan, residual)
             self._observe(np.where(missing[:O], np.nan, values[:O]))
         past[self.seen % len(past)] = z[:O]
+        if self.seen and not np.isnat(time):
+            self._longest = max(self._longest, int((time - self.time).astype(np.int64)))
         self.seen += 1
         self._last, self.time = values, time
         if self.seen < self._needed:
@@ -312,7 +318,7 @@ class ForecastStream:
         """Return all that later forecasts depend on, as arrays by name. ``restore`` takes it back."""
         states = self._windows.state
         parts = states if isinstance(states, tuple) else (states,)
-        counts = np.array([self.seen, self._windows.seen, self.time.astype(np.int64)], np.int64)
+        counts = np.array([self.seen, self._windows.seen, self.time.astype(np.int64), self._longest], np.int64)
         return {
             "counts": counts,
             "past": self._past.copy(),
@@ -336,11 +342,12 @@ class ForecastStream:
             given = state.get(name)
             if not isinstance(given, np.ndarray) or given.shape != array.shape or given.dtype != array.dtype:
                 raise ValueError(f"the state has no {name} of shape {array.shape}: it is of another model")
-        seen, rows, seconds = map(int, state["counts"])
-        if min(seen, rows) < 0:
-            raise ValueError(f"the state counts {min(seen, rows)} rows; a number from 0 up expected")
+        seen, rows, seconds, longest = map(int, state["counts"])
+        if min(seen, rows, longest) < 0:
+            raise ValueError(f"the state counts {min(seen, rows, longest)} rows; a number from 0 up expected")
         self._windows.state = (state["h"], state["c"]) if "c" in own else state["h"]
         self.seen, self._windows.seen, self.time = seen, rows, np.datetime64(seconds, "s")
+        self._longest = longest
         self._past[...], self._errors[...] = state["past"], state["errors"]
         self._last, self._forecast = state["last"].copy(), state["forecast"].copy()
         self._residuals[...], self._ahead[...], self._scaled[...] = state["residuals"], state["ahead"], state["scaled"]

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..data.errors import DataError
+from ..data.errors import DataError, listed, no_column
 from ..data.sequences import Sequences
 from ..formats.messages import Message, marked
 from ..nn.scaling import Scaler, Scaling, patches
@@ -75,7 +75,18 @@ class SequenceDataset(Dataset):
 
     @classmethod
     def from_recipe(cls, recipe: SequenceRecipe, sequences: Sequences) -> SequenceDataset:
-        """Return the examples of other sequences, prepared in the same way. Errors as the class."""
+        """Return the examples of other sequences, prepared in the same way.
+
+        Raises:
+            DataError: as the class, or for sequences with other columns.
+        """
+        for name in recipe.inputs:
+            if name not in sequences.columns:
+                raise no_column(sequences.name, name, sequences.columns)
+        if len(sequences.columns) > len(recipe.inputs):
+            raise DataError(
+                f"{sequences.name} has the columns {listed(sequences.columns)}; {listed(recipe.inputs)} expected"
+            )
         if isinstance(recipe, RegressionRecipe):
             return cls._of(sequences, recipe, target_scaler=recipe.target_scaler)
         return cls._of(sequences, recipe, classes=recipe.classes)

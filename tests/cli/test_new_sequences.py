@@ -1,11 +1,13 @@
 """``npseq evaluate`` knows the sequences of the training by their content, whatever the file is called."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from running import status
 
 import npseq
-from npseq import data
+from npseq import data, tasks
 from npseq.cli import evaluate
 
 COUNT, TESTED = 40, 6  # 15 % of them
@@ -75,3 +77,15 @@ def test_sequences_of_the_training_alone_have_no_test(trained, capsys):
         evaluate.main([str(folder / "rnn_rnn_best.pth"), "--data", str(folder / "d.csv")])
     error = capsys.readouterr().err
     assert end.value.code == 2 and "every sequence: nothing to test on" in error and "--part all" in error
+
+
+def test_an_archive_of_other_columns_is_refused(tmp_path):
+    path = tmp_path / "a.ts"
+    series = "".join(f"{k}.5,2.0,1.0:{k % 2}\n" for k in range(8))
+    path.write_text("@problemName a\n@classLabel true 0 1\n@data\n" + series)
+    sequences, _ = data.load_sequences(str(path))
+    recipe = tasks.SequenceTask(sequences).recipe()
+    assert tasks.SequenceDataset.from_recipe(recipe, sequences).columns == recipe.inputs
+    for inputs, told in [(["x", "y"], "has no column 'x'; it has"), ([], "has the columns")]:
+        with pytest.raises(data.DataError, match=told):
+            tasks.SequenceDataset.from_recipe(replace(recipe, inputs=inputs), sequences)

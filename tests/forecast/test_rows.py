@@ -75,9 +75,14 @@ def test_frames():
         (rows.assign(q=1), "no column 'q'"),
         (frame.iloc[4], "no column '2024-01-01 04"),
         ([1.0], "rows of list given; a DataFrame"),
+        (rows.assign(y=["1.5", "2"]), "'y' holds text; float64 expected, as in the data"),
+        (rows.assign(y=pd.Series(["1.5", "2"], rows.index, dtype="category")), "'y' holds text"),
+        (rows.assign(p=[1j, 2j]), "'p' holds complex128"),
+        (rows.assign(y=hours[:2]), "'y' holds datetime64"),
     ]:
         with pytest.raises(DataError, match=words):
             followed(start, wrong, ["y"])
+    assert followed(start, rows.assign(y=np.array([1, None], object)))["y"].iloc[4] == 1
     ahead = known(start, rows.assign(q=1))  # the rows to compare with, given whole
     assert ahead["p"].iloc[4:].tolist() == [1, 1] and ahead["y"].iloc[4:].isna().all()
 

@@ -185,3 +185,21 @@ def test_what_a_stream_cannot_know_is_refused_by_name():
         ForecastStream(made(CASES[0], bidirectional=True)[0], recipe)
     with pytest.raises(ValueError, match="6 inputs; its recipe needs 8"):
         ForecastStream(model, made(CASES[3])[2].__class__(**{**vars(recipe), "lags": [3, 5]}))
+
+
+def test_of_irregular_times_a_row_far_ahead_is_refused():
+    model, _, recipe = made(CASES[3])
+    stream = ForecastStream(model, forecast.recipe.ForecastRecipe(**{**vars(recipe), "step": None}))
+    for hours in (0, 1, 4, 6):  # the longest step is 3 hours
+        stream.step([1.0, 2.0], START + hours * HOUR)
+    far, before = START + (6 + 3 * recipe.first) * HOUR, stream.state()
+    with pytest.raises(ValueError, match=f"is {recipe.first + 2} of the longest steps so far after .*reset_on_gap=True"):
+        stream.step([1.0, 2.0], far + 3 * HOUR + np.timedelta64(1, "s"))
+    assert all(np.array_equal(part, before[name], equal_nan=True) for name, part in stream.state().items())
+    other = stream.copy()
+    other.restore(before)
+    with pytest.raises(ValueError, match="longest steps"):
+        other.step([1.0, 2.0], far + 4 * HOUR)
+    stream.copy().step([1.0, 2.0], far + 3 * HOUR)
+    stream.step([1.0, 2.0], far + 4 * HOUR, reset_on_gap=True)
+    assert (stream.seen, stream.inserted) == (1, 0)
