@@ -193,7 +193,9 @@ def test_of_irregular_times_a_row_far_ahead_is_refused():
     for hours in (0, 1, 4, 6):  # the longest step is 3 hours
         stream.step([1.0, 2.0], START + hours * HOUR)
     far, before = START + (6 + 3 * recipe.first) * HOUR, stream.state()
-    with pytest.raises(ValueError, match=f"is {recipe.first + 2} of the longest steps so far after .*reset_on_gap=True"):
+    with pytest.raises(
+        ValueError, match=f"is {recipe.first + 2} of the longest steps so far after .*reset_on_gap=True"
+    ):
         stream.step([1.0, 2.0], far + 3 * HOUR + np.timedelta64(1, "s"))
     assert all(np.array_equal(part, before[name], equal_nan=True) for name, part in stream.state().items())
     other = stream.copy()
