@@ -148,7 +148,7 @@ class ForecastStream:
             rows = "rows" if self.recipe.step else "of the longest steps so far"
             raise ArgumentError(
                 f"the time {shown(when)} is {missing + 1:,} {rows} after that of the row before, {shown(self.time)}; "
-                f"the model looks back over {self._reach:,} ({argument('reset_on_gap', True)} starts again with such a row)"
+                f"the model looks back over {self._reach:,} ({argument('reset_on_gap', True)} starts again there)"
             )
         row, absent = self._checked(values, np.full_like(self._last, np.nan) if far else self._last)
         if far:
