@@ -151,16 +151,33 @@ def designs(found: Seasons, rows: int, many: bool, logs: Sequence[bool], ahead: 
 
 
 def regressions(series: Series, asked: Sequence[Design]) -> Iterator[tuple[Design, BaseModel]]:
-    """Fit the designs to all rows of the series; those that cannot be are left out."""
-    groups: dict[tuple[Any, ...], list[Design]] = {}
-    for design in asked:
-        groups.setdefault(design[:-1], []).append(design)
-    for group in groups.values():
-        yield from _ridge(series, group)
+    """Fit the designs to all rows of the series; those that cannot be are left out.
+
+    Designs that differ in the penalty share their normal equations. Of more than ``MANY`` rows those of a smaller order
+    or without the seasons do, too: theirs are a part of the larger ones, over the same rows.
+    """
+    left = list(asked)
+    while left:
+        whole = left[0] if len(series.z) <= MANY else max(left, key=lambda design: (design.terms.size, design.order))
+        group = [design for design in left if design[:-1] == whole[:-1]]
+        if len(series.z) > MANY:
+            group = [design for design in left if _is_part(design, whole)]
+        left = [design for design in left if design not in group]
+        yield from _ridge(series, whole, group)
 
 
-def _ridge(series: Series, group: list[Design]) -> Iterator[tuple[Design, BaseModel]]:
-    order, terms, in_logs, differences, _ = group[0]
+def _is_part(design: Design, whole: Design) -> bool:
+    """True if the normal equations of the design can be taken from those of ``whole``."""
+    return (
+        design[2:4] == whole[2:4]
+        and design.order <= whole.order
+        and design.terms.slots in (whole.terms.slots, Slots())
+        and design.terms.waves in (whole.terms.waves, ())
+    )
+
+
+def _ridge(series: Series, whole: Design, group: list[Design]) -> Iterator[tuple[Design, BaseModel]]:
+    order, terms, in_logs, differences, _ = whole
     log, n = series.log if in_logs else None, len(series.z)
     if in_logs and log is None or n < order + differences + 2:
         return
@@ -171,25 +188,26 @@ def _ridge(series: Series, group: list[Design]) -> Iterator[tuple[Design, BaseMo
     if terms.waves and series.times is not None:
         columns.append(Waves.all_of(terms.waves, series.times))
     x = np.concatenate(columns, axis=1) if columns else None
-    slots, filled = terms.slots.of(series.times, n), series.filled
+    F, slots, filled = 0 if series.known is None else series.known.shape[1], terms.slots.of(series.times, n), series.filled
     if differences:
         w, slots = np.diff(w), slots[1:]
         x = None if x is None else x[1:]
         filled = None if filled is None else filled[1:] | filled[:-1]
     mean, scale = float(w.mean()), float(w.std()) or 1.0
-    e = linear.equations((w - mean) / scale, order, 1, slots, terms.slots.count, x, filled)
-    if e.count < ROWS * (len(e.gram) - 1):
-        return
+    all_of = linear.equations((w - mean) / scale, order, 1, slots, terms.slots.count, x, filled)
     for design in group:
+        own = design.terms
+        e = all_of.part(design.order, own.slots.count, None if own.waves else F)
+        if e.count < ROWS * (len(e.gram) - 1):
+            continue
         try:
             lagged, b, c = (part[:, 0] for part in linear.solve(e, design.penalty / e.count))
         except np.linalg.LinAlgError:
             continue
         b = scale * b + mean * (1 - lagged.sum())
         phi = np.append(lagged, 0.0) + np.append(1.0, -lagged) if differences else lagged
-        F = 0 if series.known is None else series.known.shape[1]
         yield design, BaseModel(
-            "linear", phi, b, terms.slots, scale * c[:F], terms.waves, scale * c[F:], log, differences
+            "linear", phi, b, own.slots, scale * c[:F], own.waves, scale * c[F:], log, differences
         )  # fmt: skip
 
 

@@ -92,7 +92,7 @@ class Choice:
         logs = [False] * (self.log != "yes") + [True] * (log is not None and whole.log is not None)
         asked = designs(found, a, many, logs, F) if self.kind in ("auto", "linear") else []
 
-        def fit(part: Series) -> dict[Any, BaseModel]:
+        def fit(part: Series, asked: list[Design]) -> dict[Any, BaseModel]:
             simple = [model for each in logs for model in naive(part, found.lengths, part.log if each else None)]
             models: dict[Any, BaseModel] = {
                 (model.kind, model.order, model.log is not None, bool(model.intercepts.any())): model
@@ -101,7 +101,7 @@ class Choice:
             }
             return models | dict(regressions(part, asked))
 
-        models = fit(first)
+        models = fit(first, asked)
         errors = self._errors(models, whole, steps)
         if not errors:
             return None
@@ -114,7 +114,7 @@ class Choice:
         if self.kind == "auto":
             chosen = _combined(errors, prior, BEST_OF_MANY if many else BEST)
         if self.refit:
-            models = fit(whole)
+            models = fit(whole, [key for key, _ in chosen if isinstance(key, Design)])
         parts = [(share, models[key]) for key, share in chosen if key in models]
         if not parts:
             return None

@@ -28,6 +28,19 @@ class Equations(NamedTuple):
     order: int
     slots: int
 
+    def part(self, order: int, slots: int, known: int | None = None) -> Equations:
+        """Return those of the first ``order`` lags, of all slots or one intercept, and of the first ``known`` columns."""
+        p, S = self.order, self.slots
+        if (order, slots, known) == (p, S, None):
+            return self
+
+        def kept(rows: np.ndarray) -> np.ndarray:
+            b = rows[p : p + S]
+            others = rows[p + S :][:known]
+            return np.concatenate([rows[:order], b if slots == S else b.sum(axis=0, keepdims=True), others])
+
+        return Equations(kept(kept(self.gram).T), kept(self.right), self.count, order, slots)
+
 
 def equations(
     z: np.ndarray,

@@ -76,6 +76,10 @@ def test_the_normal_equations_are_those_of_the_design_matrix_with_slots_known_va
     x = np.concatenate([z[rows[:, None] - np.arange(1, order + 1)], np.eye(count)[slots[rows]], known[rows]], axis=1)
     assert e.count == len(rows)
     assert np.allclose(e.gram, x.T @ x, atol=1e-9) and np.allclose(e.right[:, 0], x.T @ z[rows], atol=1e-9)
+    part = e.part(2, 1, 1)
+    fewer = np.concatenate([x[:, :2], np.ones((len(rows), 1)), x[:, order + count : order + count + 1]], axis=1)
+    assert np.allclose(part.gram, fewer.T @ fewer, atol=1e-9) and part[2:] == (len(rows), 2, 1)
+    assert np.allclose(part.right[:, 0], fewer.T @ z[rows], atol=1e-9) and e.part(order, count) is e
     lagged, intercepts, c = linear.solve(e, 0.01)
     expected = np.linalg.solve(x.T @ x + 0.01 * len(rows) * np.eye(x.shape[1]), x.T @ z[rows])
     assert np.allclose(np.concatenate([lagged, intercepts, c])[:, 0], expected, rtol=1e-9)

@@ -62,6 +62,25 @@ def test_a_regression_of_differences_is_the_recursion_of_differences():
     assert np.allclose(found, before[150:], rtol=1e-10)
 
 
+def test_of_many_rows_smaller_regressions_are_parts_of_the_largest(monkeypatch):
+    rng = np.random.default_rng(0)
+    series = candidates.Series(rng.normal(size=300), times=DAYS[:300], known=rng.normal(size=(300, 1)))
+    week, month, wave = Slots("clock", 7, 86_400), Slots("month", 12), (Waves(YEAR, 2),)
+    terms = [candidates.Terms(*each) for each in [(week, wave), (week,), (Slots(),), (month,)]]
+    asked = [candidates.Design(p, each, False, d, 0.5) for p in (5, 2) for each in terms for d in (False, True)]
+    calls, whole = [], candidates.linear.equations
+    monkeypatch.setattr(candidates.linear, "equations", lambda *given: calls.append(given) or whole(*given))
+    alone = dict(candidates.regressions(series, asked))
+    assert len(calls) == len(asked)
+    monkeypatch.setattr(candidates, "MANY", 299)
+    shared = dict(candidates.regressions(series, asked))
+    assert len(calls) == len(asked) + 4  # for each kind of slots, with and without differences
+    for design, model in shared.items():  # of smaller orders over three rows less
+        for name in ("weights", "intercepts", "known", "of_waves"):
+            ours, others = getattr(model, name), getattr(alone[design], name)
+            assert np.allclose(ours, others, atol=1e-12 if design.order == 5 else 0.1), (design, name)
+
+
 def test_a_combination_is_the_mean_of_parts_that_are_fed_back_by_themselves():
     z, rows = np.random.default_rng(1).normal(size=80), np.array([30, 80])
     log = Log(10.0, 2.0, np.log(2.0), np.log(30.0))
