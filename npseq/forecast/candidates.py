@@ -188,7 +188,11 @@ def _ridge(series: Series, whole: Design, group: list[Design]) -> Iterator[tuple
     if terms.waves and series.times is not None:
         columns.append(Waves.all_of(terms.waves, series.times))
     x = np.concatenate(columns, axis=1) if columns else None
-    F, slots, filled = 0 if series.known is None else series.known.shape[1], terms.slots.of(series.times, n), series.filled
+    F, slots, filled = (
+        0 if series.known is None else series.known.shape[1],
+        terms.slots.of(series.times, n),
+        series.filled,
+    )
     if differences:
         w, slots = np.diff(w), slots[1:]
         x = None if x is None else x[1:]

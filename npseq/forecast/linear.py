@@ -29,7 +29,7 @@ class Equations(NamedTuple):
     slots: int
 
     def part(self, order: int, slots: int, known: int | None = None) -> Equations:
-        """Return those of the first ``order`` lags, of all slots or one intercept, and of the first ``known`` columns."""
+        """Return those of the first ``order`` lags, all slots or one intercept, and the first ``known`` columns."""
         p, S = self.order, self.slots
         if (order, slots, known) == (p, S, None):
             return self
