@@ -11,7 +11,8 @@
 #   make page      the interactive page, into docs/_build/html
 #   make matrix    the quick part on each Python from 3.10 to 3.13 that this machine has (VERSIONS="3.12 3.13")
 #   make docs      builds the documentation, with warnings as errors
-#   make fuzz      grids and fuzzers with all their trials (an hour or two); NPSEQ_FUZZ says how many times the usual ones
+#   make fuzz      grids and fuzzers with all their trials (an hour or two); NPSEQ_FUZZ says how many times the usual ones,
+#                  NPSEQ_FUZZ_SEED which trials
 
 PYTHON ?= python3
 ARGS ?= --model lstm --epochs 10
@@ -21,6 +22,7 @@ VERSIONS ?=
 # Two processes share the cores; BLAS threads besides would stall each other at every small product.
 ONE_THREAD = OMP_NUM_THREADS=1
 NPSEQ_FUZZ ?= 20
+NPSEQ_FUZZ_SEED ?= $(shell date +%s)
 
 .PHONY: train test quick check minimal distributions packages sdist matrix fuzz page docs clean
 
@@ -61,7 +63,8 @@ matrix:
 	.ci/matrix $(VERSIONS)
 
 fuzz: .venv/.tested
-	NPSEQ_FUZZ=$(NPSEQ_FUZZ) $(ONE_THREAD) .venv/bin/python -m pytest $(SHARED) -m "wide or not wide" tests/faults \
+	@echo 'NPSEQ_FUZZ_SEED=$(NPSEQ_FUZZ_SEED)'
+	NPSEQ_FUZZ=$(NPSEQ_FUZZ) NPSEQ_FUZZ_SEED=$(NPSEQ_FUZZ_SEED) $(ONE_THREAD) .venv/bin/python -m pytest $(SHARED) -m "wide or not wide" tests/faults \
 		tests/formats tests/data tests/nn tests/gradcheck
 
 .venv/bin/python:

@@ -65,8 +65,7 @@ def read_table(
     if end in (".parquet", ".feather", ".xlsx", ".xlsm"):
         column_limits.check_columns(source, max_memory)
     if end in (".parquet", ".feather"):  # what is damaged in a column shows only when its cells are read
-        read = pd.read_parquet if end == ".parquet" else pd.read_feather
-        found: Content = _opened(name, end, lambda: read_table(read(source), name, time, labels, options))
+        found: Content = _opened(name, end, lambda: read_table(_columns(source, end), name, time, labels, options))
         return found
     if isinstance(source, pd.DataFrame):
         return _in_two_passes(known, lambda known: _read_frame(source, name, known))
@@ -104,6 +103,16 @@ def _opened(name: str, end: str, read: Callable[[], Any]) -> Any:
         raise
     except Exception as error:
         raise DataError(f"{name} cannot be read as {end}: {' '.join(str(error).split())[:200]}") from None
+
+
+def _columns(path: str, end: str) -> pd.DataFrame:
+    """The table of a columnar file. It is validated: where the file is damaged, Arrow reads memory that is not its own."""
+    from pyarrow import feather, parquet
+
+    table = (parquet if end == ".parquet" else feather).read_table(path)
+    table.validate(full=True)
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
 
 
 def _sheet(book: pd.ExcelFile, name: str, sheet: str | None) -> io.BytesIO:

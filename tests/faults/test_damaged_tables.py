@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from sandbox import scaled
+from sandbox import scaled, seeded
 
 from npseq import data
 
@@ -60,10 +60,22 @@ def test_a_hostile_spreadsheet_is_named_in_one_line(written, tmp_path, kind):
     assert "\n" not in str(error.value) and len(str(error.value)) < 500
 
 
+def test_texts_that_lie_outside_a_file_are_not_read(written, tmp_path):
+    """Arrow takes the places of texts as they are: reading such a column ended the process."""
+    feather = pytest.importorskip("pyarrow.feather")
+    feather.write_feather(feather.read_table(written / "t.feather"), tmp_path / "t.feather", "uncompressed")
+    content = (tmp_path / "t.feather").read_bytes()
+    places = next(one for one in (np.arange(61, dtype=kind).tobytes() for kind in ("<i8", "<i4")) if one in content)
+    far = places[: len(places) // 2] + b"\x7f\x7f\x7f\x00" + places[len(places) // 2 + 4 :]
+    (tmp_path / "bad.feather").write_bytes(content.replace(places, far))
+    with pytest.raises(data.DataError, match="bad.feather cannot be read as .feather: "):
+        data.load(str(tmp_path / "bad.feather"))
+
+
 @pytest.mark.wide
 @pytest.mark.parametrize("end", ["xlsx", "parquet", "feather", "zip"])
 def test_damaged_tables_open_or_end_in_one_line(written, tmp_path, end):
-    rng, whole = random.Random(7), (written / f"t.{end}").read_bytes()
+    rng, whole = random.Random(seeded(7)), (written / f"t.{end}").read_bytes()
 
     def damaged(content):
         content = bytearray(content)

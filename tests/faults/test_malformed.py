@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from sandbox import Ended, files_below, scaled
+from sandbox import Ended, files_below, scaled, seeded
 
 NUMBERS = [
     "0",
@@ -256,9 +256,9 @@ def attack(tmp_path, monkeypatch, count, seed):
 
 @pytest.mark.wide
 def test_malformed_commands_end_in_one_line(tmp_path, monkeypatch):
-    attack(tmp_path, monkeypatch, scaled(100), seed=1)
+    attack(tmp_path, monkeypatch, scaled(100), seed=seeded(1))
 
 
 @pytest.mark.wide
 def test_five_hundred_malformed_commands_end_in_one_line(tmp_path, monkeypatch):
-    attack(tmp_path, monkeypatch, scaled(500), seed=2)
+    attack(tmp_path, monkeypatch, scaled(500), seed=seeded(2))

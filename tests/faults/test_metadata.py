@@ -6,7 +6,7 @@ import random
 import sys
 
 import pytest
-from sandbox import Called, Ended, files_below, scaled
+from sandbox import Called, Ended, files_below, scaled, seeded
 from weights_files import with_metadata
 
 import npseq
@@ -208,7 +208,7 @@ def attack(trained, tmp_path, monkeypatch, count, seed):
 @pytest.mark.wide
 def test_twenty_thousand_mutated_metadata_end_in_one_line(trained, tmp_path, monkeypatch):
     """20,000 with NPSEQ_FUZZ=20."""
-    attack(trained, tmp_path, monkeypatch, scaled(1000), seed=2)
+    attack(trained, tmp_path, monkeypatch, scaled(1000), seed=seeded(2))
 
 
 @pytest.mark.parametrize(

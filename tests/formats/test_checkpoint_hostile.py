@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 import pytest
-from sandbox import scaled
+from sandbox import scaled, seeded
 
 from npseq.checkpoint import CheckpointError, load, save
 from npseq.formats import checkpoint
@@ -391,7 +391,7 @@ def fuzz(tmp_path, count, seed):
 @pytest.mark.wide
 def test_twenty_thousand_mutated_files_end_in_a_checkpoint_or_a_checkpoint_error(tmp_path):
     """20,000 with NPSEQ_FUZZ=10."""
-    opened = fuzz(tmp_path, scaled(2000), seed=2)
+    opened = fuzz(tmp_path, scaled(2000), seed=seeded(2))
     assert 0.01 * scaled(2000) < opened < 0.95 * scaled(2000)  # the mutations neither all miss nor all destroy
 
 

@@ -80,6 +80,13 @@ def scaled(count):
     return max(1, round(count * float(os.environ.get("NPSEQ_FUZZ", "1"))))
 
 
+def seeded(own):
+    """A seed for trials: ``own``, plus ``NPSEQ_FUZZ_SEED`` (default: 0). A failure shows it."""
+    seed = own + int(os.environ.get("NPSEQ_FUZZ_SEED", "0"))
+    print(f"seed {seed}")
+    return seed
+
+
 @contextlib.contextmanager
 def file_size_limit(size):
     """Writing beyond ``size`` bytes fails, as on a full disk."""
