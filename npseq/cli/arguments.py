@@ -220,6 +220,15 @@ def lags(text: str) -> list[int]:
     return [] if text.lower() == "none" else [positive_int(part) for part in names(text)]
 
 
+def several(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    """Return the type of an option that takes one value or a comma-separated list."""
+
+    def parse(text: str) -> list[Any]:
+        return list(dict.fromkeys(map(kind, names(text) or [text])))
+
+    return parse
+
+
 def one_of_several(known: Iterable[str], what: str) -> Callable[[str], list[str]]:
     """Return the type of an option that takes a comma-separated list of known names."""
     known = list(known)

@@ -31,7 +31,7 @@ GROUPS = {  # by use: name -> (module, what it does)
     "study how it learns": {
         "explain": ("npseq.cli.explain", "print every equation of a small network with numbers substituted"),
         "exercise": ("npseq.cli.exercise", "write backward passes yourself and have them graded"),
-        "compare": ("npseq.cli.compare", "train several models side by side"),
+        "compare": ("npseq.cli.compare", "train several models side by side, or search settings"),
         "flow": ("npseq.cli.gradient_flow", "how far back the gradient reaches, in each model"),
         "neurons": ("npseq.cli.neurons", "what each unit of a text's model follows, as a page"),
     },

@@ -1,4 +1,7 @@
-"""``npseq compare``: train several models side by side on one task, several seeds each; one table and one picture."""
+"""``npseq compare``: train several models side by side on one task, several seeds each; one table and one picture.
+
+With lists of settings it is a search (``search.py``).
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,19 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import active_children, get_context, parent_process
 from typing import Any
 
 from .. import status
 from ..training.fit import Diverged
-from . import arguments, experiment, files, kinds, options, output, plots, training_run
+from . import arguments, experiment, files, kinds, options, output, plots, search, training_run
 from .tables import comparison_of_models, level_of, losses_of
 
 PROG = "npseq compare"
 DEFAULT = ["rnn", "lstm", "gru", "optimized_lstm"]
-OWN = ["--model", "--seed", "--out-dir", "--name", "--force", "--report", "--history", "--checkpoint", "--resume"]
+OWN = ["--model", "--seed", "--history", "--checkpoint", "--resume"]
+OF_SEARCHES = ["--out-dir", "--name", "--force", "--report"]  # which keep a file
 
 Reports = dict[str, list[dict[str, Any]]]  # model -> the reports of its seeds
 
@@ -35,19 +40,20 @@ def parser() -> arguments.Parser:
     """Return the parser of the options that ``npseq train`` does not have."""
     p = arguments.Parser(
         prog=PROG,
-        description="Train models side by side; every other option is one of npseq train.",
-        epilog="example: npseq compare --models lstm,gru --seeds 2 --epochs 3",
+        description="Train models side by side, or search settings; every other option is one of npseq train.",
+        epilog="example: npseq compare --models lstm,gru --seeds 2 --epochs 3\n"
+        "a search: npseq compare --hidden-size 16,32,64 --lr 0.001,0.003 --window 24,48 --jobs 2",
     )
-    p.add_argument(
-        "--models", default=DEFAULT, type=options.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}"
-    )
-    arguments.add_number(p, "--seeds", arguments.positive_int, "train each model with the seeds 0 … N − 1", 3)
+    about = f"default: {','.join(DEFAULT)}; of a search {','.join(search.MODELS)}"
+    p.add_argument("--models", type=options.models, metavar="M,M", help=about)
+    arguments.add_number(p, "--seeds", arguments.positive_int, "train each one with the seeds 0 … N − 1", 3)
     about = "number of parallel runs; one gives the most reliable timings"
     arguments.add_number(p, "--jobs", arguments.positive_int, about, 1)
     arguments.add_quiet(p)
     arguments.add_json(p)
     p.add_argument("--plot", metavar="FILE.png", help="draw the validation losses there (.png or .svg)")
     p.add_argument("--output", metavar="FILE.json", help="write the report of every run there")
+    search.add_options(p)
     return p
 
 
@@ -56,9 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     p = parser()
     args, rest = p.parse_known_args(argv)
     try:
-        training = _training_options(args, rest)
+        searches = search.asked_for(args)
+        args = arguments.changed(args, models=args.models or (search.MODELS if searches else DEFAULT))
+        training = _training_options(args, rest, searches)
         kind = kinds.asked_for(training)
         loaded = kind.read(training)  # wrong options and files are reported here, before training starts
+        if searches:
+            return search.search(args, training, kind, loaded, runner)
         kind.make(training, loaded)
         plots.check_files(args.output, plot=args.plot)
         reports = train_all(args.models, range(args.seeds), training, args.jobs, args.quiet, loaded)
@@ -68,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         message, exit_status = failure.args
         print(f"{p.prog}: {message}", file=sys.stderr)
         return exit_status
+    except Diverged as error:
+        print(f"{p.prog}: {error}: {error.advice}; {error.kept}", file=sys.stderr)
+        return status.DIVERGED
     except (OSError, ValueError) as error:
         p.error(error)
     if args.json:
@@ -75,21 +88,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif not args.quiet:
         print(comparison_of_models(reports))
     if args.plot:
-        losses = {name: [losses_of(report) for report in runs] for name, runs in reports.items()}
         first = next(iter(reports.values()))[0]
-        plots.curves(args.plot, losses, f"{first['data']}: validation loss by epoch", level=level_of(reports))
+        start = [] if first["start_loss"] is None else [first["start_loss"]]
+        losses = {name: [[*start, *losses_of(report)] for report in runs] for name, runs in reports.items()}
+        title = f"{first['data']}: validation loss by epoch"
+        plots.curves(args.plot, losses, title, level=level_of(reports), first=1 - len(start))
     return status.OK
 
 
-def _training_options(args, rest):
-    """The options of each run, but for model and seed."""
-    taken = [word for word in rest if word.split("=")[0].replace("_", "-") in OWN]
+def _training_options(args, rest, searches):
+    """The options of each run, but for model and seed; of each list the first value."""
+    own = OWN if searches else [*OWN, *OF_SEARCHES]
+    taken = [word for word in rest if word.split("=")[0].replace("_", "-") in own]
+    rest = [*rest, *(f"{arguments.option(name)}={values[0]}" for name, values in search.lists_of(args).items())]
     if taken:
         raise ValueError(f"{taken[0].split('=')[0]} given: npseq compare sets this option itself; remove it")
     p = training_run.parser()
     p.prog = PROG
     training = experiment.settled(p, p.parse_args(rest), p.given(rest), quiet=True)
-    files.check([*files.named(parser(), args), *files.named(p, training)])
+    kept = search.written(training, args.models) if searches else []
+    files.check([*files.named(parser(), args), *files.named(p, training), *kept])
     threads = 1 if args.jobs > 1 and training.threads is None else training.threads
     return arguments.changed(training, threads=threads)
 
@@ -114,8 +132,11 @@ def train_all(
     """
     wanted = [(model, seed) for model in models for seed in seeds]
     reports: Reports = {model: [] for model, _ in wanted}
-    with tempfile.TemporaryDirectory() as folder, _runner(jobs, folder) as start:
-        runs = [start(model, seed, training, os.path.join(folder, f"{model}_{seed}"), loaded) for model, seed in wanted]
+    with tempfile.TemporaryDirectory() as folder, runner(jobs) as start:
+        runs = [
+            start(train_one, model, seed, training, os.path.join(folder, f"{model}_{seed}"), loaded)
+            for model, seed in wanted
+        ]
         for number, ((model, seed), run) in enumerate(zip(wanted, runs), 1):
             name, watched = f"{number:3}/{len(wanted)}  {model}, seed {seed}", sys.stderr.isatty() and not quiet
             if watched:
@@ -129,40 +150,38 @@ def train_all(
 
 
 @contextmanager
-def _runner(jobs: int, folder: str) -> Iterator[Callable[..., Callable[[], dict[str, Any]]]]:
-    """A function that starts a run and returns one that gives its report: in processes if there are several jobs."""
+def runner(jobs: int) -> Iterator[Callable[..., Callable[[], dict[str, Any]]]]:
+    """A function that starts the call of a function and returns one that gives its result: in processes if there are
+    several jobs."""
     if jobs == 1:
-        yield _later
+        yield partial
         return
     here = os.getcwd()
+    with tempfile.TemporaryDirectory() as folder:
 
-    @contextmanager
-    def starting() -> Iterator[None]:
-        """Be in ``folder``: a new interpreter imports the modules of the current folder instead of its own."""
-        os.chdir(folder)
-        try:
-            yield
-        finally:
-            os.chdir(here)
+        @contextmanager
+        def starting() -> Iterator[None]:
+            """Be in an empty folder: a new interpreter imports the modules of the current folder instead of its own."""
+            os.chdir(folder)
+            try:
+                yield
+            finally:
+                os.chdir(here)
 
-    def start(*run: Any) -> Callable[[], dict[str, Any]]:
+        def start(*call: Any) -> Callable[[], dict[str, Any]]:
+            with starting():
+                return pool.submit(*call).result
+
         with starting():
-            return pool.submit(train_one, *run).result
-
-    with starting():
-        pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin_as_a_child, (here,))
-    with pool:
-        try:
-            yield start
-        except BaseException:
-            for child in active_children():
-                child.terminate()
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _later(*run):
-    return lambda: train_one(*run)
+            pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin_as_a_child, (here,))
+        with pool:
+            try:
+                yield start
+            except BaseException:
+                for child in active_children():
+                    child.terminate()
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
 def _begin_as_a_child(folder: str) -> None:

@@ -153,20 +153,25 @@ def by_step(path: str, lines: Mapping[str, Sequence[float]], title: str) -> None
         ax.figure.legend(ncol=3, loc="outside lower center")
 
 
-def curves(path: str, histories: Mapping[str, Any], title: str, level: float | None = None) -> None:
-    """Draw validation loss by epoch: name -> list of runs, each a list of losses; mean as a line, runs as a band."""
+def curves(path: str, histories: Mapping[str, Any], title: str, level: float | None = None, first: int = 1) -> None:
+    """Draw validation loss by epoch: name -> list of runs, each a list of losses from epoch ``first`` on; mean as a
+    line, runs as a band."""
     with _figure(path) as axes:
         ax = axes[0, 0]
         for colour, (name, runs) in zip(COLOURS, histories.items()):
             n = min(map(len, runs))
             losses = np.array([run[:n] for run in runs])
-            epochs = np.arange(1, n + 1)
+            epochs = np.arange(first, first + n)
             ax.fill_between(epochs, losses.min(0), losses.max(0), color=colour, alpha=0.2, lw=0)
             dashes = "--" if name.startswith("optimized_") else "-"  # it may coincide with its twin's curve
             ax.plot(epochs, losses.mean(0), color=colour, ls=dashes, marker="o", ms=3.5, lw=1.6, label=name)
         if level is not None:
             ax.axhline(level, color="#888888", ls=":", lw=1, label=f"level {level:.4g}")
-        ax.set(title=_plain(title), xlabel="epoch", ylabel="validation loss", yscale="log")
+        ax.set(title=_plain(title), xlabel="epoch", ylabel="validation loss")
+        low, high = ax.dataLim.intervaly
+        if low > 0 and high > 10 * low:
+            ax.set_yscale("log")
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend()
 

@@ -381,6 +381,7 @@ class _Run:
             "baselines": score.baselines,
             "labels": score.labels,
             "seed": args.seed,
+            "start_loss": progress.start_loss,
             "history": progress.history,
             "versions": {"npseq": __version__, "numpy": np.__version__, "python": platform.python_version()},
         }

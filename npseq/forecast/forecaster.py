@@ -72,7 +72,7 @@ class Forecaster:
         steps: rows ahead over which bases are compared; by default the horizon, or a season of at most 48 rows.
         refit: fit the base again to all rows after the training: ``predict``, ``stream`` and rows that ``update`` adds
             stand on that one, scores of the rows of ``fit`` on the one of the training.
-        more: other fields of ``training.config.TrainingConfig``, such as ``epochs``, ``hidden_size``, ``lr``, ``seed``.
+        epochs …: the fields of ``training.config.TrainingConfig``, with its defaults.
 
     Attributes:
         members: the trained models, each with what its training has kept (``ForecastMetadata``): one after ``fit``, one
@@ -94,13 +94,30 @@ class Forecaster:
         log: str = "auto",
         steps: int | None = None,
         refit: bool = True,
-        **more: Any,
+        epochs: int = TrainingConfig.epochs,
+        hidden_size: int = TrainingConfig.hidden_size,
+        lr: float = TrainingConfig.lr,
+        num_layers: int = TrainingConfig.num_layers,
+        bidirectional: bool = TrainingConfig.bidirectional,
+        read: str = TrainingConfig.read,
+        dropout: float = TrainingConfig.dropout,
+        recurrent_dropout: float = TrainingConfig.recurrent_dropout,
+        forget_bias: float | None = TrainingConfig.forget_bias,
+        batch_size: int | None = TrainingConfig.batch_size,
+        clip: float = TrainingConfig.clip,
+        optimizer: str = TrainingConfig.optimizer,
+        weight_decay: float | None = TrainingConfig.weight_decay,
+        schedule: str = TrainingConfig.schedule,
+        warmup: int = TrainingConfig.warmup,
+        patience: int | None = TrainingConfig.patience,
+        loss: str | None = TrainingConfig.loss,
+        seed: int = TrainingConfig.seed,
+        dtype: str = TrainingConfig.dtype,
+        threads: int | None = TrainingConfig.threads,
     ) -> None:
-        if unknown := [name for name in more if name not in NAMES]:
-            raise TypeError(f"{unknown[0]!r} given; a setting expected: {', '.join([*_DEFAULTS, *NAMES])}")
-        more = {name: plain(value) for name, value in more.items()}
-        TrainingConfig(model, **more)  # what is wrong is said here
-        self.settings: dict[str, Any] = {"model": model, **more}
+        given = locals()
+        own = TrainingConfig(**{name: plain(given[name]) for name in NAMES})  # what is wrong is said here
+        self.settings: dict[str, Any] = {"model": model, **own.changed(*NAMES[1:])}
         lags = [plain(lag) for lag in lags] if np.iterable(lags) and not isinstance(lags, str) else lags
         inputs = {"window": plain(window), "lags": lags, "scale": scale, "base": base, "log": log}
         inputs |= {"steps": plain(steps), "refit": plain(refit)}

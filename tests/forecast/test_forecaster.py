@@ -1,6 +1,8 @@
 """``Forecaster``: the file, the forecasts and the scores are the commands'; data of every form; what is refused."""
 
 import csv
+import dataclasses
+import inspect
 import json
 
 import numpy as np
@@ -335,3 +337,10 @@ def test_an_update_reads_the_new_rows_alone(series, monkeypatch):
     monkeypatch.setattr(rows, "read", lambda data, time: sizes.append(len(data)) or read(data, time))
     forecaster.update(series[390:])
     assert sizes == [rows.FEW + 10]
+
+
+def test_every_setting_of_a_training_is_an_argument_of_its_own_with_the_documented_default():
+    arguments = inspect.signature(npseq.Forecaster).parameters
+    assert not [one for one in arguments.values() if one.kind is one.VAR_KEYWORD]
+    for each in dataclasses.fields(TrainingConfig):
+        assert arguments[each.name].default == each.default
