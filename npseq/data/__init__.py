@@ -3,8 +3,9 @@
 from .archives import label_of
 from .corpus import Corpus, Vocabulary, load_corpus
 from .errors import DataError
+from .generated import many
 from .layout import kind_of
-from .load import load
+from .load import load, load_series
 from .panel import Panel
 from .sequences import Sequences, load_sequences
 from .sources import SHIPPED, SHIPPED_SEQUENCES, SHIPPED_TEXTS, TableOptions, shipped
@@ -26,5 +27,7 @@ __all__ = [
     "load",
     "load_corpus",
     "load_sequences",
+    "load_series",
+    "many",
     "shipped",
 ]

@@ -12,12 +12,15 @@ import io
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from ..formats.messages import argument
+from .content import Content
 from .errors import DataError
+from .grid import DAY, WEEK, Grid
 from .numbers import MISSING
 from .sources import ending, open_binary
 
@@ -27,6 +30,8 @@ STAMPED = re.compile(r"\(([^()]*),([^(),]*)\)")
 NUMERIC = re.compile(r"numeric|real|integer|relational", re.I)
 OF_TS = {b"problemname", b"classlabel", b"targetlabel", b"univariate", b"timestamps", b"equallength"}
 HEAD = 1 << 12  # bytes that show the kind
+FREQUENCIES = {"second": 1, "minute": 60, "hour": 3600, "dai": DAY, "day": DAY, "week": WEEK, "month": -1, "quarter": -3,
+               "year": -12}  # fmt: skip  # beginnings of their names: seconds, or months below 0
 LABEL = "class"  # the name of the label of a .ts file
 SIGNATURES = {b"%PDF": "a PDF", b"\x89HDF": "HDF5", b"CDF": "netCDF", b"SQLite format 3": "an SQLite database",
               b"\xd0\xcf\x11\xe0": "an old spreadsheet (.xls)", b"PK\x03\x04": "a zip archive or a spreadsheet",
@@ -63,10 +68,7 @@ def refusal(kind: str, file: BinaryIO, name: str) -> str:
     lines = [text.lower() for _, text in _lines(file)]
     count = len(lines) - lines.index("@data") - 1 if "@data" in lines else 0
     if kind == "tsf":
-        return (
-            f"{name} holds {count:,} series (.tsf, Monash): many series are not read yet; write one of them as a table with "
-            "a row for each time"
-        )
+        return f"{name} holds {count:,} series (.tsf, Monash), no labelled sequences"
     return (
         f"{name} holds {count:,} sequences (.ts, sktime and aeon), no table of one series: "
         f"{argument('task', 'classify')} reads them"
@@ -134,6 +136,69 @@ def as_table(file: BinaryIO, name: str) -> BinaryIO:
     writer.writerow([one for one, _ in attributes])
     writer.writerows(cells for _, cells in rows)
     return io.BytesIO(text.getvalue().encode())
+
+
+def read_tsf(file: BinaryIO, name: str) -> Content:
+    """Return the series of a .tsf file as a long table of series_name, ds and y; ds counts from 1 if no start is given.
+
+    Raises:
+        DataError: for a frequency that is not known, or a damaged line, naming it.
+    """
+    file.seek(0)
+    attributes: list[str] = []
+    grid: Grid | None = None
+    names: list[str] = []
+    values: list[np.ndarray] = []
+    times: list[np.ndarray] = []
+    lines = _lines(file)
+    for _, text in lines:
+        key, _, value = text.lower().partition(" ")
+        if key == "@attribute":
+            attributes.append(value.split()[0])
+        elif key == "@frequency":
+            grid = _grid_of(value.strip(), name)
+        elif key == "@data":
+            break
+    for line, text in lines:
+        *cells, last = text.split(":")
+        if len(cells) != len(attributes):
+            raise DataError(
+                f"{name} line {line} has {len(cells)} attributes before its values; {len(attributes)} expected"
+            )
+        values.append(_columns([last.split(",")], name, line)[:, 0])
+        said = dict(zip(attributes, cells))
+        names.append(said.get("series_name", str(len(names) + 1)))
+        steps = np.arange(len(values[-1]))
+        if grid is not None and "start_timestamp" in said:
+            day, _, clock = said["start_timestamp"].strip().partition(" ")
+            try:
+                start = np.datetime64(f"{day} {clock.replace('-', ':')}".strip(), "s")
+            except ValueError:
+                raise DataError(
+                    f"{name} line {line}: {said['start_timestamp'][:40]!r} is no time such as 1990-01-01 00-00-00"
+                ) from None
+            times.append(replace(grid, start=start).at(steps).astype("M8[us]"))
+        else:
+            values[-1] = np.stack([steps + 1.0, values[-1]], axis=1)
+    if not names or times and len(times) < len(names):
+        raise DataError(f"{name}: {'a series without a start' if names else 'no line after @data'}")
+    codes = np.repeat(np.arange(len(names), dtype=np.int32), [len(one) for one in values])
+    columns, together = (["y"] if times else ["ds", "y"]), np.concatenate(values).reshape(len(codes), -1)
+    when = np.concatenate(times) if times else None
+    return Content(
+        together, columns, ["series_name", *columns], when, {"series_name": (codes, names)}, time=["ds"] * bool(times)
+    )
+
+
+def _grid_of(frequency: str, name: str) -> Grid:
+    """The steps of a frequency such as hourly or 10_minutes."""
+    count, _, unit = frequency.rpartition("_")
+    count = {"": "1", "half": "0.5"}.get(count, count)
+    size = next((size for word, size in FREQUENCIES.items() if unit.startswith(word)), None)
+    if size is None or not re.fullmatch(r"\d+|0\.5", count):
+        raise DataError(f"{name} has the frequency {frequency!r}; one such as hourly, 10_minutes or monthly expected")
+    start = np.datetime64("2000-01-01", "s")
+    return Grid(start, months=-size * int(count)) if size < 0 else Grid(start, int(size * float(count)))
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, str]]:

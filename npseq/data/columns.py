@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..formats.messages import Message, argument
 from . import dates
-from .content import Content, Growing, Labels, position
+from .content import Content, Growing, Labels, id_columns, position
 from .errors import DataError
 from .numbers import (
     CODED,
@@ -48,7 +48,7 @@ class Known:
     """
 
     time: str | None
-    labels: Sequence[str]
+    labels: Sequence[str] | None
     options: TableOptions
     ragged: bool
     cells: list[str] = field(default_factory=list)
@@ -79,6 +79,8 @@ class Collector:
         self.places, self.signs, self.rows = places, dict.fromkeys(range(len(columns)), signs), list(rows)
         self.marks = MISSING | {mark.lower() for mark in known.options.na}
         self.words: list[str] = []
+        if known.labels is None:
+            known.labels = id_columns(name, columns, known.options)
         self.label_columns = [position(name, columns, label) for label in known.labels]
         self.labels = [Labels() for _ in self.label_columns]
         self.time = self._time_columns()
@@ -105,6 +107,8 @@ class Collector:
         return [row[k] for row in self.rows if row[k].lower() not in self.marks]
 
     def _time_columns(self) -> list[int]:
+        if self.options.wide_rows:
+            return []
         if (time := self.known.time) is not None:
             names = [time] if time in self.columns else [name.strip() for name in str(time).split(",")]
             return [position(self.name, self.columns, name) for name in names]

@@ -9,7 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import no_column
+from .sources import TableOptions
 
+FIELD_IDS, FIELD_TIMES, FIELD_TARGETS = (
+    ("unique_id", "item_id"),
+    ("ds", "timestamp"),
+    ("y", "target"),
+)  # as Nixtla and GluonTS name them
 WHOLE = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d*(?:[eE][-+]?\d+)?)?")
 
 
@@ -100,3 +106,19 @@ def position(source: str, columns: list[str], name: object) -> int:
     if str(name).isdigit() and int(str(name)) < len(columns):
         return int(str(name))
     raise no_column(source, name, columns)
+
+
+def id_columns(source: str, columns: list[str], options: TableOptions) -> list[str]:
+    """Return the columns that name the series: those that are said, or those of the forms of Nixtla and GluonTS.
+
+    Raises:
+        DataError: for a column that there is not.
+    """
+    if options.wide:
+        return []
+    if options.wide_rows:
+        return columns[:1]
+    if options.id is not None:
+        names = [options.id] if options.id in columns else [name.strip() for name in options.id.split(",")]
+        return [columns[position(source, columns, name)] for name in names]
+    return [name for name in columns if name in FIELD_IDS][:1] if {*columns} & {*FIELD_TIMES} else []

@@ -8,20 +8,23 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..formats.messages import Message, argument, marked
 from ..formats.paths import name_of
-from . import roles
+from . import generated, panel_reader, roles
 from .arrays import read_arrays
 from .content import Content
 from .errors import DataError, listed
+from .grid import Numbers
 from .limits import load_arrays
 from .missing import fill as fill_missing
 from .missing import stands_apart
-from .sources import SHIPPED, TableOptions, ending, existing, shipped
+from .panel import Panel
+from .sources import GENERATED, SHIPPED, TableOptions, ending, existing, shipped
 from .strict_reader import read_strict
 from .table import NEVER, Table
 from .time_axis import put_in_time_order
@@ -52,7 +55,88 @@ def load(
     Raises:
         DataError.
     """
-    content, name = read(source, time, (), options, on_progress)
+    table = load_series(source, time, fill, on_progress, options)
+    if isinstance(table, Panel):
+        raise DataError(f"{table.name} holds {len(table):,} series ({listed(table.ids)}); one expected")
+    return table
+
+
+def load_series(
+    source: Any,
+    time: str | None = None,
+    fill: str = "past",
+    on_progress: Callable[[float], None] | None = None,
+    options: TableOptions | None = None,
+) -> Table | Panel:
+    """Read a table, or the panel of a source that holds several series.
+
+    Args:
+        source, time, fill, on_progress: as ``load``; also ``"many"``, a .tsf file, a dict or a list of arrays of different
+            lengths. A table with the columns unique_id and ds, or item_id and timestamp, is a long one.
+        options: ``id``, ``wide`` and ``wide_rows`` say how the series are told apart. A time may be a whole number.
+
+    Raises:
+        DataError: as ``load``; for several series in a form that was not said.
+    """
+    said = options or TableOptions()
+    found = _other_panel(source, fill) or _table_or_panel(source, time, fill, on_progress, said)
+    if isinstance(found, Table):
+        return found
+    panel = panel_reader.active(found, said.active)
+    return panel if len(panel) > 1 else replace(panel.series(0), notes=panel.notes)
+
+
+def _table_or_panel(
+    source: Any, time: str | None, fill: str, on_progress: Callable[[float], None] | None, said: TableOptions
+) -> Table | Panel:
+    try:
+        content, name = read(source, time, None, said, on_progress, bool(said.wide_rows))
+    except DataError:  # the time may be a column of whole numbers
+        if time is None:
+            raise
+        content, name = read(source, None, None, said, on_progress)
+        if not content.labels or time not in content.columns:
+            raise
+    check_size(name, content.values, content.columns)  # first: differences of such values overflow
+    if said.wide_rows:
+        return panel_reader.of_rows(content, name, fill)
+    ids: list[str] = []
+    if content.labels:
+        codes, ids = panel_reader.names_of(content)
+        if len(ids) > 1:
+            return panel_reader.of_long(content, name, fill, time)
+        if (codes < 0).any():
+            times = None if content.times is None else content.times[codes == 0]
+            content = content._replace(values=content.values[codes == 0], times=times)
+    table = _in_time_order(content, name, said.wide)
+    if said.wide:
+        return panel_reader.of_columns(table, fill)
+    if ids:
+        table.ids = ids
+        table.kinds |= dict.fromkeys(content.labels, "series")
+        panel_reader.put_target_first(table)
+    return _filled(table, fill)
+
+
+def _other_panel(source: Any, fill: str) -> Panel | None:
+    """The panel of a source that is no table; None for any other source."""
+    if isinstance(source, (str, os.PathLike)):
+        return generated.many() if os.fspath(source) == GENERATED else None
+    if isinstance(source, Mapping):
+        several = len({np.shape(array)[:1] for array in source.values()}) > 1
+    elif several := isinstance(source, (list, tuple)) and all(
+        isinstance(one, np.ndarray) and one.ndim for one in source
+    ):
+        source = dict(enumerate(source))
+    if not several or not len(source):
+        return None
+    panel = panel_reader.of_arrays("the data", source, fill, [Numbers(1)] * len(source))
+    check_size(panel.name, panel.values, panel.columns)
+    return panel
+
+
+def _in_time_order(content: Content, name: str, wide: bool | None = None) -> Table:
+    """The table with its rows in time order, and its missing values."""
     table = Table(
         name,
         content.values,
@@ -61,13 +145,16 @@ def load(
         refused=content.refused,
         notes=list(content.notes),
     )
-    check_size(table.name, table.values, table.columns)  # first: differences of such values overflow
-    _take_roles(table, content)
+    _take_roles(table, content, wide)
     if content.times is not None:
         times = content.times
         del content  # so that no second copy is held while rows move
         put_in_time_order(table, times)
-        del times
+    return table
+
+
+def _filled(table: Table, fill: str) -> Table:
+    """The table with its missing values filled."""
     for k, column in enumerate(table.columns):
         if (mark := stands_apart(table.values[:, k])) is not None:
             table.notes.append(
@@ -80,12 +167,13 @@ def load(
     return table
 
 
-def _take_roles(table: Table, content: Content) -> None:
+def _take_roles(table: Table, content: Content, wide: bool | None = None) -> None:
     """Say what each column is, and refuse a table of several series."""
-    if names := roles.times_in_names(content):
+    if not wide and (names := roles.times_in_names(content)):
         raise DataError(
             f"{table.name}: the names of {len(names)} columns, {names[0]} … {names[-1]}, are times in order, so a row is a "
-            "series; turn the table: a row for each time, and a column for each series, expected"
+            f"series; {argument('wide_rows', True)} reads rows that begin with the name of their series, or turn the table: "
+            "a row for each time, and a column for each series, expected"
         )
     table.kinds, series, why = roles.decide(content)
     if series and content.times is not None:
@@ -93,11 +181,13 @@ def _take_roles(table: Table, content: Content) -> None:
         few = f"its {n:,} rows have only {different:,} different times: " if different < n else ""
         hour = f"; if the hour is in another column, say {argument('time', 'DATE,HOUR')}" * (n >= HOURS * different)
         raise DataError(
-            f"{table.name}: {few}{why}: several series, one after the other or mixed; one expected: keep the rows of one "
-            f"of them, or classify them with {argument('sequence', series[0])} and {argument('label', 'COLUMN')}{hour}"
+            f"{table.name}: {few}{why}: several series, one after the other or mixed; {argument('id', ','.join(series))} reads them, "
+            f"or keep the rows of one of them, or classify them with {argument('sequence', series[0])} and {argument('label', 'COLUMN')}{hour}"
         )
     if why and not series:
-        table.notes.append(f"{why}: read as one series; if they are several, keep the rows of one")
+        table.notes.append(
+            Message(f"{why}: read as one series; if they are several, name the column with {argument('id')}")
+        )
     if text := [name for name in content.refused if name not in content.unread]:
         table.notes.append(f"non-numeric columns ignored: {listed(text)}")
     table.notes += [Message(f"left out: {content.refused[name]}") for name in content.unread]
@@ -111,7 +201,7 @@ def _take_roles(table: Table, content: Content) -> None:
 def read(
     source: Any,
     time: str | None = None,
-    labels: Sequence[str] = (),
+    labels: Sequence[str] | None = (),
     options: TableOptions | None = None,
     on_progress: Callable[[float], None] | None = None,
     ragged: bool = False,
@@ -134,7 +224,7 @@ def read(
 
 
 def _from_memory(
-    source: Any, time: str | None, labels: Sequence[str], options: TableOptions | None
+    source: Any, time: str | None, labels: Sequence[str] | None, options: TableOptions | None
 ) -> tuple[Content, str]:
     module = type(source).__module__.partition(".")[0]
     if (
@@ -157,7 +247,9 @@ def _from_memory(
     ), "the data"
 
 
-def _without_pandas(source: str, time: str | None, labels: Sequence[str], options: TableOptions | None) -> Content:
+def _without_pandas(
+    source: str, time: str | None, labels: Sequence[str] | None, options: TableOptions | None
+) -> Content:
     """The strict reader's result, or the way to the other reader."""
     try:
         if ending(source) not in (".csv", ".txt") or options not in (None, TableOptions()) or source == "-":

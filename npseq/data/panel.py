@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -129,7 +130,7 @@ class Panel:
             raise DataError(f"rows of the columns {', '.join(new.columns)} given; {', '.join(self.columns)} expected")
         place, tables, grids = {one: k for k, one in enumerate(self.ids)}, list(self), list(self.grids)
         every = [self.times(k) for k in range(len(self))]
-        notes: list[str] = []
+        notes: list[tuple[str, str]] = []
         for k, rows in enumerate(new):
             values = rows.values if rows.filled is None else np.where(rows.filled, np.nan, rows.values)
             if (j := place.get(new.ids[k])) is None:
@@ -146,7 +147,7 @@ class Panel:
                 tables[j] = tables[j].append(values, times if tables[j].times is not None else None)
             own = tables[j].times
             every[j] = every[j] if own is None else own
-            notes += [f"{new.ids[k]}: {note}" for note in tables[j].notes[before:]]
+            notes += [(new.ids[k], note) for note in tables[j].notes[before:]]
         return joined(self, tables, grids, every, summed(notes))
 
     def fingerprint(self) -> str:
@@ -166,7 +167,7 @@ def joined(like: Panel, tables: Sequence[Table], grids: Sequence[Grid | Numbers 
         grids, times: of each table; the times are kept where a grid is None.
     """
     irregular = None
-    if any(grid is None for grid in grids) and all(one.dtype.kind == "M" for one in times):
+    if any(grid is None for grid in grids) and times and all(one.dtype.kind == "M" for one in times):
         irregular = np.concatenate([one.astype("M8[s]") for one in times])
     filled = [np.zeros(one.values.shape, bool) if one.filled is None else one.filled for one in tables]
     return replace(
@@ -181,7 +182,13 @@ def joined(like: Panel, tables: Sequence[Table], grids: Sequence[Grid | Numbers 
     )
 
 
-def summed(notes: Sequence[str], most: int = 3) -> list[str]:
-    """Return the first notes of many, and how many more there are."""
-    more = [f"… and {len(notes) - most:,} more of this kind"] * (len(notes) > most)
-    return [*notes[:most], *more]
+def summed(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """Return what is told of many series: of notes that differ only in numbers the first, and how many more there are.
+
+    Args:
+        notes: the name of a series, and a note.
+    """
+    found: dict[str, list[str]] = {}
+    for one, note in notes:
+        found.setdefault(re.sub(r"\d", "", note), []).append(f"{one}: {note}")
+    return [f"{first}{f' (and {len(more):,} series likewise)' if more else ''}" for first, *more in found.values()]

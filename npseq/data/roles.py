@@ -66,7 +66,7 @@ def decide(content: Content) -> Roles:
         "c0" in content.refused and times is None
     ):  # without a header and a time it may be no table: it is not passed over
         kinds["c0"] = "unread"
-    training = _first_in_time(times, n)
+    training = first_in_time(times, n)
     for k, name in enumerate(content.columns):
         kinds[name] = kind_of_column(name, content.values[:, k], times, training)
     series, why = several_series(content, times) if times is not None else ([], "")
@@ -98,8 +98,8 @@ def kind_of_column(name: str, column: np.ndarray, times: np.ndarray | None = Non
     return "measurement"
 
 
-def _first_in_time(times: np.ndarray | None, n: int) -> Any:
-    """The index of the rows that a model is trained on, the first ones in time."""
+def first_in_time(times: np.ndarray | None, n: int) -> Any:
+    """Return the index of the rows that a model is trained on, the first ones in time."""
     first = int(np.ceil(TRAINING * n))
     if times is None or (times[1:] >= times[:-1]).all():
         return slice(first)

@@ -22,7 +22,8 @@ from .limits import Counted, undamaged
 SHIPPED = {"metro_traffic": "metro_traffic_hourly.csv"}
 SHIPPED_TEXTS = {"tiny_shakespeare": "tiny_shakespeare.txt"}
 SHIPPED_SEQUENCES = {"japanese_vowels": ("japanese_vowels_train.csv", "japanese_vowels_test.csv")}
-NAMES = (*SHIPPED, *SHIPPED_SEQUENCES, *SHIPPED_TEXTS)
+GENERATED = "many"  # series (``generated.py``)
+NAMES = (*SHIPPED, *SHIPPED_SEQUENCES, *SHIPPED_TEXTS, GENERATED)
 PACKED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 IN_MEMORY = 1 << 26  # bytes of a pipe that are kept in memory; more go to a temporary file
 
@@ -34,7 +35,9 @@ class TableOptions:
     sep: between fields (" " for runs of blanks); decimal, thousands: signs in numbers; header: False if there is none;
     encoding; na: further marks of a missing value ("inf": infinite numbers, too); strip: signs to remove from numbers,
     such as "%"; date_format: of strptime; sheet: of an .xlsx file; max_memory: GiB that a compressed file may open to
-    (``limits.py``), which decides nothing about the table.
+    (``limits.py``), which decides nothing about the table; id: the column that names the series, or several with commas
+    between; wide: each column is a series; wide_rows: each row is a series, its name first; active: series that have
+    stopped are left out.
     """
 
     sep: str | None = None
@@ -47,6 +50,10 @@ class TableOptions:
     date_format: str | None = None
     sheet: str | None = None
     max_memory: float | None = field(default=None, compare=False)
+    id: str | None = None
+    wide: bool | None = None
+    wide_rows: bool | None = None
+    active: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what was said, as a weights file keeps it."""
@@ -67,9 +74,9 @@ class TableOptions:
 _SIGN = schema.Field(lambda value: isinstance(value, str) and len(value) == 1, "one character")
 _KEPT = {
     **dict.fromkeys(("sep", "decimal", "thousands"), _SIGN),
-    **dict.fromkeys(("encoding", "date_format", "sheet"), schema.TEXT),
+    **dict.fromkeys(("encoding", "date_format", "sheet", "id"), schema.TEXT),
     **dict.fromkeys(("na", "strip"), schema.listed(schema.TEXT)),
-    "header": schema.BOOLEAN,
+    **dict.fromkeys(("header", "wide", "wide_rows", "active"), schema.BOOLEAN),
 }
 SAID = schema.Field(
     lambda value: schema.MAPPING.fits(value) and all(name in _KEPT and _KEPT[name].fits(value[name]) for name in value),

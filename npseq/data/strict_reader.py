@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .content import Content, Growing, Labels, position
+from .content import Content, Growing, Labels, id_columns, position
 from .errors import DataError
+from .sources import TableOptions
 
 ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d(?::\d\d(?::\d\d)?)?)?Z?")
 LETTER = re.compile(r"[^\W\d]")  # a header has names
@@ -20,9 +21,12 @@ ROWS = 10_000  # rows that are in memory as text at one time
 
 class StrictReader:
     """Blocks of rows from ``lines``, the first of them the header. ``time``: by default the first column whose first
-    cell is an ISO time; ``labels``: columns kept as text. Raises DataError, with the line, for any other form."""
+    cell is an ISO time; ``labels``: columns kept as text, None: those that name series. Raises DataError, with the line,
+    for any other form."""
 
-    def __init__(self, lines: Iterable[str], name: str, time: str | None = None, labels: Sequence[str] = ()) -> None:
+    def __init__(
+        self, lines: Iterable[str], name: str, time: str | None = None, labels: Sequence[str] | None = ()
+    ) -> None:
         self.name, self.done, rows = name, 0, csv.reader(lines)
         self.columns, first = next(rows, []), next(rows, None)
         if first is None or len({*self.columns, ""}) <= len(self.columns) or not LETTER.search("".join(self.columns)):
@@ -30,6 +34,7 @@ class StrictReader:
         self._rows = chain([first], rows)
         dates = (k for k, cell in enumerate(first[: len(self.columns)]) if ISO.fullmatch(cell))
         self.time = next(dates, None) if time is None else position(name, self.columns, time)
+        labels = id_columns(name, self.columns, TableOptions()) if labels is None else labels
         self.labels = [position(name, self.columns, label) for label in labels]
         self.numeric = [k for k in range(len(self.columns)) if k != self.time and k not in self.labels]
 
@@ -66,11 +71,11 @@ def _times(cells: Sequence[str]) -> np.ndarray:
     return np.array([cell.rstrip("Z") if ISO.fullmatch(cell) else "no time" for cell in cells], "datetime64[s]")
 
 
-def read_strict(path: str, name: str, time: str | None = None, labels: Sequence[str] = ()) -> Content:
+def read_strict(path: str, name: str, time: str | None = None, labels: Sequence[str] | None = ()) -> Content:
     """Read a whole file (UTF-8). Raises DataError as ``StrictReader``."""
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = StrictReader(file, name, time, labels)
-        values, dates, kept = Growing(len(reader.numeric)), Growing(1, np.int64), [Labels() for _ in labels]
+        values, dates, kept = Growing(len(reader.numeric)), Growing(1, np.int64), [Labels() for _ in reader.labels]
         for times, block, cells in reader.blocks(ROWS):
             values.add(block)
             if times is not None:

@@ -43,7 +43,7 @@ def read_table(
     source: Any,
     name: str,
     time: str | None = None,
-    labels: Sequence[str] = (),
+    labels: Sequence[str] | None = (),
     options: TableOptions | None = None,
     on_progress: Callable[[float], None] | None = None,
     ragged: bool = False,
@@ -53,7 +53,7 @@ def read_table(
     Args:
         source: a path, "-" for standard input, or a DataFrame. name: of it, for messages.
         time: the time column, or several with commas between; by default the first one that holds times.
-        labels: columns to keep as text. options: what need not be decided.
+        labels: columns to keep as text, None: those that name series. options: what need not be decided.
         on_progress: called periodically with the fraction of the file read so far.
         ragged: True if rows may end early.
 
@@ -260,6 +260,8 @@ def _read_text(file: BinaryIO, name: str, known: Known, told: Callable[[int], No
         file = archives.as_table(file, name)
         known.options = replace(known.options, sep=",", header=True, encoding="utf-8")
         sample, whole = layout.read_sample(file)
+    elif kind == "tsf" and known.labels is None:
+        return archives.read_tsf(file, name)
     elif kind:
         raise DataError(archives.refusal(kind, file, name))
     archives.refuse_other_formats(sample, name)

@@ -74,9 +74,13 @@ def step_counts(times: np.ndarray) -> Counter[int]:
     return counts
 
 
-def put_in_time_order(table: Table, times: np.ndarray) -> None:
-    """Sort the rows of ``table``, keep one for each time and insert an empty one for each missing time; add notes."""
-    times = _whole_seconds(times)
+def put_in_time_order(table: Table, times: np.ndarray, known: tuple[Grid | None] | None = None) -> None:
+    """Sort the rows of ``table``, keep one for each time and insert an empty one for each missing time; add notes.
+
+    Args:
+        known: the grid of the times, or None in it for irregular times, if that is decided.
+    """
+    times = whole_seconds(times)
     if (times[1:] < times[:-1]).any():
         order = np.argsort(times, kind="stable")
         times, table.values = times[order], table.values[order]
@@ -91,12 +95,13 @@ def put_in_time_order(table: Table, times: np.ndarray) -> None:
             )
         times, table.values = times[first], table.values[first]
         table.notes.append(f"{repeats:,} rows have a duplicate time; the first of each was kept")
-    if len(times) < 2:
+    if len(times) < 2 and known in (None, (None,)):
         return
-    grid, k = find_grid(times)
+    grid, k = find_grid(times) if known is None else (known[0], None)
     if grid is None:
         _keep_irregular(table, times)
         return
+    k = grid.index(times) if known else k
     n = len(times) if k is None else int(k[-1]) + 1
     if k is not None and ((there := grid.at(k)) != times).any():
         table.notes.append(
@@ -114,8 +119,8 @@ def put_in_time_order(table: Table, times: np.ndarray) -> None:
         table.step = None if grid.months else DAY
 
 
-def _whole_seconds(times: np.ndarray) -> np.ndarray:
-    """The times in seconds if none has a fraction; in place if they are microseconds."""
+def whole_seconds(times: np.ndarray) -> np.ndarray:
+    """Return the times in seconds if none has a fraction; in place if they are microseconds."""
     if times.dtype != np.dtype("M8[us]"):
         return times.astype("M8[s]")
     ticks, million = times.view(np.int64), np.int64(10**6)

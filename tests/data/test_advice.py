@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import npseq.data
-from npseq.data import DataError, TableOptions, load, load_corpus, load_sequences
+from npseq.data import DataError, TableOptions, load, load_corpus, load_sequences, load_series
 from npseq.formats.messages import _ARGUMENT, marked
 
 pd = pytest.importorskip("pandas")
@@ -231,18 +231,23 @@ def test_a_target_by_its_name(write):
 STORES = lines("date,store,v,kind", DAYS * 2, ["x"] * 40 + ["y"] * 40, range(80), ["a"] * 40 + ["b"] * 40)
 
 
-@follows("load: sequence", "load: label", "load: keep the rows of one")
+@follows("load: id", "load: sequence", "load: label", "load: or keep the rows of one")
 def test_several_series(write):
     path = write(STORES)
     message, named = asked(load, path)
-    assert named == [("sequence", "store"), ("label", "COLUMN")]
+    assert named == [("id", "store"), ("sequence", "store"), ("label", "COLUMN")]
+    assert [one.values[0, 0] for one in load_series(path, options=said(named[:1]))] == [0, 40]
     sequences, _ = load_sequences(path, "store", "kind")
     assert sequences.names == ["x", "y"] and np.diff(sequences.starts).tolist() == [40, 40]
     rows = [line for line in STORES.splitlines() if ",y," not in line]
     assert load(write("\n".join(rows))).values[:, 0].tolist() == list(range(40))
     later = [str(day) for day in np.datetime64("2024-06-01") + np.arange(40)]
     told, _ = asked(load, write(lines("date,shop,v", DAYS + later, ["A"] * 40 + ["B"] * 40, range(80))))
-    assert "if they are several, keep the rows of one" in told
+    assert "if they are several, name the column with" in told
+    shops = load_series(
+        write(lines("date,shop,v", DAYS + later, ["A"] * 40 + ["B"] * 40, range(80))), options=TableOptions(id="shop")
+    )
+    assert shops.ids == ["A", "B"]
     assert load(write(lines("date,shop,v", DAYS, ["A"] * 40, range(40)))).values[:, 0].tolist() == list(range(40))
 
 
@@ -264,7 +269,7 @@ def test_many_rows_of_one_time(write):
         lines("day,slot,v", [DAYS[k // 24] for k in range(72)], [f"hour {k % 24}" for k in range(72)], range(72)),
         "s.csv",
     )
-    assert asked(load, slots)[1] == [("sequence", "slot"), ("label", "COLUMN"), ("time", "DATE,HOUR")]
+    assert asked(load, slots)[1] == [("id", "slot"), ("sequence", "slot"), ("label", "COLUMN"), ("time", "DATE,HOUR")]
     assert "holds '2024-01-01 hour 0', a time such as" in asked(load, slots, "day,slot")[0]  # another question
     whole = write(lines("day,part,v", [DAYS[k // 24] for k in range(48)], hours, range(48)), "w.csv")
     assert load(whole, "day,part").values[:, 0].tolist() == list(range(48))
@@ -272,12 +277,38 @@ def test_many_rows_of_one_time(write):
     assert load(write(lines("day,v", DAYS[:2], [0, 24]), "k.csv")).values[:, 0].tolist() == [0, 24]
 
 
-@follows("load: turn the table")
+@follows("load: wide_rows", "load: or turn the table")
 def test_turning_a_table(write):
     table = pd.DataFrame([[1, 4, 9], [2, 5, 7]], ["p", "q"], DAYS[:3])
-    assert "turn the table" in asked(load, write(table.to_csv(index_label="page")))[0]
+    message, named = asked(load, path := write(table.to_csv(index_label="page")))
+    assert "turn the table" in message and [
+        one.values[:, 0].tolist() for one in load_series(path, options=said(named))
+    ] == [[1, 4, 9], [2, 5, 7]]
     turned = load(write(table.T.to_csv(index_label="date")))
     assert turned.columns == ["p", "q"] and turned.values.tolist() == [[1, 2], [4, 5], [9, 7]]
+
+
+@follows("panel_reader: active", "panel_reader: id", "panel_reader: keep the series of one")
+def test_series_of_a_panel(write):
+    names = ["x"] * 40 + ["y"] * 20
+    path = write(lines("ds,unique_id,y", DAYS + DAYS[:20], names, range(60)))
+    _, named = asked(load_series, path)
+    assert named == [("active", True)] and load_series(path, options=said(named)).ids == ["x"]
+    again = write(
+        lines(
+            "ds,unique_id,part,y",
+            (DAYS[:20] * 2) * 2,
+            ["x"] * 40 + ["z"] * 40,
+            (["p"] * 20 + ["q"] * 20) * 2,
+            range(80),
+        )
+    )
+    assert asked(load_series, again)[1] == [("id", "A,B")]
+    both = load_series(again, options=TableOptions(id="unique_id,part"))
+    assert both.ids == ["x/p", "x/q", "z/p", "z/q"] and both.values[::20, 0].tolist() == [0, 20, 40, 60]
+    hours = [str(hour) for hour in np.datetime64("2024-01-01T00") + np.arange(20)]
+    mixed = write(lines("ds,unique_id,y", DAYS + hours, names, range(60)))
+    assert "rows of x are 1 day apart, those of y 1 hour" in asked(load_series, mixed)[0]
 
 
 @follows(
@@ -332,7 +363,6 @@ TS = "@problemName p\n@classLabel true up down\n@data\n1,2:up\n3,5:down\n"
 
 @follows(
     "archives: task",
-    "archives: write one of them",
     "archives: write all its values",
     "archives: give it the ending",
     "archives: or write it as .csv",
@@ -346,8 +376,7 @@ def test_archives(write):
     assert asked(load_sequences, numbers)[1] == [("regress", True)]
     assert load_sequences(numbers, regress=True)[0].targets.tolist() == [1.5, 2]
     tsf = "@relation r\n@attribute series_name string\n@frequency daily\n@horizon 1\n@data\nT1:1,4,9\nT2:2,5,7\n"
-    assert "write one of them as a table with a row for each time" in asked(load, write(tsf, "t.tsf"))[0]
-    assert load(write("T1\n1\n4\n9\n")).values[:, 0].tolist() == [1, 4, 9]
+    assert [one.values[:, 0].tolist() for one in load_series(write(tsf, "t.tsf"))] == [[1, 4, 9], [2, 5, 7]]
     arff = "@relation r\n@attribute a numeric\n@attribute b numeric\n@data\n"
     assert "write all its values" in asked(load, write(arff + "{1 5}\n{0 2}\n", "t.arff"))[0]
     assert load(write(arff + "0,5\n2,0\n", "t.arff")).values.tolist() == [[0, 5], [2, 0]]

@@ -625,10 +625,10 @@ def test_arff_is_a_table_or_sequences(write):
     assert "line 8 has 3 values; 4 attributes" in refusal(load, write(ARFF.format(rows="1,2,3"), "s.arff"))
 
 
-def test_a_file_of_many_series_is_refused_by_name(write):
+def test_a_file_of_many_series_is_no_table_of_one_by_whatever_name(write):
     tsf = "# c\n@relation nn5\n@attribute series_name string\n@attribute start_timestamp date\n@frequency daily\n@horizon 8\n@missing false\n@equallength true\n@data\nT1:1996-03-18 00-00-00:13.4,14.7\nT2:1996-03-18 00-00-00:11.5,1.7\n"
     for name in ("nn5.tsf", "nn5.txt"):
-        assert "holds 2 series (.tsf, Monash)" in refusal(load, write(tsf, name))
+        assert "holds 2 series (T1, T2)" in refusal(load, write(tsf, name))
 
 
 @pytest.mark.parametrize("content, kind", [

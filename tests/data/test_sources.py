@@ -127,9 +127,11 @@ def test_archives_are_known_whatever_their_names(tmp_path):
             path = tmp_path / f"t{end}"
             path.write_bytes(gzip.compress(content.encode()) if end.endswith(".gz") else content.encode())
             assert kind_of(str(path)) == "sequences" and load_sequences(str(path))[0].classes == ["d", "u"], end
-    (tmp_path / "t.tsf").write_text("@relation p\n@attribute s string\n@horizon 2\n@data\nx:1,2\n")
+    for end in (".tsf", ".txt"):
+        (tmp_path / f"t{end}").write_text("@relation p\n@attribute s string\n@horizon 2\n@data\nx:1,2\n")
+        assert load(str(tmp_path / f"t{end}")).values[:, 1].tolist() == [1, 2]
     with pytest.raises(DataError, match="holds 1 series .*tsf"):
-        load(str(tmp_path / "t.tsf"))
+        load_sequences(str(tmp_path / "t.txt"))
 
 
 # ---- objects in memory ----
