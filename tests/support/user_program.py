@@ -164,6 +164,8 @@ def read(folder: Path) -> data.Table:
     load = 10 + np.sin(np.arange(HOURS) * 2 * np.pi / 24)
     Path(path).write_text("hour,load\n" + "".join(f"{hour},{value:.4f}\n" for hour, value in zip(hours, load)))
     table: data.Table = data.load(path, options=data.TableOptions(sep=","))
+    panel: data.Panel = data.many(2)
+    assert isinstance(data.load_series("many"), data.Panel) and [one.ids for one in panel] == [["s000"], ["s001"]]
     assert data.kind_of(path) and data.label_of(path) is None and Path(data.shipped("PROVENANCE.md")).exists()
     assert all([*data.SHIPPED, *data.SHIPPED_SEQUENCES, *data.SHIPPED_TEXTS])
     try:
