@@ -29,8 +29,10 @@ def parser() -> arguments.Parser:
     arguments.add_number(p, "--steps", arguments.positive_int, about, metavar="K")
     arguments.add_json(p)
     p.add_argument("--plot", metavar="FILE.png", help="draw the error by step there (.png or .svg)")
-    about = "nominal coverage of the prediction interval"
-    arguments.add_number(p, "--interval", arguments.share, about, 0.9, "P")
+    about = "nominal coverage of the prediction interval, or of several; default: 0.9"
+    p.add_argument("--interval", type=arguments.several(arguments.share), default=[0.9], metavar="P[,P]", help=about)
+    about = "also the share of the values below these quantiles, such as 0.05,0.5,0.95"
+    p.add_argument("--quantiles", type=arguments.several(arguments.share), metavar="P,P", help=about)
     trained_files.add_column_options(p)
     return p
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from .. import data
@@ -13,7 +14,7 @@ from ..forecast.ensemble import Ensemble, unknown_ahead
 from ..forecast.metadata import ALONE
 from ..formats.messages import marked
 from . import data_options, plots, progress, trained_files
-from .predict_forecast import outside
+from .predict_forecast import coverages, outside
 from .tables import by_step_table, cut, part_name, scores_table
 
 EQUAL = 0.0005  # skills that round to 0.0 % are called as good
@@ -26,7 +27,7 @@ def evaluate_forecast(args: argparse.Namespace, members: trained_files.Members) 
     bar = None if args.json else progress.reading()
     table = data.load(args.data, args.time, "past", bar, data_options.table_options(args))
     measured = all(each.residual_quantiles is not None for _, each in members)
-    forecaster = Ensemble(members, table, args.interval if measured else None)
+    forecaster = Ensemble(members, table, coverages(args) if measured else None)
     forecasting = iter if args.json else progress.bar("forecasting")
     try:
         result, new, rows, baselines = evaluation.on_new_rows(forecaster, args.steps, args.part == "all", forecasting)
@@ -45,7 +46,7 @@ def evaluate_forecast(args: argparse.Namespace, members: trained_files.Members) 
     targets = result.get("targets", {forecaster.targets[0]: result})
     for column, found in targets.items():
         title = f"on {part}" if len(targets) == 1 and forecaster.horizon == 1 else None
-        lines += ["", *forecast_report(name, column, found, baselines, forecaster, title)]
+        lines += ["", *forecast_report(name, column, found, baselines, forecaster, title, args.quantiles)]
     if "later" in result:
         lines += ["", _later(name, result["later"], baselines)]
     if args.plot:
@@ -76,21 +77,27 @@ def _gaps(forecaster, rows):
 
 
 def forecast_report(
-    name: str, column: str, found: dict[str, Any], baselines: Baselines, forecaster: Ensemble, title: str | None
+    name: str,
+    column: str,
+    found: dict[str, Any],
+    baselines: Baselines,
+    forecaster: Ensemble,
+    title: str | None,
+    quantiles: Sequence[float] | None = None,
 ) -> list[str]:
-    """Return the lines on one target: the table of one horizon, the one of steps fed back, the interval."""
+    """Return the lines on one target: the table of one horizon, the one of steps fed back, interval and quantiles."""
     h = forecaster.horizon
     title = title or f"{column}, {'one row' if h == 1 else f'{h} rows'} ahead"
     labels = {key: baselines.label(key) for key in found["baselines"]}
     lines = [scores_table(title, name, found, labels)]
     if "interval" in found:
-        lines += ["", *_interval_lines(found["interval"])]
+        lines += ["", *_interval_lines(found, quantiles)]
     if "fed_back" in found and found["fed_back"]["steps"] > h:
         far = found["fed_back"]
         lines += ["", scores_table(f"forecasts fed back for {far['steps']} rows", name, far, labels)]
         lines += ["", *by_step_table(name, found["by_step"], labels)]
         if "interval" in far:
-            lines += ["", *_interval_lines(far["interval"])]
+            lines += ["", *_interval_lines(far, quantiles)]
     elif forecaster.input_columns:
         lines += ["", unknown_ahead(forecaster.input_columns)]
     lines += ["", *verdict(name, found, labels)]
@@ -110,8 +117,9 @@ def verdict(name: str, found: dict[str, Any], labels: dict[str, str]) -> list[st
     return [f"{name} is better than every baseline by {found['skill']:.1%}"]
 
 
-def _interval_lines(found):
-    """Lines on the coverage of the interval, overall and by hour, beside the constant width's."""
+def _interval_lines(part, quantiles):
+    """Lines on the coverage of the interval, overall and by hour, beside the constant width's, and on quantiles."""
+    found = part["interval"]
     nominal = f"the {found['nominal']:.0%} interval"
     if found["coverage"] is None:
         return [f"{nominal}: no errors so far ahead were measured in the training"]
@@ -128,7 +136,8 @@ def _interval_lines(found):
             f"({best['hour']:02d} h); with a constant width from {constant['constant_coverage']:.0%} "
             f"({constant['hour']:02d} h)"
         )
-    return lines
+    below = [f"{p} {each['below']:.1%}" for p, each in part["quantiles"].items() if float(p) in (quantiles or ())]
+    return lines + [f"share of the values below each quantile: {', '.join(below)}"] * bool(below)
 
 
 def _draw_steps(args, name, forecaster, baselines, result):

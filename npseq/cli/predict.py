@@ -32,9 +32,16 @@ def parser() -> arguments.Parser:
     )
     p.add_argument(
         "--interval",
-        type=arguments.share,
-        metavar="P",
-        help="also write a prediction interval with coverage P, such as 0.9",
+        type=arguments.several(arguments.share),
+        metavar="P[,P]",
+        help="also write prediction intervals with coverage P, such as 0.9 or 0.8,0.95",
+    )
+    p.add_argument(
+        "--quantiles",
+        type=arguments.several(arguments.share),
+        metavar="P,P",
+        help="also write quantiles, such as 0.05,0.5,0.95: those are the bounds of the interval with coverage 0.9, and "
+        "the forecast",
     )
     p.add_argument("--whole", action="store_true", help="write whole numbers, for counts")
     p.add_argument("--plot", metavar="FILE.png", help="draw the forecast there (.png or .svg)")

@@ -22,27 +22,53 @@ def write_forecast(args: argparse.Namespace, members: trained_files.Members) -> 
     Returns:
         lines to print.
     """
+    if args.interval and args.quantiles:
+        raise data.DataError("--interval and --quantiles given: quantiles are bounds of intervals; name one of them")
     options = data_options.table_options(args)
     table = data.load(args.data, args.time, "past", progress.reading(), options)  # nothing may look ahead
-    forecaster = Ensemble(members, table, args.interval, in_use=True)
+    forecaster = Ensemble(members, table, coverages(args), in_use=True)
     windows = forecaster.windows[0]
-    rows, ahead, values, low, high, after = forecaster.predict(args.steps, progress.bar("forecasting"))
+    found = forecaster.predict(args.steps, progress.bar("forecasting"))
+    rows, ahead = found.rows, found.ahead
     lines = [f"{table.name}: {marked(note)}" for note in table.notes] + outside(forecaster)
     if args.whole:
-        values, low, high = np.rint(values), _rounded(np.floor, low), _rounded(np.ceil, high)
-    if low is not None and (beyond := int((ahead > forecaster.measured).sum())):
+        found = found._replace(values=np.rint(found.values))
+        if found.bounds is not None:
+            upper = np.arange(found.bounds.shape[2]) % 2
+            found = found._replace(bounds=np.where(upper, np.ceil(found.bounds), np.floor(found.bounds)))
+    if found.bounds is not None and (beyond := int((ahead > forecaster.measured).sum())):
         lines.append(
             f"from {forecaster.measured + 1} rows ahead on ({beyond:,} of {len(rows):,} rows) the interval widens with "
             "the square root of the step: errors so far ahead were not measured in the training"
         )
-    _write(args.output, _times(table, rows), ahead, windows.target_columns, values, low, high)
+    lines += forecaster.doubts(ahead)
+    _write(args.output, _times(table, rows), ahead, _columns(args, found, windows.target_columns))
     if args.plot:
-        _draw(args, table, windows, after, rows, values, low, high)
+        _draw(args, table, windows, found)
     return [*lines, f"{len(rows):,} forecasts of {', '.join(windows.target_columns)} in {args.output}"]
 
 
-def _rounded(how, bound):
-    return None if bound is None else how(bound)
+def coverages(args: argparse.Namespace) -> list[float] | None:
+    """Return the coverages of the intervals that the options name, or whose bounds are the quantiles that they name."""
+    return [*(args.interval or ()), *map(_around, {*(args.quantiles or ())} - {0.5})] or None
+
+
+def _around(quantile):
+    """The coverage of the interval with this bound."""
+    return round(abs(2 * quantile - 1), 12)
+
+
+def _columns(args, found, names):
+    """The columns to write: forecasts, and the bounds of the intervals or the quantiles."""
+    if not args.quantiles:
+        return found.columns(names)
+    columns = {}
+    for k, name in enumerate(names):
+        columns[name] = found.values[:, k]
+        for p in args.quantiles:
+            at = p != 0.5 and 2 * found.coverages.index(_around(p)) + (p > 0.5)
+            columns[f"{name}_q{p:g}"] = columns[name] if p == 0.5 else found.bounds[:, k, at]
+    return columns
 
 
 def outside(forecaster: Ensemble) -> list[str]:
@@ -73,34 +99,37 @@ def _times(table: Table, rows: np.ndarray) -> np.ndarray:
     return rows if times is None else times[rows - start]
 
 
-def _write(path, times, ahead, names, values, low, high):
-    parts = [values] if low is None else [values, low, high]
-    header = [name + ending for name in names for ending in ("", "_low", "_high")[: len(parts)]]
-    cells = np.stack(parts, axis=2).reshape(len(values), -1)
+def _write(path, times, ahead, columns):
     when = [str(time).replace("T", " ") for time in times]
     with output.csv_writer(path) as writer:
-        writer.writerow(["time" if times.dtype.kind == "M" else "row", "steps_ahead", *header])
-        for k, row in enumerate(cells):
+        writer.writerow(["time" if times.dtype.kind == "M" else "row", "steps_ahead", *columns])
+        for k, row in enumerate(zip(*columns.values())):
             writer.writerow([when[k], ahead[k], *("" if np.isnan(value) else f"{value:.10g}" for value in row)])
 
 
-def _draw(args, table, windows, after, rows, values, low, high):
-    """Draw each target: the rows after the end and the data before them, or the last forecasts of the first steps."""
-    panels, h = [], windows.horizon
-    if after:
+def _draw(args, table, windows, found):
+    """Draw each target: the rows after the end and the data before them, or the last forecasts of the first steps; of
+    several intervals the widest."""
+    panels, h, widest, bounds = [], windows.horizon, None, None
+    rows, values = found.rows, found.values
+    if found.bounds is not None:
+        widest = max(found.coverages)
+        bounds = found.bounds[..., 2 * found.coverages.index(widest) :]
+    if found.after:
         before = np.arange(max(0, int(rows[0]) - BEFORE), int(rows[0]))
         shown = np.concatenate([before, rows])
         blank = np.full(len(before), np.nan)
         for k, name in enumerate(windows.target_columns):
-            lines = [None if part is None else np.append(blank, part[:, k]) for part in (values, low, high)]
-            panels.append(plots.Panel(name, windows.values[before, k], {"forecast": lines[0]}, *lines[1:]))
+            sides = [] if bounds is None else [np.append(blank, bounds[:, k, side]) for side in (0, 1)]
+            forecast = {"forecast": np.append(blank, values[:, k])}
+            panels.append(plots.Panel(name, windows.values[before, k], forecast, *sides))
         what = f"the next {len(rows)} rows"
     else:
         first = np.arange(0, len(rows), h)[-plots.ROWS :]
         shown = rows[first]
         for k, name in enumerate(windows.target_columns):
             ahead = plots.lines_ahead(values[first + np.arange(h)[:, None], k])
-            bounds = [None if part is None else part[first, k] for part in (low, high)]
-            panels.append(plots.Panel(name, windows.values[shown[shown < len(windows.values)], k], ahead, *bounds))
+            sides = [] if bounds is None else [bounds[first, k, side] for side in (0, 1)]
+            panels.append(plots.Panel(name, windows.values[shown[shown < len(windows.values)], k], ahead, *sides))
         what = "one row ahead" if h == 1 else f"the first {min(h, plots.FIRST_STEPS)} rows ahead"
-    plots.forecasts(args.plot, _times(table, shown), panels, f"{table.name}: {what}", args.interval)
+    plots.forecasts(args.plot, _times(table, shown), panels, f"{table.name}: {what}", widest)

@@ -89,7 +89,7 @@ def _load(args: argparse.Namespace, target: str, inputs: Any, *sources: str) -> 
 
 def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
     """Return the lines to print: the metrics beside those of one answer for all, and the confusion matrix."""
-    model, trained = trained_files.only(args, members, "steps", "json", "plot")
+    model, trained = trained_files.only(args, members, "steps", "json", "plot", "quantiles")
     recipe, target = trained.recipe, TARGETS[trained.recipe.task]
     train, test = _load(args, target, recipe.inputs, recipe.data)
     sequences = train if test is None else train.followed_by(test)
@@ -132,7 +132,7 @@ def write(args: argparse.Namespace, members: trained_files.Members) -> list[str]
     Returns:
         lines to print.
     """
-    model, trained = trained_files.only(args, members, "steps", "interval", "plot", "whole")
+    model, trained = trained_files.only(args, members, "steps", "interval", "quantiles", "plot", "whole")
     recipe, target = trained.recipe, TARGETS[trained.recipe.task]
     names = data_options.sequence_columns({"sequence": args.sequence}, args.data, recipe.data)
     unused = [] if args.label in (None, "none") else [args.label]

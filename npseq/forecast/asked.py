@@ -1,9 +1,11 @@
-"""Validate the number of steps and the coverage of an interval."""
+"""Validate the number of steps and the coverage of intervals."""
 
 from __future__ import annotations
 
 from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
 
 from ..data.errors import DataError
 
@@ -34,3 +36,10 @@ def coverage_of(value: Any) -> float:
     if not 0 < coverage < 1:
         raise DataError(f"an interval of {value!r} asked for; a coverage between 0 and 1 expected, such as 0.9")
     return coverage
+
+
+def coverages_of(value: Any) -> tuple[float, ...]:
+    """Return the coverages of intervals: of one number, of several, or of None. Raises DataError as ``coverage_of``."""
+    if value is None:
+        return ()
+    return tuple(dict.fromkeys(map(coverage_of, value))) if np.ndim(value) else (coverage_of(value),)

@@ -6,7 +6,7 @@ Several files, such as those of different seeds, are averaged: each forecasts, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,43 +17,57 @@ from ..nn.model import Model
 from ..tasks.base import Progress
 from ..tasks.scoring import outputs
 from . import adaptive, intervals, recursive
-from .asked import coverage_of, steps_of
+from .asked import coverages_of, steps_of
 from .baselines import Baselines
 from .metadata import ForecastMetadata
 from .recipe import ForecastRecipe, of_forecast
 from .windows import WindowDataset
 
 STRIDE = 10  # rows between the origins of forecasts fed back before the last one, from whose errors the level adapts
+OFF = 0.07  # between measured and nominal coverage, from which on ``doubts`` tells
 
 
 class Forecasts(NamedTuple):
-    """values (n, steps, targets) in data units; low, high: of the interval whose width follows the state;
-    constant_low, constant_high: of the constant width. Each bound may be None, or NaN where it was not measured.
+    """values (n, steps, targets) in data units. bounds (n, steps, targets, 2 L): low and high of each of L intervals
+    whose width follows the state; constant, likewise: of the constant width. Each may be None, and NaN where it was not
+    measured.
     """
 
     values: np.ndarray
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-    constant_low: np.ndarray | None = None
-    constant_high: np.ndarray | None = None
+    bounds: np.ndarray | None = None
+    constant: np.ndarray | None = None
 
-    def at(self, rows: np.ndarray) -> Forecasts:
-        """Return those of some rows."""
+    def at(self, *rows: Any) -> Forecasts:
+        """Return those of some rows, steps and targets."""
         return Forecasts._make(None if part is None else part[rows] for part in self)
 
 
 class Prediction(NamedTuple):
-    """Forecasts of rows: rows (n,), how many rows ahead each is (1, 2, …), values (n, targets), and the bounds of the
-    interval, or None. ``after``: how many of them are forecast from the last row with a value; None if each is forecast
-    from the rows before it.
+    """Forecasts of rows: rows (n,), how many rows ahead each is (1, 2, …), values (n, targets), bounds
+    (n, targets, 2 L) of the intervals, as in ``Forecasts``, or None. ``after``: how many of them are forecast from the
+    last row with a value; None if each is forecast from the rows before it.
     """
 
     rows: np.ndarray
     ahead: np.ndarray
     values: np.ndarray
-    low: np.ndarray | None
-    high: np.ndarray | None
+    bounds: np.ndarray | None
     after: int | None
+    coverages: tuple[float, ...] = ()
+
+    def columns(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the columns of a table: NAME of each target, NAME_low and NAME_high; of several intervals NAME_low_80,
+        with the coverage in per cent.
+        """
+        several, found = len(self.coverages) > 1, {}
+        ends = [
+            f"_{side}" + f"_{100 * coverage:g}" * several for coverage in self.coverages for side in ("low", "high")
+        ]
+        for k, name in enumerate(names):
+            found[name] = self.values[:, k]
+            if self.bounds is not None:
+                found |= {name + end: self.bounds[:, k, at] for at, end in enumerate(ends)}
+        return found
 
 
 class NewRows(NamedTuple):
@@ -75,7 +89,7 @@ class Ensemble:
     Args:
         members: (model, trained) of each weights file.
         table: to forecast.
-        coverage: of the interval, or None for no interval.
+        coverage: of the interval, or of several, or None for no interval.
         in_use: forecast with what the files keep for rows after those of the training (``ForecastMetadata.in_use``).
 
     Raises:
@@ -87,13 +101,13 @@ class Ensemble:
         self,
         members: Sequence[tuple[Model, ForecastMetadata]],
         table: Table,
-        coverage: float | None = None,
+        coverage: float | Sequence[float] | None = None,
         in_use: bool = False,
     ):
         self.given, self.table = list(members), table
         members = [trained.in_use(model) for model, trained in members] if in_use else self.given
         self.members = members
-        self.coverage = None if coverage is None else coverage_of(coverage)
+        self.coverages = coverages_of(coverage)
         recipes = [of_forecast(trained.recipe) for _, trained in members]
         for recipe in recipes[1:]:
             for name in ("target", "horizon", "step"):
@@ -134,11 +148,24 @@ class Ensemble:
         """The number of steps whose errors every file has measured."""
         return min((trained.width.steps for _, trained in self.members if trained.width is not None), default=0)
 
+    def doubts(self, ahead: np.ndarray) -> list[str]:
+        """Return a line for each interval whose coverage on the test part, so many rows ``ahead``, was further than
+        ``OFF`` from the nominal one."""
+        lines, steps = [], np.unique(ahead)
+        for nominal in self.coverages:
+            shares = [trained.coverage_at(nominal, steps) for _, trained in self.members]
+            known = [share for share in shares if share is not None]
+            for name, share in zip(self.targets, np.mean(known, axis=0) if known else ()):
+                if abs(share - nominal) > OFF:
+                    what = f"the {100 * nominal:g}% interval of {name} held {share:.1%} of the values"
+                    lines.append(f"{what} of the test part at these steps")
+        return lines
+
     def in_use(self) -> Ensemble:
         """Return what forecasts rows after those of the training: itself, if the files keep nothing else for them."""
         if all(trained.final is None for _, trained in self.given):
             return self
-        return Ensemble(self.given, self.table, self.coverage, in_use=True)
+        return Ensemble(self.given, self.table, self.coverages, in_use=True)
 
     def later(self) -> np.ndarray:
         """Return (n,) True for the rows after all those that a base was fitted to again."""
@@ -165,7 +192,7 @@ class Ensemble:
         """Return the forecasts of the rows r … r + horizon − 1, for each r of ``rows``."""
         parts = []
         for k, ((model, trained), windows) in enumerate(zip(self.members, self.windows)):
-            asked, width = rows, None if self.coverage is None else trained.width
+            asked, width = rows, trained.width if self.coverages else None
             if width is not None:  # the rows before them, too, from whose errors the level adapts
                 rows = np.union1d(asked, self._history(k, windows, asked, adaptive.ERRORS[1]))
             y = outputs(model, windows, rows, progress=progress).reshape(len(rows), self.horizon, -1)
@@ -178,7 +205,7 @@ class Ensemble:
         """Return the forecasts of the rows r … r + steps − 1, fed back, for each r of ``origins``."""
         parts = []
         for k, ((model, trained), windows) in enumerate(zip(self.members, self.windows)):
-            rows, width, head = origins, trained.width if self.coverage is not None else None, None
+            rows, width, head = origins, trained.width if self.coverages else None, None
             if width is not None:
                 head = width.weight, width.bias
                 if len(origins) == 1:
@@ -197,7 +224,7 @@ class Ensemble:
         are forecast with the base before that, as they are scored: with the later one they would not be forecasts."""
         if self.members is self.given:
             return self.direct(rows, progress)
-        scored = Ensemble(self.given, self.table, self.coverage)
+        scored = Ensemble(self.given, self.table, self.coverages)
         later = np.append(scored.later(), True)[rows]
         halves = (scored, rows[~later]), (self, rows[later])
         parts = [forecaster.direct(some, progress) for forecaster, some in halves if len(some)]
@@ -215,30 +242,25 @@ class Ensemble:
     ) -> Forecasts:
         trained, windows = self.members[k][1], self.windows[k]
         y = y if trained.width is None else trained.width.not_below(y)
-        if self.coverage is None:
+        if not self.coverages:
             return Forecasts(y)
-        low, high = (bound.reshape(1, -1, y.shape[2]) for bound in intervals.interval(trained, self.coverage, steps))
-        low, high = y + low, y + high
+        constant = []
+        for coverage in self.coverages:
+            constant += [y + bound.reshape(1, -1, y.shape[2]) for bound in intervals.interval(trained, coverage, steps)]
+        around = np.stack(constant, axis=-1)
         if scale is None or trained.width is None:
-            return Forecasts(y, low, high, low, high)
+            return Forecasts(y, around, around)
         n, K = len(windows.values), min(y.shape[1], trained.width.steps)
         ahead = rows[:, None] + np.arange(K)
         values = np.where((ahead < n)[..., None], _values(windows, np.minimum(ahead, n - 1)), np.nan)
-        scaled, found = (values - y[:, :K]) / scale[:, :K], np.empty((len(rows), K, y.shape[2], 2))
-        for step in range(K):
-            for target in range(y.shape[2]):
-                start = trained.width.start(step, target)
-                found[:, step, target] = adaptive.offsets(
-                    scaled[:, step, target],
-                    rows,
-                    start,
-                    self.coverage,
-                    step + 1,
-                    self._since[k],
-                    bool(trained.width.rests[target]),
-                )
-        bounds = trained.width.bounds(y, scale, self.coverage, found)
-        return Forecasts(y, *bounds, constant_low=low, constant_high=high)
+        scaled, bounds = (values - y[:, :K]) / scale[:, :K], np.empty((*y.shape, 2 * len(self.coverages)))
+        low = high = y
+        for at in np.argsort(self.coverages):  # the narrowest first: those around it hold it
+            offsets = trained.width.adapted(scaled, rows, self.coverages[at], self._since[k])
+            sides = trained.width.bounds(y, scale, self.coverages[at], offsets)
+            low, high = np.minimum(low, sides[0]), np.maximum(high, sides[1])
+            bounds[..., 2 * at], bounds[..., 2 * at + 1] = low, high
+        return Forecasts(y, bounds, around)
 
     def predict(self, steps: int | None = None, progress: Progress = iter) -> Prediction:
         """Forecast what the table does not hold.
@@ -263,9 +285,8 @@ class Ensemble:
             first = np.arange(self.first, end + 1 if not self.future_columns else end - h + 1)
             rows, ahead = (first[:, None] + np.arange(h)).reshape(-1), np.tile(np.arange(h), len(first))
             found = self._of_known(first, progress)
-        values, low, high = (None if part is None else part.reshape(-1, O) for part in found[:3])
-        assert values is not None
-        return Prediction(rows, ahead + 1, values, low, high, after)
+        bounds = None if found.bounds is None else found.bounds.reshape(-1, O, 2 * len(self.coverages))
+        return Prediction(rows, ahead + 1, found.values.reshape(-1, O), bounds, after, self.coverages)
 
     def _end(self, steps: int | None) -> tuple[int, int | None]:
         """The row after the last one with a value, and the number of rows to forecast from there, or None for a

@@ -157,12 +157,12 @@ def score(
         if np.isnan(actual[:, :, k]).all() or far_actual is not None and np.isnan(far_actual[:, :, k]).all():
             raise DataError(f"{column!r} has no value in the rows to score")
         result = _scores(direct, actual, others, k)
-        if forecaster.coverage is not None:
-            result["interval"] = _interval(forecaster, direct, actual, rows, k)
+        if forecaster.coverages:
+            result |= _intervals(forecaster, direct, actual, rows, k)
         if far is not None and far_actual is not None:
             result["fed_back"] = {"steps": K, "origins": len(origins), **_scores(far, far_actual, far_others, k)}
-            if forecaster.coverage is not None:
-                result["fed_back"]["interval"] = _interval(forecaster, far, far_actual, origins, k)
+            if forecaster.coverages:
+                result["fed_back"] |= _intervals(forecaster, far, far_actual, origins, k)
             result["by_step"] = [_step(forecaster, far, far_actual, far_others, k, step) for step in range(K)]
         else:
             result["by_step"] = [_step(forecaster, direct, actual, others, k, 0)]
@@ -217,23 +217,18 @@ def _step(
         "model": errors(forecasts.values[:, step, k], actual[:, step, k]),
         "baselines": {name: errors(values[:, step, k], actual[:, step, k]) for name, values in others.items()},
     }
-    if forecaster.coverage is not None and forecasts.low is not None:
-        result["interval"] = _coverage(_at_step(forecasts, step, k), actual[:, step, k], forecaster.coverage)
+    if forecaster.coverages:
+        result["interval"] = _coverage(forecasts.at(slice(None), step, k), actual[:, step, k], forecaster.coverages[0])
     return result
 
 
-def _at_step(forecasts: Forecasts, step: int, k: int) -> Forecasts:
-    return Forecasts._make(None if part is None else part[:, step, k] for part in forecasts)
-
-
 def _coverage(forecasts: Forecasts, actual: np.ndarray, nominal: float) -> Scores:
-    """Share of the values within the interval and its mean score, of both widths; None where nothing was measured."""
+    """Share of the values within the first interval and its mean score, of both widths; None where nothing was
+    measured."""
     found: Scores = {}
-    for name, low, high in (
-        ("", forecasts.low, forecasts.high),
-        ("constant_", forecasts.constant_low, forecasts.constant_high),
-    ):
-        assert low is not None and high is not None
+    for name, bounds in (("", forecasts.bounds), ("constant_", forecasts.constant)):
+        assert bounds is not None
+        low, high = bounds[..., 0], bounds[..., 1]
         there = np.isfinite(actual) & np.isfinite(low) & np.isfinite(high)
         inside, a = (low[there] <= actual[there]) & (actual[there] <= high[there]), actual[there]
         found[f"{name}coverage"] = float(inside.mean()) if a.size else None
@@ -241,19 +236,33 @@ def _coverage(forecasts: Forecasts, actual: np.ndarray, nominal: float) -> Score
     return found
 
 
-def _interval(forecaster: Ensemble, forecasts: Forecasts, actual: np.ndarray, rows: np.ndarray, k: int) -> Scores:
-    """Coverage and score over all steps, and by the hour of the day of the predicted row."""
-    nominal, windows = forecaster.coverage, forecaster.windows[0]
-    assert nominal is not None
-    one = Forecasts._make(None if part is None else part[:, :, k] for part in forecasts)
-    found: Scores = {"nominal": nominal, **_coverage(one, actual[:, :, k], nominal)}
+def _intervals(forecaster: Ensemble, forecasts: Forecasts, actual: np.ndarray, rows: np.ndarray, k: int) -> Scores:
+    """The first interval over all steps, and by the hour of the day of the predicted row; the quantiles that are bounds
+    of the intervals: the share of the values that are no greater, and the mean of the quantile loss."""
+    nominal, windows = forecaster.coverages[0], forecaster.windows[0]
+    one, values = forecasts.at(slice(None), slice(None), k), actual[:, :, k]
+    interval: Scores = {"nominal": nominal, **_coverage(one, values, nominal)}
+    found: Scores = {"interval": interval}
+    if one.bounds is not None:
+        sides = zip(forecaster.coverages, one.bounds[..., ::2].T, one.bounds[..., 1::2].T)
+        quantiles = {0.5: one.values} | {
+            round(p, 9): bound.T for c, low, high in sides for p, bound in (((1 - c) / 2, low), ((1 + c) / 2, high))
+        }
+        found["quantiles"] = {f"{p:g}": _quantile(quantiles[p], values, p) for p in sorted(quantiles)}
     times = windows.table.times
     if times is None or windows.table.step is None or windows.table.step >= 86_400:
         return found
     hours = (times[rows[:, None] + np.arange(actual.shape[1])].astype("datetime64[h]").astype(np.int64)) % 24
-    found["by_hour"] = []
-    for hour in np.unique(hours):
-        at = hours == hour
-        part = Forecasts._make(None if each is None else each[at] for each in one)
-        found["by_hour"].append({"hour": int(hour), **_coverage(part, actual[:, :, k][at], nominal)})
+    interval["by_hour"] = [
+        {"hour": int(hour), **_coverage(one.at(hours == hour), values[hours == hour], nominal)}
+        for hour in np.unique(hours)
+    ]
     return found
+
+
+def _quantile(quantile: np.ndarray, actual: np.ndarray, p: float) -> Scores:
+    there = np.isfinite(actual) & np.isfinite(quantile)
+    if not there.any():
+        return {"below": None, "loss": None}
+    above = actual[there] - quantile[there]
+    return {"below": float((above <= 0).mean()), "loss": float(np.maximum(p * above, (p - 1) * above).mean())}

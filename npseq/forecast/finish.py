@@ -25,7 +25,8 @@ def begin(task: ForecastTask, **run: Any) -> ForecastMetadata:
 
 
 def finish(model: Model, task: ForecastTask, **run: Any) -> ForecastMetadata:
-    """Shrink the head of a trained model, in place, and measure its errors on the validation part.
+    """Shrink the head of a trained model, in place, measure its errors on the validation part,
+    and the coverage of its intervals on the test part.
 
     Args:
         run: as ``begin``.
@@ -34,8 +35,8 @@ def finish(model: Model, task: ForecastTask, **run: Any) -> ForecastMetadata:
         The metadata as the weights file gives them back: it rounds the bases and the intervals.
     """
     task.shrink(model)
-    kept = replace(begin(task, **run), **intervals.measure(model, task))
-    return _as_kept(model, kept)
+    kept = _as_kept(model, replace(begin(task, **run), **intervals.measure(model, task)))
+    return replace(kept, held=intervals.held(model, task, kept))
 
 
 @blas.limited(1)

@@ -7,6 +7,7 @@ the commands call the same functions.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -193,7 +194,9 @@ class Forecaster:
             self.members = [(run.model, refit(run.model, task, kept))]
         self.progress = progress
 
-    def predict(self, steps: int | None = None, future: Any = None, interval: float | None = None) -> Any:
+    def predict(
+        self, steps: int | None = None, future: Any = None, interval: float | Sequence[float] | None = None
+    ) -> Any:
         """Forecast the rows after the last value.
 
         Args:
@@ -201,13 +204,16 @@ class Forecaster:
                 back.
             future: values of the columns known ahead, in the form of the data: a DataFrame, a dict of arrays, an array.
                 Not needed if the data end with rows that have these values and no target.
-            interval: coverage of prediction intervals, such as 0.9.
+            interval: coverage of prediction intervals, such as 0.9, or of several, such as [0.8, 0.95], of which the
+                wider holds the narrower.
 
         Returns:
             If a DataFrame or a Series was given to ``fit``, a DataFrame that continues its index, with a column for
-            each target, and with an interval NAME_low and NAME_high. Otherwise an array (steps,), or (steps, targets)
-            for several; with an interval one more axis of 3: forecast, low, high. Beyond the steps whose errors
-            were measured in the training the interval widens with the square root of the step.
+            each target, and with an interval NAME_low and NAME_high; with several NAME_low_80, NAME_high_80 and so on.
+            Otherwise an array (steps,), or (steps, targets) for several; with an interval one more axis of 3: forecast,
+            low, high; with L intervals of 1 + 2 L. Beyond the steps whose errors were measured in the training the
+            interval widens with the square root of the step. A warning tells where the coverage that was measured on
+            the test part at these steps is further than 7 points from the nominal one.
 
         Raises:
             DataError: before ``fit`` or without data; for values known ahead that are missing, steps beyond the
@@ -229,7 +235,10 @@ class Forecaster:
             values, times = given.read(joined, table, ahead)
             table, steps = table.append(values, times), steps or len(values)
         with blas.limited(1):
-            found = Ensemble(self.members, table, interval, in_use=True).predict(steps or recipe.horizon)
+            ensemble = Ensemble(self.members, table, interval, in_use=True)
+            found = ensemble.predict(steps or recipe.horizon)
+        for line in ensemble.doubts(found.ahead):
+            warnings.warn(line, stacklevel=2)
         if given.index is not None:
             return forecast_frame(given.index, table, recipe.target, found)
         return _as_array(found)
@@ -260,11 +269,12 @@ class Forecaster:
         self._table = table
         return self
 
-    def score(self, steps: int | None = None, interval: float | None = 0.9) -> dict[str, Any]:
+    def score(self, steps: int | None = None, interval: float | Sequence[float] | None = 0.9) -> dict[str, Any]:
         """Score on the rows that the model was neither trained nor validated on, beside every baseline.
 
         Args:
-            steps: to feed back; by default 48, or as many as the rows allow. interval: whose coverage is scored.
+            steps: to feed back; by default 48, or as many as the rows allow. interval: whose coverage is scored; of
+                several the first one, and all their bounds as quantiles.
 
         Returns:
             What ``npseq evaluate --json`` prints (``evaluation.score``).
@@ -366,7 +376,7 @@ def backtest_rows(n: int, folds: int) -> list[int]:
 
 
 def _score(
-    members: list[tuple[Model, ForecastMetadata]], table: Table, steps: int | None, interval: float | None
+    members: list[tuple[Model, ForecastMetadata]], table: Table, steps: int | None, interval: Any
 ) -> dict[str, Any]:
     if any(trained.residual_quantiles is None for _, trained in members):
         interval = None  # of a training that was killed
@@ -379,6 +389,6 @@ def _names(given: Sequence[str | int] | str | int | None) -> list[str] | None:
 
 def _as_array(found: Prediction) -> np.ndarray:
     values = found.values
-    if found.low is not None and found.high is not None:
-        values = np.stack([values, found.low, found.high], axis=2)
+    if found.bounds is not None:
+        values = np.concatenate([values[..., None], found.bounds], axis=2)
     return values[:, 0] if values.shape[1] == 1 else values

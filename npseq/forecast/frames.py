@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def predict_frame(file: str, frame: pd.DataFrame, steps: int | None = None, interval: float | None = None) -> Any:
+def predict_frame(
+    file: str, frame: pd.DataFrame, steps: int | None = None, interval: float | Sequence[float] | None = None
+) -> Any:
     """Return the predictions of a trained model for a DataFrame (or Series) as a DataFrame.
 
     Args:
@@ -33,7 +35,7 @@ def predict_frame(file: str, frame: pd.DataFrame, steps: int | None = None, inte
         frame: with the columns that the model was trained on; times in a column or as the index.
         steps: forecast this many rows after the end; by default the next row is forecast from the rows before it, for
             each row that has enough of them, and for the first row after the end.
-        interval: add the bounds of prediction intervals with this coverage, in columns NAME_low and NAME_high.
+        interval: add the bounds of prediction intervals with this coverage, or of several (``Prediction.columns``).
 
     Returns:
         A column for each target. The index continues the frame's: the same kind, name and time zone, the same step
@@ -61,21 +63,17 @@ def predict_frame(file: str, frame: pd.DataFrame, steps: int | None = None, inte
 
 
 def forecast_frame(index: FrameIndex, table: Table, targets: Sequence[str], found: Prediction) -> pd.DataFrame:
-    """Return forecasts as a DataFrame: a column for each target, and NAME_low and NAME_high if there is an interval.
+    """Return forecasts as a DataFrame: with the columns of ``Prediction.columns``.
 
     Args:
         index: which that of the forecasts continues. found: of the forecasts of each row from the rows before it only
             those of the next row are returned.
     """
     kept = slice(None) if found.after else found.ahead == 1
-    rows, columns = found.rows[kept], {}
-    for k, name in enumerate(targets):
-        columns[name] = found.values[kept, k]
-        if found.low is not None and found.high is not None:
-            columns |= {f"{name}_low": found.low[kept, k], f"{name}_high": found.high[kept, k]}
     import pandas as pd
 
-    return pd.DataFrame(columns, index=index.at(table, rows))
+    columns = {name: column[kept] for name, column in found.columns(targets).items()}
+    return pd.DataFrame(columns, index=index.at(table, found.rows[kept]))
 
 
 def _sequences(

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..formats import schema
+from . import adaptive
 from .adaptive import ABOVE, FEW
 
 _TAIL = [0.0, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4]
 LEVELS = np.array([*_TAIL, 0.5, *(1 - level for level in reversed(_TAIL))])  # of the scaled residuals
 DIGITS = 6  # significant digits of a number in the file
 LARGEST_LOG = 5.0  # of a scale
+HELD = 0.5, 0.8, 0.9, 0.95  # coverages that are measured on the test part
 SCALES = "state", "recent", "product", "constant"
 RESTING = 0.25  # of the observed values: a floor that is so common is the lower bound
 HALF_LIFE = 20  # rows: of the moving average of |e|
@@ -124,6 +126,19 @@ class Width:
         errors = np.interp((np.arange(n) + 0.5) / max(n, 1), LEVELS, self.quantiles[:, column])
         stride = next((k for k in range(max(1, int(0.618 * n)), n) if np.gcd(k, n) == 1), 1)
         return np.asarray(errors[np.arange(n) * stride % max(n, 1)])
+
+    def adapted(self, scaled: np.ndarray, rows: np.ndarray, coverage: float, since: int = 0) -> np.ndarray:
+        """Return the offsets (m, K, O, 2) of forecasts from origins in time order, each from the errors before it.
+
+        Args:
+            scaled: (m, K, O) errors in units of the scale, NaN where they are not known. rows, since: as
+                ``adaptive.offsets``.
+        """
+        found = np.empty((*scaled.shape, 2))
+        for step, k in np.ndindex(scaled.shape[1:]):
+            start, rests = self.start(step, k), bool(self.rests[k])
+            found[:, step, k] = adaptive.offsets(scaled[:, step, k], rows, start, coverage, step + 1, since, rests)
+        return found
 
     def static(self, coverage: float) -> np.ndarray:
         """Return the offsets (K, O, 2) of the errors of the validation part, in units of the scale."""

@@ -34,7 +34,7 @@ from ..tasks.scoring import outputs
 from . import recursive
 from .adaptive import FEW, offsets
 from .calendar_slots import periods
-from .interval_scale import LARGEST_LOG, LEVELS, SCALES, WINDOW, Width, recent, rounded
+from .interval_scale import HELD, LARGEST_LOG, LEVELS, SCALES, WINDOW, Width, recent, rounded
 from .metadata import ForecastMetadata
 from .task import ForecastTask
 from .windows import WindowDataset
@@ -43,6 +43,7 @@ CONSTANT_LEVELS = np.linspace(0, 1, 41)  # quantiles of the constant width in a 
 HEAD_ROWS, HEAD_STEPS, HEAD_BATCH, HEAD_LR = 8760, 1000, 256, 0.01  # rows: the hours of a year, so every season
 MOST_ERRORS = 10.0  # e² / s² counts as no more than this in the gradient
 NOMINAL, NEAR = 0.9, 0.03  # coverage for which the scale is chosen, and how far from it is near
+HELD_ORIGINS, FEWEST = 200, 20  # of forecasts of the test part, at most and at least
 MARGIN = 1.03  # by which the score of a scale that changes must be less than that of a constant
 ROWS_BEFORE = 168  # rows whose errors count, where the time step does not say how long a week is
 
@@ -92,6 +93,35 @@ def measure(model: Model, task: ForecastTask) -> dict[str, Any]:
         "blend": blend,
         "width": Width(**{**vars(width), **_summary(scaled), "kinds": kinds}),
     }
+
+
+def held(model: Model, task: ForecastTask, kept: ForecastMetadata) -> np.ndarray | None:
+    """Return the share (len(HELD), steps · O) of the values of the test part that intervals of these coverages hold,
+    forecasts fed back, measured at the steps 1, 2, 4, … and the last one; None for fewer than ``FEWEST`` origins.
+    """
+    recipe, width, rows = kept.recipe, kept.width, task.parts["test"]
+    assert width is not None
+    origins, K = recursive.origins_of(recipe, int(rows[0]), int(rows[-1]) + task.horizon, width.steps)
+    origins = origins[:: -(-len(origins) // HELD_ORIGINS)]
+    if len(origins) < FEWEST:
+        return None
+    head = width.weight, width.bias
+    ahead = recursive.forecast_ahead(model, recipe, task.table, origins, K, blend=kept.blend, head=head)
+    assert ahead.log_scale is not None
+    scale = ahead_scales(model, task, origins, ahead.log_scale, width)
+    e = (recursive.actual(task, origins, K) - width.not_below(ahead.values)) / scale
+    steps = np.unique([*(1 << np.arange(K.bit_length())), K]) - 1
+    found = np.empty((len(HELD), K, e.shape[2]))
+    for k in range(e.shape[2]):
+        for row, coverage in enumerate(HELD):
+            shares = []
+            for step in steps:
+                rests, start = bool(width.rests[k]), width.start(step, k)
+                low, high = offsets(e[:, step, k], origins, start, coverage, step + 1, rests=rests).T
+                inside = ((np.minimum(low, 0) <= e[:, step, k]) | rests) & (e[:, step, k] <= np.maximum(high, 0))
+                shares.append(inside[np.isfinite(e[:, step, k])].mean())
+            found[row, :, k] = np.interp(np.arange(K), steps, shares)
+    return found.reshape(len(HELD), -1).round(4) if np.isfinite(found).all() else None
 
 
 def factor(kind: str, log_s: np.ndarray, errors: np.ndarray, rows: np.ndarray, width: Width) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..tasks.metadata import Metadata, load_trained, register
 from ..tasks.seen import SeenRows
 from .base_model import BaseModel
 from .final import Final, final_model
-from .interval_scale import Width
+from .interval_scale import HELD, Width
 from .recipe import ForecastRecipe
 
 if TYPE_CHECKING:
@@ -28,10 +28,15 @@ def _is_table(value: Any, number: schema.Field = schema.NUMBER, least: int = 2) 
 
 
 FAR = 0.5  # of the width of the training range: values further outside are told
-_TABLES = "residual_quantiles", "ahead_quantiles", "blend"
+_TABLES = "residual_quantiles", "ahead_quantiles", "blend", "held"
 _QUANTILES = schema.Field(lambda value: value is None or _is_table(value), "a table of numbers", None)
 _BLEND = schema.Field(
     lambda value: value is None or _is_table(value, schema.SHARE, 1), "a table of numbers from 0 to 1", None
+)
+_HELD = schema.Field(
+    lambda value: value is None or _is_table(value, schema.SHARE) and len(value) == len(HELD),
+    f"a table of {len(HELD)} rows of numbers from 0 to 1",
+    None,
 )
 _BASELINES = schema.Field(
     lambda value: (
@@ -52,9 +57,10 @@ class ForecastMetadata(Metadata):
 
     The quantiles of the validation residuals, (levels, outputs) or None (``intervals.py``); blend (steps, targets) of
     recursive forecasts with their base, or None (``recursive.py``); width: of the interval whose width follows the
-    state, or None; baselines: those that were fitted to the training rows (``baselines.fit``); seen: what tells
-    the rows of training and validation, or None; range: smallest and largest value of each column in the training rows,
-    or None; final: the base that was fitted to all rows, or None (``final.py``).
+    state, or None; held (len(HELD), steps · targets): the coverages that intervals had on the test part, or None;
+    baselines: those that were fitted to the training rows (``baselines.fit``); seen: what tells the rows of training
+    and validation, or None; range: smallest and largest value of each column in the training rows, or None; final: the
+    base that was fitted to all rows, or None (``final.py``).
     """
 
     recipe: Annotated[ForecastRecipe, schema.MAPPING]
@@ -62,6 +68,7 @@ class ForecastMetadata(Metadata):
     ahead_quantiles: Annotated[np.ndarray | None, _QUANTILES] = None
     blend: Annotated[np.ndarray | None, _BLEND] = None
     width: Annotated[Width | None, _PART] = None
+    held: Annotated[np.ndarray | None, _HELD] = None
     baselines: Annotated[Mapping[str, Sequence[BaseModel]], _BASELINES] = field(default_factory=dict)
     seen: Annotated[SeenRows | None, _PART] = None
     range: Annotated[list[list[float]] | None, schema.optional(_RANGE)] = None
@@ -102,6 +109,15 @@ class ForecastMetadata(Metadata):
             if values[name] is not None:
                 values[name] = np.array(values[name], np.float64)  # whole numbers, too, however large
         return cls(**values)
+
+    def coverage_at(self, nominal: float, steps: np.ndarray) -> np.ndarray | None:
+        """Return the share (targets,) of the values of the test part that intervals of this coverage held so many steps
+        ahead, in the mean over the ``steps`` that were measured; None if none was."""
+        O = len(self.recipe.target)
+        if self.held is None or not len(steps := steps[steps <= self.held.shape[1] // O]):
+            return None
+        shares = self.held.reshape(len(HELD), -1, O)[:, steps - 1].mean(axis=1)
+        return np.array([np.interp(nominal, [0, *HELD, 1], [0, *column, 1]) for column in shares.T])
 
     def far_outside(self, values: np.ndarray) -> np.ndarray:
         """Return (…, C) True for each of the values (…, C) that lies far outside the range of the training rows."""

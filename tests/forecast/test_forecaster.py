@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from running import ended
 
 import npseq
 from npseq.cli import evaluate, predict, training_run
@@ -60,7 +61,20 @@ def test_forecasts_and_scores_are_those_of_the_commands(tmp_path, fitted, small_
         written = np.array([row[2:] for row in list(csv.reader(rows))[1:]], float)
     assert np.allclose(fitted.predict(5, interval=0.9), written, rtol=1e-9)
     assert np.array_equal(fitted.predict(5), fitted.predict(5, interval=0.9)[:, 0])
+    words = [file, "--data", small_csv, "--steps", "5", "--output", out]
+    assert predict.main([*words, "--quantiles", "0.5,0.05,0.9,0.95"]) == 0
+    with open(out) as rows:
+        header, *quantiles = csv.reader(rows)
+    assert header[2:] == ["load", "load_q0.5", "load_q0.05", "load_q0.9", "load_q0.95"]
+    quantiles = np.array([row[2:] for row in quantiles], float)
+    assert np.array_equal(quantiles[:, [0, 0]], quantiles[:, :2]) and np.allclose(quantiles[:, [2, 4]], written[:, 1:])
+    assert (np.diff(quantiles[:, [2, 1, 3, 4]]) >= 0).all()
+    assert predict.main([*words, "--interval", "0.8,0.95"]) == 0
+    assert "load_low_80,load_high_80,load_low_95,load_high_95" in open(out).readline()
+    assert ended(predict.main, [*words, "--interval", "0.8", "--quantiles", "0.5"]) == 2
     capsys.readouterr()
+    assert evaluate.main([file, "--data", small_csv, "--quantiles", "0.05,0.95"]) == 0
+    assert "share of the values below each quantile: 0.05 " in capsys.readouterr().out
     assert evaluate.main([file, "--data", small_csv, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(fitted.score()))
 
