@@ -97,13 +97,14 @@ def measure(model: Model, task: ForecastTask) -> dict[str, Any]:
 
 def held(model: Model, task: ForecastTask, kept: ForecastMetadata) -> np.ndarray | None:
     """Return the share (len(HELD), steps · O) of the values of the test part that intervals of these coverages hold,
-    forecasts fed back, measured at the steps 1, 2, 4, … and the last one; None for fewer than ``FEWEST`` origins.
+    forecasts fed back, measured at the steps 1, 2, 4, … and the last one; None for fewer than ``FEWEST`` origins, or
+    ``FEW`` errors on the validation part.
     """
     recipe, width, rows = kept.recipe, kept.width, task.parts["test"]
     assert width is not None
     origins, K = recursive.origins_of(recipe, int(rows[0]), int(rows[-1]) + task.horizon, width.steps)
     origins = origins[:: -(-len(origins) // HELD_ORIGINS)]
-    if len(origins) < FEWEST:
+    if len(origins) < FEWEST or width.count.min() < FEW:
         return None
     head = width.weight, width.bias
     ahead = recursive.forecast_ahead(model, recipe, task.table, origins, K, blend=kept.blend, head=head)
