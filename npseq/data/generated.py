@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import lfilter
 
 from .grid import Grid
 from .panel import Panel
@@ -17,6 +16,8 @@ def many(series: int = SERIES, seed: int = 0) -> Panel:
     """Return a panel of hourly series that end together: levels over four orders of magnitude, days and weeks, trends,
     counts, and different lengths.
     """
+    from scipy.signal import lfilter  # takes a second, which no other data should wait for
+
     values, lengths = [], []
     for k in range(series):
         rng = np.random.default_rng((seed, k))
