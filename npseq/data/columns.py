@@ -132,8 +132,9 @@ class Collector:
             block[np.isinf(block)] = np.nan
         self.values.add(block)
         for column, k in zip(self.labels, self.label_columns):
-            cells = text_of(frame.iloc[:, k]).str.strip()
-            column.add(cells.mask(cells.str.lower().isin(self.marks)).fillna("").tolist())
+            codes, different = pd.factorize(frame.iloc[:, k])
+            cells = text_of(pd.Series(different)).str.strip()
+            column.add([*cells.mask(cells.str.lower().isin(self.marks)).fillna(""), ""], codes)
         if self.time:
             self._add_times([frame.iloc[:, k] for k in self.time])
         self.done += len(frame)

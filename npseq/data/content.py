@@ -68,12 +68,14 @@ class Labels:
     def __init__(self) -> None:
         self.codes, self.known = Growing(1, np.int32), {"": -1}
 
-    def add(self, cells: Iterable[str]) -> None:
-        """Append the cells; numbers are spelled one way, so that 1, 1.0 and "1" are one class."""
+    def add(self, cells: Iterable[str], places: np.ndarray | None = None) -> None:
+        """Append the cells, or those at ``places`` (n,) of them; numbers are spelled one way, so that 1, 1.0 and "1" are one
+        class."""
         known = self.known
         for cell in [cell for cell in dict.fromkeys(cells) if cell not in known]:
             known[cell] = known.setdefault(spelling(cell), len(known) - 1)
-        self.codes.add(np.fromiter((known[cell] for cell in cells), np.int32)[:, None])
+        codes = np.fromiter((known[cell] for cell in cells), np.int32)
+        self.codes.add((codes if places is None else codes[places])[:, None])
 
     def done(self) -> tuple[np.ndarray, list[str]]:
         """Return the codes (n,), counted from 0 without a hole, and the names."""

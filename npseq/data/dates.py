@@ -145,10 +145,14 @@ class TimeReader:
                     f"{self.source}: the times in {self.name!r} are in {zone[1]}, a zone without a number; "
                     f"{argument('date_format', form)} reads them as they are"
                 )
+        codes, different = pd.factorize(written)  # the times of many series are the same ones
+        if 2 * len(different) > len(written):
+            codes, different = np.arange(len(written)), written
         for order in self.live:
             times, wrong = np.full(len(cells), MISSING_TIME), None
             if len(written):
-                times[there], wrong = parse(written, order)
+                read_once, wrong = parse(pd.Series(different, dtype=object), order)
+                times[there], wrong = read_once[codes], None if wrong is None else int(np.argmax(codes == wrong))
             if wrong is None:
                 read[order] = times
             else:
