@@ -14,6 +14,7 @@ from .errors import DataError
 from .grid import DAY, SECOND, Grid, Numbers
 from .table import Table
 
+ROWS = ("values", "irregular", "filled")  # arrays of all rows
 LATE, LATE_ROWS = (
     0.05,
     10,
@@ -115,10 +116,14 @@ class Panel:
         which = np.asarray(which, np.int64)
         rows = np.concatenate([np.arange(self.starts[k], self.starts[k + 1]) for k in which] or [which])
         parts: dict[str, Any] = {"ids": [self.ids[k] for k in which], "grids": [self.grids[k] for k in which]}
-        for name in ("values", "irregular", "filled"):
-            array = getattr(self, name)
-            parts[name] = None if array is None else array[rows]
+        parts |= {name: None if (array := getattr(self, name)) is None else array[rows] for name in ROWS}
         return replace(self, starts=np.append(0, np.cumsum(self.lengths[which])), **parts)
+
+    def without_last(self, n: int) -> Panel:
+        """Return a panel without the last n rows of each series, which must have more."""
+        kept = np.concatenate([np.arange(a, b - n) for a, b in zip(self.starts, self.starts[1:])])
+        parts: dict[str, Any] = {name: None if (array := getattr(self, name)) is None else array[kept] for name in ROWS}
+        return replace(self, starts=self.starts - n * np.arange(len(self) + 1), **parts)
 
     def append(self, new: Panel) -> Panel:
         """Return a panel with the rows of another one after these, each as ``Table.append``, and its new series.
@@ -157,6 +162,15 @@ class Panel:
             if array is not None:
                 digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()[:16]
+
+
+def of_table(table: Table) -> Panel:
+    """Return the panel of one table."""
+    parts: dict[str, Any] = {
+        name: getattr(table, name) for name in (*ROWS, "columns", "step", "all_columns", "refused")
+    }
+    return Panel(table.name, table.ids or [table.name], starts=table.starts, grids=[table.grid], notes=table.notes,
+                 kinds=table.kinds, **parts)  # fmt: skip
 
 
 def joined(like: Panel, tables: Sequence[Table], grids: Sequence[Grid | Numbers | None], times: Sequence[np.ndarray],

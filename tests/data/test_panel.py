@@ -5,7 +5,7 @@ import pytest
 
 from npseq.data.errors import DataError
 from npseq.data.grid import Grid, Numbers
-from npseq.data.panel import Panel
+from npseq.data.panel import Panel, of_table
 
 HOUR = 3600
 
@@ -62,3 +62,11 @@ def test_irregular_times_go_on_as_those_of_the_last_day():
 def test_a_series_that_ends_well_before_the_others_has_stopped():
     panel = hourly((200, 180, 195), ("2024-01-01",) * 3)
     assert panel.stopped().tolist() == [False, True, False]
+
+
+def test_the_last_rows_of_each_series_can_be_held_out():
+    panel = hourly().without_last(2)
+    assert panel.lengths.tolist() == [3, 1] and panel.values[:, 0].tolist() == [0, 1, 2, 5]
+    assert str(panel.times_after(1, 1)[0]) == "2024-01-02T13:00:00"
+    alone = of_table(hourly().series(1))
+    assert alone.ids == ["b"] and alone.values[:, 0].tolist() == [5, 6, 7] and len(alone.times(0)) == 3
