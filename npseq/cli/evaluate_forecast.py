@@ -10,12 +10,13 @@ from typing import Any
 from .. import data
 from ..forecast import evaluation
 from ..forecast.baselines import Baselines
+from ..forecast.bases import MANY
 from ..forecast.ensemble import Ensemble, unknown_ahead
 from ..forecast.metadata import ALONE
 from ..formats.messages import marked
 from . import data_options, plots, progress, trained_files
 from .predict_forecast import coverages, outside
-from .tables import by_step_table, cut, part_name, scores_table
+from .tables import by_step_table, cut, part_name, scores_table, summary
 
 EQUAL = 0.0005  # skills that round to 0.0 % are called as good
 
@@ -44,14 +45,27 @@ def evaluate_forecast(args: argparse.Namespace, members: trained_files.Members) 
     lines += [*_gaps(forecaster, rows), *outside(forecaster), *[ALONE] * ("base_alone" in result)]
     name = members[0][0].kind if len(members) == 1 else f"mean of {len(members)}"
     targets = result.get("targets", {forecaster.targets[0]: result})
-    for column, found in targets.items():
-        title = f"on {part}" if len(targets) == 1 and forecaster.horizon == 1 else None
+    if len(targets) > MANY:
+        lines += _of_many(name, targets, baselines, part)
+    for column, found in targets.items() if len(targets) <= MANY else ():
+        title = f"{column}, on {part}" if len(targets) == 1 and forecaster.horizon == 1 else None
         lines += ["", *forecast_report(name, column, found, baselines, forecaster, title, args.quantiles)]
     if "later" in result:
         lines += ["", _later(name, result["later"], baselines)]
     if args.plot:
         _draw_steps(args, name, forecaster, baselines, result)
     return lines
+
+
+def _of_many(name, targets, baselines, part):
+    """The lines of more than ``MANY`` targets: a summary, and another of steps fed back."""
+    lines = []
+    for key, title in (None, f"{len(targets)} targets, on {part}"), ("fed_back", "forecasts fed back"):
+        found = {column: each if key is None else each.get(key) for column, each in targets.items()}
+        parts = {column: (each["model"], {baselines.label(one): scores for one, scores in each["baselines"].items()})
+                 for column, each in found.items() if each is not None}  # fmt: skip
+        lines += ["", *summary(title, name, parts)] if parts else []
+    return [*lines, "", "--json has each target"]
 
 
 def _later(name, found, baselines):

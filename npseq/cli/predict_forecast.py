@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ..forecast.ensemble import Ensemble
 from ..formats.messages import marked
 from . import data_options, output, plots, progress, trained_files
 
+UNNAMED = re.compile(r"c\d+|Unnamed: \d+")  # a column without a name in the file
 BEFORE = 168  # rows of data before the first of --steps, in the picture
 
 
@@ -42,7 +44,7 @@ def write_forecast(args: argparse.Namespace, members: trained_files.Members) -> 
             "the square root of the step: errors so far ahead were not measured in the training"
         )
     lines += forecaster.doubts(ahead)
-    _write(args.output, _times(table, rows), ahead, _columns(args, found, windows.target_columns))
+    _write(args.output, table, rows, ahead, _columns(args, found, windows.target_columns))
     if args.plot:
         _draw(args, table, windows, found)
     return [*lines, f"{len(rows):,} forecasts of {', '.join(windows.target_columns)} in {args.output}"]
@@ -99,10 +101,16 @@ def _times(table: Table, rows: np.ndarray) -> np.ndarray:
     return rows if times is None else times[rows - start]
 
 
-def _write(path, times, ahead, columns):
+def _write(path, table, rows, ahead, columns):
+    times, first = _times(table, rows), "row"
+    if times.dtype.kind == "M":
+        own = [name for name, kind in table.kinds.items() if kind == "time" and not UNNAMED.fullmatch(name)]
+        first = own[0] if len(own) == 1 else "time"
+        days = table.times.astype("datetime64[D]")
+        times = times.astype("datetime64[D]") if (days == table.times).all() else times
     when = [str(time).replace("T", " ") for time in times]
     with output.csv_writer(path) as writer:
-        writer.writerow(["time" if times.dtype.kind == "M" else "row", "steps_ahead", *columns])
+        writer.writerow([first, "steps_ahead", *columns])
         for k, row in enumerate(zip(*columns.values())):
             writer.writerow([when[k], ahead[k], *("" if np.isnan(value) else f"{value:.10g}" for value in row)])
 

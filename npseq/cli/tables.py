@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..explain.gradient_flow import OPEN, SHUT, Flow
+from ..forecast.bases import MANY
 from ..tasks.sequences import FREQUENT
 
 FALLING = 0.01  # of the loss in the last tenth of the epochs, for it to be still falling
@@ -29,20 +30,58 @@ STEPS_SHOWN = (1, 2, 3, 6, 12, 24, 48, 96, 168, 336)  # of a forecast fed back
 
 
 def comparison(
-    name: str, results: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]], part: str = "the test part"
+    name: str,
+    results: Mapping[str, Any],
+    baselines: Mapping[str, Mapping[str, Any]],
+    part: str = "the test part",
+    target: str | None = None,
 ) -> str:
-    """Return the table of the model and the baselines on a part of the data, best last; one for each of several
-    targets.
+    """Return the table of the model and the baselines on a part of the data, best last, headed by the ``target``; one
+    for each of several targets; a summary of more than ``MANY``.
 
     The skill is 1 − RMSE / the best baseline's.
     """
     if "targets" not in results:
-        return _comparison(f"on {part}", name, results, baselines)
-    parts = []
-    for column, found in results["targets"].items():
-        others = {label: scores["targets"][column] for label, scores in baselines.items()}
-        parts.append(_comparison(f"{column}, on {part}", name, found, others))
-    return "\n\n".join(parts)
+        return _comparison(f"{target}, on {part}" if target else f"on {part}", name, results, baselines)
+    parts = {
+        column: (found, {label: scores["targets"][column] for label, scores in baselines.items()})
+        for column, found in results["targets"].items()
+    }
+    if len(parts) > MANY:
+        return "\n".join(summary(f"{len(parts)} targets, on {part}", name, parts))
+    return "\n\n".join(_comparison(f"{column}, on {part}", name, *found) for column, found in parts.items())
+
+
+def summary(
+    title: str, name: str, parts: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Mapping[str, Any]]]]
+) -> list[str]:
+    """Return the table of many targets, best last: each RMSE as a multiple of the best baseline's, and for how many
+    targets it is the smallest.
+
+    Args:
+        parts: target -> the model's scores, and those of each baseline.
+    """
+    best = {column: min(r["rmse"] for r in others.values()) for column, (_, others) in parts.items()}
+    labels = [*next(iter(parts.values()))[1], name]
+    found = {
+        label: np.array([{**others, name: own}[label]["rmse"] / (best[column] or 1.0)
+                         for column, (own, others) in parts.items()])
+        for label in labels
+    }  # fmt: skip
+    least = np.min(list(found.values()), axis=0)
+    width = max(map(len, [title, *labels]))
+    lines = [f"{title:{width}}  RMSE / best baseline's: median   least for"]
+    for label in sorted(labels, key=lambda label: -float(np.median(found[label]))):
+        ratio, count = np.median(found[label]), int((found[label] == least).sum())
+        lines.append(f"{label:{width}}{ratio:32.3f}{count:12}{'  <' * (label == name)}")
+    skills = dict(zip(parts, 1 - found[name]))
+    low, high = min(skills, key=lambda one: skills[one]), max(skills, key=lambda one: skills[one])
+    return [
+        *lines,
+        "",
+        f"{name} is better than every baseline for {int((found[name] < 1).sum())} of {len(parts)} targets: skill from "
+        f"{cut(skills[low]):.1%} ({low}) to {cut(skills[high]):.1%} ({high})",
+    ]
 
 
 def _comparison(title, name, results, baselines):

@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import status
 from .._version import __version__
+from ..forecast.bases import MANY
 from ..forecast.evaluation import skill
 from ..forecast.metadata import ALONE, adds_nothing
 from ..formats import model_file
@@ -341,14 +342,17 @@ class _Run:
 
     def verdicts(self, score: kinds.Score) -> list[str]:
         """Return the last lines of the table of a forecast: if the network adds nothing, and which baselines win."""
+        alone = [ALONE] * adds_nothing(self.run.model, self.run.task.recipe())
         lines, parts = [], score.results.get("targets", {"": score.results})
+        if len(parts) > MANY:
+            return alone
         for target, results in parts.items():
             others = {name: each.get("targets", {"": each})[target]["rmse"] for name, each in score.baselines.items()}
             best = min(others, key=lambda name: others[name])
             found = {"skill": skill(results["rmse"], others[best]), "best_baseline": best}
             lines += [f"{target}: {line}" if target else line
                       for line in evaluate_forecast.verdict(self.args.model, found, score.labels)]  # fmt: skip
-        return [ALONE] * adds_nothing(self.run.model, self.run.task.recipe()) + lines
+        return alone + lines
 
     def report(self, progress: Progress, score: kinds.Score | None) -> dict[str, Any] | None:
         """Print the table, and write the picture and the report. Returns the report."""
@@ -358,7 +362,8 @@ class _Run:
         seconds = time.perf_counter() - self.started
         self.say(f"\nbest epoch {progress.best_epoch}, kept in {self.path('best')}; {seconds:.1f} s in all\n")
         shown = {score.labels[name]: scores for name, scores in score.baselines.items()}
-        self.say(comparison(args.model, score.results, shown, f"the {task.scored} part"))
+        target = task.target_columns[0] if self.run.task.kind == "forecast" else None
+        self.say(comparison(args.model, score.results, shown, f"the {task.scored} part", target))
         if "confusion" in score.results:
             self.say(confusion_table(score.results, task.classes))
             for line in remarks(args.model, score.results, score.baselines, losses_of({"history": progress.history})):

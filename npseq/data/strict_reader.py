@@ -84,4 +84,7 @@ def read_strict(path: str, name: str, time: str | None = None, labels: Sequence[
                 label.add(column)
     names = [[reader.columns[k] for k in places] for places in (reader.numeric, reader.labels)]
     when = None if reader.time is None else dates.done()[:, 0].view("datetime64[s]")
-    return Content(values.done(), names[0], reader.columns, when, dict(zip(names[1], (label.done() for label in kept))))
+    found = Content(
+        values.done(), names[0], reader.columns, when, dict(zip(names[1], (label.done() for label in kept)))
+    )
+    return found if reader.time is None else found._replace(time=[reader.columns[reader.time]])

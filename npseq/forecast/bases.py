@@ -13,6 +13,7 @@ from ..formats import schema
 from .base_model import LONGEST, AnyBase, Combination, base_from_json, shown
 from .calendar_slots import periods
 
+MANY = 10  # targets: of more a summary is printed
 SHARE = 0.05  # of the training rows: the longest lag of the base's errors that the network reads
 
 
@@ -97,11 +98,11 @@ def error_lags(table: Table, season: int | None, train_end: int) -> tuple[int, .
 
 
 def describe(bases: BaseModels, columns: list[str]) -> list[str]:
-    """Return a line for each target: which base forecast was chosen."""
-    lines = []
-    for part, column in zip(bases.parts, columns):
+    """Return a line for each target, of more than ``MANY`` for the first ones: which base forecast was chosen."""
+    lines, count = [], len(columns) if len(columns) <= MANY else 3
+    for part, column in zip(bases.parts[:count], columns):
         whole = ""
         if isinstance(part, Combination):
             whole = f"{len(part.parts)} of {part.tried}, "
         lines.append(f"base        {column}: {whole}{', '.join(shown(part)[:3])}" + ", …" * (len(part.members) > 3))
-    return lines
+    return lines + [f"            and {len(columns) - count} more targets"] * (len(columns) > count)

@@ -229,9 +229,10 @@ class ForecastTask(WindowDataset, Task):
 
     def describe(self) -> list[str]:
         """Return the lines about the data that the command prints first."""
-        n = len(self.values)
+        n, named = len(self.values), self.target_columns
+        targets = ", ".join(named) if len(named) <= bases.MANY else listed(named)
         lines = [
-            f"data        {self.name}: {n:,} rows, predicting {', '.join(self.target_columns)}"
+            f"data        {self.name}: {n:,} rows, predicting {targets}"
             + (f" {self.horizon} rows ahead" if self.horizon > 1 else "")
             + f" from the last {self.window}"
             + (f" and those {', '.join(map(str, self.lags))} rows before" if self.lags else "")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_predictions_are_the_models_own_in_the_datas_units(trained, small_csv, t
     assert len(rows) == (n + 1 - task.first) * HORIZON
     expected = model.predict(task.windows(np.arange(task.first, n + 1))).reshape(-1)
     assert np.allclose([float(row["load"]) for row in rows], expected, rtol=1e-5)
-    assert rows[0]["time"] == str(task.table.times[task.first]).replace("T", " ") and rows[0]["steps_ahead"] == "1"
+    assert rows[0]["hour"] == str(task.table.times[task.first]).replace("T", " ") and rows[0]["steps_ahead"] == "1"
 
 
 def test_steps_go_beyond_the_end_of_the_data_feeding_forecasts_back(trained, small_csv, tmp_path):
@@ -63,7 +64,7 @@ def test_steps_go_beyond_the_end_of_the_data_feeding_forecasts_back(trained, sma
     table = data.load(small_csv)
     n = len(table.values)
     assert [row["steps_ahead"] for row in rows] == [str(k) for k in range(1, 9)]
-    assert rows[0]["time"] == str(table.times[-1] + np.timedelta64(1, "h")).replace("T", " ")
+    assert rows[0]["hour"] == str(table.times[-1] + np.timedelta64(1, "h")).replace("T", " ")
     # by hand: the first forecast appended to the data, and the model asked again
     model = npseq.load(trained)
     first = np.array([[float(row["load"])] for row in rows[:HORIZON]])
@@ -146,8 +147,8 @@ def test_predictions_do_not_look_ahead_not_even_into_gaps(trained, small_csv, tm
     out = []
     for path in (first, second):
         assert predict.main([trained, "--data", str(path), "--output", str(tmp_path / "out.csv")]) == 0
-        out.append([row for row in rows_of(tmp_path / "out.csv") if row["time"] <= hour[304].replace("T", " ")])
-    origins = [k for k in range(0, len(out[0]), HORIZON) if out[0][k]["time"] <= hour[304].replace("T", " ")]
+        out.append([row for row in rows_of(tmp_path / "out.csv") if row["hour"] <= hour[304].replace("T", " ")])
+    origins = [k for k in range(0, len(out[0]), HORIZON) if out[0][k]["hour"] <= hour[304].replace("T", " ")]
     assert all(out[0][k] == out[1][k] for k in origins) and len(origins) > 200
 
 
@@ -324,3 +325,14 @@ def test_a_file_whose_metadata_were_tampered_with_ends_in_one_line(tmp_path, sma
         cli.main([command, str(tmp_path / "bad.pth"), "--data", small_csv, *more])
     message = capsys.readouterr().err
     assert end.value.code == 2 and message.count("\n") == 1 and "bad.pth" in message
+
+
+@pytest.mark.parametrize("name, clock, first", [("Datum", "", "Datum"), ("at", " 06:00:00", "at"), (None, "", "time")])
+def test_the_time_column_has_its_own_name_and_days_have_no_clock(tmp_path, monkeypatch, name, clock, first):
+    monkeypatch.chdir(tmp_path)
+    days = np.datetime64("2024-01-01") + np.arange(120)
+    rows = "".join(f"{day}{clock},{10 + k % 7 + k / 100:.2f}\n" for k, day in enumerate(days))
+    Path("d.csv").write_text((f"{name},load\n" if name else "") + rows)
+    assert status("--data d.csv --base linear --epochs 1 --hidden-size 2 --window 7 --quiet".split()) == 0
+    assert predict.main("rnn_lstm_best.pth --data d.csv --output p.csv --steps 2".split()) == 0
+    assert [row[first] for row in rows_of("p.csv")] == [f"2024-04-30{clock}", f"2024-05-01{clock}"]

@@ -53,7 +53,9 @@ def lines_of(small_csv):
 
 
 def numbers(rows):
-    return np.array([[float(row[name]) for name in row if name not in ("time", "row", "steps_ahead")] for row in rows])
+    return np.array(
+        [[float(row[name]) for name in row if name not in ("time", "hour", "row", "steps_ahead")] for row in rows]
+    )
 
 
 @pytest.mark.wide
@@ -65,7 +67,7 @@ def test_the_answers_are_those_of_predict(trained, small_csv, tmp_path, streamed
     code, rows, err = streamed("".join(lines_of(small_csv)), trained, "--interval", "0.8")
     assert code == 0 and err == ""
     assert list(rows[0]) == ["time", *(f"load_{k}{end}" for k in (1, 2) for end in ("", "_low", "_high"))]
-    assert [row["time"] for row in rows] == [row["time"] for row in expected if row["steps_ahead"] == "1"]
+    assert [row["time"] for row in rows] == [row["hour"] for row in expected if row["steps_ahead"] == "1"]
     found, expected = numbers(rows).reshape(-1, 2, 3), numbers(expected).reshape(-1, 2, 3)
     assert np.allclose(found[:-1], expected[:-1], rtol=1e-6)
     # for the last row predict does not count the last one-step error, whose row has no whole horizon after it
@@ -155,7 +157,7 @@ def test_missing_rows_and_values_are_those_of_predict(trained, small_csv, tmp_pa
     names = "", "_low", "_high"
     with open(tmp_path / "out.csv") as file:
         rows = [row for row in csv.DictReader(file) if row["steps_ahead"] == "1"]
-        expected = {row["time"]: [float(row["load" + name]) for name in names] for row in rows}
+        expected = {row["hour"]: [float(row["load" + name]) for name in names] for row in rows}
     code, rows, err = streamed("".join(lines), trained, "--interval", "0.9")
     assert code == 0 and err.count("\n") == 1 and "line 61: 2 rows are missing" in err
     assert len(rows) == 77 - FIRST + 1

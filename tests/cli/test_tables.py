@@ -55,6 +55,29 @@ def test_several_targets_have_a_table_each():
     assert first.startswith("a, on the test part") and names(first) == ["x", "ours"] and names(second) == ["ours", "x"]
 
 
+def test_a_target_is_named():
+    assert tables.comparison("ours", {"rmse": 1.0}, {"a": {"rmse": 2.0}}, target="load").startswith("load, on the test")
+
+
+@pytest.mark.parametrize("count", [10, 11])
+def test_more_than_ten_targets_have_a_summary(count):
+    own = {f"s{k}": {"rmse": 1.0 if k else 4.0} for k in range(count)}
+    others = {
+        "x": {"targets": {name: {"rmse": 2.0} for name in own}},
+        "y": {"targets": {n: {"rmse": 6.0} for n in own}},
+    }
+    lines = tables.comparison("ours", {"targets": own}, others).splitlines()
+    if count == 10:
+        assert sum(line.endswith("<") for line in lines) == 10
+        return
+    assert [line.split() for line in lines[1:4]] == [
+        ["y", "3.000", "0"],
+        ["x", "1.000", "1"],
+        ["ours", "0.500", "10", "<"],
+    ]
+    assert lines[5] == "ours is better than every baseline for 10 of 11 targets: skill from -100.0% (s0) to 50.0% (s1)"
+
+
 def test_errors_by_step_show_some_steps_and_mark_the_best():
     by_step = [{"step": k, "model": {"rmse": 1.0 * k}, "baselines": {"p": {"rmse": 2.5}}} for k in range(1, 6)]
     head, baseline, model = tables.by_step_table("ours", by_step, {"p": "persistence"})

@@ -60,7 +60,7 @@ def test_a_frame_gets_what_the_command_writes(trained, tmp_path, steps):
     frame.to_csv(tmp_path / "t.csv")
     words = [file, "--data", str(tmp_path / "t.csv"), "--output", str(tmp_path / "out.csv"), "--interval", "0.8"]
     assert predict.main([*words, *([] if steps is None else ["--steps", str(steps)])]) == 0
-    written = pd.read_csv(tmp_path / "out.csv", parse_dates=["time"], index_col="time")
+    written = pd.read_csv(tmp_path / "out.csv", parse_dates=["day"], index_col="day")
     found = predict_frame(file, frame, steps, 0.8)
     assert list(found.columns) == list(written.columns[1:]) and (found.index == written.index).all()
     assert np.allclose(found, written.iloc[:, 1:], rtol=1e-8, equal_nan=True)  # NaN: not measured so far ahead
