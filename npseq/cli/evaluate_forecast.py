@@ -131,6 +131,17 @@ def verdict(name: str, found: dict[str, Any], labels: dict[str, str]) -> list[st
     return [f"{name} is better than every baseline by {found['skill']:.1%}"]
 
 
+def verdicts(name: str, results: dict[str, Any], baselines: dict[str, Any], labels: dict[str, str]) -> list[str]:
+    """Return the last lines of a training: for each target which baselines win; none for more than ``MANY``."""
+    lines, parts = [], results.get("targets", {"": results})
+    for target, own in parts.items() if len(parts) <= MANY else ():
+        others = {key: each.get("targets", {"": each})[target]["rmse"] for key, each in baselines.items()}
+        best = min(others, key=lambda key: others[key])
+        found = {"skill": evaluation.skill(own["rmse"], others[best]), "best_baseline": best}
+        lines += [f"{target}: {line}" if target else line for line in verdict(name, found, labels)]
+    return lines
+
+
 def _interval_lines(part, quantiles):
     """Lines on the coverage of the interval, overall and by hour, beside the constant width's, and on quantiles."""
     found = part["interval"]

@@ -17,8 +17,6 @@ import numpy as np
 
 from .. import status
 from .._version import __version__
-from ..forecast.bases import MANY
-from ..forecast.evaluation import skill
 from ..forecast.metadata import ALONE, adds_nothing
 from ..formats import model_file
 from ..fused import blas
@@ -340,20 +338,6 @@ class _Run:
                 self.save_best(progress, again)
             return score
 
-    def verdicts(self, score: kinds.Score) -> list[str]:
-        """Return the last lines of the table of a forecast: if the network adds nothing, and which baselines win."""
-        alone = [ALONE] * adds_nothing(self.run.model, self.run.task.recipe())
-        lines, parts = [], score.results.get("targets", {"": score.results})
-        if len(parts) > MANY:
-            return alone
-        for target, results in parts.items():
-            others = {name: each.get("targets", {"": each})[target]["rmse"] for name, each in score.baselines.items()}
-            best = min(others, key=lambda name: others[name])
-            found = {"skill": skill(results["rmse"], others[best]), "best_baseline": best}
-            lines += [f"{target}: {line}" if target else line
-                      for line in evaluate_forecast.verdict(self.args.model, found, score.labels)]  # fmt: skip
-        return alone + lines
-
     def report(self, progress: Progress, score: kinds.Score | None) -> dict[str, Any] | None:
         """Print the table, and write the picture and the report. Returns the report."""
         if score is None:
@@ -369,7 +353,9 @@ class _Run:
             for line in remarks(args.model, score.results, score.baselines, losses_of({"history": progress.history})):
                 self.say(line)
         if task.corrects:
-            self.say("\n".join(["", *self.verdicts(score)]))
+            alone = [ALONE] * adds_nothing(self.run.model, task.recipe())
+            found = evaluate_forecast.verdicts(args.model, score.results, score.baselines, score.labels)
+            self.say("\n".join(["", *alone, *found]))
         twin = f"optimized_{args.model}"
         if twin in MODELS and not (args.quiet or args.recurrent_dropout):  # that, fused does not have
             print(f"{PROG}: --model {twin} prints the same digits in about 0.6 of the time", file=sys.stderr)
