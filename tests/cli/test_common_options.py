@@ -30,7 +30,7 @@ def test_an_option_of_one_name_is_one_option(command):
 
 
 GRADCHECK = ["gradcheck", "--model", "gru", "--layers", "1", "--directions", "1", "--lengths", "mixed"]
-COMPARE = ["compare", "--models", "rnn", "--seeds", "1", "--epochs", "1", "--hidden-size", "2", "--data"]
+COMPARE = "compare --models rnn --seeds 1 --epochs 1 --hidden-size 2 --base none --data".split()
 
 
 @pytest.mark.wide
@@ -44,7 +44,7 @@ def test_what_is_quiet_prints_nothing_if_all_is_well(small_csv, capsys):
 
 def test_json_is_one_value(small_csv, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert commands.main(["train", "--data", small_csv, "--hidden-size", "2", "--epochs", "1", "--quiet"]) == 0
+    assert commands.main(["train", "--data", small_csv, *"--base none --hidden-size 2 --epochs 1 --quiet".split()]) == 0
     assert commands.main(["inspect", "rnn_lstm_best.pth", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {"name": "rnn.weight_hh_l0", "dtype": "float32", "shape": [8, 2]} in found["tensors"]

@@ -92,7 +92,19 @@ def test_epochs_to_level_counts_to_a_level_that_every_model_reaches():
 def test_compare_ends_as_a_training_that_diverges(small_csv, capsys):
     assert (
         compare.main(
-            ["--models", "lstm,rnn", "--seeds", "1", "--data", small_csv, "--optimizer", "sgd", "--lr", "1e38", *SMALL]
+            [
+                "--models",
+                "lstm,rnn",
+                "--base",
+                "none",
+                "--data",
+                small_csv,
+                "--optimizer",
+                "sgd",
+                "--lr",
+                "1e38",
+                *SMALL,
+            ]
         )
         == 3
     )
@@ -193,7 +205,9 @@ def test_the_flow_of_a_model_with_an_output_at_every_step_starts_from_the_last()
     assert relative_error(flow.norms["h"], gradient_flow(model.rnn, x, d_h).norms["h"]) < 1e-12
 
 
-@pytest.mark.parametrize("data", [["--data", "japanese_vowels"], ["--data", "SMALL"]])
+@pytest.mark.parametrize(
+    "data", [pytest.param(["--data", "japanese_vowels"], marks=pytest.mark.wide), ["--base", "none", "--data", "SMALL"]]
+)
 def test_flow_takes_every_task(small_csv, data, capsys):
     argv = [small_csv if word == "SMALL" else word for word in data]
     assert command.main(["--models", "gru", "--epochs", "1", "--hidden-size", "4", *argv]) == 0
@@ -277,11 +291,12 @@ def test_without_matplotlib_one_line_names_the_install_command(tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(plots.PlotError, match=r"pip install 'npseq\[plot\]'"):
         plots.check("x.png")
-    assert status(["--epochs", "1", "--plot", "x.png", "--out-dir", str(tmp_path)]) == 2
+    assert status(f"--data adding --epochs 1 --plot x.png --out-dir {tmp_path}") == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and "npseq[plot]" in message and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("command", ["compare --models rnn --seeds 2 --output r.json", "train --backtest 2"])
 def test_data_from_standard_input_are_read_once(tmp_path, small_csv, command):
     pytest.importorskip("pandas")

@@ -13,6 +13,7 @@ from npseq.cli.commands import main
 pytest.importorskip("pandas")
 CASES = Path(__file__).parent.parent / "data" / "cases"
 SMALL = ["--epochs", "1", "--hidden-size", "4"]
+ALONE = [*SMALL, "--base", "none"]
 
 
 @pytest.fixture
@@ -54,13 +55,13 @@ def test_forecasts_are_dated_by_the_calendar(run, name, dates):
 
 
 def test_what_was_decided_is_told_and_what_is_said_is_used(run):
-    status, out, _ = run("train", "--data", CASES / "quoted-decimal-comma" / "kurs.csv", *SMALL)
+    status, out, _ = run("train", "--data", CASES / "quoted-decimal-comma" / "kurs.csv", *ALONE)
     assert status == 0 and "predicting Zuletzt" in out
     assert "read as: ',' between fields, decimal comma, header, day first, 2 columns, 300 rows" in out
     Path("t.csv").write_text("a:b\n" + "".join(f"{k % 7}:{-9999 if k % 9 == 4 else k % 5}\n" for k in range(90)))
-    status, out, _ = run("train", "--data", "t.csv", "--sep", ":", "--target", "b", "--force", *SMALL)
+    status, out, _ = run("train", "--data", "t.csv", "--sep", ":", "--target", "b", "--force", *ALONE)
     assert status == 0 and "b holds -9999 10 times" in out and "--na -9999" in out
-    status, out, _ = run("train", "--data", "t.csv", "--sep=:", "--na", "-9999", "--target", "b", *SMALL)
+    status, out, _ = run("train", "--data", "t.csv", "--sep=:", "--na", "-9999", "--target", "b", *ALONE)
     assert status == 0 and "10 gaps in b filled" in out
     assert run("evaluate", "rnn_lstm_best.pth", "--data", "t.csv", "--sep", ":", "--na=-9999")[0] == 0
     options = ["--sep", ":", "--na", "-9999", "--output", "f.csv", "--steps", "2"]
@@ -69,13 +70,13 @@ def test_what_was_decided_is_told_and_what_is_said_is_used(run):
 
 def test_two_readings_end_in_one_line_that_names_both(run):
     Path("t.csv").write_text("a;b\n" + "".join(f"{k % 8 + 1},{k % 9}50;{k}\n" for k in range(60)))
-    status, _, err = run("train", "--data", "t.csv", *SMALL)
+    status, _, err = run("train", "--data", "t.csv", *ALONE)
     assert status == 2 and err.count("\n") == 1 and "--decimal ','" in err and "--thousands ','" in err
-    assert run("train", "--data", "t.csv", "--decimal", ",", *SMALL)[0] == 0
+    assert run("train", "--data", "t.csv", "--decimal", ",", *ALONE)[0] == 0
     for options in (["--header", "--no-header"], ["--sep", "ab"], ["--decimal", ""]):
         status, _, err = run("train", "--data", "t.csv", *options)
         assert status == 2 and err.count("\n") == 1
-    assert not list(Path().glob("*.pth")) or run("train", "--data", "t.csv", "--decimal", ",", *SMALL)[0] == 0
+    assert not list(Path().glob("*.pth")) or run("train", "--data", "t.csv", "--decimal", ",", *ALONE)[0] == 0
 
 
 def test_a_row_for_each_sequence(run):

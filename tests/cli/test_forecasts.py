@@ -67,7 +67,7 @@ def known(tmp_path_factory):
 
 def test_every_score_stands_beside_every_baselines_on_the_same_rows(tmp_path, capsys):
     file = write(tmp_path / "a.csv", {"load": load_and_price()["load"]})
-    best = train(tmp_path, file, "--horizon", "3")
+    best = train(tmp_path, file, "--horizon", "3", "--base", "seasonal")
     found = scores(capsys, best, "--data", file, "--steps", "30")
     assert list(found["baselines"]) == NAMES and set(found["model"]) == {"rmse", "mae"}
     assert [row["step"] for row in found["by_step"]] == list(range(1, 31))
@@ -105,6 +105,7 @@ def test_targets_of_different_units_are_never_pooled(tmp_path, capsys):
 # ---- what is known ahead ----
 
 
+@pytest.mark.wide
 def test_values_known_ahead_are_used_by_the_base_and_the_network(known, capsys):
     _, file, best = known
     found = scores(capsys, best, "--data", file)
@@ -113,6 +114,7 @@ def test_values_known_ahead_are_used_by_the_base_and_the_network(known, capsys):
     assert npseq.load(best).metadata["recipe"]["future"] == ["price"]
 
 
+@pytest.mark.wide
 def test_rows_at_the_end_without_a_target_are_forecast_from_their_known_values(known, tmp_path, capsys):
     _, _, best = known
     columns = load_and_price()
@@ -145,7 +147,7 @@ def test_inputs_that_are_not_known_ahead_are_refused_with_the_two_ways_out(tmp_p
 
 def test_values_far_outside_the_range_of_the_training_are_told(tmp_path, capsys):
     columns = {"load": load_and_price()["load"]}
-    best, out = train(tmp_path, write(tmp_path / "a.csv", columns)), str(tmp_path / "out.csv")
+    best, out = train(tmp_path, write(tmp_path / "a.csv", columns), "--base", "none"), str(tmp_path / "out.csv")
     columns["load"][650:652] = 1e4
     file = write(tmp_path / "b.csv", columns)
     assert predict.main([best, "--data", file, "--output", out]) == 0

@@ -206,7 +206,11 @@ def test_the_interval_covers_about_its_share_of_the_test_part_fed_back_too(tmp_p
 
 
 @pytest.mark.parametrize(
-    "options", [["--data", "japanese_vowels", "--batch-size", "8"], ["--data", "adding", "--length", "6"]]
+    "options",
+    [
+        pytest.param(["--data", "japanese_vowels", "--batch-size", "8"], marks=pytest.mark.wide),
+        ["--data", "adding", "--length", "6", "--batch-size", "256"],
+    ],
 )
 def test_evaluate_judges_the_other_tasks_as_training_did(options, tmp_path, capsys):
     report = tmp_path / "r.json"
@@ -219,6 +223,7 @@ def test_evaluate_judges_the_other_tasks_as_training_did(options, tmp_path, caps
     assert (f"{test['accuracy']:.1%}" if "accuracy" in test else f"{test['mse']:.5f}") in capsys.readouterr().out
 
 
+@pytest.mark.wide
 def test_sequences_without_labels_are_classified(tmp_path):
     assert (
         status(

@@ -83,8 +83,8 @@ def test_the_defaults_are_those_of_a_text_and_what_is_typed_stays(tmp_path):
     assert isinstance(experiment.make_task(settled("--data", str(tmp_path / "x.txt"))), npseq.tasks.Text)
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-@pytest.mark.parametrize("model", ["optimized_lstm", "gru"])
+@pytest.mark.parametrize("schedule", [pytest.param("constant", marks=pytest.mark.wide), "cosine"])
+@pytest.mark.parametrize("model", [pytest.param("optimized_lstm", marks=pytest.mark.wide), "gru"])
 def test_a_run_that_is_resumed_gives_the_files_of_one_that_was_not(tmp_path, model, schedule, monkeypatch):
     (tmp_path / "cat.txt").write_text(TEXT)
     options = ["--model", model, "--data", tmp_path / "cat.txt", "--schedule", schedule, "--num-layers", "2"]
@@ -323,6 +323,7 @@ def test_compare_takes_a_text(folder, capsys):
     assert "test nats a symbol" in capsys.readouterr().out
 
 
+@pytest.mark.wide
 def test_the_text_comes_as_it_is_made(folder):
     """The first characters are there before the last ones are asked for."""
     command = [sys.executable, "-m", "npseq", "sample", str(folder / MODEL), "--length", "1000000", "--prime", "the "]

@@ -254,7 +254,7 @@ def test_what_cannot_be_streamed_ends_in_one_line(trained, tmp_path, streamed, t
 
 
 def test_other_files_are_refused(tmp_path, capsys):
-    options = "--data adding --length 5 --epochs 1 --hidden-size 3 --model rnn --quiet".split()
+    options = "--data adding --length 5 --epochs 1 --hidden-size 3 --batch-size 512 --model rnn --quiet".split()
     assert status([*options, "--out-dir", str(tmp_path)]) == 0
     npseq.save(tmp_path / "other.pth", npseq.Model("rnn", 2, 3, rng=0))
     for file, word in [("rnn_rnn_best.pth", "no forecaster"), ("other.pth", "npseq train"), ("no.pth", "no.pth")]:

@@ -123,12 +123,7 @@ def test_the_same_seed_gives_the_same_file_and_another_seed_another(tmp_path, sm
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "optimized_lstm", "optimized_rnn", "optimized_gru"])
 def test_torch_opens_the_weights_and_predicts_the_same(tmp_path, small_csv, name):
     torch = pytest.importorskip("torch")
-    assert (
-        status(
-            ["--model", name, "--epochs", "1", "--hidden-size", "6", "--data", small_csv, "--out-dir", str(tmp_path)]
-        )
-        == 0
-    )
+    assert status(f"--model {name} --epochs 1 --hidden-size 6 --base none --data {small_csv} --out-dir {tmp_path}") == 0
     path = tmp_path / f"rnn_{name}_best.pth"
     module = torch.nn.Module()
     kind = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[name.removeprefix("optimized_")]
@@ -147,7 +142,7 @@ def test_the_report_holds_what_was_measured(tmp_path, small_csv, capsys):
     assert (
         status(
             [
-                *f"--model rnn --epochs 2 --data {small_csv} --out-dir {tmp_path} --seed 7 --report".split(),
+                *f"--model rnn --epochs 2 --data {small_csv} --base none --out-dir {tmp_path} --seed 7 --report".split(),
                 *f"{report_file}".split(),
             ]
         )
@@ -173,10 +168,7 @@ def test_the_report_holds_what_was_measured(tmp_path, small_csv, capsys):
 
 
 def test_a_star_marks_each_new_best_and_the_best_weights_are_the_ones_kept(tmp_path, small_csv, capsys):
-    assert (
-        status(["--model", "gru", "--epochs", "4", "--lr", "0.01", "--data", small_csv, "--out-dir", str(tmp_path)])
-        == 0
-    )
+    assert status(f"--model gru --epochs 4 --lr 0.01 --base seasonal --data {small_csv} --out-dir {tmp_path}") == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
     losses = [float(line.split("validation ")[1].split()[0]) for line in lines]
     best = np.inf
@@ -186,7 +178,7 @@ def test_a_star_marks_each_new_best_and_the_best_weights_are_the_ones_kept(tmp_p
 
 
 def test_quiet_prints_nothing(tmp_path, small_csv, capsys):
-    assert status(["--model", "rnn", "--epochs", "1", "--data", small_csv, "--out-dir", str(tmp_path), "--quiet"]) == 0
+    assert status(f"--model rnn --epochs 1 --base seasonal --data {small_csv} --out-dir {tmp_path} --quiet") == 0
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err == ""
 
@@ -206,6 +198,7 @@ assert repr(np.random.get_state()) == before
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.wide
 def test_it_runs_with_numpy_and_scipy_alone(tmp_path, small_csv):
     code = f"""
 import sys
@@ -246,7 +239,7 @@ def faulty(tmp_path, small_csv):
         "ragged file": (["--data", str(ragged)], ["ragged.csv", "3"]),
         "text among numbers": (["--data", str(text)], ["text.csv", "many"]),
         "window longer than the series": (["--data", small_csv, "--window", "100000"], ["100000"]),
-        "folder that is a file": (["--data", small_csv, "--out-dir", str(not_a_folder)], ["file"]),
+        "folder that is a file": (["--data", small_csv, "--base", "none", "--out-dir", str(not_a_folder)], ["file"]),
     }
 
 
@@ -281,7 +274,7 @@ def test_bad_input_gives_one_line_and_status_2_and_writes_nothing(tmp_path, smal
 
 
 def test_divergence_stops_with_status_3_and_keeps_the_last_good_file(tmp_path, small_csv, capsys):
-    where = ["--model", "rnn", "--data", small_csv, "--out-dir", str(tmp_path)]
+    where = ["--model", "rnn", "--data", small_csv, "--base", "seasonal", "--out-dir", str(tmp_path)]
     assert status(where + ["--epochs", "1"]) == 0
     good = (tmp_path / "rnn_rnn_best.pth").read_bytes()
     capsys.readouterr()
@@ -327,18 +320,21 @@ def test_a_run_that_goes_on_in_another_folder_does_not_take_another_runs_file_fo
 
 @pytest.mark.parametrize("option", ["--report", "--history"])
 def test_an_output_that_is_a_folder_is_refused_before_the_training(tmp_path, small_csv, capsys, option):
-    assert status(["--model", "rnn", "--data", small_csv, option, str(tmp_path), "--out-dir", str(tmp_path / "o")]) == 2
+    assert status(f"--base none --data {small_csv} {option} {tmp_path} --out-dir {tmp_path / 'o'}") == 2
     assert "is a folder" in capsys.readouterr().err and not list((tmp_path / "o").glob("*.pth"))
 
 
 @pytest.mark.parametrize("option", [["--schedule", "cosine"], ["--warmup", "7"], ["--recurrent-dropout", "0.5"]])
 def test_an_option_that_lbfgs_does_not_read_is_refused(tmp_path, small_csv, capsys, option):
-    assert status(["--optimizer", "lbfgs", "--data", small_csv, *option, "--out-dir", str(tmp_path)]) == 2
+    assert (
+        status(["--optimizer", "lbfgs", "--base", "none", "--data", small_csv, *option, "--out-dir", str(tmp_path)])
+        == 2
+    )
     assert option[0] in capsys.readouterr().err
 
 
 def test_a_model_that_no_memory_holds_is_refused_in_one_line(tmp_path, small_csv, capsys):
-    assert status(["--hidden-size", "100000000", "--data", small_csv, "--out-dir", str(tmp_path)]) == 2
+    assert status(f"--hidden-size 100000000 --base none --data {small_csv} --out-dir {tmp_path}") == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and "memory" in message
 

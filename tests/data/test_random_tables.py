@@ -77,8 +77,9 @@ def check(write, seeds):
         assert np.array_equal(table.values[:, kept][~missing], values[~missing]), seed
 
 
-def test_random_tables(write):
-    check(write, range(30))
+@pytest.mark.parametrize("seeds", [range(8), pytest.param(range(8, 30), marks=pytest.mark.wide)])
+def test_random_tables(write, seeds):
+    check(write, seeds)
 
 
 @pytest.mark.wide

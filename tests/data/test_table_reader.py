@@ -147,7 +147,7 @@ def test_a_gap_is_not_a_number(write, gap):
     assert np.isnan(values[1, 0]) and values[1, 1] == 3
 
 
-@pytest.mark.parametrize("length", [1, 7, 1000])
+@pytest.mark.parametrize("length", [pytest.param(1, marks=pytest.mark.wide), 7, 1000])
 def test_the_size_of_the_chunks_changes_nothing(write, monkeypatch, length):
     rng = np.random.default_rng(0)
     written = rng.normal(size=(200, 3))

@@ -10,8 +10,6 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from sklearn.utils.estimator_checks import check_estimator
-
 from npseq.estimators import SequenceClassifier, SequenceRegressor
 
 ESTIMATORS = [SequenceClassifier, SequenceRegressor]
@@ -31,6 +29,8 @@ IN_BATCHES = "a repeated row is shuffled into another batch, and a weighted one 
 
 def outcome(estimator, expected=None):
     """The checks that did not pass, and how each ended; and the number of those that passed."""
+    from sklearn.utils.estimator_checks import check_estimator  # takes a second to import
+
     results = check_estimator(estimator, on_fail=None, on_skip=None, expected_failed_checks=expected)
     others = {result["check_name"]: result["status"] for result in results if result["status"] != "passed"}
     return others, Counter(result["status"] for result in results)["passed"]

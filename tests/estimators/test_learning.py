@@ -15,7 +15,7 @@ from npseq.estimators import SequenceClassifier, SequenceRegressor
 QUICK = {"hidden_size": 8, "random_state": 0}
 
 
-@pytest.mark.parametrize("model", ["optimized_lstm", "optimized_gru"])
+@pytest.mark.parametrize("model", [pytest.param("optimized_lstm", marks=pytest.mark.wide), "optimized_gru"])
 def test_the_first_of_many_steps_is_remembered(model):
     X, unseen = sequences(240), sequences(90, seed=1)
     fitted = SequenceClassifier(model, **QUICK).fit(X, names(X))
@@ -28,7 +28,14 @@ def test_the_first_of_many_steps_is_remembered(model):
     )
 
 
-@pytest.mark.parametrize("more", [{}, {"loss": "huber", "optimizer": "lbfgs"}, {"bidirectional": True, "epochs": 15}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({}, marks=pytest.mark.wide),
+        {"loss": "huber", "optimizer": "lbfgs"},
+        pytest.param({"bidirectional": True, "epochs": 15}, marks=pytest.mark.wide),
+    ],
+)
 def test_the_number_of_a_sequence_is_learned(more):
     X, unseen = sequences(240), sequences(90, seed=1)
     fitted = SequenceRegressor(**{**QUICK, **more}).fit(X, numbers(X))
@@ -110,7 +117,8 @@ def test_a_search_routes_weights_and_takes_numpys_numbers():
     assert search.fit(X, y, sample_weight=weights).best_params_["hidden_size"] in (2, 4)
 
 
-@pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.wide)])  # loky: processes
+@pytest.mark.wide
+@pytest.mark.parametrize("backend", ["threading", "loky"])  # loky: processes
 def test_a_search_in_two_threads_or_processes_gives_the_same_bits(backend):
     joblib = pytest.importorskip("joblib")
     X = sequences(60, shortest=6, longest=6)

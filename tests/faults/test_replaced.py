@@ -1,6 +1,7 @@
 """A trained model is replaced only by one of the same task and data, unless it is asked for."""
 
 import math
+import shutil
 
 import pytest
 from running import status
@@ -10,13 +11,23 @@ from npseq import checkpoint
 TRAIN = "--model rnn --epochs 1 --hidden-size 2 --window 6 --base none --lags none".split()
 
 
-@pytest.fixture
-def trained(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
     for name, speed in ("a", 5), ("b", 7):
         rows = [f"2024-01-{1 + k // 24:02d} {k % 24:02d}:00,{math.sin(k / speed):.4f},{k % 7}\n" for k in range(240)]
-        (tmp_path / f"{name}.csv").write_text("time,y,z\n" + "".join(rows))
-    assert status([*TRAIN, "--data", "a.csv", "--quiet"]) == 0
+        (folder / f"{name}.csv").write_text("time,y,z\n" + "".join(rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert status([*TRAIN, "--data", "a.csv", "--quiet"]) == 0
+    return folder
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for file in trained_once.iterdir():
+        shutil.copy(file, tmp_path)
     return tmp_path / "rnn_rnn_best.pth"
 
 
@@ -26,9 +37,9 @@ def trained(tmp_path, monkeypatch):
         (["--data", "b.csv"], "of the task forecast on a.csv, target y"),
         (["--data", "a.csv", "--target", "z"], "target y"),
         (["--data", "adding", "--length", "5"], "of the task forecast on a.csv"),
-        (["--data", "a.csv", "CHANGED"], "with other values"),
+        pytest.param(["--data", "a.csv", "CHANGED"], "with other values", marks=pytest.mark.wide),
         (["--data", "a.csv", "FOREIGN"], "no file of npseq train"),
-        (["--data", "b.csv", "LAST"], "a training on a.csv"),
+        pytest.param(["--data", "b.csv", "LAST"], "a training on a.csv", marks=pytest.mark.wide),
     ],
 )
 def test_a_model_of_other_data_is_replaced_only_if_that_is_asked_for(trained, capsys, argv, words):

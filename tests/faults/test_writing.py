@@ -52,7 +52,9 @@ WRITERS = {
     "picture.png": write_picture,
     "picture.svg": write_picture,
 }
-every_file = pytest.mark.parametrize("name", WRITERS)
+every_file = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.wide] * (name == "picture.png")) for name in WRITERS]
+)
 
 
 @every_file

@@ -164,7 +164,7 @@ def test_an_example_holds_the_errors_and_forecasts_of_its_base():
     assert np.allclose(task.to_units(target, np.array([r]))[0], table.values[r : r + 3, [1, 0]].ravel())
 
 
-@pytest.mark.parametrize("horizon, targets", [(1, ["x0"]), (3, ["x1", "x0"])])
+@pytest.mark.parametrize("horizon, targets", [(1, ["x0"]), pytest.param(3, ["x1", "x0"], marks=pytest.mark.wide)])
 def test_predict_torch_and_the_onnx_graph_forecast_from_x_alone(tmp_path, horizon, targets):
     torch = pytest.importorskip("torch")
     task = ForecastTask(hourly(), target=targets, window=6, horizon=horizon, base="auto")
@@ -210,6 +210,11 @@ def test_the_recipe_goes_through_json_and_files_have_the_format_2(tmp_path):
     assert npseq.load(tmp_path / "m.pth").metadata["npseq"] == 2
 
 
+@pytest.fixture(scope="module")
+def linear_recipe():
+    return json.dumps(ForecastTask(hourly(), target=["x0"], window=6, base="linear").recipe().to_json())
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
@@ -222,8 +227,8 @@ def test_the_recipe_goes_through_json_and_files_have_the_format_2(tmp_path):
         (lambda base: base["parts"][0].update(known=[1.0]), "known ahead"),
     ],
 )
-def test_an_invalid_base_is_refused(change, words):
-    recipe = ForecastTask(hourly(), target=["x0"], window=6, base="linear").recipe().to_json()
+def test_an_invalid_base_is_refused(linear_recipe, change, words):
+    recipe = json.loads(linear_recipe)
     change(recipe["base"])
     with pytest.raises(ValueError, match=words):
         from_json(recipe)
@@ -233,7 +238,7 @@ def test_an_invalid_base_is_refused(change, words):
 
 
 def test_the_gradient_of_the_corrections_loss_is_right_to_the_last_digits():
-    task = ForecastTask(hourly(), target=["x0", "x1"], window=5, horizon=2, base="linear")
+    task = ForecastTask(hourly(), target=["x0", "x1"], window=5, horizon=2, base="seasonal")
     model = model_of(task, "lstm")
     batch = task.batch(task.parts["train"][:6], np.float64)
     _, grad = model.loss_and_grad(batch)
@@ -247,7 +252,7 @@ def test_the_gradient_of_the_corrections_loss_is_right_to_the_last_digits():
 
 
 def test_the_untrained_model_is_the_base_and_is_kept_if_no_epoch_is_better():
-    task = ForecastTask(hourly(), target=["x0"], window=6, base="auto")
+    task = ForecastTask(hourly(), target=["x0"], window=6, base="seasonal")
     model = Model("gru", task.input_size, 4, task.output_size, rng=0)
     task.prepare(model)
     rows = task.parts["test"]
@@ -258,7 +263,7 @@ def test_the_untrained_model_is_the_base_and_is_kept_if_no_epoch_is_better():
 
 
 def test_on_the_validation_part_no_output_is_worse_than_its_base():
-    task = ForecastTask(hourly(noise=4.0), target=["x0"], window=6, horizon=6, base="auto")
+    task = ForecastTask(hourly(noise=4.0), target=["x0"], window=6, horizon=6, base="seasonal")
     model = Model("gru", task.input_size, 8, task.output_size, rng=0)
     task.prepare(model)
     fit(model, task, Adam(model.theta, lr=0.03), epochs=2, rng=0, count_start=True)
@@ -334,7 +339,7 @@ def test_values_after_the_origin_change_no_forecast(base):
 # ---- gaps ----
 
 
-@pytest.mark.parametrize("base", ["none", "auto"])
+@pytest.mark.parametrize("base", ["none", "seasonal", pytest.param("auto", marks=pytest.mark.wide)])
 def test_what_was_missing_is_filled_from_the_past_and_never_scored(base):
     table, cut = with_gaps(hourly(900, 1), 0.3), 800
     task = ForecastTask(table, window=6, base=base)
@@ -350,6 +355,7 @@ def test_what_was_missing_is_filled_from_the_past_and_never_scored(base):
     assert np.isclose(metrics["rmse"], 2) and np.isclose(metrics["mae"], 2)
 
 
+@pytest.mark.wide
 def test_a_base_fills_gaps_better_than_the_value_before():
     whole, table = hourly(3000, 1), with_gaps(hourly(3000, 1), 0.3)
     errors = []
@@ -362,7 +368,7 @@ def test_a_base_fills_gaps_better_than_the_value_before():
 # ---- row by row ----
 
 
-@pytest.mark.parametrize("horizon, lags", [(1, []), (3, [5, 30])])
+@pytest.mark.parametrize("horizon, lags", [(1, []), pytest.param(3, [5, 30], marks=pytest.mark.wide)])
 def test_a_stream_gives_what_windows_give_with_gaps_too(horizon, lags):
     table = with_gaps(hourly(700), 0.1)
     task = ForecastTask(table, target=["x0"], inputs=["x1"], window=6, horizon=horizon, lags=lags, base="linear")

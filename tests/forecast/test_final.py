@@ -53,10 +53,11 @@ def test_what_is_forecast_after_the_last_row_stands_on_the_base_of_all_rows(fore
 
 
 def test_scores_of_the_rows_of_the_training_stand_on_the_scored_base_and_later_rows_have_a_line(forecaster):
-    one, more = fitted(refit=False), fitted()
+    one, more = fitted(refit=False), npseq.Forecaster()
+    more.members = forecaster.members
     assert one.members[0][1].final is None
     assert one.score(steps=3) == forecaster.score(steps=3)
-    more.update(until(N + 30, N))
+    more.update(until(N + 30))
     score = more.score(steps=3)
     later = score.pop("later")
     score["notes"], expected = [], forecaster.score(steps=3)
@@ -81,6 +82,7 @@ def test_rows_of_a_table_are_forecast_with_the_base_that_had_not_seen_them(forec
             assert np.allclose(found.values[np.isin(origins, rows), 0], forecasts.direct(rows).values[:, 0, 0])
 
 
+@pytest.mark.wide
 def test_the_command_keeps_both_bases_and_prints_the_line(tmp_path, capsys):
     tables = {}
     for name, stop in (("short", N), ("long", N + 30)):

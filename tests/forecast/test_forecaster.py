@@ -15,12 +15,13 @@ from npseq.data.errors import DataError
 from npseq.formats.unpickler import CheckpointError
 from npseq.training.config import TrainingConfig
 
-SMALL = {"epochs": 2, "hidden_size": 5, "window": 6}
+AUTO = {"epochs": 2, "hidden_size": 5, "window": 6}
+SMALL = {**AUTO, "base": "last"}  # where the choice of a base is not what is tested
 
 
 @pytest.fixture(scope="module")
 def fitted(small_csv):
-    return npseq.Forecaster("gru", **SMALL).fit(small_csv, target="load")
+    return npseq.Forecaster("gru", **AUTO).fit(small_csv, target="load")
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +37,28 @@ def test_the_settings_are_those_of_the_command():
     assert {name: defaults[name] for name in vars(TrainingConfig())} == vars(TrainingConfig())
 
 
-@pytest.mark.parametrize("horizon", [1, 3])
-def test_its_file_is_that_of_the_command(tmp_path, small_csv, horizon):
-    words = f"--model gru --epochs 2 --hidden-size 5 --window 6 --target load --horizon {horizon} --quiet".split()
-    assert training_run.main([*words, "--data", small_csv, "--out-dir", str(tmp_path)]) == 0
-    npseq.Forecaster("gru", **SMALL).fit(small_csv, target="load", horizon=horizon).save(tmp_path / "own.pth")
+@pytest.mark.parametrize(
+    "base, horizon",
+    [("seasonal", 3), *(pytest.param("auto", horizon, marks=pytest.mark.wide) for horizon in (1, 3))],
+)
+def test_its_file_is_that_of_the_command(tmp_path, small_csv, base, horizon):
+    words = f"--model gru --epochs 2 --hidden-size 5 --window 6 --base {base} --target load --quiet".split()
+    words += ["--horizon", str(horizon), "--data", small_csv, "--out-dir", str(tmp_path)]
+    assert training_run.main(words) == 0
+    npseq.Forecaster("gru", **{**AUTO, "base": base}).fit(small_csv, target="load", horizon=horizon).save(
+        tmp_path / "own.pth"
+    )
     assert (tmp_path / "own.pth").read_bytes() == (tmp_path / "rnn_gru_best.pth").read_bytes()
 
 
-@pytest.mark.parametrize("other", [{"base": "none"}, {"lags": [24], "optimizer": "sgd"}, {"optimizer": "lbfgs"}])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"base": "none"},
+        pytest.param({"lags": [24], "optimizer": "sgd"}, marks=pytest.mark.wide),
+        pytest.param({"optimizer": "lbfgs"}, marks=pytest.mark.wide),
+    ],
+)
 def test_so_it_is_with_other_options(tmp_path, small_csv, other):
     words = [part for name, value in other.items() for part in (f"--{name}", str(np.atleast_1d(value)[0]))]
     words += "--model rnn --epochs 1 --hidden-size 5 --quiet".split()
@@ -123,7 +137,7 @@ def test_backtest_trains_at_each_origin(series, tmp_path, capsys):
 def test_what_is_known_ahead_in_every_form(series):
     names = npseq.data.load(series).columns
     ahead = np.array([2.0, -2.0, 0.0])
-    found = npseq.Forecaster("gru", **SMALL).fit(series, future=names[1]).predict(future=ahead)
+    found = npseq.Forecaster("gru", **AUTO).fit(series, future=names[1]).predict(future=ahead)
     assert found.shape == (3,) and found[0] - found[1] > 4  # it reads them
     columns = {"at": np.datetime64("2024-01-01T00") + np.arange(400), "y": series[:, 0], "known": series[:, 1]}
     forecaster = npseq.Forecaster("gru", **SMALL).fit(columns, "y", future="known")
@@ -253,7 +267,7 @@ def test_no_forecast_of_no_steps_or_with_an_impossible_interval(series):
 def test_rows_without_a_target_at_the_end_are_the_future(series):
     names = npseq.data.load(series).columns
     whole = np.concatenate([series, [[np.nan, 2.0], [np.nan, -2.0]]])
-    forecaster = npseq.Forecaster("gru", **SMALL).fit(whole, future=names[1])
+    forecaster = npseq.Forecaster("gru", **AUTO).fit(whole, future=names[1])
     found = forecaster.predict()
     assert found.shape == (2,) and found[0] - found[1] > 4 and np.array_equal(forecaster.predict(1), found[:1])
     forecaster.update([[5.0, 0.0]])

@@ -22,7 +22,12 @@ def trained(tmp_path_factory):
         frame = pd.DataFrame({"x": np.sin(np.arange(len(dates)) / 3), "y": np.arange(len(dates)) % 5.0}, index=dates)
         frame.index.name = "day"
         frame.to_csv(folder / "t.csv")
-        main([*f"--data {folder / 't.csv'} --epochs 1 --hidden-size 4 --quiet --out-dir {folder}".split(), *options])
+        main(
+            [
+                *f"--data {folder / 't.csv'} --epochs 1 --hidden-size 4 --base last --quiet --out-dir {folder}".split(),
+                *options,
+            ]
+        )
         return str(folder / "rnn_lstm_best.pth"), frame
 
     return trained

@@ -18,7 +18,7 @@ def task_of(n=900, seed=0):
     noise = rng.normal(size=n) * np.where(t % 24 < 12, 1.0, 3.0)
     values = 50 + 10 * np.sin(2 * np.pi * t / 24) + noise
     table = data.Table("made", values[:, None], ["y"], step=3600, start=np.datetime64("2024-03-04", "s"))
-    return ForecastTask(table, window=6, base="auto")
+    return ForecastTask(table, window=6, base="seasonal")
 
 
 def model_of(task):

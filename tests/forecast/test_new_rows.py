@@ -27,7 +27,7 @@ def part(columns, start=0, stop=N, times=True, **changed):
 
 
 def fitted(data, **more):
-    return npseq.Forecaster("rnn", epochs=1, hidden_size=2, window=4, base="linear").fit(data, "y", **more)
+    return npseq.Forecaster("rnn", epochs=1, hidden_size=2, window=4, base="last").fit(data, "y", **more)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_the_command_says_what_was_scored_and_how_to_score_all(columns, tmp_path
         (tmp_path / name).write_text("y\n" + "".join(f"{value:.6f}\n" for value in y))
         return str(tmp_path / name)
 
-    options = "--model rnn --epochs 1 --hidden-size 2 --window 4 --quiet --data".split()
+    options = "--model rnn --epochs 1 --hidden-size 2 --window 4 --base last --quiet --data".split()
     assert training_run.main([*options, written("a.csv", values["y"]), "--out-dir", str(tmp_path)]) == 0
     best = str(tmp_path / "rnn_rnn_best.pth")
 

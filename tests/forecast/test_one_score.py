@@ -29,7 +29,10 @@ def written(path, y, times=True):
     return str(path)
 
 
-@pytest.mark.parametrize(("times", "horizon"), [(True, 6), (False, 1), (False, 3)])
+@pytest.mark.parametrize(
+    ("times", "horizon"),
+    [pytest.param(True, 6, marks=pytest.mark.wide), (False, 1), pytest.param(False, 3, marks=pytest.mark.wide)],
+)
 def test_everyone_gives_the_same_figures_to_the_last_digit(tmp_path, capsys, times, horizon):
     if not times:
         pytest.importorskip("pandas")  # a line of a table of one column may be empty

@@ -244,7 +244,7 @@ def test_a_meter_with_many_digits(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     meter = str(FILES / "meter.csv")
-    assert training_run.main(["--data", meter, "--epochs", "2", "--lr", "0.01", "--quiet"]) == 0
+    assert training_run.main(["--data", meter, "--epochs", "2", "--lr", "0.01", "--base", "none", "--quiet"]) == 0
     model = npseq.load("rnn_lstm_best.pth")
     run = session(model, tmp_path, with_scaler=True)
     rng = np.random.default_rng(0)

@@ -298,7 +298,7 @@ def corrupted(lines, row, path):
     return str(path)
 
 
-@pytest.mark.parametrize("part", ["validation", "test"])
+@pytest.mark.parametrize("part", ["validation", pytest.param("test", marks=pytest.mark.wide)])
 def test_values_after_the_split_change_nothing_before_it(lines, tmp_path, part):
     true = ForecastTask(data.load("metro_traffic"), **OPTIONS)
     cut = int(true.parts[part][0])
@@ -332,7 +332,7 @@ def test_values_after_the_split_change_no_bit_of_what_is_learned_or_predicted_be
         assert np.array_equal(a, b)
 
 
-@pytest.mark.parametrize("place", [0, 100, 3000])
+@pytest.mark.parametrize("place", [0, *(pytest.param(place, marks=pytest.mark.wide) for place in (100, 3000))])
 def test_values_from_a_predicted_hour_on_change_neither_its_inputs_nor_any_forecast_of_it(metro, place):
     true = ForecastTask(metro.table, **OPTIONS)
     row = int(true.parts["test"][place])
@@ -347,7 +347,9 @@ def test_values_from_a_predicted_hour_on_change_neither_its_inputs_nor_any_forec
         assert np.array_equal(*(each.forecast(name, upto, 3) for each in found))
 
 
-@pytest.mark.parametrize("row", [3, 20_000, 22_222])
+@pytest.mark.parametrize(
+    "row", [pytest.param(3, marks=pytest.mark.wide), 20_000, pytest.param(22_222, marks=pytest.mark.wide)]
+)
 def test_filled_from_the_past_alone_no_value_before_the_cut_changes(lines, tmp_path, row):
     true = data.load("metro_traffic", fill="past")
     gaps = np.flatnonzero(true.filled[:, 0])

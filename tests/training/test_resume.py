@@ -1,5 +1,6 @@
 """A run that was interrupted and continued gives the files of one that was not, byte for byte."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,17 +66,25 @@ def test_more_epochs_than_first_asked_for_equal_a_longer_run(tmp_path, small_csv
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
-@pytest.fixture
-def begun(tmp_path, small_csv):
+@pytest.fixture(scope="module")
+def begun_once(tmp_path_factory, small_csv):
+    folder = tmp_path_factory.mktemp("begun")
     assert (
         status(
             [
-                *f"--model rnn --data {small_csv} --hidden-size 4 --epochs 3 --schedule cosine --checkpoint".split(),
-                *f"--quiet --out-dir {tmp_path}".split(),
+                *f"--model rnn --data {small_csv} --base last --hidden-size 4 --epochs 3 --schedule cosine".split(),
+                *f"--checkpoint --quiet --out-dir {folder}".split(),
             ]
         )
         == 0
     )
+    return folder
+
+
+@pytest.fixture
+def begun(begun_once, tmp_path):
+    for file in begun_once.iterdir():
+        shutil.copy(file, tmp_path)
     return str(tmp_path / "rnn_rnn_last.pth")
 
 
