@@ -64,7 +64,12 @@ def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@functools.cache
 def imports(path):
+    return tuple(found_imports(path))
+
+
+def found_imports(path):
     """(module, name or None, line) for everything of npseq that a file imports, wherever in it."""
     package = module_of(path) if path.name == "__init__.py" else module_of(path).rpartition(".")[0]
     for node in ast.walk(tree_of(path)):

@@ -8,7 +8,7 @@ from running import status
 
 from npseq import checkpoint
 
-TRAIN = "--model rnn --epochs 1 --hidden-size 2 --window 6 --base none --lags none".split()
+TRAIN = "--batch-size 256 --model rnn --epochs 1 --hidden-size 2 --window 6 --base none --lags none".split()
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_model_of_other_data_is_replaced_only_if_that_is_asked_for(trained, ca
         trained.unlink()
         argv = [*argv, "--checkpoint"]
     file = trained.parent / "rnn_rnn_last.pth" if "LAST" in argv else trained
-    argv = [*(word for word in TRAIN[:6] if "adding" in argv), *(TRAIN if "adding" not in argv else []), *argv]
+    argv = [*(word for word in TRAIN[:8] if "adding" in argv), *(TRAIN if "adding" not in argv else []), *argv]
     argv, before = [word for word in argv if not word.isupper()], file.read_bytes()
     capsys.readouterr()
     assert status(argv) == 2

@@ -290,8 +290,10 @@ def test_a_constant_is_forecast_exactly():
 # ---- several steps ----
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
-@pytest.mark.parametrize("horizon", [1, 2])
+@pytest.mark.parametrize(
+    "kind, horizon",
+    [("lstm", 1), ("gru", 2), *(pytest.param(*each, marks=pytest.mark.wide) for each in (("lstm", 2), ("gru", 1)))],
+)
 def test_fed_back_forecasts_are_those_of_longer_and_longer_tables_with_the_state_carried_on(kind, horizon):
     table = hourly(600)
     task = ForecastTask(table, target=["x0"], inputs=["x1"], window=6, horizon=horizon, base="linear")

@@ -249,7 +249,15 @@ def kinds():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["known ahead", "a horizon", "two targets", "gaps", "no times"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "known ahead",
+        "a horizon",
+        *(pytest.param(name, marks=pytest.mark.wide) for name in ("two targets", "gaps")),
+        "no times",
+    ],
+)
 def test_the_combination_is_no_worse_than_one_linear_base(name):
     table, options = kinds()[name]
     errors = []
@@ -264,6 +272,7 @@ def test_the_combination_is_no_worse_than_one_linear_base(name):
     assert both <= 1.01 * one
 
 
+@pytest.mark.wide
 def test_a_file_keeps_the_combination_and_a_stream_gives_what_windows_give():
     table, _ = kinds()["gaps"]
     table.values = np.where(table.filled, 1e6, np.exp(table.values / 30 * ~table.filled))

@@ -44,7 +44,9 @@ def test_a_column_that_begins_at_once_costs_no_row_and_one_row_later_only_what_i
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("n", [160, 180, 200])
+@pytest.mark.parametrize(
+    "n", [pytest.param(160, marks=pytest.mark.wide), 180, pytest.param(200, marks=pytest.mark.wide)]
+)
 def test_too_few_rows_after_the_first_value_are_told(n, role):
     with pytest.raises(DataError) as error:
         npseq.Forecaster("rnn", epochs=1, hidden_size=2, window=4).fit(values(n), **ROLES[role])

@@ -38,9 +38,11 @@ def test_no_message_of_the_library_names_an_option():
     found = []
     for room in ROOMS:
         for path in (Path(npseq.__file__).parent / room).rglob("*.py"):
-            tree = ast.parse(path.read_text())
+            if not re.search(option := r"(^|[ '(\"])--[a-z]", text := path.read_text()):
+                continue
+            tree = ast.parse(text)
             texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
             for node in ast.walk(tree):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
-                    found += [f"{path.name}: {node.value}"] if re.search(r"(^|[ '(])--[a-z]", node.value) else []
+                    found += [f"{path.name}: {node.value}"] if re.search(option, node.value) else []
     assert not found
