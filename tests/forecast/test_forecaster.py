@@ -127,7 +127,7 @@ def test_backtest_trains_at_each_origin(series, tmp_path, capsys):
     alone = npseq.Forecaster("rnn", **SMALL).fit(series[:340, 0]).score(steps=2, interval=None)
     assert found[0]["model"] == alone["model"] and "interval" not in found[0]
     np.savetxt(tmp_path / "t.csv", series[:, 0], header="y", comments="")
-    words = "--backtest 2 --model rnn --epochs 2 --hidden-size 5 --window 6".split()
+    words = "--backtest 2 --model rnn --base last --epochs 2 --hidden-size 5 --window 6".split()
     assert training_run.main([*words, "--data", str(tmp_path / "t.csv")]) == 0
     rmse = [float(line.split()[4]) for line in capsys.readouterr().out.splitlines()[1:3]]  # after "the target"
     assert np.allclose(rmse, [part["model"]["rmse"] for part in found], rtol=1e-3)
