@@ -10,11 +10,15 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the named command, as ``npseq`` does. Returns its exit status."""
-    interrupt.watch()
-    try:
+    """Run the named command, as ``npseq`` does. Returns its exit status.
+
+    Args:
+        argv: the words after ``npseq``; by default those of this process, which then ends with 130 after Ctrl-C.
+    """
+
+    def command() -> int:
         from .commands import main
 
         return main(argv)
-    finally:
-        interrupt.hand_over()
+
+    return interrupt.process(command) if argv is None else command()

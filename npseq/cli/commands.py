@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -88,7 +89,9 @@ def _dispatch(argv):
             file=sys.stderr,
         )
         return USAGE
-    return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
+    command = importlib.import_module(COMMANDS[argv[0]][0]).main
+    interrupt.hand_over()
+    return command(argv[1:])
 
 
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -103,13 +106,25 @@ def _ends_in_order() -> Iterator[None]:
         signal.signal(number, signal.SIG_DFL)
         raise SystemExit(128 + number)
 
+    def dropped(error: Any) -> None:
+        """Send a signal again that came where Python drops exceptions, such as in a destructor."""
+        number = signal.SIGINT if error.exc_type is KeyboardInterrupt else getattr(error.exc_value, "code", 0) - 128
+        if number in free:
+            signal.signal(number, end)
+        if number in (signal.SIGINT, *free):
+            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+        else:
+            before(error)
+
     ours = threading.current_thread() is threading.main_thread()
     free = [number for number in ENDING if ours and signal.getsignal(number) is signal.SIG_DFL]  # nohup ignores one
     for number in free:
         signal.signal(number, end)
+    before, sys.unraisablehook = sys.unraisablehook, dropped
     try:
         yield
     finally:
+        sys.unraisablehook = before
         for number in free:
             signal.signal(number, signal.SIG_DFL)
 
@@ -122,7 +137,6 @@ def run(main: Callable[..., int], prog: str, *args: Any) -> int:
     """
     with streams.guarded(prog, prog in RUN_UNSEEN) as stdout, _ends_in_order():
         try:
-            interrupt.hand_over()
             with warnings.catch_warnings():
                 warned: dict[str, None] = {}  # each once, and not beside an error
                 warnings.showwarning = lambda message, *_: warned.setdefault(str(message))
@@ -135,14 +149,16 @@ def run(main: Callable[..., int], prog: str, *args: Any) -> int:
             if stdout.lost and not end.code:
                 raise SystemExit(UNEXPECTED) from None
             raise
-        except KeyboardInterrupt:
-            line_end = "\n" if sys.stderr.isatty() else ""  # after the terminal's ^C
-            print(f"{line_end}{prog}: interrupted", file=sys.stderr)
-            status = INTERRUPTED
         except (OSError, DataError) as error:  # DataError: data that change while they are read
             print(f"{prog}: error: {streams.one_line(told(error))}", file=sys.stderr)
             status = UNEXPECTED
         except MemoryError:
             print(f"{prog}: error: this machine's memory does not suffice", file=sys.stderr)
             status = UNEXPECTED
+        except BaseException as error:
+            if not isinstance(error, KeyboardInterrupt) and not interrupt.came():
+                raise
+            line_end = "\n" if sys.stderr.isatty() else ""  # after the terminal's ^C
+            print(f"{line_end}{prog}: interrupted", file=sys.stderr)
+            status = INTERRUPTED
         return UNEXPECTED if stdout.lost and status == OK else status

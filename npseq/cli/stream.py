@@ -91,12 +91,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")
     rows = Rows(stream, args.time or trained.columns.get("time"), args.time_format, trained.options)
     saved = True
-    try:
-        with blas.limited(1):
-            code = serve(stream, rows, Writer(stream, bounds), args, Range(trained))
-    finally:
-        if args.state:
-            saved = save(stream, args.state, mark)
+    with Lines(sys.stdin) as lines:  # until the state is saved
+        try:
+            with blas.limited(1):
+                code = serve(stream, rows, Writer(stream, bounds), args, Range(trained), lines)
+        finally:
+            if args.state:
+                saved = save(stream, args.state, mark)
     return code if saved else status.USAGE
 
 
@@ -226,32 +227,31 @@ class Writer:
         return [name + step + ending for step in ahead for name in recipe.target for ending in endings]
 
 
-def serve(stream: ForecastStream, rows: Rows, writer: Writer, args: Namespace, known: Range) -> int:
+def serve(stream: ForecastStream, rows: Rows, writer: Writer, args: Namespace, known: Range, lines: Lines) -> int:
     """Answer each line of standard input. Returns the exit status: 2 if there were lines, and none could be used."""
     before, left_out = stream.seen, False
-    with Lines(sys.stdin) as lines:
-        for number, line in lines:
-            try:
-                row = rows.take(line)
-                seen = stream.seen
-                forecast = None if row is None else stream.step(*row, reset_on_gap=args.reset_on_gap)
-            except DataError as error:
-                say(f"line {number}: {error}")
+    for number, line in lines:
+        try:
+            row = rows.take(line)
+            seen = stream.seen
+            forecast = None if row is None else stream.step(*row, reset_on_gap=args.reset_on_gap)
+        except DataError as error:
+            say(f"line {number}: {error}")
+            return status.USAGE
+        except ValueError as error:
+            say(f"line {number}: {arguments.told(error)}" + ("" if args.strict else "; the row is left out"))
+            if args.strict:
                 return status.USAGE
-            except ValueError as error:
-                say(f"line {number}: {arguments.told(error)}" + ("" if args.strict else "; the row is left out"))
-                if args.strict:
-                    return status.USAGE
-                left_out = True
-                continue
-            if stream.seen < seen:
-                say(f"line {number}: the gap before it is too long for the model: its rows start again here")
-            for told in [] if row is None else known.lines(stream, row[0]):
-                say(f"line {number}: {told}")
-            if row is not None and stream.inserted:
-                say(f"line {number}: {stream.inserted:,} rows are missing before it: taken as rows without values")
-            if forecast is not None:
-                writer.write(forecast)
+            left_out = True
+            continue
+        if stream.seen < seen:
+            say(f"line {number}: the gap before it is too long for the model: its rows start again here")
+        for told in [] if row is None else known.lines(stream, row[0]):
+            say(f"line {number}: {told}")
+        if row is not None and stream.inserted:
+            say(f"line {number}: {stream.inserted:,} rows are missing before it: taken as rows without values")
+        if forecast is not None:
+            writer.write(forecast)
     if left_out and stream.seen == before:
         return status.USAGE
     if not writer.count and stream.seen < stream.recipe.first:

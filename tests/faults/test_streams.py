@@ -13,7 +13,7 @@ import pytest
 from sandbox import scaled
 
 import npseq
-from npseq.cli import streams
+from npseq.cli import commands, streams
 
 PACKAGE = Path(npseq.__file__).parent
 STARTS = {
@@ -164,20 +164,24 @@ def test_the_programs_own_streams_come_back(capsys):
 # ---- Ctrl-C ----
 
 
-def interrupted(argv, moment):
-    """Start a command, send it SIGINT once ``moment`` (pid) is true. Returns its status and standard error."""
+def interrupted(argv, moment, times=1):
+    """Start a command, send it and its children SIGINT once ``moment`` (pid) is true. Returns its status and standard
+    error."""
     # a shell starts background commands with SIGINT ignored, and so may whatever runs the tests
     child = subprocess.Popen(
         argv,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=environment(),
+        start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not moment(child.pid) and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
-    child.send_signal(signal.SIGINT)
+    for _ in range(times):
+        os.killpg(child.pid, signal.SIGINT)
+        time.sleep(0.01 * (times - 1))
     errors = child.communicate(timeout=60)[1]
     return child.returncode, errors.decode()
 
@@ -211,10 +215,11 @@ def test_ctrl_c_during_the_imports_is_one_line_and_status_130(tmp_path, start, l
 
 
 @pytest.mark.wide
-@each_start
+@pytest.mark.parametrize("start", [*STARTS, "npseq compare --jobs"])
 def test_ctrl_c_at_any_moment_after_the_first_line_of_ours(tmp_path, start):
-    """At 80 moments with NPSEQ_FUZZ=10."""
-    for delay in np.linspace(0, 0.6, scaled(8)):
+    """At 80 moments with NPSEQ_FUZZ=10; once, or several times as by an impatient user."""
+    argv = [*STARTS["npseq"], "compare", "--jobs", "2"] if start not in STARTS else [*STARTS[start], *LONG[start]]
+    for k, delay in enumerate(np.linspace(0, 0.6, scaled(8))):
         begun = []
 
         def moment(pid, delay=delay, begun=begun):
@@ -222,8 +227,40 @@ def test_ctrl_c_at_any_moment_after_the_first_line_of_ours(tmp_path, start):
                 begun.append(time.monotonic())
             return bool(begun) and time.monotonic() - begun[0] >= delay
 
-        status, errors = interrupted([*STARTS[start], *LONG[start]], moment)
+        status, errors = interrupted(argv, moment, times=1 + 2 * (k % 2))
         assert status == 130 and "Traceback" not in errors and errors.count("interrupted") <= 1, (delay, status, errors)
+
+
+def test_ctrl_c_while_text_is_executed_is_status_130():
+    """Python itself ends by the signal then, whatever a program does with the exception."""
+    text = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"
+    code = (
+        "import sys\nfrom npseq.cli import commands, interrupt\n"
+        f"def command(argv):\n    interrupt.hand_over()\n    exec({text!r})\n"
+        "commands._dispatch = command\nfrom npseq.cli import main\nsys.exit(main())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, timeout=60)
+    assert run.returncode == 130 and run.stderr == b"npseq: interrupted\n", run
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, lambda: SystemExit(143)])
+def test_a_signal_in_a_destructor_is_not_lost(capsys, error):
+    """Python drops exceptions of destructors."""
+
+    class Last:
+        def __del__(self):
+            raise error()
+
+    def command():
+        Last()
+        time.sleep(9)
+
+    if error is KeyboardInterrupt:
+        assert commands.run(command, "npseq") == 130
+        assert capsys.readouterr().err == "npseq: interrupted\n"
+    else:
+        with pytest.raises(SystemExit, match="143"):
+            commands.run(command, "npseq")
 
 
 def test_ctrl_c_while_a_users_program_imports_npseq_is_the_programs_own():
