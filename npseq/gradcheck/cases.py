@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bptt import Cell, State
+from ..bptt import Cell
 from ..nn import own_parameters
 from ..nn.recurrent import Recurrent
-from . import rounding
-from .judge import unread_by_forward
+from . import reference_layer, rounding
+from .reference import known
+from .reference_layer import Shape
 from .result import relative_error
 
 Arrays = Mapping[str, np.ndarray]
-SCALES = 1.0, 2.0**40, 2.0**-40  # of dy and d_state: a gradient is linear in them
+Calls = tuple[list[dict[str, np.ndarray]], Exception | None]
 
 
 # ---- one step of a cell ----
 
 
 class Step(NamedTuple):
-    """Random arguments of one step of a cell, and the weights S of the loss Σ S ⊙ new state."""
+    """Arguments of one step of a cell, and the weights S of the loss Σ S ⊙ new state."""
 
     a_x: np.ndarray
     a_h: np.ndarray
@@ -30,30 +32,54 @@ class Step(NamedTuple):
     own: tuple[Any, ...]  # empty, or the dict of the cell's own parameters
     S: tuple[Any, ...]
 
+    def arrays(self, cell: Cell) -> dict[str, np.ndarray]:
+        """Return what is differentiated: ``a_x``, ``a_h``, ``h_prev``, … and the cell's own parameters."""
+        before = {letter + "_prev": part for letter, part in zip(cell.state, self.state)}
+        return {"a_x": self.a_x, "a_h": self.a_h, **before, **dict(*self.own)}
+
+    def at(self, cell: Cell, arrays: Arrays) -> Step:
+        """Return the step with other arrays, named as in ``arrays``."""
+        own = tuple({name: arrays[name] for name in mapping} for mapping in self.own)
+        before = tuple(arrays[letter + "_prev"] for letter in cell.state)
+        return self._replace(a_x=arrays["a_x"], a_h=arrays["a_h"], state=before, own=own)
+
     def forward(self, cell: Cell, dtype: type = np.float64) -> tuple[Any, ...]:
-        """Return the new state and the cache."""
-        own = tuple({name: part.astype(dtype) for name, part in mapping.items()} for mapping in self.own)
-        state = tuple(part.astype(dtype) for part in self.state)
-        return cell.forward(self.a_x.astype(dtype), self.a_h.astype(dtype), state, *own)
+        """Return the new state and the cache for copies of the arrays in that dtype."""
+        s = self.at(cell, {name: np.array(array, dtype) for name, array in self.arrays(cell).items()})
+        return cell.forward(s.a_x, s.a_h, s.state, *s.own)
+
+    def new_state(self, cell: Cell, arrays: Arrays) -> tuple[Any, ...]:
+        """Return the new state for other arrays, as they are."""
+        s = self.at(cell, arrays)
+        return cell.forward(s.a_x, s.a_h, s.state, *s.own)[0]
 
     def backward(self, cell: Cell, cache: Any) -> tuple[Any, ...]:
         """Return what the cell's backward returns for d_state = S."""
         return cell.backward(tuple(part.copy() for part in self.S), cache, *self.own)
 
+    def gradients(self, cell: Cell, cache: Any) -> dict[str, np.ndarray]:
+        """Return the same by the names of ``arrays``."""
+        da_x, da_h, d_state, *d_own = self.backward(cell, cache)
+        found = {key: np.array(d) for key, d in zip(self.arrays(cell), (da_x, da_h, *d_state))}
+        return {**found, **{key: np.array(d[key]) for d in d_own for key in d}}
+
     def loss(self, new_state: tuple[Any, ...]) -> Any:
         return sum((s * part).sum() for s, part in zip(self.S, new_state))
 
 
-def draw(cell: Any, hidden_size: int, batch: int, rng: np.random.Generator, own: dict[str, Any] | None = None) -> Step:
-    """Return a random ``Step`` of a cell."""
+def draw(
+    cell: Any,
+    hidden_size: int,
+    batch: int,
+    rng: np.random.Generator,
+    own: dict[str, Any] | None = None,
+    span: float | None = None,
+) -> Step:
+    """Return a random ``Step`` of a cell; ``span`` is the largest pre-activation (None: normal ones)."""
     shape, rows = (hidden_size, batch), (len(cell.gates) * hidden_size, batch)
-    return Step(
-        rng.standard_normal(rows),
-        rng.standard_normal(rows),
-        tuple(rng.standard_normal(shape) for _ in cell.state),
-        () if own is None else (own,),
-        tuple(rng.standard_normal(shape) for _ in cell.state),
-    )
+    a_x, a_h = (rng.standard_normal(rows) if span is None else rng.uniform(-span, span, rows) for _ in range(2))
+    state, S = (tuple(rng.standard_normal(shape) for _ in cell.state) for _ in range(2))
+    return Step(a_x, a_h, state, () if own is None else (own,), S)
 
 
 def changed_d_state(cell: Any, step: Step) -> list[str]:
@@ -66,15 +92,15 @@ def changed_d_state(cell: Any, step: Step) -> list[str]:
     return [text + ": it must only read them"] if letters else []
 
 
+def bounds_of(given: Arrays, samples: list[Arrays]) -> dict[str, np.ndarray]:
+    """Return name -> how far rounding may have moved each element, from gradients that noise has changed."""
+    return {name: rounding.ratio() * np.max([np.abs(s[name] - d) for s in samples], 0) for name, d in given.items()}
+
+
 class CellCase:
-    """A step of a cell, as a loss Σ S ⊙ new state of the arrays a_x, a_h, h_prev, … and the cell's own parameters.
+    """A random ``step`` of a cell as a loss of its ``arrays``; ``layer`` is one of one direction with the cell.
 
-    Args: as for ``check_cell``; ``rng`` is a generator, ``span`` the largest pre-activation (None: normal ones).
-
-    Attributes:
-        arrays: name -> array.
-        step: the same arrays as the arguments of the cell's functions, and S.
-        layer: a layer of one direction with the cell.
+    Args: as for ``check_cell``; ``rng`` is a generator, ``span`` as for ``draw``.
 
     Raises:
         ValueError: for a shape that is not as ``cells.py`` says.
@@ -83,48 +109,31 @@ class CellCase:
     def __init__(
         self, cell: Cell, hidden_size: int, batch: int, rng: np.random.Generator, span: float | None = None
     ) -> None:
-        self.cell = cell
-        self.name = own_parameters.cell_name(cell)
-        rows, shape = (len(cell.gates) * hidden_size, batch), (hidden_size, batch)
-        self.before = [letter + "_prev" for letter in cell.state]
-        self.arrays: dict[str, np.ndarray] = {"a_x": rng.standard_normal(rows), "a_h": rng.standard_normal(rows)}
-        if span is not None:
-            self.arrays = {key: rng.uniform(-span, span, rows) for key in self.arrays}
-        self.arrays.update({state: rng.standard_normal(shape) for state in self.before})
-        S = tuple(rng.standard_normal(shape) for _ in cell.state)
+        self.cell, self.name = cell, own_parameters.cell_name(cell)
+        step = draw(cell, hidden_size, batch, rng, span=span)
         self.layer = type(f"{self.name}Layer", (Recurrent,), {"cell": cell})(2, hidden_size, rng=rng)
         own = self.layer.astype(np.float64).weights().own or {}  # near its value, which may have to be positive
         own = {key: np.asarray(part + rng.uniform(-0.5, 0.5, part.shape)) for key, part in own.items()}
-        state = tuple(self.arrays[key] for key in self.before)
-        self.step = Step(self.arrays["a_x"], self.arrays["a_h"], state, (own,) if own else (), S)
-        self.arrays.update(own)
+        self.step = step._replace(own=(own,) if own else ())
+        self.arrays = self.step.arrays(cell)
         self._sizes = hidden_size, hidden_size, batch, np.float64, own or None
         own_parameters.check_forward(cell, *self._sizes)
-
-    def forward(self, arrays: Arrays) -> tuple[State, Any]:
-        """Return the new state and the cache."""
-        own = tuple({key: arrays[key] for key in mapping} for mapping in self.step.own)
-        return self.cell.forward(arrays["a_x"], arrays["a_h"], tuple(arrays[key] for key in self.before), *own)
-
-    def new_state(self, arrays: Arrays) -> State:
-        """Return the new state."""
-        return self.forward(arrays)[0]
 
     def make(self, dtype: type) -> tuple[Any, ...]:
         """Return the loss, and the arrays of ``dtype`` that it reads."""
         changed: dict[str, np.ndarray] = {key: array.astype(dtype) for key, array in self.arrays.items()}
-        return lambda: self.step.loss(self.new_state(changed)), changed
+        return lambda: self.step.loss(self.step.new_state(self.cell, changed)), changed
 
-    def calls(self) -> tuple[list[dict[str, np.ndarray]], Exception | None]:
+    def calls(self) -> Calls:
         """Return the gradients that backward returns, called twice; and the exception that it raised, or None.
 
         Raises:
             ValueError: if an array that backward returns does not have the shape of the contract.
         """
         try:
-            cache = self.forward(self.arrays)[1]
+            cache = self.step.forward(self.cell)[1]
             own_parameters.check_backward(self.cell, *self._sizes)
-            return [self._gradients(cache), self._gradients(cache)], None
+            return [self.step.gradients(self.cell, cache), self.step.gradients(self.cell, cache)], None
         except Exception as error:
             if isinstance(error, ValueError) and str(error).startswith(f"{self.name}.backward returns"):
                 raise
@@ -132,25 +141,19 @@ class CellCase:
 
     def rounding(self, given: Arrays) -> dict[str, np.ndarray]:
         """Return name -> how far rounding may have moved each element of the gradients."""
-        bounds = {name: np.zeros(d.shape) for name, d in given.items()}
-        for seed in range(rounding.SAMPLES):
-            noisy = CellCase.__new__(CellCase)
-            noisy.__dict__.update(self.__dict__, cell=rounding.Noisy(self.cell, np.random.default_rng(seed)))
-            for name, d in noisy._gradients(noisy.forward(self.arrays)[1]).items():
-                bounds[name] = np.maximum(bounds[name], rounding.ratio() * np.abs(d - given[name]))
-        return bounds
-
-    def _gradients(self, cache: Any) -> dict[str, np.ndarray]:
-        da_x, da_h, d_state, *d_own = self.step.backward(self.cell, cache)
-        found = {key: np.array(d) for key, d in zip(self.arrays, (da_x, da_h, *d_state))}
-        return {**found, **{key: np.array(d[key]) for d in d_own for key in d}}
+        cells = rounding.noisy(self.cell)
+        return bounds_of(given, [self.step.gradients(cell, self.step.forward(cell)[1]) for cell in cells])
 
 
 # ---- a layer ----
 
 
 class Case(NamedTuple):
-    """A layer and what it will be run on."""
+    """A layer and what it will be run on: which of its arguments are given, and how.
+
+    ``again`` and ``tapes`` are of the random check: first a batch with other parameters; another forward between a
+    forward and its backward.
+    """
 
     layer: Any
     T: int
@@ -158,6 +161,13 @@ class Case(NamedTuple):
     lengths: Any = None
     with_state: bool = True
     training: bool = False
+    dy: bool = True
+    d_state: bool = True
+    need_dx: bool = True
+    indices: bool = False
+    unbatched: bool = False
+    again: bool = False
+    tapes: bool = False
 
     @property
     def longest(self) -> int:
@@ -168,182 +178,228 @@ class Case(NamedTuple):
     def gates(self) -> str:
         return str(self.layer.cell.gates)
 
+    def padding(self) -> np.ndarray:
+        """Return (T, B), True past the end of a sequence."""
+        lengths = np.full(self.B, self.T) if self.lengths is None else np.asarray(self.lengths)
+        return np.asarray(np.arange(self.T)[:, None] >= lengths)
+
+
+def prepared(layer: Any, rng: np.random.Generator, scale: float = 1.0) -> Any:
+    """Return a float64 copy of a layer in which no bias or learned state is zero; ``scale`` multiplies its weights."""
+    layer = layer.astype(np.float64)
+    own = layer.own_names() if hasattr(layer, "own_names") else {}
+    for name, array in layer.params.items():
+        if name in own:  # near its value, which may have to be positive
+            array += rng.uniform(-0.5, 0.5, array.shape)
+        elif name.startswith("weight"):
+            array *= scale
+        else:
+            array[...] = rng.uniform(-1, 1, array.shape)
+    return layer
+
 
 class LayerCase:
-    """A float64 copy of a layer, random x and initial state, and the weights R and S of the loss Σ R ⊙ y + Σ S ⊙ state.
+    """A layer with random x and initial state, and the weights R and S of the loss Σ R ⊙ y + Σ S ⊙ state (54).
 
-    Args: as for ``check_layer``; ``rng`` is a generator.
+    Args: ``case.layer`` is float64 and will not be changed; ``padding`` is what x and dy have past the end of a
+    sequence, where it does not count (None: random numbers).
+
+    Attributes:
+        arrays: name -> array: parameters, x (T, B, ·) and the state by its letters.
+        R, S: time first; ``given``: x, state, dy and d_state in the form that the layer takes.
     """
 
-    def __init__(
-        self, layer: Any, T: int, B: int, lengths: Any, with_state: bool, training: bool, rng: np.random.Generator
-    ) -> None:
-        self.layer = layer = layer.astype(np.float64)
-        self.case = Case(layer, T, B, lengths, with_state, training)
-        self.letters = layer.cell.state
-        learned = tuple(f"{letter}_0" for letter in self.letters)
-        own = layer.own_names() if hasattr(layer, "own_names") else {}
-        for name, array in layer.params.items():
-            if name.startswith("bias") or name in learned:
-                array[...] = rng.uniform(-1, 1, array.shape)
-            elif name in own:  # near its value, which may have to be positive
-                array += rng.uniform(-0.5, 0.5, array.shape)
-        self.x = rng.standard_normal((T, B, layer.input_size))
-        runs = layer.num_layers * layer.num_directions
-        self.S = [rng.standard_normal((runs, B, size)) for size in layer.state_sizes()]
-        self.state = [rng.standard_normal(s.shape) for s in self.S] if with_state else []
-        self.R = rng.standard_normal((T, B, layer.num_directions * layer.output_size))
+    def __init__(self, case: Case, rng: np.random.Generator, padding: float | None = None) -> None:
+        self.case, self.layer = case, case.layer
+        layer, T, B, self.letters = case.layer, case.T, case.B, case.layer.cell.state
+        indices = rng.integers(layer.input_size, size=(T, B)) if case.indices else None
+        x = rng.standard_normal((T, B, layer.input_size))
+        x = x if indices is None else reference_layer.one_hot(indices, layer.input_size)
+        self.runs = layer.num_layers * layer.num_directions
+        self.S = [rng.standard_normal((self.runs, B, size)) * case.d_state for size in layer.state_sizes()]
+        self.state = [rng.standard_normal(s.shape) for s in self.S] if case.with_state else []
+        self.R = rng.standard_normal((T, B, layer.num_directions * layer.output_size)) * case.dy
         self.mask_seed = int(rng.integers(2**31))
+        self.arrays = {**layer.params, "x": x, **dict(zip(self.letters, self.state))}
+        self.put_in_padding(padding, indices)
 
-    def _as_given(self, array: np.ndarray) -> np.ndarray:
-        return array.swapaxes(0, 1) if self.layer.batch_first else array
+    def put_in_padding(self, padding: float | None, indices: np.ndarray | None = None) -> None:
+        """Make ``given`` anew, with another value in the padding."""
+        x, R = self.arrays["x"] if indices is None else indices, self.R
+        if padding is not None:
+            past = self.case.padding()
+            x = np.where(past if x.ndim == 2 else past[:, :, None], 0 if x.ndim == 2 else padding, x)
+            R = np.where(past[:, :, None], padding, R)
+        d_state = self._joined(self.S) if self.case.d_state else None
+        self.given = self._given(x), self._joined(self.state), self._given(R) if self.case.dy else None, d_state
 
-    @staticmethod
-    def _joined(parts: list[Any]) -> Any:
+    def of(self, layer: Any, scale: float = 1.0) -> LayerCase:
+        """Return the same case of another layer, with dy and d_state multiplied."""
+        case = copy.copy(self)
+        case.case, case.layer = self.case._replace(layer=layer), layer
+        if scale != 1:
+            case.R, case.S = scale * self.R, [scale * part for part in self.S]
+            case.put_in_padding(None)
+        return case
+
+    def _given(self, array: Any) -> Any:
+        """Return an array that is time first in the form of the layer; ``_back`` does the reverse."""
+        return array[:, 0] if self.case.unbatched else array.swapaxes(0, 1) if self.layer.batch_first else array
+
+    def _back(self, array: Any) -> Any:
+        return array[:, None] if self.case.unbatched else array.swapaxes(0, 1) if self.layer.batch_first else array
+
+    def _joined(self, parts: list[Any]) -> Any:
+        parts = [part[:, 0] for part in parts] if self.case.unbatched else parts
         return None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
 
-    def forward(self, layer: Any, x: np.ndarray, state: list[Any]) -> tuple[Any, ...]:
-        """Return y, the final state and the tape of a layer, with the case's dropout masks."""
-        masks = np.random.default_rng(self.mask_seed)
-        y, end, tape = layer.forward(
-            self._as_given(x), self._joined(state), self.case.lengths, training=self.case.training, rng=masks
-        )
-        return y, end, tape
+    def parts(self, state: Any) -> list[Any]:
+        """Return a state that the layer has returned as a list, a (L·D, B, ·) array a letter."""
+        parts = list(state) if isinstance(state, tuple) else [state]
+        return [part[:, None] for part in parts] if self.case.unbatched else parts
 
-    def forward_once(self) -> tuple[Any, ...]:
-        """Return y and the tape of the layer itself."""
-        y, _, tape = self.forward(self.layer, self.x, self.state)
-        return y, tape
+    # ---- the code that is checked ----
 
-    def inference(self) -> np.ndarray:
-        """Return y of ``layer(x)``."""
-        y: np.ndarray = self.layer(self._as_given(self.x), self._joined(self.state), self.case.lengths)[0]
-        return y
+    def forward(self, layer: Any, arrays: Arrays | None = None) -> tuple[Any, list[Any], Any]:
+        """Return y (time first), the final state and the tape of a layer, with the case's dropout masks.
 
-    def _has_own_forward(self) -> bool:
-        """True if the layer's class replaces a function of ``Recurrent`` that computes outputs."""
-        kind = type(self.layer)
-        return any(getattr(kind, name, None) is not getattr(Recurrent, name) for name in ("forward", "_run", "stream"))
-
-    def streamed(self, y: np.ndarray) -> np.ndarray:
-        """Return y of ``layer.stream()``; ``y`` itself for a layer or a case in which it means something else."""
-        layer = self.layer
-        if self._has_own_forward() or layer.bidirectional or self.case.training or self.case.lengths is not None:
-            return y
-        stream = layer.stream(self.case.B)
-        if self.state:
-            stream.state = self._joined(self.state)
-        return self._as_given(np.array([np.array(stream.step(x_t)) for x_t in self.x]).reshape(self.R.shape))
-
-    def changed_by_padding(self) -> list[str]:
-        """Return what is not the same when x and dy are NaN past the end of the sequences, where they do not count."""
-        padding = self.padding()
-        if padding is None or self._has_own_forward():
-            return []
-        x, R = self.x, self.R
-        y, _, tape = self.forward(self.layer, x, self.state)
-        expected = {"y": y, **self.gradients(self.layer, tape)}
-        try:
-            self.x, self.R = (np.where(padding[:, :, None], np.nan, array) for array in (x, R))
-            y, _, tape = self.forward(self.layer, self.x, self.state)
-            given = {"y": y, **self.gradients(self.layer, tape)}
-        finally:
-            self.x, self.R = x, R
-        return [name for name in expected if not relative_error(given[name], expected[name]) <= 1e-12]
-
-    def as_given_to_backward(self) -> tuple[Any, ...]:
-        """Return dy and d_state in the layer's own form."""
-        return self._as_given(self.R), self._joined(self.S)
-
-    def read_only(self) -> list[np.ndarray]:
-        """Return the arrays that backward must not change."""
-        return [self.layer.theta, self.x, self.R, *self.S, *self.state]
+        ``arrays`` has x and the state in place of those that are given.
+        """
+        x, state, *_ = self.given
+        if arrays is not None:
+            letters = self.letters if self.case.with_state else ""
+            x, state = self._given(arrays["x"]), self._joined([arrays[letter] for letter in letters])
+        options = {"training": self.case.training, "rng": np.random.default_rng(self.mask_seed)}
+        y, end, tape = layer.forward(_cast(x, layer), _cast(state, layer), self.case.lengths, **options)
+        return self._back(y), self.parts(end), tape
 
     def gradients(self, layer: Any, tape: Any) -> dict[str, np.ndarray]:
-        """Return name -> gradient of the parameters, x (time first) and the initial state, of one call of backward."""
-        dx, d_state, grads = layer.backward(tape, *self.as_given_to_backward())
-        found = {name: grads[name] for name in layer.params}
-        found["x"] = self._as_given(dx)
-        if self.case.with_state:
-            found.update(zip(self.letters, d_state if len(self.letters) > 1 else (d_state,)))
-        return {name: np.array(d) for name, d in found.items()}
+        """Return name -> gradient (time first) of everything that one call of backward returns."""
+        dy, d_state = (_cast(d, layer) for d in self.given[2:])
+        dx, d_before, grads = layer.backward(tape, dy, d_state, need_dx=self.case.need_dx)
+        found = {name: np.array(grads[name]) for name in layer.params}
+        if dx is not None:
+            found["x"] = np.array(self._back(dx))
+        return {**found, **(dict(zip(self.letters, map(np.array, self.parts(d_before)))) if self.state else {})}
 
-    def calls(self, tape: Any) -> tuple[list[dict[str, np.ndarray]], Exception | None]:
+    def calls(self, tape: Any) -> Calls:
         """Return the gradients of the layer from two calls of backward; and the exception that it raised, or None."""
         try:
             return [self.gradients(self.layer, tape), self.gradients(self.layer, tape)], None
         except Exception as error:
             return [], error
 
-    def rounding(self, given: Arrays) -> dict[str, np.ndarray]:
-        """Return name -> how far rounding may have moved each element of the gradients."""
-        layer = self.layer.astype(np.float64)
-        bounds = {name: np.zeros(d.shape) for name, d in given.items()}
-        for seed in range(rounding.SAMPLES):
-            layer.cell = rounding.Noisy(self.layer.cell, np.random.default_rng(seed))
-            layer._cells_checked = {
-                ("check_forward", id(layer.cell), self.case.B),
-                ("check_backward", id(layer.cell), self.case.B),
-            }
-            _, _, tape = self.forward(layer, self.x, self.state)
-            for name, d in self.gradients(layer, tape).items():
-                bounds[name] = np.maximum(bounds[name], rounding.ratio() * np.abs(d - given[name]))
-        return bounds
-
     def gradients_of(self, layer: Any) -> list[dict[str, np.ndarray]]:
         """Return the gradients of another layer of the same sizes, from two calls of backward."""
-        _, _, tape = self.forward(layer, self.x, self.state)
+        tape = self.forward(layer)[2]
         return [self.gradients(layer, tape), self.gradients(layer, tape)]
 
     def make(self, dtype: type) -> tuple[Any, ...]:
         """Return the loss, and the arrays of ``dtype`` that it reads."""
-        changed = self.layer.astype(dtype)
-        arrays = dict(changed.params, x=self.x.astype(dtype))
-        if self.case.with_state:
-            arrays.update(zip(self.letters, [s.astype(dtype) for s in self.state]))
+        layer = self.layer.astype(dtype)
+        arrays = {**{name: array.astype(dtype) for name, array in self.arrays.items()}, **layer.params}
+        return lambda: self.loss(*self.forward(layer, arrays)[:2]), arrays
 
-        def loss() -> Any:
-            state = [arrays[letter] for letter in self.letters] if self.case.with_state else []
-            y, end, _ = self.forward(changed, arrays["x"], state)
-            end = end if len(self.letters) > 1 else (end,)
-            return (self._as_given(self.R) * y).sum() + sum((s * e).sum() for s, e in zip(self.S, end))  # (54)
-
-        return loss, arrays
+    def loss(self, y: np.ndarray, end: list[np.ndarray]) -> Any:
+        """Return Σ R ⊙ y + Σ S ⊙ state, (54)."""
+        return (self.R * y).sum() + sum((s * part).sum() for s, part in zip(self.S, end))
 
     def gradient_at(self, **arrays: np.ndarray) -> dict[str, np.ndarray]:
         """Return the gradients that backward returns for other values of all arrays, in their dtype."""
         layer = self.layer.astype(next(iter(arrays.values())).dtype)
         for name in layer.params:
             layer.params[name][...] = arrays[name]
-        state = [arrays[letter] for letter in self.letters] if self.case.with_state else []
-        _, _, tape = self.forward(layer, arrays["x"], state)
-        return self.gradients(layer, tape)
+        return self.gradients(layer, self.forward(layer, arrays)[2])
 
-    def padding(self) -> np.ndarray | None:
-        """Return (T, B), True at padded steps; None without lengths."""
-        lengths = self.case.lengths
-        return None if lengths is None else np.arange(self.case.T)[:, None] >= np.asarray(lengths)
+    def read_only(self) -> list[np.ndarray]:
+        """Return the arrays that backward must not change."""
+        return [self.layer.theta, self.arrays["x"], self.R, *self.S, *self.state]
+
+    def rounding(self, given: Arrays) -> dict[str, np.ndarray]:
+        """Return name -> how far rounding may have moved each element of the gradients."""
+        layer, samples = self.layer.astype(np.float64), []
+        for cell in rounding.noisy(self.layer.cell):
+            layer.cell = cell
+            layer._cells_checked = {(name, id(cell), self.case.B) for name in ("check_forward", "check_backward")}
+            samples.append(self.gradients(layer, self.forward(layer)[2]))
+        return bounds_of(given, samples)
+
+    # ---- the second statement ----
+
+    def shape(self) -> Shape:
+        """Return what the reference needs to know of the layer, masks included."""
+        case, layer, masks = self.case, self.layer, np.random.default_rng(self.mask_seed)
+
+        def mask(p: float, shape: tuple[int, ...]) -> Any:
+            return (masks.random(shape) >= p) / (1 - p) if p and case.training else None
+
+        L, D, P = layer.num_layers, layer.num_directions, layer.output_size
+        h_masks: list[Any] = []
+        y_masks: list[Any] = []
+        for k in range(L):
+            h_masks += [mask(layer.recurrent_dropout, (P, case.B)) for _ in range(D)]
+            y_masks.append(mask(layer.dropout if k < L - 1 else 0, (case.T, case.B, D * P)))
+        return Shape(known(layer.cell), L, D, case.lengths, h_masks, y_masks)
+
+    def expected(self, shape: Shape, arrays: Any = None) -> tuple[np.ndarray, list[np.ndarray], list[Any]]:
+        """Return y, the final state and the tapes of the second statement."""
+        own = list(getattr(self.layer.cell, "own", None) or {})
+        return reference_layer.forward(self.arrays if arrays is None else arrays, shape, own)
+
+    def expected_gradients(self, shape: Shape, tapes: Any = None) -> dict[str, np.ndarray]:
+        """Return the gradients of the second statement."""
+        tapes = self.expected(shape)[2] if tapes is None else tapes
+        return reference_layer.backward(tapes, self.arrays, shape, self.R if self.case.dy else None, self.S)
+
+    # ---- the layer run in other ways ----
+
+    def _has_own_forward(self) -> bool:
+        """True if the layer's class replaces a function of ``Recurrent`` that computes outputs."""
+        kind = type(self.layer)
+        return any(getattr(kind, name, None) is not getattr(Recurrent, name) for name in ("forward", "_run", "stream"))
+
+    def inference(self) -> tuple[np.ndarray, list[Any]] | None:
+        """Return y and the final state of ``layer(x)``; None with dropout."""
+        if self.case.training:
+            return None
+        y, end = self.layer(*self.given[:2], self.case.lengths)
+        return self._back(y), self.parts(end)
+
+    def streamed(self) -> np.ndarray | None:
+        """Return y of ``layer.stream()``; None for a layer or a case in which it means something else."""
+        layer, case = self.layer, self.case
+        if self._has_own_forward() or layer.bidirectional or case.training or case.lengths is not None:
+            return None
+        if case.indices or case.unbatched:
+            return None
+        stream = layer.stream(case.B)
+        if self.state:
+            stream.state = self.given[1]
+        return np.array([np.array(stream.step(x_t)) for x_t in self.arrays["x"]]).reshape(self.R.shape)
+
+    def changed_by_padding(self) -> list[str]:
+        """Return what is not the same when x and dy are NaN past the end of the sequences, where they do not count."""
+        if self.case.lengths is None or self._has_own_forward():
+            return []
+
+        def results() -> dict[str, np.ndarray]:
+            y, _, tape = self.forward(self.layer)
+            return {"y": y, **self.gradients(self.layer, tape)}
+
+        expected = results()
+        self.put_in_padding(np.nan)
+        given = results()
+        self.put_in_padding(None)
+        return [name for name in expected if not relative_error(given[name], expected[name]) <= 1e-12]
 
     def step(self) -> Step:
         """Return one random step of the layer's cell, with the parameters of the first layer."""
-        layer = self.layer
-        own = layer.weights().own
-        return draw(layer.cell, layer.hidden_size, self.case.B, np.random.default_rng(0), own)
+        own = self.layer.weights().own
+        return draw(self.layer.cell, self.layer.hidden_size, self.case.B, np.random.default_rng(0), own)
 
-    def unread(self) -> tuple[list[str], list[str]]:
-        """Return faults and notes about what the cell's forward does not read."""
-        step = self.step()
-        cell: Cell = self.layer.cell
-        before = [letter + "_prev" for letter in cell.state]
-        arrays = {"a_x": step.a_x, "a_h": step.a_h, **dict(zip(before, step.state))}
-        own = dict(step.own[0]) if step.own else {}
 
-        def forward(point: dict[str, Any]) -> tuple[Any, ...]:
-            extra = ({name: point[name] for name in own},) if own else ()
-            return cell.forward(point["a_x"], point["a_h"], tuple(point[name] for name in before), *extra)[0]
-
-        return unread_by_forward(cell, forward, {**arrays, **own}, np.random.default_rng(0))
-
-    def changed_d_state(self) -> list[str]:
-        """Return a note if the cell's backward changes the arrays of d_state."""
-        return changed_d_state(self.layer.cell, self.step())
+def _cast(array: Any, layer: Any) -> Any:
+    """Return an array of floats, or several, in the dtype of a layer; None and indices as they are."""
+    if array is None or isinstance(array, tuple):
+        return array if array is None else tuple(_cast(part, layer) for part in array)
+    return array if array.dtype.kind in "iu" else array.astype(layer.dtype, copy=False)

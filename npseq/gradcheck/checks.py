@@ -36,12 +36,13 @@ from ..nn.flat import accepted
 from ..nn.recurrent import Recurrent
 from . import rounding, second_order
 from .adapters import Adapter, drawn
-from .cases import SCALES, CellCase, LayerCase
+from .cases import Case, CellCase, LayerCase, changed_d_state, prepared
 from .judge import THRESHOLD, judge, threshold_of, unread_by_forward, unused_arrays
 from .result import Result
 
 __all__ = ["THRESHOLD", "check", "check_cell", "check_initialisation", "check_layer", "check_model"]
 
+SCALES = 2.0**40, 2.0**-40  # of dy and d_state: a gradient is linear in them
 RANGES = 1e-3, 1.0, 6.0, 20.0  # of the pre-activations at which a cell is checked
 
 
@@ -192,13 +193,9 @@ def check_cell(
     rng = np.random.default_rng(rng)
     case = CellCase(cell, hidden_size, batch, rng)
     calls, error = case.calls()
-    result, expected = judge(
-        case.make, calls, method, threshold, error=error, rounding_of=lambda: case.rounding(calls[0])
-    )
+    result, expected = judge(case.make, calls, method, threshold, None, error, lambda: case.rounding(calls[0]))
     backward_is_wrong = result.verdict == "wrong"
-    faults, notes = unread_by_forward(cell, case.new_state, case.arrays, np.random.default_rng(0))
-    result.faults += faults
-    result.notes += notes
+    result.add(*unread_by_forward(cell, case.step, np.random.default_rng(0)))
     from . import explain
 
     explain.cell(case, result, calls, expected, method, backward_is_wrong)
@@ -217,15 +214,10 @@ def at_ranges(
         case = CellCase(cell, hidden_size, batch, np.random.default_rng(0), span)
         with np.errstate(all="ignore"):
             calls, error = case.calls()
-            if error is not None or not all(np.isfinite(part).all() for part in case.new_state(case.arrays)):
+            if error is not None or not all(np.isfinite(part).all() for part in case.step.forward(cell)[0]):
                 continue  # such values may be outside of what the cell is for
-            result, _ = judge(
-                case.make,
-                calls,
-                method,
-                threshold_of(method, threshold),
-                rounding_of=functools.partial(case.rounding, calls[0]),
-            )
+            excuse = functools.partial(case.rounding, calls[0])
+            result, _ = judge(case.make, calls, method, threshold_of(method, threshold), rounding_of=excuse)
         if result.verdict == "wrong":
             lines.append(f"with pre-activations up to ±{span:g}: {result.wrong_arrays()}")
     return lines
@@ -268,8 +260,8 @@ def check_layer(
     """
     threshold = threshold_of(method, threshold)
     rng = np.random.default_rng(rng)
-    case = LayerCase(layer, T, B, lengths, with_state, training, rng)
-    layer, y, tape = case.layer, *case.forward_once()
+    case = LayerCase(Case(prepared(layer, rng), T, B, lengths, with_state, training), rng)
+    y, _, tape = case.forward(case.layer)
     read_only = case.read_only()
     before = [array.copy() for array in read_only]
     calls, error = case.calls(tape)
@@ -278,18 +270,16 @@ def check_layer(
     if not unchanged:
         result.faults.append("backward has changed the parameters or its arguments")
     if result.right:
-        result.faults += _other_forms(layer, tape, *case.as_given_to_backward())
+        result.faults += _other_forms(case, tape)
     backward_is_wrong = result.verdict == "wrong"
     if order > 1 and error is None:
         result.faults += second_order.faults(case.gradient_at, case.make(np.float64)[1])
-    faults, notes = case.unread()
-    result.faults += faults
-    result.notes += notes
+    result.add(*unread_by_forward(case.layer.cell, case.step(), np.random.default_rng(0)))
     from . import explain
 
     other_forward = explain.layer(case, result, calls, expected, method, rng, y, backward_is_wrong)
     if result.right:
-        result.notes += case.changed_d_state()
+        result.notes += changed_d_state(case.layer.cell, case.step())
         result.faults += _other_outputs(case, y, threshold, with_stream=not other_forward)
     return result
 
@@ -298,8 +288,9 @@ def _near(a: np.ndarray, b: np.ndarray, threshold: float = 1e-12) -> bool:
     return bool(np.abs(a - b).max() <= max(threshold, 1e-12) * max(1.0, np.abs(b).max()))
 
 
-def _other_forms(layer: Any, tape: Any, R: Any, S: Any) -> list[str]:
+def _other_forms(case: LayerCase, tape: Any) -> list[str]:
     """Return what is wrong with ``backward`` called in its other forms. The gradient is linear in dy and d_state."""
+    layer, (R, S) = case.layer, case.given[2:]
     faults, grads = [], layer.backward(tape, R, S)[2]
     if not np.array_equal(grads.theta, np.concatenate([grads[name].reshape(-1) for name in layer.params])):
         faults.append("grads.theta is not the named gradients one after another")
@@ -308,7 +299,7 @@ def _other_forms(layer: Any, tape: Any, R: Any, S: Any) -> list[str]:
     parts = layer.backward(tape, R, None)[2].theta, layer.backward(tape, None, S)[2].theta
     if not _near(parts[0] + parts[1], grads.theta):
         faults.append("the gradients without d_state and without dy do not add up to that with both")
-    for scale in SCALES[1:]:
+    for scale in SCALES:
         scaled = tuple(scale * part for part in S) if isinstance(S, tuple) else scale * S
         other = layer.backward(tape, scale * R, scaled)[2]
         names = [name for name in layer.params if not _near(other[name] / scale, grads[name])]
@@ -322,10 +313,10 @@ def _other_forms(layer: Any, tape: Any, R: Any, S: Any) -> list[str]:
 
 def _other_outputs(case: LayerCase, y: np.ndarray, threshold: float, with_stream: bool) -> list[str]:
     """Return what is wrong with the outputs of the layer run in other ways, and with what is in the padding."""
-    faults = []
-    if not case.case.training and not _near(case.inference(), y, threshold):
+    faults, found, streamed = [], case.inference(), case.streamed() if with_stream else None
+    if found is not None and not _near(found[0], y, threshold):
         faults.append("layer(x) returns another output than layer.forward(x)")
-    if with_stream and not _near(case.streamed(y), y, threshold):
+    if streamed is not None and not _near(streamed, y, threshold):
         faults.append("layer.stream() returns another output than layer.forward(x)")
     names = case.changed_by_padding()
     if names:

@@ -7,6 +7,7 @@ the defaults; ``Config.parse`` reads it, so a failure can be repeated.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from ..nn.reading import READS
 from ..nn.registry import MODELS
 
 LENGTHS = "equal", "mixed", "one", "empty"
+RNNS = "rnn", "optimized_rnn"  # which have two activations
 
 
 class Config(NamedTuple):
@@ -89,13 +91,21 @@ class Config(NamedTuple):
         return cls(**fields).valid()
 
     @property
-    def gates(self) -> int:
-        """G."""
-        return len(MODELS[self.model](1, 1).cell.gates)
+    def cell(self) -> Any:
+        """The cell of the model."""
+        return MODELS[self.model](1, 1).cell
 
     @property
     def optimized(self) -> bool:
         return self.model.startswith("optimized_")
+
+    def layer_options(self) -> dict[str, Any]:
+        """Return the options of a layer of the registry, but for its sizes, dtype and rng."""
+        options: dict[str, Any] = dict(num_layers=self.L, bidirectional=self.D == 2, checkpoint_every=self.checkpoint)
+        same = "bias", "batch_first", "dropout", "recurrent_dropout"
+        options.update({name: getattr(self, name) for name in same}, learn_initial_state=self.learned)
+        options.update({"nonlinearity": "relu"} if self.relu else {}, **({"proj_size": self.P} if self.P else {}))
+        return options | ({"threads": self.threads} if self.optimized else {})
 
     def valid(self) -> Config:
         """Return the configuration without options that exclude each other.
@@ -105,7 +115,7 @@ class Config(NamedTuple):
         """
         if self.model not in MODELS:
             raise ValueError(f"unknown model {self.model!r}; one of {', '.join(MODELS)} expected")
-        lstm, rnn = len(MODELS[self.model](1, 1).cell.state) > 1, self.model in ("rnn", "optimized_rnn")
+        lstm, rnn = len(self.cell.state) > 1, self.model in RNNS
         c = self._replace(
             relu=self.relu and rnn,
             P=min(self.P, self.H - 1) if lstm else 0,
@@ -126,46 +136,25 @@ class Config(NamedTuple):
         return c._replace(need_dx=False) if c.indices else c
 
 
+# what is always checked, as texts of configurations: of every layer, of an LSTM, of every model with a head
+ALONE = """T=1 B=1|T=2|T=1 lengths=empty|lengths=mixed|lengths=mixed D=2|L=2 D=2 lengths=mixed dropout=0.3
+L=3 dropout=0.5|bias=False|batch_first=True|unbatched=True|recurrent_dropout=0.3|learned=True state=False L=2 D=2
+checkpoint=3 lengths=mixed|checkpoint=sqrt T=7|indices=True|dy=False|d_state=False|state=False|need_dx=False
+again=True lengths=mixed|tapes=True|scale=3.0"""
+ALONE_LSTM = "P=2|P=2 L=2 D=2 lengths=mixed"
+HEADS = """head=cross_entropy embedding=3 every_step=True weighted=True lengths=mixed
+head=mse embedding=2 L=2 weighted=True|head=mse indices=True"""
+
+
 def covered(model: str) -> list[Config]:
     """Return what is always checked of a model: T = 1 and 2, B = 1, empty sequences, and every option alone."""
-    alone: list[dict[str, Any]] = [
-        {"T": 1, "B": 1},
-        {"T": 2},
-        {"T": 1, "lengths": "empty"},
-        {"lengths": "mixed"},
-        {"lengths": "mixed", "D": 2},
-        {"L": 2, "D": 2, "lengths": "mixed", "dropout": 0.3},
-        {"L": 3, "dropout": 0.5},
-        {"bias": False},
-        {"batch_first": True},
-        {"unbatched": True},
-        {"recurrent_dropout": 0.3},
-        {"learned": True, "state": False, "L": 2, "D": 2},
-        {"checkpoint": 3, "lengths": "mixed"},
-        {"checkpoint": "sqrt", "T": 7},
-        {"indices": True},
-        {"dy": False},
-        {"d_state": False},
-        {"state": False},
-        {"need_dx": False},
-        {"again": True, "lengths": "mixed"},
-        {"tapes": True},
-        {"scale": 3.0},
-    ]
-    cell = MODELS[model](1, 1).cell
-    if len(cell.state) > 1:
-        alone += [{"P": 2}, {"P": 2, "L": 2, "D": 2, "lengths": "mixed"}]
-    heads: list[dict[str, Any]] = [
-        {"head": loss, "lengths": lengths, "every_step": every}
-        for loss in LOSSES
-        for lengths, every in (("equal", False), ("mixed", True))
-    ]
-    heads += [{"head": "mse", "D": 2, "read": read, "lengths": "mixed"} for read in READS]
-    heads += [{"head": "cross_entropy", "embedding": 3, "every_step": True, "weighted": True, "lengths": "mixed"}]
-    heads += [{"head": "mse", "embedding": 2, "L": 2, "weighted": True}, {"head": "mse", "indices": True}]
-    configs = [Config(model, seed=k, **fields).valid() for k, fields in enumerate([*alone, *heads])]
-    if model in ("rnn", "optimized_rnn"):
-        configs += [Config(model, relu=True, seed=k, **f).valid() for k, f in enumerate(alone[:6])]
+    alone = re.split(r"[|\n]", ALONE)
+    heads = [f"head={loss} {more}" for loss in LOSSES for more in ("", "lengths=mixed every_step=True")]
+    heads += [f"head=mse D=2 read={read} lengths=mixed" for read in READS] + re.split(r"[|\n]", HEADS)
+    lstm = ALONE_LSTM.split("|") if len(Config(model).cell.state) > 1 else []
+    texts = [*alone, *lstm, *heads]
+    relu = [f"relu=True {text}" for text in alone[:6]] if model in RNNS else []
+    configs = [Config.parse(f"model={model} {text} seed={k}") for some in (texts, relu) for k, text in enumerate(some)]
     return configs + list(large(model))
 
 
@@ -173,72 +162,59 @@ def large(model: str) -> Iterator[Config]:
     """Yield sizes of an optimized layer that reach the code that small ones do not."""
     if not model.startswith("optimized_"):
         return
-    G = Config(model).gates
+    G = len(Config(model).cell.gates)
     H = 160 if G == 1 else 96
     wide = batch_parallel.LARGE_WEIGHTS_MIN_ELEMENTS // (G * H) + 1
-    many = workspace.HOIST_MIN_INPUTS
-    narrow = workspace.HOIST_MIN_ELEMENTS // (G * H) + 1
-    yield Config(model, I=wide, H=H, T=3, B=4, threads=2).valid()  # W_x x is computed before the loop, by two threads
-    yield Config(model, I=narrow, H=H, T=9, B=4, again=True, tapes=True).valid()  # before the loop
-    yield Config(model, I=narrow, H=H, T=34, B=33, scale=0.3).valid()  # before the loop, several groups of steps
-    yield Config(model, I=5, H=33, T=130, B=70, scale=0.3).valid()  # forward in groups of steps
-    yield Config(model, I=5, H=33, T=130, B=70, scale=0.3, indices=True).valid()
-    yield Config(model, I=many, H=H, T=4, B=80, threads=2).valid()  # the batch is split over threads
-    yield Config(model, I=many, H=H, T=4, B=80, threads=4, lengths="mixed", D=2).valid()
-    yield Config(model, I=24, H=H if G == 1 else 72, T=20, B=96, lengths="mixed").valid()  # packed
-    yield Config(model, I=3, H=8, T=40, B=40, D=2).valid()  # backward in chunks
-    yield Config(model, I=5, H=8, T=40, B=40, indices=True, tapes=True).valid()
-    yield Config(model, I=5, H=72, T=20, B=96, lengths="mixed", D=2, again=True).valid()
+    many, narrow = workspace.HOIST_MIN_INPUTS, workspace.HOIST_MIN_ELEMENTS // (G * H) + 1
+    for text in (
+        f"I={wide} H={H} T=3 B=4 threads=2",  # W_x x is computed before the loop, by two threads
+        f"I={narrow} H={H} T=9 B=4 again=True tapes=True",  # before the loop
+        f"I={narrow} H={H} T=34 B=33 scale=0.3",  # before the loop, several groups of steps
+        "I=5 H=33 T=130 B=70 scale=0.3",  # forward in groups of steps
+        "I=5 H=33 T=130 B=70 scale=0.3 indices=True",
+        f"I={many} H={H} T=4 B=80 threads=2",  # the batch is split over threads
+        f"I={many} H={H} T=4 B=80 threads=4 lengths=mixed D=2",
+        f"I=24 H={H if G == 1 else 72} T=20 B=96 lengths=mixed",  # packed
+        "I=3 H=8 T=40 B=40 D=2",  # backward in chunks
+        "I=5 H=8 T=40 B=40 indices=True tapes=True",
+        "I=5 H=72 T=20 B=96 lengths=mixed D=2 again=True",
+    ):
+        yield Config.parse(f"model={model} {text}")
+
+
+# name -> values that are drawn with equal chances: of small layers, and of large ones where the model has code for that
+SMALL: dict[str, tuple[Any, ...]] = {
+    **{"I": (1, 2, 3, 5), "H": (1, 2, 3, 4), "T": (1, 2, 3, 5, 8), "B": (1, 2, 3, 5), "L": (1, 1, 2, 3), "D": (1, 2)},
+    **{"P": (0, 0, 1, 2), "lengths": ("equal",) * 2 + ("mixed",) * 3 + ("one", "empty"), "threads": (1, 2, 3, 4)},
+    **{"dropout": (0.0, 0.3, 0.6), "recurrent_dropout": (0.0,) * 5 + (0.4,), "scale": (0.3, 1.0, 1.0, 3.0)},
+    **{"checkpoint": (None,) * 12 + (1, 2, 3, "sqrt"), "embedding": (0, 3), "read": READS},
+    **{"head": ("",) * 4 * len(LOSSES) + tuple(LOSSES)},
+}
+LARGE = {"I": (1, 3, 24, 64, 65, 130), "H": (8, 33, 72, 96), "T": (2, 17, 33, 40), "B": (1, 4, 16, 33, 70)}
+LARGE |= {"L": (1, 1, 2), "head": ("",)}
+OFTEN = {"relu": 0.4, "bias": 0.8, "batch_first": 0.4, "learned": 0.25, "indices": 0.2, "unbatched": 0.1, "state": 0.6}
+OFTEN |= {
+    "dy": 0.85,
+    "d_state": 0.75,
+    "need_dx": 0.85,
+    "again": 0.25,
+    "tapes": 0.25,
+    "every_step": 0.5,
+    "weighted": 0.4,
+}
 
 
 def draw(rng: np.random.Generator, models: list[str]) -> Config:
-    """Return a configuration at random. Every third is large where the model has code for that."""
+    """Return a configuration at random. A quarter is large where the model has code for that."""
     model = models[rng.integers(len(models))]
     big = model.startswith("optimized_") and rng.random() < 0.25
-
-    def one_of(*values: Any) -> Any:
-        return values[int(rng.integers(len(values)))]
-
-    def often(p: float) -> bool:
-        return bool(rng.random() < p)
-
-    c = Config(
-        model,
-        I=one_of(1, 2, 3, 5) if not big else one_of(1, 3, 24, 64, 65, 130),
-        H=one_of(1, 2, 3, 4) if not big else one_of(8, 33, 72, 96),
-        T=one_of(1, 2, 3, 5, 8) if not big else one_of(2, 17, 33, 40),
-        B=one_of(1, 2, 3, 5) if not big else one_of(1, 4, 16, 33, 70),
-        L=one_of(1, 1, 2, 3) if not big else one_of(1, 1, 2),
-        D=one_of(1, 2),
-        P=one_of(0, 0, 1, 2),
-        lengths=one_of("equal", "mixed", "mixed", "one", "empty") if often(0.7) else "equal",
-        relu=often(0.4),
-        bias=often(0.8),
-        batch_first=often(0.4),
-        dropout=one_of(0.0, 0.3, 0.6),
-        recurrent_dropout=one_of(0.0, 0.4) if often(0.3) else 0.0,
-        learned=often(0.25),
-        checkpoint=one_of(1, 2, 3, "sqrt") if often(0.25) else None,
-        indices=often(0.2),
-        unbatched=often(0.1),
-        threads=one_of(1, 2, 3, 4),
-        state=often(0.6),
-        dy=often(0.85),
-        d_state=often(0.75),
-        need_dx=often(0.85),
-        again=often(0.25),
-        tapes=often(0.25),
-        scale=one_of(0.3, 1.0, 1.0, 3.0),
-        head=one_of(*LOSSES) if often(0.2) and not big else "",
-        every_step=often(0.5),
-        embedding=one_of(0, 3),
-        read=one_of(*READS),
-        weighted=often(0.4),
-        seed=int(rng.integers(1 << 30)),
-    ).valid()
-    if often(0.08) and not big:
-        c = c._replace(T=130, L=1).valid()
-    return c
+    chosen = {
+        name: values[int(rng.integers(len(values)))] for name, values in ({**SMALL, **LARGE} if big else SMALL).items()
+    }
+    chosen.update({name: bool(rng.random() < p) for name, p in OFTEN.items()})
+    if rng.random() < 0.08 and not big:
+        chosen.update(T=130, L=1)
+    return Config(model, seed=int(rng.integers(1 << 30)), **chosen).valid()
 
 
 def smaller(config: Config) -> Iterator[Config]:
@@ -247,9 +223,7 @@ def smaller(config: Config) -> Iterator[Config]:
     for name in config._fields:
         value, default = getattr(config, name), getattr(simple, name)
         if name in ("I", "H", "T", "B", "L", "D"):
-            least = {"L": 1, "D": 1}.get(name, 1)
-            steps = {least, 2, 3, value // 2, value - 1} if value > least else set()
-            for size in sorted(size for size in steps if least <= size < value):
+            for size in sorted({size for size in (1, 2, 3, value // 2, value - 1) if 1 <= size < value}):
                 yield config._replace(**{name: size}).valid()
         elif value != default and name not in ("model", "seed"):
             yield config._replace(**{name: default}).valid()

@@ -1,21 +1,41 @@
-"""What ``checks.py`` calls last: each function adds to a result what is known about the errors in it.
+"""What is known about the errors of a result, and of a failure of the random check: here the rooms are joined.
 
-The proof, every other module of this folder, imports neither the diagnosis nor the planted bugs. Here they are joined.
+The proof, every other module of this folder, imports neither the diagnosis nor the planted bugs.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ..nn.recurrent import Recurrent
+from . import random_models, survey
 from .bugs import recognised
-from .cases import CellCase, LayerCase
+from .cases import Case, CellCase, LayerCase
+from .checks import RANGES, SCALES
 from .diagnosis import cell as of_cell
-from .diagnosis import failure, not_analytic, patterns, places
+from .diagnosis import failure, heads, not_analytic, patterns, places, replay
 from .diagnosis import function as of_function
-from .diagnosis import layer as of_layer
-from .result import Result
+from .draws import Config
+from .judge import THRESHOLD, judge
+from .numerical import numerical_gradient
+from .random_check import ALLOWED, LayerCheck, drawn
+from .reference import reference_of
+from .result import Result, compare, described, relative_error
+
+MOST = 400  # elements that are checked by a complex step each
+AROUND = "the cell and the recurrence are right by themselves: the error is in the layer"
+
+
+def attempt(find: Callable[[], Any]) -> Any:
+    """Return what ``find`` returns; an empty list if the code that is diagnosed fails."""
+    try:
+        return find()
+    except Exception:
+        return []
 
 
 def _reasons(result: Result) -> None:
@@ -32,7 +52,7 @@ def function(result: Result, given: Any, expected: Any, steps_of: str | None, ca
     """Explain the result of ``check``; ``called`` are the loss, the gradient and the arrays."""
     _reasons(result)
     if result.verdict == "wrong":
-        result.diagnosis = of_layer.attempt(lambda: of_function.first_wrong(*called)) or []
+        result.diagnosis = attempt(lambda: of_function.first_wrong(*called))
         result.diagnosis += patterns.patterns(result, given, expected, {}, steps_of)
 
 
@@ -45,8 +65,7 @@ def cell(case: CellCase, result: Result, calls: list[Any], expected: Any, method
     if difference and result.right:
         result.notes.append(of_cell.RIGHT_FOR_ANOTHER_FORWARD + difference)
     if wrong:
-        found = of_layer.attempt(lambda: of_cell.diagnose(case.cell, case.step, method))
-        result.diagnosis = found.lines if found else []
+        result.diagnosis = attempt(lambda: of_cell.diagnose(case.cell, case.step, method).lines)
         result.diagnosis += patterns.patterns(result, calls[0], expected, {"a_x": gates, "a_h": gates}) if calls else []
 
 
@@ -56,18 +75,110 @@ def layer(
     """Explain the result of a layer whose output is ``y``. True if forward is not that of the published cell."""
     _reasons(result)
     places.name_places(result.arrays, case.layer)
-    notes = of_layer.other_forward(case, y, result.right)
+    notes = _other_forward(case, y, result.right)
     result.notes += notes
     if wrong:
-
-        def known_bugs() -> list[str]:
-            return recognised.known_bugs(case.case, calls, expected, case.gradients_of)
-
-        result.diagnosis = of_layer.explain(case, result, calls, expected, method, rng, known_bugs)
-        result.notes = [note for note in result.notes if not any(line.startswith(note) for line in result.diagnosis)]
+        lines = attempt(lambda: recognised.known_bugs(case.case, calls, expected, case.gradients_of))
+        lines += _blame(case, method, (1.0,) if lines or not calls else (1.0, *SCALES))
+        result.diagnosis = lines + (_looks(case, result, calls, expected, method, rng) if calls else [])
+        result.notes = [note for note in result.notes if not any(note in line for line in lines)]
     return bool(notes)
+
+
+def _blame(case: LayerCase, method: str, scales: tuple[float, ...]) -> list[str]:
+    """Return what is wrong: in the cell, the recurrence or the layer around them; dy and d_state times ``scales``."""
+    kind = type(case.layer)
+    own = kind.backward is not Recurrent.backward
+    for scale in scales:
+        lines: list[str] = attempt(lambda: replay.blame(case.of(case.layer, scale), method))
+        if lines and lines[0].startswith(("recurrent.py", "torch_shapes.py")):
+            return [f"{AROUND}, {kind.__name__}.backward"] if own else [f"{AROUND}, nn/{line}" for line in lines]
+        if lines:
+            return lines if scale == 1 else [f"with dy and d_state times {scale:.0e}: {line}" for line in lines]
+    return [f"{AROUND}, {kind.__name__}.backward" if own else AROUND] if scales[1:] else []
+
+
+def _looks(case: LayerCase, result: Result, calls: list[Any], expected: Any, method: str, rng: Any) -> list[str]:
+    """Return what the gradients look like; a pattern may be recognisable in a single step but not over several."""
+    layer, T = case.layer, case.case.T
+    gates = {name: layer.cell.gates for name in expected if name.startswith(("weight_ih", "weight_hh", "bias"))}
+    padding = None if case.case.lengths is None else case.case.padding()
+    found = patterns.patterns(result, calls[0], expected, gates, "x", padding)
+    if found or T == 1:
+        return found
+
+    def of_one_step() -> list[str]:
+        single = LayerCase(Case(layer, 1, case.case.B, None, *case.case[4:6]), rng)
+        given = [single.gradients(layer, single.forward(layer)[2])]
+        result, expected = judge(single.make, given, method, THRESHOLD[method])
+        return [f"with T = 1: {line}" for line in patterns.patterns(result, given[0], expected, gates, "x")]
+
+    return list(attempt(of_one_step))
+
+
+def _other_forward(case: LayerCase, y: np.ndarray, right: bool) -> list[str]:
+    """Return a note if the layer of an npseq cell no longer computes the published equations, ``right`` or not."""
+    known = reference_of(case.layer.cell)
+    if known is None or relative_error(y, case.expected(case.shape())[0]) <= 1e-10:
+        return []
+    found = of_cell.forward_difference(case.layer.cell, case.step())
+    found = found or (
+        f"forward is not the {of_cell.NAMES[known.__name__]}'s: the cell is, the recurrence around it is not"
+    )
+    return [of_cell.RIGHT_FOR_ANOTHER_FORWARD + found if right else found]
 
 
 def model(result: Result, rnn: Any) -> None:
     """Name the places of the errors of a model with a recurrent part."""
     places.name_places(result.arrays, rnn, "rnn.")
+
+
+# ---- failures of the random check ----
+
+
+def failure_of(outcome: survey.Outcome) -> list[str]:
+    """Return lines about a failure of the random check: the smallest that fails, what is wrong, and where."""
+    lines = [finding.line for finding in outcome.findings]
+    if outcome.cell is not None:
+        return [*lines, *map(_error_in, attempt(lambda: _in_the_ranges(outcome.cell))[:1])]
+    if outcome.config is None:
+        return [line.replace("nn/", "error in ", 1) for line in lines]
+    config, findings = survey.shrunk(outcome.config, outcome.findings)
+    lines = [f"smallest: {config}", *(finding.line for finding in findings)]
+    lines += attempt(lambda: element_by_element(config))
+    found = attempt(lambda: heads.blame_model(config) if config.head else replay.blame(drawn(config)))
+    return [*lines, *map(_error_in, found), f"repeat: {survey.call_of(config)}"]
+
+
+def _error_in(line: str) -> str:
+    """Put the file before a line that only names a line of it."""
+    place = re.search(r"\w+\.py(?=:\d)", line)
+    return f"error in {line if re.match('[a-z_]+[.]py', line) or not place else f'{place[0]}, {line}'}"
+
+
+def _in_the_ranges(cell: Any) -> list[str]:
+    """Return what is wrong in a cell in the first range in which there is an error."""
+    cases = (CellCase(cell, 4, 3, np.random.default_rng(0), span) for span in RANGES)
+    return next((lines for case in cases if (lines := of_cell.diagnose(cell, case.step).lines)), [])
+
+
+def element_by_element(config: Config) -> list[str]:
+    """Return a line with the worst element of the gradient of a configuration, and the names of what else is wrong."""
+    if config.head:
+        model, batch = random_models.draw_model(config)
+        given, layer, prefix = model.named(model.loss_and_grad(batch, training=False)[1]), model.rnn, "rnn."
+        loss, arrays = random_models.reference_loss(config, model, batch), dict(model.params)
+    else:
+        check = LayerCheck(drawn(config))
+        check.run(float32=False)
+        given, layer, prefix, loss, arrays = check.grads, check.case.layer, "", check.loss, check.case.arrays
+    if config.head or sum(array.size for array in given.values()) <= MOST:
+        moved = {name: array.astype(complex) for name, array in arrays.items()}
+        true = numerical_gradient(lambda: loss(moved), {name: moved[name] for name in given})
+    else:
+        true = check.case.expected_gradients(check.shape, check.tapes)
+    errors = {name: compare(name, d, true[name]) for name, d in given.items()}
+    places.name_places(errors, layer, prefix)
+    wrong = sorted((error for error in errors.values() if not error <= ALLOWED), key=lambda error: -error)
+    others = f"; also wrong: {', '.join(error.name for error in wrong[1:])}" if wrong[1:] else ""
+    return [f"wrong: {described(wrong[0])}{others}"] if wrong else []

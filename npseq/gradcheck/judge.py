@@ -96,7 +96,8 @@ def _each_by_its_own_size(
         given = np.asarray(calls[0][name])
         if given.shape != true.shape or not given.size or name in result.not_analytic or not np.isfinite(true).all():
             continue
-        difference, found = np.abs(given - true), result.arrays[name]
+        difference = np.max([np.abs(np.asarray(call[name]) - true) for call in calls], axis=0)
+        found = result.arrays[name]
         if not found.error <= threshold:
             precision = NARROW.get(given.dtype.name)
             if precision is not None and found.error <= precision:
@@ -185,44 +186,37 @@ def _is_read(f: Callable[[], Any], array: np.ndarray) -> bool:
         array[...] = before
 
 
-def unread_by_forward(
-    cell: Any, forward: Callable[..., Any], arrays: Mapping[str, np.ndarray], rng: np.random.Generator
-) -> tuple[list[str], list[str]]:
-    """Find what a cell's forward does not read, by changing it at random points.
-
-    Args:
-        cell: a class with the contract of ``cells.py``.
-        forward: ``forward(arrays) -> new state``.
-        arrays: ``a_x``, ``a_h``, the arrays of the state and the cell's own parameters.
+def unread_by_forward(cell: Any, step: Any, rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    """Find what a cell's forward does not read, by changing it at random points around a ``cases.Step``.
 
     Returns:
         Faults (nothing of a_x or a_h, an array of the state, or a parameter is read) and notes (a gate block of a_x or
         a_h is not read).
     """
-    G = len(cell.gates)
-    blocks = {name: np.split(np.arange(len(arrays[name])), G) for name in ("a_x", "a_h")}
+    G, arrays = len(cell.gates), step.arrays(cell)
+    blocks: dict[str, list[Any]] = {name: [...] for name in arrays}
+    blocks.update({name: np.split(np.arange(len(arrays[name])), G) for name in ("a_x", "a_h")})
     read: set[tuple[str, int]] = set()
     for _ in range(20):  # a rectifier may be shut, and stay shut, at some of them
-        if len(read) == sum(len(blocks.get(name, [0])) for name in arrays):
+        if len(read) == sum(map(len, blocks.values())):
             break
         point = {name: np.array(array + rng.standard_normal(array.shape)) for name, array in arrays.items()}
-        value = forward(point)
+        value = step.new_state(cell, point)
         for name, array in point.items():
-            parts: list[Any] = blocks.get(name, [...])
-            for k, rows in enumerate(parts):
+            for k, rows in enumerate(blocks[name]):
                 changed = array.copy()
                 changed[rows] += 2 * rng.standard_normal(changed[rows].shape)
-                moved = forward({**point, name: changed})
+                moved = step.new_state(cell, {**point, name: changed})
                 if any(not np.array_equal(a, b) for a, b in zip(value, moved)):
                     read.add((name, k))
-    faults, notes = [], []
+    faults, notes, h_prev = [], [], f"{cell.state[0]}_prev"
     for name in arrays:
-        unread = [k for k in range(len(blocks.get(name, [0]))) if (name, k) not in read]
-        if name == f"{cell.state[0]}_prev" and any(name == "a_h" for name, _ in read):
+        unread = [k for k in range(len(blocks[name])) if (name, k) not in read]
+        if name == h_prev and any(name == "a_h" for name, _ in read):
             continue  # h is read through W_h
-        if name == "a_h" and len(unread) == G and (f"{cell.state[0]}_prev", 0) in read:
+        if name == "a_h" and len(unread) == G and (h_prev, 0) in read:
             notes.append("forward does not read a_h, so W_h and b_h have no effect: the state is read directly")
-        elif len(unread) == len(blocks.get(name, [0])):
+        elif len(unread) == len(blocks[name]):
             faults.append(f"forward does not read {name}, so every gradient that goes through it is zero")
         elif unread:
             gates = ", ".join(cell.gates[k] for k in unread)

@@ -14,22 +14,16 @@ from ..nn.model import Model
 from . import reference_layer as layers
 from .draws import Config
 from .numerical import numerical_gradient
-from .random_check import ALLOWED, OUTPUTS_ALLOWED, Drawn, Finding, LayerCheck, along, direction
+from .random_check import ALLOWED, OUTPUTS_ALLOWED, Finding, LayerCheck, along, direction, drawn
 from .reference import known
 from .result import largest
 
 FLOAT32_ALLOWED = 1e-4  # of losses and heads, which amplify no rounding
 
 
-def check_config(config: Config, layer: Any = None, float32: bool = True) -> list[Finding]:
-    """Check one configuration of a layer or a model. Returns what is wrong, nothing if all is right.
-
-    Args:
-        config: which.
-        layer: to be checked in place of the one of the registry.
-        float32: whether to compare float32 with float64 too.
-    """
-    return check_model_config(config) if config.head else LayerCheck(Drawn(config, layer)).run(float32)
+def check_config(config: Config, float32: bool = True) -> list[Finding]:
+    """Check one configuration of a layer or a model, in float32 too. Returns what is wrong, nothing if all is right."""
+    return check_model_config(config) if config.head else LayerCheck(drawn(config)).run(float32)
 
 
 def check_model_config(config: Config) -> list[Finding]:

@@ -181,6 +181,11 @@ class Result:
         elif other.central is not None:
             self.central.merge(other.central)
 
+    def add(self, faults: Iterable[str], notes: Iterable[str]) -> None:
+        """Add faults and notes."""
+        self.faults += faults
+        self.notes += notes
+
     def findings(self) -> list[str]:
         """Return the lines that say what is wrong, unusual, or could not be checked."""
         lines = [f"fault: {fault}" for fault in self.faults]

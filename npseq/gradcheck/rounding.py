@@ -8,12 +8,11 @@ amplifies rounding that much at this very point (saturated gates, chaotic dynami
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from . import reference_layer as layers
 from .result import largest
 
 Arrays = Mapping[str, np.ndarray]
@@ -62,16 +61,22 @@ class Noisy:
         return self.changed(self.cell.backward(d_state, cache, *own))
 
 
+def noisy(cell: Any, delta: float = DELTA) -> Iterator[Noisy]:
+    """Yield a cell with noise, as often as noise is drawn."""
+    for seed in range(SAMPLES):
+        yield Noisy(cell, np.random.default_rng(seed), delta)
+
+
 class LayerNoise:
     """How far results of a layer move: name -> largest change relative to the largest element.
 
     ``coarse`` are results changed by as much as float32 rounds: they may move further than in proportion.
     """
 
-    def __init__(self, fine: list[dict[str, np.ndarray]], coarse: list[dict[str, np.ndarray]], plain: Any) -> None:
+    def __init__(self, fine: list[Arrays], coarse: list[Arrays], plain: Arrays) -> None:
         self.samples, self.coarse, self.plain = fine, coarse, plain
 
-    def _moved(self, name: str, samples: list[dict[str, np.ndarray]]) -> float:
+    def _moved(self, name: str, samples: list[Arrays]) -> float:
         plain = self.plain[name]
         moved = max(largest(sample[name] - plain) for sample in samples) / (largest(plain) or 1.0)
         return moved if moved < 1e-3 else float("inf")  # no number, or no small change any more
@@ -81,7 +86,7 @@ class LayerNoise:
         found = ratio(dtype) * self._moved(name, self.samples)
         return found if dtype == np.float64 else max(found, SAFETY * self._moved(name, self.coarse))
 
-    def allowed_along(self, v: dict[str, np.ndarray]) -> float:
+    def allowed_along(self, v: Arrays) -> float:
         """Return the error of the gradient along v, relative to Σ |grad ⊙ v| by array, that rounding explains."""
         size = sum(abs(float(np.sum(self.plain[name] * d))) for name, d in v.items())
         moved = max(
@@ -91,19 +96,18 @@ class LayerNoise:
         return ratio() * moved if moved < 1e-3 else float("inf")
 
 
-def of_layer(drawn: Any, shape: layers.Shape) -> LayerNoise:
-    """Return the noise of a drawn layer (``random_check.Drawn``), by the second statement of its equations."""
+def of_layer(case: Any, shape: Any) -> LayerNoise:
+    """Return the noise of a ``LayerCase``, by the second statement of its equations."""
 
-    def results(shape: layers.Shape) -> dict[str, np.ndarray]:
-        y, end, tapes = drawn.expected(shape=shape)
-        grads = layers.backward(tapes, drawn.arrays, shape, drawn.R if drawn.config.dy else None, drawn.S)
-        return {"y": y, **{f"final {k}": part for k, part in zip(drawn.layer.cell.state, end)}, **grads}
+    def results(cell: Any) -> Arrays:
+        y, end, tapes = case.expected(shape._replace(cell=cell))
+        grads = case.expected_gradients(shape._replace(cell=cell), tapes)
+        return {"y": y, **{f"final {k}": part for k, part in zip(case.letters, end)}, **grads}
 
-    def samples(delta: float) -> list[dict[str, np.ndarray]]:
-        rngs = map(np.random.default_rng, range(SAMPLES))
-        return [results(shape._replace(cell=Noisy(shape.cell, rng, delta))) for rng in rngs]
-
-    return LayerNoise(samples(DELTA), samples(float(np.finfo(np.float32).eps)), results(shape))
+    fine, coarse = (
+        [results(cell) for cell in noisy(shape.cell, delta)] for delta in (DELTA, float(np.finfo(np.float32).eps))
+    )
+    return LayerNoise(fine, coarse, results(shape.cell))
 
 
 # ---- any function ----

@@ -44,7 +44,7 @@ def test_what_is_always_checked_has_each_option_alone_and_the_edges(model):
 def test_large_configurations_reach_both_sides_of_the_thresholds_of_fused():
     for model in ("optimized_rnn", "optimized_lstm", "optimized_gru"):
         configs = draws.covered(model)
-        G = configs[0].gates
+        G = len(configs[0].cell.gates)
         elements = [G * c.H * (c.H + c.I) for c in configs if c.I >= workspace.HOIST_MIN_INPUTS]
         assert max(elements) > workspace.HOIST_MIN_ELEMENTS > min(c.H * c.H for c in configs)
         split = [
@@ -130,10 +130,10 @@ def test_float32_is_compared_with_float64(monkeypatch):
 
 
 def test_rounding_is_measured_where_the_code_amplifies_it():
-    from npseq.gradcheck.random_check import Drawn
+    from npseq.gradcheck.random_check import drawn
 
-    calm, saturated = (Drawn(Config("rnn", scale=scale, T=6)) for scale in (0.3, 30.0))
-    near, far = (rounding.of_layer(drawn, drawn.shape()).allowed("weight_hh_l0") for drawn in (calm, saturated))
+    calm, saturated = (drawn(Config("rnn", scale=scale, T=6)) for scale in (0.3, 30.0))
+    near, far = (rounding.of_layer(case, case.shape()).allowed("weight_hh_l0") for case in (calm, saturated))
     assert near < 1e-12 and far > 30 * near
 
 

@@ -29,28 +29,24 @@ def blame(call: Any, engine: Any, wrong: list[str], alone_is_right: bool) -> lis
     """
     found = next(_tools(call, engine), None)
     if found:
-        return [f"error in {found}"]
+        return [found]
     p, B = call.problem, call.problem.x.shape[2]
     parts = engine.parts(p.weights, B)
     if [b for part in parts for b in range(B)[part]] != list(range(B)):
-        return [
-            "error in batch_parallel.py, BatchParallel.parts: the slices (_slices) do not cover the batch, each once"
-        ]
+        return ["batch_parallel.py, BatchParallel.parts: the slices (_slices) do not cover the batch, each once"]
     if len(parts) > 1 and alone_is_right:
         function = "backward" if call.backward else "forward"
         if function == "forward" or any(name.startswith("dW") or name.startswith("db") for name in wrong):
             totals = batch_parallel._sum([np.full(2, k + 1.0) for k in range(5)])
             if not same(totals, np.full(2, 15.0)):
-                return ["error in batch_parallel.py, _sum: it is not the sum of all parts"]
+                return ["batch_parallel.py, _sum: it is not the sum of all parts"]
         lengths = " (lengths, state)" if function == "forward" else " (d_state, d_hs)"
         text = f"each part{lengths} by itself is right, together they are not"
-        return [f"error in batch_parallel.py, BatchParallel.{function}_through_time: {text}"]
+        return [f"batch_parallel.py, BatchParallel.{function}_through_time: {text}"]
     if alone_is_right:
-        return [
-            "error in fused/: the same call by itself is right: something of an earlier call is kept (W_h, workspace)"
-        ]
+        return ["fused/: the same call by itself is right: something of an earlier call is kept (W_h, workspace)"]
     found = next(of_kernel(call), None)
-    return [f"error in {found}"] if found else []
+    return [found] if found else []
 
 
 def _tools(call: Any, engine: Any) -> Iterator[str]:

@@ -18,30 +18,28 @@ def of_layer(check: Any, calls: list[Any]) -> list[str]:
     """Return where a layer goes wrong whose runs are right.
 
     Args:
-        check: the ``LayerCheck`` that failed.
+        check: the ``LayerCheck`` that failed, whose runs are those of its ``tapes``.
         calls: of its recurrence, in order.
     """
-    drawn, c = check.drawn, check.drawn.config
-    runs = c.L * c.D
-    true_y, true_end, tapes = layers.forward(drawn.arrays, check.shape, drawn.own)
-    start = 2 * runs if c.again else 0  # those with other parameters come first
+    case, runs, tapes = check.case, check.case.runs, check.tapes
+    start = 2 * runs if case.case.again else 0  # those with other parameters come first
     forwards = [call for call in calls[start:] if not call.backward][:runs]
     for run, call in enumerate(forwards):
         weights, tape = tapes[run]
-        found = _given_to_forward(call, weights, tape, run, c)
+        found = _given_to_forward(call, weights, tape, run // check.shape.D)
         if found:
-            return [f"error in {found}"]
-    if not same(check.y, true_y):
-        return ["error in recurrent.py, Recurrent._run: y is not what the last runs have returned"]
-    if not all(map(same, check.end, true_end)):
-        return ["error in torch_shapes.py, rows: the final state is not what the runs have returned (whole)"]
+            return [found]
+    if not same(check.y, check.true_y):
+        return ["recurrent.py, Recurrent._run: y is not what the last runs have returned"]
+    if not all(map(same, check.end, check.true_end)):
+        return ["torch_shapes.py, rows: the final state is not what the runs have returned (whole)"]
     backwards = [call for call in calls[start:] if call.backward and any(call.forward is one for one in forwards)]
-    return [f"error in {line}" for line in _backward(check, tapes, backwards[:runs]) or []]
+    return _backward(check, backwards[:runs])
 
 
-def _given_to_forward(call: Any, weights: Any, tape: Any, run: int, c: Any) -> str | None:
-    """Return what is wrong with what a run was given."""
-    k, p = run // c.D, call.problem
+def _given_to_forward(call: Any, weights: Any, tape: Any, k: int) -> str | None:
+    """Return what is wrong with what a run of layer k was given."""
+    p = call.problem
     for name, given, true in zip(weights._fields, p.weights[:5], weights[:5]):
         if true is not None and not same(given, true):
             return f"recurrent.py, Recurrent._weights_of: {name} of layer {k} is not its parameter"
@@ -62,25 +60,25 @@ def _given_to_forward(call: Any, weights: Any, tape: Any, run: int, c: Any) -> s
     return None
 
 
-def _backward(check: Any, tapes: list[Any], calls: list[Any]) -> list[str] | None:
+def _backward(check: Any, calls: list[Any]) -> list[str]:
     """Return what is wrong with what the runs were given going back, or with what was made of their results."""
-    drawn, layer, c = check.drawn, check.drawn.layer, check.drawn.config
-    grads, P = check.grads, layer.output_size
-    dy: Any = drawn.R
-    by_run = dict(zip(reversed(range(c.L)), [calls[i * c.D : (i + 1) * c.D] for i in range(c.L)]))
-    before: list[Any] = [None] * (c.L * c.D)
-    for k in reversed(range(c.L)):
+    case, layer, grads = check.case, check.case.layer, check.grads
+    L, D, P = layer.num_layers, layer.num_directions, layer.output_size
+    dy: Any = case.R
+    by_run = dict(zip(reversed(range(L)), [calls[i * D : (i + 1) * D] for i in range(L)]))
+    before: list[Any] = [None] * (L * D)
+    for k in reversed(range(L)):
         mask = check.shape.y_masks[k]
         dx: Any = 0
         dy = dy if mask is None else dy * mask
         for d, call in enumerate(sorted(by_run[k], key=lambda call: call.problem.reverse)):
-            run = k * c.D + d
+            run = k * D + d
             p = call.problem
             true = dy[:, :, d * P : (d + 1) * P].transpose(0, 2, 1)
-            padding = drawn.padding()[:, None, :]
+            padding = case.case.padding()[:, None, :]
             if not same(np.where(padding, 0, p.d_hs), np.where(padding, 0, true)):
                 return [f"recurrent.py, Recurrent.backward: dy of layer {k} is not dx of the layer above"]
-            for letter, given, part in zip(layer.cell.state, p.d_state, drawn.S):
+            for letter, given, part in zip(layer.cell.state, p.d_state, case.S):
                 if not same(given, part[run].T):
                     return [f"recurrent.py, Recurrent.backward: d_state ({letter}) of layer {k} is not the one given"]
             d_weights, d_columns, d_before = call.result
@@ -101,4 +99,4 @@ def _backward(check: Any, tapes: list[Any], calls: list[Any]) -> list[str] | Non
         learned = grads.get(letter + "_0")
         if learned is not None and letter not in grads and not same(learned, d_initial.sum(1)):
             return [f"recurrent.py, Recurrent.backward: grads of {letter}_0 (d) is not the sum over the sequences"]
-    return None
+    return []

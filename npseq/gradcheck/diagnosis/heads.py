@@ -9,6 +9,7 @@ import numpy as np
 from .. import random_models
 from .. import reference_layer as layers
 from ..draws import Config
+from ..random_check import drawn
 from ..reference import known
 from ..result import relative_error
 from . import failure
@@ -25,15 +26,15 @@ def blame_model(config: Config) -> list[str]:
     try:
         model.loss_and_grad(batch, training=False)
     except Exception as error:
-        return [f"error in {failure.raised(error)}"]
-    for call in recorder.calls:
+        return [failure.raised(error)]
+    for k, call in enumerate(recorder.calls):
         wrong = wrong_results(call)
         if wrong:
-            return in_the_recurrence(call, recorder.engine, wrong)
+            return in_the_recurrence(recorder.calls[: k + 1], recorder.engine, wrong)
     alone = config._replace(head="", embedding=0, every_step=False, read="final", weighted=False).valid()
     for seed in range(SEEDS):
         if random_models.check_config(alone._replace(seed=seed)):
-            return blame(alone._replace(seed=seed))
+            return blame(drawn(alone._replace(seed=seed)))
     for seed in range(SEEDS):
         weighted = config.weighted
         for found in (
@@ -42,7 +43,7 @@ def blame_model(config: Config) -> list[str]:
             random_models.check_loss(config.head, {}, weighted, seed),
         ):
             if found:
-                return [f"error in {found[0].line.removeprefix('nn/')}"]
+                return [found[0].line.removeprefix("nn/")]
     return _between(config, model, batch)
 
 
@@ -58,8 +59,8 @@ def _between(config: Config, model: Any, batch: Any) -> list[str]:
         y, true_y = y[there], true_y[there]
     head = "the recurrence, the linear layer and the loss are right"
     if y.shape != true_y.shape or not relative_error(y, true_y) <= 1e-9:
-        return [f"error in model.py, Model._read: {head}: what the linear layer reads (h) is wrong"]
+        return [f"model.py, Model._read: {head}: what the linear layer reads (h) is wrong"]
     if not relative_error(np.asarray(loss), np.asarray(true_loss)) <= 1e-9:
-        return [f"error in module.py, Module._loss: {head}: what the loss is given (target, weights) is wrong"]
+        return [f"module.py, Module._loss: {head}: what the loss is given (target, weights) is wrong"]
     where = "Model.backward" if config.every_step else "Model._d_read"
-    return [f"error in model.py, {where}: {head}: what the recurrence is given going back (d_state, d_hs) is wrong"]
+    return [f"model.py, {where}: {head}: what the recurrence is given going back (d_state, d_hs) is wrong"]

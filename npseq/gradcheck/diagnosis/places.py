@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..result import ArrayError
-from .tracing import source_file
+from .tracing import code_of, source_file
 
 TENSORS = {"weight_ih": "W_x", "weight_hh": "W_h", "bias_ih": "b_x", "bias_hh": "b_h", "weight_hr": "W_p"}
 _SUFFIX = re.compile(r"_l(\d+)(_reverse)?$")
@@ -89,6 +89,12 @@ def set_places(found: Mapping[str, ArrayError], shapes: Mapping[str, tuple[Any, 
 
 
 # ---- lines of code ----
+
+
+def file_of(function: Any) -> str:
+    """Return the name of the file of a function, without folders; "" if it is not written in Python."""
+    code = code_of(function)
+    return source_file(code) if code is not None else ""
 
 
 def line_of(code: CodeType, line: int) -> str:

@@ -3,12 +3,13 @@
 The calls that the layer makes to its recurrence are recorded where they fail, with arguments and results, and compared
 with the second statement of the equations (``reference.py``) for the same arguments. If one is wrong, it is replayed in
 the cell, in ``bptt.py`` and in ``fused/``. If all are right, what stands between them is compared: the layer. So a
-place is named only if it was shown to be wrong. Every line begins with "error in FILE, FUNCTION".
+place is named only if it was shown to be wrong. A line begins with the file and the function; of a cell it has them.
 """
 
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -20,13 +21,12 @@ from ...bptt import Weights
 from ...fused import pool, through_time
 from ...nn.own_parameters import cell_name
 from .. import reference
-from ..cases import Step
-from ..draws import Config
-from ..random_check import Drawn, LayerCheck
-from ..reference import known, reference_of
+from ..cases import LayerCase, Step
+from ..random_check import LayerCheck
+from ..reference import known, logistic, reference_of
 from ..result import relative_error
 from . import cell as of_cell
-from . import failure, tracing
+from . import failure, places, tracing
 from . import fused as of_fused
 from . import recurrence as of_recurrence
 from .glue import of_layer
@@ -94,40 +94,40 @@ class Recorder:
         return result
 
 
-def blame(config: Config, layer: Any = None) -> list[str]:
-    """Return a line for each place that is shown to be wrong when a configuration fails; empty if none is."""
-    drawn = Drawn(config, layer)
-    recorder = Recorder(drawn.layer.through_time)
-    drawn.layer.through_time = recorder
-    check = LayerCheck(drawn)
+def blame(case: LayerCase, method: str = "complex") -> list[str]:
+    """Return a line for each place that is shown to be wrong when the check of a layer fails; empty if none is."""
+    layer = case.layer.astype(case.layer.dtype)
+    layer.through_time = recorder = Recorder(case.layer.through_time)
+    case, near = case.of(layer), NEAR if method == "complex" else 1e-5
+    known_cell = reference_of(layer.cell) is not None
+    lines = [] if known_cell else of_cell.diagnose(layer.cell, case.step(), method).lines
+    if lines or isinstance(recorder.engine, types.SimpleNamespace):  # a planted bug
+        return lines
+    check = LayerCheck(case)
     try:
         check.run(float32=False)
     except Exception as error:
-        return [f"error in {failure.raised(error)}"]
+        return of_cell.diagnose(layer.cell, case.step(), method).lines or [failure.raised(error)]
     with np.errstate(all="ignore"):
-        for call in recorder.calls:
-            wrong = wrong_results(call)
+        for k, call in enumerate(recorder.calls):
+            wrong = wrong_results(call, near=near)
             if wrong:
-                lines = in_the_recurrence(call, recorder.engine, wrong)
-                return lines or [f"error in {_engine_name(recorder.engine)}: {', '.join(wrong)} of one run is wrong"]
-        lines = of_layer(check, recorder.calls)
-        return lines or _in_float32(drawn, recorder.engine)
+                lines = in_the_recurrence(recorder.calls[: k + 1], recorder.engine, wrong, method)
+                return lines or [f"{_engine_name(recorder.engine)}: {', '.join(wrong)} of one run is wrong"]
+        return of_layer(check, recorder.calls) or _in_float32(case, recorder.engine)
 
 
-def _in_float32(drawn: Drawn, engine: Any) -> list[str]:
+def _in_float32(case: LayerCase, engine: Any) -> list[str]:
     """Return where a layer goes wrong that is right in float64."""
-    layer = drawn.layer.astype(np.float32)
+    layer = case.layer.astype(np.float32)
     layer.through_time = recorder = Recorder(engine)
-    y, _, tape = drawn.forward(layer)
-    drawn.backward(layer, tape)
+    case.gradients(layer, case.forward(layer)[2])
     for call in recorder.calls:
         wrong = wrong_results(call, near=NEAR_FLOAT32)
         if wrong and not inspect.ismodule(engine):
-            with _new_pool():
-                alone_is_right = not wrong_results(call, again(call, through_time), NEAR_FLOAT32)
-                return of_fused.blame(call, engine, wrong, alone_is_right)
+            return _in_fused([call], engine, wrong, NEAR_FLOAT32)
         if wrong:
-            return [f"error in bptt.py: in float32 a run returns a wrong {', '.join(wrong)}"]
+            return [f"bptt.py: in float32 a run returns a wrong {', '.join(wrong)}"]
     return []
 
 
@@ -146,61 +146,54 @@ def _engine_name(engine: Any) -> str:
     return "bptt.py" if inspect.ismodule(engine) else "fused/"
 
 
-def expected(call: Call) -> dict[str, Any]:
-    """Return name -> what the call should have returned, by the second statement."""
-    problem, cell = call.problem, known(call.problem.cell)
-    hs, end, tape = problem.forward(reference, cell)
-    if not call.backward:
-        return {"hs": hs, **{f"the final {letter}": part for letter, part in zip(problem.cell.state, end)}}
-    d_weights, d_x, d_state = problem.backward(reference, cell, tape)
-    return of_recurrence._results(d_weights, d_x, d_state, problem.cell)
-
-
-def results(call: Call, result: Any) -> dict[str, Any]:
+def _named(call: Call, result: Any) -> dict[str, Any]:
     """Return name -> what a call has returned."""
     if call.backward:
-        d_weights, d_x, d_state = result
-        return of_recurrence._results(d_weights, d_x, d_state, call.problem.cell)
+        return of_recurrence.results(call.problem, result)
     hs, end = result[:2]
     return {"hs": hs, **{f"the final {letter}": part for letter, part in zip(call.problem.cell.state, end)}}
 
 
 def wrong_results(call: Call, result: Any = None, near: float = NEAR) -> list[str]:
-    """Return the names of what a call has returned that is not what it should be."""
-    given, true = results(call, call.result if result is None else result), expected(call)
-    return [
-        name
-        for name, array in true.items()
-        if given[name] is not None
-        and (np.shape(given[name]) != array.shape or not relative_error(given[name], array) <= near)
-    ]
+    """Return the names of what a call has returned that is not what it is by the second statement."""
+    cell = known(call.problem.cell)
+    *outputs, tape = call.problem.forward(reference, cell)
+    true = _named(call, call.problem.backward(reference, cell, tape) if call.backward else outputs)
+    given = _named(call, call.result if result is None else result)
+    return [name for name, d in true.items() if given[name] is not None and not _near(given[name], d, near)]
+
+
+def _near(given: Any, true: np.ndarray, near: float) -> bool:
+    return np.shape(given) == true.shape and relative_error(given, true) <= near
 
 
 def again(call: Call, engine: Any, vectors: bool = False) -> Any:
     """Return what an engine returns for the arguments of a call, by itself; ``vectors`` in place of indices."""
     p = call.problem
-    x = p.x.copy() if vectors or call.indices is None else call.indices
-    options = {**call.options, "keep_tape": True}
-    hs, end, tape = engine.forward_through_time(
-        p.cell, p.weights, x, p.state, p.lengths, p.reverse, h_mask=p.h_mask, **options
-    )
-    if not call.backward:
-        return hs, end
-    return engine.backward_through_time(p.cell, p.weights, tape, p.d_hs, p.d_state)
+    p = p if vectors or call.indices is None else p._replace(x=call.indices)
+    *outputs, tape = p.forward(engine, p.cell, **{**call.options, "keep_tape": True})
+    return p.backward(engine, p.cell, tape) if call.backward else outputs
 
 
-def in_the_recurrence(call: Call, engine: Any, wrong: list[str]) -> list[str]:
-    """Return where a recurrence goes wrong: the cell, ``bptt.py``, or ``fused/``."""
-    if wrong_results(call, again(call, bptt)):
-        lines = _in_the_cell(call)
-        if not lines and call.indices is not None and not wrong_results(call, again(call, bptt, vectors=True)):
+def in_the_recurrence(calls: list[Call], engine: Any, wrong: list[str], method: str = "complex") -> list[str]:
+    """Return where the last of some calls goes wrong: in the cell, in ``bptt.py``, or in ``fused/``."""
+    call, plain = calls[-1], engine if inspect.ismodule(engine) else bptt
+    near = NEAR if method == "complex" else 1e-5
+    if wrong_results(call, again(call, plain), near):
+        lines = _in_the_cell(call, plain)
+        if not lines and call.indices is not None and not wrong_results(call, again(call, plain, vectors=True), near):
             return _of_indices(call)
-        return lines or _in_bptt(call)
+        return lines or _in_bptt(call, plain, method)
     if inspect.ismodule(engine):
-        return ["error in bptt.py: the same call by itself is right: something is kept between calls"]
+        kept = ["bptt.py: the same call by itself is right: something is kept between calls"]
+        return _in_the_cell(call, plain) or _in_bptt(call, plain, method) or kept
+    return _in_fused(calls, engine, wrong, NEAR)
+
+
+def _in_fused(calls: list[Call], engine: Any, wrong: list[str], near: float) -> list[str]:
     with _new_pool():
-        alone_is_right = not wrong_results(call, again(call, through_time))
-        return of_fused.blame(call, engine, wrong, alone_is_right)
+        alone_is_right = not wrong_results(calls[-1], again(calls[-1], through_time), near)
+        return of_fused.blame(calls[-1], engine, wrong, alone_is_right)
 
 
 class _Recording:
@@ -222,50 +215,46 @@ class _Recording:
         return self.cell.backward(d_state, cache[0], *own)
 
 
-def _in_the_cell(call: Call) -> list[str]:
+def _in_the_cell(call: Call, engine: Any) -> list[str]:
     """Return what is wrong in the cell, at the values of the steps that have failed."""
     cell, true = call.problem.cell, reference_of(call.problem.cell)
+    if true is None:
+        return []
     recording = _Recording(cell)
-    again(call._replace(problem=call.problem._replace(cell=recording)), bptt)
+    again(call._replace(problem=call.problem._replace(cell=recording)), engine)
     for a_x, a_h, state, own, *d_state in recording.steps:
         step = Step(a_x, a_h, state, own, d_state[0] if d_state else state)
         if not np.isfinite(a_x).all() or not np.isfinite(a_h).all():
             continue
-        if true is not None:
-            new, published = (step.forward(kind)[0] for kind in (cell, true))
-            if any(not relative_error(a, b) <= 1e-11 for a, b in zip(new, published)):
-                return _in_forward(cell, step)
-        if d_state and call.backward and _wrong_backward(cell, true, step):
-            small = _one_element(cell, step, true) if true is not None else step
-            lines = of_cell.diagnose(cell, small).lines
-            return [f"error in {_file(cell)}, {line}" for line in lines[:1]]
+        new, published = (step.forward(kind)[0] for kind in (cell, true))
+        other = not all(_near(a, b, 1e-11) for a, b in zip(new, published))
+        a = np.linspace(-3, 3, 7)
+        if other and places.file_of(cell.forward) == "cells.py" and not _near(cells.sigmoid(a), logistic(a), 1e-12):
+            return ["cells.py, sigmoid: it is not 1 / (1 + exp(−a))"]
+        if other or d_state and _wrong_backward(cell, true, step):
+            lines = of_cell.diagnose(cell, _few_elements(cell, step, true)).lines
+            return lines or [f"{cell_name(cell)}.forward: {of_cell.forward_difference(cell, step)}"]
     return []
 
 
-def _in_forward(cell: Any, step: Step) -> list[str]:
-    a = np.linspace(-3, 3, 7)
-    if _file(cell) == "cells.py" and not relative_error(cells.sigmoid(a), reference.logistic(a)) <= 1e-12:
-        return ["error in cells.py, sigmoid: it is not 1 / (1 + exp(−a))"]
-    found = of_cell.forward_difference(cell, step) or "the new state differs"
-    return [f"error in {_file(cell)}, {cell_name(cell)}.forward: {found}"]
+def _pairs(cell: Any, true: Any, step: Step) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what backward of a cell, called twice, and of the published one return."""
+    (_, cache), published = step.forward(cell), step.gradients(true, step.forward(true)[1])
+    calls = [step.gradients(cell, cache) for _ in range(2)]
+    return [(given[name], d) for given in calls for name, d in published.items()]
 
 
 def _wrong_backward(cell: Any, true: Any, step: Step) -> bool:
-    given = step.backward(cell, step.forward(cell)[1])
-    if true is None:
-        return not of_cell.diagnose(cell, step).right
-    published = step.backward(true, step.forward(true)[1])
-    pairs = [(given[0], published[0]), (given[1], published[1]), *zip(given[2], published[2])]
-    return any(np.shape(a) != b.shape or not relative_error(a, b) <= 1e-11 for a, b in pairs)
+    return not all(_near(a, b, 1e-11) for a, b in _pairs(cell, true, step))
 
 
-def _one_element(cell: Any, step: Step, true: Any) -> Step:
+def _few_elements(cell: Any, step: Step, true: Any) -> Step:
     """Return the step of the few units and columns that differ most: a cell of npseq treats each by itself."""
     H, B = step.state[0].shape
-    given, published = (step.backward(kind, step.forward(kind)[1]) for kind in (cell, true))
-    error = sum(
-        np.abs(a - b).reshape(-1, H, B).sum(0) for a, b in zip((*given[:2], *given[2]), (*published[:2], *published[2]))
-    )
+    pairs = _pairs(cell, true, step)
+    if any(a.shape != b.shape for a, b in pairs):
+        return step
+    error = sum(np.abs(a - b).reshape(-1, H, B).sum(0) for a, b in pairs)
     units, columns = (np.argsort(-error.max(axis))[:3] for axis in (1, 0))
     rows = np.concatenate([k * H + units for k in range(len(cell.gates))])
 
@@ -276,37 +265,28 @@ def _one_element(cell: Any, step: Step, true: Any) -> Step:
     return Step(a_x, a_h, few(step.state, units), step.own, few(step.S, units))
 
 
-def _file(cell: Any) -> str:
-    code = tracing.code_of(cell.forward)
-    return tracing.source_file(code) if code is not None else "the cell"
-
-
-def _in_bptt(call: Call) -> list[str]:
+def _in_bptt(call: Call, engine: Any, method: str) -> list[str]:
     """Return the first wrong intermediate of ``bptt.py``."""
-    problem = call.problem
-    cell = reference_of(problem.cell) or reference.TrueDerivative(problem.cell)
-    options = {key: value for key, value in call.options.items() if key == "checkpoint_every" and value is not None}
-    for chosen in ({}, options) if options else ({},):
-        lines = of_recurrence._compare(problem, bptt, cell, 1e-9, chosen)
+    true = reference_of(call.problem.cell) or reference.TrueDerivative(call.problem.cell, method)
+    judged = of_recurrence.Judged(call.problem, engine, true, NEAR if method == "complex" else 1e-5)
+    every = call.options.get("checkpoint_every")
+    for options in ({}, {"checkpoint_every": every}) if every is not None else ({},):
+        lines = []
+        for line in judged.wrong(options):
+            function = judged.function_at(line)
+            if function is None and options:
+                function = "_segments" + (f": {_bad_segments(engine)}" if _bad_segments(engine) else "")
+            lines.append(f"bptt.py, {function + ': ' if function else ''}{line}")
         if lines:
-            return [f"error in bptt.py, {_with_function(line, chosen)}" for line in lines[:1]]
+            return lines
     return []
 
 
-def _with_function(line: str, options: dict[str, Any]) -> str:
-    """Put the function that a line's place is in before the line."""
-    code = of_recurrence.code_at(line)
-    if code is None and options:
-        bad = _bad_segments()
-        return f"_segments: {bad}" if bad else line
-    return f"{code.co_name}: {line}" if code is not None and not line.startswith(code.co_name) else line
-
-
-def _bad_segments() -> str | None:
+def _bad_segments(engine: Any) -> str | None:
     """Return what is wrong with the segments of checkpointing, None if they are consecutive and complete."""
     for T in range(1, 12):
         for k in (1, 2, 3, 5, "sqrt"):
-            steps = [t for part in bptt._segments(T, k) for t in range(T)[part]]
+            steps = [t for part in engine._segments(T, k) for t in range(T)[part]]
             if steps != list(range(T)):
                 return f"for T = {T} and k = {k} the slices are not steps 0 … {T - 1}, each once"
     return None
@@ -319,5 +299,5 @@ def _of_indices(call: Call) -> list[str]:
     da, x = rng.standard_normal((3, len(W), 4)), rng.integers(W.shape[1], size=(3, 4))
     true = np.einsum("nab,nib->ai", da, np.eye(W.shape[1])[x].transpose(0, 2, 1))
     if not relative_error(bptt._sum_of_products(da, x, W.shape[1]), true) <= 1e-12:
-        return ["error in " + at(bptt._sum_of_products, "with indices Σ da xᵀ (dW_x, total) is wrong", "total")]
-    return ["error in " + at(bptt._forward_steps, "with indices a_x is wrong", "W_x.T[x]")]
+        return [at(bptt._sum_of_products, "with indices Σ da xᵀ (dW_x, total) is wrong", "total")]
+    return [at(bptt._forward_steps, "with indices a_x is wrong", "W_x.T[x]")]
