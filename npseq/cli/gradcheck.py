@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import status
-from ..gradcheck import explain, survey
+from ..gradcheck import failures, survey
 from ..gradcheck.bugs import planted_bugs
 from ..gradcheck.checks import THRESHOLD, check_cell, check_initialisation, check_layer, check_model
 from ..gradcheck.diagnosis.failure import failure
@@ -261,7 +261,7 @@ def _report_survey(outcomes: Iterable[survey.Outcome], arguments: argparse.Names
             if arguments.first:
                 break
     verdict = "wrong" if failed else "right"
-    explained = [(outcome.name, explain.failure_of(outcome)) for outcome in survey.distinct(failed)]
+    explained = [(outcome.name, failures.failure_of(outcome)) for outcome in survey.distinct(failed)]
     for name, (checked, wrong) in counts.items():
         lines = [line for other, found in explained if other == name for line in found]
         told.append({"name": name, "verdict": "wrong" if wrong else "right", "checked": checked, "wrong": wrong})

@@ -36,14 +36,12 @@ from ..nn.flat import accepted
 from ..nn.recurrent import Recurrent
 from . import rounding, second_order
 from .adapters import Adapter, drawn
-from .cases import Case, CellCase, LayerCase, changed_d_state, prepared
+from .cases import RANGES, CellCase, changed_d_state
 from .judge import THRESHOLD, judge, threshold_of, unread_by_forward, unused_arrays
+from .layer_case import SCALES, Case, LayerCase, prepared
 from .result import Result
 
 __all__ = ["THRESHOLD", "check", "check_cell", "check_initialisation", "check_layer", "check_model"]
-
-SCALES = 2.0**40, 2.0**-40  # of dy and d_state: a gradient is linear in them
-RANGES = 1e-3, 1.0, 6.0, 20.0  # of the pre-activations at which a cell is checked
 
 
 def check(
@@ -290,7 +288,8 @@ def _near(a: np.ndarray, b: np.ndarray, threshold: float = 1e-12) -> bool:
 
 def _other_forms(case: LayerCase, tape: Any) -> list[str]:
     """Return what is wrong with ``backward`` called in its other forms. The gradient is linear in dy and d_state."""
-    layer, (R, S) = case.layer, case.given[2:]
+    layer, R, S = case.layer, *case.given[2:]
+    assert R is not None and S is not None
     faults, grads = [], layer.backward(tape, R, S)[2]
     if not np.array_equal(grads.theta, np.concatenate([grads[name].reshape(-1) for name in layer.params])):
         faults.append("grads.theta is not the named gradients one after another")

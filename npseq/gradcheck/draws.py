@@ -190,7 +190,12 @@ SMALL: dict[str, tuple[Any, ...]] = {
     **{"checkpoint": (None,) * 12 + (1, 2, 3, "sqrt"), "embedding": (0, 3), "read": READS},
     **{"head": ("",) * 4 * len(LOSSES) + tuple(LOSSES)},
 }
-LARGE = {"I": (1, 3, 24, 64, 65, 130), "H": (8, 33, 72, 96), "T": (2, 17, 33, 40), "B": (1, 4, 16, 33, 70)}
+LARGE: dict[str, tuple[Any, ...]] = {
+    "I": (1, 3, 24, 64, 65, 130),
+    "H": (8, 33, 72, 96),
+    "T": (2, 17, 33, 40),
+    "B": (1, 4, 16, 33, 70),
+}
 LARGE |= {"L": (1, 1, 2), "head": ("",)}
 OFTEN = {"relu": 0.4, "bias": 0.8, "batch_first": 0.4, "learned": 0.25, "indices": 0.2, "unbatched": 0.1, "state": 0.6}
 OFTEN |= {
@@ -224,6 +229,6 @@ def smaller(config: Config) -> Iterator[Config]:
         value, default = getattr(config, name), getattr(simple, name)
         if name in ("I", "H", "T", "B", "L", "D"):
             for size in sorted({size for size in (1, 2, 3, value // 2, value - 1) if 1 <= size < value}):
-                yield config._replace(**{name: size}).valid()
+                yield Config(**{**config._asdict(), name: size}).valid()
         elif value != default and name not in ("model", "seed"):
-            yield config._replace(**{name: default}).valid()
+            yield Config(**{**config._asdict(), name: default}).valid()

@@ -1,32 +1,26 @@
-"""What is known about the errors of a result, and of a failure of the random check: here the rooms are joined.
+"""What ``checks.py`` calls last: each function adds to a result what is known about the errors in it.
 
-The proof, every other module of this folder, imports neither the diagnosis nor the planted bugs.
+The proof, every other module of this folder but ``failures.py``, imports neither the diagnosis nor the planted bugs.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..nn.recurrent import Recurrent
-from . import random_models, survey
 from .bugs import recognised
-from .cases import Case, CellCase, LayerCase
-from .checks import RANGES, SCALES
+from .cases import CellCase
 from .diagnosis import cell as of_cell
-from .diagnosis import failure, heads, not_analytic, patterns, places, replay
+from .diagnosis import failure, not_analytic, patterns, places, replay
 from .diagnosis import function as of_function
-from .draws import Config
 from .judge import THRESHOLD, judge
-from .numerical import numerical_gradient
-from .random_check import ALLOWED, LayerCheck, drawn
+from .layer_case import SCALES, Case, LayerCase
 from .reference import reference_of
-from .result import Result, compare, described, relative_error
+from .result import Result, relative_error
 
-MOST = 400  # elements that are checked by a complex step each
 AROUND = "the cell and the recurrence are right by themselves: the error is in the layer"
 
 
@@ -131,54 +125,3 @@ def _other_forward(case: LayerCase, y: np.ndarray, right: bool) -> list[str]:
 def model(result: Result, rnn: Any) -> None:
     """Name the places of the errors of a model with a recurrent part."""
     places.name_places(result.arrays, rnn, "rnn.")
-
-
-# ---- failures of the random check ----
-
-
-def failure_of(outcome: survey.Outcome) -> list[str]:
-    """Return lines about a failure of the random check: the smallest that fails, what is wrong, and where."""
-    lines = [finding.line for finding in outcome.findings]
-    if outcome.cell is not None:
-        return [*lines, *map(_error_in, attempt(lambda: _in_the_ranges(outcome.cell))[:1])]
-    if outcome.config is None:
-        return [line.replace("nn/", "error in ", 1) for line in lines]
-    config, findings = survey.shrunk(outcome.config, outcome.findings)
-    lines = [f"smallest: {config}", *(finding.line for finding in findings)]
-    lines += attempt(lambda: element_by_element(config))
-    found = attempt(lambda: heads.blame_model(config) if config.head else replay.blame(drawn(config)))
-    return [*lines, *map(_error_in, found), f"repeat: {survey.call_of(config)}"]
-
-
-def _error_in(line: str) -> str:
-    """Put the file before a line that only names a line of it."""
-    place = re.search(r"\w+\.py(?=:\d)", line)
-    return f"error in {line if re.match('[a-z_]+[.]py', line) or not place else f'{place[0]}, {line}'}"
-
-
-def _in_the_ranges(cell: Any) -> list[str]:
-    """Return what is wrong in a cell in the first range in which there is an error."""
-    cases = (CellCase(cell, 4, 3, np.random.default_rng(0), span) for span in RANGES)
-    return next((lines for case in cases if (lines := of_cell.diagnose(cell, case.step).lines)), [])
-
-
-def element_by_element(config: Config) -> list[str]:
-    """Return a line with the worst element of the gradient of a configuration, and the names of what else is wrong."""
-    if config.head:
-        model, batch = random_models.draw_model(config)
-        given, layer, prefix = model.named(model.loss_and_grad(batch, training=False)[1]), model.rnn, "rnn."
-        loss, arrays = random_models.reference_loss(config, model, batch), dict(model.params)
-    else:
-        check = LayerCheck(drawn(config))
-        check.run(float32=False)
-        given, layer, prefix, loss, arrays = check.grads, check.case.layer, "", check.loss, check.case.arrays
-    if config.head or sum(array.size for array in given.values()) <= MOST:
-        moved = {name: array.astype(complex) for name, array in arrays.items()}
-        true = numerical_gradient(lambda: loss(moved), {name: moved[name] for name in given})
-    else:
-        true = check.case.expected_gradients(check.shape, check.tapes)
-    errors = {name: compare(name, d, true[name]) for name, d in given.items()}
-    places.name_places(errors, layer, prefix)
-    wrong = sorted((error for error in errors.values() if not error <= ALLOWED), key=lambda error: -error)
-    others = f"; also wrong: {', '.join(error.name for error in wrong[1:])}" if wrong[1:] else ""
-    return [f"wrong: {described(wrong[0])}{others}"] if wrong else []

@@ -23,8 +23,8 @@ import numpy as np
 
 from ..nn.registry import MODELS
 from . import rounding
-from .cases import Case, LayerCase, prepared
 from .draws import Config
+from .layer_case import Case, LayerCase, prepared
 from .numerical import STEP
 from .reference import reference_of
 from .result import largest

@@ -17,8 +17,8 @@ from own_cells import example
 import npseq
 from npseq import bptt, cells
 from npseq.gradcheck import check_cell, check_layer
-from npseq.gradcheck.cases import Case, LayerCase
 from npseq.gradcheck.diagnosis import replay
+from npseq.gradcheck.layer_case import Case, LayerCase
 from npseq.nn.recurrent import Recurrent
 
 # file, model, the line's text, the text that replaces it, words that the report must have: the variable that the line

@@ -14,7 +14,7 @@ from npseq.cli import gradcheck as command
 from npseq.fused import batch_parallel, workspace
 from npseq.fused.kernels import LSTMKernel
 from npseq.gradcheck import draws, random_models, rounding, survey
-from npseq.gradcheck.checks import RANGES
+from npseq.gradcheck.cases import RANGES
 from npseq.gradcheck.draws import Config
 from npseq.gradcheck.random_models import check_config
 from npseq.nn import registry

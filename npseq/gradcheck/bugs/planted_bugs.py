@@ -18,7 +18,7 @@ import numpy as np
 
 from ...bptt import State, Weights
 from .. import reference
-from ..cases import Case
+from ..layer_case import Case
 from ..reference import blocks_of, reference_of
 from ..reference import logistic as sigmoid
 from .planting import Bug, each, in_cell, in_gradient, in_tape

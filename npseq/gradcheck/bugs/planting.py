@@ -10,7 +10,7 @@ import numpy as np
 
 from ...bptt import State, Weights
 from .. import reference
-from ..cases import Case
+from ..layer_case import Case
 from ..reference import reference_of
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...nn.layers import GRU, LSTM, RNN
 from ...nn.recurrent import Recurrent
 from .. import reference
-from ..cases import Case
+from ..layer_case import Case
 from ..reference import reference_of
 from ..result import relative_error
 from . import planted_bugs

@@ -66,17 +66,17 @@ class Judged:
         self.problem, self.engine, self.cell, self.near = problem, engine, cell, near
         self.codes = {f.__name__: f.__code__ for f in vars(engine).values() if _is_function(f, engine)}
         self.forward_notes, self.backward_notes = _Notes(), _Notes()
-        *self.outputs, tape = problem.forward(reference, cell, note=self.forward_notes)
+        hs, end, tape = problem.forward(reference, cell, note=self.forward_notes)
+        self.outputs = hs, *end
         self.gradients = results(problem, problem.backward(reference, cell, tape, note=self.backward_notes))
 
     def wrong(self, options: dict[str, Any]) -> list[str]:
         """Return a line about the first wrong intermediate, or about wrong results; empty if all is right."""
         problem, codes = self.problem, list(self.codes.values())
-        (*given, tape), assigned = tracing.record(
+        (hs, end, tape), assigned = tracing.record(
             lambda: problem.forward(self.engine, self.cell, **options), codes, elements=True
         )
-        pairs = zip((given[0], *given[1]), (self.outputs[0], *self.outputs[1]))
-        if any(self.differs(a, b) for a, b in pairs):
+        if any(self.differs(a, b) for a, b in zip((hs, *end), self.outputs)):
             found = None if options else self._first_wrong(assigned, self.forward_notes)
             what = found or "the outputs or the final state differ"
             return [f"forward_through_time is not the recurrence of the equations: {what}"]
@@ -84,7 +84,10 @@ class Judged:
 
     def _backward(self, tape: Any, options: dict[str, Any]) -> list[str]:
         problem, codes, true = self.problem, list(self.codes.values()), self.gradients
-        run = lambda: problem.backward(self.engine, self.cell, tape)  # noqa: E731
+
+        def run() -> Any:
+            return problem.backward(self.engine, self.cell, tape)
+
         assigned: list[tracing.Assignment] = []
         try:
             returned, _ = tracing.record(run, codes, elements=True, into=assigned)
@@ -156,7 +159,7 @@ class Judged:
                 return f"{text}, {places.line_of(code, line)}{or_in}"
         return text
 
-    def function_at(self, text: str) -> str | None:
+    def function_at(self, text: str) -> Any:
         """Return the function that has the line which a text names, such as ``bptt.py:185``."""
         found = re.search(r"\.py:(\d+)", text)
         for name, code in self.codes.items():

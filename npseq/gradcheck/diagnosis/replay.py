@@ -21,7 +21,8 @@ from ...bptt import Weights
 from ...fused import pool, through_time
 from ...nn.own_parameters import cell_name
 from .. import reference
-from ..cases import LayerCase, Step
+from ..cases import Step
+from ..layer_case import LayerCase
 from ..random_check import LayerCheck
 from ..reference import known, logistic, reference_of
 from ..result import relative_error
