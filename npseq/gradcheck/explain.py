@@ -5,7 +5,6 @@ The proof, every other module of this folder but ``failures.py``, imports neithe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,20 +15,13 @@ from .cases import CellCase
 from .diagnosis import cell as of_cell
 from .diagnosis import failure, not_analytic, patterns, places, replay
 from .diagnosis import function as of_function
+from .diagnosis.failure import attempt
 from .judge import THRESHOLD, judge
 from .layer_case import SCALES, Case, LayerCase
 from .reference import reference_of
 from .result import Result, relative_error
 
 AROUND = "the cell and the recurrence are right by themselves: the error is in the layer"
-
-
-def attempt(find: Callable[[], Any]) -> Any:
-    """Return what ``find`` returns; an empty list if the code that is diagnosed fails."""
-    try:
-        return find()
-    except Exception:
-        return []
 
 
 def _reasons(result: Result) -> None:

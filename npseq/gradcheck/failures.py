@@ -11,8 +11,8 @@ from . import random_models, survey
 from .cases import RANGES, CellCase
 from .diagnosis import cell as of_cell
 from .diagnosis import heads, places, replay
+from .diagnosis.failure import attempt
 from .draws import Config
-from .explain import attempt
 from .numerical import numerical_gradient
 from .random_check import ALLOWED, LayerCheck, drawn
 from .result import compare, described
@@ -51,14 +51,15 @@ def element_by_element(config: Config) -> list[str]:
     if config.head:
         model, batch = random_models.draw_model(config)
         given, layer, prefix = model.named(model.loss_and_grad(batch, training=False)[1]), model.rnn, "rnn."
-        loss, arrays = random_models.reference_loss(config, model, batch), dict(model.params)
+        reference, arrays = random_models.reference_of_model(config, model, batch), dict(model.params)
     else:
         check = LayerCheck(drawn(config))
         check.run(float32=False)
-        given, layer, prefix, loss, arrays = check.grads, check.case.layer, "", check.loss, check.case.arrays
+        given, layer, prefix, arrays = check.grads, check.case.layer, "", check.case.arrays
     if config.head or sum(array.size for array in given.values()) <= MOST:
         moved = {name: array.astype(complex) for name, array in arrays.items()}
-        true = numerical_gradient(lambda: loss(moved), {name: moved[name] for name in given})
+        loss = (lambda: reference(moved)[1]) if config.head else lambda: check.loss(moved)
+        true = numerical_gradient(loss, {name: moved[name] for name in given})
     else:
         true = check.case.expected_gradients(check.shape, check.tapes)
     errors = {name: compare(name, d, true[name]) for name, d in given.items()}

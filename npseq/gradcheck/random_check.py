@@ -79,15 +79,25 @@ def along(loss: Callable[[dict[str, np.ndarray]], Any], arrays: Arrays, v: Array
 
 
 def wrong_direction(
-    grads: Arrays, loss: Callable[[dict[str, np.ndarray]], Any], arrays: Arrays, seed: int
-) -> tuple[Finding | None, dict[str, np.ndarray]]:
-    """Return what is wrong with gradients along a random direction (None: nothing), and the direction."""
+    grads: Arrays,
+    loss: Callable[[dict[str, np.ndarray]], Any],
+    arrays: Arrays,
+    seed: int,
+    rounding_along: Callable[[Arrays, float], float],
+) -> list[Finding]:
+    """Return what is wrong with gradients along a random direction v.
+
+    ``rounding_along(v, size)`` is the error that rounding explains, relative to ``size``, Σ |grad ⊙ v| by array.
+    """
     v = direction(grads, np.random.default_rng(seed))
     products = [float(np.sum(d * v[name])) for name, d in grads.items()]
-    given, expected = sum(products), along(loss, arrays, v)
-    error = abs(given - expected) / (sum(map(abs, products)) or 1.0)
-    line = f"along a random direction the gradient is {given:.9g}; {expected:.9g} expected"
-    return (None if error <= ALLOWED else Finding("gradient", line, error)), v
+    given, expected, size = sum(products), along(loss, arrays, v), sum(map(abs, products)) or 1.0
+    error = abs(given - expected) / size
+    if error <= ALLOWED or error <= rounding_along(v, size):
+        return []
+    return [
+        Finding("gradient", f"along a random direction the gradient is {given:.9g}; {expected:.9g} expected", error)
+    ]
 
 
 def difference(given: Any, expected: Any) -> float:
@@ -165,9 +175,8 @@ class LayerCheck:
         elif infinite:
             self._found("gradient", f"the gradient of {', '.join(infinite)} has NaN or infinity in it")
         else:
-            found, v = wrong_direction(self.grads, self.loss, arrays, self.case.mask_seed)
-            if found and not found.error <= self._noise().allowed_along(v):
-                self.findings.append(found)
+            noise = lambda v, size: self._noise().allowed_along(v, size)  # noqa: E731
+            self.findings += wrong_direction(self.grads, self.loss, arrays, self.case.mask_seed, noise)
 
     def loss(self, arrays: Arrays) -> Any:
         """Return the loss of other arrays, by the second statement."""

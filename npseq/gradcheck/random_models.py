@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,15 @@ from ..nn.model import Model
 from . import reference_layer as layers
 from .draws import Config
 from .numerical import numerical_gradient
-from .random_check import ALLOWED, OUTPUTS_ALLOWED, Finding, LayerCheck, along, direction, drawn
+from .random_check import OUTPUTS_ALLOWED, Finding, LayerCheck, difference, drawn, wrong_direction
 from .reference import known
 from .result import largest
 
-FLOAT32_ALLOWED = 1e-4  # of losses and heads, which amplify no rounding
+TERMS = 1e-14  # rounding of an element of a gradient, whose terms are of the order of 1
+FLOAT32_TERMS = 1e-6  # the same in float32
+FLOAT32_ALLOWED = 3e-4  # of losses and heads, which amplify no rounding
+
+Checks = Iterator[tuple[str, Callable[[], list[Finding]]]]  # description, check
 
 
 def check_config(config: Config, float32: bool = True) -> list[Finding]:
@@ -26,95 +30,80 @@ def check_config(config: Config, float32: bool = True) -> list[Finding]:
     return check_model_config(config) if config.head else LayerCheck(drawn(config)).run(float32)
 
 
+def _compared(
+    text: str, pairs: Iterable[tuple[str, Any, Any]], allowed: float = OUTPUTS_ALLOWED, absolute: float = 0.0
+) -> list[Finding]:
+    """Return what differs of pairs (what, given, true), as the text with a name says."""
+    errors = [(what, difference(given, true), largest(true)) for what, given, true in pairs]
+    return [
+        Finding(what, f"{text.format(what)}: relative error {error:.1e}", error)
+        for what, error, size in errors
+        if not error <= allowed and not error * size <= absolute
+    ]
+
+
+def _in_float32(text: str, pairs: list[tuple[str, Any, Any]]) -> list[Finding]:
+    """Return what is not float32, or is not near the value in float64."""
+    found = [what for what, given, _ in pairs if given.dtype != np.float32]
+    if found:
+        return [Finding("float32", f"{text}: in float32 the {found[0]} has another dtype")]
+    return _compared(f"{text}: in float32 the {{}} is not that in float64", pairs, FLOAT32_ALLOWED, FLOAT32_TERMS)
+
+
+def single(array: Any) -> Any:
+    """Return floats in float32; everything else as it is."""
+    return array.astype(np.float32) if getattr(array, "dtype", None) == np.float64 else array
+
+
+def reference_of_model(config: Config, model: Model, batch: Any) -> Callable[[Any], tuple[np.ndarray, Any]]:
+    """Return outputs and loss of a batch as a function of the model's arrays, by the second statement."""
+    shape = layers.Shape(known(model.rnn.cell), config.L, config.D)
+    options = {"loss": config.head, "every_step": config.every_step, "read": config.read}
+    return lambda arrays: layers.model(arrays, shape, options, batch)
+
+
 def check_model_config(config: Config) -> list[Finding]:
     """Check the outputs, the loss and the gradient of a model of a configuration with a head."""
     model, batch = draw_model(config)
-    rnn = model.rnn
-    shape = layers.Shape(known(rnn.cell), config.L, config.D)
-    options = {"loss": config.head, "every_step": config.every_step, "read": config.read}
-    arrays = {name: array for name, array in model.params.items()}
-
-    loss = reference_loss(config, model, batch)
-    found: list[Finding] = []
-    true_y, true_loss = layers.model(arrays, shape, options, batch)
-    x, _, lengths, *_ = batch
+    reference, (x, _, lengths, *_) = reference_of_model(config, model, batch), batch
+    true_y, true_loss = reference(model.params)
     value, grad = model.loss_and_grad(batch, training=False)
-    pairs = [("outputs", model.outputs(x, lengths), true_y), ("loss", np.asarray(value), np.asarray(true_loss))]
+    y = model.outputs(x, lengths)
+    if config.every_step and lengths is not None and y.shape == true_y.shape:
+        there = np.arange(x.shape[1]) < np.asarray(lengths)[:, None]
+        y, true_y = y[there], true_y[there]
+    pairs = [("outputs", y, true_y), ("loss", np.asarray(value), np.asarray(true_loss))]
     pairs.append(("loss without gradient", np.asarray(model.loss_of(batch)), np.asarray(true_loss)))
-    for name, given, true in pairs:
-        if given.shape == true.shape and name == "outputs" and config.every_step and lengths is not None:
-            there = np.arange(x.shape[1]) < np.asarray(lengths)[:, None]
-            given, true = given[there], true[there]
-        error = _error(given, true)
-        if not error <= OUTPUTS_ALLOWED:
-            found.append(
-                Finding(name, f"{name} of the model is not that of the equations: relative error {error:.1e}", error)
-            )
-    grads = model.named(grad)
-    v = direction(grads, np.random.default_rng(config.seed))
-    products = [float(np.sum(d * v[name])) for name, d in grads.items()]
-    expected, size = along(loss, arrays, v), sum(map(abs, products))
-    error = abs(sum(products) - expected) / (size or 1.0)
-    if not error <= ALLOWED:
-        found.append(
-            Finding(
-                "gradient",
-                f"along a random direction the gradient is {sum(products):.9g}; {expected:.9g} expected",
-                error,
-            )
-        )
-    if not found:
-        small = model.astype(np.float32)
-        batch32 = tuple(a.astype(np.float32) if getattr(a, "dtype", None) == np.float64 else a for a in batch)
-        value32, grad32 = small.loss_and_grad(batch32, training=False)
-        for name, given, true in (("loss", np.asarray(value32), np.asarray(value)), ("gradient", grad32, grad)):
-            error = _error(given, true)
-            if given.dtype != np.float32 or not error <= FLOAT32_ALLOWED:
-                found.append(
-                    Finding(
-                        f"float32 {name}", f"in float32, the {name} is {given.dtype} and differs by {error:.1e}", error
-                    )
-                )
-    return found
+    found = _compared("{} of the model is not that of the equations", pairs)
 
+    def rounding_along(v: Any, size: float) -> float:
+        return TERMS * sum(float(np.abs(d).sum()) for d in v.values()) / size
 
-def reference_loss(config: Config, model: Model, batch: Any) -> Callable[[Any], Any]:
-    """Return the loss of a batch as a function of the model's arrays, by the second statement."""
-    shape = layers.Shape(known(model.rnn.cell), config.L, config.D)
-    options = {"loss": config.head, "every_step": config.every_step, "read": config.read}
-    return lambda arrays: layers.model(arrays, shape, options, batch)[1]
-
-
-def _error(given: Any, true: Any) -> float:
-    if given.shape != true.shape:
-        return float("inf")
-    error = largest(given - true) / (largest(true) or 1.0)
-    return error if np.isfinite(error) else float("inf")
+    loss = lambda arrays: reference(arrays)[1]  # noqa: E731
+    found += wrong_direction(model.named(grad), loss, dict(model.params), config.seed, rounding_along)
+    if found:
+        return found
+    value32, grad32 = model.astype(np.float32).loss_and_grad(tuple(map(single, batch)), training=False)
+    pairs = [("loss", np.asarray(value32), np.asarray(value)), ("gradient", grad32, grad)]
+    return _in_float32("the model", pairs)
 
 
 def draw_model(c: Config) -> tuple[Model, tuple[Any, ...]]:
     """Return the model of a configuration, float64, and a batch."""
     rng, K = np.random.default_rng(c.seed), 3
-    options: dict[str, Any] = {"nonlinearity": "relu"} if c.relu else {}
-    options.update({"proj_size": c.P} if c.P else {})
-    model = Model(
-        c.model,
-        c.I,
-        c.H,
-        K if c.head == "cross_entropy" else 2,
-        loss=c.head,
-        outputs="all" if c.every_step else "last",
-        embedding_size=c.embedding,
-        dtype=np.float64,
-        rng=rng,
-        read=c.read,
-        num_layers=c.L,
-        bidirectional=c.D == 2,
-        bias=c.bias,
-        learn_initial_state=c.learned,
-        checkpoint_every=c.checkpoint,
-        **options,
+    names = (
+        "num_layers",
+        "bidirectional",
+        "bias",
+        "learn_initial_state",
+        "checkpoint_every",
+        "nonlinearity",
+        "proj_size",
     )
+    options = {name: value for name, value in c.layer_options().items() if name in names}
+    options.update(loss=c.head, outputs="all" if c.every_step else "last", embedding_size=c.embedding, read=c.read)
+    outputs = K if c.head == "cross_entropy" else 2
+    model = Model(c.model, c.I, c.H, outputs, dtype=np.float64, rng=rng, **options)
     model.theta += rng.uniform(-0.3, 0.3, model.theta.shape)
     lengths = None if c.lengths == "equal" else np.full(c.B, 1) if c.lengths == "one" else rng.integers(0, c.T + 1, c.B)
     if lengths is not None:
@@ -134,27 +123,17 @@ def draw_model(c: Config) -> tuple[Model, tuple[Any, ...]]:
 # ---- losses, linear layers, embeddings: element by element, since they are small ----
 
 
-def loss_checks(rng: np.random.Generator, count: int) -> Iterator[tuple[str, Callable[[], list[Finding]]]]:
-    """Yield (description, check) of every loss, with every option alone and then ``count`` times at random."""
-    always: list[tuple[str, dict[str, Any], bool]] = [
-        (name, {}, weighted) for name in losses.LOSSES for weighted in (False, True)
-    ]
+def loss_checks(rng: np.random.Generator, count: int) -> Checks:
+    """Yield the checks of every loss, with every option alone and then ``count`` times at random."""
+    always: list[tuple[str, dict[str, Any], bool]] = [(name, {}, w) for name in losses.LOSSES for w in (False, True)]
     always += [("huber", {"delta": 0.3}, False), ("huber", {"delta": 2.5}, True)]
-    for options in (
-        {"label_smoothing": 0.2},
-        {"ignore_index": 1},
-        {"ignore_index": 1, "label_smoothing": 0.3},
-        {"classes": 1, "ignore_index": -1},
-    ):
+    smooth, ignore = {"label_smoothing": 0.2}, {"ignore_index": 1}
+    for options in (smooth, ignore, {**ignore, "label_smoothing": 0.3}, {"classes": 1, "ignore_index": -1}):
         always.append(("cross_entropy", options, False))
     for k in range(len(always) + count):
-        if k < len(always):
-            name, options, weighted = always[k]
-        else:
-            name = list(losses.LOSSES)[rng.integers(len(losses.LOSSES))]
-            options, weighted = _loss_options(name, rng), bool(rng.random() < 0.4)
-        seed = int(rng.integers(1 << 30))
-        yield f"loss {name}", functools.partial(check_loss, name, options, weighted, seed)
+        name = list(losses.LOSSES)[rng.integers(len(losses.LOSSES))]
+        given = always[k] if k < len(always) else (name, _loss_options(name, rng), bool(rng.random() < 0.4))
+        yield f"loss {given[0]}", functools.partial(check_loss, *given, int(rng.integers(1 << 30)))
 
 
 def _loss_options(name: str, rng: np.random.Generator) -> dict[str, Any]:
@@ -171,65 +150,40 @@ def _loss_options(name: str, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def check_loss(name: str, options: dict[str, Any], weighted: bool, seed: int) -> list[Finding]:
-    """Check the value and the gradient of a loss for random predictions, of 1 to 3 dimensions and up to 200 rows."""
-    rng, given = np.random.default_rng(seed), dict(options)
-    K = given.pop("classes", 3)
+    """Check the value and the gradient of a loss for random predictions, of 1 or 2 dimensions."""
+    rng, options, function = np.random.default_rng(seed), dict(options), losses.LOSSES[name]
+    text = f"nn/losses.py, {name}" + "".join(f" {k}={v}" for k, v in options.items()) + " weighted" * weighted
+    K = options.pop("classes", 3)
     shape = (2, 4) if rng.random() < 0.5 else (7,)
-    y = rng.standard_normal((*shape, K)) * 2
+    y, target = 2 * rng.standard_normal((2, *shape, K))
     if name == "cross_entropy":
         y += rng.choice([0.0, 800.0, -800.0])  # exp must not overflow
-        target: Any = rng.integers(K, size=shape)
-        if given.get("ignore_index", -100) != -100:
-            target.flat[1::3] = given["ignore_index"]
+        target = rng.integers(K, size=shape)
+        target.flat[1::3] = options.get("ignore_index", target.flat[1])
     else:
-        target = rng.standard_normal((*shape, K)) * 2
         target.flat[0] = y.flat[0]  # the slope at 0 is 0
     weights = rng.uniform(0.5, 1.5, target.shape) if weighted else None
-    if weights is not None:
-        given["weights"] = weights
-    told = "".join(f" {key}={value}" for key, value in options.items()) + " weighted" * weighted
-    function = losses.LOSSES[name]
+    given = {**options, **({"weights": weights} if weighted else {})}
     value, dy = function(y, target, **given)
-    options = {key: value for key, value in given.items() if key != "weights"}
+    value32, dy32 = function(single(y), single(target), **given)
 
     def loss(array: np.ndarray) -> Any:
         return layers.loss(name, array, target, weights, **options)
 
     moved = y.astype(complex)
     true = numerical_gradient(lambda: loss(moved), {"y": moved})["y"]
-    if name == "mae" or name == "huber":
+    if name in ("mae", "huber"):
         true.flat[0] = 0
-    found = []
-    for what, a, b in (("value", np.asarray(value), np.asarray(loss(y))), ("gradient", dy, true)):
-        error = _error(a, b)
-        if not error <= OUTPUTS_ALLOWED:
-            found.append(
-                Finding(
-                    what,
-                    f"nn/losses.py, {name}{told}: the {what} is not that of the formula: relative error {error:.1e}",
-                    error,
-                )
-            )
-    value32, dy32 = function(
-        y.astype(np.float32), target if target.dtype.kind == "i" else target.astype(np.float32), **given
-    )
-    for what, a, b in (("value", np.asarray(value32), np.asarray(value)), ("gradient", dy32, dy)):
-        if not found and (a.dtype != np.float32 or not _error(a, b) <= 3e-4):
-            found.append(
-                Finding(
-                    what,
-                    f"nn/losses.py, {name}{told}: in float32 the {what} is {a.dtype}, off by {_error(a, b):.1e}",
-                )
-            )
-    return found
+    pairs = [("value", np.asarray(value), np.asarray(loss(y))), ("gradient", dy, true)]
+    pairs32 = [("value", np.asarray(value32), np.asarray(value)), ("gradient", dy32, dy)]
+    return _compared(f"{text}: the {{}} is not that of the formula", pairs) or _in_float32(text, pairs32)
 
 
-def part_checks(rng: np.random.Generator, count: int) -> Iterator[tuple[str, Callable[[], list[Finding]]]]:
-    """Yield (description, check) of linear layers and embeddings of several sizes."""
+def part_checks(rng: np.random.Generator, count: int) -> Checks:
+    """Yield the checks of linear layers and embeddings of several sizes."""
     for k in range(count):
-        rows = (1, 5, 65, 130)[k % 4]
-        seed, bias = int(rng.integers(1 << 30)), k % 3 != 2
-        yield "linear", functools.partial(check_linear, rows, bias, seed)
+        rows, seed = (1, 5, 65, 130)[k % 4], int(rng.integers(1 << 30))
+        yield "linear", functools.partial(check_linear, rows, k % 3 != 2, seed)
         yield "embedding", functools.partial(check_embedding, rows, seed)
 
 
@@ -239,19 +193,11 @@ def check_linear(rows: int, bias: bool, seed: int) -> list[Finding]:
     I, O = (int(n) for n in rng.integers(1, 6, 2))
     layer = Linear(I, O, bias, np.float64, rng)
     x = rng.standard_normal((rows, 2, I) if seed % 2 else (rows, I))
-    y, tape = layer.forward(x)
-    dy = rng.standard_normal(y.shape)
-    dx, grads = layer.backward(tape, dy)
-    W = layer.params["weight"]
-    b = layer.params["bias"] if bias else np.zeros(O)
-    pairs = [
-        ("forward", "y", y, np.einsum("...i,oi->...o", x, W) + b),
-        ("backward", "dx", dx, np.einsum("...o,oi->...i", dy, W)),
-        ("backward", "dW", grads["weight"], dy.reshape(-1, O).T @ x.reshape(-1, I)),
-    ]
-    if bias:
-        pairs.append(("backward", "db", grads["bias"], dy.reshape(-1, O).sum(0)))
-    return _of_part("Linear", pairs, layer, x, dy)
+    dy = rng.standard_normal((*x.shape[:-1], O))
+    W, b, flat = layer.params["weight"], layer.params["bias"] if bias else 0, dy.reshape(-1, O)
+    true = {"y": np.einsum("...i,oi->...o", x, W) + b, "dx": np.einsum("...o,oi->...i", dy, W)}
+    true.update({"dW": flat.T @ x.reshape(-1, I)}, **({"db": flat.sum(0)} if bias else {}))
+    return _check_part(layer, x, dy, true)
 
 
 def check_embedding(rows: int, seed: int) -> list[Finding]:
@@ -260,34 +206,21 @@ def check_embedding(rows: int, seed: int) -> list[Finding]:
     count, size = int(rng.integers(1, 7)), int(rng.integers(1, 5))
     layer = Embedding(count, size, np.float64, rng)
     indices = rng.integers(count, size=(rows, 2) if seed % 2 else rows)
-    y, tape = layer.forward(indices)
-    dy = rng.standard_normal(y.shape)
-    returned = layer.backward(tape, dy)
-    grads = returned[-1] if isinstance(returned, tuple) else returned
-    ones = layers.one_hot(indices, count)
-    pairs = [
-        ("forward", "y", y, ones @ layer.params["weight"]),
-        ("backward", "dW", grads["weight"], ones.reshape(-1, count).T @ dy.reshape(-1, size)),
-    ]
-    return _of_part("Embedding", pairs, layer, indices, dy)
+    dy, ones = rng.standard_normal((*indices.shape, size)), layers.one_hot(indices, count)
+    true = {"y": ones @ layer.params["weight"], "dW": ones.reshape(-1, count).T @ dy.reshape(-1, size)}
+    return _check_part(layer, indices, dy, true)
 
 
-def _of_part(name: str, pairs: list[Any], layer: Any, x: np.ndarray, dy: np.ndarray) -> list[Finding]:
-    found = []
-    for function, what, given, true in pairs:
-        error = _error(np.asarray(given), true)
-        if not error <= OUTPUTS_ALLOWED:
-            line = f"nn/linear.py, {name}.{function}: {what} is wrong: relative error {error:.1e}"
-            found.append(Finding(what, line, error))
-    small = layer.astype(np.float32)
-    y, tape = small.forward(x.astype(np.float32) if x.dtype.kind == "f" else x)
-    returned = small.backward(tape, dy.astype(np.float32))
-    grads = returned[-1] if isinstance(returned, tuple) else returned
-    for given, true in ((y, pairs[0][2]), (grads["weight"], pairs[-2 if len(pairs) == 4 else -1][2])):
-        if not found and (given.dtype != np.float32 or not _error(given, true) <= FLOAT32_ALLOWED):
-            found.append(
-                Finding(
-                    "float32", f"nn/linear.py, {name}: in float32 a result is {given.dtype}, or not that in float64"
-                )
-            )
-    return found
+def _check_part(layer: Any, x: np.ndarray, dy: np.ndarray, true: dict[str, np.ndarray]) -> list[Finding]:
+    """Compare what a layer returns, in float64 and in float32, with what is true."""
+    text = f"nn/linear.py, {type(layer).__name__}"
+
+    def results(layer: Any, x: np.ndarray, dy: np.ndarray) -> dict[str, np.ndarray]:
+        y, tape = layer.forward(x)
+        dx, grads = layer.backward(tape, dy)
+        return {"y": y, "dx": dx, "dW": grads["weight"], "db": grads.get("bias")}
+
+    given, given32 = results(layer, x, dy), results(layer.astype(np.float32), single(x), single(dy))
+    found = _compared(f"{text}.forward: {{}} is wrong", [("y", given["y"], true.pop("y"))])
+    found += _compared(f"{text}.backward: {{}} is wrong", [(name, given[name], d) for name, d in true.items()])
+    return found or _in_float32(text, [(name, given32[name], given[name]) for name in ("y", *true)])

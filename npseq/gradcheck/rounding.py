@@ -86,14 +86,13 @@ class LayerNoise:
         found = ratio(dtype) * self._moved(name, self.samples)
         return found if dtype == np.float64 else max(found, SAFETY * self._moved(name, self.coarse))
 
-    def allowed_along(self, v: Arrays) -> float:
-        """Return the error of the gradient along v, relative to Σ |grad ⊙ v| by array, that rounding explains."""
-        size = sum(abs(float(np.sum(self.plain[name] * d))) for name, d in v.items())
+    def allowed_along(self, v: Arrays, size: float) -> float:
+        """Return the error of the gradient along v, relative to ``size``, that rounding explains."""
         moved = max(
             sum(float(np.sqrt(np.square((sample[name] - self.plain[name]) * d).sum())) for name, d in v.items())
             for sample in self.samples
-        ) / (size or 1.0)
-        return ratio() * moved if moved < 1e-3 else float("inf")
+        )
+        return ratio() * moved / size if moved < 1e-3 * size else float("inf")
 
 
 def of_layer(case: Any, shape: Any) -> LayerNoise:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Callable
 from types import CodeType
+from typing import Any
 
 from ...nn import own_parameters
 from . import places, tracing
@@ -38,12 +40,23 @@ def _frames(error: BaseException | None) -> list[tuple[CodeType, int]]:
     return [(code, line) for code, line in codes if not tracing.is_package_code(code.co_filename)]
 
 
-def raised(error: Exception) -> str:
-    """Return the file, the function and the line of npseq that raised an exception, and its text."""
+def raised(error: Exception) -> list[str]:
+    """Return a line: the file, the function and the line of npseq that raised an exception, and its text.
+
+    None about the contract of ``cells.py``: its sentence says everything.
+    """
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
     frames = [frame for frame in _frames(error) if not frame[0].co_filename.startswith(here)]
     if not frames:
-        return f"{type(error).__name__}: {error}"
+        return [f"{type(error).__name__}: {error}"]
     code, line = frames[-1]
-    file = tracing.source_file(code)
-    return f"{file}, {code.co_name}: raises {type(error).__name__} ({error}), {places.line_of(code, line)}"
+    text = f"{tracing.source_file(code)}, {code.co_name}: raises {type(error).__name__} ({error})"
+    return [] if code.co_filename == own_parameters.__file__ else [f"{text}, {places.line_of(code, line)}"]
+
+
+def attempt(find: Callable[[], Any]) -> Any:
+    """Return what ``find`` returns; an empty list if the code that is diagnosed fails."""
+    try:
+        return find()
+    except Exception:
+        return []

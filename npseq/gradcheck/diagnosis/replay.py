@@ -108,7 +108,7 @@ def blame(case: LayerCase, method: str = "complex") -> list[str]:
     try:
         check.run(float32=False)
     except Exception as error:
-        return of_cell.diagnose(layer.cell, case.step(), method).lines or [failure.raised(error)]
+        return of_cell.diagnose(layer.cell, case.step(), method).lines or failure.raised(error)
     with np.errstate(all="ignore"):
         for k, call in enumerate(recorder.calls):
             wrong = wrong_results(call, near=near)
