@@ -317,7 +317,8 @@ class _Run:
         args = self.args
         columns = {name: getattr(args, name) for name in ("time", "sequence", "label") if getattr(args, name)}
         said = data_options.table_options(args).to_json()
-        return {"columns": columns, "seed": args.seed, "best_epoch": progress.best_epoch, "table": said}
+        more = {"seed": args.seed, "best_epoch": progress.best_epoch, "settings": self.run.settings}
+        return {"columns": columns, **more, "table": said}
 
     def save_best(self, progress: Progress, kept: metadata.Metadata | None = None) -> None:
         """Write the best weights, with what is needed to use them on new data."""

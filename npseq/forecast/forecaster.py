@@ -17,6 +17,7 @@ from ..data import load
 from ..data.errors import DataError
 from ..data.table import Table
 from ..formats import model_file, schema
+from ..formats.unpickler import CheckpointError
 from ..fused import blas
 from ..nn.model import Model
 from ..training.config import NAMES, TrainingConfig, plain
@@ -190,7 +191,8 @@ class Forecaster:
             progress = run.train(on_epoch=on_epoch)
             if progress.interrupted:
                 raise KeyboardInterrupt("the training was interrupted")
-            kept = finish(run.model, task, columns=columns, seed=own.seed, best_epoch=progress.best_epoch)
+            more = {"columns": columns, "seed": own.seed, "best_epoch": progress.best_epoch, "settings": run.settings}
+            kept = finish(run.model, task, **more)
             self.members = [(run.model, refit(run.model, task, kept))]
         self.progress = progress
 
@@ -303,8 +305,6 @@ class Forecaster:
         """
         _, table = self._known()
         folds, steps = whole("folds", folds), steps_of(steps)
-        if self.progress is None:
-            raise DataError("backtest trains anew with the columns given to fit: call fit first")
         found = []
         for rows in backtest_rows(len(table.values), folds):
             other = Forecaster(**self.settings, **self._inputs)
@@ -337,13 +337,21 @@ class Forecaster:
     def load(cls, *paths: str | os.PathLike[str]) -> Self:
         """Return the forecaster of a weights file; of several, the mean of their forecasts. ``update`` gives it data.
 
+        It has the settings, and ``backtest`` the columns, of the first file.
+
         Raises:
             CheckpointError: for a file that holds no forecaster. OSError: if one cannot be opened.
         """
         if not paths:
             raise TypeError("no file given; one or more expected")
-        self = cls()
-        self.members = [load_forecast(os.fspath(path)) for path in paths]
+        members = [load_forecast(os.fspath(path)) for path in paths]
+        model, trained = members[0]
+        try:
+            self = cls(**{**trained.settings, "model": model.kind, "seed": trained.seed})
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"{os.fspath(paths[0])}: its settings are invalid: {error}") from None
+        self.members = members
+        self._asked = {name: getattr(trained.recipe, name) for name in ("target", "inputs", "future", "horizon")}
         return self
 
     @property

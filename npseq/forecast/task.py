@@ -273,6 +273,23 @@ class ForecastTask(WindowDataset, Task):
             base=base or self.base,
         )
 
+    def settings(self) -> dict[str, Any]:
+        """Return what was asked for, where it is not the default of ``forecast_task``."""
+        n, alone = len(self.values), self._kind == "none"
+        lags = seasonal_lags(self.season, self.table.step, self.horizon, self.train_end) if alone else ()
+        window = DEFAULTS["alone"]["window"] if alone else default_window(n)
+        usual = {"window": window, "lags": lags, "scale": "standard", "base": "auto", "log": "auto", "steps": None}
+        own: dict[str, Any] = {
+            "window": self.window,
+            "lags": self.lags,
+            "scale": self.scale,
+            "base": self._kind,
+            "log": self._log,
+        }
+        own |= {"steps": self._steps, "refit": self.refit}
+        found = {name: value for name, value in own.items() if value != {**usual, "refit": True}[name]}
+        return {name: list(value) if name == "lags" else value for name, value in found.items()}
+
     def fingerprint(self) -> str:
         """Return a hash of the data and of how they are prepared."""
         return fingerprint(self.table.fingerprint(), self.recipe().to_json())

@@ -181,6 +181,10 @@ class Task(Dataset):
         """Return what a weights file must keep to prepare new data in the same way (``recipe.py``)."""
         raise NotImplementedError
 
+    def settings(self) -> dict[str, Any]:
+        """Return what was asked for besides a ``TrainingConfig``, where it is not the default."""
+        return {}
+
     def kept(self) -> dict[str, Any]:
         """Return what a weights file keeps of the data besides the recipe: further fields of its ``Metadata``."""
         return {}

@@ -35,13 +35,15 @@ class Metadata(schema.Record):
     (``register``).
 
     recipe: how data become examples; columns: option -> column, of ``--time``, ``--sequence`` and ``--label`` where
-    they were given; seed and best_epoch of the training; table: what was said about it (``TableOptions``).
+    they were given; seed and best_epoch of the training; settings: those of it that are not the defaults
+    (``TrainingRun.settings``); table: what was said about it (``TableOptions``).
     """
 
     recipe: Annotated[Recipe, schema.MAPPING]
     columns: Annotated[Mapping[str, str], _COLUMNS] = field(default_factory=dict)
     seed: Annotated[int, schema.missing(schema.SEED, 0)] = 0
     best_epoch: Annotated[int, schema.missing(schema.NATURAL, 0)] = 0
+    settings: Annotated[Mapping[str, Any], schema.missing(schema.MAPPING, {})] = field(default_factory=dict)
     table: Annotated[Mapping[str, Any], SAID] = field(default_factory=dict)
 
     @property
@@ -50,14 +52,14 @@ class Metadata(schema.Record):
         return TableOptions.from_json(self.table)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entries of the weights file: that of the table only if something was said."""
-        values = {
+        """Return the entries of the weights file: settings and table only if there are any."""
+        values: dict[str, Any] = {
             "recipe": self.recipe.to_json(),
             "columns": dict(self.columns),
             "seed": self.seed,
             "best_epoch": self.best_epoch,
         }
-        return {**values, "table": dict(self.table)} if self.table else values
+        return values | {name: dict(part) for name in ("settings", "table") if (part := getattr(self, name))}
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:

@@ -48,6 +48,13 @@ class TrainingRun:
         self.optimizer, self.schedule = _optimizer(config, self.model), _schedule(config, task)
         self.progress: Progress | None = None
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was asked for of the training and of the task, where it is not the default; without model and seed."""
+        usual = TrainingConfig.of("forecast" if self.task.corrects else "alone")
+        own = {name: value for name, value in vars(self.config).items() if value != getattr(usual, name)}
+        return {name: own[name] for name in own if name not in ("model", "seed")} | self.task.settings()
+
     def train(
         self,
         on_step: Callable[[int, int, int], object] | None = None,

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import inspect
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +101,31 @@ def test_a_loaded_one_gives_the_same(tmp_path, fitted, small_csv):
     assert loaded.score() == fitted.score()
     both = npseq.Forecaster.load(tmp_path / "m.pth", tmp_path / "m.pth").update(small_csv)
     assert np.allclose(both.predict(4), fitted.predict(4))
+
+
+def test_a_loaded_one_knows_the_settings_it_was_made_with(tmp_path, series):
+    more = {"lr": 0.002, "seed": 3, "base": "linear", "log": "no", "steps": 5, "refit": False, "lags": [3, 7]}
+    made = npseq.Forecaster("rnn", **{**SMALL, **more}).fit(series, target=1, inputs=0, horizon=2)
+    made.save(tmp_path / "m.pth")
+    loaded = npseq.Forecaster.load(tmp_path / "m.pth")
+    assert repr(loaded) == repr(made).partition("\n")[0]
+    for again in (npseq.Forecaster.load(tmp_path / "m.pth"), npseq.Forecaster.load(*[tmp_path / "m.pth"] * 2)):
+        again.fit(series, target=1, inputs=0, horizon=2).save(tmp_path / "again.pth")
+        assert (tmp_path / "again.pth").read_bytes() == (tmp_path / "m.pth").read_bytes()
+    assert loaded.update(series).backtest(1) == made.backtest(1)
+    assert (
+        repr(npseq.Forecaster("rnn", epochs=1, hidden_size=5).fit(series))
+        == "Forecaster(model='rnn', epochs=1, hidden_size=5)"
+    )
+
+
+@pytest.mark.parametrize("settings", [{"epochs": 0}, {"speed": 2}, {"base": "none", "lags": "x"}])
+def test_settings_of_a_file_that_are_invalid_are_refused(tmp_path, fitted, settings):
+    other = npseq.Forecaster()
+    other.members = [(model, replace(trained, settings=settings)) for model, trained in fitted.members]
+    other.save(tmp_path / "m.pth")
+    with pytest.raises(CheckpointError, match="its settings are invalid: .*expected"):
+        npseq.Forecaster.load(tmp_path / "m.pth")
 
 
 def test_updated_rows_are_as_if_they_had_been_there(series):
