@@ -55,6 +55,13 @@ class Prediction(NamedTuple):
     after: int | None
     coverages: tuple[float, ...] = ()
 
+    def array(self) -> np.ndarray:
+        """Return the values (n, targets), with L intervals (n, targets, 1 + 2 L); of one target without its axis."""
+        values = self.values
+        if self.bounds is not None:
+            values = np.concatenate([values[..., None], self.bounds], axis=2)
+        return values[:, 0] if values.shape[1] == 1 else values
+
     def columns(self, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the columns of a table: NAME of each target, NAME_low and NAME_high; of several intervals NAME_low_80,
         with the coverage in per cent.

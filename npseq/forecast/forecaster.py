@@ -26,7 +26,7 @@ from ..training.run import TrainingRun
 from . import combination, evaluation
 from . import rows as forms
 from .asked import steps_of, whole
-from .ensemble import Ensemble, Prediction, needed
+from .ensemble import Ensemble, needed
 from .finish import finish, refit
 from .frames import forecast_frame
 from .metadata import ForecastMetadata, load_forecast
@@ -243,7 +243,7 @@ class Forecaster:
             warnings.warn(line, stacklevel=2)
         if given.index is not None:
             return forecast_frame(given.index, table, recipe.target, found)
-        return _as_array(found)
+        return found.array()
 
     def update(self, rows: Any) -> Self:
         """Append rows to the data: ``predict`` then starts after them. The model is not trained again.
@@ -393,10 +393,3 @@ def _score(
 
 def _names(given: Sequence[str | int] | str | int | None) -> list[str] | None:
     return None if given is None else [str(name) for name in ([given] if isinstance(given, (str, int)) else given)]
-
-
-def _as_array(found: Prediction) -> np.ndarray:
-    values = found.values
-    if found.bounds is not None:
-        values = np.concatenate([values[..., None], found.bounds], axis=2)
-    return values[:, 0] if values.shape[1] == 1 else values

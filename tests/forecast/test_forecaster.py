@@ -225,8 +225,6 @@ def test_what_cannot_be_done_is_said(series, fitted, tmp_path, small_csv):
     loaded = npseq.Forecaster.load(tmp_path / "m.pth")
     with pytest.raises(DataError, match="update"):
         loaded.predict(1)
-    with pytest.raises(DataError, match="call fit"):
-        loaded.update(small_csv).backtest()
     with pytest.raises(DataError, match="no column ahead"):
         fitted.predict(2, future=[1.0, 2.0])
     with pytest.raises(DataError, match="a file: read it"):
