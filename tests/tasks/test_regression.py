@@ -53,6 +53,8 @@ def test_a_recipe_goes_through_json_and_gives_the_same_examples():
     again = tasks.SequenceDataset.from_recipe(recipe, task.sequences)
     for a, b in zip(task.batch(task.parts["test"]), again.batch(task.parts["test"])):
         assert np.array_equal(a, b)
+    without = {name: value for name, value in task.recipe().to_json().items() if name != "patch"}
+    assert from_json(without).patch == 1
     broken = {**task.recipe().to_json(), "target_spread": 0}
     with pytest.raises(ValueError, match="target_spread 0"):
         from_json(broken)

@@ -156,6 +156,11 @@ def test_a_file_that_says_something_else_is_refused(change):
         SeenRows.from_json({**known().to_json(), **change})
 
 
+def test_every_hexadecimal_hash_is_read_back():
+    kept = {**known().to_json(), "whole": "0123456789abcdef"}
+    assert SeenRows.from_json(kept).whole == kept["whole"]
+
+
 def test_sequences_are_known_by_their_content_and_equal_ones_as_often_as_they_were_there():
     rng = np.random.default_rng(0)
     frames, starts = rng.normal(size=(12, 2)), np.array([0, 3, 6, 9, 12])

@@ -81,6 +81,11 @@ def test_unknown_characters_are_counted_and_predicted_as_one():
     assert not any("unknown" in line for line in tasks.Text(corpus()).describe())
 
 
+def test_it_is_said_whether_the_state_is_carried():
+    for carries, words in ((True, "the state is carried from chunk to chunk"), (False, "each from the zero state")):
+        assert tasks.Text(corpus(), 7, carries=carries).describe()[-1] == f"chunks      of 7 characters; {words}"
+
+
 @pytest.mark.parametrize("kind", ["rnn", "optimized_gru", "optimized_lstm"])
 @pytest.mark.parametrize("embedding_size", [0, 5])
 def test_a_chunk_as_long_as_the_text_is_full_backpropagation_through_time(kind, embedding_size):
