@@ -62,36 +62,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(argv):
-    if argv and argv[0] in ("-h", "--help"):
+    word, refused = argv[0] if argv else "", None
+    if word in ("-h", "--help"):
         print(usage())
-        return OK
-    if argv and argv[0] == "--version":
+    elif word == "--version":
         import numpy as np
 
         from ..fused import blas
 
         print(f"npseq {__version__}\nNumPy {np.__version__}, {blas.described()}")
-        return OK
-    if argv and argv[0].partition("=")[0] == "--print-completion":
+    elif word.partition("=")[0] == "--print-completion":
         try:
-            print(completion.script("".join(argv[1:2]) or argv[0].partition("=")[2], COMMANDS))
+            print(completion.script("".join(argv[1:2]) or word.partition("=")[2], COMMANDS))
         except ValueError as error:
-            print(f"npseq: error: {error}", file=sys.stderr)
-            return USAGE
-        return OK
-    if not argv or argv[0] not in COMMANDS:
-        given = f"unknown command {argv[0]!r}" if argv else "no command given"
-        print(f"npseq: error: {given}; one of {', '.join(COMMANDS)} expected (npseq -h)", file=sys.stderr)
-        return USAGE
-    if argv[0] != "train" and mpi.launched():
-        print(
-            f"npseq: error: npseq {argv[0]} runs in one process; only npseq train shares its work over MPI",
-            file=sys.stderr,
-        )
-        return USAGE
-    command = importlib.import_module(COMMANDS[argv[0]][0]).main
-    interrupt.hand_over()
-    return command(argv[1:])
+            refused = error
+    elif word not in COMMANDS:
+        given = f"unknown command {word!r}" if argv else "no command given"
+        refused = f"{given}; one of {', '.join(COMMANDS)} expected (npseq -h)"
+    elif word != "train" and mpi.launched():
+        refused = f"npseq {word} runs in one process; only npseq train shares its work over MPI"
+    else:
+        command = importlib.import_module(COMMANDS[word][0]).main
+        interrupt.hand_over()
+        return command(argv[1:])
+    if refused is not None:
+        print(f"npseq: error: {refused}", file=sys.stderr)
+    return OK if refused is None else USAGE
 
 
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]

@@ -125,16 +125,8 @@ def _further_checks(kinds: list[str], seed: int) -> Iterator[tuple[str, Callable
 def _check_case(case: planted_bugs.Case, arguments: argparse.Namespace) -> Result:
     layer = planted_bugs.plant(arguments.bug, case.layer) if arguments.bug else case.layer
     try:
-        result = check_layer(
-            layer,
-            T=case.T,
-            B=case.B,
-            lengths=case.lengths,
-            with_state=case.with_state,
-            training=case.training,
-            method=arguments.method,
-            rng=arguments.seed,
-        )
+        options = {name: value for name, value in case._asdict().items() if name != "layer"}
+        result = check_layer(layer, **options, method=arguments.method, rng=arguments.seed)
     except Exception as error:  # an edited cells.py or bptt.py may fail anywhere
         return _failed(error, arguments)
     result.faults += check_initialisation(layer)

@@ -41,7 +41,7 @@ def read(args: argparse.Namespace) -> Parts:
             "--sequence says which rows belong together; --label COLUMN, their class (or with --regress their number), "
             "is needed too"
         )
-    return _load(args, target_of(args), args.inputs)
+    return _load(args, args.inputs, target=target_of(args))
 
 
 def make(args: argparse.Namespace, parts: Parts) -> tasks.SequenceTask:
@@ -73,25 +73,23 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _load(args: argparse.Namespace, target: str, inputs: Any, *sources: str) -> Parts:
-    columns = {"sequence": args.sequence, "label": args.label or data.label_of(args.data)}
-    names = data_options.sequence_columns(columns, args.data, *sources)
-    return data.load_sequences(
-        args.data,
-        inputs=inputs,
-        time=args.time,
-        options=data_options.table_options(args),
-        regress=target == "number",
-        each_row=target == "row",
-        **names,
-    )
+def _load(args: argparse.Namespace, inputs: Any, *sources: str, target: str | None = None) -> Parts:
+    """Return the sequences of ``args.data`` with what is to be predicted; without a ``target`` with no labels."""
+    columns, options = {"sequence": args.sequence}, data_options.table_options(args)
+    if target is None:
+        how = {"label": None, "unused": [] if args.label in (None, "none") else [args.label]}
+    else:
+        columns["label"] = args.label or data.label_of(args.data)
+        how = {"regress": target == "number", "each_row": target == "row"}
+    how |= data_options.sequence_columns(columns, args.data, *sources)
+    return data.load_sequences(args.data, inputs=inputs, time=args.time, options=options, **how)
 
 
 def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
     """Return the lines to print: the metrics beside those of one answer for all, and the confusion matrix."""
     model, trained = trained_files.only(args, members, "steps", "json", "plot", "quantiles")
     recipe, target = trained.recipe, TARGETS[trained.recipe.task]
-    train, test = _load(args, target, recipe.inputs, recipe.data)
+    train, test = _load(args, recipe.inputs, recipe.data, target=target)
     sequences = train if test is None else train.followed_by(test)
     task = tasks.SequenceDataset.from_recipe(recipe, sequences)
     rows, asked, told = _new(trained, sequences) if args.part != "all" else (np.arange(len(sequences.names)), "all", [])
@@ -134,17 +132,7 @@ def write(args: argparse.Namespace, members: trained_files.Members) -> list[str]
     """
     model, trained = trained_files.only(args, members, "steps", "interval", "quantiles", "plot", "whole")
     recipe, target = trained.recipe, TARGETS[trained.recipe.task]
-    names = data_options.sequence_columns({"sequence": args.sequence}, args.data, recipe.data)
-    unused = [] if args.label in (None, "none") else [args.label]
-    first, second = data.load_sequences(
-        args.data,
-        label=None,
-        inputs=recipe.inputs,
-        time=args.time,
-        options=data_options.table_options(args),
-        unused=unused,
-        **names,
-    )
+    first, second = _load(args, recipe.inputs, recipe.data)
     sequences = first if second is None else second  # shipped: the test part
     task = tasks.SequenceDataset.from_recipe(recipe, sequences)
     doing, done = WORDS[target]

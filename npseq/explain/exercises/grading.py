@@ -49,18 +49,10 @@ class Report(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report for JSON."""
-        first = self.first_wrong
-        return {
-            "file": self.file,
-            "exercise": self.exercise,
-            "seed": self.seed,
-            "points": self.points,
-            "of": self.of,
-            "first_wrong": None if first is None else first.name,
-            "error": self.error,
-            "printed": self.printed,
-            "values": [outcome._asdict() for outcome in self.outcomes],
-        }
+        first, own = self.first_wrong, self._asdict()
+        values = [outcome._asdict() for outcome in own.pop("outcomes")]
+        wrong = None if first is None else first.name
+        return {**own, "points": self.points, "of": self.of, "first_wrong": wrong, "values": values}
 
 
 def exercise_of(path: str | Path) -> tuple[Exercise, int]:
