@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..forecast.metadata import ForecastMetadata
 from ..tasks.base import Task
 from ..tasks.metadata import Metadata, SequenceMetadata, load_trained
+from ..tasks.recipe import TextRecipe
 from ..tasks.seen import find_sequences
 from ..training import resume
 from . import files
@@ -44,21 +44,29 @@ def _difference(path: str, best: bool, task: Task, fingerprint: str | None) -> s
         return None if state.fingerprint == fingerprint else f"of a training on {state.settings.get('data')}"
     trained, new = load_trained(path)[1], task.recipe()
     old = trained.recipe
-    targets, task_now = (getattr(one, "target", None) for one in (old, new)), f"{old.task} on {old.data}"
-    if old.task != new.task or old.data != new.data or len({repr(target) for target in targets}) > 1:
-        named = getattr(old, "target", None)
-        return f"of the task {task_now}" + (f", target {', '.join(named)}" if named else "")
-    return f"of the task {task_now}, with other values" if _other_values(trained, task) else None
+    targets = {repr(getattr(one, "target", None)) for one in (old, new)}
+    same = old.task == new.task and len(targets) == 1
+    held = _is_held(trained, task) if same else False
+    if held or held is None and old.data == new.data:
+        return None
+    named = getattr(old, "target", None) if old.data != new.data or not same else None
+    what = f", target {', '.join(named)}" if named else ", with other values" if same and old.data == new.data else ""
+    return f"of the task {old.task} on {old.data}{what}"
 
 
-def _other_values(trained: Metadata, task: Any) -> bool:
-    """True if none of what the model was trained on is in the data."""
-    if (
-        isinstance(trained, SequenceMetadata)
-        and trained.seen is not None
-        and trained.recipe.inputs == task.recipe().inputs
-    ):  # type: ignore[attr-defined]
-        return not bool(np.any(find_sequences(trained.seen, task.sequences, trained.recipe.inputs)))  # type: ignore[attr-defined]
-    if isinstance(trained, ForecastMetadata) and trained.seen is not None:
-        return trained.seen.differ(task.table, task.columns)
-    return False
+def _is_held(trained: Metadata, task: Any) -> bool | None:
+    """True if the data hold what the model was trained on, whatever their name; None if their content does not tell."""
+    recipe: Any = trained.recipe
+    if isinstance(recipe, TextRecipe):
+        return recipe.begins(task.corpus) if recipe.digest and recipe.tokens == task.corpus.tokens else None
+    seen: Any = getattr(trained, "seen", None)
+    if seen is None:
+        return None
+    data = task.sequences if isinstance(trained, SequenceMetadata) else task.table
+    names = [*getattr(recipe, "target", ()), *recipe.inputs, *getattr(recipe, "future", ())]
+    if not set(names) <= set(data.columns):
+        return None
+    if isinstance(trained, SequenceMetadata):
+        return bool(np.any(find_sequences(seen, data, names)))
+    held: bool | None = seen.is_held(data, [data.columns.index(name) for name in names])
+    return held

@@ -6,7 +6,7 @@ A recipe says how data become examples: columns, window, scaler, classes. ``to_j
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 from ..data.corpus import TOKENS, Corpus, Vocabulary
@@ -145,13 +145,16 @@ def _is_alphabet(value: Any) -> bool:
     return schema.TEXT.fits(value) and list(value) == sorted({c for c in value if not "\ud800" <= c <= "\udfff"})
 
 
+_LENGTH = schema.Field(lambda k: type(k) is int and k >= 0, "a whole number from 0")
+
+
 @register
 @dataclass(frozen=True)
 class TextRecipe(Recipe):
     """How a text becomes examples (``text.Text``).
 
     ``vocabulary``: the characters, sorted; empty for bytes. ``digest``: of the text that the model was trained on,
-    empty if it is not known.
+    empty if it is not known; ``count``: of the symbols of that text.
     """
 
     task: ClassVar[str] = "text"
@@ -162,6 +165,7 @@ class TextRecipe(Recipe):
     split: Annotated[list[float], schema.listed(schema.SHARE, 3)]
     carries: Annotated[bool, schema.BOOLEAN]
     digest: Annotated[str, schema.missing(schema.TEXT, "")] = ""
+    count: Annotated[int, schema.missing(_LENGTH, 0)] = 0
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
@@ -171,6 +175,10 @@ class TextRecipe(Recipe):
         """True if the model was trained on this text: of the same content or, if that is not known, of the same
         name."""
         return self.digest == corpus.digest() if self.digest else self.data == corpus.name
+
+    def begins(self, corpus: Corpus) -> bool:
+        """True if the text begins with the one that the model was trained on."""
+        return self.digest == replace(corpus, symbols=corpus.symbols[: self.count or None]).digest()
 
     @property
     def alphabet(self) -> Vocabulary:

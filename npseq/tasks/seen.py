@@ -135,9 +135,16 @@ class SeenRows(schema.Record):
 
     def differ(self, table: Table, columns: list[int]) -> bool:
         """True if most of the rows at times of the training have other values: those of another series."""
+        return self.until is not None and self.is_held(table, columns) is False
+
+    def is_held(self, table: Table, columns: list[int]) -> bool | None:
+        """True if the table holds rows of the training; False if it holds others in their place; None if it has no rows
+        at their times: it may continue them."""
         times = table.times
-        if self.until is None or times is None:
-            return False
+        if self.until is None:
+            return self.find(table, columns) is not None
+        if times is None:
+            return None
         seconds, places = times.astype("M8[s]").astype(np.int64), np.array(self.places, np.int64)
         rows = np.minimum(np.searchsorted(seconds, places), len(seconds) - 1)
         same = seconds[rows] == places
@@ -145,7 +152,7 @@ class SeenRows(schema.Record):
             same &= ~table.filled[rows][:, columns].all(axis=1)
         marks = _mixed(_content(table, columns)[rows[same]])
         others = np.count_nonzero(marks != np.array(self.marks, np.uint32)[same])
-        return bool(len(marks) >= OVERLAP and 2 * others > len(marks))
+        return None if len(marks) < OVERLAP else bool(2 * others <= len(marks))
 
 
 def _content(table: Table, columns: list[int]) -> np.ndarray:

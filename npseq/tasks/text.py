@@ -189,6 +189,7 @@ class Text(Task):
             split=list(self.split),
             carries=self.carries,
             digest=self.corpus.digest(),
+            count=len(self.corpus),
         )
 
 

@@ -77,6 +77,44 @@ def test_the_same_data_again_and_a_resumed_run_need_no_word(trained, capsys):
     assert checkpoint.load(trained.parent / "mine_last.pth").metadata["epoch"] == 2
 
 
+@pytest.mark.wide
+@pytest.mark.parametrize("times", [True, False])
+def test_data_are_known_by_their_rows_and_not_by_their_name(trained, capsys, times):
+    """Also after rows were appended, and where the training reads other columns of them."""
+    rows = (trained.parent / "a.csv").read_text().splitlines(True)
+    if not times:
+        rows = [row.partition(",")[2] for row in rows]
+        (trained.parent / "a.csv").write_text("".join(rows))
+        assert status([*TRAIN, "--data", "a.csv", "--quiet", "--force"]) == 0
+    more = [row.replace("2024-01-0", "2024-01-1") for row in rows[1:61]]
+    (trained.parent / "moved.csv").write_text("".join([*rows, *more]))
+    assert status([*TRAIN, "--data", "moved.csv"]) == 0
+    assert "replaces    rnn_rnn_best.pth\n" in capsys.readouterr().out
+    assert status([*TRAIN, "--data", "a.csv", "--inputs", "z", "--quiet"]) == 0
+    (trained.parent / "a.csv").write_text("".join([rows[0], *rows[:0:-1]] if not times else [rows[0], *more]))
+    later = status([*TRAIN, "--data", "a.csv", "--quiet", "--target", "y"])
+    assert later == (0 if times else 2)  # rows that come after those of the training, in the same file
+    (trained.parent / "b.csv").write_text((trained.parent / "a.csv").read_text())
+    assert times or status([*TRAIN, "--data", "b.csv", "--quiet"]) == 2
+
+
+TEXT = "--task text --model gru --epochs 1 --hidden-size 2 --quiet --data".split()
+
+
+@pytest.mark.wide
+def test_a_text_and_sequences_are_known_by_their_content(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, text in ("a", "abc " * 200), ("b", "abc " * 200 + "more"), ("c", "cab " * 200):
+        (tmp_path / f"{name}.txt").write_text(text)
+    assert [status([*TEXT, f"{name}.txt"]) for name in "abac"] == [0, 0, 2, 2]
+    assert status([*TEXT, "b.txt", "--tokens", "bytes"]) == 0  # of the same name: the symbols do not tell
+    for name, first in ("a", 0), ("b", 0), ("c", 9):
+        rows = "".join(f"{k // 4},{k // 4 % 2},{(k * k + first) % 7}\n" for k in range(200))
+        (tmp_path / f"{name}.csv").write_text("id,class,x\n" + rows)
+    train = ["--model", "rnn", *TEXT[4:-1], "--sequence", "id", "--label", "class", "--data"]
+    assert [status([*train, f"{name}.csv"]) for name in "abac"] == [0, 0, 0, 2]
+
+
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden"])
 def test_a_name_has_no_folder(trained, capsys, name):
     assert status([*TRAIN, "--data", "a.csv", f"--name={name}"]) == 2
