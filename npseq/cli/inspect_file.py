@@ -1,16 +1,24 @@
-"""``npseq inspect FILE.pth``: what a weights file holds, without running anything in it."""
+"""``npseq inspect FILE.pth``: what a weights file holds, running nothing in it: a card of the model, and its arrays."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from .. import status
+from ..data.errors import listed
+from ..forecast import bases
+from ..forecast.metadata import ForecastMetadata
+from ..forecast.recipe import ForecastRecipe
 from ..formats import checkpoint, schema
+from ..tasks.metadata import Metadata
+from ..training.config import TrainingConfig
 from . import arguments
 from .streams import shown
 
@@ -39,10 +47,69 @@ def parser() -> arguments.Parser:
         epilog="example: npseq inspect rnn_lstm_best.pth",
     )
     p.add_argument("file", metavar="FILE.pth")
-    p.add_argument("--all", action="store_true", help=f"every entry, however many; default: the first {MOST}")
+    p.add_argument(
+        "--all",
+        action="store_true",
+        help=f"every entry, however many, and all that npseq keeps; default: a card and {MOST} entries",
+    )
     arguments.add_weights(p)
     arguments.add_json(p)
     return p
+
+
+def settings_of(trained: Metadata, kind: str) -> dict[str, Any]:
+    """Return all settings of the training of a model of this ``kind``."""
+    usual = asdict(TrainingConfig.of("forecast" if getattr(trained.recipe, "base", None) else "alone"))
+    found = {**usual, **trained.settings, "model": kind, "seed": trained.seed}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def card(trained: Metadata, kind: str) -> list[str]:
+    """Return what a reader of the file may want to know: the data, the settings, the scores."""
+    recipe, own = trained.recipe, trained.card
+    lines = [("task", recipe.task), ("data", f"{recipe.data}, hash {own.get('data', 'not known')}")]
+    if isinstance(recipe, ForecastRecipe):
+        ahead = "1 row" if recipe.horizon == 1 else f"{recipe.horizon} rows"
+        names = listed(recipe.target) + (f"; reads {listed(recipe.inputs)}" if recipe.inputs else "")
+        lines.append(("target", f"{names}; {ahead} ahead, from the last {recipe.window}"))
+        for line in [] if recipe.base is None else bases.describe(recipe.base, recipe.target):
+            lines.append(tuple(line.split(None, 1)) if line[0] != " " else ("", line.strip()))
+    if (seen := getattr(trained, "seen", None)) is not None and isinstance(trained, ForecastMetadata):
+        until = f" up to {seen.until}" if seen.until else ""
+        lines.append(("trained on", f"{seen.count:,} rows{until}, validation included; later rows are new to it"))
+    if own.get("split"):
+        lines.append(("split", ", ".join(f"{count} {part}" for part, count in pairs(own["split"]))))
+    lines.append(("settings", ", ".join(f"{name} {value}" for name, value in settings_of(trained, kind).items())))
+    if "validation_loss" in own:
+        start = own.get("start_loss")
+        before = "" if start is None else f"; of the base alone {number(start)}"
+        lines.append(("validation", f"loss {number(own['validation_loss'])} in epoch {trained.best_epoch}{before}"))
+    scores = own.get("scores")
+    for name, found in [*pairs(pairs_of(scores, "baselines")), ("the model", pairs_of(scores, "model"))]:
+        for target, each in pairs(pairs_of(found, "targets") or {"": found}):
+            numbers = ", ".join(f"{metric} {number(value)}" for metric, value in pairs(each))
+            lines += [("test", f"{name}{', ' * bool(target)}{target}: {numbers}")] if numbers else []
+    shown_lines, last = [], None
+    for title, text in lines:
+        for k, line in enumerate(textwrap.wrap(str(text), 104)):
+            shown_lines.append(f"{'' if k or title == last else title:12}{line}")
+        last = title
+    return shown_lines
+
+
+def pairs(value: Any) -> list[tuple[Any, Any]]:
+    """Return the entries of a dict, none of anything else: the card is what the file says."""
+    return list(value.items()) if isinstance(value, dict) else []
+
+
+def pairs_of(value: Any, name: str) -> Any:
+    """Return an entry of a dict, or {}."""
+    return value.get(name, {}) if isinstance(value, dict) else {}
+
+
+def number(value: Any) -> str:
+    """Return a number with five digits, anything else as it is."""
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def _as_dict(file: checkpoint.Checkpoint, chosen: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
@@ -76,6 +143,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.json:
         print(json.dumps(_as_dict(file, chosen)))
         return status.OK
+    trained = None
+    if isinstance(file.metadata, dict) and "recipe" in file.metadata:
+        try:
+            trained = Metadata.from_json(file.metadata)
+        except ValueError:  # the entries are shown one by one
+            pass
+        else:
+            print("\n".join(map(shown, card(trained, str(pairs_of(file.metadata["config"], "kind"))))) + "\n")
     print(f"{'name':48} {'dtype':10} {'shape':18} {'elements':>10}")
     lines = lines_of(file.content)
     for line in lines if args.all else itertools.islice(lines, MOST):
@@ -87,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(shown(f"{len(tensors)} tensors in {name}, {_parameters(tensors):,} parameters"))
     if file.passed_over:
         print(shown(f"passed over unread: {', '.join(file.passed_over)}"))
-    if file.metadata is not None:
+    if file.metadata is not None and (trained is None or args.all):
         print("\nnpseq's own metadata")
         for name, value in file.metadata.items() if isinstance(file.metadata, dict) else [("", file.metadata)]:
             print(shown(f"  {name:20} {schema.shown(value, json.dumps, 96)}"))

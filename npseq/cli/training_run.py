@@ -318,7 +318,7 @@ class _Run:
         columns = {name: getattr(args, name) for name in ("time", "sequence", "label") if getattr(args, name)}
         said = data_options.table_options(args).to_json()
         more = {"seed": args.seed, "best_epoch": progress.best_epoch, "settings": self.run.settings}
-        return {"columns": columns, **more, "table": said}
+        return {"columns": columns, **more, "table": said, "card": self.run.card(progress)}
 
     def save_best(self, progress: Progress, kept: metadata.Metadata | None = None) -> None:
         """Write the best weights, with what is needed to use them on new data."""
@@ -335,8 +335,9 @@ class _Run:
                 self.save_best(progress, kept)  # the file of an earlier run may have the same name
                 model = model_file.load_model(self.path("best"))  # evaluate exactly the weights that were saved
             score = self.kind.score(model, kept, task, self.ranks)
-            if kept is not None and (again := self.kind.refit(model, task, kept)) is not kept:
-                self.save_best(progress, again)
+            if kept is not None and score is not None:
+                kept = metadata.with_scores(kept, score.results, score.baselines)
+                self.save_best(progress, self.kind.refit(model, task, kept))
             return score
 
     def report(self, progress: Progress, score: kinds.Score | None) -> dict[str, Any] | None:
@@ -373,6 +374,7 @@ class _Run:
             "baselines": score.baselines,
             "labels": score.labels,
             "seed": args.seed,
+            "settings": self.experiment.options,
             "start_loss": progress.start_loss,
             "history": progress.history,
             "versions": {"npseq": __version__, "numpy": np.__version__, "python": platform.python_version()},

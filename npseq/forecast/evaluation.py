@@ -5,19 +5,22 @@ Only values that were in the data count; what was filled is never scored.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from ..data.errors import DataError
+from ..data.table import Table
+from ..nn.model import Model
 from ..tasks.base import Progress
+from ..tasks.metadata import with_scores
 from ..tasks.metrics import errors
 from . import recursive
 from .asked import steps_of
 from .baselines import Baselines
 from .ensemble import Ensemble, Forecasts, NewRows, unknown_ahead
 from .intervals import interval_score
-from .metadata import adds_nothing
+from .metadata import ForecastMetadata, adds_nothing
 
 MOST_ORIGINS = 4000  # forecast origins from which several steps are scored
 
@@ -100,6 +103,15 @@ def one_horizon(forecaster: Ensemble, rows: np.ndarray | None = None) -> OneHori
         {name: windows.metrics(forecast, rows) for name, forecast in found.items()},
         {name: baselines.label(name) for name in found},
     )
+
+
+def with_own_scores(model: Model, kept: ForecastMetadata, table: Table) -> ForecastMetadata:
+    """Return what a weights file keeps with the scores of the test part; without, if that has no value."""
+    try:
+        found = one_horizon(Ensemble([(model, kept)], table))
+    except DataError:
+        return kept
+    return cast("ForecastMetadata", with_scores(kept, found.results, found.baselines))
 
 
 def scored_rows(forecaster: Ensemble, seen: np.ndarray | None = None) -> np.ndarray:

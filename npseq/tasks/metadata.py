@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..data.sources import SAID, TableOptions
@@ -36,7 +36,8 @@ class Metadata(schema.Record):
 
     recipe: how data become examples; columns: option -> column, of ``--time``, ``--sequence`` and ``--label`` where
     they were given; seed and best_epoch of the training; settings: those of it that are not the defaults
-    (``TrainingRun.settings``); table: what was said about it (``TableOptions``).
+    (``TrainingRun.settings``); table: what was said about it (``TableOptions``); card: what
+    a reader of the file may want to know (``TrainingRun.card``), and the scores; no computation depends on it.
     """
 
     recipe: Annotated[Recipe, schema.MAPPING]
@@ -45,6 +46,7 @@ class Metadata(schema.Record):
     best_epoch: Annotated[int, schema.missing(schema.NATURAL, 0)] = 0
     settings: Annotated[Mapping[str, Any], schema.missing(schema.MAPPING, {})] = field(default_factory=dict)
     table: Annotated[Mapping[str, Any], SAID] = field(default_factory=dict)
+    card: Annotated[Mapping[str, Any], schema.missing(schema.MAPPING, {})] = field(default_factory=dict)
 
     @property
     def options(self) -> TableOptions:
@@ -52,14 +54,14 @@ class Metadata(schema.Record):
         return TableOptions.from_json(self.table)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entries of the weights file: settings and table only if there are any."""
+        """Return the entries of the weights file: of settings, table and card only what there is."""
         values: dict[str, Any] = {
             "recipe": self.recipe.to_json(),
             "columns": dict(self.columns),
             "seed": self.seed,
             "best_epoch": self.best_epoch,
         }
-        return values | {name: dict(part) for name in ("settings", "table") if (part := getattr(self, name))}
+        return values | {name: dict(part) for name in ("settings", "table", "card") if (part := getattr(self, name))}
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:
@@ -130,6 +132,19 @@ for _recipe in (ClassificationRecipe, LabellingRecipe, RegressionRecipe):
 def of_recipe(recipe: Recipe, **values: Any) -> Metadata:
     """Return the metadata of a model of the recipe's task, of the class that holds them."""
     return _CLASSES.get(recipe.task, Metadata)(recipe, **values)
+
+
+def with_scores(kept: Metadata, results: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Return the metadata with the scores of the model and the baselines in its card: the numbers of each."""
+    shown = {name: _numbers(scores) for name, scores in baselines.items()}
+    return replace(kept, card={**kept.card, "scores": {"model": _numbers(results), "baselines": shown}})
+
+
+def _numbers(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a score, and of each target's."""
+    found = {name: value for name, value in scores.items() if isinstance(value, (int, float))}
+    targets = {name: _numbers(each) for name, each in scores.get("targets", {}).items()}
+    return {**found, "targets": targets} if targets else found
 
 
 def load_trained(path: str, weights: str | None = None) -> tuple[Model, Metadata]:
