@@ -1,4 +1,4 @@
-"""The commands: one module each, and what they have in common."""
+"""The commands, one module each (``commands.py`` lists them); what each does with a task is in ``kinds.py``."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def _with_dashes(arg: str) -> str:
 
 
 def _as_utf8(value: Any) -> Any:
-    """Return a name of a column as it was typed in UTF-8, also where the locale is another."""
+    """Return a column's name as UTF-8 text, whatever the locale in which it was typed."""
     if isinstance(value, list):
         return [_as_utf8(item) for item in value]
     return paths.text_of(value) if isinstance(value, str) else value

@@ -76,7 +76,9 @@ def kept_options(args: argparse.Namespace, config: TrainingConfig, task: tasks.T
 def continued(
     parser: arguments.Parser, args: argparse.Namespace, given: Mapping[str, Any], state: resume.TrainingState
 ) -> argparse.Namespace:
-    """Return the options of a run that is resumed, except those that were typed; its weights stay in the same folder.
+    """Return the options of a run that is resumed: what was typed, otherwise what the run was begun with.
+
+    Without ``--out-dir`` its weights stay in the folder of the file.
 
     Args:
         parser: of the command. args: all options, with defaults.
@@ -166,7 +168,7 @@ def _is_gone(source):
 
 
 def _fingerprint(task, args, state):
-    """The fingerprint of the data, which a resumed run knows by their content: the file may have another name now."""
+    """Return the fingerprint of the data. A resumed run compares the content: its file may have another name now."""
     if state is None or _same_source(args, state):
         return task.fingerprint()
     name, task.name = task.name, os.path.basename(str(state.settings.get("data")))

@@ -168,7 +168,7 @@ def asked_for(args: argparse.Namespace) -> Kind:
 
 
 def classifies(args: argparse.Namespace) -> bool:
-    """True if the options describe a class for each sequence."""
+    """True if the options ask for a class of each sequence."""
     try:
         return asked_for(args) is KINDS["classify"] and sequences.target_of(args) == "class"
     except data.DataError:  # which the training reports

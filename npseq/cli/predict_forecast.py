@@ -116,8 +116,8 @@ def _write(path, table, rows, ahead, columns):
 
 
 def _draw(args, table, windows, found):
-    """Draw each target: the rows after the end and the data before them, or the last forecasts of the first steps; of
-    several intervals the widest."""
+    """Draw a panel for each target: forecasts after the end beside the data before them, otherwise the last forecasts
+    of the first steps. Of several intervals the widest is drawn."""
     panels, h, widest, bounds = [], windows.horizon, None, None
     rows, values = found.rows, found.values
     if found.bounds is not None:

@@ -38,7 +38,7 @@ def check(args: argparse.Namespace, task: Any, fingerprint: str | None) -> str |
 
 
 def _difference(path: str, best: bool, task: Task, fingerprint: str | None) -> str | None:
-    """Return what the file is of, if it is not of this task and data."""
+    """Return what the file was trained on, if that is another task or other data; otherwise None."""
     if not best:
         state = resume.read(path)
         return None if state.fingerprint == fingerprint else f"of a training on {state.settings.get('data')}"

@@ -36,8 +36,9 @@ def comparison(
     part: str = "the test part",
     target: str | None = None,
 ) -> str:
-    """Return the table of the model and the baselines on a part of the data, best last, headed by the ``target``; one
-    for each of several targets; a summary of more than ``MANY``.
+    """Return the table of the model and the baselines on a part of the data, the best last, with the ``target`` above.
+
+    Several targets have a table each; more than ``MANY`` have a summary.
 
     The skill is 1 − RMSE / the best baseline's.
     """

@@ -79,7 +79,7 @@ def is_text(args: argparse.Namespace) -> bool:
 
 
 def kind_of(args: argparse.Namespace) -> str:
-    """Return what the file of the data is (``data.kind_of``): a table, if it cannot be read."""
+    """Return what the file of the data holds, as ``data.kind_of``; "table" if it cannot be read."""
     try:
         kind = data.kind_of(args.data, data_options.table_options(args), data_options.are_said(args))
     except (OSError, ValueError):

@@ -1,4 +1,9 @@
-"""Arrays read from the outside world: tables, time axes, labelled sequences, texts; and the shipped files."""
+"""Arrays read from the outside world.
+
+``load.py`` reads a ``Table`` (``table.py``), ``panel_reader.py`` a ``Panel`` of many series (``panel.py``),
+``sequences.py`` labelled sequences, ``corpus.py`` texts. ``sources.py`` finds and opens the source, also shipped files;
+``roles.py`` decides what each column is, ``time_axis.py`` puts rows in time order, ``missing.py`` fills gaps.
+"""
 
 from .archives import label_of
 from .corpus import Corpus, Vocabulary, load_corpus

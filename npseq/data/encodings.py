@@ -87,7 +87,7 @@ def told(sample: bytes, source: str) -> str:
 
 
 def _read(text: bytes, name: str) -> str | None:
-    """The text in this encoding; None if it is not in it. The last line may be cut."""
+    """Return the bytes as text; None if they are not in this encoding. The last line may be incomplete."""
     for end in (len(text), text.rfind(b"\n")):
         try:
             read = text[: max(end, 0)].decode(name)

@@ -126,7 +126,7 @@ class Panel:
         return replace(self, starts=self.starts - n * np.arange(len(self) + 1), **parts)
 
     def append(self, new: Panel) -> Panel:
-        """Return a panel with the rows of another one after these, each as ``Table.append``, and its new series.
+        """Return this panel with another one's rows appended, series by series as in ``Table.append``, and its new series.
 
         Raises:
             DataError: for other columns, or rows that do not follow those of their series.

@@ -77,7 +77,7 @@ class TimeColumns:
         return any(wrong is None and dates.have_equal_steps(times) for times, wrong in read)
 
     def _are_days(self, k: int) -> bool:
-        """True for days of six or eight digits, some in several rows, which never go back."""
+        """True for dates of six or eight digits in order, of which some stand in several rows."""
         days = list(dict.fromkeys(self.cells[k]))
         if not 1 < len(days) < len(self.cells[k]) or {len(day) for day in days} not in ({8}, {6}):
             return False

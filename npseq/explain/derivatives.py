@@ -129,7 +129,7 @@ def _sum(terms: list[str]) -> str:
 
 
 def _pass_back(node: ast.expr, gradient: str, value: str | None, terms: dict[str, list[str]]) -> None:
-    """Add to ``terms`` what the gradient of an expression means for each name in it (2).
+    """Add to ``terms`` what the gradient of an expression contributes to each name in it, equation (2).
 
     ``value`` is the name that the expression's value has, or None.
     """

@@ -154,7 +154,7 @@ def _check(described: Description, network: WorkedExample, T: int, H: int, I: in
 
 
 def _recorded(cell: Any, seed: int) -> dict[str, Any]:
-    """Return every step's values of a cell whose equations are not known, as npseq computes them."""
+    """Return the values that npseq computes at every step, for a cell whose equations are not known."""
     (T, H, I), rng, G = RECORDED_SIZE, np.random.default_rng(seed), len(cell.gates)
 
     def draw(*shape: int) -> np.ndarray:

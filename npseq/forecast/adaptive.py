@@ -74,7 +74,7 @@ class Level:
 
 
 class Replay:
-    """The level of one step, carried over origins in time order.
+    """The level of the interval of one step ahead, updated from origin to origin in time order.
 
     Args:
         start, coverage, step, rests: as ``Level``.

@@ -51,7 +51,7 @@ class BaseModels:
 
     @classmethod
     def of(cls, parts: tuple[AnyBase, ...], spread: np.ndarray, lags: tuple[int, ...] = ()) -> BaseModels:
-        """Return the bases with the ``spread`` (h · O,) of their errors."""
+        """Return the base models, given the root mean squares ``spread`` (h · O,) of their errors."""
         exact = ~(spread >= cls.SMALLEST)
         return cls(parts, np.where(exact, 1.0, spread), exact, lags)
 

@@ -93,8 +93,8 @@ class Design(NamedTuple):
 
 
 class Seasons(NamedTuple):
-    """What the rows of a table have. lengths: in rows, the calendar's, the shortest first, or the detected one; terms:
-    for regressions."""
+    """The seasons of a table. lengths: in rows, of the calendar, the shortest first, or the detected one; terms: for
+    regressions."""
 
     lengths: list[int]
     terms: list[Terms]

@@ -146,7 +146,7 @@ def load_model(
 
 
 def _module(found: Any, state: dict[str, np.ndarray]) -> Module:
-    """A module as its description says, in the dtype of the arrays, if these have its shapes."""
+    """Return the module of a description, in the dtype of the arrays; ValueError if one has another shape."""
     with undrawn():
         module = made(found, len(state))
         for name, shape in module.shapes.items():  # before they are made: a file may claim any size
@@ -157,7 +157,7 @@ def _module(found: Any, state: dict[str, np.ndarray]) -> Module:
 
 
 def _own(metadata: dict[str, Any], state: dict[str, np.ndarray]) -> Model:
-    """A ``Model`` as the metadata describe it, if the arrays agree."""
+    """Return the ``Model`` that the metadata describe, if the arrays agree."""
     _check_known(metadata["config"])
     config = schema.check(metadata["config"], CONFIG, "its config")
     sizes = sizes_in(state, "rnn.")

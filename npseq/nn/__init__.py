@@ -1,4 +1,4 @@
-"""Everything with parameters: layers, losses, models."""
+"""Everything with parameters: layers, losses, models, and models that are run step by step."""
 
 from typing import TYPE_CHECKING
 

@@ -195,7 +195,7 @@ class Task(Dataset):
 
 
 class TwoParts(Task):
-    """A ``TrainingTask`` with the defaults of ``Task``."""
+    """Any ``TrainingTask``, two parts and batches, with the defaults of ``Task`` for the rest."""
 
     def __init__(self, task: TrainingTask):
         self.parts = task.parts

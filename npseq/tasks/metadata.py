@@ -121,7 +121,7 @@ class SequenceMetadata(Metadata):
 
 
 def register(recipe: type[Recipe], metadata: type[Metadata]) -> None:
-    """Say which class holds the metadata of a task."""
+    """Register the class that holds the metadata of a task."""
     _CLASSES[recipe.task] = metadata
 
 

@@ -125,7 +125,7 @@ class SequenceDataset(Dataset):
         return numbers
 
     def rows_of(self, some: np.ndarray) -> np.ndarray:
-        """Return the numbers of the rows of the sequences ``some``, end to end."""
+        """Return the row numbers of the sequences ``some``, one sequence after the other."""
         starts = self.sequences.starts
         return np.concatenate([np.arange(starts[s], starts[s + 1]) for s in some])
 

@@ -110,7 +110,7 @@ def _line(error: BaseException, file: str | None, function: str) -> int:
 
 
 def _without(source: str, line: int) -> tuple[str, list[str]] | None:
-    """The text with NaN for what is assigned in a line, on as many lines as before, and the names assigned to."""
+    """Return the text in which the assignment at a line assigns NaN, with as many lines, and the names assigned to."""
     try:
         nodes = list(ast.walk(ast.parse(source)))
     except SyntaxError:
