@@ -18,6 +18,7 @@ from ..forecast import evaluation
 from ..forecast.forecaster import backtest_rows
 from ..forecast.task import split_rows
 from . import arguments, kinds
+from .tables import cut
 
 MOST = 12
 
@@ -92,4 +93,4 @@ def _scores(report: Mapping[str, Any]) -> dict[str, tuple[float, str, float]]:
 
 def _line(rows, when, target, own, best, other):
     skill = evaluation.skill(own, other)
-    return f"{rows:>9}  {when:19}  {target:12} {own:10.4g}  {best:24} {other:10.4g} {skill:8.1%}"
+    return f"{rows:>9}  {when:19}  {target:12} {own:10.4g}  {best:24} {other:10.4g} {cut(skill):8.1%}"

@@ -14,7 +14,7 @@ import numpy as np
 from .. import status
 from ..data.errors import listed
 from ..forecast import bases
-from ..forecast.metadata import ForecastMetadata
+from ..forecast.metadata import ALONE, ForecastMetadata
 from ..forecast.recipe import ForecastRecipe
 from ..formats import checkpoint, schema
 from ..tasks.metadata import Metadata
@@ -126,6 +126,13 @@ def _as_dict(file: checkpoint.Checkpoint, chosen: Mapping[str, Mapping[str, np.n
     }
 
 
+def _is_base_alone(metadata: Any, chosen: Mapping[str, Mapping[str, np.ndarray]]) -> bool:
+    """True for a forecaster whose network corrects its base by 0."""
+    recipe = metadata.get("recipe") if isinstance(metadata, dict) else None
+    heads = [array for tensors in chosen.values() for name, array in tensors.items() if name.startswith("fc.")]
+    return isinstance(recipe, dict) and bool(recipe.get("base") and heads) and not any(head.any() for head in heads)
+
+
 def _parameters(tensors: Mapping[str, np.ndarray]) -> int:
     return sum(array.size for array in tensors.values())
 
@@ -166,4 +173,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\nnpseq's own metadata")
         for name, value in file.metadata.items() if isinstance(file.metadata, dict) else [("", file.metadata)]:
             print(shown(f"  {name:20} {schema.shown(value, json.dumps, 96)}"))
+    if _is_base_alone(file.metadata, chosen):
+        print(f"\n{ALONE}")
     return status.OK

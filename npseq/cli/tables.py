@@ -96,8 +96,9 @@ def _comparison(title, name, results, baselines):
         "bits": ("bits", "10.3f"),
     }
     columns = {key: form for key, form in columns.items() if key in results}
-    if "rmse" in columns and not 10 <= max(r["rmse"] for r in (results, *baselines.values())) < 1e7:
-        columns = {key: (title, "11.4g" if key != "r2" else form) for key, (title, form) in columns.items()}
+    if "rmse" in columns:
+        form = "11" + figures([r["rmse"] for r in (results, *baselines.values())])
+        columns = {key: (title, form) if key != "r2" else (title, own) for key, (title, own) in columns.items()}
     first = next(iter(columns))
     better = 1 if first == "accuracy" else -1
     rows = sorted([*baselines.items(), (name, results)], key=lambda row: better * row[1][first])
@@ -115,8 +116,16 @@ def _comparison(title, name, results, baselines):
 
 
 def cut(skill: float) -> float:
-    """Return a skill no further from 0 than ``FURTHEST``: beyond, the figure says nothing."""
-    return min(max(skill, -FURTHEST), FURTHEST)
+    """Return a skill no further from 0 than ``FURTHEST``: beyond, the figure says nothing; no −0.0 %."""
+    return round(min(max(skill, -FURTHEST), FURTHEST), 3) + 0.0
+
+
+def figures(values: Sequence[float]) -> str:
+    """Return the format of the values: so many decimals that the smallest has four significant digits, at least one."""
+    least = min((value for value in values if value > 0), default=1.0)
+    if not 10 <= max(values) < 1e7 or least < 0.001:
+        return ".4g"
+    return f".{max(1, 3 - int(np.floor(np.log10(least))))}f"
 
 
 def scores_table(title: str, name: str, found: Mapping[str, Any], labels: Mapping[str, str]) -> str:
@@ -193,8 +202,8 @@ def comparison_of_models(reports: Reports) -> str:
     first, level = next(iter(reports.values()))[0], level_of(reports)
     metric = next(name for name in FORMS if name in first["test"])
     title, form = FORMS[metric]
-    if metric == "rmse" and max(r["rmse"] for r in [first["test"], *first["baselines"].values()]) < 10:
-        form = "{:.4g}"
+    if metric == "rmse":
+        form = f"{{:{figures([r['rmse'] for r in [first['test'], *first['baselines'].values()]])}}}"
     rows = [
         (result[metric], [first.get("labels", {}).get(name, name), "", form.format(result[metric]), "", ""])
         for name, result in first["baselines"].items()
@@ -204,8 +213,10 @@ def comparison_of_models(reports: Reports) -> str:
         reached = [next(k for k, loss in enumerate(losses_of(report), 1) if loss <= level) for report in runs]
         spread = f" ({form.format(min(scores))} – {form.format(max(scores))})" if len(runs) > 1 else ""
         seconds = np.median([report["seconds"] for report in runs])
+        alone = sum(report.get("base_alone", False) for report in runs)
+        some = f" (base alone{f' in {alone} of {len(runs)}' * (alone < len(runs))})" * bool(alone)
         cells = [
-            f"**{name}**",
+            f"**{name}**{some}",
             f"{runs[0]['parameters']:,}",
             form.format(np.mean(scores)) + spread,
             f"{seconds:.1f}",
@@ -215,7 +226,11 @@ def comparison_of_models(reports: Reports) -> str:
     rows.sort(key=lambda row: row[0], reverse=metric == "accuracy")
     header = ["", "parameters", f"test {title}", "seconds", f"epochs to a validation loss of {level:.4g}"]
     lines = [header, ["---"] * len(header), *(cells for _, cells in rows)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    told = (
+        "\n\nbase alone: the network adds nothing there, so that such rows are one forecast and say nothing of networks"
+    )
+    alone = any(report.get("base_alone") for runs in reports.values() for report in runs)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + told * alone
 
 
 def losses_of(report: Mapping[str, Any]) -> list[float]:

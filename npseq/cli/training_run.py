@@ -43,6 +43,7 @@ from .progress import EpochBar
 from .tables import comparison, confusion_table, losses_of, remarks
 
 PROG = "npseq train"
+RISEN = 2.0  # times the validation loss of the base, from which on a smaller learning rate is proposed
 
 
 def parser() -> arguments.Parser:
@@ -293,8 +294,8 @@ class _Run:
         if row["epoch"] == 1 and progress.start_loss is not None:
             self.bar.line(f"epoch 0, the base: validation {progress.start_loss:.5f}  *")
         self.bar.line(
-            f"epoch {row['epoch']:{len(str(args.epochs))}}/{args.epochs}  train {row['train_loss']:.5f}  "
-            f"validation {row['validation_loss']:.5f}  {row['seconds']:.1f} s{'  *' if improved else ''}"
+            f"epoch {row['epoch']:{len(str(args.epochs))}}/{args.epochs}  train {_loss(row['train_loss'])}  "
+            f"validation {_loss(row['validation_loss'])}  {row['seconds']:.1f} s{'  *' if improved else ''}"
         )
         if improved:
             self.save_best(progress)
@@ -356,6 +357,12 @@ class _Run:
                 self.say(line)
         if task.corrects:
             alone = [ALONE] * adds_nothing(self.run.model, task.recipe())
+            start, last = progress.start_loss, progress.history[-1]["validation_loss"]
+            if alone and start is not None and last > RISEN * start:
+                alone.append(
+                    f"training made the forecast worse: validation {start:.4g} before it, {last:.4g} at its end; try a "
+                    f"smaller --lr (now {args.lr:g})"
+                )
             found = evaluate_forecast.verdicts(args.model, score.results, score.baselines, score.labels)
             self.say("\n".join(["", *alone, *found]))
         twin = f"optimized_{args.model}"
@@ -368,6 +375,7 @@ class _Run:
             "data": task.name,
             "parameters": int(self.run.model.theta.size),
             "epochs_run": progress.epoch,
+            "base_alone": bool(task.corrects and adds_nothing(self.run.model, task.recipe())),
             "best_epoch": progress.best_epoch,
             "seconds": seconds,
             "test": score.results,
@@ -382,6 +390,10 @@ class _Run:
         if args.report:
             output.write_json(args.report, report)
         return report
+
+
+def _loss(value):
+    return f"{value:.5f}" if value < 1000 else f"{value:.4g}"
 
 
 def _write_history(path, history):

@@ -307,8 +307,12 @@ def impute(base: AnyBase, z: np.ndarray, drive: np.ndarray, filled: np.ndarray) 
         z[row] = value
 
 
-def described(part: BaseModel) -> str:
-    """Return a short name of a base forecast, such as "log: AR(13) + month"."""
+def described(part: BaseModel, words: Mapping[int, str] | None = None) -> str:
+    """Return a short name of a base forecast, such as "log: AR(13) + month".
+
+    Args:
+        words: what the value some numbers of rows before is called, such as 12: "same time last year".
+    """
     kind, seconds, count = part.slots.kind, part.slots.seconds, part.slots.count
     terms = []
     if kind == "month":
@@ -319,7 +323,7 @@ def described(part: BaseModel) -> str:
     terms += [each.name for each in part.waves] + ["columns known ahead"] * bool(part.known.size)
     name = {
         "linear": f"AR({part.order})",
-        "seasonal": f"the value {part.order} rows before",
+        "seasonal": (words or {}).get(part.order, f"the value {part.order} rows before"),
         "last": "the last value",
         "drift": "the last value and the mean step",
         "mean": "the mean",
@@ -331,8 +335,8 @@ def described(part: BaseModel) -> str:
     return ("log: " if part.log else "") + " + ".join([name, *terms])
 
 
-def shown(part: AnyBase) -> list[str]:
-    """Return the names of what is combined, each with its share, the greatest first."""
+def shown(part: AnyBase, words: Mapping[int, str] | None = None) -> list[str]:
+    """Return the names of what is combined, each with its share, the greatest first. ``words``: as ``described``."""
     if isinstance(part, BaseModel):
-        return [described(part)]
-    return [f"{described(each)} {share:.2f}" for share, each in part.members]
+        return [described(part, words)]
+    return [f"{described(each, words)} {share:.2f}" for share, each in part.members]

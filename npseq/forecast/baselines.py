@@ -13,10 +13,11 @@ import numpy as np
 from ..data.table import Table
 from ..fused import blas
 from .base_model import LONGEST, BaseModel, impute
-from .calendar_slots import Slots, periods, row_times, slots_of
+from .bases import SAME_TIME
+from .calendar_slots import Slots, periods, row_times, slots_of, time_before
 from .candidates import MANY, Design, Series, Terms, regressions
 from .combination import with_filled_gaps
-from .features import WEEK
+from .features import DAY, WEEK
 from .windows import WindowDataset
 
 RIDGES = [1e-10, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3]  # penalties, for each row; the first only makes solutions unique
@@ -77,7 +78,7 @@ class Baselines:
         step = self.windows.table.step
         part = self.parts[name][0]
         if name.startswith("seasonal"):
-            return "same time last year" if name == "seasonal_year" else season_name(part.order, step)
+            return SAME_TIME["year"] if name == "seasonal_year" else season_name(part.order, step)
         if name == "ar_slot":
             slot = {3600: "hour", 86_400: "day"}.get(step or 0, "slot")
             period = {WEEK: "week"}.get(part.slots.count * part.slots.seconds, "day")
@@ -161,11 +162,8 @@ def _error(model: BaseModel, series: Series, start: int, stop: int) -> float:
 
 
 def season_name(period: int, step: int | None) -> str:
-    """Return how tables call the value one period before."""
-    if step == 3600 and period == 168:
-        return "same hour last week"
-    if step == 3600 and period == 24:
-        return "same hour yesterday"
-    if step and period * step == WEEK:
-        return "same time last week"
-    return f"{period} rows before"
+    """Return how tables call the value one period before: in units of time, where the step is known."""
+    named = {WEEK: SAME_TIME["week"], DAY: SAME_TIME["day"]}.get(period * step if step else 0)
+    if named is None:
+        return f"{time_before(period, step)} before"
+    return named.replace("time", "hour") if step == 3600 else named

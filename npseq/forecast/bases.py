@@ -13,6 +13,7 @@ from ..formats import schema
 from .base_model import LONGEST, AnyBase, Combination, base_from_json, shown
 from .calendar_slots import periods
 
+SAME_TIME = {"day": "same time yesterday", "week": "same time last week", "year": "same time last year"}
 MANY = 10  # targets: of more a summary is printed
 SHARE = 0.05  # of the training rows: the longest lag of the base's errors that the network reads
 
@@ -97,12 +98,16 @@ def error_lags(table: Table, season: int | None, train_end: int) -> tuple[int, .
     return tuple(lag for lag in candidates if 1 < lag <= SHARE * train_end and lag <= LONGEST)
 
 
-def describe(bases: BaseModels, columns: list[str]) -> list[str]:
-    """Return a line for each target, of more than ``MANY`` for the first ones: which base forecast was chosen."""
+def describe(bases: BaseModels, columns: list[str], table: Table | None = None) -> list[str]:
+    """Return a line for each target of the ``table``, of more than ``MANY`` for the first ones: which base forecast was
+    chosen."""
+    words = {} if table is None else {rows: SAME_TIME[name] for name, rows in periods(table).items()}
     lines, count = [], len(columns) if len(columns) <= MANY else 3
     for part, column in zip(bases.parts[:count], columns):
         whole = ""
         if isinstance(part, Combination):
             whole = f"{len(part.parts)} of {part.tried}, "
-        lines.append(f"base        {column}: {whole}{', '.join(shown(part)[:3])}" + ", …" * (len(part.members) > 3))
+        lines.append(
+            f"base        {column}: {whole}{', '.join(shown(part, words)[:3])}" + ", …" * (len(part.members) > 3)
+        )
     return lines + [f"            and {len(columns) - count} more targets"] * (len(columns) > count)

@@ -11,6 +11,7 @@ from ..data.table import Table
 from .features import DAY, MONDAY, WEEK
 
 MONTHS = 12
+UNITS = (WEEK, "week"), (DAY, "day"), (3600, "hour"), (60, "minute"), (1, "second")
 YEAR = 365.25 * DAY  # seconds
 
 
@@ -77,6 +78,15 @@ def row_times(table: Table, start: int, stop: int) -> np.ndarray | None:
             "one horizon can be forecast there"
         )
     return np.concatenate([table.irregular[min(start, n) :], later])[max(0, start - n) :]
+
+
+def time_before(rows: int, step: int | None) -> str:
+    """Return how long so many rows are, such as "36 hours"; in rows where the seconds of one are unknown."""
+    whole = rows * step if step else 0
+    count, unit = next(
+        ((whole // seconds, unit) for seconds, unit in UNITS if whole and whole % seconds == 0), (rows, "row")
+    )
+    return f"{count:,} {unit}{'s' * (count > 1)}"
 
 
 def step_in_months(table: Table) -> int | None:

@@ -53,6 +53,8 @@ class Given:
     def __init__(self, data: Any, table: Table, time: str | None, options: TableOptions | None = None):
         self.time, self.said = time, dict[str, Any](options=options) if options else {}
         self.index = FrameIndex(data, table) if is_pandas(data) else None
+        if self.index is not None and self.index.counted is not None and table.times is None:
+            table.notes.append("no times: the index counts rows, and so does that of the forecasts")
         self.sample, self.size = data, 0
         if not isinstance(data, (str, os.PathLike)):
             some = np.unique(np.linspace(0, count(data) - 1, SAMPLE if _has_text(data) else FEW).astype(int))

@@ -240,7 +240,7 @@ class ForecastTask(WindowDataset, Task):
             + (f"; {', '.join(self.future_columns)} known ahead" if self.future_columns else "")
         ]
         if self.base is not None:
-            lines += bases.describe(self.base, self.target_columns)
+            lines += bases.describe(self.base, self.target_columns, self.table)
         lines += [Message(f"            {marked(note)}") for note in self.table.notes]
         used = self.target_columns + self.input_columns + self.future_columns
         if unused := [name for name in self.table.columns if name not in used and name not in self.table.counters]:

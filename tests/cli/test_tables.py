@@ -41,10 +41,19 @@ def test_the_skill_is_over_the_best_baseline():
 
 
 @pytest.mark.parametrize(
-    ("largest", "shown"), [(9.99, "9.99"), (10.0, "10.0"), (9_999_999.0, "9999999.0"), (1e7, "1e+07")]
+    ("largest", "least", "shown"),
+    [
+        (9.99, 1.0, "9.99"),
+        (10.0, 1.0, "10.000"),
+        (9_999_999.0, 999.0, "9999999.0"),
+        (9_999_999.0, 2e4, "9999999.0"),
+        (20.0, 0.0011, "20.000000"),
+        (20.0, 0.0009, "20"),
+        (1e7, 1.0, "1e+07"),
+    ],
 )
-def test_figures_from_10_to_10_million_have_one_decimal(largest, shown):
-    text = tables.comparison("ours", {"rmse": largest, "mae": 1.0}, {"a": {"rmse": 1.0, "mae": 1.0}})
+def test_of_figures_from_10_to_10_million_the_smallest_has_four_significant_digits(largest, least, shown):
+    text = tables.comparison("ours", {"rmse": largest, "mae": 1.0}, {"a": {"rmse": least, "mae": 1.0}})
     assert next(line for line in text.splitlines() if line.startswith("ours")).split()[1] == shown
 
 
@@ -95,11 +104,29 @@ def test_the_table_of_models_is_best_first_with_the_spread_of_the_seeds():
     lines = tables.comparison_of_models(reports).splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["**ours**", "b", "**slow**"]
     assert (
-        "| 21.0 (20.0 – 22.0) | 2.0 | 1.5 |" in lines[2] and "1,234" in lines[2] and "| 30.0 | 4.0 | 2.0 |" in lines[4]
+        "| 21.00 (20.00 – 22.00) | 2.0 | 1.5 |" in lines[2]
+        and "1,234" in lines[2]
+        and "| 30.00 | 4.0 | 2.0 |" in lines[4]
     )
     assert tables.level_of(reports) == 2.0 and "a validation loss of 2 |" in lines[0]
     small = {"m": [{**run(5.0, [1.0], 1.0), "baselines": {"b": {"rmse": 9.99}}}]}
-    assert "| 5 |" in tables.comparison_of_models(small)
+    assert "| 5 |" in tables.comparison_of_models(small) and "base alone" not in tables.comparison_of_models(small)
+
+
+def test_rows_whose_network_adds_nothing_are_marked_and_not_called_equal_networks():
+    def runs(*alone):
+        one = {
+            "test": {"rmse": 5.0},
+            "baselines": {},
+            "history": [{"validation_loss": 1.0}],
+            "parameters": 1,
+            "seconds": 1,
+        }
+        return [{**one, "base_alone": each} for each in alone]
+
+    shown = tables.comparison_of_models({"a": runs(True, True), "b": runs(False, True, False), "c": runs(False)})
+    assert "**a** (base alone) |" in shown and "**b** (base alone in 1 of 3) |" in shown and "**c** |" in shown
+    assert shown.splitlines()[-1].startswith("base alone: the network adds nothing there")
 
 
 @pytest.mark.parametrize(

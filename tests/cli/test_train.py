@@ -83,7 +83,7 @@ def test_the_season_of_the_training_rows_is_given_to_the_model_unless_told_other
             == 0
         )
         assert npseq.load(tmp_path / "rnn_rnn_best.pth").config["input_size"] == inputs
-        assert ("24 rows before" in capsys.readouterr().out) == (inputs == 7)
+        assert ("those 24 rows before" in capsys.readouterr().out) == (inputs == 7)
 
 
 @pytest.mark.wide

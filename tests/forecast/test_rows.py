@@ -92,5 +92,7 @@ def test_forecasts_of_a_column_with_a_number_for_its_name():
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)))
     forecaster = npseq.Forecaster("rnn", epochs=1, hidden_size=3).fit(frame, target=1)
     assert forecaster.predict().columns.tolist() == ["1"]
+    assert forecaster.notes[-1] == "no times: the index counts rows, and so does that of the forecasts"
+    assert forecaster.predict(2).index.equals(pd.RangeIndex(60, 62)) and forecaster.notes[-1] in repr(forecaster)
     both = npseq.Forecaster("rnn", epochs=1, hidden_size=3).fit(frame, target=frame.columns)
     assert both.predict().columns.tolist() == ["0", "1"]

@@ -330,9 +330,9 @@ def test_a_value_beyond_1e15_deviations_of_the_training_rows_is_refused(value, r
 
 @pytest.mark.parametrize(
     ("period", "step", "name"),
-    [(24, HOUR, "same hour yesterday"), (168, HOUR, "same hour last week"), (25, HOUR, "25 rows before"),
-     (24, 1800, "24 rows before"), (7, 86_400, "same time last week"), (336, 1800, "same time last week"),
-     (168, 1800, "168 rows before"), (12, None, "12 rows before")],
+    [(24, HOUR, "same hour yesterday"), (168, HOUR, "same hour last week"), (25, HOUR, "25 hours before"), (48, HOUR, "2 days before"),
+     (24, 1800, "12 hours before"), (48, 1800, "same time yesterday"), (1, HOUR, "1 hour before"), (7, 86_400, "same time last week"), (336, 1800, "same time last week"),
+     (168, 1800, "84 hours before"), (12, None, "12 rows before")],
 )  # fmt: skip
 def test_the_names_of_seasons(period, step, name):
     assert baselines.season_name(period, step) == name
