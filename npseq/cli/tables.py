@@ -25,6 +25,7 @@ FORMS = {
 MARKS = "█▇▆▅▄▃▂▁ "  # of the text picture, a factor of ten each
 
 
+RISEN = 2.0  # times the validation loss of the base, from which on a smaller learning rate is proposed
 FURTHEST = 9.99  # skill
 STEPS_SHOWN = (1, 2, 3, 6, 12, 24, 48, 96, 168, 336)  # of a forecast fed back
 
@@ -231,6 +232,17 @@ def comparison_of_models(reports: Reports) -> str:
     )
     alone = any(report.get("base_alone") for runs in reports.values() for report in runs)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + told * alone
+
+
+def loss_text(value: float) -> str:
+    """Return a loss as the lines of the epochs show it."""
+    return f"{value:.5f}" if value < 1000 else f"{value:.4g}"
+
+
+def made_worse(start: float, last: float, lr: float) -> list[str]:
+    """Return a line if the validation loss of the last epoch is far above that of the base before it."""
+    told = f"training made the forecast worse: validation {start:.4g} before it, {last:.4g} at its end"
+    return [f"{told}; try a smaller --lr (now {lr:g})"] * (last > RISEN * start)
 
 
 def losses_of(report: Mapping[str, Any]) -> list[float]:

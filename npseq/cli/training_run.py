@@ -40,10 +40,9 @@ from . import (
     text_options,
 )
 from .progress import EpochBar
-from .tables import comparison, confusion_table, losses_of, remarks
+from .tables import comparison, confusion_table, loss_text, losses_of, made_worse, remarks
 
 PROG = "npseq train"
-RISEN = 2.0  # times the validation loss of the base, from which on a smaller learning rate is proposed
 
 
 def parser() -> arguments.Parser:
@@ -294,8 +293,8 @@ class _Run:
         if row["epoch"] == 1 and progress.start_loss is not None:
             self.bar.line(f"epoch 0, the base: validation {progress.start_loss:.5f}  *")
         self.bar.line(
-            f"epoch {row['epoch']:{len(str(args.epochs))}}/{args.epochs}  train {_loss(row['train_loss'])}  "
-            f"validation {_loss(row['validation_loss'])}  {row['seconds']:.1f} s{'  *' if improved else ''}"
+            f"epoch {row['epoch']:{len(str(args.epochs))}}/{args.epochs}  train {loss_text(row['train_loss'])}  "
+            f"validation {loss_text(row['validation_loss'])}  {row['seconds']:.1f} s{'  *' if improved else ''}"
         )
         if improved:
             self.save_best(progress)
@@ -357,12 +356,8 @@ class _Run:
                 self.say(line)
         if task.corrects:
             alone = [ALONE] * adds_nothing(self.run.model, task.recipe())
-            start, last = progress.start_loss, progress.history[-1]["validation_loss"]
-            if alone and start is not None and last > RISEN * start:
-                alone.append(
-                    f"training made the forecast worse: validation {start:.4g} before it, {last:.4g} at its end; try a "
-                    f"smaller --lr (now {args.lr:g})"
-                )
+            if alone and progress.start_loss is not None:
+                alone += made_worse(progress.start_loss, progress.history[-1]["validation_loss"], args.lr)
             found = evaluate_forecast.verdicts(args.model, score.results, score.baselines, score.labels)
             self.say("\n".join(["", *alone, *found]))
         twin = f"optimized_{args.model}"
@@ -390,10 +385,6 @@ class _Run:
         if args.report:
             output.write_json(args.report, report)
         return report
-
-
-def _loss(value):
-    return f"{value:.5f}" if value < 1000 else f"{value:.4g}"
 
 
 def _write_history(path, history):

@@ -69,10 +69,12 @@ class Choice:
         """Return the base for the column, or None if the rows allow none.
 
         Missing values are filled from the values before them: first by the season, then by the base itself, which is
-        fitted again afterwards.
+        fitted again afterwards. With ``refit`` a base has filled them already.
         """
         units = series.mean + series.scale * series.z[: self.fitted]
         season = features.season(units, self.table.step)
+        if self.refit:
+            return self._chosen(series, season)
         found: AnyBase | None = with_filled_gaps(
             series, season, self.stop, lambda filled: self._chosen(filled, season), self._drive
         )

@@ -42,8 +42,9 @@ from .windows import WindowDataset
 CONSTANT_LEVELS = np.linspace(0, 1, 41)  # quantiles of the constant width in a weights file
 HEAD_ROWS, HEAD_STEPS, HEAD_BATCH, HEAD_LR = 8760, 1000, 256, 0.01  # rows: the hours of a year, so every season
 MOST_ERRORS = 10.0  # e² / s² counts as no more than this in the gradient
+SCORED = 1200  # rows, at most, on which scales are compared
 NOMINAL, NEAR = 0.9, 0.03  # coverage for which the scale is chosen, and how far from it is near
-HELD_ORIGINS, FEWEST = 200, 20  # of forecasts of the test part, at most and at least
+HELD_ORIGINS, FEWEST = 100, 20  # of forecasts of the test part, at most and at least
 MARGIN = 1.03  # by which the score of a scale that changes must be less than that of a constant
 ROWS_BEFORE = 168  # rows whose errors count, where the time step does not say how long a week is
 
@@ -154,15 +155,16 @@ def _best_scale(scales: dict[str, np.ndarray], residuals: np.ndarray, rows: np.n
     half, found = len(rows) // 2, {}
     if half < FEW:
         return "constant"
+    second = slice(half, None, -(-half // SCORED))
     for kind, scale in scales.items():
         scores, held = [], []
         for step in steps:
             for k in range(residuals.shape[2]):
                 e, unit = residuals[:, step, k], scale[:, step, k]
                 start = (e / unit)[:half]
-                pairs = offsets((e / unit)[half:], rows[half:], start[np.isfinite(start)], NOMINAL, step + 1)
-                low, high = (unit[half:] * side for side in pairs.T)
-                actual = e[half:]
+                pairs = offsets((e / unit)[second], rows[second], start[np.isfinite(start)], NOMINAL, step + 1)
+                low, high = (unit[second] * side for side in pairs.T)
+                actual = e[second]
                 there = np.isfinite(actual)
                 size = np.nanmean(np.abs(e)) or 1.0
                 scores.append(float(interval_score(low, high, actual, NOMINAL)[there].mean() / size))
@@ -282,23 +284,21 @@ def scales(model: Model, windows: WindowDataset, rows: np.ndarray, width: Width)
     """Return the scale (len(rows), horizon, O) of the examples ``rows``, in data units."""
     hidden = hidden_states(model, windows, rows).astype(float)
     log_s = width.log_scale(hidden).reshape(len(rows), windows.horizon, -1)
-    return _scales(model, windows, rows, log_s, width, width.kinds[0])
+    return ahead_scales(model, windows, rows, log_s, width)
 
 
 def ahead_scales(
-    model: Model, windows: WindowDataset, origins: np.ndarray, log_scale: np.ndarray, width: Width
+    model: Model, windows: WindowDataset, origins: np.ndarray, log_s: np.ndarray, width: Width
 ) -> np.ndarray:
     """Return the scale (len(origins), steps, O) of forecasts fed back, given their log s of the same shape."""
     h = windows.horizon
-    near, far = (_scales(model, windows, origins, log_scale, width, kind) for kind in width.kinds)
-    return np.concatenate([near[:, :h], far[:, h:]], axis=1)
-
-
-def _scales(
-    model: Model, windows: WindowDataset, rows: np.ndarray, log_s: np.ndarray, width: Width, kind: str
-) -> np.ndarray:
-    errors, start = errors_before(model, windows, rows, max(width.rows, WINDOW))
-    return np.asarray(factor(kind, log_s, errors, rows - start, width) * _units(windows, log_s.shape[1]))
+    if set(width.kinds[: 1 + (log_s.shape[1] > h)]) == {"constant"}:
+        found = np.ones(log_s.shape)
+    else:
+        errors, start = errors_before(model, windows, origins, max(width.rows, WINDOW))
+        parts = zip(width.kinds, (log_s[:, :h], log_s[:, h:]))
+        found = np.concatenate([factor(kind, part, errors, origins - start, width) for kind, part in parts], axis=1)
+    return np.asarray(found * _units(windows, log_s.shape[1]))
 
 
 def interval_score(low: np.ndarray, high: np.ndarray, actual: np.ndarray, coverage: float) -> np.ndarray:

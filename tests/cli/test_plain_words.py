@@ -16,7 +16,7 @@ def trained(tmp_path, values, *more):
     path = tmp_path / "t.csv"
     path.write_text("y\n" + "".join(f"{float(value)!r}\n" for value in values))
     options = ["--model", "gru", "--epochs", "1", "--hidden-size", "3", "--window", "4", "--data", str(path), *more]
-    assert training_run.main([*options, "--out-dir", str(tmp_path)]) == 0
+    assert training_run.main([*options, "--out-dir", str(tmp_path), "--force"]) == 0
     return [str(tmp_path / "rnn_gru_best.pth"), "--data", str(path)]
 
 

@@ -10,7 +10,7 @@ import npseq
 from npseq.forecast.ensemble import Ensemble
 from npseq.forecast.interval_scale import HELD
 
-N = 400
+N = 540
 
 
 def shifting(times=True):
