@@ -39,7 +39,8 @@ class Parser(argparse.ArgumentParser):
         """Return the help, without the ``rare`` options."""
         hidden = {action: action.help for action in self._actions if action.dest in self.rare}
         places = [f"{action.metavar}{' …' * (action.nargs == '+')}" for action in self._get_positional_actions()]
-        self.usage = " ".join(["%(prog)s [options]", *places]) if hidden else None
+        more = f"     (-h all: {len(hidden)} more)"
+        self.usage = " ".join(["%(prog)s [options]", *places, more]) if hidden else None
         for action in hidden:
             action.help = argparse.SUPPRESS
         try:
@@ -47,7 +48,7 @@ class Parser(argparse.ArgumentParser):
         finally:
             for action, about in hidden.items():
                 action.help = about
-        return f"{text}{self.prog} -h all shows {len(hidden)} more options\n" if hidden else text
+        return text
 
     def parse_known_args(self, args: Sequence[Any] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
         args = sys.argv[1:] if args is None else [str(arg) for arg in args]

@@ -41,8 +41,8 @@ def parser() -> arguments.Parser:
     p = arguments.Parser(
         prog=PROG,
         description="Train models side by side, or search settings; every other option is one of npseq train.",
-        epilog="example: npseq compare --models lstm,gru --seeds 2 --epochs 3\n"
-        "a search: npseq compare --hidden-size 16,32,64 --lr 0.001,0.003 --window 24,48 --jobs 2",
+        epilog="example: npseq compare --models lstm,gru --seeds 2 --epochs 3; "
+        "npseq compare --hidden-size 16,32,64 --lr 0.001,0.003 --window 24,48 --jobs 2",
     )
     about = f"default: {','.join(DEFAULT)}; of a search {','.join(search.MODELS)}"
     p.add_argument("--models", type=options.models, metavar="M,M", help=about)

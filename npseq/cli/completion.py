@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from . import files
 
-EXTRA = "python -m pip install 'npseq[completion]'"
+EXTRA = "pip install shtab"
 
 
 def script(shell: str, commands: Mapping[str, tuple[str, str]]) -> str:

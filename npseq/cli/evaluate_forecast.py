@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import data
-from ..forecast import evaluation
+from ..forecast import drawing, evaluation
 from ..forecast.baselines import Baselines
 from ..forecast.bases import MANY
 from ..forecast.ensemble import Ensemble, unknown_ahead
 from ..forecast.metadata import ALONE
 from ..formats.messages import marked
-from . import data_options, plots, progress, trained_files
+from . import data_options, progress, trained_files
 from .predict_forecast import coverages, outside
 from .tables import by_step_table, cut, part_name, scores_table, summary
 
@@ -168,7 +168,6 @@ def _interval_lines(part, quantiles):
 def _draw_steps(args, name, forecaster, baselines, result):
     """Draw the error by step of the first target."""
     found = result.get("targets", {forecaster.targets[0]: result})[forecaster.targets[0]]
-    lines = {baselines.label(key): [row["baselines"][key]["rmse"] for row in found["by_step"]]
-             for key in found["baselines"]}  # fmt: skip
-    lines[name] = [row["model"]["rmse"] for row in found["by_step"]]
-    plots.by_step(args.plot, lines, f"{forecaster.table.name}: {forecaster.targets[0]}, error by step")
+    labels = {key: baselines.label(key) for key in found["baselines"]}
+    title = f"{forecaster.table.name}: {forecaster.targets[0]}, error by step"
+    drawing.by_step(args.plot, name, found, labels, title)

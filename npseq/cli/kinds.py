@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import data, tasks
-from ..forecast import evaluation, finish
+from ..forecast import drawing, evaluation, finish
 from ..forecast.ensemble import Ensemble
 from ..forecast.task import ForecastTask, forecast_task
 from ..nn.model import Model
 from ..tasks import metadata
 from ..tasks.metadata import Metadata
+from ..training.fit import Progress
 from . import adding, data_options, plots, progress, sequences, text_options, texts
 from .evaluate_forecast import evaluate_forecast
 from .predict_forecast import write_forecast
@@ -92,25 +93,20 @@ def score_test(model: Model, kept: Metadata | None, task: tasks.Task, ranks: Any
     return Score(predictions, task.metrics(predictions, rows), baselines, {name: name for name in baselines})
 
 
-def draw_confusion(path: str, model: str, task: Any, score: Score, history: Any) -> None:
-    """Draw the confusion matrix."""
-    plots.confusion(path, score.results["confusion"], task.classes, f"{task.name}: {model}")
+def draw_confusion(path: str, model: Model, task: Any, score: Score, kept: Any, progress: Progress) -> None:
+    """Draw the confusion matrix and the losses."""
+    losses, title = (progress.history, progress.start_loss), f"{task.name}: {model.kind}"
+    plots.confusion(path, score.results["confusion"], task.classes, title, losses)
 
 
-def draw_losses(path: str, model: str, task: tasks.Task, score: Score, history: list[dict[str, Any]]) -> None:
-    """Draw the validation loss of each epoch."""
-    plots.curves(path, {model: [[row["validation_loss"] for row in history]]}, task.name)
+def draw_losses(path: str, model: Model, task: tasks.Task, score: Score, kept: Any, progress: Progress) -> None:
+    """Draw the losses of each epoch."""
+    plots.learning(path, progress.history, progress.start_loss, f"{task.name}: {model.kind}")
 
 
-def draw_forecast(path: str, model: str, task: ForecastTask, score: Score, history: Any) -> None:
-    """Draw the end of the test part beside its forecast."""
-    test, O = task.parts["test"][-plots.ROWS :], len(task.target_columns)
-    x = test if task.table.times is None else task.table.times[test]
-    shown, panels = score.predictions[-plots.ROWS :], []
-    for k, name in enumerate(task.target_columns):
-        ahead = plots.lines_ahead(shown[:, k::O].T)
-        panels.append(plots.Panel(name, task.values[test, k], ahead))
-    plots.forecasts(path, x, panels, f"{task.name}: {model} on the test part")
+def draw_forecast(path: str, model: Model, task: ForecastTask, score: Score, kept: Any, progress: Progress) -> None:
+    """Draw the end of the test part beside its forecast, and the losses."""
+    drawing.training(path, model, task, kept, progress)
 
 
 def refusing(why: str) -> Callable[[argparse.Namespace, Members], list[str]]:

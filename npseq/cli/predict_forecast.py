@@ -8,14 +8,13 @@ import re
 import numpy as np
 
 from .. import data
-from ..data.table import Table
-from ..forecast.calendar_slots import row_times
+from ..forecast import drawing
+from ..forecast.drawing import times_of
 from ..forecast.ensemble import Ensemble
 from ..formats.messages import marked
-from . import data_options, output, plots, progress, trained_files
+from . import data_options, output, progress, trained_files
 
 UNNAMED = re.compile(r"c\d+|Unnamed: \d+")  # a column without a name in the file
-BEFORE = 168  # rows of data before the first of --steps, in the picture
 
 
 def write_forecast(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
@@ -46,7 +45,10 @@ def write_forecast(args: argparse.Namespace, members: trained_files.Members) -> 
     lines += forecaster.doubts(ahead)
     _write(args.output, table, rows, ahead, _columns(args, found, windows.target_columns))
     if args.plot:
-        _draw(args, table, windows, found)
+        if found.bounds is None and all(each.residual_quantiles is not None for _, each in members):
+            forecaster = Ensemble(members, table, drawing.COVERAGE, in_use=True)  # the picture has a band
+            found = forecaster.predict(args.steps)
+        drawing.prediction(args.plot, forecaster, found)
     return [*lines, f"{len(rows):,} forecasts of {', '.join(windows.target_columns)} in {args.output}"]
 
 
@@ -89,20 +91,8 @@ def outside(forecaster: Ensemble) -> list[str]:
     return list(lines.values())
 
 
-def _times(table: Table, rows: np.ndarray) -> np.ndarray:
-    """The times of rows, after the end too; their numbers if there is no time, or the next one is unknown."""
-    if not len(rows):
-        return rows
-    start = int(rows.min())
-    try:
-        times = row_times(table, start, int(rows.max()) + 1)
-    except data.DataError:
-        return rows
-    return rows if times is None else times[rows - start]
-
-
 def _write(path, table, rows, ahead, columns):
-    times, first = _times(table, rows), "row"
+    times, first = times_of(table, rows), "row"
     if times.dtype.kind == "M":
         own = [name for name, kind in table.kinds.items() if kind == "time" and not UNNAMED.fullmatch(name)]
         first = own[0] if len(own) == 1 else "time"
@@ -113,31 +103,3 @@ def _write(path, table, rows, ahead, columns):
         writer.writerow([first, "steps_ahead", *columns])
         for k, row in enumerate(zip(*columns.values())):
             writer.writerow([when[k], ahead[k], *("" if np.isnan(value) else f"{value:.10g}" for value in row)])
-
-
-def _draw(args, table, windows, found):
-    """Draw a panel for each target: forecasts after the end beside the data before them, otherwise the last forecasts
-    of the first steps. Of several intervals the widest is drawn."""
-    panels, h, widest, bounds = [], windows.horizon, None, None
-    rows, values = found.rows, found.values
-    if found.bounds is not None:
-        widest = max(found.coverages)
-        bounds = found.bounds[..., 2 * found.coverages.index(widest) :]
-    if found.after:
-        before = np.arange(max(0, int(rows[0]) - BEFORE), int(rows[0]))
-        shown = np.concatenate([before, rows])
-        blank = np.full(len(before), np.nan)
-        for k, name in enumerate(windows.target_columns):
-            sides = [] if bounds is None else [np.append(blank, bounds[:, k, side]) for side in (0, 1)]
-            forecast = {"forecast": np.append(blank, values[:, k])}
-            panels.append(plots.Panel(name, windows.values[before, k], forecast, *sides))
-        what = f"the next {len(rows)} rows"
-    else:
-        first = np.arange(0, len(rows), h)[-plots.ROWS :]
-        shown = rows[first]
-        for k, name in enumerate(windows.target_columns):
-            ahead = plots.lines_ahead(values[first + np.arange(h)[:, None], k])
-            sides = [] if bounds is None else [bounds[first, k, side] for side in (0, 1)]
-            panels.append(plots.Panel(name, windows.values[shown[shown < len(windows.values)], k], ahead, *sides))
-        what = "one row ahead" if h == 1 else f"the first {min(h, plots.FIRST_STEPS)} rows ahead"
-    plots.forecasts(args.plot, _times(table, shown), panels, f"{table.name}: {what}", widest)

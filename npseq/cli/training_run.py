@@ -336,7 +336,7 @@ class _Run:
                 model = model_file.load_model(self.path("best"))  # evaluate exactly the weights that were saved
             score = self.kind.score(model, kept, task, self.ranks)
             if kept is not None and score is not None:
-                kept = metadata.with_scores(kept, score.results, score.baselines)
+                self.kept = kept = metadata.with_scores(kept, score.results, score.baselines)
                 self.save_best(progress, self.kind.refit(model, task, kept))
             return score
 
@@ -364,7 +364,7 @@ class _Run:
         if twin in MODELS and not (args.quiet or args.recurrent_dropout):  # that, fused does not have
             print(f"{PROG}: --model {twin} prints the same digits in about 0.6 of the time", file=sys.stderr)
         if args.plot:
-            self.kind.draw(args.plot, args.model, task, score, progress.history)
+            self.kind.draw(args.plot, self.run.model, task, score, self.kept, progress)
         report = {
             "model": args.model,
             "data": task.name,

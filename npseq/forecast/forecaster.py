@@ -23,10 +23,10 @@ from ..nn.model import Model
 from ..training.config import NAMES, TrainingConfig, plain
 from ..training.fit import Progress
 from ..training.run import TrainingRun
-from . import combination, evaluation
+from . import combination, drawing, evaluation
 from . import rows as forms
 from .asked import steps_of, whole
-from .ensemble import Ensemble, needed
+from .ensemble import Ensemble, Prediction, needed
 from .finish import finish, refit
 from .frames import forecast_frame
 from .metadata import ForecastMetadata, load_forecast
@@ -58,7 +58,7 @@ _INPUTS = {
 }
 
 
-class Forecaster:
+class Forecaster(drawing.Drawn):
     """A network that corrects a linear forecast of a series, or of several columns.
 
         forecaster = npseq.Forecaster("lstm", epochs=10, seed=0).fit(frame, target="load", horizon=1)
@@ -224,6 +224,15 @@ class Forecaster:
             is not between 0 and 1.
         """
         given, table = self._known()
+        ensemble, found = self._forecast(steps, future, interval)
+        for line in ensemble.doubts(found.ahead):
+            warnings.warn(line, stacklevel=2)
+        if given.index is not None:
+            return forecast_frame(given.index, ensemble.table, self._recipe.target, found)
+        return found.array()
+
+    def _forecast(self, steps: int | None, future: Any, interval: Any) -> tuple[Ensemble, Prediction]:
+        given, table = self._known()
         recipe, steps = self._recipe, steps_of(steps)
         inputs, ahead = needed([trained.recipe for _, trained in self.members])
         empty = forms.without_values(table, recipe.target)
@@ -239,12 +248,7 @@ class Forecaster:
             table, steps = table.append(values, times), steps or len(values)
         with blas.limited(1):
             ensemble = Ensemble(self.members, table, interval, in_use=True)
-            found = ensemble.predict(steps or recipe.horizon)
-        for line in ensemble.doubts(found.ahead):
-            warnings.warn(line, stacklevel=2)
-        if given.index is not None:
-            return forecast_frame(given.index, table, recipe.target, found)
-        return found.array()
+            return ensemble, ensemble.predict(steps or recipe.horizon)
 
     def update(self, rows: Any) -> Self:
         """Append rows to the data: ``predict`` then starts after them. The model is not trained again.
@@ -272,7 +276,7 @@ class Forecaster:
         self._table = table
         return self
 
-    def score(self, steps: int | None = None, interval: float | Sequence[float] | None = 0.9) -> dict[str, Any]:
+    def score(self, steps: int | None = None, interval: float | Sequence[float] | None = 0.9) -> drawing.Score:
         """Score on the rows that the model was neither trained nor validated on, beside every baseline.
 
         Args:
@@ -280,14 +284,14 @@ class Forecaster:
                 several the first one, and all their bounds as quantiles.
 
         Returns:
-            What ``npseq evaluate --json`` prints (``evaluation.score``).
+            What ``npseq evaluate --json`` prints (``evaluation.score``); ``.plot()`` draws the error by step.
 
         Raises:
             DataError: without data, or if they hold too few such rows; for steps or an interval as ``predict``.
         """
         _, table = self._known()
         with blas.limited(1):
-            return _score(self.members, table, steps, interval)
+            return drawing.score(self.members, table, steps, interval)
 
     def backtest(self, folds: int = 4, steps: int | None = None) -> list[dict[str, Any]]:
         """Train anew at ``folds`` origins in time, and score each on the rows that follow.
@@ -311,7 +315,7 @@ class Forecaster:
             other = Forecaster(**self.settings, **self._inputs)
             other._fit(table.first(rows), self._asked, {})
             with blas.limited(1):
-                found.append({"rows": rows, **_score(other.members, table.first(rows), steps, None)})
+                found.append({"rows": rows, **drawing.score(other.members, table.first(rows), steps, None)})
         return found
 
     def stream(self) -> ForecastStream:
@@ -382,14 +386,6 @@ class Forecaster:
 def backtest_rows(n: int, folds: int) -> list[int]:
     """Return how many of ``n`` rows each origin of a backtest has."""
     return [int(round(n * BACKTEST_SHARE ** (folds - 1 - k))) for k in range(folds)]
-
-
-def _score(
-    members: list[tuple[Model, ForecastMetadata]], table: Table, steps: int | None, interval: Any
-) -> dict[str, Any]:
-    if any(trained.residual_quantiles is None for _, trained in members):
-        interval = None  # of a training that was killed
-    return evaluation.on_new_rows(Ensemble(members, table, interval), steps)[0]
 
 
 def _names(given: Sequence[str | int] | str | int | None) -> list[str] | None:

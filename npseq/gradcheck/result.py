@@ -7,6 +7,7 @@ must be zero it is max|given|.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
@@ -240,6 +241,9 @@ class Result:
         if found.error <= self.threshold or name in self.rounded:
             return ""
         return "unchecked" if name in self.not_analytic else "WRONG"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         rows = [("array", "error", "where", "given", f"expected ({self.method})", "", "")]

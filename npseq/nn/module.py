@@ -13,6 +13,7 @@ Every module has one protocol, whether it is a layer, a model or a user's own:
 from __future__ import annotations
 
 import copy
+import html
 import math
 import os
 import weakref
@@ -129,6 +130,11 @@ class Module:
     def __repr__(self) -> str:
         parts = ", ".join(f"{name}={part!r}" for name, part in _parts_of(self).items())
         return f"{type(self).__name__}({parts or ', '.join(f'{name} {shape}' for name, shape in self.shapes.items())})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><td>{name}</td><td>{shape}</td></tr>" for name, shape in self.shapes.items())
+        head = f"<pre>{html.escape(repr(self))}\n{self.theta.size:,} parameters, {self.dtype}</pre>"
+        return f"{head}<table><tr><th>parameter</th><th>shape</th></tr>{rows}</table>"
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Return name -> shape of the module's own parameters and those of its parts."""

@@ -20,6 +20,7 @@ import numpy as np
 
 from .. import optim
 from ..nn.flat import accepted
+from ..tasks import pictures
 from ..tasks.base import Learner, TrainingTask, as_task, batches
 from ..tasks.scoring import mean_loss
 from .heap import keep_freed_memory
@@ -68,6 +69,14 @@ class Progress:
             return False
         self.best_loss, self.best_epoch, self.best_theta = validation_loss, self.epoch, model.theta.copy()
         return True
+
+    def plot(self, path: str | None = None) -> Any:
+        """Draw the losses by epoch. Returns matplotlib's figure, and writes it if there is a ``path`` (.png, .svg).
+
+        Raises:
+            PlotError: without matplotlib.
+        """
+        return pictures.learning(path, self.history, self.start_loss, "losses of the training")
 
     def has_stalled(self, patience: int | None) -> bool:
         """True if none of the last ``patience`` epochs was the best; False without a patience."""

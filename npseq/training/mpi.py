@@ -65,7 +65,7 @@ def find() -> Ranks | OneProcess:
     except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py found no MPI library
         raise ParallelError(
             f"started by an MPI launcher, but mpi4py cannot be used ({str(error).splitlines()[0]}): "
-            "pip install 'npseq[mpi]', or start one process"
+            "pip install mpi4py, or start one process"
         ) from None
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends all at once; the files are whole at any time
     return Ranks(MPI.COMM_WORLD) if MPI.COMM_WORLD.size > 1 else OneProcess()

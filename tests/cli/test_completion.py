@@ -50,4 +50,4 @@ def test_an_unknown_shell_gives_one_line(argv, capsys):
 def test_without_shtab_the_line_names_the_command_that_installs_it(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert commands.main(["--print-completion", "bash"]) == 2
-    assert "npseq[completion]" in capsys.readouterr().err
+    assert "pip install shtab" in capsys.readouterr().err

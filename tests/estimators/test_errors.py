@@ -205,7 +205,7 @@ def test_without_scikit_learn_one_line_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and "LSTM" in done.stdout
     last = done.stderr.splitlines()[-1]
-    assert last == "ModuleNotFoundError: npseq.estimators needs scikit-learn: pip install 'npseq[sklearn]'"
+    assert last == "ModuleNotFoundError: npseq.estimators needs scikit-learn: pip install scikit-learn"
 
 
 def test_a_frame_with_a_sequence_in_each_cell():
