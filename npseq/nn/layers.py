@@ -72,13 +72,11 @@ class GRU(Recurrent):
 
     cell = GRUCell
 
-    def to_torch_convention(self, name: str, array: np.ndarray) -> np.ndarray:
-        """Convert one parameter between npseq's and torch's convention: the z rows change sign."""
-        if not name.startswith(("weight_ih", "weight_hh", "bias")):
-            return array
-        converted, z = np.array(array), slice(self.hidden_size, 2 * self.hidden_size)
-        np.negative(converted[z], out=converted[z])  # (28) of docs/derivation.md
-        return converted
+    def turn(self, name: str, array: np.ndarray) -> None:
+        """Convert one parameter between npseq's and torch's convention in place: the z rows change sign."""
+        if name.startswith(("weight_ih", "weight_hh", "bias")):
+            z = array[self.hidden_size : 2 * self.hidden_size]
+            np.negative(z, out=z)  # (28) of docs/derivation.md
 
 
 class _Optimized:

@@ -311,18 +311,23 @@ class Module:
         return views_of(self.shapes, theta)
 
     def to_torch_convention(self, name: str, array: np.ndarray) -> np.ndarray:
-        """Convert one parameter between npseq's and torch's convention (the conversion is its own inverse).
+        """Return one parameter in torch's convention, or in npseq's if it is torch's, as a copy."""
+        array = np.array(array)
+        self.turn(name, array)
+        return array
+
+    def turn(self, name: str, array: np.ndarray) -> None:
+        """Convert one parameter between npseq's and torch's convention in place; done twice nothing changes.
 
         Only the GRU overrides this; a composite asks the part that has the parameter.
         """
         for prefix, part in self._parts.items():
             if name.startswith(prefix + "."):
-                return part.to_torch_convention(name[len(prefix) + 1 :], array)
-        return array
+                part.turn(name[len(prefix) + 1 :], array)
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Return name -> a copy of each parameter, in torch's names, shapes, convention and order."""
-        return {name: np.array(self.to_torch_convention(name, array)) for name, array in self.params.items()}
+        return {name: self.to_torch_convention(name, array) for name, array in self.params.items()}
 
     def load_state_dict(self, mapping: Mapping[str, Any], prefix: str = "", strict: bool = True) -> None:
         """Load the parameters from a state_dict.
@@ -357,7 +362,8 @@ class Module:
         if faults:
             raise ValueError(f"cannot load into {self!r}: " + "; ".join(faults))
         for name, array in arrays.items():
-            self.params[name][...] = self.to_torch_convention(name, array)
+            self.params[name][...] = array
+            self.turn(name, self.params[name])
 
 
 REBUILT = "params", "_weights", "_parts", "_slices", "_owner"  # attributes that no copy takes over

@@ -16,7 +16,7 @@ import numpy as np
 from ...nn.own_parameters import cell_name
 from .. import reference
 from ..cases import Step
-from ..numerical import CENTRAL_STEP, STEP
+from ..numerical import dtype_of
 from ..result import largest, relative_error
 from . import places, tracing
 
@@ -42,26 +42,31 @@ class CellReport(NamedTuple):
 
 def diagnose(cell: Any, step: Step, method: str = "complex") -> CellReport:
     """Return what is wrong in one step of a cell."""
-    tolerance = TOLERANCE[method]
+    near, true_cell = TOLERANCE[method], reference.TrueDerivative(cell, method)
     _, cache = step.forward(cell)
-    true = step.backward(reference.TrueDerivative(cell, method), step.forward(reference.TrueDerivative(cell))[1])
+    true = step.gradients(true_cell, step.forward(true_cell)[1])
     forward = forward_difference(cell, step)
     assigned: list[tracing.Assignment] = []
     before, error = tracing.copied(cache), None
+    given: dict[str, Any] = {}
     try:
-        given, _ = tracing.record(lambda: step.backward(cell, cache), [tracing.code_of(cell.backward)], into=assigned)
-        wrong = _wrong_outputs(cell, step, given, true, tolerance)
+        codes = [tracing.code_of(cell.backward)]
+        given, _ = tracing.record(lambda: step.gradients(cell, cache), codes, into=assigned)
     except Exception as raised:
-        error, wrong = raised, []
+        error = raised
+    wrong = _wrong_outputs(cell, step, given, true, near)
     overwritten = _overwritten(cell, assigned, cache, before)
     if error is None and not wrong and not overwritten:
         return CellReport(True, [], forward)
     if forward is not None and _backward_fits_the_reference(cell, step):
         return CellReport(False, [f"{forward}; backward is right for the published forward"], forward)
     locals_of_forward, known = _true_gradients(cell, step, true, method)
-    lines = _wrong_variables(cell, step, assigned, known, tolerance, error is not None)
+    lines = _wrong_variables(cell, step, assigned, known, near, error is not None)
     if lines:
-        gates = _wrong_gates(cell, given, true, tolerance) if error is None and len(cell.gates) > 1 else []
+        wrong_gates = {
+            gate for name in ("a_x", "a_h") if name in given for gate in _gates(cell, given, true, name, near)
+        }
+        gates = [gate for gate in cell.gates if gate in wrong_gates and len(cell.gates) > 1]
         lines[0] += f"; da is wrong in gate {', '.join(gates)}" if gates else ""
     else:
         lines = [f"{cell_name(cell)}.backward returns a wrong {line}{_returned_by(cell, line)}" for line in wrong]
@@ -69,16 +74,13 @@ def diagnose(cell: Any, step: Step, method: str = "complex") -> CellReport:
     return CellReport(False, [f"{forward}; backward is wrong for both forwards"] * bool(forward) + lines, forward)
 
 
-def _wrong_gates(cell: Any, given: tuple[Any, ...], true: tuple[Any, ...], tolerance: float) -> list[str]:
-    """Return the letters of the gates in which da_x or da_h is wrong."""
-    if any(np.shape(given[k]) != true[k].shape for k in (0, 1)):
+def _gates(cell: Any, given: Any, true: Any, name: str, near: float) -> list[str]:
+    """Return the letters of the gates in whose blocks a gradient is wrong."""
+    d, e, G = given[name], true[name], len(cell.gates)
+    if np.shape(d) != e.shape or len(e) % G:
         return []
-    blocks = [zip(*(np.split(d, len(cell.gates)) for d in (given[k], true[k]))) for k in (0, 1)]
-    wrong = [
-        {gate for gate, (d, e) in zip(cell.gates, pairs) if largest(d - e) > tolerance * largest(true[k])}
-        for k, pairs in enumerate(blocks)
-    ]
-    return [gate for gate in cell.gates if gate in wrong[0] | wrong[1]]
+    blocks = zip(cell.gates, np.split(d, G), np.split(e, G))
+    return [gate for gate, part, true_part in blocks if largest(part - true_part) > near * largest(e)]
 
 
 def _returned_by(cell: Any, text: str) -> str:
@@ -91,32 +93,31 @@ def _returned_by(cell: Any, text: str) -> str:
     return f"; {places.line_of(code, line)}" if line else ""
 
 
-def _wrong_outputs(cell: Any, step: Step, given: tuple[Any, ...], true: tuple[Any, ...], tolerance: float) -> list[str]:
+def _wrong_outputs(cell: Any, step: Step, given: Any, true: Any, near: float) -> list[str]:
     """Return a line for each array that backward returns and that is wrong, with the gates it is wrong in."""
-    pairs = [("da_x", given[0], true[0]), ("da_h", given[1], true[1])]
-    pairs += [(f"d{letter}_prev", d, e) for letter, d, e in zip(cell.state, given[2], true[2])]
-    if step.own:
-        pairs += [(f"d{name}", given[3][name], true[3][name]) for name in true[3]]
     return [
-        f"{name}, {_where(cell, step, name, d, e)}"
-        for name, d, e in pairs
-        if np.shape(d) != e.shape or relative_error(d, e) > tolerance
+        f"d{name}, {_where(cell, step, name, d, true[name])}"
+        for name, d in given.items()
+        if _differs(d, true[name], near)
     ]
 
 
+def _differs(given: Any, expected: np.ndarray, near: float) -> bool:
+    return np.shape(given) != np.shape(expected) or not relative_error(given, expected) <= near
+
+
 def _where(cell: Any, step: Step, name: str, given: np.ndarray, expected: np.ndarray) -> str:
-    """Return the place of the worst element of a gradient, both values, and other gates in which it is wrong."""
+    """Return the place of the worst element of the gradient of ``name``, both values, and other wrong gates."""
     if np.shape(given) != expected.shape:
         return f"shape {np.shape(given)} given, {expected.shape} expected"
-    gates, units = cell.gates, len(step.state[0])
     where, a, b = places.worst_element(given, expected)
     values = f"{a:.9g} given, {b:.9g} expected"
-    if any(name == "d" + own for mapping in step.own for own in mapping):
+    if any(name in mapping for mapping in step.own):
         return ", ".join([*places.of_own(where, given.shape), values])
-    place = places.of_column(where, given.shape, gates, units)
-    if len(gates) > 1 and given.shape[0] == len(gates) * units:
-        blocks = zip(gates, np.split(given, len(gates)), np.split(expected, len(gates)))
-        wrong = [gate for gate, d, e in blocks if largest(d - e) > 1e-9 * largest(expected)]
+    units, G = len(step.state[0]), len(cell.gates)
+    place = places.of_column(where, given.shape, cell.gates, units)
+    if G > 1 and given.shape[0] == G * units:
+        wrong = _gates(cell, {name: given}, {name: expected}, name, 1e-9)
         others = [gate for gate in wrong if f"gate {gate}," not in place]
         place += f" (also wrong: gates {', '.join(others)})" if others else ""
     return f"{place}: {values}"
@@ -127,12 +128,11 @@ def _backward_fits_the_reference(cell: Any, step: Step) -> bool:
     known = reference.reference_of(cell)
     assert known is not None  # a cell of npseq
     _, cache = step.forward(known)
-    true = step.backward(known, cache)
     try:
-        given = step.backward(cell, cache)
+        given = step.gradients(cell, cache)
     except Exception:  # the edited cell keeps something else in its cache
         return False
-    return not _wrong_outputs(cell, step, given, true, TOLERANCE["complex"])
+    return not _wrong_outputs(cell, step, given, step.gradients(known, cache), TOLERANCE["complex"])
 
 
 def forward_difference(cell: Any, step: Step) -> str | None:
@@ -155,22 +155,19 @@ def forward_difference(cell: Any, step: Step) -> str | None:
     return f"{text}: the new {', '.join(letters)} differs"
 
 
-def _true_gradients(cell: Any, step: Step, true: tuple[Any, ...], method: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _true_gradients(cell: Any, step: Step, true: dict[str, Any], method: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the last value of each local variable of forward, and name -> the true gradients with respect to it.
 
     A variable that is assigned several times has several gradients. The arguments are in it too.
     """
-    code = tracing.code_of(cell.forward)
-    known: dict[str, list[Any]] = {"a_x": [true[0]], "a_h": [true[1]]}
-    known.update({f"{letter}_prev": [d] for letter, d in zip(cell.state, true[2])})
-    if step.own:
-        known.update({name: [d] for name, d in true[3].items()})
+    code, dtype = tracing.code_of(cell.forward), dtype_of(method)
+    known: dict[str, list[Any]] = {name: [d] for name, d in true.items()}
     for k, gate in enumerate(cell.gates):  # a = a_x + a_h, of a cell that only adds the two
-        block, other = (np.split(d, len(cell.gates))[k] for d in true[:2])
-        if relative_error(block, other) < TOLERANCE[method]:
+        block, other = (np.split(true[name], len(cell.gates))[k] for name in ("a_x", "a_h"))
+        if not _differs(block, other, TOLERANCE[method]):
             known[f"a_{gate}"] = [block]
-    if relative_error(true[0], true[1]) < TOLERANCE[method]:
-        known["a"] = [true[0]]
+    if not _differs(true["a_x"], true["a_h"], TOLERANCE[method]):
+        known["a"] = [true["a_x"]]
     if code is None:
         return {}, known
     _, assigned = tracing.record(lambda: step.forward(cell), [code])
@@ -180,35 +177,10 @@ def _true_gradients(cell: Any, step: Step, true: tuple[Any, ...], method: str) -
         if ";" in text or ":=" in text:  # the line may read the variable again before it can be changed
             continue
         if isinstance(item.value, np.ndarray) and item.value.dtype.kind == "f":
-            try:
-                d = _gradient_of_local(cell, step, item, method)
-            except Exception:  # a variable that cannot be complex, such as an argument of floor, is skipped alone
-                continue
-            if largest(d):  # else nothing reads the variable
+            d = tracing.gradient_of(lambda: step.loss(step.forward(cell, dtype)[0]), item, method)
+            if d is not None and largest(d):  # else it cannot be complex, or nothing reads the variable
                 found.setdefault(item.name, []).append(d)
     return {item.name: item.value for item in assigned}, {**known, **found}
-
-
-def _gradient_of_local(cell: Any, step: Step, item: tracing.Assignment, method: str) -> np.ndarray:
-    """Return the gradient of the loss with respect to one assignment of forward."""
-    d = np.empty(item.value.shape)
-    dtype = np.complex128 if method == "complex" else np.float64
-
-    def loss(index: tuple[Any, ...], shift: complex) -> Any:
-        def change(value: np.ndarray) -> np.ndarray:
-            moved = value.astype(dtype)
-            moved[index] += shift
-            return moved
-
-        call = lambda: step.forward(cell, dtype)[0]  # noqa: E731
-        return step.loss(tracing.changed(call, item.code, item.name, item.count, change))
-
-    for index in np.ndindex(d.shape):
-        if method == "complex":
-            d[index] = np.imag(loss(index, 1j * STEP)) / STEP
-        else:
-            d[index] = (loss(index, CENTRAL_STEP) - loss(index, -CENTRAL_STEP)) / (2 * CENTRAL_STEP)
-    return d
 
 
 def _wrong_variables(
@@ -227,7 +199,7 @@ def _wrong_variables(
             continue
         expected = [e for e in gradients if np.shape(e) == np.shape(item.value)]
         before = known.get(f"{item.name[1:]}_prev", [])  # dh may be the name of what is returned for h'
-        if expected and not any(relative_error(item.value, e) <= tolerance for e in [*expected, *before]):
+        if expected and all(_differs(item.value, e, tolerance) for e in [*expected, *before]):
             wrong.append(_first_with_the_error(cell, step, assigned, item, expected[-1]))
         elif not expected and isinstance(item.value, (np.ndarray, np.generic, float)):
             misshapen.append((item, gradients[-1]))
@@ -269,7 +241,7 @@ def _wrong_line(cell: Any, step: Step, assigned: list[Any], wrong: list[Any]) ->
     return (
         f"{cell_name(cell)}.backward: {names} {'is' if len(wrong) == 1 else 'are'} wrong{several}, "
         f"{places.line_of(item.code, item.line)}; "
-        f"{_where(cell, step, item.name, item.value, expected)}"
+        f"{_where(cell, step, item.name[1:], item.value, expected)}"
     )
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from ..numerical import STEP
 from ..result import relative_error
 from . import places, tracing
 
@@ -52,7 +51,7 @@ def first_wrong(f: Callable[..., Any], grad: Callable[..., Any], arrays: Mapping
         spent += np.size(there.value)
         if spent > MOST:
             return []
-        true = _gradient(f, arrays, there)
+        true = tracing.gradient_of(lambda: f(**_copied(arrays, complex)), there)
         if true is not None and not relative_error(np.asarray(item.value), true) <= ALLOWED:
             where, given, expected = places.worst_element(np.asarray(item.value), true)
             at = f" at {','.join(map(str, where))}" if where else ""
@@ -79,21 +78,3 @@ def _codes(function: Callable[..., Any]) -> list[CodeType]:
     known = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__globals__", {})
     named = [tracing.code_of(known[name]) for name in code.co_names if inspect.isfunction(known.get(name))]
     return [code, *(other for other in named if other is not None and other.co_filename == code.co_filename)]
-
-
-def _gradient(f: Callable[..., Any], arrays: Mapping[str, np.ndarray], item: tracing.Assignment) -> np.ndarray | None:
-    """Return the derivative of the loss with respect to one assignment; None if it cannot be complex."""
-    found = np.empty(np.shape(item.value))
-    for index in np.ndindex(found.shape):
-
-        def change(value: Any, index: Any = index) -> Any:
-            moved = np.array(value, complex)
-            moved[index] += 1j * STEP
-            return moved
-
-        try:
-            call = tracing.changed(lambda: f(**_copied(arrays, complex)), item.code, item.name, item.count, change)
-        except Exception:
-            return None
-        found[index] = np.imag(call) / STEP
-    return found

@@ -1,147 +1,277 @@
-"""Which function of ``fused/`` is wrong, for a call of the recurrence that ``bptt.py`` answers rightly.
-
-Each function is called by itself, at the sizes and values of the failing call, and compared with what its docstring
-says, written in plain NumPy, in the order in which they depend on each other: the first that is wrong is the error.
-"""
+"""Which function of ``fused/`` is wrong: the contracts of what knows steps, and the search for the first broken one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ...fused import batch_parallel, memory_layout, one_hot, product
-from ...fused.kernels import KERNELS
-from ...fused.packing import Packing
-from .kernels import of_kernel
-from .same import at, same, work
+from ...bptt import Weights
+from ...fused import kernels, through_time
+from .. import reference
+from ..reference import known
+from .contracts import CELL_OF, Promise, checking, contract, defined, expected_stack, gates_of, places_in
+from .same import same
+
+AMPLIFIED = 1e-6  # relative error of whole passes, which amplify rounding
 
 
-def blame(call: Any, engine: Any, wrong: list[str], alone_is_right: bool) -> list[str]:
-    """Return a line that names the first function that is wrong.
-
-    Args:
-        call: a ``replay.Call`` that is wrong.
-        engine: the recurrence that was called, ``BatchParallel``.
-        wrong: names of the wrong results.
-        alone_is_right: whether ``through_time.py`` is right for the same call by itself, not split over threads.
-    """
-    found = next(_tools(call, engine), None)
-    if found:
-        return [found]
-    p, B = call.problem, call.problem.x.shape[2]
-    parts = engine.parts(p.weights, B)
-    if [b for part in parts for b in range(B)[part]] != list(range(B)):
-        return ["batch_parallel.py, BatchParallel.parts: the slices (_slices) do not cover the batch, each once"]
-    if len(parts) > 1 and alone_is_right:
-        function = "backward" if call.backward else "forward"
-        if function == "forward" or any(name.startswith("dW") or name.startswith("db") for name in wrong):
-            totals = batch_parallel._sum([np.full(2, k + 1.0) for k in range(5)])
-            if not same(totals, np.full(2, 15.0)):
-                return ["batch_parallel.py, _sum: it is not the sum of all parts"]
-        lengths = " (lengths, state)" if function == "forward" else " (d_state, d_hs)"
-        text = f"each part{lengths} by itself is right, together they are not"
-        return [f"batch_parallel.py, BatchParallel.{function}_through_time: {text}"]
-    if alone_is_right:
-        return ["fused/: the same call by itself is right: something of an earlier call is kept (W_h, workspace)"]
-    found = next(of_kernel(call), None)
-    return [found] if found else []
+@contract("_load", through_time)
+def _load(g: Any) -> Promise:
+    yield
+    space, H = g.workspace, g.workspace.sizes[2]
+    if not same(space.Z[g.first : g.first + len(g.x), H : H + g.x.shape[1]], g.x):
+        yield None, "x in the workspace (Z) is not x", "= x"
+    elif space._hoisted is not None and (not space.large or space._hoisted_first != g.first):
+        yield None, "W_x x + b is that of an earlier call (_hoisted, do_not_hoist)", "hoist"
 
 
-def _tools(call: Any, engine: Any) -> Iterator[str]:
-    """Yield what is wrong with the functions that know no cell."""
-    rng, p = np.random.default_rng(0), call.problem
-    T, I, B = p.x.shape
-    H, rows = len(p.state[0]), len(p.weights.W_x)
-    for width in (1, B, 40):
-        a, b, out = (np.empty(shape, p.x.dtype) for shape in ((rows, H), (H, width), (rows, width)))
-        a[...], b[...] = rng.standard_normal(a.shape), rng.standard_normal(b.shape)
-        product.product(a, width)(b, out)
-        if not same(out, a @ b):
-            yield at(product.product, f"for {width} sequences it is not W @ x")
-            return
-        product.in_pieces(np.matmul, a, b, out[...])
-        if not same(out, a @ b):
-            yield at(product.in_pieces, f"for {width} columns it is not a @ b")
-            return
-    for blocks, width in ((max(rows // H, 1), B), (2, 40)):
-        steps = rng.standard_normal((min(T, 9), blocks, H, width))
-        found = memory_layout.gathered(np.empty(steps.size), steps)
-        if not same(found, steps.transpose(1, 2, 0, 3).reshape(blocks * H, -1)):
-            text = "the columns (buffer) are not those of all steps in order"
-            yield at(memory_layout.gathered, text, "transpose(0, 2, 1)")
-            return
-    D, Z = rng.standard_normal((rows, 6)), rng.standard_normal((H + I + 1, 6))
-    for d in (D, np.asfortranarray(D)):
-        if not same(memory_layout.outer(d, Z, np.empty(len(D) * len(Z)), np.matmul), D @ Z.T):
-            yield at(memory_layout.outer, "it is not D Zᵀ")
-            return
-    for count in (2, engine.count or 1):
-        if not same(batch_parallel._matmul(count, D.T, D, np.empty((6, 6))), D.T @ D):
-            yield at(batch_parallel._matmul, "it is not a @ b")
-            return
-    if call.indices is not None:
-        yield from _one_hot(call)
-    if p.lengths is not None and np.any(p.lengths) and not (np.asarray(p.lengths) == T).all():
-        yield from _packing(Packing(T, np.asarray(p.lengths), p.reverse, work(call)), p, T)
+@contract("unpack", *defined("unpack"))
+def _unpack_dW(g: Any) -> Promise:
+    """dW ⊙ stack(v) must be d_weights ⊙ v, for v in one of the weights."""
+    found, rng = (yield), np.random.default_rng(0)
+    zeros = [None if part is None else np.zeros_like(part) for part in g.weights[:5]] + [None]
+    for name, part, d in zip(Weights._fields, g.weights[:5], found[:5]):
+        if part is not None:
+            v = rng.standard_normal(part.shape)
+            stacked = expected_stack(gates_of(g.owner), Weights._make(zeros)._replace(**{name: v}))
+            if not abs((g.dW * stacked).sum() - (d * v).sum()) <= 1e-6 * np.abs(g.dW).sum():
+                yield None, f"d{name} (db) is not taken from its rows of dW"
 
 
-def _one_hot(call: Any) -> Iterator[str]:
-    p, rng = call.problem, np.random.default_rng(0)
-    kernel, (T, B), I, H = KERNELS[p.cell], call.indices.shape, p.x.shape[1], len(p.state[0])
-    W = kernel.stack(p.weights)
-    rows = kernel.rows_of_x(H)
-    rest, table = one_hot.split(kernel, W, H)
-    if not (same(table, W[rows, H : H + I] + W[rows, H + I :]) and same(rest, W[:, [*range(H), H + I]])):
-        yield at(one_hot.split, "the table is not W_x + b, or the rest not [W_h, b]", "return ")
-        return
-    blocks = kernel.da.stop - kernel.da.start
-    D = rng.standard_normal((T, blocks, H, B))
-    total = one_hot.TableGradient(kernel, call.indices, I, H, np.dtype(float))
-    half = T // 2 if T > 1 else T
-    for first, last in ((half, T), (0, half)):
-        if last > first:
-            total.add(D[first:last], first, np.empty(D.size))
-    of_x = D.reshape(T, blocks * H, B)[:, rows]
-    true = np.einsum("tbi,tab->ia", np.eye(I)[call.indices], of_x)
-    if not same(one_hot.sum_of_rows(of_x.transpose(0, 2, 1).reshape(T * B, -1), call.indices.reshape(-1), I), true):
-        yield at(one_hot.sum_of_rows, "row k is not the sum of the rows with index k")
-    elif not same(total.dW_x, true):
-        yield at(total.add, "dW_x is not the sum of da by index (indices)", "self.dW_x +=")
-    elif not same(total.joined(np.ones((len(W), H + 1)))[rows, H : H + I], total.dW_x.T):
-        yield at(total.joined, "dW_x is not in its place")
+@contract("set_state", *defined("set_state"))
+def _set_state(g: Any) -> Promise:
+    yield
+    slots = g.workspace.Z[0, : g.workspace.sizes[2]], g.workspace.S[0, 4] if g.owner is kernels.LSTMKernel else None
+    if not all(slot is None or same(slot, true) for slot, true in zip(slots, g.state)):
+        yield None, "the initial state is not in its slot"
 
 
-def _packing(packing: Packing, p: Any, T: int) -> Iterator[str]:
-    """Yield which function of a packing does not do what it says."""
-    lengths, rng, width = np.asarray(p.lengths), np.random.default_rng(0), packing.width
-    places_of = list(zip(packing.sequences, packing.starts, packing.columns))
-    taken = np.zeros((packing.steps + 1, width), int)
-    for b, start, column in places_of:
-        taken[start : start + lengths[b] + 1, column] += 1
-    if sorted(packing.sequences) != list(np.flatnonzero(lengths)) or (taken > 1).any():
-        yield at(packing._pack, "sequences overlap, or have no idle step between them")
-        return
-    x = rng.standard_normal((T, 3, len(lengths)))
-    true = np.zeros((packing.steps, 3, width))
-    for b, start, column in places_of:
-        steps = x[: lengths[b], :, b]
-        true[start : start + lengths[b], :, column] = steps[::-1] if p.reverse else steps
-    given = packing.packed(np.where(np.arange(T)[:, None, None] < lengths, x, np.nan))
-    if not same(given, true):
-        if np.isnan(given).any() and same(np.where(np.isnan(given), 0, given), true):
-            yield at(packing.packed, "found is not zero where no sequence runs (idle)", "return found")
+@contract("forward", *defined("forward")[1:])
+def _forward_kernel(g: Any) -> Promise:
+    """Each block of each step, by the second statement of the cell."""
+    space, W, gates = g.workspace, g.W, gates_of(g.cls)
+    H, rows_of_x = space.sizes[2], g.cls.rows_of_x(space.sizes[2])
+    stale = space.W_h is not None and not same(space.W_h, W[g.cls.rows_of_h(H), :H])
+    state: Any = tuple(part[g.first].copy() for part in g.cls.states(space))
+    yield
+    for t in range(g.first, g.last):
+        A, k = W[:, :H] @ state[0], t - space._hoisted_first
+        if space._table is not None:
+            A[rows_of_x] += space._table[:, space._indices[k]]
+        elif space._hoisted is not None:
+            A[rows_of_x] += space._hoisted[k]
         else:
-            yield at(packing._number, "the rows (row) of the steps of a sequence are others", "row =")
-        return
-    for out in (np.full((T, 3, len(lengths)), 9.0), np.full((T, len(lengths), 3), 9.0).transpose(0, 2, 1)):
-        hs, rows = packing.buffer(out)
-        hs[...] = given
-        packing.unpack(rows, out)
-        if not same(out, np.where(np.arange(T)[:, None, None] < lengths, x, 0)):
-            yield at(packing.unpack, "outputs are not what was packed, zero in the padding", "outputs[self.steps")
+            A += W[:, H:] @ space.Z[t, H:]
+        if gates == "rzn" and (space._table is not None or space._hoisted is not None):
+            A[:H] += W[:H, -1:]
+        if not np.isfinite(A).all():
             return
-    ran = [t for a, b, _ in packing.pieces(0, packing.steps) for t in range(a, b)]
-    if ran != list(range(packing.steps)):
-        yield at(packing.pieces, "the pieces are not all steps, each once")
+        blocks = np.split(A, len(A) // H)
+        a_x, a_h = A, 0 * A
+        if gates == "ifgo":
+            a_x = np.concatenate([2 * blocks[1], 2 * blocks[2], blocks[3], 2 * blocks[0]])
+        elif gates == "rzn":
+            a_x, a_h = np.concatenate([2 * blocks[1], 2 * blocks[2], blocks[3]]), np.zeros_like(A[H:])
+            a_h[2 * H :] = blocks[0]
+        new, cache = CELL_OF[g.cls].forward(a_x, a_h, state)
+        wrong = _wrong_block(space, t, gates, new, cache)
+        if wrong and stale:
+            yield through_time._forward, "W_h of the workspace is that of an earlier call", "workspace.W_h"
+        elif wrong:
+            text = "tanh(" if wrong in ("i", "f", "o", "r", "z") else f", {wrong})"
+            yield g.cls._run if gates == "rzn" else None, f"{wrong} is wrong at step {t}", text, True
+        state = new
+
+
+def _wrong_block(space: Any, t: int, gates: str, new: Any, cache: Any) -> str | None:
+    """Return the first block of step t that is wrong in a workspace, in the order in which they are computed."""
+    pairs = {"h": (space.Z[t + 1, : len(new[0])], new[0])}
+    if space.key[-1] and gates == "ifgo":  # what inference does not keep cannot be compared
+        (i, f, g, o, c_prev, tanh_c), S = cache, space.S[t]
+        pairs = {"i": (S[1], i), "f": (S[2], f), "o": (S[0], o), "g": (S[3], g), "c_prev": (S[4], c_prev)}
+        pairs |= {"c": (space.S[t + 1, 4], new[1]), "tanh_c": (S[5], tanh_c), "h": (space.Z[t + 1, : len(o)], new[0])}
+    elif space.key[-1] and gates == "rzn":
+        (r, z, n, a_hn, h_prev), S = cache, space.S[t]
+        pairs = {"a_hn": (S[0], a_hn), "r": (S[1], r), "z": (S[2], z), "n": (S[3], n), "q": (S[4] + h_prev, n), **pairs}
+    return next((key for key, (given, true) in pairs.items() if not same(given, true)), None)
+
+
+@contract("factors", *defined("factors")[1:])
+def _factors(g: Any) -> Promise:
+    yield
+    g.run.factored += range(g.start, g.start + g.count)
+    steps, H = slice(g.start, g.start + g.count), g.workspace.sizes[2]
+    S, h = g.workspace.S[steps], g.workspace.Z[g.start + 1 : g.start + g.count + 1, :H]
+    blocks, K, kept = S.shape[1], g.K, [S[:, k] for k in range(S.shape[1])]
+    if blocks == 6:
+        o, i, f, gate, c_prev, tanh_c = kept
+        true = {"K_o": (1, h * (1 - o)), "K_c": (0, o - h * tanh_c), "K_i": (2, i * gate * (1 - i))}
+        true |= {"K_f": (3, f * c_prev * (1 - f)), "K_g": (4, i * (1 - gate**2)), "K_next": (5, f)}
+    elif blocks == 5:
+        a_hn, r, z, n, q = kept
+        K_n = z * (1 - n**2)
+        true = {"K_n": (3, K_n), "K_hn": (0, K_n * r), "K_r": (1, K_n * r * a_hn * (1 - r)), "K_h": (4, 1 - z)}
+        true["K_z"] = 2, q * z * (1 - z)
+    elif g.owner is kernels.ReLURNNKernel:
+        K, true = (K.view(f"i{K.itemsize}") != 0).astype(K.dtype), {"K": (0, (h > 0).astype(K.dtype))}
+    else:
+        true = {"K": (0, 1 - h * h)}
+    for name, (k, values) in true.items():
+        if not same(K[:, k], values):
+            t = g.start + next(t for t in range(g.count) if not same(K[t, k], values[t]))
+            yield None, f"{name} is wrong at step {t}", (f", {name})", f"={name})", "K[:, 0]"), True
+            return
+
+
+@contract("backward", *defined("backward")[1:])
+def _backward_kernel(g: Any) -> Promise:
+    space, kernel, (first, last, start, with_outputs, at_end) = g.workspace, g.cls, g.steps
+    dh, dc, gates = space.dh.copy(), space.dc.copy(), gates_of(kernel)
+    yield
+    labels = {"ifgo": ("dc_here", "da_o", "da_i", "da_f", "da_g", "dc_prev"), "h": ("da",)}
+    labels["rzn"] = "da_hn", "da_r", "da_z", "da_xn", "direct"
+    for t in range(first, last)[::-1]:
+        g.run.gradients.append(space.D[t].copy())
+        g.run.outputs.append(space.d_outputs[t].copy() if with_outputs else 0 * dh)
+        dh, K = dh + g.run.outputs[-1], space.K[t - start]
+        if kernel is kernels.ReLURNNKernel:
+            K = K.view(f"i{K.itemsize}") != 0
+        true = K * dh
+        if gates == "ifgo":
+            dc = dc + true[0] + at_end.get(t, 0)
+            true = np.concatenate([dc[None], true[1:2], K[2:] * dc])
+            dc = true[5]
+        for k, label in enumerate(labels[gates]):
+            if not same(space.D[t, k], true[k]):
+                text = f"{label} (dh{', dc_here' if gates == 'ifgo' else ''}) is wrong at step {t}"
+                line = "add(dc" if label.startswith("dc") else "add(dh" if t < last - 1 else "multiply("
+                yield None, text + (" (gradient_at_end)" if t in at_end else ""), line, True
+                return
+        da = true[kernel.da].reshape(-1, dh.shape[1])
+        dh = g.W_T @ da[kernel.rows_of_h(len(dh))] + (true[4] if gates == "rzn" else 0)
+    if not same(space.dh, dh):
+        yield None, f"dh before step {first} is wrong (direct)", "add(dh", True
+    elif gates == "ifgo" and not same(space.dc, dc):
+        yield None, f"dc before step {first} is wrong", "workspace.dc"
+
+
+@contract("add_dW", *defined("add_dW"))
+def _add_dW(g: Any) -> Promise:
+    true, H = g.D @ g.Z.T, g.H
+    if g.cls is kernels.GRUKernel:
+        true[:H, H:-1], true[3 * H :, :H] = 0, 0
+    true += g.dW
+    yield
+    if not same(g.dW, true):
+        bias = same(g.dW[:, :-1], true[:, :-1])
+        yield None, f"dW{' (bias)' if bias else ''} is not Σ da ζᵀ", "dW[:H, -1]" if bias else "dW"
+
+
+# ---- over time ----
+
+
+@contract("_forward", through_time)
+def _forward(g: Any) -> Promise:
+    final, lease = yield
+    T = len(g.x)
+    if lease is not None:
+        states = g.kernel.states(lease.workspace)
+        if not same(g.hs, states[0][1 : T + 1]):
+            yield None, "hs is not h of the slots", "hs[start"
+        elif g.packing is None and not all(same(part, slots[T]) for part, slots in zip(final, states)):
+            yield None, "the final state is not that of the last slot", "carried = "
+
+
+@contract("_forward_packed", through_time)
+def _forward_packed(g: Any) -> Promise:
+    yield
+    states, packed, shift = g.kernel.states(g.workspace), g.packing, g.shift
+    for letter, slots, given, final in zip("hc", states, g.state, g.final):
+        for b, start, column in places_in(packed):
+            end = start + packed.lengths[b]
+            if g.start <= start < g.start + g.count and not same(slots[start + shift][:, column], given[:, b]):
+                yield None, f"the initial {letter} (part, state) is not in its slot", "part[t + shift]"
+            if g.start < end <= g.start + g.count and not same(final[:, b], slots[end + shift][:, column]):
+                yield None, f"the final {letter} (whole) is not that of the last slot", "whole["
+
+
+@contract("_backward", through_time)
+def _backward(g: Any) -> Promise:
+    g.run.factored, g.run.gradients, g.run.outputs, g.run.d_hs = [], [], [], g.d_hs
+    yield
+    if sorted(g.run.factored) != list(range(g.T)) or len(g.run.gradients) != g.T:
+        yield None, f"{len(g.run.gradients)} of {g.T} steps run (start), or with the factors of others", "for start in"
+        return
+    D = np.array(g.run.gradients[::-1])
+    if g.d_hs is not None and not same(np.array(g.run.outputs[::-1]), g.d_hs):
+        yield None, "d_outputs of the steps is not d_hs", "back.d_outputs"
+    if g.dx is not None:
+        (_, I, H, B), rows = g.workspace.sizes, g.kernel.rows_of_x(g.workspace.sizes[2])
+        da = D[:, g.kernel.da].reshape(g.T, -1, B)[:, rows]
+        if not same(g.dx, np.einsum("ai,tab->tbi", g.W[rows, H : H + I], da)):
+            yield None, "dx is not W_xᵀ da", "dx[start"
+
+
+@contract("_backward_packed", through_time)
+def _backward_packed(g: Any) -> Promise:
+    yield
+    for t, column in zip(*g.packing.idle):
+        if g.first <= t - g.start < g.last and g.back.D[t - g.start, :, :, column].any():
+            yield None, f"the gradient of step {t}, below the start of another sequence (part), is not zero", "= 0"
+            return
+
+
+@contract("forward_through_time", through_time)
+def _forward_through_time(g: Any) -> Promise:
+    hs, final, tape = yield
+    if isinstance(tape, through_time.FusedTape):
+        lengths = None if g.lengths is None else np.asarray(g.lengths)
+        g.run.forwards[id(tape.lease)] = g
+        true_hs, true_final, _ = reference.forward_through_time(
+            known(g.cell), g.weights, _vectors(g), g.state, lengths, g.reverse
+        )
+        if not same(hs, true_hs, AMPLIFIED) or not all(same(a, b, AMPLIFIED) for a, b in zip(final, true_final)):
+            yield None, "every function that it calls is right; what it makes of the outputs is not", "return out"
+
+
+def _vectors(g: Any) -> Any:
+    return np.eye(g.weights.W_x.shape[1])[g.x].transpose(0, 2, 1) if g.x.ndim == 2 else g.x
+
+
+@contract("backward_through_time", through_time)
+def _backward_through_time(g: Any) -> Promise:
+    d_weights, d_x, d_before = yield
+    if not isinstance(g.tape, through_time.FusedTape):
+        return
+    f: Any = g.run.forwards[id(g.tape.lease)]
+    packed: Any = g.tape.packing
+    if packed is None and g.d_hs is not None:
+        true = g.d_hs[:: -1 if g.tape.reverse else 1]
+    else:
+        true = np.zeros_like(g.run.d_hs) if packed is None or g.d_hs is None else packed.packed(g.d_hs)
+    for b, start, column in places_in(packed) if packed is not None else []:
+        true[start + packed.lengths[b] - 1, :, column] += g.d_state[0][:, b]
+    if g.run.d_hs is not None and not same(g.run.d_hs, true):
+        yield None, "d_outputs is not d_hs (and d_state) in the order of the steps", "d_outputs"
+    tape = reference.forward_through_time(known(f.cell), f.weights, _vectors(f), f.state, f.lengths, f.reverse)[2]
+    d_hs = None if g.d_hs is None else g.d_hs
+    found, dx, before = reference.backward_through_time(known(f.cell), g.weights, tape, d_hs, g.d_state)
+    pairs = [(d, e) for d, e in zip((*d_weights[:5], *d_before, d_x), (*found[:5], *before, dx)) if d is not None]
+    largest_of_all = max(float(np.abs(e).max(initial=0)) for _, e in pairs)
+    if not all(
+        np.shape(d) == np.shape(e) and np.abs(d - e).max(initial=0) <= AMPLIFIED * largest_of_all for d, e in pairs
+    ):
+        yield None, "every function that it calls is right; what it makes of d_state and dx is not"
+
+
+def blame(run_again: Callable[[], Any]) -> list[str]:
+    """Return a line about the first function of ``fused/`` that breaks its promise while something runs again."""
+    with checking() as found, np.errstate(all="ignore"):
+        try:
+            run_again()
+        except Exception:
+            if not found:
+                raise
+    return found[:1]

@@ -20,10 +20,10 @@ def blame_model(config: Config) -> list[str]:
         model.loss_and_grad(batch, training=False)
     except Exception as error:
         return failure.raised(error)
-    for k, call in enumerate(recorder.calls):
+    for call in recorder.calls:
         wrong = wrong_results(call)
         if wrong:
-            return in_the_recurrence(recorder.calls[: k + 1], recorder.engine, wrong)
+            return in_the_recurrence(call, recorder.engine, wrong, lambda: model.loss_and_grad(batch, training=False))
     alone = config._replace(head="", embedding=0, every_step=False, read="final", weighted=False).valid()
     for seed in range(SEEDS):
         if random_models.check_config(alone._replace(seed=seed)):

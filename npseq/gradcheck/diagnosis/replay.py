@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ... import bptt, cells
 from ...bptt import Weights
-from ...fused import pool, through_time
 from ...nn.own_parameters import cell_name
 from .. import reference
 from ..cases import Step
@@ -110,11 +108,10 @@ def blame(case: LayerCase, method: str = "complex") -> list[str]:
     except Exception as error:
         return of_cell.diagnose(layer.cell, case.step(), method).lines or failure.raised(error)
     with np.errstate(all="ignore"):
-        for k, call in enumerate(recorder.calls):
+        for call in recorder.calls:
             wrong = wrong_results(call, near=near)
             if wrong:
-                lines = in_the_recurrence(recorder.calls[: k + 1], recorder.engine, wrong, method)
-                return lines or [f"{_engine_name(recorder.engine)}: {', '.join(wrong)} of one run is wrong"]
+                return in_the_recurrence(call, recorder.engine, wrong, lambda: LayerCheck(case).run(False), method)
         return of_layer(check, recorder.calls) or _in_float32(case, recorder.engine)
 
 
@@ -123,28 +120,10 @@ def _in_float32(case: LayerCase, engine: Any) -> list[str]:
     layer = case.layer.astype(np.float32)
     layer.through_time = recorder = Recorder(engine)
     case.gradients(layer, case.forward(layer)[2])
-    for call in recorder.calls:
-        wrong = wrong_results(call, near=NEAR_FLOAT32)
-        if wrong and not inspect.ismodule(engine):
-            return _in_fused([call], engine, wrong, NEAR_FLOAT32)
-        if wrong:
-            return [f"bptt.py: in float32 a run returns a wrong {', '.join(wrong)}"]
-    return []
-
-
-@contextmanager
-def _new_pool() -> Iterator[None]:
-    """Let ``fused`` make new workspaces: none that keeps anything of an earlier call."""
-    before = vars(through_time)["POOL"]
-    vars(through_time)["POOL"] = pool.WorkspacePool(pool.CAPACITY_BYTES)
-    try:
-        yield
-    finally:
-        vars(through_time)["POOL"] = before
-
-
-def _engine_name(engine: Any) -> str:
-    return "bptt.py" if inspect.ismodule(engine) else "fused/"
+    wrong = {name: None for call in recorder.calls for name in wrong_results(call, near=NEAR_FLOAT32)}
+    if wrong and inspect.ismodule(engine):
+        return [f"bptt.py: in float32 a run returns a wrong {', '.join(wrong)}"]
+    return of_fused.blame(lambda: case.gradients(layer, case.forward(layer)[2])) if wrong else []
 
 
 def _named(call: Call, result: Any) -> dict[str, Any]:
@@ -176,10 +155,11 @@ def again(call: Call, engine: Any, vectors: bool = False) -> Any:
     return p.backward(engine, p.cell, tape) if call.backward else outputs
 
 
-def in_the_recurrence(calls: list[Call], engine: Any, wrong: list[str], method: str = "complex") -> list[str]:
-    """Return where the last of some calls goes wrong: in the cell, in ``bptt.py``, or in ``fused/``."""
-    call, plain = calls[-1], engine if inspect.ismodule(engine) else bptt
-    near = NEAR if method == "complex" else 1e-5
+def in_the_recurrence(
+    call: Call, engine: Any, wrong: list[str], run_again: Callable[[], Any], method: str = "complex"
+) -> list[str]:
+    """Return where a call goes wrong: in the cell, in ``bptt.py``, or in ``fused/``; ``run_again`` runs all calls."""
+    plain, near = engine if inspect.ismodule(engine) else bptt, NEAR if method == "complex" else 1e-5
     if wrong_results(call, again(call, plain), near):
         lines = _in_the_cell(call, plain)
         if not lines and call.indices is not None and not wrong_results(call, again(call, plain, vectors=True), near):
@@ -188,13 +168,10 @@ def in_the_recurrence(calls: list[Call], engine: Any, wrong: list[str], method: 
     if inspect.ismodule(engine):
         kept = ["bptt.py: the same call by itself is right: something is kept between calls"]
         return _in_the_cell(call, plain) or _in_bptt(call, plain, method) or kept
-    return _in_fused(calls, engine, wrong, NEAR)
-
-
-def _in_fused(calls: list[Call], engine: Any, wrong: list[str], near: float) -> list[str]:
-    with _new_pool():
-        alone_is_right = not wrong_results(calls[-1], again(calls[-1], through_time), near)
-        return of_fused.blame(calls[-1], engine, wrong, alone_is_right)
+    function = "backward" if call.backward else "forward"
+    text = "each part (lengths, state, d_state, d_hs) by itself is right, together they are not"
+    together = f"batch_parallel.py, BatchParallel.{function}_through_time: {text}: {', '.join(wrong)}"
+    return of_fused.blame(run_again) or [together]
 
 
 class _Recording:

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..numerical import CENTRAL_STEP, STEP, dtype_of
+
 AT_THE_END = " at the end"
 
 
@@ -81,6 +83,29 @@ def changed(
             names[name] = change(names[name])  # written back into the frame when the trace function returns
 
     return _traced(call, [code], on_store)
+
+
+def gradient_of(loss: Callable[[], Any], item: Assignment, method: str = "complex") -> np.ndarray | None:
+    """Return the derivative of ``loss()`` with respect to one assignment; None if it cannot be complex."""
+    found = np.empty(np.shape(item.value))
+
+    def moved(index: tuple[Any, ...], shift: complex) -> Any:
+        def change(value: Any) -> Any:
+            value = np.array(value, dtype_of(method))
+            value[index] += shift
+            return value
+
+        return changed(loss, item.code, item.name, item.count, change)
+
+    try:
+        for index in np.ndindex(found.shape):
+            if method == "complex":
+                found[index] = np.imag(moved(index, 1j * STEP)) / STEP
+            else:
+                found[index] = (moved(index, CENTRAL_STEP) - moved(index, -CENTRAL_STEP)) / (2 * CENTRAL_STEP)
+    except Exception:  # such as an argument of floor
+        return None
+    return found
 
 
 def _value(names: dict[str, Any], name: str) -> Any:
