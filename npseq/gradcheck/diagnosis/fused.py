@@ -258,7 +258,9 @@ def _backward_through_time(g: Any) -> Promise:
     tape = reference.forward_through_time(known(f.cell), f.weights, _vectors(f), f.state, f.lengths, f.reverse)[2]
     d_hs = None if g.d_hs is None else g.d_hs
     found, dx, before = reference.backward_through_time(known(f.cell), g.weights, tape, d_hs, g.d_state)
-    pairs = [(d, e) for d, e in zip((*d_weights[:5], *d_before, d_x), (*found[:5], *before, dx)) if d is not None]
+    pairs: list[Any] = [
+        (d, e) for d, e in zip((*d_weights[:5], *d_before, d_x), (*found[:5], *before, dx)) if d is not None
+    ]
     largest_of_all = max(float(np.abs(e).max(initial=0)) for _, e in pairs)
     if not all(
         np.shape(d) == np.shape(e) and np.abs(d - e).max(initial=0) <= AMPLIFIED * largest_of_all for d, e in pairs

@@ -49,9 +49,11 @@ def _given_to_forward(call: Any, weights: Any, tape: Any, k: int) -> str | None:
     if not same(x, tape.x):
         if k == 0:
             return "torch_shapes.py, inputs: the first layer does not read x"
-        return (
-            f"recurrent.py, Recurrent._run: x of layer {k} is not the output of the layer below times its mask (masks)"
-        )
+        kept = tape.x != 0
+        factor = x[kept] / tape.x[kept] if kept.any() else np.ones(1)
+        if same(factor, factor[:1] + 0 * factor):
+            return "recurrent.py, Recurrent._dropout_mask: the mask between layers is not 0 or 1 / (1 − p)"
+        return f"recurrent.py, Recurrent._run: x of layer {k} is not that of the layer below times its mask (masks)"
     if (p.h_mask is None) != (tape.h_mask is None) or p.h_mask is not None and not same(p.h_mask, tape.h_mask):
         return "recurrent.py, Recurrent._dropout_mask: the mask of recurrent dropout is not 0 or 1 / (1 − p)"
     for letter, given, true in zip(p.cell.state, p.state, [slot[0] for slot in tape.slots]):
