@@ -125,7 +125,7 @@ def _further_checks(kinds: list[str], seed: int) -> Iterator[tuple[str, Callable
 def _check_case(case: planted_bugs.Case, arguments: argparse.Namespace) -> Result:
     layer = planted_bugs.plant(arguments.bug, case.layer) if arguments.bug else case.layer
     try:
-        options = {name: value for name, value in case._asdict().items() if name != "layer"}
+        options = {name: getattr(case, name) for name in ("T", "B", "lengths", "with_state", "training")}
         result = check_layer(layer, **options, method=arguments.method, rng=arguments.seed)
     except Exception as error:  # an edited cells.py or bptt.py may fail anywhere
         return _failed(error, arguments)

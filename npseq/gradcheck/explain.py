@@ -64,9 +64,11 @@ def layer(
     notes = _other_forward(case, y, result.right)
     result.notes += notes
     if wrong:
-        lines = attempt(lambda: recognised.known_bugs(case.case, calls, expected, case.gradients_of))
-        lines += _blame(case, method, (1.0,) if lines or not calls else (1.0, *SCALES))
-        result.diagnosis = lines + (_looks(case, result, calls, expected, method, rng) if calls else [])
+        bugs = attempt(lambda: recognised.known_bugs(case.case, calls, expected, case.gradients_of))
+        lines = bugs + _blame(case, method, (1.0,) if bugs or not calls else (1.0, *SCALES))
+        result.diagnosis = lines + (
+            _looks(case, result, calls, expected, method, None if bugs else rng) if calls else []
+        )
         result.notes = [note for note in result.notes if not any(note in line for line in lines)]
     return bool(notes)
 
@@ -85,12 +87,12 @@ def _blame(case: LayerCase, method: str, scales: tuple[float, ...]) -> list[str]
 
 
 def _looks(case: LayerCase, result: Result, calls: list[Any], expected: Any, method: str, rng: Any) -> list[str]:
-    """Return what the gradients look like; a pattern may be recognisable in a single step but not over several."""
+    """Return what the gradients look like; with ``rng`` also in a single step, if over several nothing is recognised."""
     layer, T = case.layer, case.case.T
     gates = {name: layer.cell.gates for name in expected if name.startswith(("weight_ih", "weight_hh", "bias"))}
     padding = None if case.case.lengths is None else case.case.padding()
     found = patterns.patterns(result, calls[0], expected, gates, "x", padding)
-    if found or T == 1:
+    if found or T == 1 or rng is None:
         return found
 
     def of_one_step() -> list[str]:

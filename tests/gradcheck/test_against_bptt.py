@@ -18,6 +18,7 @@ def check(what):
     return compare_with_bptt(npseq.OptimizedLSTM(case.I, case.H, rng=0), case, np.random.default_rng(0))
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("kind", [npseq.OptimizedRNN, npseq.OptimizedLSTM, npseq.OptimizedGRU])
 def test_the_optimized_layers_equal_bptt_at_every_size(kind):
     assert has_own_recurrence(kind) and not has_own_recurrence(npseq.LSTM)

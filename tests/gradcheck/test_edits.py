@@ -127,6 +127,10 @@ CELLS = {"rnn": "RNNCell", "relu": "ReLURNNCell", "lstm": "LSTMCell", "gru": "GR
 counter = itertools.count()
 
 
+def wide(*values):
+    return pytest.param(*values, marks=pytest.mark.wide)
+
+
 def edited(module, folder, *changes, after=None):
     """A copy of a module with lines changed; ``after`` is a text behind which the first match is looked for."""
     source = Path(module.__file__).read_text(encoding="utf-8")
@@ -268,12 +272,12 @@ def test_a_cache_that_is_a_dict_is_seen_to_be_overwritten():
 @pytest.mark.parametrize(
     "model, old, new, verdict, words",
     [
-        ("lstm", "c = f * c_prev + i * g", "c = f * c_prev + 2 * i * g", "wrong", ["c differs", "(14)", "backward is right"]),
+        wide("lstm", "c = f * c_prev + i * g", "c = f * c_prev + 2 * i * g", "wrong", ["c differs", "(14)", "backward is right"]),
         ("gru", "n = np.tanh(a_xn + r * a_hn)", "n = np.tanh(a_xn + a_hn)", "wrong", ["n differs", "(22)", "backward is right"]),
         ("rnn", "h = np.tanh(a_x + a_h)", "h = np.sin(a_x + a_h)", "wrong", ["is not the RNN's", "h differs", "(9)"]),
         ("lstm", "h = o * tanh_c", "h = o * tanh_c + 0.1", "right", ["right for what forward computes", "the LSTM's", "(15)"]),
         ("lstm", "sigmoid(a_f)", "sigmoid(a_f + 1)", "right", ["right for what forward computes", "f differs", "(13)"]),
-        ("lstm", "(i, f, g, o, c_prev, tanh_c)", "(i, f, g, o, c, tanh_c)", "wrong", ["not forward's c_prev", "c-of-this-step"]),
+        wide("lstm", "(i, f, g, o, c_prev, tanh_c)", "(i, f, g, o, c, tanh_c)", "wrong", ["not forward's c_prev", "c-of-this-step"]),
     ],
 )  # fmt: skip
 def test_forward_edits_are_told_from_backward_edits(model, old, new, verdict, words, tmp_path):
@@ -315,6 +319,7 @@ def test_an_edited_forward_of_the_recurrence_is_named(old, new, words, tmp_path)
 # ---- known bugs ----
 
 
+@pytest.mark.wide
 def test_no_known_bug_is_named_for_an_edit_that_is_none():
     for model, old, new in [
         ("lstm", "do = dh * tanh_c", "do = dh * o"),
@@ -342,11 +347,11 @@ def test_no_known_bug_is_named_when_the_layer_around_the_recurrence_is_edited(mo
 @pytest.mark.parametrize(
     "module, model, old, new, bug",
     [
-        ("cells", "lstm", "(np.zeros_like(dh), dc_prev)", "(np.zeros_like(dh), 0 * dc_prev)", "dc-not-carried"),
-        ("cells", "lstm", "dc * c_prev, dc * f", "dc * (f * c_prev + i * g), dc * f", "c-of-this-step"),
-        ("cells", "lstm", "do * o * (1 - o)]", "0 * do]", "gate-not-stored"),
+        wide("cells", "lstm", "(np.zeros_like(dh), dc_prev)", "(np.zeros_like(dh), 0 * dc_prev)", "dc-not-carried"),
+        wide("cells", "lstm", "dc * c_prev, dc * f", "dc * (f * c_prev + i * g), dc * f", "c-of-this-step"),
+        wide("cells", "lstm", "do * o * (1 - o)]", "0 * do]", "gate-not-stored"),
         ("cells", "gru", "da_xn = dn * (1 - n * n)", "da_xn = dn * (1 - np.tanh(n) ** 2)", "tanh-twice"),
-        ("bptt", "gru", "h_before = slots[0][:-1]", "h_before = np.roll(slots[0], -1, 0)[:-1]", "h-of-this-step"),
+        wide("bptt", "gru", "h_before = slots[0][:-1]", "h_before = np.roll(slots[0], -1, 0)[:-1]", "h-of-this-step"),
         ("bptt", "gru", "b_h is None else da_h.sum", "b_h is None else 0 * da_h.sum", "bias-without-gradient"),
     ],
 )

@@ -18,7 +18,11 @@ def case(**options):
     return model, (rng.integers(4, size=(3, 5)), rng.integers(2, size=(3, 5)), [5, 0, 2])
 
 
-@pytest.mark.parametrize("options", [{}, {"embedding_size": 3}, {"bidirectional": True, "num_layers": 2}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"embedding_size": 3}, pytest.param({"bidirectional": True, "num_layers": 2}, marks=pytest.mark.wide)],
+    ids=str,
+)
 def test_models_are_right(options):
     model, batch = case(**options)
     result = gradcheck.check_model(model, batch)

@@ -26,7 +26,7 @@ def of_layer(check: Any, calls: list[Any]) -> list[str]:
     forwards = [call for call in calls[start:] if not call.backward][:runs]
     for run, call in enumerate(forwards):
         weights, tape = tapes[run]
-        found = _given_to_forward(call, weights, tape, run // check.shape.D)
+        found = _given_to_forward(call, weights, tape, run // check.shape.D, case.layer.dropout)
         if found:
             return [found]
     if not same(check.y, check.true_y):
@@ -37,7 +37,7 @@ def of_layer(check: Any, calls: list[Any]) -> list[str]:
     return _backward(check, backwards[:runs])
 
 
-def _given_to_forward(call: Any, weights: Any, tape: Any, k: int) -> str | None:
+def _given_to_forward(call: Any, weights: Any, tape: Any, k: int, p_drop: float) -> str | None:
     """Return what is wrong with what a run of layer k was given."""
     p = call.problem
     for name, given, true in zip(weights._fields, p.weights[:5], weights[:5]):
@@ -51,7 +51,7 @@ def _given_to_forward(call: Any, weights: Any, tape: Any, k: int) -> str | None:
             return "torch_shapes.py, inputs: the first layer does not read x"
         kept = tape.x != 0
         factor = x[kept] / tape.x[kept] if kept.any() else np.ones(1)
-        if same(factor, factor[:1] + 0 * factor):
+        if same(factor, factor[:1] + 0 * factor) and not same(factor, 1 - p_drop + 0 * factor):  # else there is none
             return "recurrent.py, Recurrent._dropout_mask: the mask between layers is not 0 or 1 / (1 − p)"
         return f"recurrent.py, Recurrent._run: x of layer {k} is not that of the layer below times its mask (masks)"
     if (p.h_mask is None) != (tape.h_mask is None) or p.h_mask is not None and not same(p.h_mask, tape.h_mask):
