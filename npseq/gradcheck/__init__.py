@@ -1,7 +1,7 @@
 """Gradient checks so strict that a wrong gradient cannot pass.
 
 The proof can be read alone. Every element of a function, a cell or a layer is checked by ``numerical.py``,
-``analytic.py``, ``result.py``, ``judge.py``, ``cases.py``, ``layer_case.py`` and ``checks.py``, a thousand lines in this
+``analytic.py``, ``result.py``, ``judge.py``, ``cases.py``, ``layer_case.py`` and ``checks.py``, 1,000 lines in this
 order. ``reference.py`` and ``reference_layer.py`` state the equations once more, and ``draws.py``, ``random_check.py``,
 ``random_models.py`` and ``survey.py`` hold whole configurations at random against them. ``diagnosis/`` names what is
 wrong, ``bugs/`` has mistakes to plant, and ``explain.py`` and ``failures.py`` alone join the three.

@@ -87,7 +87,7 @@ def _blame(case: LayerCase, method: str, scales: tuple[float, ...]) -> list[str]
 
 
 def _looks(case: LayerCase, result: Result, calls: list[Any], expected: Any, method: str, rng: Any) -> list[str]:
-    """Return what the gradients look like; with ``rng`` also in a single step, if over several nothing is recognised."""
+    """Return what the gradients look like: over time or, with ``rng``, in one step, if that shows nothing."""
     layer, T = case.layer, case.case.T
     gates = {name: layer.cell.gates for name in expected if name.startswith(("weight_ih", "weight_hh", "bias"))}
     padding = None if case.case.lengths is None else case.case.padding()
