@@ -92,6 +92,14 @@ class Numbers:
     first: int
     step: int = 1
 
+    @classmethod
+    def of(cls, column: np.ndarray) -> Numbers | None:
+        """Return the whole numbers of a column (n,) that rises by equal steps, else None."""
+        steps = np.diff(column)
+        if len(steps) and steps[0] >= 1 and (steps == steps[0]).all() and column[0] % 1 == 0 and steps[0] % 1 == 0:
+            return cls(int(column[0]), int(steps[0]))
+        return None
+
     def at(self, k: np.ndarray) -> np.ndarray:
         """Return the times (n,) int64 of the steps k (n,)."""
         return self.first + np.asarray(k, np.int64) * self.step

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .content import FIELD_TIMES
 from .errors import DataError
 from .grid import DAY, SECOND, Grid, Numbers
 from .table import Table
@@ -126,7 +127,7 @@ class Panel:
         return replace(self, starts=self.starts - n * np.arange(len(self) + 1), **parts)
 
     def append(self, new: Panel) -> Panel:
-        """Return this panel with another one's rows appended, series by series as in ``Table.append``, and its new series.
+        """Return a panel with the rows of another one after these, each as ``Table.append``, and its new series.
 
         Raises:
             DataError: for other columns, or rows that do not follow those of their series.
@@ -165,11 +166,13 @@ class Panel:
 
 
 def of_table(table: Table) -> Panel:
-    """Return the panel of one table."""
+    """Return the panel of one table; whole numbers in a column ds or timestamp are its times if it has no others."""
+    counts = [table.values[:, k] for k, name in enumerate(table.columns) if name in FIELD_TIMES and table.times is None]
+    grid = Numbers.of(counts[0]) if counts else table.grid
     parts: dict[str, Any] = {
         name: getattr(table, name) for name in (*ROWS, "columns", "step", "all_columns", "refused")
     }
-    return Panel(table.name, table.ids or [table.name], starts=table.starts, grids=[table.grid], notes=table.notes,
+    return Panel(table.name, table.ids or [table.name], starts=table.starts, grids=[grid], notes=table.notes,
                  kinds=table.kinds, **parts)  # fmt: skip
 
 

@@ -185,7 +185,7 @@ def finished(
     Args:
         about: what is said of all of them. times: of each, needed where they are irregular. how: as ``missing.fill``.
     """
-    targets = [k for k, one in enumerate(about.columns) if one in FIELD_TARGETS][:1] or range(len(about.columns))
+    targets = [k for k, one in enumerate(about.columns) if one in FIELD_TARGETS][:1] or list(range(len(about.columns)))
     there = [len(one.values) > 0 and not np.isnan(one.values[:, targets]).all() for one in tables]
     notes = [(one.ids[0], note) for one in tables for note in one.notes]
     if empty := [one.ids[0] for one, kept in zip(tables, there) if not kept]:
@@ -204,10 +204,13 @@ def finished(
     fill_gaps(panel, how)
     least, most = panel.lengths.min(), panel.lengths.max()
     panel.notes.append(f"{len(panel):,} series of {least:,}{f' to {most:,}' * bool(most > least)} rows")
-    column = panel.values[:, next(iter(targets))]
-    first = panel.starts[:-1]
-    same = np.maximum.reduceat(column, first) == np.minimum.reduceat(column, first)
-    single = panel.lengths == 1
+    first, single = panel.starts[:-1], panel.lengths == 1
+    same = np.maximum.reduceat(panel.values, first) == np.minimum.reduceat(panel.values, first)
+    for k in np.flatnonzero(same.all(axis=0)):  # such as the size of a shop
+        panel.kinds[panel.columns[k]] = "constant"
+    if all(panel.kinds.get(one) == "constant" for one in panel.columns):
+        panel.kinds[panel.columns[targets[0]]] = "measurement"
+    same = same[:, next((k for k in targets if panel.kinds.get(panel.columns[k]) not in NEVER), targets[0])]
     for which, what in ((single, "have a single row"), (same & ~single, "do not change")):
         if which.any():
             panel.notes.append(f"{np.count_nonzero(which):,} series {what}: {told_series(np.array(panel.ids)[which])}")
@@ -256,19 +259,11 @@ def of_columns(table: Table, how: str) -> Panel:
     grid: Steps = table.grid
     if table.times is None:
         columns = [table.values[:, table.columns.index(one)] for one in counters]
-        grid = next((numbers for column in columns if (numbers := counted(column))), Numbers(1))
+        grid = next((numbers for column in columns if (numbers := Numbers.of(column))), Numbers(1))
     series = {one: table.values[:, k] for k, one in enumerate(table.columns) if one not in counters}
     if not series:
         raise DataError(f"{table.name}: no column is a series: {listed(counters)} count the rows")
     return of_arrays(table.name, series, how, [grid] * len(series), list(table.notes), table.times)
-
-
-def counted(column: np.ndarray) -> Numbers | None:
-    """Return the whole numbers of a column (n,) that rises by equal steps, else None."""
-    steps = np.diff(column)
-    if len(steps) and steps[0] >= 1 and (steps == steps[0]).all() and column[0] % 1 == 0 and steps[0] % 1 == 0:
-        return Numbers(int(column[0]), int(steps[0]))
-    return None
 
 
 def of_rows(content: Content, name: str, how: str) -> Panel:

@@ -22,7 +22,7 @@ import numpy as np
 from .content import Content
 from .grid import DAY
 from .local_words import MONTH_OF
-from .time_axis import step_counts
+from .time_axis import find_grid, step_counts
 from .time_forms import CLOCK_TIME, is_time
 
 TRAINING = 0.7  # of the rows: in these a target must change
@@ -191,7 +191,8 @@ def several_series(content: Content, times: np.ndarray) -> tuple[list[str], str]
     """Return the columns that tell several series apart, and how that is seen; or no column, and what may be one.
 
     They are those, one or two, with which no time occurs twice, where the rows of each value are nearly complete in
-    themselves; or one whose values are in blocks, where a new block begins before the last one ends.
+    themselves, or have nearly all the times that there are meanwhile; or one whose values are in blocks, where a new block
+    begins before the last one ends.
     """
     if (times[1:] > times[:-1]).all() or (times[1:] < times[:-1]).all():
         return [], _blocks(content)
@@ -199,13 +200,18 @@ def several_series(content: Content, times: np.ndarray) -> tuple[list[str], str]
     different, rank = np.unique(ticks, return_inverse=True)
     candidates = {name: codes for name, codes in _codes(content) if codes.max() > 0}
     repeated = different[np.bincount(rank) > 1]
-    if not len(repeated):
-        found = [name for name, codes in candidates.items() if _begins_again(codes, ticks)][:1]
-    elif (
-        np.ptp(repeated) < CLOCK_SET_BACK * 1e6 and 2 * len(repeated) < len(different) and np.ptp(different) > DAY * 1e6
+    if (
+        len(repeated)
+        and np.ptp(repeated) < CLOCK_SET_BACK * 1e6
+        and 2 * len(repeated) < len(different)
+        and np.ptp(different) > DAY * 1e6
     ):
         return [], ""
-    else:
+    found = [name for name, codes in candidates.items() if _begins_again(codes, ticks)][:1]
+    if not len(repeated):  # rows of several series, mixed, are at irregular times
+        irregular = find_grid(np.sort(times.astype("M8[s]")))[0] is None
+        candidates = {name: codes for name, codes in candidates.items() if irregular and name in content.texts}
+    if not found:
         sizes = [1, 2] if len(candidates) <= MOST_PAIRED else [1]
         sets = (names for size in sizes for names in combinations(candidates, size))
         found = next(
@@ -261,7 +267,9 @@ def _tell_apart(parts: Sequence[np.ndarray], rank: np.ndarray, ticks: np.ndarray
     count, usual = np.bincount(codes), np.median(steps[same])
     first = np.append(0, np.cumsum(count)[:-1])
     span = ticks[first + count - 1] - ticks[first]
-    whole = (count > 2) & (count >= COMPLETE * (span / usual + 1))
+    slots = np.unique(ticks // max(int(usual), 1), return_inverse=True)[1]  # the steps in which there is any row
+    meanwhile = slots[first + count - 1] - slots[first] + 1
+    whole = (count > 2) & (count >= COMPLETE * np.minimum(span / usual + 1, meanwhile))
     return bool(count[whole].sum() >= COMPLETE * len(codes) and whole.sum() > 1)
 
 

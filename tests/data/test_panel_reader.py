@@ -195,3 +195,31 @@ def test_generated_series_are_many_kinds_and_the_same_every_time():
     means = [table.values.mean() for table in panel]
     assert max(means) / min(means) > 1e4 and (many(3).values == panel.take(range(3)).values).all()
     assert len({table.times[-1] for table in panel}) == 1 and (panel.values[panel.rows(0)] % 1 == 0).all()
+
+
+def garages(order, jitter):
+    """Rows of opening hours, at times of each garage's own."""
+    rng = np.random.default_rng(3)
+    opening = np.datetime64("2024-01-01T08:00", "s") + np.concatenate(
+        [d * 86400 + 1800 * np.arange(18) for d in range(20)]
+    )
+    parts = []
+    for k, one in enumerate(("north", "south", "west")):
+        times = opening + rng.integers(0, 200, len(opening)) * jitter + k * jitter
+        parts.append(pd.DataFrame({"garage": one, "size": 100 * (k + 1), "cars": rng.poisson(50, 360), "when": times}))
+    frame = pd.concat(parts, ignore_index=True)
+    return frame.sort_values("when", kind="stable") if order == "by time" else frame
+
+
+@pytest.mark.parametrize("order", ["one after the other", "by time"])
+@pytest.mark.parametrize("jitter", [0, 1], ids=["the same times", "times of their own"])
+def test_series_of_opening_hours_are_never_joined(order, jitter):
+    frame = garages(order, jitter)
+    with pytest.raises(DataError, match=r"garage has the values .*id='garage' reads them"):
+        load(frame)
+    panel = load_series(frame, options=TableOptions(id="garage"))
+    assert panel.ids == ["north", "south", "west"] and panel.lengths.tolist() == [360] * 3
+    assert panel.columns[panel.column(None)] == "cars" and panel.kinds["size"] == "constant"
+    after = panel.times_after(0, 19)
+    assert {str(time)[11:13] for time in after[:18]} == {f"{hour:02}" for hour in range(8, 17)}
+    assert str(after[18])[:10] == "2024-01-22"
