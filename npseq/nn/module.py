@@ -312,15 +312,11 @@ class Module:
 
     def to_torch_convention(self, name: str, array: np.ndarray) -> np.ndarray:
         """Return one parameter in torch's convention, or in npseq's if it is torch's, as a copy."""
-        array = np.array(array)
-        self.turn(name, array)
+        self.turn(name, array := np.array(array))
         return array
 
     def turn(self, name: str, array: np.ndarray) -> None:
-        """Convert one parameter between npseq's and torch's convention in place; done twice nothing changes.
-
-        Only the GRU overrides this; a composite asks the part that has the parameter.
-        """
+        """Convert one parameter between npseq's and torch's convention, in place; twice changes nothing. A GRU overrides it."""
         for prefix, part in self._parts.items():
             if name.startswith(prefix + "."):
                 part.turn(name[len(prefix) + 1 :], array)
