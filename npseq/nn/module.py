@@ -316,7 +316,7 @@ class Module:
         return array
 
     def turn(self, name: str, array: np.ndarray) -> None:
-        """Convert one parameter between npseq's and torch's convention, in place; twice changes nothing. A GRU overrides it."""
+        """Convert one parameter between the two conventions in place; twice changes nothing. A GRU overrides it."""
         for prefix, part in self._parts.items():
             if name.startswith(prefix + "."):
                 part.turn(name[len(prefix) + 1 :], array)
