@@ -30,11 +30,12 @@ def number_form(decimal: str, thousands: str | None) -> re.Pattern[str]:
     minus before or after it, or is in brackets. After a sign and a zero, a decimal comma is none: +0123,1 is two values.
     """
     marks, point = re.escape(THOUSANDS.get(thousands or "", thousands or "")), re.escape(decimal)
+    blank = f"[{THOUSANDS[' ']}]?"
     groups = rf"[1-9]\d{{0,2}}(?:[{marks}]\d{{3}})+" + r"|[1-9]\d?(?:,\d\d)+,\d{3}" * (thousands == ",")
     whole = rf"(?:{groups}|\d+)" if thousands else r"\d+"
     size = rf"(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d+)?"
-    sign = r"(?:[-+−]\s?" + (r"(?!0\d+,)" if decimal == "," else "") + ")?"
-    return re.compile(rf"{sign}{size}|\({size}\)|{size}\s?[-−]|[-+]?inf(?:inity)?", re.I)
+    sign = f"(?:[-+−]{blank}" + (r"(?!0\d+,)" if decimal == "," else "") + ")?"
+    return re.compile(rf"{sign}{size}|\({size}\)|{size}{blank}[-−]|[-+]?inf(?:inity)?", re.I)
 
 
 NUMBER = re.compile("|".join(number_form(*one).pattern for one in CONVENTIONS), re.I)

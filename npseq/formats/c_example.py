@@ -14,7 +14,8 @@ MAIN = Template("""\
 /* cc -std=c99 -O2 main.c -o main
    ./main < rows.csv
 
-   Reads rows of ${NAME}_INPUTS numbers, separated by commas, and prints ${NAME}_OUTPUTS for each. Written by npseq. */
+   Reads rows of ${NAME}_INPUTS numbers, separated by commas, and prints ${NAME}_OUTPUTS for each. The model's inputs
+   have no names: a row holds them alone, in their order. Written by npseq. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -50,6 +51,8 @@ $declarations
         if (!read_row(line, $x)) {
             if (number > 1) /* the first line may be a header */
                 fprintf(stderr, "line %ld: %d numbers expected\\n", number, ${NAME}_INPUTS);
+            if (number > 1 && !taken)
+                return 2; /* the table has other columns */
             continue;
         }
         taken++;

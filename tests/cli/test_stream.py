@@ -273,9 +273,10 @@ def test_the_example_in_the_help_names_the_command(capsys):
 
 
 @pytest.mark.parametrize("place", [0, 1, 5])
-def test_a_line_that_is_no_csv_is_left_out_or_named(trained, small_csv, streamed, place):
+@pytest.mark.parametrize("line", ['"1\n', '"' + "1" * 140_000 + '"\n'], ids=["open", "long"])
+def test_a_line_that_is_no_csv_is_left_out_or_named(trained, small_csv, streamed, place, line):
     lines = lines_of(small_csv)[:80]
-    lines.insert(place, '"1\n')
+    lines.insert(place, line)
     code, rows, err = streamed("".join(lines), trained)
     assert err.count("\n") == 1 and f"line {place + 1}: this is no line of CSV" in err
     assert (code, bool(rows)) == ((2, False) if place == 0 else (0, True))

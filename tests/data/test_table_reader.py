@@ -518,6 +518,11 @@ def test_dates_that_are_none_or_could_be_two(refused, first, second, words):
 # ---- anything at all ----
 
 
+@pytest.mark.parametrize("blank", ["\t", "\u3000", "\x0b", "\x1c"])
+def test_a_sign_before_another_blank_than_those_of_numbers_makes_text(refused, blank):
+    assert "a number expected" in refused(f't,x\n2024-01-01,"-{blank}5"\n2024-01-02,"-{blank}6"\n')
+
+
 def damaged(rng):
     """A small table, or one of dates, with some bytes replaced, doubled or dropped."""
     days = np.datetime64("2024-01-01") + np.arange(60)

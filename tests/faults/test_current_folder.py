@@ -21,6 +21,7 @@ def test_no_command_and_no_worker_imports_from_the_current_folder(tmp_path, smal
         (tmp_path / f"{name}.py").write_text(f"open('imported', 'a').write('{name} ')\nraise ImportError('{name}')\n")
     (tmp_path / "data.csv").write_text(Path(small_csv).read_text())
     (tmp_path / "cell.py").write_text(CELL)
+    (tmp_path / "text.txt").write_text("a text of few letters, " * 60)
     start = (
         tmp_path.parent / "start_npseq.py"
     )  # as the console script: Python puts its folder first, not the current one
@@ -40,6 +41,10 @@ def test_no_command_and_no_worker_imports_from_the_current_folder(tmp_path, smal
         ("exercise grade rnn_step.py", 1),
         ("explain", 0),
         ("gradcheck --help", 0),
+        (f"flow --models rnn --output f.csv {small.removesuffix(' --quiet')}", 0),
+        ("train --data text.txt --task text --name text --epochs 1 --hidden-size 2 --quiet", 0),
+        ("sample text.pth --length 3", 0),
+        ("neurons text.pth --data text.txt --output n.html --length 30", 0),
     ]:
         done = subprocess.run(
             [sys.executable, str(start), *command.split()],

@@ -183,6 +183,10 @@ def test_the_example_compiles_with_its_own_line_and_prints_forecasts(tmp_path, w
         expected = [model.predict(x[:t]) for t in range(1, len(x) + 1)]
     assert np.abs(y - expected).max() <= 1e-4 and y.shape == np.shape(expected)
     assert done.stderr == "line 6: 3 numbers expected\n"
+    for wrong in ["a,b,c,d"] + 9 * ["1,2,3,4"], ["a,b"] + 9 * ["1,2"]:  # without names nothing could be passed over
+        given = "\n".join(wrong) + "\n"
+        done = subprocess.run([str(tmp_path / "main")], input=given, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", "line 2: 3 numbers expected\n")
     (tmp_path / "main.c").write_text("int main(void) { return 0; }\n")
     with pytest.raises(SystemExit):
         export.main(argv)
