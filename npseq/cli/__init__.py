@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
+from ..status import UNEXPECTED
 from . import interrupt
 
 __all__ = ["main"]
@@ -17,8 +19,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
 
     def command() -> int:
-        from .commands import main
-
+        try:
+            from .commands import main
+        except (ImportError, MemoryError) as error:
+            if not interrupt.lacks_memory(error):
+                raise
+            print(f"npseq: error: {interrupt.TOO_LITTLE}", file=sys.stderr)
+            return UNEXPECTED
         return main(argv)
 
     return interrupt.process(command) if argv is None else command()

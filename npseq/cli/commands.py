@@ -148,13 +148,14 @@ def run(main: Callable[..., int], prog: str, *args: Any) -> int:
         except (OSError, DataError) as error:  # DataError: data that change while they are read
             print(f"{prog}: error: {streams.one_line(told(error))}", file=sys.stderr)
             status = UNEXPECTED
-        except MemoryError:
-            print(f"{prog}: error: this machine's memory does not suffice", file=sys.stderr)
-            status = UNEXPECTED
         except BaseException as error:
-            if not isinstance(error, KeyboardInterrupt) and not interrupt.came():
+            if isinstance(error, KeyboardInterrupt) or interrupt.came():
+                line_end = "\n" if sys.stderr.isatty() else ""  # after the terminal's ^C
+                print(f"{line_end}{prog}: interrupted", file=sys.stderr)
+                status = INTERRUPTED
+            elif interrupt.lacks_memory(error):
+                print(f"{prog}: error: {interrupt.TOO_LITTLE}", file=sys.stderr)
+                status = UNEXPECTED
+            else:
                 raise
-            line_end = "\n" if sys.stderr.isatty() else ""  # after the terminal's ^C
-            print(f"{line_end}{prog}: interrupted", file=sys.stderr)
-            status = INTERRUPTED
         return UNEXPECTED if stdout.lost and status == OK else status

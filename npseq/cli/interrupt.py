@@ -33,6 +33,15 @@ def _raised(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+TOO_LITTLE = "this machine's memory does not suffice"
+_WORDS = "failed to map segment", "annot allocate memory", "can't start new thread"
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """True if an error says that there is no more memory, as those of a library do that cannot be loaded."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _WORDS)
+
+
 def hand_over() -> None:
     """Raise KeyboardInterrupt on Ctrl-C: from here on the command handles it."""
     if signal.getsignal(signal.SIGINT) is _at_once:
