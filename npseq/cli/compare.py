@@ -8,19 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from functools import partial
-from multiprocessing import active_children, get_context, parent_process
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import status
 from ..training.fit import Diverged
+from ..training.processes import runner
 from . import arguments, experiment, files, kinds, options, output, plots, search, training_run
 from .tables import comparison_of_models, level_of, losses_of
 
@@ -147,59 +142,6 @@ def train_all(
                 print(f"{name}: best epoch {best}, {seconds:.1f} s", file=sys.stderr, flush=True)
             reports[model].append(report)
     return reports
-
-
-@contextmanager
-def runner(jobs: int) -> Iterator[Callable[..., Callable[[], dict[str, Any]]]]:
-    """A function that starts the call of a function and returns one that gives its result: in processes if there are
-    several jobs."""
-    if jobs == 1:
-        yield partial
-        return
-    here = os.getcwd()
-    with tempfile.TemporaryDirectory() as folder:
-
-        @contextmanager
-        def starting() -> Iterator[None]:
-            """Be in an empty folder: a new interpreter imports the modules of the current folder instead of its own.
-            Ctrl-C waits, and no child ever gets it: it would be raised while the child loads its modules."""
-            block = getattr(signal, "pthread_sigmask", lambda *_: None)
-            mask = block(getattr(signal, "SIG_BLOCK", 0), [signal.SIGINT])
-            os.chdir(folder)
-            try:
-                yield
-            finally:
-                os.chdir(here)
-                block(getattr(signal, "SIG_SETMASK", 0), mask)
-
-        def start(*call: Any) -> Callable[[], dict[str, Any]]:
-            with starting():
-                return pool.submit(*call).result
-
-        with starting():
-            pool = ProcessPoolExecutor(jobs, get_context("spawn"), _begin_as_a_child, (here,))
-        with pool:
-            try:
-                yield start
-            except BaseException:
-                for child in active_children():
-                    child.terminate()
-                pool.shutdown(cancel_futures=True)
-                raise
-
-
-def _begin_as_a_child(folder: str) -> None:
-    """Work in ``folder``, leave Ctrl-C to the parent, and end when it ends, even if it was killed."""
-    os.chdir(folder)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-
-
-def _end_after(parent):
-    parent.join()
-    os._exit(status.UNEXPECTED)
 
 
 def train_one(model: str, seed: int, training: argparse.Namespace, folder: str, loaded: Any = None) -> dict[str, Any]:

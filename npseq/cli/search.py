@@ -163,7 +163,7 @@ def search(
 
     Args:
         args: options of ``npseq compare``. training: those of ``npseq train``. kind: of the task. loaded: the data.
-        runner: ``compare.runner``.
+        runner: ``processes.runner``.
 
     Raises:
         ValueError, OSError: for files and settings that do not fit.

@@ -23,6 +23,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "forecast": {"window": 24, "batch_size": BATCH_SIZE},
     # a forecast without a base, and everything that is neither a forecast nor a text
     "alone": {"window": 12, "batch_size": 16},
+    # the network of many series
+    "panel": {"hidden_size": 64, "num_layers": 2, "batch_size": 256, "epochs": 4},
     # a class of each sequence
     "classify": {"lr": 0.005, "bidirectional": True, "read": "mean+max"},
     # chosen on the validation part of tiny_shakespeare (benchmarks/text.py), to train in three minutes on two cores

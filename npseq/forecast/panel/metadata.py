@@ -1,0 +1,69 @@
+"""Metadata of a weights file of a panel: the errors and quantiles over all series, beside the recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+
+from ...formats import schema
+from ...formats.unpickler import CheckpointError
+from ...nn.model import Model
+from ...tasks.metadata import Metadata, load_trained, register
+from .combination import LEVELS, Errors
+from .recipe import PanelRecipe
+
+_ERRORS = schema.listed(schema.NUMBER, 3)
+_ROWS = schema.listed(schema.listed(schema.NUMBER))
+_QUANTILES = schema.Field(
+    lambda value: _ROWS.fits(value) and len(value) == len(LEVELS) and len({len(row) for row in value}) == 1,
+    f"a table of {len(LEVELS)} rows of numbers",
+)
+
+
+@dataclass(frozen=True)
+class PanelMetadata(Metadata):
+    """What ``npseq train`` keeps beside the network of a panel.
+
+    errors: mean errors over all series, of closed forms, network and combination; quantiles (levels, horizon) of the
+    combination's errors (``combination.py``).
+    """
+
+    recipe: Annotated[PanelRecipe, schema.MAPPING]
+    errors: Annotated[list[float], _ERRORS] = ()  # type: ignore[assignment]
+    quantiles: Annotated[np.ndarray, _QUANTILES] = ()  # type: ignore[assignment]
+
+    @property
+    def known(self) -> Errors:
+        """What holds for all series."""
+        return Errors(np.array(self.errors[:2]), float(self.errors[2]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entries of the weights file."""
+        return {**super().to_json(), "errors": list(self.errors), "quantiles": np.asarray(self.quantiles).tolist()}
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> PanelMetadata:
+        """Return the metadata of values that have been checked, each by itself. Raises ValueError as ``Metadata``."""
+        values["quantiles"] = np.array(values["quantiles"], np.float64)
+        if values["quantiles"].shape[1] != values["recipe"].horizon:
+            raise ValueError(f"its quantiles are of {values['quantiles'].shape[1]} steps, its horizon is another")
+        if min(values["errors"]) <= 0:
+            raise ValueError("its errors are not all greater than 0")
+        return cls(**values)
+
+
+register(PanelRecipe, PanelMetadata)
+
+
+def load_panel(path: str, weights: str | None = None) -> tuple[Model, PanelMetadata]:
+    """Return the network of a weights file that forecasts many series, and what its training has kept.
+
+    Raises:
+        CheckpointError: for a model of another task, or as ``load_trained``. OSError: if it cannot be opened.
+    """
+    model, metadata = load_trained(path, weights)
+    if not isinstance(metadata, PanelMetadata):
+        raise CheckpointError(f"{path} does not forecast many series: it was trained to {metadata.recipe.task}")
+    return model, metadata

@@ -1,0 +1,147 @@
+"""Forecasts of many series: closed forms, one network, their shares and intervals."""
+
+import numpy as np
+import pytest
+
+from npseq.data.errors import DataError
+from npseq.data.panel import Panel
+from npseq.forecast.panel import closed_forms, combination, ensemble
+from npseq.forecast.panel.closed_forms import Season
+from npseq.forecast.panel.series import Many
+from npseq.forecast.panel.task import panel_task
+from npseq.training.config import TrainingConfig
+from npseq.training.run import TrainingRun
+
+SEASON = 12
+
+
+def panel_of(series):
+    """A panel without times of name -> values."""
+    starts = np.append(0, np.cumsum([len(y) for y in series.values()]))
+    values = np.concatenate(list(series.values()))[:, None].astype(float)
+    return Panel("made", list(series), values, ["y"], starts, [None] * len(series), all_columns=["y"])
+
+
+def series(rows, seed=0, level=10.0):
+    rng = np.random.default_rng(seed)
+    t = np.arange(rows)
+    return level * (3 + np.sin(2 * np.pi * t / SEASON) + 0.1 * rng.normal(size=rows))
+
+
+def odd():
+    """Seven series with a season, and six that are difficult."""
+    made = {f"s{k}": series(150 - 9 * k, k, 10.0**k) for k in range(7)}
+    made |= {"nothing": np.full(40, np.nan), "constant": np.full(60, 5.0), "one": np.array([3.0]), "short": series(9)}
+    return made | {"huge": series(100, 8, 1e12), "counts": np.random.default_rng(1).poisson(0.3, 120).astype(float)}
+
+
+def trained(panel, horizon=6, seed=0):
+    task = panel_task(panel, horizon=horizon)
+    run = TrainingRun(task, TrainingConfig.of("panel", model="gru", hidden_size=4, epochs=1, seed=seed))
+    run.train()
+    return run.model, ensemble.finish(run.model, task, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def member():
+    return trained(panel_of(odd()))
+
+
+def test_difficult_series_are_left_out_by_name_or_forecast_without_nan(member):
+    found = ensemble.PanelEnsemble([member], panel_of(odd())).predict(20)
+    assert list(found.left_out) == ["nothing"] and found.ids == [name for name in odd() if name != "nothing"]
+    for array in (found.mean, found.low[0.9], found.high[0.9], found.closed, found.network):
+        assert array.shape == (12, 20) and np.isfinite(array).all()
+    assert (found.low[0.9] <= found.mean).all() and (found.mean <= found.high[0.9]).all()
+    assert (found.low[0.9] >= 0).all()
+    assert np.allclose(found.mean[found.ids.index("constant")], 5)
+    assert np.allclose(found.mean[found.ids.index("one")], 3)
+    for k in (*range(7), "huge"):
+        name = f"s{k}" if k != "huge" else k
+        expected = series(300, 0, {"huge": 1e12}.get(k) or 10.0**k)[len(odd()[name]) :][:20]
+        assert np.abs(found.mean[found.ids.index(name)] / expected - 1).mean() < 0.15
+
+
+@pytest.mark.wide
+def test_the_order_of_the_series_changes_nothing(member):
+    made = odd()
+    other = dict(reversed(made.items()))
+    model, kept = trained(panel_of(other))
+    assert np.array_equal(model.theta, member[0].theta) and kept.errors == member[1].errors
+    a = ensemble.PanelEnsemble([member], panel_of(made)).predict(6)
+    b = ensemble.PanelEnsemble([(model, kept)], panel_of(other)).predict(6)
+    assert a.ids == b.ids[::-1] and np.array_equal(a.mean, b.mean[::-1])
+    assert np.array_equal(a.low[0.9], b.low[0.9][::-1])
+
+
+def test_a_series_that_the_training_has_not_seen_is_forecast_like_the_others(member):
+    y = series(160, 20, 70.0)
+    whole = ensemble.PanelEnsemble([member], panel_of({"new": y[:140]})).predict(6)
+    assert np.abs(whole.mean / y[140:146] - 1).mean() < 0.15
+    season = ensemble.PanelEnsemble([member], panel_of({"new": y[:SEASON]})).predict(6)
+    assert np.isfinite(season.mean).all() and (season.high[0.9] > season.low[0.9]).all()
+    # without rolling origins the shares are those of all series
+    known = member[1].known
+    part = combination.Parts(np.zeros((2, 0, 6)), np.zeros((2, 6)), np.zeros((0, 6)), 1.0)
+    assert np.allclose(combination.shares(part, known), known.typical**-2 / (known.typical**-2).sum())
+
+
+def test_metadata_come_back_from_json(member):
+    model, kept = member
+    from npseq.formats import model_file
+    from npseq.tasks.metadata import Metadata
+
+    again = Metadata.from_json({**model_file.describe(model), **kept.to_json()})
+    assert again.recipe == kept.recipe and np.array_equal(again.quantiles, kept.quantiles)
+    with pytest.raises(ValueError, match="weights"):
+        Metadata.from_json(
+            {**model_file.describe(model), **kept.to_json(), "recipe": {**kept.recipe.to_json(), "weights": []}}
+        )
+
+
+def test_closed_forms_are_right_where_the_series_is():
+    t = np.arange(200)
+    line, waves = 5 + 2.0 * t, 3 + np.sin(2 * np.pi * t / SEASON)
+    cuts = np.array([150, 170])
+    for y in (line, waves):
+        past, ahead = closed_forms.forms(y[:190], Season(SEASON), cuts, 10, 10).combined()
+        assert np.abs(past - y[cuts[:, None] + np.arange(10)]).max() < 0.02 * np.ptp(y)
+        assert np.abs(ahead - y[190:]).max() < 0.02 * np.ptp(y)
+
+
+def test_forecasts_from_an_origin_read_nothing_after_it():
+    y = series(200)
+    cuts = np.array([150, 162])
+    found = closed_forms.forms(y, Season(SEASON), cuts, 10, 10).past
+    changed = np.append(y[:150], y[150:] * 3)
+    assert np.array_equal(closed_forms.forms(changed, Season(SEASON), cuts, 10, 10).past[0], found[0])
+
+
+def test_many_zeros_bring_a_closed_form_for_counts():
+    y = np.random.default_rng(0).poisson(0.5, 300).astype(float)
+    without = closed_forms._simple(y + 1, 300, Season(1), np.array([300]), 3)
+    among = closed_forms._simple(y, 300, Season(1), np.array([300]), 3)
+    assert among.shape[1] == without.shape[1] + 1 and 0.3 < among[0, -1, 0] < 0.7
+
+
+def test_shares_follow_the_errors_of_each_series():
+    actual = np.zeros((3, 4))
+    part = combination.Parts(np.stack([actual + 1, actual + 2]), np.zeros((2, 4)), actual, 1.0)
+    sure = combination.Errors(np.array([1.0, 2.0]))
+    assert np.allclose(combination.shares(part, sure), [0.8, 0.2])
+    assert combination.shares(part, combination.Errors(np.ones(2)))[0] < 0.8  # shrunk
+
+
+def test_gaps_are_filled_from_the_season_before():
+    panel = panel_of({"a": series(60), "b": series(60, 1)})
+    panel.filled = np.zeros((120, 1), bool)
+    panel.filled[40:43] = True
+    many = Many.of(panel, season=Season(SEASON))
+    assert np.array_equal(many.values[0][40:43], many.values[0][28:31]) and many.missing[0].sum() == 3
+
+
+def test_too_few_rows_are_refused():
+    with pytest.raises(DataError, match="needs"):
+        panel_task(panel_of({"a": np.arange(9.0), "b": np.arange(9.0)}), horizon=20)
+    with pytest.raises(DataError, match="no series"):
+        panel_task(panel_of({"a": np.full(9, np.nan), "b": np.full(9, np.nan)}))
