@@ -199,7 +199,8 @@ def check_cell(
     explain.cell(case, result, calls, expected, method, backward_is_wrong)
     if result.right:
         result.faults += at_ranges(cell, hidden_size, batch, method, threshold)
-    result.merge(check_layer(case.layer, T=4, B=batch, method=method, threshold=threshold, rng=rng))
+    over_time = LayerCase(Case(prepared(case.layer, rng), 4, batch), rng)
+    result.merge(_check_layer(over_time, method, threshold, 1, rng, named=backward_is_wrong))
     return result
 
 
@@ -256,9 +257,15 @@ def check_layer(
     Returns:
         Result, whose ``steps`` has an entry for each time step of x.
     """
-    threshold = threshold_of(method, threshold)
     rng = np.random.default_rng(rng)
     case = LayerCase(Case(prepared(layer, rng), T, B, lengths, with_state, training), rng)
+    return _check_layer(case, method, threshold_of(method, threshold), order, rng)
+
+
+def _check_layer(
+    case: LayerCase, method: str, threshold: float, order: int, rng: np.random.Generator, named: bool = False
+) -> Result:
+    """Check a layer; ``named`` says that what is wrong has been named already."""
     y, _, tape = case.forward(case.layer)
     read_only = case.read_only()
     before = [array.copy() for array in read_only]
@@ -275,7 +282,7 @@ def check_layer(
     result.add(*unread_by_forward(case.layer.cell, case.step(), np.random.default_rng(0)))
     from . import explain
 
-    other_forward = explain.layer(case, result, calls, expected, method, rng, y, backward_is_wrong)
+    other_forward = explain.layer(case, result, calls, expected, method, rng, y, backward_is_wrong, named)
     if result.right:
         result.notes += changed_d_state(case.layer.cell, case.step())
         result.faults += _other_outputs(case, y, threshold, with_stream=not other_forward)

@@ -56,16 +56,25 @@ def cell(case: CellCase, result: Result, calls: list[Any], expected: Any, method
 
 
 def layer(
-    case: LayerCase, result: Result, calls: list[Any], expected: Any, method: str, rng: Any, y: np.ndarray, wrong: bool
+    case: LayerCase,
+    result: Result,
+    calls: list[Any],
+    expected: Any,
+    method: str,
+    rng: Any,
+    y: np.ndarray,
+    wrong: bool,
+    named: bool,
 ) -> bool:
-    """Explain the result of a layer whose output is ``y``. True if forward is not that of the published cell."""
+    """Explain the result of a layer whose output is ``y``; ``wrong`` says whether backward is, ``named`` that the line
+    is known. True if forward is not that of the published cell."""
     _reasons(result)
     places.name_places(result.arrays, case.layer)
     notes = _other_forward(case, y, result.right)
     result.notes += notes
     if wrong:
         bugs = attempt(lambda: recognised.known_bugs(case.case, calls, expected, case.gradients_of))
-        lines = bugs + _blame(case, method, (1.0,) if bugs or not calls else (1.0, *SCALES))
+        lines = bugs + _blame(case, method, () if named else (1.0,) if bugs or not calls else (1.0, *SCALES))
         result.diagnosis = lines + (
             _looks(case, result, calls, expected, method, None if bugs else rng) if calls else []
         )

@@ -42,3 +42,9 @@ def test_a_model_and_its_optimizer_copied_together_stay_together(method, order):
     assert np.array_equal(made["model"].theta, before - 1) and np.array_equal(parts["model"].theta, before)
     for view in made["model"].rnn.params.values():
         assert np.shares_memory(view, made["model"].theta)
+
+
+def test_the_text_of_a_layer_has_its_sizes_and_the_options_that_are_not_the_defaults():
+    assert repr(npseq.GRU(2, 3)) == "GRU(2, 3, dtype=float32)"
+    text = "OptimizedLSTM(2, 3, num_layers=2, bidirectional=True, dtype=float64)"
+    assert repr(npseq.OptimizedLSTM(2, 3, num_layers=2, bidirectional=True, dtype="float64")) == text

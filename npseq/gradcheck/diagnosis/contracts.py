@@ -100,6 +100,8 @@ def _wrapped(function: Any, check: Any, run: Run, owner: Any) -> Any:
             of, message, *text = promise.send(result)
         except StopIteration:
             return result
+        except Exception as error:  # what has another form than promised
+            of, message, text = None, f"its result cannot be compared with what is promised ({error})", []
         run.found.append(at(of or function, message, *text))
         return result
 
