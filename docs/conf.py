@@ -7,13 +7,17 @@ from pathlib import Path
 import docutils.nodes
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+
+from make_options import page  # noqa: E402
 
 project = "npseq"
 author = "the npseq developers"
 release = re.search(r'"(.*)"', (ROOT / "npseq" / "_version.py").read_text(encoding="utf-8").splitlines()[-1])[1]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
+
+smartquotes = False  # quotes and dashes are what is written, in options and code too
 
 html_theme = "furo"
 html_title = f"npseq {release}"
@@ -84,6 +88,7 @@ def _block(translator, node):
 
 
 def setup(app):
-    """Connect what docstrings need, and the equations."""
+    """Write the page of options; connect what docstrings need, and the equations."""
+    (ROOT / "docs" / "options.md").write_text(page(), encoding="utf-8")
     app.connect("autodoc-process-docstring", _indented_equations, priority=900)
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))

@@ -5,6 +5,7 @@ unrolled.svg       three steps of the LSTM, and the three places of matrix produ
 gradient_flow.svg  how much the loss at the last step depends on the input k steps before, in the four models, and in
                    one of them along each of the two paths separately
 gru_step.svg       one GRU step forward and backward
+forecast.svg       what the first page's ten lines draw
 exploding.svg      the same as gradient_flow.svg for an RNN whose W_h has another spectral radius
 """
 
@@ -349,7 +350,13 @@ def flow():
     return figure
 
 
+def forecast():
+    """The ten lines of the first page: the last week of the traffic, and two days ahead."""
+    return npseq.Forecaster("optimized_lstm", epochs=10, seed=0).fit("metro_traffic").plot(48)
+
+
 PICTURES = {
+    "forecast": forecast,
     "lstm_step": lstm_step,
     "gru_step": gru_step,
     "unrolled": unrolled,
@@ -359,6 +366,7 @@ PICTURES = {
 
 
 TITLES = {  # what is read aloud in the place of the picture
+    "forecast": "The last week of the traffic, and the forecast of two days with its 90 % interval",
     "lstm_step": "One step of the LSTM, forward and backward",
     "gru_step": "One step of the GRU, forward and backward",
     "unrolled": "Three steps forward and backward, and the three places of matrix products",

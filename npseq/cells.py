@@ -98,9 +98,9 @@ class LSTMCell:
     """Long short-term memory (Hochreiter & Schmidhuber, Neural Computation 9, 1997) with the forget gate of
     Gers, Schmidhuber & Cummins (Neural Computation 12, 2000).
 
-    i = σ(a_i), f = σ(a_f), g = tanh(a_g), o = σ(a_o)    with a = a_x + a_h
-    c = f ⊙ c' + i ⊙ g
-    h = o ⊙ tanh(c)
+        i = σ(a_i), f = σ(a_f), g = tanh(a_g), o = σ(a_o)    with a = a_x + a_h
+        c = f ⊙ c' + i ⊙ g
+        h = o ⊙ tanh(c)
 
     Along c the gradient is only multiplied by f, never by a matrix: dc' = f ⊙ dc. Where f is close to 1 it does not
     vanish.
@@ -139,9 +139,9 @@ class GRUCell:
     """Gated recurrent unit, reset after the product (Cho et al. 2014, arXiv 1406.1078v1), with z defined as in
     Chung et al. 2014 (arXiv 1412.3555): z weights the new value. Cho's z, and torch's, is 1 − z here.
 
-    r = σ(a_r), z = σ(a_z)    with a = a_x + a_h
-    n = tanh(a_xn + r ⊙ a_hn)
-    h = (1 − z) ⊙ h' + z ⊙ n
+        r = σ(a_r), z = σ(a_z)    with a = a_x + a_h
+        n = tanh(a_xn + r ⊙ a_hn)
+        h = (1 − z) ⊙ h' + z ⊙ n
     """
 
     gates, state = "rzn", "h"
