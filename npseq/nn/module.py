@@ -132,9 +132,8 @@ class Module:
         return f"{type(self).__name__}({parts or ', '.join(f'{name} {shape}' for name, shape in self.shapes.items())})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{name}</td><td>{shape}</td></tr>" for name, shape in self.shapes.items())
-        head = f"<pre>{html.escape(repr(self))}\n{self.theta.size:,} parameters, {self.dtype}</pre>"
-        return f"{head}<table><tr><th>parameter</th><th>shape</th></tr>{rows}</table>"
+        lines = [repr(self), *(f"{name} {shape}" for name, shape in self.shapes.items())]
+        return f"<pre>{html.escape(chr(10).join(lines))}</pre>"
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Return name -> shape of the module's own parameters and those of its parts."""

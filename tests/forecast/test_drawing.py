@@ -37,7 +37,7 @@ def test_scores_and_losses_draw_themselves_and_are_tables_in_a_notebook(fitted, 
     assert list(losses["validation"].get_xdata()) == [0, 1, 2] and (tmp_path / "l.svg").stat().st_size > 3000
     assert f"<td>{found['model']['rmse']:.4g}</td>" in found._repr_html_()
     assert fitted._repr_html_().startswith("<pre>Forecaster(model=&#x27;gru")
-    assert "<td>rnn.weight_hh_l0</td><td>(9, 3)</td>" in fitted.members[0][0]._repr_html_()
+    assert "\nrnn.weight_hh_l0 (9, 3)\n" in fitted.members[0][0]._repr_html_()
     assert "<pre>" in npseq.gradcheck.check(npseq.RNN(1, 2, dtype=np.float64, rng=0))._repr_html_()
 
 
