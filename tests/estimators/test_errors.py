@@ -35,6 +35,8 @@ DATA = {
     "no steps": (np.ones((12, 0, 2)), Y, r"X has the shape \(12, 0, 2\)"),
     "four axes": (np.ones((12, 2, 2, 2)), Y, r"X has the shape \(12, 2, 2, 2\); \(n, T, F\), .* expected"),
     "complex numbers": ([*X[:-1], np.ones((4, 2)) + 1j], Y, "sequence 11 of X is not an array of real numbers"),
+    "text that reads as numbers": (np.full((12, 4, 2), "1"), Y, "X must hold real numbers; <U1 given"),
+    "times": (np.zeros((12, 4), "M8[s]"), Y, "X must hold real numbers; datetime64"),
     "too large": ([*X[:-1], np.full((4, 2), 1e200)], Y, "X has a value of size 1e\\+200; at most 1e\\+140 expected"),
     "a number": (3.0, Y, "Expected 2D array, got scalar array instead"),
     "nothing": ([], Y, "Expected 2D array, got 1D array instead"),
@@ -88,6 +90,7 @@ def test_weights_that_are_not_valid():
         (-np.ones(12), "sample_weight has negative weights; the smallest is -1.0"),
         (np.zeros(12), "sample_weight has only zeros; at least one positive weight expected"),
         (np.full(12, np.nan), "sample_weight contains NaN"),
+        (np.full(12, "1"), "sample_weight must hold real numbers; <U1 given"),
     ]:
         with pytest.raises(ValueError, match=message):
             SequenceRegressor(**SMALL).fit(X, NUMBERS, weights)
