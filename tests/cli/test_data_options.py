@@ -61,7 +61,7 @@ def test_what_was_decided_is_told_and_what_is_said_is_used(run):
     Path("t.csv").write_text("a:b\n" + "".join(f"{k % 7}:{-9999 if k % 9 == 4 else k % 5}\n" for k in range(90)))
     status, out, _ = run("train", "--data", "t.csv", "--sep", ":", "--target", "b", "--force", *ALONE)
     assert status == 0 and "b holds -9999 10 times" in out and "--na -9999" in out
-    status, out, _ = run("train", "--data", "t.csv", "--sep=:", "--na", "-9999", "--target", "b", *ALONE)
+    status, out, _ = run("train", "--data", "t.csv", "--sep=:", "--na", "-9999", "--target", "b", "--force", *ALONE)
     assert status == 0 and "10 gaps in b filled" in out
     assert run("evaluate", "rnn_lstm_best.pth", "--data", "t.csv", "--sep", ":", "--na=-9999")[0] == 0
     options = ["--sep", ":", "--na", "-9999", "--output", "f.csv", "--steps", "2"]
