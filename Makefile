@@ -19,6 +19,8 @@ ARGS ?= --model lstm --epochs 10
 WORKERS ?= 2
 SHARED = -n $(WORKERS) --dist worksteal
 VERSIONS ?=
+# Compiled tests are kept: half of the time before the first one is their compilation.
+unexport PYTHONDONTWRITEBYTECODE
 # Two processes share the cores; BLAS threads besides would stall each other at every small product.
 ONE_THREAD = OMP_NUM_THREADS=1
 NPSEQ_FUZZ ?= 20

@@ -13,3 +13,9 @@ def small_csv(tmp_path_factory):
     values = 100 + 40 * np.sin(2 * np.pi * np.arange(len(hours)) / 24) + rng.normal(0, 5, len(hours))
     path.write_text("hour,load\n" + "".join(f"{h},{v:.2f}\n" for h, v in zip(hours, values)))
     return str(path)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """The quick suite does not load files of which every test is wide: what they import takes seconds."""
+    if config.option.markexpr == "not wide" and collection_path.suffix == ".py":
+        return "\npytestmark = pytest.mark.wide\n" in collection_path.read_text(encoding="utf-8") or None

@@ -64,6 +64,15 @@ def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+def statements(tree):
+    """The statements of a file, inner ones too; expressions, most of a tree, hold none."""
+    found = [tree]
+    for node in found:
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            found.extend(getattr(node, name, ()))
+    return found
+
+
 @functools.cache
 def imports(path):
     return tuple(found_imports(path))
@@ -72,7 +81,7 @@ def imports(path):
 def found_imports(path):
     """(module, name or None, line) for everything of npseq that a file imports, wherever in it."""
     package = module_of(path) if path.name == "__init__.py" else module_of(path).rpartition(".")[0]
-    for node in ast.walk(tree_of(path)):
+    for node in statements(tree_of(path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.split(".")[0] == "npseq":

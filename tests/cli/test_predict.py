@@ -338,6 +338,6 @@ def test_the_time_column_has_its_own_name_and_days_have_no_clock(tmp_path, monke
     days = np.datetime64("2024-01-01") + np.arange(120)
     rows = "".join(f"{day}{clock},{10 + k % 7 + k / 100:.2f}\n" for k, day in enumerate(days))
     Path("d.csv").write_text((f"{name},load\n" if name else "") + rows)
-    assert status("--data d.csv --base linear --epochs 1 --hidden-size 2 --window 7 --quiet".split()) == 0
+    assert status("--data d.csv --base last --epochs 1 --hidden-size 2 --window 7 --quiet".split()) == 0
     assert predict.main("rnn_lstm_best.pth --data d.csv --output p.csv --steps 2".split()) == 0
     assert [row[first] for row in rows_of("p.csv")] == [f"2024-04-30{clock}", f"2024-05-01{clock}"]

@@ -10,7 +10,11 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from sklearn.utils.estimator_checks import check_estimator
+
 from npseq.estimators import SequenceClassifier, SequenceRegressor
+
+pytestmark = pytest.mark.wide
 
 ESTIMATORS = [SequenceClassifier, SequenceRegressor]
 # One batch of all sequences, in float64: there a weight of 2 is a row that is there twice, to rounding.
@@ -29,14 +33,11 @@ IN_BATCHES = "a repeated row is shuffled into another batch, and a weighted one 
 
 def outcome(estimator, expected=None):
     """The checks that did not pass, and how each ended; and the number of those that passed."""
-    from sklearn.utils.estimator_checks import check_estimator  # takes a second to import
-
     results = check_estimator(estimator, on_fail=None, on_skip=None, expected_failed_checks=expected)
     others = {result["check_name"]: result["status"] for result in results if result["status"] != "passed"}
     return others, Counter(result["status"] for result in results)["passed"]
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.filterwarnings("ignore")
 def test_every_check_passes(estimator):
@@ -44,7 +45,6 @@ def test_every_check_passes(estimator):
     assert others.items() <= SKIPPED.items() and passed > 50
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.filterwarnings("ignore")
 def test_every_check_passes_with_lbfgs(estimator):
@@ -52,7 +52,6 @@ def test_every_check_passes_with_lbfgs(estimator):
     assert others.items() <= SKIPPED.items() and passed > 50
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.filterwarnings("ignore")
 def test_with_the_defaults_every_check_passes_but_one(estimator):
@@ -62,7 +61,6 @@ def test_with_the_defaults_every_check_passes_but_one(estimator):
     assert others.items() <= SKIPPED.items() and passed > 50
 
 
-@pytest.mark.wide
 def test_with_array_api_no_check_is_skipped():
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(

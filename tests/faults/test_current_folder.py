@@ -9,12 +9,13 @@ import pytest
 
 import npseq
 
+pytestmark = pytest.mark.wide
+
 NAMES = """types signal json csv random tempfile threading struct pickle secrets queue socket logging numbers
 statistics bisect decimal copy string calendar numpy scipy pandas npseq""".split()
 CELL = "import json\nfrom npseq.cells import LSTMCell\nclass Mine(LSTMCell):\n    pass\n"
 
 
-@pytest.mark.wide
 def test_no_command_and_no_worker_imports_from_the_current_folder(tmp_path, small_csv):
     assert len(NAMES) == 24
     for name in NAMES:

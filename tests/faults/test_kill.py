@@ -14,6 +14,8 @@ from sandbox import scaled
 import npseq
 from npseq.cli import training_run
 
+pytestmark = pytest.mark.wide
+
 if not hasattr(os, "fork"):
     pytest.skip("POSIX", allow_module_level=True)
 OPTIONS = ["--model", "gru", "--hidden-size", "3", "--window", "4", "--lags", "24", "--epochs", "5", "--dropout", "0.1"]
@@ -108,7 +110,6 @@ def killed_and_recovered(reference, tmp_path, monkeypatch, kills):
         assert problem is None, f"killed at {kill}: {problem}"
 
 
-@pytest.mark.wide
 def test_killed_at_a_moment_at_which_a_file_is_touched(reference, tmp_path, monkeypatch):
     moments = reference[2]
     assert moments > 60
@@ -116,7 +117,6 @@ def test_killed_at_a_moment_at_which_a_file_is_touched(reference, tmp_path, monk
     killed_and_recovered(reference, tmp_path, monkeypatch, [kill for kill in kills if kill <= moments - 1])
 
 
-@pytest.mark.wide
 def test_killed_at_any_moment(reference, tmp_path, monkeypatch):
     """With NPSEQ_FUZZ=10: 100 moments of the clock, and every moment at which a file is touched."""
     rng = random.Random(0)

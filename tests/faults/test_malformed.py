@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from sandbox import Ended, files_below, scaled, seeded
 
+pytestmark = pytest.mark.wide
+
 NUMBERS = [
     "0",
     "-1",
@@ -254,11 +256,9 @@ def attack(tmp_path, monkeypatch, count, seed):
     assert statuses.get(2, 0) > count // 3 and statuses.get(0, 0) > count // 50, statuses
 
 
-@pytest.mark.wide
 def test_malformed_commands_end_in_one_line(tmp_path, monkeypatch):
     attack(tmp_path, monkeypatch, scaled(100), seed=seeded(1))
 
 
-@pytest.mark.wide
 def test_five_hundred_malformed_commands_end_in_one_line(tmp_path, monkeypatch):
     attack(tmp_path, monkeypatch, scaled(500), seed=seeded(2))

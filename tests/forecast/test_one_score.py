@@ -30,14 +30,17 @@ def written(path, y, times=True):
 
 
 @pytest.mark.parametrize(
-    ("times", "horizon"),
-    [pytest.param(True, 6, marks=pytest.mark.wide), (False, 1), pytest.param(False, 3, marks=pytest.mark.wide)],
+    ("times", "horizon", "base"),
+    [
+        (False, 2, "last"),
+        *(pytest.param(*case, "auto", marks=pytest.mark.wide) for case in ((True, 6), (False, 1), (False, 3))),
+    ],
 )
-def test_everyone_gives_the_same_figures_to_the_last_digit(tmp_path, capsys, times, horizon):
+def test_everyone_gives_the_same_figures_to_the_last_digit(tmp_path, capsys, times, horizon, base):
     if not times:
         pytest.importorskip("pandas")  # a line of a table of one column may be empty
     file, report = written(tmp_path / "s.csv", series(), times), tmp_path / "r.json"
-    options = [*OPTIONS, "--data", file, "--horizon", str(horizon), "--out-dir", str(tmp_path)]
+    options = [*OPTIONS, "--data", file, "--base", base, "--horizon", str(horizon), "--out-dir", str(tmp_path)]
     assert status([*options, "--report", str(report)]) == 0
     trained = json.loads(report.read_text())
     best = str(tmp_path / "rnn_gru_best.pth")
@@ -47,7 +50,7 @@ def test_everyone_gives_the_same_figures_to_the_last_digit(tmp_path, capsys, tim
     ours = {name: trained["test"][name] for name in ("rmse", "mae")}
     others = {name: {key: each[key] for key in ("rmse", "mae")} for name, each in trained["baselines"].items()}
     assert evaluated["model"] == ours and evaluated["baselines"] == others and len(others) >= 4
-    forecaster = npseq.Forecaster("gru", epochs=1, hidden_size=3).fit(file, horizon=horizon)
+    forecaster = npseq.Forecaster("gru", epochs=1, hidden_size=3, base=base).fit(file, horizon=horizon)
     assert forecaster.score()["model"] == ours and forecaster.score()["baselines"] == others
     if horizon == 6:
         fold = forecaster.backtest(2)[1]

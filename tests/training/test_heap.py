@@ -13,6 +13,8 @@ import npseq
 from npseq.tasks.base import Batch
 from npseq.training.heap import keep_freed_memory
 
+pytestmark = pytest.mark.wide
+
 rng = np.random.default_rng(0)
 model = npseq.Model("lstm", 12, 32, 1, rng=rng)
 batch = Batch(rng.normal(size=(32, 24, 12)).astype("f"), rng.normal(size=(32, 1)).astype("f"), None)
@@ -31,7 +33,6 @@ print(usual, faults())
 """
 
 
-@pytest.mark.wide
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the bound is one of glibc")
 def test_an_update_fetches_no_new_memory():
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
