@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from npseq import optim
+from npseq import checkpoint, optim
 from npseq.cli import training_run
 from npseq.forecast import ForecastTask
 from npseq.forecast.task import default_window, forecast_task, split_rows
 from npseq.tasks import Adding, Task
+from npseq.training import resume
 from npseq.training.config import DEFAULTS, TrainingConfig
 from npseq.training.fit import Progress, fit, fit_lbfgs
 from npseq.training.resume import TrainingState, restore
@@ -173,18 +174,59 @@ def test_a_run_goes_on_from_its_progress():
     assert given.model is run.model
 
 
-def test_the_rate_of_the_last_epoch_is_restored():
+def begun(lr=0.125, **other):
+    """A run of the adding problem, and the state of it after one epoch with this rate."""
     task, config = Adding(length=4, count=32, held_out=4), TrainingConfig.of("alone", epochs=3, hidden_size=2)
     run = TrainingRun(task, config)
-    history = [{"epoch": 1, "train_loss": 1.0, "validation_loss": 1.0, "lr": 0.125}]
+    history = [{"epoch": 1, "train_loss": 1.0, "validation_loss": 1.0, "lr": lr}]
     arrays = {"state_dict": run.model.state_dict(), "optimizer": run.optimizer.state_dict()}
-    arrays |= {"schedule": run.schedule.state_dict(), "best": run.model.theta.copy()}
-    state = TrainingState(
-        "f", {"epochs": 3}, "x", Progress(1, 1.0, 1, None, history), arrays, run.rng.bit_generator.state
-    )
-    found = restore(state, {"epochs": 3}, run.model, run.optimizer, run.schedule, run.rng, "x")
-    assert run.optimizer.lr == 0.125 and found.epoch == 1 and found.best_theta.dtype == run.model.dtype
-    assert found.history == [{**history[0], "seconds": None}]
+    arrays |= {"schedule": run.schedule.state_dict(), "best": run.model.theta.copy(), **other}
+    progress = Progress(1, 1.0, 1, None, history)
+    return run, TrainingState("f", {"epochs": 3}, "x", progress, arrays, run.rng.bit_generator.state)
+
+
+def test_the_rate_of_the_last_epoch_is_restored():
+    for lr, expected in ((0.125, 0.125), (None, 0.001)):
+        run, state = begun(lr)
+        found = restore(state, {"epochs": 3}, run.model, run.optimizer, run.schedule, run.rng, "x")
+        assert run.optimizer.lr == expected and found.epoch == 1 and found.best_theta.dtype == run.model.dtype
+        assert found.history == [{**state.progress.history[0], "seconds": None}]
+
+
+def test_best_weights_of_another_shape_and_a_file_without_a_part_are_refused(tmp_path):
+    run, state = begun(best=np.zeros(3))
+    with pytest.raises(ValueError, match=r"f cannot be resumed from: its best weights have the shape \(3,\)"):
+        restore(state, {"epochs": 3}, run.model, run.optimizer, run.schedule, run.rng, "x")
+    path = tmp_path / "last.pth"
+    resume.save(path, {"epochs": 3}, run.model, run.optimizer, run.schedule, run.rng, state.progress, "x")
+    assert resume.read(path).progress.epoch == 1
+    file = checkpoint.load(path)
+    for part in ("state_dict", "optimizer", "schedule", "best"):
+        checkpoint.save(path, {name: value for name, value in file.content.items() if name != part}, file.metadata)
+        with pytest.raises(ValueError, match=f"cannot be resumed from: it has no {part}"):
+            resume.read(path)
+
+
+def test_what_was_asked_for_is_what_differs_from_the_defaults_of_the_task(with_base):
+    adding = Adding(length=4, count=32, held_out=4)
+    own = set(TrainingRun(adding, TrainingConfig.of("alone")).settings)
+    assert set(TrainingRun(adding, TrainingConfig.of("alone", lr=0.5, batch_size=32)).settings) - own == {
+        "lr",
+        "batch_size",
+    }
+    own = set(TrainingRun(with_base, TrainingConfig.of("forecast")).settings)
+    assert set(TrainingRun(with_base, TrainingConfig.of("forecast", batch_size=16)).settings) - own == {"batch_size"}
+    assert "batch_size" not in own
+
+
+@pytest.mark.parametrize(
+    "count, batch_size, epochs, warmup", [(50, 16, 150, 30), (50, 50, 600, 30), (5000, 16, 30, 469)]
+)
+def test_a_classifier_has_600_updates_at_least_and_a_twentieth_of_them_warm_up(count, batch_size, epochs, warmup):
+    found = TrainingConfig.to_classify(count, batch_size=batch_size)
+    assert (found.epochs, found.schedule, found.warmup) == (epochs, "cosine", warmup)
+    found = TrainingConfig.to_classify(count, batch_size=batch_size, schedule="constant")
+    assert (found.epochs, found.schedule, found.warmup) == (epochs, "constant", 0)
 
 
 def test_the_loss_of_a_pass_is_the_mean_over_its_targets():

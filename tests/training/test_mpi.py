@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from npseq.nn.model import Model
 from npseq.nn.registry import MODELS
 from npseq.optim import Adam
 from npseq.tasks.scoring import mean_loss, outputs
+from npseq.training import mpi
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -161,6 +163,52 @@ def test_a_process_that_differs_is_named():
         Together(3).run(lambda ranks: ranks.compare("data", "x" if ranks.rank == 2 else "y"))
     with pytest.raises(parallel.ParallelError, match="rank 1: no such file"):
         Together(3).run(lambda ranks: ranks.agree("no such file" if ranks.rank == 1 else None))
+
+
+def test_the_first_process_alone_is_the_root():
+    assert Together(3).run(lambda ranks: ranks.root) == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "error, line", [(ValueError("of\ntwo lines"), "ValueError: of two lines"), (SystemExit(143), "SIGTERM")]
+)
+def test_a_process_that_leaves_ends_all_with_one_line(capfd, error, line):
+    ended = []
+    communicator = SimpleNamespace(rank=1, size=2, Abort=ended.append)
+    with pytest.raises(type(error)), parallel.Ranks(communicator).ending_together("npseq train", (KeyError,)):
+        raise error
+    assert ended == [1] and capfd.readouterr().err == f"npseq train: rank 1: {line}\n"
+    with pytest.raises(KeyError), parallel.Ranks(communicator).ending_together("npseq train", (KeyError,)):
+        raise KeyError  # which all processes raise
+    assert ended == [1]
+
+
+def test_what_an_empty_share_has_for_a_loss_counts_nothing():
+    """The row that it runs instead may have a loss that is not finite."""
+
+    class Nowhere:
+        theta, dtype = np.zeros(2), np.dtype(float)
+
+        def loss_of(self, batch):
+            return np.nan
+
+        def loss_and_grad(self, batch, training=True):
+            return np.nan, np.full(2, np.nan)
+
+    class Somewhere(Nowhere):
+        def loss_of(self, batch):
+            return 3.0
+
+        def loss_and_grad(self, batch, training=True):
+            return 3.0, np.array([1.0, 2.0])
+
+    def work(ranks):
+        model, count = (Nowhere(), 0) if ranks.rank else (Somewhere(), 4)
+        shared = mpi.SharedModel(model, SimpleNamespace(count=count), ranks)
+        return shared.loss_of(None), *shared.loss_and_grad(None)
+
+    for loss, again, grad in Together(2).run(work):
+        assert loss == again == 3.0 and grad.tolist() == [1.0, 2.0]
 
 
 def npseq(*argv, cwd, **environment):
