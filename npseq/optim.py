@@ -52,13 +52,13 @@ class Optimizer:
         self, theta: np.ndarray, lr: float, weight_decay: float, maximize: bool, **not_negative: float
     ) -> None:
         if not (
-            isinstance(theta, np.ndarray)
+            _is_array(theta)
             and theta.ndim == 1
             and theta.dtype.kind == "f"
             and theta.flags.c_contiguous
             and theta.flags.writeable
         ):
-            given = f"{theta.dtype} of shape {theta.shape}" if isinstance(theta, np.ndarray) else type(theta).__name__
+            given = f"{theta.dtype} of shape {theta.shape}" if _is_array(theta) else type(theta).__name__
             raise TypeError(f"theta must be a flat, contiguous, writeable NumPy vector of floats; {given} given")
         for name, value in dict(lr=lr, weight_decay=weight_decay, **not_negative).items():
             if not 0 <= value < math.inf:
@@ -77,9 +77,9 @@ class Optimizer:
     def _gradient(self, grad: np.ndarray, weight_decay: float) -> np.ndarray:
         """Return g = ± grad + weight_decay θ. The caller's array is not written to."""
         theta = self.theta
-        if not isinstance(grad, np.ndarray) or grad.shape != theta.shape or grad.dtype != theta.dtype:
+        if not _is_array(grad) or grad.shape != theta.shape or grad.dtype != theta.dtype:
             raise ValueError(
-                f"grad is {getattr(grad, 'dtype', type(grad).__name__)} of shape {np.shape(grad)}; "
+                f"grad is {grad.dtype if _is_array(grad) else type(grad).__name__} of shape {np.shape(grad)}; "
                 f"theta is {theta.dtype} of shape {theta.shape}: they must be the same"
             )
         if self.maximize:
@@ -357,6 +357,10 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = dict(
 )
 
 
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
+
+
 def clip_by_global_norm(grad: np.ndarray, max_norm: float) -> float:
     """Scale ``grad`` in place so that its Euclidean norm is at most ``max_norm``.
 
@@ -375,8 +379,9 @@ def clip_by_global_norm(grad: np.ndarray, max_norm: float) -> float:
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm must be greater than 0; {max_norm!r} given")
-    if grad.ndim != 1:
-        raise ValueError(f"grad must be a flat vector; one of shape {grad.shape} given")
+    if not _is_array(grad) or grad.ndim != 1 or grad.dtype.kind != "f":
+        given = f"{grad.dtype} of shape {grad.shape}" if _is_array(grad) else type(grad).__name__
+        raise ValueError(f"grad must be a flat NumPy vector of floats; {given} given")
     with np.errstate(over="ignore", invalid="ignore"):
         norm = math.sqrt(np.dot(grad, grad))
         if not math.isfinite(norm):

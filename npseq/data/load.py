@@ -123,7 +123,9 @@ def _other_panel(source: Any, fill: str) -> Panel | None:
     if isinstance(source, (str, os.PathLike)):
         return generated.many() if os.fspath(source) == GENERATED else None
     if isinstance(source, Mapping):
-        several = len({np.shape(array)[:1] for array in source.values()}) > 1
+        several = (
+            len({len(array) for array in source.values() if np.iterable(array) and not isinstance(array, str)}) > 1
+        )
     elif several := isinstance(source, (list, tuple)) and all(
         isinstance(one, np.ndarray) and one.ndim for one in source
     ):
@@ -226,25 +228,22 @@ def read(
 def _from_memory(
     source: Any, time: str | None, labels: Sequence[str] | None, options: TableOptions | None
 ) -> tuple[Content, str]:
-    module = type(source).__module__.partition(".")[0]
-    if (
-        isinstance(source, Mapping)
-        and not labels
-        and all(np.asarray(array).dtype.kind in "fiubM" for array in source.values())
-    ):
-        return read_arrays(source, "the data", time), "the data"
-    if isinstance(source, Mapping) or module == "pandas":
-        import pandas as pd
+    name, given = "the data", isinstance(source, Mapping)
+    try:
+        if given and not labels and all(np.asarray(array).dtype.kind in "fiubM" for array in source.values()):
+            return read_arrays(source, name, time), name
+        if given or type(source).__module__.partition(".")[0] == "pandas":
+            import pandas as pd
 
-        from .table_reader import read_table
+            from .table_reader import read_table
 
-        if isinstance(source, pd.Series):
-            source = source.to_frame(source.name if source.name is not None else "value")
-        return read_table(pd.DataFrame(source), "the data", time, labels, options), "the data"
+            if isinstance(source, pd.Series):
+                source = source.to_frame(source.name if source.name is not None else "value")
+            return read_table(pd.DataFrame(source), name, time, labels, options), name
+    except (TypeError, ValueError) as error:  # of columns that make no table
+        raise error if isinstance(error, DataError) else DataError(f"{name} are no table: {error}") from None
     array = np.asanyarray(source)
-    return read_arrays(
-        {key: array[key] for key in array.dtype.names or ()} or {"": array}, "the data", time
-    ), "the data"
+    return read_arrays({key: array[key] for key in array.dtype.names or ()} or {"": array}, name, time), name
 
 
 def _without_pandas(

@@ -123,7 +123,8 @@ class Embedding(Module):
             there = np.arange(indices.shape[1]) < np.asarray(checked)[:, None]
             indices = np.where(there, indices, 0)
         if indices.dtype.kind not in "iu" or indices.size and not 0 <= indices.min() <= indices.max() < count:
-            found = f"{indices.dtype} from {indices.min()} to {indices.max()}" if indices.size else f"{indices.dtype}"
+            numbers = indices.size and indices.dtype.kind in "fiub"
+            found = f"{indices.dtype} from {indices.min()} to {indices.max()}" if numbers else f"{indices.dtype}"
             raise ValueError(f"indices must be integers from 0 to {count - 1}; {found} given")
         return self.params["weight"][indices], Tape((indices, there), self._identity)
 

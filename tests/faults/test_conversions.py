@@ -35,6 +35,10 @@ LINEAR = npseq.Linear(1, 2)
         lambda x: losses.huber(X, X, weights=x),
         lambda x: losses.mae(X, x),
         lambda x: losses.cross_entropy(X, x),
+        lambda x: setattr(MODEL, "theta", np.resize(x, MODEL.theta.size) if kind_of(x) in "cUMO" else x[0]),
+        lambda x: npseq.Embedding(5, 3).forward(x),
+        lambda x: npseq.optim.SGD(np.zeros(6, np.float32)).step(x[0] if x is GIVEN["list"] else x[:, 0, 0]),
+        lambda x: npseq.optim.clip_by_global_norm(x[0] if x is GIVEN["list"] else x[:, 0, 0], 1.0),
         lambda x: Arrays(x, np.zeros(6)),
         lambda x: Arrays((X, x), np.zeros(6)),
         lambda x: Arrays(X, x),
@@ -46,6 +50,14 @@ LINEAR = npseq.Linear(1, 2)
 def test_what_is_no_array_of_real_numbers_is_refused(use, kind):
     with pytest.raises((TypeError, ValueError)) as error:
         use(GIVEN[kind])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("column", [X + 1j, "abc", None, {1, 2}, [[1, 2], [3]], X.astype(str)])
+def test_columns_that_make_no_table_are_refused(column):
+    pytest.importorskip("pandas")
+    with pytest.raises(npseq.data.DataError) as error:
+        npseq.data.load({"a": column})
     assert "\n" not in str(error.value)
 
 
