@@ -123,9 +123,8 @@ def _other_panel(source: Any, fill: str) -> Panel | None:
     if isinstance(source, (str, os.PathLike)):
         return generated.many() if os.fspath(source) == GENERATED else None
     if isinstance(source, Mapping):
-        several = (
-            len({len(array) for array in source.values() if np.iterable(array) and not isinstance(array, str)}) > 1
-        )
+        sized = (array for array in source.values() if hasattr(array, "__len__") and not isinstance(array, str))
+        several = len(set(map(len, sized))) > 1
     elif several := isinstance(source, (list, tuple)) and all(
         isinstance(one, np.ndarray) and one.ndim for one in source
     ):
