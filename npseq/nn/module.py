@@ -116,9 +116,7 @@ class Module:
 
         def __setattr__(self, name: str, value: Any) -> None:
             if name == "theta" and name in vars(self):
-                self.theta[...] = as_array(
-                    "theta", value, "fiub" + "c" * (self.dtype.kind == "c")
-                )  # in place: params and parts are views of it
+                self.theta[...] = as_array("theta", value, "fiub" + "c" * (self.dtype.kind == "c"))  # params are views
                 return
             if "shapes" in vars(self):
                 known = list(_parts_of(self).values())
