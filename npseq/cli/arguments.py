@@ -268,6 +268,11 @@ def add_seed(p: argparse._ActionsContainer, of: str) -> None:
     add_number(p, "--seed", seed, f"of {of}", 0)
 
 
+def add_jobs(p: Any) -> None:
+    """Add ``--jobs``, the processes for the closed forms of many series."""
+    add_number(p, "--jobs", positive_int, "processes for the closed forms of many series", 1)
+
+
 def add_quiet(p: argparse._ActionsContainer) -> None:
     """``--quiet``: standard output stays empty if all is well."""
     p.add_argument("--quiet", action="store_true", help="print nothing but errors")

@@ -11,6 +11,7 @@ from . import arguments
 
 _WORDS = {"tab": "\t", "\\t": "\t", "blank": " ", "blanks": " ", "space": " ", "comma": ",", "semicolon": ";"}
 SAID = ("sep", "decimal", "thousands", "header", "no_header", "encoding", "na", "strip", "date_format", "sheet")
+OF_SERIES = ("id", "wide", "wide_rows", "active")
 
 
 def add_table_options(p: arguments.Parser) -> None:
@@ -43,6 +44,12 @@ def add_table_options(p: arguments.Parser) -> None:
     t.add_argument("--date-format", metavar="FORMAT", help="of the time column, such as %%d.%%m.%%Y %%H:%%M")
     t.add_argument("--sheet", metavar="NAME", help="of a spreadsheet")
     add_memory_option(t)
+    m = p.add_argument_group("many series (default: a table with unique_id and ds, or item_id and timestamp)")
+    form = m.add_mutually_exclusive_group()
+    form.add_argument("--id", metavar="COLUMN[,COLUMN]", help="names the series of each row; ds may be a whole number")
+    form.add_argument("--wide", action="store_true", help="each column is a series")
+    form.add_argument("--wide-rows", action="store_true", help="each row is a series, its name first")
+    m.add_argument("--active", action="store_true", help="leave out series that have stopped")
 
 
 def add_memory_option(p: Any) -> None:
@@ -55,7 +62,7 @@ def table_options(args: argparse.Namespace) -> data.TableOptions:
     """Return what the options say about the table."""
     header = True if args.header else False if args.no_header else None
     names = "sep", "decimal", "thousands", "encoding", "date_format", "sheet", "max_memory"
-    said = {name: getattr(args, name) for name in names}
+    said = {name: getattr(args, name) for name in names} | {name: getattr(args, name) or None for name in OF_SERIES}
     return data.TableOptions(header=header, na=tuple(args.na or ()), strip=tuple(args.strip or ()), **said)
 
 
@@ -69,6 +76,8 @@ def as_in_training(args: argparse.Namespace, said: Mapping[str, Any]) -> dict[st
     kept = dict(said)
     header = None if args.header or args.no_header else kept.get("header")
     kept.pop("header", None)
+    if any(getattr(args, name) for name in OF_SERIES[:3]):
+        kept = {name: value for name, value in kept.items() if name not in OF_SERIES}
     values = {name: value for name, value in kept.items() if not getattr(args, name)}
     for name in {"na", "strip"} & kept.keys():
         values[name] = [*kept[name], *(getattr(args, name) or ())]
@@ -78,7 +87,7 @@ def as_in_training(args: argparse.Namespace, said: Mapping[str, Any]) -> dict[st
 def are_said(args: argparse.Namespace) -> bool:
     """True if an option of tables, or a column, is given: then a .txt file is a table."""
     columns = ("target", "inputs", "time", "sequence", "label")
-    return any(getattr(args, name, None) for name in SAID + columns)
+    return any(getattr(args, name, None) for name in SAID + OF_SERIES + columns)
 
 
 def sequence_columns(columns: Mapping[str, str | None], *sources: str) -> dict[str, Any]:

@@ -27,8 +27,12 @@ def parser() -> arguments.Parser:
     )
     about = f"rows to forecast by feeding forecasts back; default: {recursive.STEPS}, or as many as the data allow"
     arguments.add_number(p, "--steps", arguments.positive_int, about, metavar="K")
+    arguments.add_jobs(p)
     arguments.add_json(p)
-    p.add_argument("--plot", metavar="FILE.png", help="draw the error by step there (.png or .svg)")
+    p.add_argument("--scores", metavar="FILE.csv", help="many series: write the scores of each one there")
+    p.add_argument(
+        "--plot", metavar="FILE.png", help="draw the error by step there, or a grid of many series (.png or .svg)"
+    )
     about = "nominal coverage of the prediction interval, or of several; default: 0.9"
     p.add_argument("--interval", type=arguments.several(arguments.share), default=[0.9], metavar="P[,P]", help=about)
     about = "also the share of the values below these quantiles, such as 0.05,0.5,0.95"
@@ -50,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         args = arguments.changed(args, data=args.data or trained_on)
         p.check_files(args)
-        plots.check_files(plot=args.plot)
+        plots.check_files(args.scores, plot=args.plot)
         with blas.limited(1):
             lines = kinds.of(members).evaluate(args, members)
     except (OSError, ValueError) as error:

@@ -21,7 +21,7 @@ from .kinds import classifies, make_task
 # Options that may differ when a run is resumed; every other one must not change. Only what is typed names a file to
 # write: a training-state file may come from an untrusted source.
 FREE = {"epochs", "cell", "out_dir", "report", "history", "quiet", "checkpoint", "resume", "threads", "plot", "init"}
-FREE |= {"backtest", "max_memory", "weights", "name", "force"}
+FREE |= {"backtest", "max_memory", "weights", "name", "force", "jobs", "typed"}
 
 
 @dataclass
@@ -53,12 +53,15 @@ def settled(
     if not own and not args.resume and classifies(args):
         own = {"epochs": None, "patch": None, **DEFAULTS["classify"]}
         own = {name: value for name, value in own.items() if name not in given}
-    return arguments.changed(args, **cell, **own, quiet=args.quiet or quiet)
+    return arguments.changed(args, **cell, **own, quiet=args.quiet or quiet, typed=sorted(given))
 
 
 def config_of(args: argparse.Namespace, task: tasks.Task) -> TrainingConfig:
     """Return the configuration of the training that the options describe."""
     given = {name: getattr(args, name) for name in NAMES}
+    if task.kind == "panel" and not args.resume:
+        given |= {name: None for name in DEFAULTS["panel"] if name not in getattr(args, "typed", ())}
+        return TrainingConfig.of("panel", **given)
     if args.epochs is None:
         return TrainingConfig.to_classify(len(task.parts["train"]), **given)
     return TrainingConfig.of("forecast" if task.corrects else "alone", **given)

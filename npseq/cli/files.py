@@ -12,10 +12,10 @@ import tempfile
 import unicodedata
 from typing import NamedTuple
 
-from ..data.sources import shipped_files
+from ..data.sources import GENERATED, shipped_files
 
 READ = ("file", "files", "data", "init", "resume", "cell")  # names of options (argparse's dest) that name files to read
-WRITTEN = ("history", "report", "plot", "output", "html", "to", "state")  # a state is read, too
+WRITTEN = ("history", "report", "plot", "output", "html", "to", "state", "scores")  # a state is read, too
 CONTINUED = {"--resume", "the last file"}  # one thing: a run is resumed from its last file, and writes it again
 
 
@@ -99,4 +99,4 @@ def _read(given: str) -> list[str]:
     """Return the path of a file to read, the paths of a shipped data set, or that of standard input."""
     if given == "-":
         return ["/dev/stdin"]  # leads to the file if the shell has redirected one
-    return shipped_files(given) or ([] if given == "adding" else [given])
+    return shipped_files(given) or ([] if given in ("adding", GENERATED) else [given])

@@ -11,13 +11,16 @@ import numpy as np
 from .. import data, tasks
 from ..forecast import drawing, evaluation, finish
 from ..forecast.ensemble import Ensemble
+from ..forecast.panel import ensemble, scores
+from ..forecast.panel.windows import PanelTask
 from ..forecast.task import ForecastTask, forecast_task
 from ..nn.model import Model
 from ..tasks import metadata
 from ..tasks.metadata import Metadata
 from ..training.fit import Progress
-from . import adding, data_options, plots, progress, sequences, text_options, texts
+from . import adding, data_options, panels, plots, progress, sequences, text_options, texts
 from .evaluate_forecast import evaluate_forecast
+from .predict_forecast import USUAL as COVERAGE
 from .predict_forecast import write_forecast
 from .trained_files import Members
 
@@ -25,12 +28,14 @@ OF_FORECASTS = "target", "inputs", "future", "horizon", "window", "lags", "scale
 
 
 class Score(NamedTuple):
-    """Predictions of the test part, their metrics, those of each baseline, and the names that tables show of these."""
+    """Predictions of the test part, their metrics, those of each baseline, the names that tables show of these, and the
+    lines of another table, if there is one."""
 
     predictions: np.ndarray
     results: dict[str, Any]
     baselines: dict[str, dict[str, Any]]
     labels: dict[str, str]
+    lines: list[str] = []
 
 
 class Kind(NamedTuple):
@@ -53,18 +58,24 @@ class Kind(NamedTuple):
     score: Callable[[Model, Metadata | None, Any, Any], Score | None]
 
 
-def read_forecast(args: argparse.Namespace) -> data.Table:
-    """Return the table. Raises DataError as ``data.load``; with advice for a file that may be a text."""
+def read_forecast(args: argparse.Namespace) -> data.Table | data.Panel:
+    """Return the table, or the panel of many series.
+
+    Raises:
+        DataError: as ``data.load_series``; with advice for a file that may be a text.
+    """
     try:
         bar = None if args.quiet else progress.reading()
-        return data.load(args.data, args.time, "past", bar, data_options.table_options(args))
+        return data.load_series(args.data, args.time, "past", bar, data_options.table_options(args))
     except data.DataError as error:
         raise text_options.advise(args, error) from None
 
 
-def make_forecast(args: argparse.Namespace, table: data.Table) -> ForecastTask:
-    """Return the task of a forecast. Errors as ``forecast_task`` and ``read_forecast``."""
+def make_forecast(args: argparse.Namespace, table: data.Table | data.Panel) -> ForecastTask | PanelTask:
+    """Return the task of a forecast. Errors as ``forecast_task``, ``panel_task`` and ``read_forecast``."""
     try:
+        if isinstance(table, data.Panel):
+            return panels.make(args, table)
         return forecast_task(table, **{name: getattr(args, name) for name in OF_FORECASTS}, refit=not args.no_refit)
     except data.DataError as error:
         raise text_options.advise(args, error) from None
@@ -76,6 +87,20 @@ def score_forecast(model: Model, kept: Metadata | None, task: ForecastTask, rank
         return None
     found = evaluation.one_horizon(Ensemble([(model, kept)], task.table))
     return Score(found.predictions, found.results, found.baselines, found.labels)
+
+
+def score_panel(model: Model, kept: Any, task: PanelTask, ranks: Any) -> Score | None:
+    """Return the scores of the last rows of each series, in the first process alone."""
+    if not ranks.root:
+        return None
+    found = scores.evaluate([(model, kept)], task.panel)
+    others = {name: each for name, each in found["scores"].items() if name != "npseq"}
+    return Score(np.empty(0), found["scores"]["npseq"], others, {name: name for name in others}, panels.report(found))
+
+
+def draw_panel(path: str, model: Model, task: PanelTask, score: Score, kept: Any, progress: Progress) -> None:
+    """Draw the forecasts of the last rows of the first series."""
+    panels.draw_scored(path, task.panel, [(model, kept)], task.recipe().horizon, COVERAGE)
 
 
 def kept_of(task: tasks.Task, **run: Any) -> Metadata:
@@ -126,6 +151,10 @@ KINDS = {
     "forecast": Kind(
         *(read_forecast, make_forecast, evaluate_forecast, write_forecast, draw_forecast),
         *(finish.begin, finish.finish, finish.refit, score_forecast),
+    ),
+    "panel": Kind(
+        *(read_forecast, make_forecast, panels.evaluate, panels.write, draw_panel),
+        *(ensemble.begin, ensemble.finish, lambda model, task, kept: kept, score_panel),
     ),
     "classify": Kind(*OF_SEQUENCES, draw_confusion, *OTHERS),
     "label": Kind(*OF_SEQUENCES, draw_confusion, *OTHERS),

@@ -6,9 +6,11 @@ import csv
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from ..formats import atomic
 
@@ -54,6 +56,27 @@ def csv_writer(path: str) -> Iterator[Any]:
     """A ``csv.writer`` in UTF-8, to a file that appears when all of it is written. Raises OSError as ``replacing``."""
     with atomic.replacing(path) as file:
         yield csv.writer(_Utf8(file))
+
+
+def write_series(path: str, ids: Sequence[str], times: Sequence[np.ndarray], columns: Mapping[str, np.ndarray]) -> None:
+    """Write forecasts of series as a long table: unique_id, ds and ``columns``, as utilsforecast reads them.
+
+    Args:
+        times: (h,) of each series. columns: name -> (S, h).
+    """
+    with csv_writer(path) as writer:
+        writer.writerow(["unique_id", "ds", *columns])
+        for k, one in enumerate(ids):
+            for when, *cells in zip(written(times[k]), *(column[k] for column in columns.values())):
+                writer.writerow([one, when, *(f"{value:.10g}" for value in cells)])
+
+
+def written(times: np.ndarray) -> list[str]:
+    """Return times as text: without a clock where all are midnights; whole numbers as they are."""
+    if times.dtype.kind != "M":
+        return [str(time) for time in times]
+    days = bool((times == times.astype("M8[D]")).all())
+    return [str(time)[: 10 if days else None].replace("T", " ") for time in times]
 
 
 def write_json(path: str, value: object) -> None:

@@ -43,6 +43,7 @@ def parser() -> arguments.Parser:
         help="also write quantiles, such as 0.05,0.5,0.95: those are the bounds of the interval with coverage 0.9, and "
         "the forecast",
     )
+    arguments.add_jobs(p)
     p.add_argument("--whole", action="store_true", help="write whole numbers, for counts")
     p.add_argument("--plot", metavar="FILE.png", help="draw the forecast there (.png or .svg)")
     trained_files.add_column_options(p)

@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from .. import data
+from ..data.panel import of_table
 from ..forecast import drawing
 from ..forecast.drawing import times_of
 from ..forecast.ensemble import Ensemble
@@ -15,6 +16,8 @@ from ..formats.messages import marked
 from . import data_options, output, progress, trained_files
 
 UNNAMED = re.compile(r"c\d+|Unnamed: \d+")  # a column without a name in the file
+BOTH = "--interval and --quantiles given: quantiles are bounds of intervals; name one of them"
+USUAL = 0.9  # coverage of the interval that a long table of forecasts has
 
 
 def write_forecast(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
@@ -24,10 +27,11 @@ def write_forecast(args: argparse.Namespace, members: trained_files.Members) -> 
         lines to print.
     """
     if args.interval and args.quantiles:
-        raise data.DataError("--interval and --quantiles given: quantiles are bounds of intervals; name one of them")
+        raise data.DataError(BOTH)
     options = data_options.table_options(args)
     table = data.load(args.data, args.time, "past", progress.reading(), options)  # nothing may look ahead
-    forecaster = Ensemble(members, table, coverages(args), in_use=True)
+    named = bool(table.ids) and args.steps is not None and len(members[0][1].recipe.target) == 1
+    forecaster = Ensemble(members, table, coverages(args) or [USUAL] * named or None, in_use=True)
     windows = forecaster.windows[0]
     found = forecaster.predict(args.steps, progress.bar("forecasting"))
     rows, ahead = found.rows, found.ahead
@@ -43,7 +47,14 @@ def write_forecast(args: argparse.Namespace, members: trained_files.Members) -> 
             "the square root of the step: errors so far ahead were not measured in the training"
         )
     lines += forecaster.doubts(ahead)
-    _write(args.output, table, rows, ahead, _columns(args, found, windows.target_columns))
+    if named:
+        grid, bounds = of_table(table).grids[0], found.bounds
+        low, high = ({} if bounds is None else {coverage: bounds[None, :, 0, 2 * k + up]
+                     for k, coverage in enumerate(found.coverages)} for up in (0, 1))  # fmt: skip
+        times = times_of(table, rows) if grid is None else grid.at(rows)
+        output.write_series(args.output, table.ids, [times], series_columns(args, found.values[None, :, 0], low, high))
+    else:
+        _write(args.output, table, rows, ahead, _columns(args, found, windows.target_columns))
     if args.plot:
         if found.bounds is None and all(each.residual_quantiles is not None for _, each in members):
             forecaster = Ensemble(members, table, drawing.COVERAGE, in_use=True)  # the picture has a band
@@ -55,6 +66,19 @@ def write_forecast(args: argparse.Namespace, members: trained_files.Members) -> 
 def coverages(args: argparse.Namespace) -> list[float] | None:
     """Return the coverages of the intervals that the options name, or whose bounds are the quantiles that they name."""
     return [*(args.interval or ()), *map(_around, {*(args.quantiles or ())} - {0.5})] or None
+
+
+def series_columns(args, mean, low, high):
+    """Return the columns of a long table of forecasts.
+
+    Args:
+        mean: (S, h). low, high: coverage -> (S, h).
+    """
+    if args.quantiles:
+        bounds = {p: mean if p == 0.5 else (low if p < 0.5 else high)[_around(p)] for p in args.quantiles}
+        return {"npseq": mean} | {f"npseq_q{p:g}": column for p, column in bounds.items()}
+    both = [("lo", low), ("hi", high)]
+    return {"npseq": mean} | {f"npseq-{side}-{100 * p:g}": each[p] for p in low for side, each in both}
 
 
 def _around(quantile):

@@ -19,6 +19,7 @@ from .. import status
 from ..data.errors import DataError
 from ..forecast import intervals
 from ..forecast.metadata import ForecastMetadata
+from ..forecast.panel.metadata import PanelMetadata
 from ..forecast.recipe import ForecastRecipe
 from ..forecast.streaming import ForecastStream, shown
 from ..formats import checkpoint
@@ -74,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         model, trained = load_trained(args.file)
         own_cell.check_needed(args, model)
         if not isinstance(trained.recipe, ForecastRecipe):
-            raise DataError(f"{args.file} is no forecaster; npseq stream needs one")
+            many = f"{args.file} forecasts many series (npseq predict)" if isinstance(trained, PanelMetadata) else None
+            raise DataError(f"{many or f'{args.file} is no forecaster'}; npseq stream needs a forecaster of one series")
         assert isinstance(trained, ForecastMetadata)
         until = trained.fitted_until
         model, trained = trained.in_use(model)

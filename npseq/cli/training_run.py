@@ -88,6 +88,7 @@ def parser() -> arguments.Parser:
     o.add_argument("--resume", metavar="FILE.pth", help="resume from a file written with --checkpoint")
     about = "a forecast: train and test at N origins in time, keep no files, and print the mean error and its spread"
     arguments.add_number(o, "--backtest", arguments.positive_int, about)
+    arguments.add_jobs(o)
     arguments.add_quiet(o)
     p.rare = {action.dest for action in p._actions} - {"help", *options.USUAL}
     return p
@@ -219,7 +220,10 @@ class _Run:
             files.check([*files.named(p, args), *files.own(args)])
             self.experiment = experiment.build(args, state, self.ranks.size > 1, loaded)
             self.run = self.experiment.run
-            self.args = args = arguments.changed(args, epochs=self.run.config.epochs)
+            config = self.run.config
+            self.args = args = arguments.changed(
+                args, epochs=config.epochs, hidden_size=config.hidden_size, lr=config.lr
+            )
             self.kind = kinds.KINDS[self.run.task.kind]
             if self.ranks.root:
                 self.replaced = replacing.check(args, self.run.task, self.experiment.fingerprint)
@@ -349,12 +353,15 @@ class _Run:
         self.say(f"\nbest epoch {progress.best_epoch}, kept in {self.path('best')}; {seconds:.1f} s in all\n")
         shown = {score.labels[name]: scores for name, scores in score.baselines.items()}
         target = task.target_columns[0] if self.run.task.kind == "forecast" else None
-        self.say(comparison(args.model, score.results, shown, f"the {task.scored} part", target))
+        table = (
+            comparison(args.model, score.results, shown, f"the {task.scored} part", target) if not score.lines else None
+        )
+        self.say(table or "\n".join(score.lines))
         if "confusion" in score.results:
             self.say(confusion_table(score.results, task.classes))
             for line in remarks(args.model, score.results, score.baselines, losses_of({"history": progress.history})):
                 self.say(line)
-        if task.corrects:
+        if task.corrects and not score.lines:
             alone = [ALONE] * adds_nothing(self.run.model, task.recipe())
             if alone and progress.start_loss is not None:
                 alone += made_worse(progress.start_loss, progress.history[-1]["validation_loss"], args.lr)
@@ -370,7 +377,7 @@ class _Run:
             "data": task.name,
             "parameters": int(self.run.model.theta.size),
             "epochs_run": progress.epoch,
-            "base_alone": bool(task.corrects and adds_nothing(self.run.model, task.recipe())),
+            "base_alone": bool(task.corrects and not score.lines and adds_nothing(self.run.model, task.recipe())),
             "best_epoch": progress.best_epoch,
             "seconds": seconds,
             "test": score.results,

@@ -113,7 +113,7 @@ def _norm(d: np.ndarray) -> float:
 def measure(model: Any, task: Any) -> Flow:
     """Return the ``Flow`` of a model's own loss on training examples, in float64; of a classifier's on the longest."""
     model, rows = model.astype(np.float64), task.parts["train"][:EXAMPLES]
-    x, target, lengths = task.batch(rows, np.float64)
+    x, target, lengths = task.batch(rows, np.float64)[:3]
     if lengths is not None:  # so that every distance is one of real steps
         x, target = x[lengths == lengths.max()], target[lengths == lengths.max()]
     y, _, tape = model.forward(x)

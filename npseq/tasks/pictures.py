@@ -170,6 +170,38 @@ def _loss_axes(ax: Any) -> None:
     ax.legend()
 
 
+class Tile(NamedTuple):
+    """One of many series: its name, its last values (n,), and the one at which the forecast (m,) begins."""
+
+    name: str
+    actual: np.ndarray
+    start: int
+    forecast: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def grid(path: str | None, tiles: Sequence[Tile], title: str, coverage: float) -> Any:
+    """Draw many series, three in a row."""
+    columns = min(3, len(tiles))
+    rows = -(-len(tiles) // columns)
+    with figure(path, rows, columns, (4.2 * columns, 1.2 + 2.3 * rows)) as axes:
+        for ax, tile in zip(axes.flat, tiles):
+            x = tile.start + np.arange(len(tile.forecast))
+            ax.fill_between(x, tile.low, tile.high, color=COLOURS[0], alpha=0.2, lw=0, label=f"{coverage:.0%} interval")
+            ax.plot(tile.actual, color="#222222", lw=1.1, label="actual")
+            ax.plot(x, tile.forecast, color=COLOURS[0], lw=1.4, label="forecast")
+            ax.set_title(plain_text(tile.name), loc="left", fontsize=10)
+            ax.tick_params(labelsize=8)
+        for ax in axes.flat[len(tiles) :]:
+            ax.set_visible(False)
+        drawn = axes[0, 0].figure
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        drawn.suptitle(plain_text(title))
+        drawn.legend(handles, labels, ncol=3, loc="outside lower center")
+    return drawn
+
+
 def by_step(path: str | None, lines: Mapping[str, Sequence[float]], title: str) -> Any:
     """The error by step of a forecast: name -> the RMSE of step 1, 2, …"""
     with figure(path) as axes:

@@ -1,0 +1,151 @@
+"""Many series in ``npseq train``, ``evaluate`` and ``predict``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import data
+from ..data.panel import Panel, of_table
+from ..forecast.panel import scores
+from ..forecast.panel.ensemble import PanelEnsemble, PanelForecast
+from ..forecast.panel.task import PanelTask, panel_task
+from ..formats.messages import marked
+from ..tasks import pictures
+from . import arguments, data_options, output, progress, trained_files
+from .predict_forecast import BOTH, USUAL, coverages, series_columns
+
+FEW = 10  # series of which each one's scores are printed
+GRID = 12  # series in a picture, at most
+BEFORE = 96  # rows before the forecasts, in the picture
+METRICS = {"mase": ("MASE", ".3f"), "smape": ("sMAPE", ".2f"), "rmsse": ("RMSSE", ".3f"), "wql": ("wQL", ".4f"),
+           "coverage": ("covers", ".1%")}  # fmt: skip
+OF_ONE_SERIES = "inputs", "future", "lags", "scale", "base", "log", "steps", "no_refit", "backtest"
+
+
+def make(args: argparse.Namespace, panel: Panel) -> PanelTask:
+    """Return the task of a panel.
+
+    Raises:
+        DataError: for options of one series, or as ``panel_task``.
+    """
+    typed = getattr(args, "typed", ())
+    if given := [name for name in OF_ONE_SERIES if name in typed]:
+        raise data.DataError(f"{arguments.option(given[0])} is for one series; {panel.name} holds {len(panel):,}")
+    if len(args.target or ()) > 1:
+        raise data.DataError(f"{len(args.target)} targets given; of many series one column is forecast")
+    horizon, window = (getattr(args, name) if name in typed else None for name in ("horizon", "window"))
+    return panel_task(panel, (args.target or [None])[0], horizon, window)
+
+
+def read(args: argparse.Namespace) -> Panel:
+    """Return the panel that ``--data`` names, also of one series. Raises DataError as ``data.load_series``."""
+    bar = None if getattr(args, "json", False) else progress.reading()
+    found = data.load_series(args.data, args.time, "past", bar, data_options.table_options(args))
+    return found if isinstance(found, Panel) else of_table(found)
+
+
+def write(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
+    """Write a line for each series and step: unique_id, ds, the forecast and its interval, as utilsforecast has it.
+
+    Returns:
+        lines to print.
+    """
+    if args.interval and args.quantiles:
+        raise data.DataError(BOTH)
+    panel, wanted = read(args), coverages(args) or [USUAL]
+    found = PanelEnsemble(members, panel, args.jobs).predict(args.steps, tuple(wanted))
+    if args.whole:
+        found.mean = np.rint(found.mean)
+        found.low = {p: np.floor(bound) for p, bound in found.low.items()}
+        found.high = {p: np.ceil(bound) for p, bound in found.high.items()}
+    columns = series_columns(args, found.mean, found.low, found.high)
+    output.write_series(args.output, found.ids, found.times, columns)
+    if args.plot:
+        draw(args.plot, panel, found, wanted[0], f"{panel.name}: the next {found.mean.shape[1]} rows")
+    lines = [f"{panel.name}: {marked(note)}" for note in panel.notes] + left_out(found)
+    return [*lines, f"{found.mean.shape[1]:,} forecasts of each of {len(found.ids):,} series in {args.output}"]
+
+
+def left_out(found: PanelForecast) -> list[str]:
+    """Return a line for each series that has no forecast."""
+    return [f"{one} left out: it {why}" for one, why in found.left_out.items()]
+
+
+def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
+    """Return the lines of the scores of the last rows of each series; with ``--json`` one line."""
+    panel = read(args)
+    coverage = args.interval[0]
+    result = scores.evaluate(members, panel, args.steps, coverage, args.jobs)
+    if args.scores:
+        write_scores(args.scores, result["series"])
+    if args.plot:
+        draw_scored(args.plot, panel, members, result["steps"], coverage)
+    if args.json:
+        return [json.dumps(result)]
+    lines = [f"{panel.name}: {marked(note)}" for note in panel.notes]
+    return [*lines, "", *report(result), *([f"scores of each series in {args.scores}"] if args.scores else [])]
+
+
+def report(result: dict[str, Any]) -> list[str]:
+    """Return the lines of what ``scores.evaluate`` found: the means over the series, and the series themselves if they
+    are few, or else the worst."""
+    of_all, series = result["scores"], result["series"]
+    title = f"{len(series):,} series, the last {result['steps']:,} rows of each"
+    lines = table(title, {name: found for name, found in of_all.items()}, last="npseq")
+    lines += ["", f"better than the seasonal naive: {result['share_better']:.0%} of the series"]
+    few = len(series) <= FEW
+    shown = series if few else [one for one in series if one["unique_id"] in result["worst"]]
+    shown = sorted(shown, key=lambda one: -_number(one["mase"]))
+    title = "each series" if few else f"the {len(shown)} worst"
+    return [*lines, "", *table(title, {one["unique_id"]: one for one in shown})]
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def table(title: str, rows: dict[str, dict[str, Any]], last: str | None = None) -> list[str]:
+    """Return the lines of a table of metrics, one row of each name; the row ``last`` is marked."""
+    shown = {key: form for key, form in METRICS.items() if any(row.get(key) is not None for row in rows.values())}
+    width = max(map(len, [title, *rows]))
+    lines = [f"{title:{width}}" + "".join(f"{name:>10}" for name, _ in shown.values())]
+    for name, row in rows.items():
+        cells = ["–" if row.get(key) is None else f"{row[key]:{form}}" for key, (_, form) in shown.items()]
+        lines.append(f"{name:{width}}" + "".join(f"{cell:>10}" for cell in cells) + "  <" * (name == last))
+    return lines
+
+
+def write_scores(path: str, series: Sequence[dict[str, Any]]) -> None:
+    """Write a line for each series."""
+    names = [name for name, value in series[0].items() if not isinstance(value, (list, dict))]
+    with output.csv_writer(path) as writer:
+        writer.writerow(names)
+        writer.writerows(["" if one[name] is None else one[name] for name in names] for one in series)
+
+
+def draw(path: str, panel: Panel, found: PanelForecast, coverage: float, title: str) -> None:
+    """Draw the last rows of the first series that were forecast, and the forecasts with their intervals.
+
+    Args:
+        panel: with the rows that were forecast, if these are known.
+    """
+    places, tiles = {one: k for k, one in enumerate(panel.ids)}, []
+    for k, one in enumerate(found.ids[:GRID]):
+        rows, known = panel.rows(places[one]), np.count_nonzero(np.isin(panel.times(places[one]), found.times[k]))
+        values = panel.values[rows, panel.column(found.target)]
+        shown = values[-BEFORE - known :]
+        bounds = found.low[coverage][k], found.high[coverage][k]
+        tiles.append(pictures.Tile(one, shown, len(shown) - known, found.mean[k], *bounds))
+    pictures.grid(path, tiles, title, coverage)
+
+
+def draw_scored(path: str, panel: Panel, members: trained_files.Members, steps: int, coverage: float) -> None:
+    """Draw the forecasts of the last rows of the first series."""
+    some = panel.take(np.flatnonzero(panel.lengths > steps)[:GRID])
+    found = PanelEnsemble(members, some.without_last(steps)).predict(steps, (coverage,))
+    draw(path, some, found, coverage, f"{panel.name}: the last {steps} rows")
