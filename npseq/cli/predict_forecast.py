@@ -68,7 +68,9 @@ def coverages(args: argparse.Namespace) -> list[float] | None:
     return [*(args.interval or ()), *map(_around, {*(args.quantiles or ())} - {0.5})] or None
 
 
-def series_columns(args, mean, low, high):
+def series_columns(
+    args: argparse.Namespace, mean: np.ndarray, low: dict[float, np.ndarray], high: dict[float, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Return the columns of a long table of forecasts.
 
     Args:
