@@ -4,12 +4,13 @@ Each candidate is fitted to the first rows; its forecasts are fed back from orig
 few are combined with weights proportional to e⁻⁴. e is the geometric mean of two root mean squares of the errors: one
 step ahead, and over all steps; the first is known from as many errors as there are rows, the second is what counts.
 
-The last value or the mean is taken alone where the best candidate is not better, one step ahead, by a standard error
-of the difference over the rows: what a regression gains by chance on a slow random walk it loses several rows ahead.
-Otherwise a line is taken alone where it is better than the best by as much: a walk drifts by chance, too. Where rows
-are many, the regression on a whole season (a week of hours), with or without its slots, has a prior: another candidate
-takes part only if it is better, over all steps, by a standard error. What won on some weeks does not always win on the
-next.
+The last value or the mean is taken alone where the best candidate is not better by 1.5 standard errors of the
+difference, one step ahead or over all steps, and has a share up to 2.5: what a regression gains by chance on a random
+walk it loses several rows ahead. One standard error is enough where the best candidate's squared error one step ahead
+is no more than 0.7 of the other's. Otherwise a line is taken alone where it is better than the best by a standard
+error: a walk drifts by chance, too. Where rows are many, the regression on a whole season (a week of hours), with or
+without its slots, has a prior: another candidate takes part only if it is better, over all steps, by a standard error.
+What won on some weeks does not always win on the next.
 
 Source of weights by past errors: Bates & Granger 1969, Operational Research Quarterly 20, 451–468.
 """
@@ -34,8 +35,10 @@ BEST, BEST_OF_MANY = 8, 4  # candidates that are combined
 POWER = 4  # weights are proportional to error⁻⁴
 STEPS = 48  # the most that errors are measured ahead by default
 UNKNOWN = 10  # steps where no season is known
-DOUBT = 1.0  # standard errors by which a candidate must be better than a simpler one
+DOUBT = 1.0  # standard errors by which a candidate must be better than a prior one
 SIMPLE = ("last", "mean")  # candidates that others must be better than
+CLEAR = 0.7  # of the squared error one step ahead: where the best has no more, ``DOUBT`` is enough
+SURE = 1.5, 2.5  # standard errors up to which a simple candidate is taken alone, and up to which it has a share
 ROWS = 60  # of errors one step ahead, to take a line alone
 STILL = 8  # rows
 INDEPENDENT = 8  # origins whose steps do not overlap: so many are needed to tell errors over all steps apart
@@ -173,19 +176,18 @@ class Errors(NamedTuple):
         last = self.one[-(len(self.one) // 3) :]
         return len(last) >= STILL and not last.any()
 
-    def better_near(self, other: Errors) -> bool:
-        """True if the error one step ahead is smaller by more than ``DOUBT`` standard errors."""
-        return _is_below(self.one - other.one, 1.0)
+    def better_near(self, other: Errors) -> float:
+        """By how many standard errors the error one step ahead is smaller."""
+        return _below(self.one - other.one, 1.0)
 
-    def better_far(self, other: Errors) -> bool:
-        """True if the error over all steps is smaller by more than ``DOUBT`` standard errors, and origins are enough
-        to tell."""
+    def better_far(self, other: Errors) -> float:
+        """By how many standard errors the error over all steps is smaller; 0 if origins are too few to tell."""
         enough = len(self.several) >= INDEPENDENT * self.overlap
-        return enough and _is_below(self.several - other.several, self.overlap)
+        return _below(self.several - other.several, self.overlap) if enough else 0.0
 
 
-def _is_below(difference: np.ndarray, repeats: float) -> bool:
-    return bool(difference.mean() < -DOUBT * difference.std() * np.sqrt(repeats / len(difference)) - 1e-12)
+def _below(difference: np.ndarray, repeats: float) -> float:
+    return float(-difference.mean() / (difference.std() * np.sqrt(repeats / len(difference)) + 1e-12))
 
 
 def _combined(errors: dict[Any, Errors], prior: Any, most: int) -> list[tuple[Any, float]]:
@@ -202,23 +204,32 @@ def _combined(errors: dict[Any, Errors], prior: Any, most: int) -> list[tuple[An
         if errors[key].size == 0 or errors[key].ends:
             return [(key, 1.0)]
     best = errors[ranked[0]]
+    shared: dict[Any, float] = {}
     for key in ranked:
-        if key[0] in SIMPLE and not (best.better_near(errors[key]) or best.better_far(errors[key])):
-            return [(key, 1.0)]
+        if key[0] in SIMPLE:
+            sure = max(best.better_near(errors[key]), best.better_far(errors[key]))
+            clear = best.one.mean() <= CLEAR * errors[key].one.mean()
+            if sure <= (DOUBT if clear else SURE[0]):
+                return [(key, 1.0)]
+            if sure < SURE[1] and not (clear or shared):
+                shared[key] = (SURE[1] - sure) / (SURE[1] - SURE[0])
     for key in ranked:
-        if key[0] == "drift" and len(errors[key].one) >= ROWS and errors[key].better_near(best):
+        if key[0] == "drift" and len(errors[key].one) >= ROWS and errors[key].better_near(best) > DOUBT:
             return [(key, 1.0)]
     different: dict[Any, Any] = {}
     for key in ranked:
         different.setdefault(key[:-1] if isinstance(key, Design) else key, key)
     taken = list(different.values())
     if prior is not None:
-        taken = [key for key in taken if key[:-1] != prior[:-1] and errors[key].better_far(errors[prior])]
+        taken = [key for key in taken if key[:-1] != prior[:-1] and errors[key].better_far(errors[prior]) > DOUBT]
         taken = sorted([*taken[: most - 1], prior], key=lambda key: errors[key].size)
     taken = taken[:most]
     weights = np.array([errors[key].size for key in taken])
     weights = (weights / weights.min()) ** (-POWER / 2)
-    return list(zip(taken, (weights / weights.sum()).tolist()))
+    found = dict(zip(taken, (weights / weights.sum() * (1 - sum(shared.values()))).tolist()))
+    for key, share in shared.items():
+        found[key] = found.get(key, 0.0) + share
+    return sorted(found.items(), key=lambda pair: -pair[1])
 
 
 def with_filled_gaps(

@@ -150,15 +150,40 @@ def test_what_is_better_by_less_than_a_standard_error_does_not_count(gain, taken
     better = 50 + (noise - noise.mean()) / noise.std() - gain / 10
     prior, other = (candidates.Design(p, candidates.Terms()) for p in (168, 24))
 
-    def is_taken(simple, one, several, overlap=1.0):
+    def chosen(simple, one, several, overlap=1.0):
         errors = {simple: errors_of(50, 50, overlap), other: errors_of(one, several, overlap)}
-        return other in dict(combination._combined(errors, simple if simple is prior else None, 4))
+        return dict(combination._combined(errors, simple if simple is prior else None, 4))
+
+    def is_taken(*given):
+        return other in chosen(*given)
 
     assert is_taken(prior, 50, better) == taken and not is_taken(prior, better, 50)
-    assert is_taken(("last",), better, 50) == taken and is_taken(("mean",), 50, better) == taken
     assert is_taken(("seasonal",), better, 50)
+    for simple, errors in ((("last",), (better - 0.05, 50)), (("mean",), (50, better - 0.05))):  # 1.4 and 1.6
+        assert is_taken(simple, *errors) == taken
+        if taken:
+            alone = chosen(("seasonal",), *errors)[other]
+            assert np.isclose(chosen(simple, *errors)[other], 0.1 * alone, rtol=1e-6)
+            assert np.isclose(sum(chosen(simple, *errors).values()), 1.0)
+            less = [each - 0.1 if each is errors[1 - (simple == ("last",))] else each for each in errors]  # 2.6
+            assert np.isclose(chosen(simple, *less)[other], chosen(("seasonal",), *less)[other])
+    for one, clear in ((34.9, True), (35.1, False)):  # 0.7 of 50
+        unsure = one + (better - better.mean()) * (50 - one) / 0.12  # 1.2 standard errors
+        assert is_taken(("last",), unsure, 50) == clear
     assert not is_taken(prior, 50, better, 4)  # of origins side by side, errors four steps ahead count for a fourth
     assert not is_taken(prior, 50, 1.0, 13) and is_taken(prior, 50, 1.0, 12)  # of 100 / 13 nothing can be said
+
+
+@pytest.mark.wide
+def test_what_wins_by_chance_on_a_random_walk_is_not_taken():
+    lost = 0
+    for seed in range(200, 210):
+        walk = 100 + np.random.default_rng(seed).normal(size=150).cumsum()
+        error, task = far(data.Table("w", walk[:, None], ["y"]))
+        rows = np.arange(127, 139)
+        last = walk[rows[:, None] + np.arange(12)] - walk[rows - 1, None]
+        lost += error > 1.05 * np.sqrt((last**2).mean())
+    assert lost <= 1
 
 
 def test_a_line_is_taken_alone_only_where_the_last_value_is_not():
