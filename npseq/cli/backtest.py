@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import data, status, tasks
 from ..forecast import evaluation
-from ..forecast.forecaster import backtest_rows
+from ..forecast.origins import backtest_rows
 from ..forecast.task import split_rows
 from . import arguments, kinds
 from .tables import cut

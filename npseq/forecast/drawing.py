@@ -19,6 +19,7 @@ from .bases import MANY
 from .calendar_slots import row_times
 from .ensemble import Ensemble, Prediction
 from .metadata import ForecastMetadata
+from .panel.forecaster import on_panels
 from .task import ForecastTask
 
 BEFORE = 168  # rows of data before the first one that is forecast
@@ -93,6 +94,7 @@ class Drawn(ABC):
     def _forecast(self, steps: int | None, future: Any, interval: Any) -> tuple[Ensemble, Prediction]:
         """Return what forecasts, and the forecasts of the rows after the last value."""
 
+    @on_panels
     def plot(self, steps: int | None = None, future: Any = None, interval: float | None = 0.9) -> Any:
         """Draw what ``predict`` gives, after the last rows of the data. Arguments and errors as there.
 

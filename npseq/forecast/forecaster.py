@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data import load
+from ..data import load, load_series
 from ..data.errors import DataError
+from ..data.panel import Panel
+from ..data.sources import TableOptions
 from ..data.table import Table
 from ..formats import model_file, schema
 from ..formats.unpickler import CheckpointError
 from ..fused import blas
 from ..nn.model import Model
+from ..tasks.metadata import load_trained
 from ..training.config import NAMES, TrainingConfig, plain
 from ..training.fit import Progress
 from ..training.run import TrainingRun
@@ -30,6 +33,9 @@ from .ensemble import Ensemble, Prediction, needed
 from .finish import finish, refit
 from .frames import forecast_frame
 from .metadata import ForecastMetadata, load_forecast
+from .origins import Origins
+from .panel.forecaster import PanelForecaster, on_panels
+from .panel.metadata import PanelMetadata
 from .recipe import ForecastRecipe
 from .streaming import ForecastStream
 from .task import forecast_task
@@ -37,7 +43,6 @@ from .task import forecast_task
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-BACKTEST_SHARE = 0.85  # of the rows of the next origin
 _DEFAULTS: dict[str, Any] = {
     "window": None,
     "lags": None,
@@ -58,7 +63,7 @@ _INPUTS = {
 }
 
 
-class Forecaster(drawing.Drawn):
+class Forecaster(drawing.Drawn, Origins):
     """A network that corrects a linear forecast of a series, or of several columns.
 
         forecaster = npseq.Forecaster("lstm", epochs=10, seed=0).fit(frame, target="load", horizon=1)
@@ -124,11 +129,12 @@ class Forecaster(drawing.Drawn):
         inputs = {"window": plain(window), "lags": lags, "scale": scale, "base": base, "log": log}
         inputs |= {"steps": plain(steps), "refit": plain(refit)}
         self._inputs = schema.check(inputs, _INPUTS, "the forecaster")
-        self.members: list[tuple[Model, ForecastMetadata]] = []
+        self.members: list[tuple[Model, Any]] = []
         self.progress: Progress | None = None
         self._given: forms.Given | None = None
         self._table: Table | None = None
         self._read: list[str] = []  # the notes on the data that were read as a whole
+        self._panel: PanelForecaster | None = None  # of data with several series
 
     def __repr__(self) -> str:
         given = {**self.settings, **{name: value for name, value in self._inputs.items() if value != _DEFAULTS[name]}}
@@ -140,7 +146,8 @@ class Forecaster(drawing.Drawn):
         """What was found in the data and done to them, a line each: what ``npseq train`` prints. Those on rows given to
         ``update`` are of the last call.
         """
-        return [] if self._table is None else list(self._table.notes)
+        found = self._table if self._panel is None else self._panel
+        return [] if found is None else list(found.notes)
 
     def fit(
         self,
@@ -151,6 +158,8 @@ class Forecaster(drawing.Drawn):
         *,
         future: Sequence[str | int] | str | int | None = None,
         time: str | None = None,
+        id: str | None = None,
+        jobs: int = 1,
         on_epoch: Callable[[Progress, bool], object] | None = None,
     ) -> Self:
         """Train on 70 % of the rows, choose the best epoch on the next 15 %, and leave the last 15 % for ``score``.
@@ -161,6 +170,8 @@ class Forecaster(drawing.Drawn):
             inputs: other columns that the model reads. future: columns whose values are known ahead.
             horizon: rows to forecast at once.
             time: the time column; by default the first one with times, or the index.
+            id: the column that names the series of a long table; with a column unique_id or item_id it is not needed.
+            jobs: processes for the closed forms of several series.
             on_epoch: called after each epoch with (progress, True if it is the best so far).
 
         Raises:
@@ -170,11 +181,17 @@ class Forecaster(drawing.Drawn):
         """
         asked: dict[str, Any] = {"target": _names(target), "inputs": _names(inputs), "future": _names(future)}
         asked["horizon"] = whole("horizon", horizon)
-        data = forms.kept(data)
-        table = load(data, time, "past")
+        data = data if isinstance(data, list) and data and np.ndim(data[0]) else forms.kept(data)
+        said = TableOptions(id=id) if id else None
+        table, columns = load_series(data, time, "past", options=said), {"time": time} if time else {}
+        if isinstance(table, Panel):
+            panel = PanelForecaster(self.settings, self._inputs["window"], jobs)
+            self._panel = panel.fit(table, asked, columns, said, on_epoch)
+            panel.framed, self.members, self.progress = forms.is_pandas(data), panel.members, panel.progress
+            return self
         given = forms.Given(data, table, time)
-        self._fit(table, asked, {"time": time} if time else {}, on_epoch)
-        self._asked, self._given, self._table, self._read = asked, given, table, table.notes
+        self._fit(table, asked, columns, on_epoch)
+        self._panel, self._asked, self._given, self._table, self._read = None, asked, given, table, table.notes
         return self
 
     def _fit(
@@ -197,6 +214,7 @@ class Forecaster(drawing.Drawn):
             self.members = [(run.model, refit(run.model, task, kept))]
         self.progress = progress
 
+    @on_panels
     def predict(
         self, steps: int | None = None, future: Any = None, interval: float | Sequence[float] | None = None
     ) -> Any:
@@ -250,6 +268,7 @@ class Forecaster(drawing.Drawn):
             ensemble = Ensemble(self.members, table, interval, in_use=True)
             return ensemble, ensemble.predict(steps or recipe.horizon)
 
+    @on_panels
     def update(self, rows: Any) -> Self:
         """Append rows to the data: ``predict`` then starts after them. The model is not trained again.
 
@@ -276,6 +295,7 @@ class Forecaster(drawing.Drawn):
         self._table = table
         return self
 
+    @on_panels
     def score(self, steps: int | None = None, interval: float | Sequence[float] | None = 0.9) -> drawing.Score:
         """Score on the rows that the model was neither trained nor validated on, beside every baseline.
 
@@ -293,31 +313,7 @@ class Forecaster(drawing.Drawn):
         with blas.limited(1):
             return drawing.score(self.members, table, steps, interval)
 
-    def backtest(self, folds: int = 4, steps: int | None = None) -> list[dict[str, Any]]:
-        """Train anew at ``folds`` origins in time, and score each on the rows that follow.
-
-        This forecaster is not changed.
-
-        The last origin has all rows, each one before 85 % of the rows of the next, so that the test parts follow each
-        other.
-
-        Returns:
-            For each origin what ``score`` returns, and "rows", the number of rows that it had.
-
-        Raises:
-            DataError: before ``fit``, for too few rows, or for folds or steps that are not a whole number from 1.
-            KeyboardInterrupt: if it is interrupted.
-        """
-        _, table = self._known()
-        folds, steps = whole("folds", folds), steps_of(steps)
-        found = []
-        for rows in backtest_rows(len(table.values), folds):
-            other = Forecaster(**self.settings, **self._inputs)
-            other._fit(table.first(rows), self._asked, {})
-            with blas.limited(1):
-                found.append({"rows": rows, **drawing.score(other.members, table.first(rows), steps, None)})
-        return found
-
+    @on_panels
     def stream(self) -> ForecastStream:
         """Return a stream, which takes a row at a time and gives what ``predict`` gives.
 
@@ -329,6 +325,7 @@ class Forecaster(drawing.Drawn):
         model, trained = trained.in_use(model)
         return ForecastStream(model, trained.recipe, trained.width, until)
 
+    @on_panels
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the weights file of ``npseq train``.
 
@@ -349,12 +346,17 @@ class Forecaster(drawing.Drawn):
         """
         if not paths:
             raise TypeError("no file given; one or more expected")
-        members = [load_forecast(os.fspath(path)) for path in paths]
-        model, trained = members[0]
+        first = load_trained(os.fspath(paths[0]))
+        members = [load_forecast(os.fspath(path)) for path in paths] if type(first[1]) is not PanelMetadata else []
+        model, trained = first
         try:
             self = cls(**{**trained.settings, "model": model.kind, "seed": trained.seed})
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{os.fspath(paths[0])}: its settings are invalid: {error}") from None
+        if isinstance(trained, PanelMetadata):
+            self._panel = PanelForecaster.load(paths, self.settings)
+            self.members = self._panel.members
+            return self
         self.members = members
         self._asked = {name: getattr(trained.recipe, name) for name in ("target", "inputs", "future", "horizon")}
         return self
@@ -363,7 +365,8 @@ class Forecaster(drawing.Drawn):
     def _recipe(self) -> ForecastRecipe:
         if not self.members:
             raise DataError("the forecaster is not trained: call fit, or load a file")
-        return self.members[0][1].recipe
+        found: ForecastRecipe = self.members[0][1].recipe
+        return found
 
     def _only(self, why: str) -> tuple[Model, ForecastMetadata]:
         self._recipe  # noqa: B018  raises before fit
@@ -381,11 +384,6 @@ class Forecaster(drawing.Drawn):
         if self._table is None or self._given is None:
             raise DataError("the forecaster has no data: give the rows up to now with update")
         return self._given, self._table
-
-
-def backtest_rows(n: int, folds: int) -> list[int]:
-    """Return how many of ``n`` rows each origin of a backtest has."""
-    return [int(round(n * BACKTEST_SHARE ** (folds - 1 - k))) for k in range(folds)]
 
 
 def _names(given: Sequence[str | int] | str | int | None) -> list[str] | None:

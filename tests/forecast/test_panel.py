@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import npseq
 from npseq.data.errors import DataError
 from npseq.data.panel import Panel
 from npseq.forecast.panel import closed_forms, combination, ensemble
@@ -145,3 +146,62 @@ def test_too_few_rows_are_refused():
         panel_task(panel_of({"a": np.arange(9.0), "b": np.arange(9.0)}), horizon=20)
     with pytest.raises(DataError, match="no series"):
         panel_task(panel_of({"a": np.full(9, np.nan), "b": np.full(9, np.nan)}))
+
+
+@pytest.fixture(scope="module")
+def forecaster():
+    pd = pytest.importorskip("pandas")
+    frames = [
+        pd.DataFrame({"unique_id": f"s{k}", "ds": pd.date_range("2024-01-01", periods=n, freq="MS"), "y": series(n, k)})
+        for k, n in enumerate((90, 80, 70))
+    ]
+    frame = pd.concat(frames)
+    return npseq.Forecaster("gru", epochs=1, hidden_size=4).fit(frame, horizon=4), frame
+
+
+@pytest.mark.wide
+def test_a_forecaster_of_a_long_frame_gives_one_in_the_field_s_form(forecaster, tmp_path):
+    made, frame = forecaster
+    found = made.predict(6, interval=[0.5, 0.9])
+    assert list(found) == ["unique_id", "ds", "npseq", "npseq-lo-50", "npseq-hi-50", "npseq-lo-90", "npseq-hi-90"]
+    assert str(found.ds[0]) == "2031-07-01 00:00:00" and len(found) == 18
+    made.save(tmp_path / "m.pth")
+    again = npseq.Forecaster.load(tmp_path / "m.pth").update(frame)
+    assert again.predict(6, interval=[0.5, 0.9]).equals(found)
+    later = frame.iloc[:2].assign(ds=found.ds[:2].to_numpy(), y=[30.0, 31.0])
+    assert again.update(later).predict(1).ds[0] == found.ds[2]
+    with pytest.raises(DataError, match="one series"):
+        made.stream()
+    with pytest.raises(DataError, match="leave"):
+        made.fit(frame.assign(x=1.0), "y", inputs="x")
+    assert made.score(4)["share_better"] is not None
+
+
+@pytest.mark.wide
+def test_cross_validation_forecasts_each_window_from_the_rows_before_its_cutoff(forecaster):
+    made, frame = forecaster
+    found = made.cross_validation(h=3, n_windows=2, step_size=2, refit=False)
+    assert list(found) == ["unique_id", "ds", "cutoff", "y", "npseq"] and len(found) == 3 * 2 * 3
+    assert (found.cutoff < found.ds).all() and found.cutoff.nunique() == 2 * 3
+    merged = found.merge(frame, on=["unique_id", "ds"])
+    assert np.array_equal(merged.y_x, merged.y_y) and len(merged) == len(found)
+    changed = frame.reset_index(drop=True)
+    late = changed.groupby("unique_id").cumcount(ascending=False) < 2
+    changed.loc[late, "y"] *= 100
+    other = npseq.Forecaster("gru", epochs=1, hidden_size=4).cross_validation(changed, 3, 2, 2, refit=False)
+    first = found.groupby("unique_id").head(3).npseq.to_numpy()
+    assert np.array_equal(other.groupby("unique_id").head(3).npseq, first)
+
+
+@pytest.mark.wide
+def test_one_series_in_long_form_is_a_plain_table():
+    pd = pytest.importorskip("pandas")
+    plain = pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=120, freq="D"), "y": series(120)})
+    forecasts = [
+        npseq.Forecaster("gru", epochs=1).fit(frame).predict(5).to_numpy()
+        for frame in (plain, plain.assign(unique_id="a"))
+    ]
+    assert np.array_equal(*forecasts)
+    found = npseq.Forecaster("gru", epochs=1).cross_validation(plain, h=3, n_windows=2)
+    assert list(found) == ["unique_id", "ds", "cutoff", "y", "npseq"] and len(found) == 6
+    assert np.array_equal(found.y, plain.y[-6:])

@@ -10,9 +10,9 @@ import npseq
 from npseq import data
 from npseq.cli import evaluate_forecast, tables
 from npseq.forecast import ForecastTask, adaptive, baselines, candidates, evaluation, features, intervals, recursive
-from npseq.forecast.forecaster import backtest_rows
 from npseq.forecast.interval_scale import LEVELS, Width, rounded
 from npseq.forecast.metadata import ForecastMetadata
+from npseq.forecast.origins import backtest_rows
 from npseq.forecast.task import default_window, seasonal_lags, split_rows
 from npseq.tasks.scoring import shrunk_factor
 

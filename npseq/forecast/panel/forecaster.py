@@ -1,0 +1,200 @@
+"""What ``Forecaster`` does on data that hold several series."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+
+from ...data import load_series
+from ...data.errors import DataError
+from ...data.panel import Panel, of_table
+from ...data.sources import TableOptions
+from ...formats import model_file
+from ...training.config import TrainingConfig
+from ...training.fit import Progress
+from ...training.run import TrainingRun
+from ..asked import coverages_of, steps_of
+from ..rows import is_pandas
+from . import ensemble, scores
+from .ensemble import Member, PanelEnsemble, PanelForecast
+from .metadata import load_panel
+from .task import panel_task
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+class PanelForecaster:
+    """Closed forms for each of many series, one network for all, and their combination.
+
+    Args:
+        settings: of ``TrainingConfig``. window: steps of the network. jobs: processes for the closed forms.
+
+    Attributes:
+        members: the networks, each with what its training has kept. panel: the data. framed: True if they were given as
+            a DataFrame.
+    """
+
+    def __init__(self, settings: dict[str, Any], window: int | None = None, jobs: int = 1):
+        self.settings, self.window, self.jobs = settings, window, jobs
+        self.members: list[Member] = []
+        self.progress: Progress | None = None
+        self.panel: Panel | None = None
+        self.framed = False
+        self.options: TableOptions | None = None
+        self.asked: dict[str, Any] = {}
+
+    def fit(
+        self,
+        panel: Panel,
+        asked: dict[str, Any],
+        columns: dict[str, str] | None = None,
+        options: TableOptions | None = None,
+        on_epoch: Callable[[Progress, bool], object] | None = None,
+    ) -> Self:
+        """Train on all rows but the last ones of each series, from which shares and intervals come.
+
+        Args:
+            asked: target, horizon, inputs, future. columns, options: as ``Metadata``. on_epoch: as ``fit.fit``.
+
+        Raises:
+            DataError: for columns or a horizon that cannot be used. KeyboardInterrupt: if it is interrupted.
+        """
+        target = asked.get("target") or None
+        if target is not None and len(target) > 1 or asked.get("inputs") or asked.get("future"):
+            raise DataError("of several series one column is forecast, from its own values: leave the others out")
+        task = panel_task(panel, target and target[0], asked["horizon"], self.window)
+        config = TrainingConfig.of("panel", **self.settings)
+        run = TrainingRun(task, config)
+        progress = run.train(on_epoch=on_epoch)
+        if progress.interrupted:
+            raise KeyboardInterrupt("the training was interrupted")
+        more: dict[str, Any] = {"columns": columns or {}, "seed": config.seed, "best_epoch": progress.best_epoch}
+        said = options.to_json() if options else {}
+        kept = ensemble.finish(run.model, task, self.jobs, **more, settings=run.settings, table=said)
+        self.members, self.progress, self.panel, self.options = [(run.model, kept)], progress, panel, options
+        self.asked = asked
+        return self
+
+    @property
+    def notes(self) -> list[str]:
+        """What was found in the data, a line each."""
+        return [] if self.panel is None else list(self.panel.notes)
+
+    def known(self) -> Panel:
+        """Return the data. Raises DataError without."""
+        if self.panel is None:
+            raise DataError("the forecaster has no data: give the rows up to now with update")
+        return self.panel
+
+    def predict(self, steps: int | None = None, future: Any = None, interval: Any = None) -> Any:
+        """Forecast the rows after the end of each series; arguments as ``Forecaster.predict``.
+
+        Returns:
+            If a DataFrame was given, one with the columns unique_id, ds, npseq, and for each interval npseq-lo-90 and
+            npseq-hi-90; otherwise a dict of name -> array (steps,), with L intervals (steps, 1 + 2 L).
+        """
+        if future is not None:
+            raise DataError("future given: the model reads no column ahead")
+        coverages = coverages_of(interval)
+        found = PanelEnsemble(self.members, self.known(), self.jobs).predict(steps_of(steps), coverages)
+        columns = columns_of(found, coverages)
+        if self.framed:
+            return _frame(columns)
+        values = [value for name, value in columns.items() if name not in ("unique_id", "ds")]
+        table = np.stack(values, axis=1).reshape(len(found.ids), -1, len(values))
+        return {name: rows if coverages else rows[:, 0] for name, rows in zip(found.ids, table)}
+
+    def update(self, rows: Any) -> Self:
+        """Append rows to the series, and new series; after ``load`` the first call gives all rows up to now."""
+        found = load_series(rows, self.members[0][1].columns.get("time"), "past", options=self.options)
+        new = found if isinstance(found, Panel) else of_table(found)
+        self.framed = is_pandas(rows)
+        self.panel = new if self.panel is None else self.panel.append(new)
+        return self
+
+    def score(self, steps: int | None = None, interval: Any = 0.9) -> dict[str, Any]:
+        """Score the last rows of each series (``scores.evaluate``)."""
+        coverage = (*coverages_of(interval), 0.9)[0]
+        return scores.evaluate(self.members, self.known(), steps, coverage, self.jobs)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the weights file of ``npseq train``."""
+        if len(self.members) != 1:
+            raise DataError(f"{len(self.members)} models; a file holds one")
+        model, kept = self.members[0]
+        model_file.save_model(path, model, kept.to_json())
+
+    @classmethod
+    def load(cls, paths: Sequence[str | os.PathLike[str]], settings: dict[str, Any]) -> Self:
+        """Return the forecaster of weights files, whose networks are averaged. Errors as ``load_panel``."""
+        self = cls(settings)
+        self.members = [load_panel(os.fspath(path)) for path in paths]
+        recipe, kept = self.members[0][1].recipe, self.members[0][1]
+        self.window, self.options = recipe.window, kept.options
+        self.asked = {"target": [recipe.target], "horizon": recipe.horizon, "inputs": None, "future": None}
+        return self
+
+    def cross_validation(
+        self, panel: Panel, asked: dict[str, Any], h: int, n_windows: int, step_size: int, refit: bool
+    ) -> Any:
+        """As ``Forecaster.cross_validation``, which calls it with the panel and what was asked."""
+        used = self
+        parts: list[dict[str, Any]] = []
+        for back in range(h + (n_windows - 1) * step_size, h - 1, -step_size):
+            long = panel.take(np.flatnonzero(panel.lengths > back))
+            if not len(long):
+                raise DataError(f"no series has more than {back:,} rows, as the first window needs")
+            known = long.without_last(back)
+            if refit or used is self:
+                used = PanelForecaster(self.settings, self.window, self.jobs).fit(known, asked)
+            found = PanelEnsemble(used.members, known, self.jobs).predict(h, ())
+            columns, places = columns_of(found, ()), {one: k for k, one in enumerate(long.ids)}
+            each = [places[one] for one in found.ids]
+            ends = [long.starts[k + 1] - back for k in each]
+            column = long.column(found.target)
+            cutoffs = np.concatenate([np.repeat(known.times(k)[-1:], h) for k in each])
+            actual = np.concatenate([long.values[end : end + h, column] for end in ends])
+            ds = np.concatenate([long.times(k)[-back:][:h] for k in each])
+            parts.append({"unique_id": columns["unique_id"], "ds": ds, "cutoff": cutoffs, "y": actual,
+                          "npseq": columns["npseq"]})  # fmt: skip
+        return _frame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def columns_of(found: PanelForecast, coverages: Sequence[float]) -> dict[str, np.ndarray]:
+    """Return the columns of forecasts in long form: unique_id, ds, npseq, npseq-lo-90, npseq-hi-90, …"""
+    steps = found.mean.shape[1]
+    columns = {"unique_id": np.repeat(np.array(found.ids, object), steps), "ds": np.concatenate(found.times)}
+    columns["npseq"] = found.mean.ravel()
+    for p in coverages:
+        columns[f"npseq-lo-{100 * p:.6g}"] = found.low[p].ravel()
+        columns[f"npseq-hi-{100 * p:.6g}"] = found.high[p].ravel()
+    return columns
+
+
+def _frame(columns: dict[str, np.ndarray]) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(columns)
+
+
+def on_panels(method: M) -> M:
+    """A method of ``Forecaster`` that, for several series, is that of the ``PanelForecaster`` in ``_panel``."""
+
+    @wraps(method)
+    def either(self: Any, *args: Any, **more: Any) -> Any:
+        if self._panel is None:
+            return method(self, *args, **more)
+        own = getattr(self._panel, method.__name__, None)
+        if own is None:
+            raise DataError(f"{method.__name__} is for one series; this forecaster has several")
+        found = own(*args, **more)
+        return self if found is self._panel else found
+
+    return cast(M, either)
