@@ -266,5 +266,5 @@ def table(tried: Sequence[Tried]) -> list[str]:
         found = [f"{one.runs[0]['parameters']:,}", f"{one.loss:.5f}{spread}"] if one.why is None else ["", one.why]
         epochs = [run["best_epoch"] for run in one.runs if run["best_epoch"] is not None]
         last = f"{np.mean(epochs):.1f}" if epochs else "", f"{np.median([run['seconds'] for run in one.runs]):.1f}"
-        lines.append([*(str(one.setting.get(name, "")) for name in names), *found, *last])
+        lines.append([*(str(one.setting.get(name, "all")) for name in names), *found, *last])
     return ["| " + " | ".join(cells) + " |" for cells in lines]
