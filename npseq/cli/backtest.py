@@ -58,6 +58,8 @@ def run(args: argparse.Namespace, train: Callable[..., Any]) -> int:
         table = kinds.read_forecast(args)
     except (OSError, ValueError) as error:
         raise BacktestError(arguments.told(error)) from None
+    if isinstance(table, data.Panel):
+        raise BacktestError(f"--backtest is for one series; {table.name} holds {len(table):,}")
     n, found = len(table.values), []
     say = (lambda *text, **how: None) if args.quiet else print
     say(f"{'rows':>9}  {'tested from':19}  {'target':12} {'RMSE':>10}  {'best baseline':24} {'RMSE':>10} {'skill':>8}")

@@ -38,7 +38,10 @@ def make(args: argparse.Namespace, panel: Panel) -> PanelTask:
         raise data.DataError(f"{arguments.option(given[0])} is for one series; {panel.name} holds {len(panel):,}")
     if len(args.target or ()) > 1:
         raise data.DataError(f"{len(args.target)} targets given; of many series one column is forecast")
-    horizon, window = (getattr(args, name) if name in typed else None for name in ("horizon", "window"))
+    horizon, window = (
+        getattr(args, name) if name in typed or getattr(args, "resume", None) else None
+        for name in ("horizon", "window")
+    )
     return panel_task(panel, (args.target or [None])[0], horizon, window)
 
 

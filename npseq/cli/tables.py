@@ -18,6 +18,7 @@ Flows = Mapping[str, Mapping[str, Flow]]  # panel -> model -> its flow
 
 FORMS = {
     "rmse": ("RMSE", "{:.1f}"),
+    "mase": ("MASE", "{:.3f}"),
     "mse": ("MSE", "{:.5f}"),
     "accuracy": ("accuracy", "{:.1%}"),
     "nats": ("nats a symbol", "{:.3f}"),

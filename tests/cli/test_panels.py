@@ -9,11 +9,13 @@ from running import ended, status
 
 from npseq import data
 from npseq.cli import panels
+from npseq.cli.compare import main as compare
 from npseq.cli.evaluate import main as evaluate
 from npseq.cli.gradient_flow import main as flow
 from npseq.cli.output import written
 from npseq.cli.predict import main as predict
 from npseq.cli.stream import main as stream
+from npseq.formats.model_file import load_model
 from npseq.tasks import pictures
 
 pytest.importorskip("pandas")
@@ -155,6 +157,22 @@ def test_the_picture_of_many_series_is_a_grid(few, tmp_path):
 
 
 @pytest.mark.wide
+def test_a_training_of_many_series_is_resumed_and_compared(few, tmp_path, capsys):
+    folder, _ = few
+    command = f"{TRAIN} --schedule constant --data {folder / 'sales.csv'} --out-dir {tmp_path}"
+    assert status([*command.split(), "--checkpoint"]) == 0
+    last = str(tmp_path / "rnn_optimized_gru_last.pth")
+    assert status(["--resume", last, "--epochs", "2", "--quiet"]) == 0
+    assert status([*command.replace("--epochs 1", "--epochs 2").split(), "--name", "whole"]) == 0
+    resumed, whole = (load_model(str(tmp_path / name)) for name in ("rnn_optimized_gru_best.pth", "whole.pth"))
+    assert (resumed.theta == whole.theta).all()
+    capsys.readouterr()
+    rest = command.replace("--model optimized_gru", "").replace(f"--out-dir {tmp_path}", "").replace("--quiet", "")
+    assert compare(["--models", "optimized_gru", "--seeds", "1", *rest.split()]) == 0
+    assert "test MASE" in capsys.readouterr().out
+
+
+@pytest.mark.wide
 def test_commands_of_one_series_refuse_many_by_name(few, tmp_path, capsys):
     folder, _ = few
     source, model = str(folder / "sales.csv"), str(folder / "rnn_optimized_gru_best.pth")
@@ -169,6 +187,7 @@ def test_bad_options_of_many_series_end_in_one_line(tmp_path, capsys):
     source, other = f"--data {tmp_path / 't.csv'}", f"--data {tmp_path / 'other.csv'}"
     for options, words in (
         (f"{source} --lags 3", "--lags is for one series; t.csv holds 2"),
+        (f"{source} --backtest 2", "--backtest is for one series; t.csv holds 2"),
         (f"{source} --target a,b", "2 targets given"),
         (f"{source} --target z", "no column 'z'"),
         (f"{source} --id nobody", "no column 'nobody'"),
