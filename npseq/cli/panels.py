@@ -21,6 +21,7 @@ from .predict_forecast import BOTH, USUAL, coverages, series_columns
 
 FEW = 10  # series of which each one's scores are printed
 GRID = 12  # series in a picture, at most
+WIDE = 1e5  # scores from which on they are shown with three digits
 BEFORE = 96  # rows before the forecasts, in the picture
 METRICS = {"mase": ("MASE", ".3f"), "smape": ("sMAPE", ".2f"), "rmsse": ("RMSSE", ".3f"), "wql": ("wQL", ".4f"),
            "coverage": ("covers", ".1%")}  # fmt: skip
@@ -118,9 +119,13 @@ def table(title: str, rows: dict[str, dict[str, Any]], last: str | None = None) 
     width = max(map(len, [title, *rows]))
     lines = [f"{title:{width}}" + "".join(f"{name:>10}" for name, _ in shown.values())]
     for name, row in rows.items():
-        cells = ["–" if row.get(key) is None else f"{row[key]:{form}}" for key, (_, form) in shown.items()]
+        cells = [_cell(row.get(key), form) for key, (_, form) in shown.items()]
         lines.append(f"{name:{width}}" + "".join(f"{cell:>10}" for cell in cells) + "  <" * (name == last))
     return lines
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "–" if value is None else f"{value:{form}}" if abs(value) < WIDE else f"{value:.3g}"
 
 
 def write_scores(path: str, series: Sequence[dict[str, Any]]) -> None:

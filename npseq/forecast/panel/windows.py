@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ...data.panel import Panel, summed
+from ...formats.messages import Message, marked
 from ...nn.model import Model
 from ...tasks.base import Batch, Task, WeightedBatch, batches, fingerprint
 from ..candidates import ROOM
@@ -115,17 +116,18 @@ class PanelTask(Task):
 
     def describe(self) -> list[str]:
         """Return the lines about the data that the command prints first."""
-        recipe, lengths = self._recipe, [len(y) for y in self.many.values]
+        recipe = self._recipe
         base = ", ".join(map(str, recipe.lags))
         lines = [
-            f"{len(lengths):,} series of {min(lengths):,} to {max(lengths):,} rows of {recipe.target}, "
-            f"season {recipe.season} rows",
-            f"windows of {recipe.window} × {recipe.patch} rows, {recipe.horizon} ahead; "
+            f"data        {recipe.data}: {len(self.many):,} series, predicting {recipe.target} "
+            f"{recipe.horizon} rows ahead; season {recipe.season} rows",
+            f"            windows of {recipe.window} × {recipe.patch} rows, {recipe.horizon} ahead; "
             f"base: the values {base} rows before",
         ]
         without = [name for name, cuts in zip(self.many.ids, self.cuts) if not len(cuts)]
         told = self.many.left_out | dict.fromkeys(without, "has too few rows to be validated on")
-        return [*lines, *summed(told.items())]
+        notes = [*self.panel.notes, *summed(told.items())]
+        return lines + [Message(f"            {marked(note)}") for note in notes]
 
 
 class Windows:
