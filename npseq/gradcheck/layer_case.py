@@ -53,9 +53,13 @@ class Case(NamedTuple):
         return np.asarray(np.arange(self.T)[:, None] >= lengths)
 
 
-def prepared(layer: Any, rng: np.random.Generator, scale: float = 1.0) -> Any:
-    """Return a float64 copy of a layer in which no bias or learned state is zero; ``scale`` multiplies its weights."""
-    layer = layer.astype(np.float64)
+def prepared(layer: Any, rng: np.random.Generator) -> Any:
+    """Return a float64 copy of a layer in which no bias or learned state is zero."""
+    return redrawn(layer.astype(np.float64), rng)
+
+
+def redrawn(layer: Any, rng: np.random.Generator, scale: float = 1.0) -> Any:
+    """Draw biases, learned states and a cell's own parameters of a layer anew, and multiply its weights."""
     own = layer.own_names() if hasattr(layer, "own_names") else {}
     for name, array in layer.params.items():
         if name in own:  # near its value, which may have to be positive

@@ -24,7 +24,7 @@ import numpy as np
 from ..nn.registry import MODELS
 from . import rounding
 from .draws import Config
-from .layer_case import Case, LayerCase, prepared
+from .layer_case import Case, LayerCase, redrawn
 from .numerical import STEP
 from .reference import reference_of
 from .result import largest
@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 def drawn(config: Config) -> LayerCase:
     """Return the layer of a configuration, and data for it, with NaN in the padding."""
     c, rng = config, np.random.default_rng(config.seed)
-    layer = prepared(MODELS[c.model](c.I, c.H, dtype=np.float64, rng=rng, **c.layer_options()), rng, c.scale)
+    layer = redrawn(MODELS[c.model](c.I, c.H, dtype=np.float64, rng=rng, **c.layer_options()), rng, c.scale)
     kinds = {"mixed": rng.integers(0, c.T + 1, c.B), "one": np.full(c.B, 1), "empty": np.zeros(c.B, int)}
     if c.B > 1:
         kinds["mixed"][:2] = c.T, 0  # the longest and the shortest are always there

@@ -6,10 +6,12 @@ from sandbox import scaled
 from npseq.fused import batch_parallel, memory_layout, one_hot, packing, through_time
 from npseq.fused.kernel_base import Kernel
 from npseq.fused.kernels import LSTMKernel
+from npseq.fused.step import LSTMStep
 from npseq.gradcheck import draws
 from npseq.gradcheck.diagnosis import fused, replay
 from npseq.gradcheck.draws import Config
 from npseq.gradcheck.random_check import LayerCheck, drawn
+from npseq.nn.streaming import Stream
 
 MIXED = Config("optimized_lstm", T=4, lengths="mixed", D=2)
 SPLIT = Config("optimized_lstm", I=64, H=96, T=4, B=80, threads=2)
@@ -64,3 +66,14 @@ def test_the_function_that_breaks_its_contract_is_named(owner, name, broken, con
     monkeypatch.setattr(owner, name, broken)
     (line,) = replay.blame(drawn(config))
     assert words in line, line
+
+
+@pytest.mark.parametrize("file", ["step.py", "streaming.py"])
+def test_a_stream_that_is_not_the_layer_is_blamed_on_the_step_or_the_stream(file, monkeypatch):
+    if file == "step.py":
+        monkeypatch.setattr(LSTMStep, "halved", "of")
+    else:
+        step = Stream.step
+        monkeypatch.setattr(Stream, "step", lambda self, x: 2 * step(self, x))
+    (line,) = replay.blame(drawn(Config("lstm", lengths="equal")))
+    assert line.startswith(file) or file == "step.py" and "the new h, c is wrong" in line

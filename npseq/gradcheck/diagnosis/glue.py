@@ -6,12 +6,16 @@ of its results, is wrong.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 
+from ...fused.step import Plan
+from .. import reference
 from .. import reference_layer as layers
-from .same import same
+from ..reference import known
+from .same import at, same
 
 
 def of_layer(check: Any, calls: list[Any]) -> list[str]:
@@ -102,3 +106,23 @@ def _backward(check: Any, calls: list[Any]) -> list[str]:
         if learned is not None and letter not in grads and not same(learned, d_initial.sum(1)):
             return [f"recurrent.py, Recurrent.backward: grads of {letter}_0 (d) is not the sum over the sequences"]
     return []
+
+
+def of_stream(layer: Any) -> list[str]:
+    """Return whether a step of ``fused/step.py`` is wrong, or the stream around the steps."""
+    rng = np.random.default_rng(0)
+    for k, B in itertools.product(range(layer.num_layers), (1, 3)):
+        weights = layer.weights(k)
+        P, I = weights.W_h.shape[1], weights.W_x.shape[1]
+        z = rng.standard_normal((P + 1 + I, B) if B > 1 else P + 1 + I)
+        z[P] = 1
+        step = Plan(layer.cell, weights).step(z)
+        for part in step.state[1:]:
+            part[...] = rng.standard_normal(part.shape)
+        before, x = tuple(part.copy() for part in step.state), z[P + 1 :].reshape(1, I, B).copy()
+        step.run()
+        true = reference.forward_through_time(known(layer.cell), weights, x, before)[1]
+        wrong = [letter for letter, part, new in zip(layer.cell.state, step.state, true) if not same(part, new)]
+        if wrong:
+            return [at(type(step).run, f"the new {', '.join(wrong)} is wrong (W, z)", "(44)")]
+    return ["streaming.py, Stepper: every step is right; what the stream makes of them is not"]

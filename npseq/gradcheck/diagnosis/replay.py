@@ -28,7 +28,7 @@ from . import cell as of_cell
 from . import failure, places, tracing
 from . import fused as of_fused
 from . import recurrence as of_recurrence
-from .glue import of_layer
+from .glue import of_layer, of_stream
 from .recurrence import Problem
 from .same import at
 
@@ -112,7 +112,10 @@ def blame(case: LayerCase, method: str = "complex") -> list[str]:
             wrong = wrong_results(call, near=near)
             if wrong:
                 return in_the_recurrence(call, recorder.engine, wrong, lambda: LayerCheck(case).run(False), method)
-        return of_layer(check, recorder.calls) or _in_float32(case, recorder.engine)
+        lines = of_layer(check, recorder.calls)
+        if not lines and any(finding.what == "stream" for finding in check.findings):
+            return of_stream(layer)
+        return lines or _in_float32(case, recorder.engine)
 
 
 def _in_float32(case: LayerCase, engine: Any) -> list[str]:
