@@ -19,7 +19,7 @@ GRID = "--hidden-size 2,3 --lr 0.001,0.01 --seeds 2 --epochs 1".split()
 @pytest.fixture
 def here(tmp_path, small_csv, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return ["--data", small_csv, "--models", "rnn", "--base", "linear"]
+    return ["--data", small_csv, "--models", "rnn", "--base", "seasonal"]
 
 
 @pytest.mark.wide
