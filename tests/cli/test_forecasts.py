@@ -102,6 +102,20 @@ def test_targets_of_different_units_are_never_pooled(tmp_path, capsys):
     assert "load, one row ahead" in shown and "watts, one row ahead" in shown
 
 
+@pytest.mark.wide
+@pytest.mark.parametrize("count", [10, 11])
+def test_ten_targets_have_a_table_each_and_more_a_summary(tmp_path, capsys, count):
+    rng = np.random.default_rng(0)
+    names = [f"s{k}" for k in range(count)]
+    file = write(tmp_path / "a.csv", {name: rng.normal(size=150) for name in names}, 150)
+    best = train(tmp_path, file, "--target", ",".join(names), "--base", "last", "--window", "4")
+    capsys.readouterr()
+    assert evaluate.main([best, "--data", file]) == 0
+    shown = capsys.readouterr().out
+    assert [f"{name}, one row ahead" in shown for name in names] == [count == 10] * count
+    assert ("--json has each target" in shown) == (count == 11)
+
+
 # ---- what is known ahead ----
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npseq.cli import backtest, plots, tables
-from npseq.cli.evaluate_forecast import verdict
+from npseq.cli.evaluate_forecast import verdict, verdicts
 from npseq.cli.predict_forecast import outside
 from npseq.forecast.metadata import ForecastMetadata
 
@@ -85,6 +85,15 @@ def test_more_than_ten_targets_have_a_summary(count):
         ["ours", "0.500", "10", "<"],
     ]
     assert lines[5] == "ours is better than every baseline for 10 of 11 targets: skill from -100.0% (s0) to 50.0% (s1)"
+
+
+@pytest.mark.parametrize("count", [1, 10, 11])
+def test_up_to_ten_targets_have_a_last_line_each(count):
+    own = {f"s{k}": {"rmse": 1.0} for k in range(count)}
+    others = {"x": {"targets": {name: {"rmse": 2.0} for name in own}}}
+    lines = verdicts("ours", {"targets": own}, others, {"x": "X"})
+    expected = [f"{name}: ours is better than every baseline by 50.0%" for name in own]
+    assert lines == (expected if count <= 10 else [])
 
 
 def test_errors_by_step_show_some_steps_and_mark_the_best():
