@@ -29,6 +29,18 @@ def test_an_option_of_one_name_is_one_option(command):
             assert action.help == "print the result as JSON and nothing else"
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"lags": [24, 48], "target": ["a", "b c"], "hidden_size": 5, "header": False},
+        {"lags": [], "future": None, "header": True, "na": ["-9", "x"], "lr": 0.25},
+    ],
+)
+def test_values_that_a_file_keeps_are_those_that_were_typed(values):
+    found = vars(PARSERS["train"]().parse_values(values))
+    assert {name: found[name] for name in values} == values
+
+
 GRADCHECK = ["gradcheck", "--model", "gru", "--layers", "1", "--directions", "1", "--lengths", "mixed"]
 COMPARE = "compare --models rnn --seeds 1 --epochs 1 --hidden-size 2 --base none --data".split()
 

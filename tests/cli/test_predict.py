@@ -75,6 +75,18 @@ def test_steps_go_beyond_the_end_of_the_data_feeding_forecasts_back(trained, sma
     assert all(float(r["load_low"]) < float(r["load"]) < float(r["load_high"]) for r in rows)
 
 
+def test_whole_numbers_are_rounded_and_their_interval_outwards(trained, small_csv, tmp_path):
+    out, found = tmp_path / "forecast.csv", []
+    for more in ([], ["--whole"]):
+        argv = [trained, "--data", small_csv, "--output", str(out), "--steps", "4", "--interval", "0.8", *more]
+        assert predict.main(argv) == 0
+        found.append(np.array([[float(row[f"load{end}"]) for end in ("", "_low", "_high")] for row in rows_of(out)]))
+    exact, whole = found
+    expected = np.stack([np.rint(exact[:, 0]), np.floor(exact[:, 1]), np.ceil(exact[:, 2])], axis=1)
+    assert np.array_equal(whole, expected) and predict.main([*argv[:7], "--whole"]) == 0  # without an interval
+    assert [row["load"] for row in rows_of(out)] == [f"{value:.0f}" for value in whole[:, 0]]
+
+
 def test_it_is_said_from_which_step_on_the_interval_was_not_measured(trained, small_csv, tmp_path, capsys):
     out = tmp_path / "forecast.csv"
     assert predict.main([trained, "--data", small_csv, "--output", str(out), "--steps", "60", "--interval", "0.8"]) == 0

@@ -124,6 +124,7 @@ def test_settings_are_halved_until_one_is_left_or_an_epoch_at_the_start(trials, 
         (["--hidden-size", "2,3", "--seed", "1"], "--seed"),
         (["--trials", "0"], "--trials"),
         (["--lr", "0.1,0.2", "--output", "rnn_rnn_best.pth"], "same file"),
+        (["--lr", "0.1,0.2", "--output", "."], "is a folder"),
         (["--lr", "0.1,0.2", "--name", "a", "--report", "a_search.json"], "same file"),
         (["--dropout", "0.1,0.2"], "no setting could be trained"),
         (["--hidden-size", "2,3", "--name", "broken"], "broken_search.json is no record"),
@@ -134,6 +135,8 @@ def test_a_search_refuses_in_one_line(here, tmp_path, capsys, argv, word):
     assert ended(compare.main, [*here, "--seeds", "1", "--epochs", "1", *argv, "--quiet"]) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and word in message and not list(tmp_path.glob("*.pth"))
+    records = [path.name for path in tmp_path.glob("*.json")]  # there is one if something was trained
+    assert records == ["broken_search.json"] or word == "no setting could be trained"
 
 
 def test_a_setting_that_diverges_is_told_in_the_table_and_the_others_go_on(here, capsys):

@@ -36,8 +36,8 @@ def trained(trained_once, tmp_path, monkeypatch):
     [
         (["--data", "b.csv"], "of the task forecast on a.csv, target y"),
         (["--data", "a.csv", "--target", "z"], "target y"),
-        (["--data", "adding", "--length", "5"], "of the task forecast on a.csv"),
-        pytest.param(["--data", "a.csv", "CHANGED"], "with other values", marks=pytest.mark.wide),
+        pytest.param(["--data", "adding", "--length", "5"], "of the task forecast on a.csv", marks=pytest.mark.wide),
+        (["--data", "a.csv", "CHANGED"], "with other values"),
         (["--data", "a.csv", "FOREIGN"], "no file of npseq train"),
         pytest.param(["--data", "b.csv", "LAST"], "a training on a.csv", marks=pytest.mark.wide),
     ],
