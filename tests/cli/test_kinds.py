@@ -163,10 +163,17 @@ def test_the_bar_of_an_epoch_is_shown_in_a_terminal_and_removed(monkeypatch, cap
 
 def test_the_gradient_is_drawn_relative_to_the_last_step():
     drawn = []
-    axes = SimpleNamespace(plot=lambda y, **how: drawn.append(y), set_yscale=lambda scale: None)
-    flow = SimpleNamespace(norms={"h": np.array([4.0, 2.0, 0.0])}, paths={"both": np.array([8.0, 0.0, 1.0])})
+    axes = SimpleNamespace(
+        plot=lambda y, **how: drawn.append((y, how["ls"], how["label"])), set_yscale=lambda scale: None
+    )
+    norms = {"h": np.array([4.0, 2.0, 0.0]), "c": np.array([2.0, 0.0, 1.0])}
+    flow = SimpleNamespace(norms=norms, paths={"both": np.array([8.0, 0.0, 1.0])})
     plots._paths(axes, {"gru": flow}, {"gru": "k"})
-    assert np.array_equal(drawn[0], [2.0, np.nan, 0.25], equal_nan=True)
+    plots._norms(axes, {"lstm": flow}, {"lstm": "k"})
+    plots._norms(axes, {"rnn": SimpleNamespace(norms={"h": norms["h"]})}, {"rnn": "k"})
+    assert [how for _, *how in drawn] == [["-", "gru, both paths"], ["-", "lstm dh"], ["--", "lstm dc"], ["-", "rnn"]]
+    for (y, *_), expected in zip(drawn, ([2.0, np.nan, 0.25], [1.0, 0.5, np.nan], [0.5, np.nan, 0.25])):
+        assert np.array_equal(y, expected, equal_nan=True)
 
 
 @pytest.mark.parametrize(
