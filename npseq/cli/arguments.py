@@ -22,6 +22,14 @@ class UsageError(ValueError):
     """An option is wrong; the message is one line."""
 
 
+MEANT = {  # names of other programs -> the option
+    **dict.fromkeys(("--learning-rate", "--learning_rate"), "--lr"),
+    **dict.fromkeys(("--units", "--neurons", "--width"), "--hidden-size"),
+    **dict.fromkeys(("--layers", "--depth"), "--num-layers"),
+    **dict.fromkeys(("--lookback", "--look-back", "--seq-len", "--sequence-length", "--context"), "--window"),
+}
+
+
 class Parser(argparse.ArgumentParser):
     """argparse with its errors in one line, and option names taken with ``-`` or ``_``.
 
@@ -91,8 +99,17 @@ class Parser(argparse.ArgumentParser):
         if not word.startswith("-"):
             return f"; data are given with --data {word}" if "--data" in known else ""
         longer = [name for name in known if word.startswith("--") and name.startswith(word)]
-        near = longer[:1] or difflib.get_close_matches(word, known, 1)
-        return f"; the nearest option is {near[0]}" if near else f"; {self.prog} -h lists the options"
+        meant = [name for name in known if name == MEANT.get(word)]
+        near = (
+            meant
+            or longer[:1]
+            or ["--" + one for one in difflib.get_close_matches(word[2:], [k[2:] for k in known], 1)]
+        )
+        return (
+            f"; the nearest option is {near[0]}"
+            if near and word.startswith("--")
+            else f"; {self.prog} -h lists the options"
+        )
 
     def given(self, argv: Sequence[Any] | None) -> dict[str, Any]:
         """Return name and value of the options given on the command line, without defaults."""

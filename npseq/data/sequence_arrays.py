@@ -74,6 +74,8 @@ def stacked(
     name: str, x: np.ndarray, labels: np.ndarray, classes: list[str], notes: list[str], regress: bool
 ) -> Sequences:
     """x (N, T, F), NaN after the end of each sequence, as ``Sequences``."""
+    if 0 in x.shape:
+        raise DataError(f"{name} has no sequence with a number beside its label")
     there = ~np.isnan(x).all(axis=2)
     lengths = np.where(there.any(axis=1), x.shape[1] - there[:, ::-1].argmax(axis=1), 0)
     known = ~np.isnan(labels) if regress else labels >= 0

@@ -122,6 +122,9 @@ def test_the_version_names_numpy_its_blas_and_the_threads(capsys, monkeypatch):
     "argv, end",
     [
         (["train", "--hidden", "64"], "--hidden 64; the nearest option is --hidden-size"),
+        (["train", "--learning-rate", "1"], "--learning-rate 1; the nearest option is --lr"),
+        (["train", "--lookback", "3"], "--lookback 3; the nearest option is --window"),
+        (["evaluate", "x.pth", "--model", "lstm"], "--model lstm; npseq evaluate -h lists the options"),
         (["train", "--epoch=3"], "--epoch=3; the nearest option is --epochs"),
         (["train", "--gpu"], "--gpu; npseq computes on the CPU"),
         (["compare", "--cuda"], "--cuda; npseq computes on the CPU"),

@@ -110,3 +110,9 @@ def test_a_line_that_is_too_long_for_a_table_is_refused_for_that_reason(tmp_path
         data.DataError, match="wide.csv cannot be read as a table: a line, or .* has more than 131,072 characters"
     ):
         data.load(str(file))
+
+
+def test_rows_of_labels_alone_are_no_sequences(tmp_path):
+    (tmp_path / "labels.csv").write_text("class\n1\n2\n")
+    with pytest.raises(data.DataError, match="labels.csv has no sequence with a number beside its label"):
+        data.load_sequences(str(tmp_path / "labels.csv"), None, "class")
