@@ -202,6 +202,12 @@ def test_a_file_that_would_be_the_folder_of_another_is_refused(tmp_path, small_c
     assert status == 2 and message.count("\n") == 1 and "folder" in message and os.listdir() == []
 
 
+def test_standard_input_is_the_file_that_it_is_redirected_from():
+    parser = importlib.import_module(COMMANDS["train"][0]).parser()
+    found = files.named(parser, parser.parse_args(["--data", "-", "--report", "r.json"]))
+    assert found == [files.File("--data", "/dev/stdin", False), files.File("--report", "r.json", True)]
+
+
 def test_letters_that_the_file_system_does_not_tell_apart(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cased = not os.path.exists(str(tmp_path).upper())
