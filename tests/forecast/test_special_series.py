@@ -1,5 +1,8 @@
 """Series on which forecasters fail: nothing is worse than the best simple baseline, one step ahead and fed back."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,6 +14,9 @@ from npseq.forecast.metadata import ForecastMetadata
 from npseq.forecast.task import default_window
 from npseq.nn.model import Model
 from npseq.optim import Adam, make_schedule
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import known_ahead
 
 WORSE = 1.05  # times the best baseline's error, or …
 TINY = 1e-4  # … of the standard deviation
@@ -129,3 +135,11 @@ def test_a_target_without_a_value_to_score_is_named():
             forecaster.predict(steps)
     with pytest.raises(data.DataError, match="'z' has no value in the rows to score"):
         evaluation.score(forecaster, rows, baselines.Baselines(forecaster.windows[0], {}))
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("kind", known_ahead.KINDS)
+def test_columns_known_ahead_are_worth_more_than_a_linear_regression_makes_of_them(kind):
+    columns = known_ahead.made(kind)
+    own, others = known_ahead.ours(columns, known_ahead.STEPS), known_ahead.regression(columns, known_ahead.STEPS)
+    assert own[0] <= 0.85 * others[0] and own[1] <= 1.0 * others[1]
