@@ -5,8 +5,10 @@ rows that a training on the whole series has for training and validation. Prints
 coverage of the nominal 90 % interval one step ahead and over 24 steps fed back, and its score over that of the constant
 width. FOLDER holds ``seattle.csv`` (daily rain) and ``peyton.csv``; rain, shop and river are generated.
 
-- ``ABOVE`` (adaptive.py), of series with a floor that is common: more misses above, none below.
-- ``MARGIN`` (intervals.py), by which a scale that changes must be better than a constant.
+- ``ABOVE`` (adaptive.py), of series with a floor that is common: more misses above, none below. One step ahead the
+  least that covers no more than 93 %, further the one with the least score: 1.6 and 1.4.
+- ``MARGIN`` (intervals.py), by which a scale that changes must be better than a constant: 1 to 1.06 choose the
+  same.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ def main() -> None:
     for name, y in resting.items():
         forecaster, kept = trained(y, "D"), adaptive.ABOVE
         for value in ABOVE:
-            adaptive.ABOVE = interval_scale.ABOVE = value
+            adaptive.ABOVE = interval_scale.ABOVE = value, value
             told(name, "ABOVE", value, forecaster.score(STEPS))
         adaptive.ABOVE = interval_scale.ABOVE = kept
     others = {"shop": (series.shop(ROWS), "h"), "river": (series.river(ROWS), "h")}

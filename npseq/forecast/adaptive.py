@@ -22,7 +22,7 @@ import numpy as np
 RATES = 0.01, 0.001  # of the level, one row ahead and further: misses far ahead come in runs
 ERRORS = 1000, 2000  # that are kept, likewise
 SMALLEST, LARGEST = 0.0005, 0.30  # level
-ABOVE = 1.4  # times as many misses above are wanted where none can be below
+ABOVE = 1.6, 1.4  # times as many misses above are wanted where none can be below, likewise
 FEW = 60  # with fewer errors Student's t distribution may widen the interval
 
 
@@ -36,7 +36,7 @@ class Level:
 
     def __init__(self, errors: np.ndarray, coverage: float, step: int, rests: bool = False) -> None:
         which, p = int(step > 1), (1 - coverage) / 2
-        self.wanted, self.rate, self.most = (p, p * (ABOVE if rests else 1.0)), RATES[which], ERRORS[which]
+        self.wanted, self.rate, self.most = (p, p * (ABOVE[which] if rests else 1.0)), RATES[which], ERRORS[which]
         self.levels = list(self.wanted)
         self._queue = deque(float(error) for error in errors[-self.most :])
         self._sorted = sorted(self._queue)

@@ -143,8 +143,10 @@ class Width:
     def static(self, coverage: float) -> np.ndarray:
         """Return the offsets (K, O, 2) of the errors of the validation part, in units of the scale."""
         p, O = (1 - coverage) / 2, len(self.reference)
-        low, high, other = (self.quantile(level).reshape(-1, O) for level in (p, 1 - p, 1 - ABOVE * p))
-        return np.stack([low, np.where(self.rests, other, high)], axis=-1)
+        levels = p, 1 - p, 1 - ABOVE[0] * p, 1 - ABOVE[1] * p
+        low, high, near, far = (self.quantile(level).reshape(-1, O) for level in levels)
+        far[0] = near[0]
+        return np.stack([low, np.where(self.rests, far, high)], axis=-1)
 
     def bounds(
         self, forecast: np.ndarray, scale: np.ndarray, coverage: float, offsets: np.ndarray | None = None
