@@ -89,11 +89,10 @@ def card(trained: Metadata, kind: str) -> list[str]:
         for target, each in pairs(pairs_of(found, "targets") or {"": found}):
             numbers = ", ".join(f"{metric} {number(value)}" for metric, value in pairs(each))
             lines += [("test", f"{name}{', ' * bool(target)}{target}: {numbers}")] if numbers else []
-    shown_lines, last = [], None
-    for title, text in lines:
-        for k, line in enumerate(textwrap.wrap(str(text), 104)):
-            shown_lines.append(f"{'' if k or title == last else title:12}{line}")
-        last = title
+    shown_lines = []
+    for (title, text), before in zip(lines, [("", ""), *lines]):
+        head = f"{'' if title == before[0] else title:12}"
+        shown_lines += textwrap.wrap(str(text), 116, initial_indent=head, subsequent_indent=" " * 12)
     return shown_lines
 
 

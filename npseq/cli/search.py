@@ -14,7 +14,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -119,8 +119,7 @@ def validate(setting: Setting, seed: int, training: argparse.Namespace, loaded: 
     Raises:
         KeyboardInterrupt: if it was interrupted.
     """
-    run: Run = {"setting": setting, "seed": seed, "losses": [], "seconds": 0.0}
-    run |= dict.fromkeys(["loss", "best_epoch", "parameters", "why"])
+    run: Run = {**dict.fromkeys(RUN), "setting": setting, "seed": seed, "losses": [], "seconds": 0.0}
     args = arguments.changed(training, **setting, seed=seed)
     try:
         trained = experiment.build(args, loaded=loaded).run
@@ -131,14 +130,10 @@ def validate(setting: Setting, seed: int, training: argparse.Namespace, loaded: 
     if progress.interrupted:
         raise KeyboardInterrupt
     start = [] if progress.start_loss is None else [progress.start_loss]
-    return {
-        **run,
-        "losses": start + [row["validation_loss"] for row in progress.history],
-        "loss": progress.best_loss,
-        "best_epoch": progress.best_epoch,
-        "parameters": int(trained.model.theta.size),
-        "seconds": sum(row["seconds"] for row in progress.history),
-    }
+    run["losses"] = start + [row["validation_loss"] for row in progress.history]
+    run["seconds"] = sum(row["seconds"] for row in progress.history)
+    found = {"loss": progress.best_loss, "best_epoch": progress.best_epoch}
+    return {**run, **found, "parameters": int(trained.model.theta.size)}
 
 
 class Tried:
@@ -156,9 +151,7 @@ class Tried:
         return -self.rung, self.loss, self.runs[0]["parameters"] or np.inf
 
 
-def search(
-    args: argparse.Namespace, training: argparse.Namespace, kind: Any, loaded: Any, runner: Callable[..., Any]
-) -> int:
+def search(args: Any, training: argparse.Namespace, kind: Any, loaded: Any, runner: Callable[..., Any]) -> int:
     """Search, print the table, train and test the best. Returns the exit status.
 
     Args:
@@ -189,8 +182,8 @@ def search(
         print(f"\nchosen      {words} --seed {best.seed}: trained again, kept and tested", flush=True)
     outcome = training_run.train(chosen, loaded=loaded)
     runs = [run for one in tried for run in one.runs]
-    found = {"chosen": best.setting, "seed": best.seed, "validation_loss": best.loss, "runs": runs}
-    found["report"] = outcome.report
+    found = {"chosen": best.setting, "seed": best.seed, "validation_loss": best.loss}
+    found |= {"runs": runs, "report": outcome.report}
     if args.output:
         output.write_json(args.output, found)
     if args.json:
@@ -198,51 +191,40 @@ def search(
     return outcome.status
 
 
-def _tried(
-    args: argparse.Namespace, training: argparse.Namespace, epochs: int, record: Record, loaded: Any, runner: Any
-) -> list[Tried]:
+def _tried(args: Any, training: Any, epochs: int, record: Record, loaded: Any, runner: Any) -> list[Tried]:
     """Return the settings, best first; with trials those that were trained for most epochs before the others."""
     left, tried = settings_of(args), dict[int, Tried]()
     numbers, last = list(range(len(left))), halvings(args, len(left), epochs)
     for rung in range(last + 1):
         fewer = last - rung  # the whole number of epochs is left as it was asked for
-        settings = {
-            k: {**left[k], "epochs": max(1, left[k].get("epochs", epochs) >> fewer)} if fewer else left[k]
-            for k in numbers
-        }
-        for k, runs in _runs(args, training, settings, record, loaded, runner):
-            tried[k] = Tried(settings[k], runs, rung)
+        settings = {k: left[k] for k in numbers}
+        if fewer:
+            settings = {k: {**one, "epochs": max(1, one.get("epochs", epochs) >> fewer)} for k, one in settings.items()}
+        _run(args, training, settings, record, loaded, runner)
+        for k, one in settings.items():
+            tried[k] = Tried(one, [record.runs[record.key(one, seed)] for seed in range(args.seeds)], rung)
         numbers = sorted(numbers, key=lambda k: tried[k].place())[: -(-len(numbers) // 2)]
     return sorted(tried.values(), key=Tried.place)
 
 
-def _runs(
-    args: argparse.Namespace,
-    training: argparse.Namespace,
-    settings: Mapping[int, Setting],
-    record: Record,
-    loaded: Any,
-    runner: Callable[..., Any],
-) -> Iterator[tuple[int, list[Run]]]:
-    """Yield the number of each setting and the runs of its seeds: from the record, or trained and recorded."""
-    wanted = [(k, setting, seed) for k, setting in settings.items() for seed in range(args.seeds)]
-    missing = [(setting, seed) for _, setting, seed in wanted if record.key(setting, seed) not in record.runs]
+def _run(args: Any, training: Any, settings: Mapping[int, Setting], record: Record, loaded: Any, runner: Any) -> None:
+    """Train each setting with each seed, unless it is in the record, and record it."""
+    wanted = [(setting, seed) for setting in settings.values() for seed in range(args.seeds)]
+    missing = [one for one in wanted if record.key(*one) not in record.runs]
     if len(missing) < len(wanted) and not args.quiet:
         print(f"{len(wanted) - len(missing)} runs are in {record.path}", file=sys.stderr, flush=True)
     try:
         with runner(args.jobs) as start:
             runs = [start(validate, *each, training, loaded) for each in missing]
-            for number, ((setting, seed), run) in enumerate(zip(missing, runs), 1):
-                record.add(record.key(setting, seed), found := run())
+            for number, (each, run) in enumerate(zip(missing, runs), 1):
+                record.add(record.key(*each), found := run())
                 if not args.quiet:
-                    words = ", ".join(f"{name} {value}" for name, value in setting.items())
+                    words = ", ".join(f"{name} {value}" for name, value in each[0].items())
                     said = found["why"] or f"validation {found['loss']:.5f}, {found['seconds']:.1f} s"
-                    print(f"{number:3}/{len(missing)}  {words}, seed {seed}: {said}", file=sys.stderr, flush=True)
+                    print(f"{number:3}/{len(missing)}  {words}, seed {each[1]}: {said}", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
         print(f"the runs that have ended are in {record.path}: the same command goes on", file=sys.stderr)
         raise
-    for k, setting in settings.items():
-        yield k, [record.runs[record.key(setting, seed)] for seed in range(args.seeds)]
 
 
 def named(setting: Setting, tried: Sequence[Tried]) -> str:

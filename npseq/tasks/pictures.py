@@ -17,23 +17,12 @@ from ..formats import atomic, paths
 COLOURS = ["#1b6ca8", "#d1495b", "#3c8d5a", "#8f5aa8", "#c77d0a", "#5b6770"]  # told apart also by lightness
 COLOURS += ["#7fb2d6", "#e8a0aa", "#94c7a5", "#c9a9d8", "#e3bd7d"]
 STYLE = {
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    "savefig.facecolor": "white",
-    "text.color": "#222222",
-    "axes.labelcolor": "#222222",
-    "xtick.color": "#222222",
-    "ytick.color": "#222222",
-    "axes.edgecolor": "#888888",
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "axes.axisbelow": True,
-    "font.size": 11,
-    "axes.titlesize": 13,
-    "legend.frameon": False,
-    "svg.hashsalt": "npseq",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
+    **dict.fromkeys(["figure.facecolor", "axes.facecolor", "savefig.facecolor"], "white"),
+    **dict.fromkeys(["text.color", "axes.labelcolor", "xtick.color", "ytick.color"], "#222222"),
+    **dict.fromkeys(["axes.grid", "axes.axisbelow"], True),
+    **dict.fromkeys(["legend.frameon", "axes.spines.top", "axes.spines.right"], False),
+    **{"axes.edgecolor": "#888888", "grid.color": "#dddddd", "svg.hashsalt": "npseq"},
+    **{"font.size": 11, "axes.titlesize": 13},
 }
 
 
@@ -208,13 +197,8 @@ def by_step(path: str | None, lines: Mapping[str, Sequence[float]], title: str) 
         ax = axes[0, 0]
         for k, (name, errors) in enumerate(lines.items()):
             last = k == len(lines) - 1
-            ax.plot(
-                np.arange(1, len(errors) + 1),
-                errors,
-                color=COLOURS[0] if last else COLOURS[(k + 1) % len(COLOURS)],
-                lw=2.2 if last else 1.2,
-                label=name,
-            )
+            colour, width = (COLOURS[0], 2.2) if last else (COLOURS[(k + 1) % len(COLOURS)], 1.2)
+            ax.plot(np.arange(1, len(errors) + 1), errors, color=colour, lw=width, label=name)
         ax.set_title(plain_text(title), loc="left")
         ax.set(xlabel="rows ahead", ylabel="RMSE", ylim=(0, None))
         ax.figure.legend(ncol=3, loc="outside lower center")
