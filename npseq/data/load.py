@@ -177,8 +177,9 @@ def _take_roles(table: Table, content: Content, wide: bool | None = None) -> Non
             "a row for each time, and a column for each series, expected"
         )
     table.kinds, series, why = roles.decide(content)
-    if series and content.times is not None:
-        n, different = len(content.values), len(np.unique(content.times))
+    if series:
+        n = len(content.values)
+        different = n if content.times is None else len(np.unique(content.times))
         few = f"its {n:,} rows have only {different:,} different times: " if different < n else ""
         hour = f"; if the hour is in another column, say {argument('time', 'DATE,HOUR')}" * (n >= HOURS * different)
         raise DataError(

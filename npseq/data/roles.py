@@ -34,6 +34,13 @@ ELAPSED = re.compile(
     re.I,
 )
 COUNTERS = re.compile(r"unnamed: \d+|(.*[_ -])?id|index|idx|row|rownum|nr|no|number|#|n|obs|record|seq|key", re.I)
+COUNTED = re.compile(
+    r"(^|[^a-z])(ds|t|time|step|timestamp|date|hour|day|week|month|quarter|year|period)s?([^a-z]|$)", re.I
+)
+NAMES = re.compile(
+    r"(^|[^a-z])(id|series|store|shop|item|product|sku|sensor|station|unit|customer|machine)([^a-z]|$)", re.I
+)
+WEEKDAY = re.compile(r"(mon|tue|wed|thu|fri|sat|sun)", re.I)
 FLAGS = re.compile(r"(^|[^a-z])(quality|qual|qc|flags?|status|codes?|cd|valid|qn?|qlty|qa)([^a-z]|$)", re.I)
 MOST_FLAGS = 20  # different values of a flag
 NEAR = 0.1  # of a step: a nearly equal one; and the fraction of others, where rows are missing
@@ -69,7 +76,7 @@ def decide(content: Content) -> Roles:
     training = first_in_time(times, n)
     for k, name in enumerate(content.columns):
         kinds[name] = kind_of_column(name, content.values[:, k], times, training)
-    series, why = several_series(content, times) if times is not None else ([], "")
+    series, why = several_series(content, times) if times is not None else _counted_series(content)
     return Roles(kinds | dict.fromkeys(series, "series"), series, why)
 
 
@@ -218,6 +225,26 @@ def several_series(content: Content, times: np.ndarray) -> tuple[list[str], str]
             (list(names) for names in sets if _tell_apart([candidates[name] for name in names], rank, ticks)), []
         )
     return found, _shown(content, found)
+
+
+def _counted_series(content: Content) -> tuple[list[str], str]:
+    """As ``several_series``, for rows whose times are whole numbers in a column that is named so. The names are text, or
+    numbers in a column that is named so, too: months and days tell no series apart.
+    """
+    texts = {
+        name: (codes, values)
+        for name, (codes, values) in content.texts.items()
+        if not any(is_time(one) or one.lower() in MONTH_OF or WEEKDAY.match(one) for one in values[:FIRST])
+    }
+    named = [k for k, name in enumerate(content.columns) if NAMES.search(name)]
+    own = content._replace(columns=[content.columns[k] for k in named], values=content.values[:, named], texts=texts)
+    for name in content.columns if texts or named else []:
+        column = content.values[:, content.columns.index(name)]
+        if COUNTED.search(name) and not np.isnan(column).any() and _is_whole(column) and np.abs(column).max() < 2**53:
+            found = several_series(own, column.astype(np.int64).view("M8[s]"))
+            if found[0]:
+                return found
+    return [], ""
 
 
 def _codes(content: Content) -> Iterator[tuple[str, np.ndarray]]:

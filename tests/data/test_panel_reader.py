@@ -170,6 +170,18 @@ def test_whole_numbers_are_times_by_name_or_where_they_rise_in_every_series():
         load_series(frame, "month", options=TableOptions(id="shop"))
 
 
+def test_series_with_whole_numbers_as_times_are_not_joined_either(tmp_path):
+    frame = long().rename(columns={"ds": "week", "unique_id": "shop"})
+    for rows in (frame, frame.sort_values("week", kind="stable")):
+        for names in (rows, rows.assign(shop=rows["shop"].map({"a": 1, "b": 2, "c": 3}))):
+            with pytest.raises(DataError, match="shop has the values .*id='shop' reads them"):
+                load_series(names)
+    hours = pd.DataFrame(
+        {"weekday": np.repeat(["Monday", "Tuesday", "Friday"], 24), "hour": [*range(24)] * 3, "y": np.arange(72.0) % 7}
+    )
+    assert len(load(hours).values) == 72  # one series, told by its weekdays
+
+
 def test_other_columns_stay_beside_the_target_which_comes_first():
     frame = long(DAYS)
     frame.insert(2, "price", np.where(frame.unique_id == "c", np.nan, np.arange(22.0)))
