@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import npseq
 from npseq import data
 from npseq.fit import fit
 from npseq.forecast import ForecastTask, baselines, evaluation, intervals
@@ -143,3 +144,12 @@ def test_columns_known_ahead_are_worth_more_than_a_linear_regression_makes_of_th
     columns = known_ahead.made(kind)
     own, others = known_ahead.ours(columns, known_ahead.STEPS), known_ahead.regression(columns, known_ahead.STEPS)
     assert own[0] <= 0.85 * others[0] and own[1] <= 1.0 * others[1]
+
+
+@pytest.mark.wide
+def test_rows_at_irregular_times_can_be_trained_for_several_rows():
+    days = np.datetime64("2024-01-01", "s") + np.repeat(np.arange(70), 18) * np.timedelta64(86_400, "s")
+    seconds = 28_800 + np.tile(np.arange(18) * 1800, 70) + np.random.default_rng(0).integers(0, 90, 1260)
+    values = 100 + 50 * np.sin(np.arange(1260) / 18 * 2 * np.pi)
+    table = {"t": days + seconds.astype("m8[s]"), "y": values + np.random.default_rng(1).normal(size=1260)}
+    assert npseq.Forecaster("gru", epochs=1).fit(table, "y", horizon=18).members
