@@ -30,6 +30,8 @@ def write_data(folder):
     for name in "cycles", "new_cycles":
         rows = [f"{k},{rng.normal(k % 2):.2f},{'ab'[k % 2]}\n" for k in range(40) for _ in range(12)]
         (folder / f"{name}.csv").write_text("cycle,current,state\n" + "".join(rows))
+    sales = [f"s{k},{hour},{(k + 1) * value:.2f}\n" for k in range(3) for hour, value in zip(hours[:200], load)]
+    (folder / "sales.csv").write_text("unique_id,ds,y\n" + "".join(sales))
     text = Path(shipped("tiny_shakespeare.txt")).read_text(encoding="utf-8")[:30_000]
     (folder / "short.txt").write_text(text)
 
@@ -58,7 +60,7 @@ def test_each_of_its_commands_runs(tmp_path, monkeypatch, capsys):
         pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path)
-    assert len(TABLE) == 13
+    assert len(TABLE) == 14
     for what, lines in TABLE:
         for line in lines:
             words = shlex.split(html.unescape(line))[1:]
@@ -71,6 +73,7 @@ def test_each_of_its_commands_runs(tmp_path, monkeypatch, capsys):
     written = "trained.png forecast.csv forecast.png errors.png predictions.csv compare.png tuned.pth states.csv model.onnx model.h"
     assert all((tmp_path / name).stat().st_size > 200 for name in written.split())
     assert (tmp_path / "forecast.csv").read_text().count("\n") == 49
+    assert (tmp_path / "all.csv").read_text().count("\n") == 3 * 24 + 1
 
 
 @pytest.mark.wide
