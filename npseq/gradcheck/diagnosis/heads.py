@@ -6,6 +6,7 @@ from .. import random_models
 from ..draws import Config
 from ..random_check import drawn
 from . import failure
+from .fused import blame as blame_fused
 from .replay import Recorder, blame, in_the_recurrence, wrong_results
 
 SEEDS = 8  # of configurations of the layer alone, and of the parts, that are tried
@@ -23,7 +24,9 @@ def blame_model(config: Config) -> list[str]:
     for call in recorder.calls:
         wrong = wrong_results(call)
         if wrong:
-            return in_the_recurrence(call, recorder.engine, wrong, lambda: model.loss_and_grad(batch, training=False))
+            return in_the_recurrence(
+                call, recorder.engine, wrong, lambda: blame_fused(lambda: model.loss_and_grad(batch, training=False))
+            )
     alone = config._replace(head="", embedding=0, every_step=False, read="final", weighted=False).valid()
     for seed in range(SEEDS):
         if random_models.check_config(alone._replace(seed=seed)):
