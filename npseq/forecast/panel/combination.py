@@ -85,6 +85,12 @@ def spread(part: Parts, known: Errors, left_out: int | None = None) -> float:
     return float(part.scale * (total + PRIOR * known.combined) / (len(e) + PRIOR))
 
 
+def unseen(part: Parts) -> float:
+    """Return √(1 + 1 / O), by which the spread of a new origin is greater: with O origins it is not known better. (The
+    origins of all series lie at nearly the same times, so many series do not take the place of many origins.)"""
+    return float(np.sqrt(1 + 1 / max(part.past.shape[1], 1)))
+
+
 def quantiles(every: list[Parts], known: Errors) -> np.ndarray:
     """Return the quantiles (levels, h) of the errors from all origins, in units of each series' ``spread``."""
     h = every[0].ahead.shape[1]

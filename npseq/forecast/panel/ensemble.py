@@ -133,7 +133,7 @@ class PanelEnsemble:
         mean = np.array([np.tensordot(combination.shares(part, known), part.ahead, 1) for part in every])
         floor = np.array([0.0 if y.min() >= 0 else -np.inf for y in values])[:, None]
         mean = np.maximum(mean, floor)
-        spreads = np.array([combination.spread(part, known) for part in every])[:, None]
+        spreads = np.array([combination.spread(part, known) * combination.unseen(part) for part in every])[:, None]
         low, high = {}, {}
         for coverage in coverages:
             below, above = (combination.offsets(self.table, p, steps) for p in ((1 - coverage) / 2, (1 + coverage) / 2))
