@@ -21,6 +21,7 @@ def actions(parser):
 @pytest.mark.parametrize("command", PARSERS)
 def test_an_option_of_one_name_is_one_option(command):
     for action in actions(PARSERS[command]()):
+        assert "None" not in (action.help or "")  # no default is none
         if "--seed" in action.option_strings:
             assert action.type is arguments.seed and action.default == (None if command == "sample" else 0)
         if "--quiet" in action.option_strings:

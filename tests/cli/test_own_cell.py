@@ -209,7 +209,7 @@ def test_the_checker_takes_a_cell_from_a_file(tmp_path, capsys):
     small = ["--layers", "1", "--directions", "1", "--lengths", "mixed"]
     assert gradcheck_command.main(["--cell", PEEPHOLE, *small]) == 0
     out = capsys.readouterr().out
-    assert "peephole_cell alone" in out and "2 configurations, 0 wrong" in out
+    assert "peephole_cell alone" in out and "\n2 configurations, 0 wrong" in out
     wrong = tmp_path / "wrong.py"
     wrong.write_text(Path(PEEPHOLE).read_text(encoding="utf-8").replace("dc * i * (1", "dc * (1"), encoding="utf-8")
     forget()

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.wide
+
 PROGRAM = """
 import resource
 import numpy as np
 import npseq
 from npseq.tasks.base import Batch
 from npseq.training.heap import keep_freed_memory
-
-pytestmark = pytest.mark.wide
 
 rng = np.random.default_rng(0)
 model = npseq.Model("lstm", 12, 32, 1, rng=rng)
