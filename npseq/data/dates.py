@@ -197,5 +197,5 @@ def _score(times: np.ndarray) -> tuple[bool, bool, bool]:
     steps = np.diff(times).astype(np.int64)
     ordered = bool((steps >= 0).all() or (steps <= 0).all())
     times = np.unique(times.astype("M8[s]"))
-    grid, k = find_grid(times) if len(times) > 1 else (None, None)
+    grid, k = find_grid(times)
     return ordered, grid is not None, grid is not None and (k is None or int(k[-1]) + 1 == len(times))

@@ -19,9 +19,12 @@ NICE = (1, 2, 5, 10, 15, 20, 30, *(60 * k for k in (1, 2, 5, 10, 15, 20, 30)), *
 def find_grid(times: np.ndarray) -> tuple[Grid | None, np.ndarray | None]:
     """Return the grid of increasing times, which are off it by less than ``JITTER``, and the step (n,) of each.
 
-    The steps are None if they are 0, 1, 2, …; the grid is None without equal steps, or if too many of them are missing.
+    The steps are None if they are 0, 1, 2, …; the grid is None for a single time, without equal steps,
+    or if too many of them are missing.
     """
     steps, whole = step_counts(times), np.datetime_data(times.dtype)[0] == "s"
+    if not steps:
+        return None, None
     usual, grids = steps.most_common(1)[0][0], []
     if whole and len(steps) == 1 and usual < 27 * DAY:
         return Grid(times[0], step=usual), None

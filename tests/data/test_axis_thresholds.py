@@ -121,3 +121,7 @@ def test_steps_begin_where_they_begin(start, step):
     grid, _ = find_grid(times)
     rounded = 0 if start <= 0.1 * step else start
     assert grid.start == START + rounded * SECOND
+
+
+def test_a_single_time_has_no_steps():
+    assert find_grid(np.array(["2024-01-01"], "M8[s]")) == (None, None)
