@@ -190,7 +190,8 @@ class _Rows:
     def places(self, rows: Collection[int]) -> dict[int, str]:
         """Return the words for these rows, which are numbered from 0."""
         found = islice(self, max(rows, default=-1) + 1)
-        return {row: f"{self.name} line {line}" for row, (line, _) in enumerate(found) if row in rows}
+        lines = {row: f"{self.name} line {line}" for row, (line, _) in enumerate(found) if row in rows}
+        return {**dict.fromkeys(rows, self.name), **lines}  # the file may have become shorter since
 
 
 class _Checked(io.TextIOBase):

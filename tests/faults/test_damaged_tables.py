@@ -116,3 +116,19 @@ def test_rows_of_labels_alone_are_no_sequences(tmp_path):
     (tmp_path / "labels.csv").write_text("class\n1\n2\n")
     with pytest.raises(data.DataError, match="labels.csv has no sequence with a number beside its label"):
         data.load_sequences(str(tmp_path / "labels.csv"), None, "class")
+
+
+def test_a_table_that_is_cut_while_it_is_read_ends_in_one_line(tmp_path, monkeypatch):
+    from npseq.data import table_reader
+
+    file = tmp_path / "cut.csv"
+    file.write_text("day,y\n" + "".join(f"2024-01-{k:02d},{k}\n" for k in range(1, 29)) + "soon,1\n")
+    places = table_reader._Rows.places
+
+    def cut(rows, wanted):
+        file.write_text("day,y\n")
+        return places(rows, wanted)
+
+    monkeypatch.setattr(table_reader._Rows, "places", cut)
+    with pytest.raises(data.DataError, match="cut.csv, time column 'day' holds 'soon'"):
+        data.load(str(file))
