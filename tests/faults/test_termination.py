@@ -36,7 +36,7 @@ def wait_for(condition):
 @pytest.mark.wide
 def test_a_terminated_training_leaves_whole_files_and_nothing_else(tmp_path, small_csv):
     run = started(["train", "--data", small_csv, "--checkpoint", "--history", "h.csv", *LONG], tmp_path)
-    wait_for((tmp_path / "rnn_lstm_last.pth").exists)
+    wait_for((tmp_path / "h.csv").exists)  # the last file of an epoch
     run.send_signal(signal.SIGTERM)
     _, errors = run.communicate(timeout=60)
     assert run.returncode == 128 + signal.SIGTERM and errors == b""
