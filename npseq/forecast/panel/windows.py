@@ -34,6 +34,7 @@ SHORT = 50  # one in so many windows that begin before their series is an exampl
 HEAVIEST = 5.0  # weight of an example
 FLATTEST = 0.05  # deviation of a window, in units of the series' scale, at least
 STILL = 1e-9  # deviation of a window, in units of its mean, at least
+OF_LOG = 2.0  # weight of the forecast of log y, beside that of y
 FARTHEST = 20.0  # target, in deviations of the window
 
 
@@ -200,10 +201,13 @@ class Windows:
 
 
 def by_series(windows: Windows, models: list[Model], cuts: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the forecasts (O_k, h) of each series from its origins: the mean over y and log y."""
+    """Yield the forecasts (O_k, h) of each series from its origins: the mean over y and log y, which counts
+    ``OF_LOG`` times as much."""
     j = np.concatenate([np.full(len(cuts[k]), at) for at, k in enumerate(windows.series)])
     origin = np.concatenate([cuts[k] for k in windows.series])
     found = windows.forecasts(models, j.astype(np.int64), origin.astype(np.int64))
     ends = np.append(0, np.cumsum([len(cuts[k]) for k in windows.series]))
     for k in range(len(cuts)):
-        yield np.mean([found[ends[at] : ends[at + 1]] for at in np.flatnonzero(windows.series == k)], axis=0)
+        at = np.flatnonzero(windows.series == k)
+        parts, counts = [found[ends[one] : ends[one + 1]] for one in at], np.where(windows.logs[at], OF_LOG, 1.0)
+        yield np.average(parts, axis=0, weights=counts)
