@@ -6,6 +6,7 @@ the commands call the same functions.
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -43,15 +44,6 @@ from .task import forecast_task
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_DEFAULTS: dict[str, Any] = {
-    "window": None,
-    "lags": None,
-    "scale": "standard",
-    "base": "auto",
-    "log": "auto",
-    "steps": None,
-    "refit": True,
-}
 _INPUTS = {
     "window": schema.optional(schema.COUNT),
     "lags": schema.optional(schema.listed(schema.COUNT)),
@@ -137,7 +129,8 @@ class Forecaster(drawing.Drawn, Origins):
         self._panel: PanelForecaster | None = None  # of data with several series
 
     def __repr__(self) -> str:
-        given = {**self.settings, **{name: value for name, value in self._inputs.items() if value != _DEFAULTS[name]}}
+        usual = inspect.signature(Forecaster).parameters
+        given = self.settings | {name: own for name, own in self._inputs.items() if own != usual[name].default}
         shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
         return "\n  ".join([f"Forecaster({shown})", *self.notes])
 

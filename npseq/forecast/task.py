@@ -39,7 +39,7 @@ class ForecastTask(WindowDataset, Task):
     only those without any observed value are.
 
     Args:
-        table, target, inputs, window, horizon, scaler, calendar, future: as ``WindowDataset``.
+        table, target, inputs, window, horizon, scaler, more (calendar, future): as ``WindowDataset``.
         lags: in rows; ``"auto"`` takes ``seasonal_lags``.
         scale: ``"standard"`` or ``"none"``.
         base: ``"none"`` for a network alone; a name of ``combination.CHOICES`` for a base that is fitted to the
@@ -64,12 +64,11 @@ class ForecastTask(WindowDataset, Task):
         scale: str = "standard",
         *,
         scaler: Scaler | None = None,
-        calendar: bool = True,
-        future: Sequence[str] | str | None = None,
         base: str | BaseModels | None = "none",
         log: str = "auto",
         steps: int | None = None,
         refit: bool = True,
+        **more: Any,
     ):
         if scale not in ("standard", "none"):
             raise DataError(f"scale {scale!r} given; standard or none expected")
@@ -84,9 +83,7 @@ class ForecastTask(WindowDataset, Task):
         self.train_end, self.scale = a, scale
         self._fitted: dict[str, list[BaseModel]] | None = None
         self._seen: SeenRows | None = None
-        super().__init__(
-            table, target, inputs, window, horizon, (), scaler=scaler, calendar=calendar, future=future, base=None
-        )
+        super().__init__(table, target, inputs, window, horizon, scaler=scaler, **more)
         self.season = features.season(self.values[:a, 0], table.step)
         own = seasonal_lags(self.season, table.step, horizon, a) if isinstance(lags, str) else lags
         self.lags = self._checked_lags(own)
@@ -323,20 +320,12 @@ def seasonal_lags(season: int | None, step: int | None, horizon: int, train_end:
 
 
 def forecast_task(
-    table: Table,
-    target: Sequence[str] | str | None = None,
-    inputs: Sequence[str] | str | None = None,
-    future: Sequence[str] | str | None = None,
-    horizon: int = 1,
-    window: int | None = None,
-    lags: Sequence[int] | None = None,
-    scale: str = "standard",
-    base: str = "auto",
-    log: str = "auto",
-    steps: int | None = None,
-    refit: bool = True,
+    table: Table, window: int | None = None, lags: Sequence[int] | None = None, base: str = "auto", **more: Any
 ) -> ForecastTask:
-    """Return the task of a forecast, with the defaults of ``npseq train`` for the window and the lags.
+    """Return the task of a forecast, with the defaults of ``npseq train`` for window, lags and base.
+
+    Args:
+        more: as ``ForecastTask``.
 
     Raises:
         DataError: as ``ForecastTask``.
@@ -345,5 +334,4 @@ def forecast_task(
     if window is None:
         window = DEFAULTS["alone"]["window"] if alone else default_window(len(table.values))
     own: Sequence[int] | str = lags if lags is not None else "auto" if alone else []
-    more: dict[str, Any] = {"future": future, "base": base, "log": log, "steps": steps, "refit": refit}
-    return ForecastTask(table, target, inputs, window, horizon, own, scale, **more)
+    return ForecastTask(table, window=window, lags=own, base=base, **more)
