@@ -92,6 +92,14 @@ def test_a_combination_is_the_mean_of_parts_that_are_fed_back_by_themselves():
     assert np.allclose(10 + 2 * second[0], (10 + 2 * z[29]) * np.exp(0.01 * np.arange(1, 6)))
 
 
+def test_waves_are_added_to_the_drive():
+    wave = (Waves(YEAR, 1),)
+    model = BaseModel("linear", np.zeros(0), np.array([2.0]), waves=wave, of_waves=np.array([3.0, -1.0]))
+    expected = 2 + Waves.all_of(wave, DAYS[:4]) @ [3.0, -1.0]
+    assert np.allclose(model.drive_at(DAYS[:4], 4), expected) and np.ptp(expected) > 0.01
+    assert np.allclose(model.drive_at(DAYS[:4], 6)[4:], expected[3])
+
+
 def test_the_waves_of_a_year_return_after_365_and_a_quarter_days():
     q = Waves.all_of((Waves(YEAR, 2),), DAYS[[0, 1461, 731]])
     assert np.allclose(q[0], q[1]) and not np.allclose(q[0], q[2], atol=1e-3)

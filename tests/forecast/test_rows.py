@@ -49,6 +49,7 @@ def test_values_known_ahead():
         assert (found["at"] == HOURS).all() and found["p"][4:].tolist() == [2, 3] and np.isnan(found["y"][4:]).all()
     array = np.ones((4, 3))
     two = known(array, [[2, 3]], ("c1", "c2"), ("c0",))
+    assert known(array, [[2.0], [3.0]], ("c2",), ("c0",))[4:, 2].tolist() == [2, 3]
     assert two[-1, 1:].tolist() == [2, 3] and np.isnan(two[-1, 0])
     for wrong in (np.ones((2, 1)), np.ones(4), "abc", [], {}, {"c1": [1.0]}, {"c1": [1.0, 2.0], "c2": [1.0]}):
         with pytest.raises(DataError):

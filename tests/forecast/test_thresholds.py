@@ -9,7 +9,21 @@ import pytest
 import npseq
 from npseq import data
 from npseq.cli import evaluate_forecast, tables
-from npseq.forecast import ForecastTask, adaptive, baselines, candidates, evaluation, features, intervals, recursive
+from npseq.data import DataError
+from npseq.forecast import (
+    ForecastTask,
+    adaptive,
+    base_model,
+    baselines,
+    calendar_slots,
+    candidates,
+    evaluation,
+    features,
+    intervals,
+    recursive,
+)
+from npseq.forecast.base_model import BaseModel
+from npseq.forecast.bases import BaseModels
 from npseq.forecast.interval_scale import LEVELS, Width, rounded
 from npseq.forecast.metadata import ForecastMetadata
 from npseq.forecast.origins import backtest_rows
@@ -108,6 +122,30 @@ def test_a_few_misses_widen_a_bound_and_what_is_held_narrows_it():
     assert np.isclose(far.levels[1], 0.05 - 0.001 * 0.95)
     for step, wanted in ((1, 0.08), (2, 0.07), (48, 0.07)):
         assert np.isclose(adaptive.Level(np.zeros(9), 0.9, step, rests=True).wanted[1], wanted)
+
+
+def test_bounds_are_errors_of_the_conformal_rank_and_few_errors_follow_student():
+    assert np.allclose(adaptive.Level(np.arange(1.0, 100.0), 0.9, 1).offsets(), (5, 95))  # ⌈100 · 0.05⌉ from either end
+    few, enough = (adaptive.Level(np.linspace(-1, 1, n), 0.9, 1).offsets()[1] for n in (59, 60))
+    assert few > 0.95 > enough
+    assert adaptive.Level(np.zeros(0), 0.9, 1).offsets() == (0.0, 0.0)
+
+
+def test_a_spread_below_a_millionth_leaves_nothing_to_correct():
+    found = BaseModels.of((BaseModel("mean", np.zeros(0), np.zeros(1)),), np.array([0.9e-6, 1.1e-6, np.nan]))
+    assert found.exact.tolist() == [True, False, True] and found.spread.tolist() == [1.0, 1.1e-6, 1.0]
+
+
+def test_what_fills_gaps_without_a_base_is_the_season_and_seven_tenths_of_the_last_deviation():
+    assert np.allclose(base_model.from_season(4).weights, [0.7, 0, 0, 1, -0.7])
+
+
+def test_of_irregular_times_the_usual_step_leads_to_one_row_more():
+    times = np.array([0, 1, 2, 3, 7, 8], "datetime64[h]").astype("datetime64[s]")
+    table = data.Table("t", np.zeros((6, 1)), ["y"], step=3600, irregular=times)
+    assert calendar_slots.row_times(table, 5, 7).tolist() == [times[5].item(), (times[5] + 3600).item()]
+    with pytest.raises(DataError, match="irregular times"):
+        calendar_slots.row_times(table, 5, 8)
 
 
 @pytest.mark.parametrize("step", [1, 5])
