@@ -88,10 +88,15 @@ class Rows:
 
     def _is_header(self, line: str) -> bool:
         """True for a header. Decides the separator: the one that gives names, or else the most fields."""
-        counts = {}
+        counts: dict[str, int] = {}
         for separator in self.separators:
             self.separator = separator
-            cells = self._split(line)
+            try:
+                cells = self._split(line)
+            except DataError:  # a quoted field may be none between other separators
+                if not counts and separator == self.separators[-1]:
+                    raise
+                continue
             if any(name in cells for name in self.columns):
                 self.header = self.names = cells
                 absent = [name for name in self.columns if name not in cells]

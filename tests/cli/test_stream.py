@@ -58,6 +58,15 @@ def numbers(rows):
     )
 
 
+def test_a_quoted_header_names_the_columns(trained, small_csv, streamed):
+    lines = lines_of(small_csv)[: FIRST + 2]
+    plain = streamed("".join(lines), trained)
+    quoted = ",".join(f'"{name}"' for name in lines[0].strip().split(",")) + "\n"
+    assert streamed(quoted + "".join(lines[1:]), trained) == plain and plain[0] == 0 and len(plain[1]) == 2
+    code, _, err = streamed('"load\n', trained)
+    assert code == 2 and "no line of CSV" in err
+
+
 @pytest.mark.wide
 def test_the_answers_are_those_of_predict(trained, small_csv, tmp_path, streamed):
     out = tmp_path / "forecast.csv"
