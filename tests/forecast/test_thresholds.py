@@ -140,6 +140,15 @@ def test_what_fills_gaps_without_a_base_is_the_season_and_seven_tenths_of_the_la
     assert np.allclose(base_model.from_season(4).weights, [0.7, 0, 0, 1, -0.7])
 
 
+@pytest.mark.parametrize(("step", "left_out", "found"), [(24, (5, 6), {"week": 5}), (24, (3,), {}), (1, (5, 6), {})])
+def test_of_irregular_times_only_working_days_have_a_week(step, left_out, found):
+    times = np.datetime64("2024-01-01T00", "h") + step * np.arange(70)  # from a Monday on
+    days = np.arange(70) * step // 24 % 7 if step == 24 else np.arange(70) % 7
+    kept = times[~np.isin(days, left_out)].astype("datetime64[s]")
+    table = data.Table("t", np.zeros((len(kept), 1)), ["y"], step=3600 * step, irregular=kept)
+    assert calendar_slots.periods(table) == found
+
+
 def test_of_irregular_times_the_usual_step_leads_to_one_row_more():
     times = np.array([0, 1, 2, 3, 7, 8], "datetime64[h]").astype("datetime64[s]")
     table = data.Table("t", np.zeros((6, 1)), ["y"], step=3600, irregular=times)
