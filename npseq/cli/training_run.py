@@ -266,8 +266,8 @@ class _Run:
                     f"            begun with {begun_with} epochs: the learning rates are now those of {args.epochs} "
                     f"epochs, and the weights not those of a run of {args.epochs} from the start"
                 )
-        if self.ranks.root:
-            self.kept = self.kind.begin(run.task)  # now: the file of the data may vanish during the training
+        if self.ranks.root:  # now: the file of the data may vanish during the training
+            self.kept, self.data = self.kind.begin(run.task), run.task.fingerprint()
         self.bar = EpochBar(args.epochs, quiet=args.quiet)
         try:
             with blas.limited(self.threads), self.ranks.shared(run.model, run.task) as shared:
@@ -322,7 +322,7 @@ class _Run:
         columns = {name: getattr(args, name) for name in ("time", "sequence", "label") if getattr(args, name)}
         said = data_options.table_options(args).to_json()
         more = {"seed": args.seed, "best_epoch": progress.best_epoch, "settings": self.run.settings}
-        return {"columns": columns, **more, "table": said, "card": self.run.card(progress)}
+        return {"columns": columns, **more, "table": said, "card": self.run.card(progress, self.data)}
 
     def save_best(self, progress: Progress, kept: metadata.Metadata | None = None) -> None:
         """Write the best weights, with what is needed to use them on new data."""

@@ -15,6 +15,7 @@ from .grid import MOST_ROWS, Grid
 NEVER = {"counter": "counter", "elapsed": "elapsed time", "part of time": "part of the time", "constant": "constant",
          "circle": "counts in circles", "series": "tells series apart"}  # fmt: skip  # kinds that are no target unless named
 TARGETS = ("measurement", "unread"), ("flag",), ("circle",)  # kinds that can be forecast, the likeliest first
+BLOCK = 1 << 16  # rows that are hashed at a time
 
 
 @dataclass
@@ -175,7 +176,8 @@ class Table:
     def fingerprint(self) -> str:
         """Return a hash of the numbers and the times, to tell whether a run is continued on the same data."""
         digest = hashlib.sha256(repr((self.columns, self.step, str(self.start))).encode())
-        digest.update(np.ascontiguousarray(self.values).data)
+        for row in range(0, len(self.values), BLOCK):  # by rows, as a mapped file is read: it may have become shorter
+            digest.update(np.ascontiguousarray(self.values[row : row + BLOCK]).data)
         if self.irregular is not None:
             digest.update(np.ascontiguousarray(self.irregular.view(np.int64)).data)
         return digest.hexdigest()[:16]

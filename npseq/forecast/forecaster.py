@@ -202,7 +202,7 @@ class Forecaster(drawing.Drawn, Origins):
             if progress.interrupted:
                 raise KeyboardInterrupt("the training was interrupted")
             more = {"columns": columns, "seed": own.seed, "best_epoch": progress.best_epoch, "settings": run.settings}
-            kept = finish(run.model, task, **more, card=run.card(progress))
+            kept = finish(run.model, task, **more, card=run.card(progress, task.fingerprint()))
             kept = evaluation.with_own_scores(run.model, kept, table)
             self.members = [(run.model, refit(run.model, task, kept))]
         self.progress = progress

@@ -30,12 +30,16 @@ def runner(jobs: int) -> Iterator[Callable[..., Callable[[], Any]]]:
 
         @contextmanager
         def starting() -> Iterator[None]:
-            """Be in ``folder``: a new interpreter imports the modules of the current folder instead of its own."""
+            """Be in ``folder``: a new interpreter imports the modules of the current folder instead of its own.
+            Ctrl-C waits, and no child ever gets it: it would be raised while the child loads its modules."""
+            block = getattr(signal, "pthread_sigmask", lambda *_: None)
+            mask = block(getattr(signal, "SIG_BLOCK", 0), [signal.SIGINT])
             os.chdir(folder)
             try:
                 yield
             finally:
                 os.chdir(here)
+                block(getattr(signal, "SIG_SETMASK", 0), mask)
 
         def start(*call: Any) -> Callable[[], Any]:
             with starting():

@@ -37,6 +37,7 @@ METADATA = {
     "epoch": schema.COUNT,
     "best_epoch": schema.NATURAL,
     "best_loss": schema.NUMBER,
+    "start_loss": schema.missing(schema.optional(schema.NUMBER), None),
     "history": schema.listed(schema.MAPPING),
     "generator": schema.MAPPING,
 }
@@ -82,6 +83,7 @@ def save(
         "epoch": progress.epoch,
         "best_epoch": progress.best_epoch,
         "best_loss": progress.best_loss,
+        "start_loss": progress.start_loss,
         "history": history,
         "generator": rng.bit_generator.state,
     }
@@ -112,7 +114,9 @@ def read(path: str | os.PathLike[str]) -> TrainingState:
         saved["options"].update(schema.check(saved["options"], epochs, "its options", others=True))
     except ValueError as error:
         raise CheckpointError(f"{path} cannot be resumed from: {error}") from None
-    progress = Progress(saved["epoch"], saved["best_loss"], saved["best_epoch"], None, history)
+    progress = Progress(
+        saved["epoch"], saved["best_loss"], saved["best_epoch"], None, history, False, saved["start_loss"]
+    )
     return TrainingState(path, saved["options"], saved["fingerprint"], progress, dict(file.content), saved["generator"])
 
 
@@ -177,4 +181,5 @@ def restore(
         state.progress.best_epoch,
         best,
         [{**row, "seconds": None} for row in history],
+        start_loss=state.progress.start_loss,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -56,18 +55,14 @@ class TrainingRun:
         own = {name: value for name, value in vars(self.config).items() if value != getattr(usual, name)}
         return {name: own[name] for name in own if name not in ("model", "seed")} | self.task.settings()
 
-    def card(self, progress: Progress) -> dict[str, Any]:
-        """Return what a weights file tells of the training: split, validation loss and a hash of the data, as JSON."""
+    def card(self, progress: Progress, fingerprint: str) -> dict[str, Any]:
+        """Return what a weights file tells of the training: split, validation loss, hash of the data."""
         return {
             "split": {part: len(rows) for part, rows in self.task.parts.items()},
-            "data": self._fingerprint,
+            "data": fingerprint,
             "validation_loss": progress.best_loss,
             "start_loss": progress.start_loss,
         }
-
-    @functools.cached_property
-    def _fingerprint(self) -> str:
-        return self.task.fingerprint()
 
     def train(
         self,
