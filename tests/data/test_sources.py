@@ -267,3 +267,17 @@ def test_the_strict_reader_guesses_nothing(tmp_path, content, words):
     with pytest.raises(DataError) as error:
         read_strict(str(tmp_path / "a.csv"), "a.csv")
     assert words in str(error.value)
+
+
+def test_a_pipe_larger_than_what_is_kept_in_memory_is_read_whole(monkeypatch, tmp_path):
+    from npseq.data import sources
+
+    monkeypatch.setattr(sources, "IN_MEMORY", 100)
+    content = b"x\n" + b"".join(b"%d\n" % k for k in range(300))
+    read, write = os.pipe()
+    os.write(write, content)
+    os.close(write)
+    file, _, size = sources.open_binary(f"/dev/fd/{read}")
+    with file:
+        assert (file.read(), size) == (content, len(content))
+    os.close(read)
