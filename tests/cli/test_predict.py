@@ -346,6 +346,8 @@ def test_a_file_whose_metadata_were_tampered_with_ends_in_one_line(tmp_path, sma
 
 @pytest.mark.parametrize("name, clock, first", [("Datum", "", "Datum"), ("at", " 06:00:00", "at"), (None, "", "time")])
 def test_the_time_column_has_its_own_name_and_days_have_no_clock(tmp_path, monkeypatch, name, clock, first):
+    if name is None:
+        pytest.importorskip("pandas")  # a table without names
     monkeypatch.chdir(tmp_path)
     days = np.datetime64("2024-01-01") + np.arange(120)
     rows = "".join(f"{day}{clock},{10 + k % 7 + k / 100:.2f}\n" for k, day in enumerate(days))
