@@ -55,6 +55,7 @@ def test_what_is_quiet_prints_nothing_if_all_is_well(small_csv, capsys):
     assert "WRONG" in capsys.readouterr().out
 
 
+@pytest.mark.wide
 def test_json_is_one_value(small_csv, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert commands.main(["train", "--data", small_csv, *"--base none --hidden-size 2 --epochs 1 --quiet".split()]) == 0

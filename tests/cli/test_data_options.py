@@ -54,6 +54,7 @@ def test_forecasts_are_dated_by_the_calendar(run, name, dates):
     assert rows_of("f.csv")[-1][0][:10] == dates[-1]  # six rows ahead of the last
 
 
+@pytest.mark.wide
 def test_what_was_decided_is_told_and_what_is_said_is_used(run):
     status, out, _ = run("train", "--data", CASES / "quoted-decimal-comma" / "kurs.csv", *ALONE)
     assert status == 0 and "predicting Zuletzt" in out

@@ -65,6 +65,7 @@ def known(tmp_path_factory):
     )
 
 
+@pytest.mark.wide
 def test_every_score_stands_beside_every_baselines_on_the_same_rows(tmp_path, capsys):
     file = write(tmp_path / "a.csv", {"load": load_and_price()["load"]})
     best = train(tmp_path, file, "--horizon", "3", "--base", "seasonal")

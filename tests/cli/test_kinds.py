@@ -198,6 +198,7 @@ def test_a_text_refuses_options_of_tables(tmp_path):
             kinds.make_task(args(*more))
 
 
+@pytest.mark.wide
 def test_of_shipped_sequences_the_published_test_part_is_predicted(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     task = tasks.SequenceTask(*data.load_sequences("japanese_vowels"))

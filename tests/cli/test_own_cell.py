@@ -218,6 +218,7 @@ def test_the_checker_takes_a_cell_from_a_file(tmp_path, capsys):
     assert "PeepholeCell.backward: da_g (gate g) is wrong, wrong.py:" in out
 
 
+@pytest.mark.wide
 def test_nothing_is_written_beside_a_cell_and_an_edit_counts_at_once(tmp_path, monkeypatch, capsys):
     """Python's compiled file would be taken for the edited one, if it has the same size and is of the same second."""
     monkeypatch.setattr(sys, "dont_write_bytecode", False)

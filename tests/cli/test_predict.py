@@ -173,6 +173,7 @@ def test_evaluate_tells_the_test_error_of_training(trained, small_csv, tmp_path,
     assert f"{json.loads(report.read_text())['test']['rmse']:.1f}" in shown and "806.4" in shown and "interval" in shown
 
 
+@pytest.mark.wide
 def test_evaluate_knows_the_rows_of_the_training_by_their_content(trained, small_csv, tmp_path, capsys):
     task = task_of(small_csv)
     rows, model = task.parts["test"], npseq.load(trained)
@@ -279,6 +280,7 @@ def test_what_cannot_be_predicted_ends_in_one_line(trained, tmp_path, capsys, ar
     assert message.count("\n") == 1 and all(word in message for word in words) and not out.exists()
 
 
+@pytest.mark.wide
 def test_the_file_remembers_the_names_of_its_columns(tmp_path, capsys):
     lines = open(data.shipped("japanese_vowels_train.csv")).read().splitlines(keepends=True)
     renamed, folder = tmp_path / "renamed.csv", tmp_path / "o"

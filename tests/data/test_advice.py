@@ -198,6 +198,7 @@ def test_an_encoding_that_does_not_fit(write):
     assert load(zeros, options=TableOptions(encoding="utf-32-le")).columns == ["a", "b"]
 
 
+@pytest.mark.wide
 @follows("table_reader: sheet")
 def test_a_sheet(tmp_path):
     pytest.importorskip("openpyxl")

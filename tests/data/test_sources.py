@@ -238,6 +238,7 @@ def test_a_default_run_does_not_import_pandas(tmp_path):
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.wide
 def test_the_strict_reader_and_pandas_agree(tmp_path):
     from npseq.data.sources import shipped
     from npseq.data.strict_reader import StrictReader, read_strict

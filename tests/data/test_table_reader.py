@@ -444,6 +444,7 @@ def test_days_months_quarters_weeks_years_and_intervals(write, cells, expected):
     assert table.times.astype("M8[D]").astype(str).tolist() == expected and table.columns == ["x"]
 
 
+@pytest.mark.wide
 def test_the_reading_that_puts_the_rows_in_order_with_equal_steps_is_taken(write, monkeypatch):
     monkeypatch.setattr(table_reader, "CELLS", 8)
     days = np.datetime64("2024-01-01") + np.arange(40)

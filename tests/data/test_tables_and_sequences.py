@@ -54,6 +54,7 @@ def test_the_traffic_series_is_regular_and_its_gaps_are_counted():
     assert table.times[0] == np.datetime64("2016-01-01T00") and table.times[-1] == np.datetime64("2018-09-30T23")
 
 
+@pytest.mark.wide
 def test_the_vowels_have_their_official_split():
     train, test = load_sequences("japanese_vowels")
     assert (len(train.labels), len(test.labels)) == (270, 370)

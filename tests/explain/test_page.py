@@ -405,6 +405,7 @@ def test_wrong_usage_of_explain_is_one_line(argv, word, tmp_path, monkeypatch, c
     assert end.value.code == 2 and error.count("\n") == 1 and word in error and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.wide
 def test_the_script_passes_the_syntax_check_of_node(tmp_path):
     node = shutil.which("node")
     if node is None:

@@ -24,6 +24,7 @@ def fitted():
     return npseq.Forecaster("gru", epochs=1, hidden_size=2).fit(values)
 
 
+@pytest.mark.wide
 def test_a_file_that_cannot_be_saved_leaves_the_old_one(fitted, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")

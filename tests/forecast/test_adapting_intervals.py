@@ -29,6 +29,7 @@ def forecaster():
     return npseq.Forecaster("gru", epochs=1, hidden_size=3, window=6, base="linear").fit(until(N), "y", time="time")
 
 
+@pytest.mark.wide
 def test_the_level_follows_the_rows_after_the_training_and_a_stream_gives_the_same(forecaster):
     other = npseq.Forecaster()
     other.members = forecaster.members

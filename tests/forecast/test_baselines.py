@@ -15,6 +15,7 @@ def metro():
     return forecast.ForecastTask(data.load("metro_traffic"))
 
 
+@pytest.mark.wide
 def test_the_figures_of_the_shipped_series(metro):
     results = metro.baselines()
     expected = {"mean": 1950.1, "persistence": 806.7, "seasonal_day": 988.9, "seasonal_week": 538.5}

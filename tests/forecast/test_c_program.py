@@ -114,6 +114,7 @@ def test_what_it_cannot_know_is_refused_by_name(tmp_path, small_csv):
     assert "a?? b?" in c_program.text("m", "m.h", evil)
 
 
+@pytest.mark.wide
 def test_columns_are_found_by_the_names_of_the_header(tmp_path):
     rows = np.round(np.random.default_rng(0).normal(size=(90, 3)), 3).cumsum(0)
     table = tmp_path / "t.csv"

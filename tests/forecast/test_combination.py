@@ -345,6 +345,7 @@ def test_an_invalid_combination_is_refused(change, words):
         base_from_json(mapping)
 
 
+@pytest.mark.wide
 def test_slots_are_those_of_the_fitted_table_and_baselines_keep_their_orders():
     t = np.arange(1200)
     hours = data.Table("h", (50 + 9 * np.sin(t * np.pi / 12) + np.random.default_rng(0).normal(size=1200))[:, None], ["y"],

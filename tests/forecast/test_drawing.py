@@ -16,6 +16,7 @@ def fitted():
     return npseq.Forecaster("gru", **settings).fit({"hour": hours, "load": y}, "load", time="hour")
 
 
+@pytest.mark.wide
 def test_the_forecast_is_drawn_with_its_past_its_band_and_dates(fitted, tmp_path):
     figure = fitted.plot(30)
     (axes,) = figure.axes

@@ -68,6 +68,7 @@ def test_so_it_is_with_other_options(tmp_path, small_csv, other):
     assert (tmp_path / "own.pth").read_bytes() == (tmp_path / "rnn_rnn_best.pth").read_bytes()
 
 
+@pytest.mark.wide
 def test_forecasts_and_scores_are_those_of_the_commands(tmp_path, fitted, small_csv, capsys):
     fitted.save(file := str(tmp_path / "m.pth"))
     out = str(tmp_path / "out.csv")
@@ -215,6 +216,7 @@ def test_wrong_settings_are_named(setting, words):
         npseq.Forecaster(**setting)
 
 
+@pytest.mark.wide
 def test_what_cannot_be_done_is_said(series, fitted, tmp_path, small_csv):
     with pytest.raises(TypeError, match="'hiden_size'"):
         npseq.Forecaster(hiden_size=3)

@@ -95,6 +95,7 @@ def test_every_averaged_model_is_asked_for_its_rows(columns, times):
         assert score["baselines"] == own["baselines"]  # of the model that was trained on the most rows
 
 
+@pytest.mark.wide
 def test_what_one_averaged_model_needs_all_need(columns, tmp_path, capsys):
     data = part(columns)
     alone, inputs, ahead = fitted(data), fitted(data, inputs="x"), fitted(data, future="x")
@@ -125,6 +126,7 @@ def test_what_one_averaged_model_needs_all_need(columns, tmp_path, capsys):
             npseq.Forecaster.load(*(files[name] for name in pair)).update(data).predict(24)
 
 
+@pytest.mark.wide
 def test_the_command_says_what_was_scored_and_how_to_score_all(columns, tmp_path, capsys):
     values = {name: values.copy() for name, values in part(columns, times=False).items()}
 

@@ -238,6 +238,7 @@ def test_a_newer_or_unknown_format_is_refused_by_its_number(tmp_path, capsys, ar
 # ---- the commands ----
 
 
+@pytest.mark.wide
 def test_the_commands_take_the_name_of_the_weights(tmp_path, small_csv, capsys):
     small = ["--data", small_csv, *"--base none --hidden-size 2 --quiet --epochs 1 --out-dir".split()]
     assert commands.main(["train", *small, str(tmp_path / "a")]) == 0

@@ -112,6 +112,7 @@ def test_sequences_of_different_lengths_are_weighted_rightly(kind):
         assert np.allclose(other_losses, losses, rtol=1e-12)
 
 
+@pytest.mark.wide
 def test_a_batch_smaller_than_the_number_of_processes():
     task = traffic()
     theta, _ = trained("gru", task, batch_size=2)
