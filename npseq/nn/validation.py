@@ -29,7 +29,7 @@ def as_array(name: str, given: Any, kinds: str | None = None) -> np.ndarray:
         name: of the array, for the message. kinds: of the dtypes that are taken (``WORDS``), or None for all.
 
     Raises:
-        KindError, a TypeError and ValueError: for a masked array, or one of another kind.
+        KindError, a TypeError and ValueError: for a masked array, another kind, or a whole number too large for float64.
     """
     if type(given) is not np.ndarray:
         parts = given if isinstance(given, (list, tuple)) else [given]
@@ -41,6 +41,13 @@ def as_array(name: str, given: Any, kinds: str | None = None) -> np.ndarray:
             ". Complex data not supported" if given.dtype.kind == "c" else ""
         )  # the words that scikit-learn looks for
         raise KindError(f"{name} must hold {WORDS[kinds]}; {given.dtype} given{words}")
+    if kinds == OBJECTS and given.dtype.kind == "O":
+        try:
+            given.astype(np.float64)
+        except OverflowError:
+            raise KindError(f"{name} holds a whole number that float64 cannot hold") from None
+        except (TypeError, ValueError):  # no numbers: the caller says what it expects
+            pass
     array: np.ndarray = given
     return array
 

@@ -17,6 +17,7 @@ GIVEN = {
     "mask": np.ma.array(X, mask=X > 0),
     "list": [np.ma.array(x, mask=x > 0) for x in X],
 }
+HUGE = 10**400
 MODEL = npseq.Model("rnn", 1, 2, rng=0)
 LINEAR = npseq.Linear(1, 2)
 
@@ -90,3 +91,11 @@ def test_a_mask_is_a_missing_value_where_values_may_be_missing():
 
 def test_a_complex_step_may_have_a_complex_target():
     assert losses.mse(X + 0j, X)[0] == 0 and losses.mse(X + 0j, X + 1j)[0] == -1
+
+
+@pytest.mark.parametrize(
+    "given", [[[1.0, HUGE]], [[[1.0]], [[HUGE]]], {"X": [[1, HUGE]], "y": ["a"]}, {"y": [1, HUGE]}]
+)
+def test_a_whole_number_too_large_for_a_float_is_named(given):
+    with pytest.raises(ValueError, match="float64|too large"):
+        (npseq.data.load if isinstance(given, dict) and "X" not in given else npseq.data.load_sequences)(given)
