@@ -29,7 +29,7 @@ def as_array(name: str, given: Any, kinds: str | None = None) -> np.ndarray:
         name: of the array, for the message. kinds: of the dtypes that are taken (``WORDS``), or None for all.
 
     Raises:
-        KindError, a TypeError and ValueError: for a masked array, another kind, or a whole number too large for float64.
+        KindError, a TypeError and ValueError: for a mask, another kind, or a whole number too large for float64.
     """
     if type(given) is not np.ndarray:
         parts = given if isinstance(given, (list, tuple)) else [given]
