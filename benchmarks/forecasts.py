@@ -30,7 +30,7 @@ STEPS = (24, 48)
 
 def run(model: str, data: str, seed: int, folder: str, options: list[str]) -> dict[str, Any]:
     """Train and evaluate once. Returns the scores of ``npseq evaluate --json``, with those of each of ``STEPS``."""
-    argv = ["--model", model, "--data", data, "--seed", str(seed), "--quiet", "--out-dir", folder, *options]
+    argv = ["--model", model, "--data", data, "--seed", str(seed), "--quiet", "--force", "--out-dir", folder, *options]
     assert training_run.main(argv) == 0
     found: dict[str, Any] = {}
     for steps in STEPS:

@@ -337,17 +337,18 @@ class Module:
             ValueError: with every missing and unexpected name, and every array of another shape or of something else
                 than numbers (real ones, for real parameters), in one message. Nothing is changed then.
         """
+        shapes, params = self.shapes, self.params
         given = {name[len(prefix) :]: value for name, value in mapping.items() if name.startswith(prefix)}
         faults: list[str] = []
         arrays: dict[str, np.ndarray] = {}
-        missing = [name for name in self.shapes if name not in given]
-        unexpected = [name for name in given if name not in self.shapes]
+        missing = [name for name in shapes if name not in given]
+        unexpected = [name for name in given if name not in shapes]
         if strict and missing:
             faults.append("missing: " + ", ".join(prefix + name for name in missing))
         if strict and unexpected:
             faults.append("unexpected: " + ", ".join(prefix + name for name in unexpected))
         kinds = "fiubc" if self.dtype.kind == "c" else "fiub"
-        for name, shape in self.shapes.items():
+        for name, shape in shapes.items():
             if name in given:
                 arrays[name] = array = np.asarray(given[name])
                 if array.shape != shape:
@@ -357,8 +358,8 @@ class Module:
         if faults:
             raise ValueError(f"cannot load into {self!r}: " + "; ".join(faults))
         for name, array in arrays.items():
-            self.params[name][...] = array
-            self.turn(name, self.params[name])
+            params[name][...] = array
+            self.turn(name, params[name])
 
 
 REBUILT = "params", "_weights", "_parts", "_slices", "_owner"  # attributes that no copy takes over
