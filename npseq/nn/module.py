@@ -337,10 +337,8 @@ class Module:
             ValueError: with every missing and unexpected name, and every array of another shape or of something else
                 than numbers (real ones, for real parameters), in one message. Nothing is changed then.
         """
-        shapes, params = self.shapes, self.params
+        shapes, faults, arrays = self.shapes, list[str](), dict[str, np.ndarray]()
         given = {name[len(prefix) :]: value for name, value in mapping.items() if name.startswith(prefix)}
-        faults: list[str] = []
-        arrays: dict[str, np.ndarray] = {}
         missing = [name for name in shapes if name not in given]
         unexpected = [name for name in given if name not in shapes]
         if strict and missing:
@@ -357,6 +355,7 @@ class Module:
                     faults.append(f"wrong dtype: {prefix}{name} is {array.dtype}, the parameters are {self.dtype}")
         if faults:
             raise ValueError(f"cannot load into {self!r}: " + "; ".join(faults))
+        params = self.params  # made now: not for shapes that a file only claims
         for name, array in arrays.items():
             params[name][...] = array
             self.turn(name, params[name])
