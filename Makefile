@@ -32,7 +32,7 @@ train: .venv/.installed
 	.venv/bin/python npseq/train.py $(ARGS)
 
 test: .venv/.tested
-	@echo 'The quick part takes about 1 minute on two cores, the wide part about 5.'
+	@echo 'The quick part takes about 1 minute on two cores, the wide part about 7.'
 	$(ONE_THREAD) .venv/bin/python -m pytest $(SHARED)
 	$(ONE_THREAD) .venv/bin/python -m pytest $(SHARED) -m wide
 
