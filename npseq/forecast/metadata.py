@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from ..formats import schema
-from ..formats.unpickler import CheckpointError
 from ..nn.model import Model
-from ..tasks.metadata import Metadata, load_trained, register
+from ..tasks.metadata import Metadata, load_as, register
 from ..tasks.seen import SeenRows
 from .base_model import BaseModel
 from .final import Final, final_model
@@ -179,7 +178,4 @@ def load_forecast(path: str, weights: str | None = None) -> tuple[Model, Forecas
     Raises:
         CheckpointError: for a model of another task, or as ``load_trained``. OSError: if it cannot be opened.
     """
-    model, metadata = load_trained(path, weights)
-    if not isinstance(metadata, ForecastMetadata):
-        raise CheckpointError(f"{path} is no forecaster: it was trained to {metadata.recipe.task}")
-    return model, metadata
+    return load_as(ForecastMetadata, path, weights, "is no forecaster")

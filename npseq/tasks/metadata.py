@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from ..data.sources import SAID, TableOptions
 from ..formats import schema
@@ -147,6 +147,9 @@ def _numbers(scores: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "targets": targets} if targets else found
 
 
+M = TypeVar("M", bound=Metadata)
+
+
 def load_trained(path: str, weights: str | None = None) -> tuple[Model, Metadata]:
     """Return the model of a weights file and what ``npseq train`` has kept beside it.
 
@@ -168,4 +171,16 @@ def load_trained(path: str, weights: str | None = None) -> tuple[Model, Metadata
         metadata.check(model)
     except ValueError as error:
         raise CheckpointError(f"{path}: its data description is invalid: {error}") from None
+    return model, metadata
+
+
+def load_as(kind: type[M], path: str, weights: str | None, words: str) -> tuple[Model, M]:
+    """Return what ``load_trained`` does, of a file whose metadata are of one ``kind``; ``words`` say that it is not.
+
+    Raises:
+        CheckpointError: for a model of another task, or as ``load_trained``. OSError: if it cannot be opened.
+    """
+    model, metadata = load_trained(path, weights)
+    if not isinstance(metadata, kind):
+        raise CheckpointError(f"{path} {words}: it was trained to {metadata.recipe.task}")
     return model, metadata

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from ...formats import schema
-from ...formats.unpickler import CheckpointError
 from ...nn.model import Model
-from ...tasks.metadata import Metadata, load_trained, register
+from ...tasks.metadata import Metadata, load_as, register
 from .combination import LEVELS, Errors
 from .recipe import PanelRecipe
 
@@ -63,7 +62,4 @@ def load_panel(path: str, weights: str | None = None) -> tuple[Model, PanelMetad
     Raises:
         CheckpointError: for a model of another task, or as ``load_trained``. OSError: if it cannot be opened.
     """
-    model, metadata = load_trained(path, weights)
-    if not isinstance(metadata, PanelMetadata):
-        raise CheckpointError(f"{path} does not forecast many series: it was trained to {metadata.recipe.task}")
-    return model, metadata
+    return load_as(PanelMetadata, path, weights, "does not forecast many series")
