@@ -87,7 +87,7 @@ class ClassificationRecipe(Recipe):
     inputs: Annotated[list[str], TEXTS]
     classes: Annotated[list[str], TEXTS]
     scaler: Annotated[Scaler, SCALER]
-    patch: Annotated[int, PATCH] = 1  # rows that are one step of the model
+    patch: Annotated[int, PATCH]  # rows that are one step of the model
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
@@ -116,7 +116,7 @@ class RegressionRecipe(Recipe):
     inputs: Annotated[list[str], TEXTS]
     scaler: Annotated[Scaler, SCALER]
     target_scaler: Annotated[Scaler, {"target_mean": schema.NUMBER, "target_spread": schema.POSITIVE}]  # one column
-    patch: Annotated[int, PATCH] = 1  # rows that are one step of the model
+    patch: Annotated[int, PATCH]  # rows that are one step of the model
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
@@ -164,8 +164,8 @@ class TextRecipe(Recipe):
     window: Annotated[int, schema.COUNT]
     split: Annotated[list[float], schema.listed(schema.SHARE, 3)]
     carries: Annotated[bool, schema.BOOLEAN]
-    digest: Annotated[str, schema.missing(schema.TEXT, "")] = ""
-    count: Annotated[int, schema.missing(_LENGTH, 0)] = 0
+    digest: Annotated[str, schema.missing(schema.TEXT, "")]
+    count: Annotated[int, schema.missing(_LENGTH, 0)]
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
