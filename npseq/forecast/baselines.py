@@ -130,9 +130,9 @@ def fit(windows: WindowDataset, train_end: int, validation_end: int, season: int
 
 
 def _designs(table: Table, season: int | None, rows: int) -> dict[str, list[Design]]:
-    lengths = {*periods(table).values(), *([season] if season else [])}
-    lengths = {p for p in lengths if 2 <= p <= min(LONGEST, rows // TIMES)}
-    longest = max(lengths, default=None)
+    whole = {p for p in periods(table).values() if 2 <= p <= min(LONGEST, rows // TIMES)}
+    lengths = whole | ({season} if season and 2 <= season <= min(LONGEST, rows // TIMES) else set())
+    longest = max(whole or lengths, default=None)  # of the calendar, if it has one
     if longest is not None and rows > MANY:
         orders, pairs = [longest], [(longest, longest)]
     else:

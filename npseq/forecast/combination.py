@@ -110,11 +110,7 @@ class Choice:
         errors = self._errors(models, whole, steps)
         if not errors:
             return None
-        prior = None
-        if many and self.kind == "auto":
-            longest = [d for d in asked if d in errors and not d.log and not d.differences and not d.terms.waves
-                       and d.order == max(found.lengths) and d.terms.slots.count in (1, d.order)]  # fmt: skip
-            prior = min(longest, key=lambda d: errors[d].size, default=None)
+        prior = _prior(errors, max(found.lengths)) if many and found.lengths and self.kind == "auto" else None
         chosen = [(min(errors, key=lambda key: errors[key].size), 1.0)]
         if self.kind == "auto":
             chosen = _combined(errors, prior, BEST_OF_MANY if many else BEST)
@@ -188,6 +184,22 @@ class Errors(NamedTuple):
 
 def _below(difference: np.ndarray, repeats: float) -> float:
     return float(-difference.mean() / (difference.std() * np.sqrt(repeats / len(difference)) + 1e-12))
+
+
+def _prior(errors: dict[Any, Errors], order: int) -> Any:
+    """Return the plain regression on a whole season of ``order`` rows, with its slots or without, by its errors; None
+    if there is none.
+
+    The smallest penalty is taken, unless a larger one is better, over all steps, by a standard error: what a penalty
+    takes from the slots of a season, the network cannot give back.
+    """
+    longest = [d for d in errors if isinstance(d, Design) and d[2:4] == (False, False) and not d.terms.waves
+               and d.order == order and d.terms.slots.count in (1, order)]  # fmt: skip
+    if not longest:
+        return None
+    best = min(longest, key=lambda d: errors[d].size)
+    alike = sorted(d for d in longest if d[:-1] == best[:-1])
+    return next(d for d in alike if errors[best].better_far(errors[d]) <= DOUBT)
 
 
 def _combined(errors: dict[Any, Errors], prior: Any, most: int) -> list[tuple[Any, float]]:

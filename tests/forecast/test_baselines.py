@@ -121,3 +121,13 @@ def test_a_file_of_a_model_that_does_not_forecast_has_no_baselines():
     assert Metadata.from_json(metadata).recipe == task.recipe()
     with pytest.raises(ValueError, match="unknown entry 'baselines'"):
         Metadata.from_json({**metadata, "baselines": {"ar": []}})
+
+
+def test_of_many_rows_the_longest_season_of_the_calendar_counts_whatever_season_was_found():
+    hours = data.Table("a", np.zeros((9000, 1)), ["x"], step=3600, start=np.datetime64("2024-01-01", "s"))
+    for season in (336, 12, None):
+        found = forecast.baselines._designs(hours, season, 6300)
+        assert {(d.order, d.terms.slots.count) for d in found["ar_slot"]} == {(168, 168)}
+        assert {d.order for d in found["ar"]} == {168}
+    plain = forecast.baselines._designs(data.Table("a", np.zeros((9000, 1)), ["x"]), 12, 6300)
+    assert {d.order for d in plain["ar"]} == {12} and not plain["ar_slot"]

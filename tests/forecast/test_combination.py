@@ -182,6 +182,20 @@ def test_what_is_better_by_less_than_a_standard_error_does_not_count(gain, taken
     assert not is_taken(prior, 50, 1.0, 13) and is_taken(prior, 50, 1.0, 12)  # of 100 / 13 nothing can be said
 
 
+@pytest.mark.parametrize("gain, penalty", [(0.9, 0.1), (1.1, 3.0)])
+def test_a_larger_penalty_of_a_whole_season_must_be_better_by_a_standard_error(gain, penalty):
+    noise = np.random.default_rng(0).normal(size=100)
+    better = 50 + (noise - noise.mean()) / noise.std() - gain / 10
+    week = candidates.Design(168, candidates.Terms(Slots("clock", 168, 3600)))
+    larger, logs, short = week._replace(penalty=3.0), week._replace(log=True), week._replace(order=24)
+    errors = {("last",): errors_of(1, 1), larger: errors_of(50, better), week: errors_of(50, 50)}
+    errors |= {logs: errors_of(1, 1), short: errors_of(1, 1)}
+    assert combination._prior(errors, 168) == week._replace(penalty=penalty)
+    plain = week._replace(terms=candidates.Terms())
+    assert combination._prior({**errors, plain: errors_of(40, 40)}, 168) == plain
+    assert combination._prior(errors, 336) is None
+
+
 @pytest.mark.wide
 def test_what_wins_by_chance_on_a_random_walk_is_not_taken():
     lost = 0
