@@ -11,6 +11,7 @@ import numpy as np
 from .. import data, tasks
 from ..forecast import drawing, evaluation, finish
 from ..forecast.ensemble import Ensemble
+from ..forecast.panel import drawing as panel_drawing
 from ..forecast.panel import ensemble, scores
 from ..forecast.panel.windows import PanelTask
 from ..forecast.task import ForecastTask, forecast_task
@@ -100,7 +101,7 @@ def score_panel(model: Model, kept: Any, task: PanelTask, ranks: Any) -> Score |
 
 def draw_panel(path: str, model: Model, task: PanelTask, score: Score, kept: Any, progress: Progress) -> None:
     """Draw the forecasts of the last rows of the first series."""
-    panels.draw_scored(path, task.panel, [(model, kept)], task.recipe().horizon, COVERAGE)
+    panel_drawing.scored(path, task.panel, [(model, kept)], task.recipe().horizon, COVERAGE)
 
 
 def kept_of(task: tasks.Task, **run: Any) -> Metadata:

@@ -11,21 +11,16 @@ import numpy as np
 
 from .. import data
 from ..data.panel import Panel, of_table
-from ..forecast.panel import scores
+from ..forecast.panel import drawing, scores
 from ..forecast.panel.ensemble import PanelEnsemble, PanelForecast
 from ..forecast.panel.task import PanelTask, panel_task
 from ..formats.messages import marked
-from ..tasks import pictures
 from . import arguments, data_options, output, progress, trained_files
 from .predict_forecast import BOTH, USUAL, coverages, series_columns
 
 FEW = 10  # series of which each one's scores are printed
-GRID = 12  # series in a picture, at most
 WIDE = 1e5  # scores from which on they are shown with three digits
-BEFORE = 96  # rows before the forecasts, in the picture
-METRICS = {"mase": ("MASE", ".3f"), "smape": ("sMAPE", ".2f"), "rmsse": ("RMSSE", ".3f"), "wql": ("wQL", ".4f"),
-           "coverage": ("covers", ".1%")}  # fmt: skip
-OF_ONE_SERIES = "inputs", "future", "lags", "scale", "base", "log", "steps", "no_refit", "backtest"
+OF_ONE_SERIES = "lags", "scale", "base", "log", "steps", "no_refit", "backtest"
 
 
 def make(args: argparse.Namespace, panel: Panel) -> PanelTask:
@@ -43,7 +38,7 @@ def make(args: argparse.Namespace, panel: Panel) -> PanelTask:
         getattr(args, name) if name in typed or getattr(args, "resume", None) else None
         for name in ("horizon", "window")
     )
-    return panel_task(panel, (args.target or [None])[0], horizon, window)
+    return panel_task(panel, (args.target or [None])[0], horizon, window, args.inputs, args.future)
 
 
 def read(args: argparse.Namespace) -> Panel:
@@ -70,7 +65,7 @@ def write(args: argparse.Namespace, members: trained_files.Members) -> list[str]
     columns = series_columns(args, found.mean, found.low, found.high)
     output.write_series(args.output, found.ids, found.times, columns)
     if args.plot:
-        draw(args.plot, panel, found, wanted[0], f"{panel.name}: the next {found.mean.shape[1]} rows")
+        drawing.grid(args.plot, panel, found, wanted[0], f"{panel.name}: the next {found.mean.shape[1]} rows")
     lines = [f"{panel.name}: {marked(note)}" for note in panel.notes] + left_out(found)
     return [*lines, f"{found.mean.shape[1]:,} forecasts of each of {len(found.ids):,} series in {args.output}"]
 
@@ -88,7 +83,7 @@ def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[s
     if args.scores:
         write_scores(args.scores, result["series"])
     if args.plot:
-        draw_scored(args.plot, panel, members, result["steps"], coverage)
+        drawing.scored(args.plot, panel, members, result["steps"], coverage)
     if args.json:
         return [json.dumps(result)]
     lines = [f"{panel.name}: {marked(note)}" for note in panel.notes]
@@ -101,7 +96,8 @@ def report(result: dict[str, Any]) -> list[str]:
     of_all, series = result["scores"], result["series"]
     title = f"{len(series):,} series, the last {result['steps']:,} rows of each"
     lines = table(title, {name: found for name, found in of_all.items()}, last="npseq")
-    lines += ["", f"better than the seasonal naive: {result['share_better']:.0%} of the series"]
+    if result["share_better"] is not None:
+        lines += ["", f"better than the seasonal naive: {result['share_better']:.0%} of the series"]
     few = len(series) <= FEW
     shown = series if few else [one for one in series if one["unique_id"] in result["worst"]]
     shown = sorted(shown, key=lambda one: -_number(one["mase"]))
@@ -115,7 +111,8 @@ def _number(value: float | None) -> float:
 
 def table(title: str, rows: dict[str, dict[str, Any]], last: str | None = None) -> list[str]:
     """Return the lines of a table of metrics, one row of each name; the row ``last`` is marked."""
-    shown = {key: form for key, form in METRICS.items() if any(row.get(key) is not None for row in rows.values())}
+    known = {key for row in rows.values() for key, value in row.items() if value is not None}
+    shown = {key: form for key, form in scores.METRICS.items() if key in known}
     width = max(map(len, [title, *rows]))
     lines = [f"{title:{width}}" + "".join(f"{name:>10}" for name, _ in shown.values())]
     for name, row in rows.items():
@@ -134,26 +131,3 @@ def write_scores(path: str, series: Sequence[dict[str, Any]]) -> None:
     with output.csv_writer(path) as writer:
         writer.writerow(names)
         writer.writerows(["" if one[name] is None else one[name] for name in names] for one in series)
-
-
-def draw(path: str, panel: Panel, found: PanelForecast, coverage: float, title: str) -> None:
-    """Draw the last rows of the first series that were forecast, and the forecasts with their intervals.
-
-    Args:
-        panel: with the rows that were forecast, if these are known.
-    """
-    places, tiles = {one: k for k, one in enumerate(panel.ids)}, []
-    for k, one in enumerate(found.ids[:GRID]):
-        rows, known = panel.rows(places[one]), np.count_nonzero(np.isin(panel.times(places[one]), found.times[k]))
-        values = panel.values[rows, panel.column(found.target)]
-        shown = values[-BEFORE - known :]
-        bounds = found.low[coverage][k], found.high[coverage][k]
-        tiles.append(pictures.Tile(one, shown, len(shown) - known, found.mean[k], *bounds))
-    pictures.grid(path, tiles, title, coverage)
-
-
-def draw_scored(path: str, panel: Panel, members: trained_files.Members, steps: int, coverage: float) -> None:
-    """Draw the forecasts of the last rows of the first series."""
-    some = panel.take(np.flatnonzero(panel.lengths > steps)[:GRID])
-    found = PanelEnsemble(members, some.without_last(steps)).predict(steps, (coverage,))
-    draw(path, some, found, coverage, f"{panel.name}: the last {steps} rows")

@@ -120,11 +120,26 @@ class Panel:
         parts |= {name: None if (array := getattr(self, name)) is None else array[rows] for name in ROWS}
         return replace(self, starts=np.append(0, np.cumsum(self.lengths[which])), **parts)
 
-    def without_last(self, n: int) -> Panel:
-        """Return a panel without the last n rows of each series, which must have more."""
-        kept = np.concatenate([np.arange(a, b - n) for a, b in zip(self.starts, self.starts[1:])])
+    def without_last(self, n: int | np.ndarray) -> Panel:
+        """Return a panel without the last n rows, or n (S,), of each series, which must have more."""
+        n = np.broadcast_to(n, len(self))
+        kept = np.concatenate([np.arange(a, b - k) for a, b, k in zip(self.starts, self.starts[1:], n)])
         parts: dict[str, Any] = {name: None if (array := getattr(self, name)) is None else array[kept] for name in ROWS}
-        return replace(self, starts=self.starts - n * np.arange(len(self) + 1), **parts)
+        return replace(self, starts=self.starts - np.append(0, np.cumsum(n)), **parts)
+
+    def only(self, names: Sequence[str], like: Panel) -> Panel:
+        """Return a panel of the columns of another one, which has values of these names only, and of its series.
+
+        Raises:
+            DataError: if a column is not there.
+        """
+        known = self.take([k for k, one in enumerate(self.ids) if one in set(like.ids)])
+        values = np.full((len(known.values), len(like.columns)), np.nan)
+        for name in names:
+            k = known.column(name)
+            there = slice(None) if known.filled is None else ~known.filled[:, k]
+            values[there, like.columns.index(name)] = known.values[there, k]
+        return replace(known, values=values, filled=np.isnan(values), columns=like.columns)
 
     def append(self, new: Panel) -> Panel:
         """Return a panel with the rows of another one after these, each as ``Table.append``, and its new series.

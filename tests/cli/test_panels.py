@@ -8,13 +8,13 @@ import pytest
 from running import ended, status
 
 from npseq import data
-from npseq.cli import panels
 from npseq.cli.compare import main as compare
 from npseq.cli.evaluate import main as evaluate
 from npseq.cli.gradient_flow import main as flow
 from npseq.cli.output import written
 from npseq.cli.predict import main as predict
 from npseq.cli.stream import main as stream
+from npseq.forecast.panel import drawing
 from npseq.formats.model_file import load_model
 from npseq.tasks import pictures
 
@@ -153,7 +153,7 @@ def test_the_picture_of_many_series_is_a_grid(few, tmp_path):
     command = [str(folder / "rnn_optimized_gru_best.pth"), "--data", str(folder / "sales.csv")]
     assert evaluate([*command, "--plot", str(tmp_path / "e.svg")]) == 0
     svg = (tmp_path / "e.svg").read_text()
-    assert svg.count('id="axes_') == panels.GRID and pictures.COLOURS[0] in svg
+    assert svg.count('id="axes_') == drawing.GRID and pictures.COLOURS[0] in svg
 
 
 @pytest.mark.wide

@@ -172,8 +172,8 @@ def test_a_forecaster_of_a_long_frame_gives_one_in_the_field_s_form(forecaster, 
     assert again.update(later).predict(1).ds[0] == found.ds[2]
     with pytest.raises(DataError, match="one series"):
         made.stream()
-    with pytest.raises(DataError, match="leave"):
-        made.fit(frame.assign(x=1.0), "y", inputs="x")
+    with pytest.raises(DataError, match="2 targets given"):
+        made.fit(frame.assign(x=1.0), ["y", "x"])
     assert made.score(4)["share_better"] is not None
 
 

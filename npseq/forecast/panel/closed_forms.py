@@ -1,7 +1,8 @@
 """Closed forms for one series of a panel: ridge autoregressions and simple forecasts, from several origins at once.
 
-    w_t = b_{slot(t)} + Σ_{k=1…p} φ_k w_{t−k} + Σ_j c_j u_{t,j},   w = y, log y or their differences
+    w_t = b_{slot(t)} + Σ_{k=1…p} φ_k w_{t−k},   w = y, log y or their differences
 
+What columns known ahead explain of y, or of log y, is left out first and added to the forecasts (``covariates``).
 All orders of one w are solved from the normal equations of the longest order (``linear.equations``): those of a shorter
 one are a part of them. Forecasts are fed back for all candidates and origins together.
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from .. import linear
 from ..candidates import ROOM, ROWS
+from .covariates import explained
 
 ORDERS = (1, 3)  # besides the seasons'
 PENALTIES = (0.1,)  # of the sum of the squared coefficients of standardised data
@@ -74,7 +76,8 @@ def forms(
     Args:
         y: (n,) without missing values. cuts: (O,) origins, the rows that come first after them, in order; none for a
             series that is too short.
-        h, ahead: steps from the origins, and after the end. known: (n + ahead, F) values known ahead, or None.
+        h, ahead: steps from the origins, and after the end. known: (n + ahead, F) values known ahead, or None; after
+            its end the last ones.
     """
     least = int(cuts[0]) if len(cuts) else len(y)
     after = _all_forms(y, len(y), least, season, np.array([len(y)]), ahead, known)[0]
@@ -88,14 +91,18 @@ def _all_forms(
     y: np.ndarray, rows: int, least: int, season: Season, cuts: np.ndarray, h: int, known: np.ndarray | None
 ) -> np.ndarray:
     """Forecasts (len(cuts), C, h) of forms fitted to the first ``rows``: of those that the first ``least`` allow."""
-    found = [_simple(y, least, season, cuts, h)]
+    found, ahead = [], cuts[:, None] + np.arange(h)
     for log in (False, True)[: 1 + bool(y.min() > 1e-9 * y.max())]:
-        w = np.log(y) if log else y
+        w, effect = np.log(y) if log else y, np.zeros(1)
+        if known is not None:
+            e = explained(w, known, rows, season.s)
+            w, effect = w - e[: len(w)], e[np.minimum(ahead, len(e) - 1)][:, None]
+        found += [] if log else [_simple(w, least, season, cuts, h) + effect]
         low, high = w[:rows].min(), w[:rows].max()
         room = max(ROOM_OF_RANGE * (high - low), ROOM if log else 0.0)
         for differences in (False, True)[: 1 + (least < FEW)]:
-            f = _regressions(w, rows, least, season, cuts, h, known, differences, (low - room, high + room))
-            found += [] if f is None else [np.exp(f) if log else f]
+            f = _regressions(w, rows, least, season, cuts, h, differences, (low - room, high + room))
+            found += [] if f is None else [np.exp(f + effect) if log else f + effect]
     return np.concatenate(found, axis=1)
 
 
@@ -131,7 +138,6 @@ def _regressions(
     season: Season,
     cuts: np.ndarray,
     h: int,
-    known: np.ndarray | None,
     differences: bool,
     limits: tuple[float, float],
 ) -> np.ndarray | None:
@@ -139,10 +145,8 @@ def _regressions(
     S = season.s if 1 < season.s <= LONGEST and least >= SLOT_ROWS * season.s else 1
     own = np.diff(w) if differences else w
     rows, least, after = rows - differences, least - differences, np.arange(differences, len(w) + h) % S
-    u = None if known is None else known[differences:]
-    F = 0 if u is None else u.shape[1]
     orders = {p for p in (*ORDERS, season.s, 2 * season.s + 1, *season.longer) if 0 < p <= LONGEST}
-    orders = {p for p in orders if least - p >= ROWS * (p + 1 + F) and least > 2 * p + 2}
+    orders = {p for p in orders if least - p >= ROWS * (p + 1) and least > 2 * p + 2}
     if not orders:
         return None
     P = max(orders)
@@ -150,13 +154,13 @@ def _regressions(
     if not own[:least].std() > 1e-12 * max(abs(mean), 1e-300):
         return None
     z = (own - mean) / scale
-    e = linear.equations(z[:rows], P, 1, after[:rows], S, None if u is None else u[:rows])
+    e = linear.equations(z[:rows], P, 1, after[:rows], S)
     weights, drives = [], []
     for p in sorted(orders):
-        for by_slot in (False, True)[: 1 + (S > 1 and least - p >= ROWS * (p + S + F))]:
-            for lagged, b, c in _solved(e, p, S, F, by_slot):
+        for by_slot in (False, True)[: 1 + (S > 1 and least - p >= ROWS * (p + S))]:
+            for lagged, b in _solved(e, p, S, by_slot):
                 weights.append(np.append(np.zeros(P - p), lagged[::-1]))
-                drives.append(b[after] + (0.0 if u is None else u @ c))
+                drives.append(b[after])
     phi, g = np.array(weights), np.array(drives)
     buffer = np.empty((len(cuts), len(phi), P + h))
     level = w[cuts - 1][:, None] if differences else np.zeros((len(cuts), 1))
@@ -172,19 +176,9 @@ def _regressions(
     return np.asarray(np.clip(level[:, :, None] + np.cumsum(f, axis=2), *limits) if differences else f)
 
 
-def _solved(
-    e: linear.Equations, p: int, S: int, F: int, by_slot: bool
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _solved(e: linear.Equations, p: int, S: int, by_slot: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Solve the part of the equations with p lags and one intercept, or one for each slot, for each penalty."""
-    kept = np.r_[np.arange(p), np.arange(e.order, len(e.gram))]
-    gram, right = e.gram[np.ix_(kept, kept)], e.right[kept]
-    if not by_slot:  # one intercept: the sum over the slots
-        first = np.r_[np.arange(p + 1), np.arange(p + S, len(gram))]
-        gram, right = (
-            np.add.reduceat(np.add.reduceat(gram, first, axis=0), first, axis=1),
-            np.add.reduceat(right, first),
-        )
-    part = linear.Equations(gram, right, e.count, p, len(gram) - p - F)
+    part = e.part(p, S if by_slot else 1)
     for penalty in PENALTIES:
-        lagged, b, c = (each[:, 0] for each in linear.solve(part, penalty / e.count))
-        yield lagged, b if by_slot else np.repeat(b, S), c
+        lagged, b, _ = (each[:, 0] for each in linear.solve(part, penalty / e.count))
+        yield lagged, b if by_slot else np.repeat(b, S)

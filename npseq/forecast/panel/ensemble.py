@@ -12,6 +12,7 @@ from ...data.panel import Panel
 from ...fused import blas
 from ...nn.model import Model
 from ...training.processes import mapped
+from ..ensemble import unknown_ahead
 from . import combination
 from .closed_forms import forms
 from .combination import Parts
@@ -26,11 +27,14 @@ Member = tuple[Model, PanelMetadata]
 
 @dataclass
 class PanelForecast:
-    """Forecasts of a column after the end of each series. ids; times: (h,) of each; mean (K, h); low and high: coverage
+    """Forecasts of a column after the end of each series. ids; places: their numbers in the panel; ends: the rows from
+    which on they are forecast; times: (h,) of each; mean (K, h); low and high: coverage
     -> (K, h); closed, network (K, h): what was combined; left_out: name -> why it has no forecast."""
 
     target: str
     ids: list[str]
+    places: list[int]
+    ends: list[int]
     times: list[np.ndarray]
     mean: np.ndarray
     low: dict[float, np.ndarray]
@@ -53,7 +57,8 @@ def collect(many: Many, recipe: PanelRecipe, models: list[Model], steps: int, jo
         jobs: processes for the closed forms (``processes.mapped``).
     """
     h, all_cuts = recipe.horizon, many.cuts(recipe.horizon)
-    local = mapped(_local, [(y, many.season, c, h, steps) for y, c in zip(many.values, all_cuts)], jobs)
+    known = [each[:, len(recipe.inputs) :] if recipe.future else None for each in many.others]
+    local = mapped(_local, [(y, many.season, c, h, steps, u) for y, c, u in zip(many.values, all_cuts, known)], jobs)
     ends = [np.append(c, len(y)) for y, c in zip(many.values, all_cuts)]
     found, later = list(by_series(Windows(many, recipe), models, ends)), many
     network: list[list[np.ndarray]] = [[each[-1]] for each in found]
@@ -98,13 +103,15 @@ class PanelEnsemble:
     """The mean of trained networks, each beside the same closed forms, on the series of a panel.
 
     Args:
-        members: networks of one recipe. panel: all rows up to now. jobs: processes for the closed forms.
+        members: networks of one recipe. panel: all rows up to now, and rows ahead (``Many.of``). jobs: processes for
+            the closed forms. held_out: rows at the end of each series that are forecast; by default those without a
+            target.
 
     Raises:
-        DataError: for networks of different recipes, or a panel without their column.
+        DataError: for networks of different recipes, or a panel without their columns.
     """
 
-    def __init__(self, members: list[Member], panel: Panel, jobs: int = 1):
+    def __init__(self, members: list[Member], panel: Panel, jobs: int = 1, held_out: int | None = None):
         recipes = [{**metadata.recipe.to_json(), "data": ""} for _, metadata in members]
         if any(recipe != recipes[0] for recipe in recipes):
             raise DataError(
@@ -117,19 +124,45 @@ class PanelEnsemble:
             float(np.mean([metadata.known.combined for _, metadata in members])),
         )
         self.table = np.mean([metadata.quantiles for _, metadata in members], axis=0)
-        self.many = Many.of(panel, self.recipe.target, season_of(self.recipe))
+        others = self.recipe.inputs, self.recipe.future
+        self.many = Many.of(panel, self.recipe.target, season_of(self.recipe), *others, held_out)
+
+    def _steps(self, steps: int | None) -> int:
+        """The rows to forecast. Raises DataError for columns that are not known so far ahead."""
+        many, recipe = self.many, self.recipe
+        empty = [self.panel.lengths[k] - end for k, end in zip(many.places, many.ends)]
+        steps = steps or (int(max(empty)) if min(empty) else recipe.horizon)
+        if recipe.inputs and steps > recipe.horizon:
+            raise DataError(unknown_ahead(recipe.inputs))
+        for one, given in zip(many.ids, many.given):
+            if recipe.future and given < steps:
+                raise DataError(
+                    f"{steps:,} rows after the last value of {recipe.target} in the series {one} asked for, but "
+                    f"{', '.join(recipe.future)} are given for {given:,}: add rows with their values and an empty "
+                    f"{recipe.target}"
+                )
+        return steps
+
+    def _times(self, k: int, end: int, steps: int) -> np.ndarray:
+        """The times of the rows to forecast of series k of the panel."""
+        own = self.panel.times(k)[end : end + steps]
+        return np.concatenate([own, self.panel.times_after(k, steps - len(own))])
 
     @blas.limited(1)
     def predict(self, steps: int | None = None, coverages: tuple[float, ...] = (0.9,)) -> PanelForecast:
         """Forecast the rows after the end of each series, in the order of the panel.
 
         Args:
-            steps: how many; by default the horizon. coverages: of the intervals.
+            steps: how many; by default the rows without a target at the end, if each series has some, or the horizon.
+            coverages: of the intervals.
+
+        Raises:
+            DataError: for steps of which columns that the network reads are not known.
         """
-        steps, known = steps or self.recipe.horizon, self.known
+        steps, known = self._steps(steps), self.known
         every = collect(self.many, self.recipe, self.models, steps, self.jobs)
-        order = np.argsort(self.many.places)
-        every, values = [every[k] for k in order], [self.many.values[k] for k in order]
+        order, many = np.argsort(self.many.places), self.many
+        every, values = [every[k] for k in order], [many.values[k] for k in order]
         mean = np.array([np.tensordot(combination.shares(part, known), part.ahead, 1) for part in every])
         floor = np.array([0.0 if y.min() >= 0 else -np.inf for y in values])[:, None]
         mean = np.maximum(mean, floor)
@@ -139,11 +172,12 @@ class PanelEnsemble:
             below, above = (combination.offsets(self.table, p, steps) for p in ((1 - coverage) / 2, (1 + coverage) / 2))
             low[coverage] = np.maximum(mean + np.minimum(spreads * below, 0), floor)
             high[coverage] = mean + np.maximum(spreads * above, 0)
-        places = sorted(self.many.places)
         closed, network = (np.maximum([part.ahead[j] for part in every], floor) for j in (0, 1))
         return PanelForecast(
             self.recipe.target,
-            [self.panel.ids[k] for k in places],
-            [self.panel.times_after(k, steps) for k in places],
-            mean, low, high, closed, network, self.many.left_out,
+            [many.ids[k] for k in order],
+            [many.places[k] for k in order],
+            [many.ends[k] for k in order],
+            [self._times(many.places[k], many.ends[k], steps) for k in order],
+            mean, low, high, closed, network, many.left_out,
         )  # fmt: skip

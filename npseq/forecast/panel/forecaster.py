@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -19,9 +19,10 @@ from ...training.fit import Progress
 from ...training.run import TrainingRun
 from ..asked import coverages_of, steps_of
 from ..rows import is_pandas
-from . import ensemble, scores
+from . import drawing, ensemble, scores
 from .ensemble import Member, PanelEnsemble, PanelForecast
 from .metadata import load_panel
+from .series import observed
 from .task import panel_task
 
 if TYPE_CHECKING:
@@ -67,17 +68,18 @@ class PanelForecaster:
             DataError: for columns or a horizon that cannot be used. KeyboardInterrupt: if it is interrupted.
         """
         target = asked.get("target") or None
-        if target is not None and len(target) > 1 or asked.get("inputs") or asked.get("future"):
-            raise DataError("of several series one column is forecast, from its own values: leave the others out")
-        task = panel_task(panel, target and target[0], asked["horizon"], self.window)
+        if target is not None and len(target) > 1:
+            raise DataError(f"{len(target)} targets given; of several series one column is forecast")
+        more = [asked.get(name) for name in ("inputs", "future")]
+        task = panel_task(panel, target and target[0], asked["horizon"], self.window, *more)
         config = TrainingConfig.of("panel", **self.settings)
         run = TrainingRun(task, config)
         progress = run.train(on_epoch=on_epoch)
         if progress.interrupted:
             raise KeyboardInterrupt("the training was interrupted")
-        more: dict[str, Any] = {"columns": columns or {}, "seed": config.seed, "best_epoch": progress.best_epoch}
+        kept_of: dict[str, Any] = {"columns": columns or {}, "seed": config.seed, "best_epoch": progress.best_epoch}
         said = options.to_json() if options else {}
-        kept = ensemble.finish(run.model, task, self.jobs, **more, settings=run.settings, table=said)
+        kept = ensemble.finish(run.model, task, self.jobs, **kept_of, settings=run.settings, table=said)
         self.members, self.progress, self.panel, self.options = [(run.model, kept)], progress, panel, options
         self.asked = asked
         return self
@@ -100,10 +102,8 @@ class PanelForecaster:
             If a DataFrame was given, one with the columns unique_id, ds, npseq, and for each interval npseq-lo-90 and
             npseq-hi-90; otherwise a dict of name -> array (steps,), with L intervals (steps, 1 + 2 L).
         """
-        if future is not None:
-            raise DataError("future given: the model reads no column ahead")
         coverages = coverages_of(interval)
-        found = PanelEnsemble(self.members, self.known(), self.jobs).predict(steps_of(steps), coverages)
+        _, found = self._forecast(steps, future, coverages)
         columns = columns_of(found, coverages)
         if self.framed:
             return _frame(columns)
@@ -111,18 +111,36 @@ class PanelForecaster:
         table = np.stack(values, axis=1).reshape(len(found.ids), -1, len(values))
         return {name: rows if coverages else rows[:, 0] for name, rows in zip(found.ids, table)}
 
+    def _forecast(self, steps: int | None, future: Any, coverages: tuple[float, ...]) -> tuple[Panel, PanelForecast]:
+        panel, ahead = self.known(), self.members[0][1].recipe.future
+        if future is not None:
+            if not ahead:
+                raise DataError("future given: the model reads no column ahead")
+            panel = panel.append(self._read(future).only(ahead, panel))
+        return panel, PanelEnsemble(self.members, panel, self.jobs).predict(steps_of(steps), coverages)
+
+    def plot(self, steps: int | None = None, future: Any = None, interval: float | None = 0.9) -> Any:
+        """Draw what ``predict`` gives of the first series, as ``Forecaster.plot``."""
+        coverage = (*coverages_of(interval), 0.9)[0]
+        panel, found = self._forecast(steps, future, (coverage,))
+        return drawing.grid(None, panel, found, coverage, f"{panel.name}: the next {found.mean.shape[1]} rows")
+
+    def _read(self, rows: Any) -> Panel:
+        found = load_series(rows, self.members[0][1].columns.get("time"), "past", options=self.options)
+        return found if isinstance(found, Panel) else of_table(found)
+
     def update(self, rows: Any) -> Self:
         """Append rows to the series, and new series; after ``load`` the first call gives all rows up to now."""
-        found = load_series(rows, self.members[0][1].columns.get("time"), "past", options=self.options)
-        new = found if isinstance(found, Panel) else of_table(found)
-        self.framed = is_pandas(rows)
+        new, self.framed = self._read(rows), is_pandas(rows)
         self.panel = new if self.panel is None else self.panel.append(new)
         return self
 
-    def score(self, steps: int | None = None, interval: Any = 0.9) -> dict[str, Any]:
+    def score(self, steps: int | None = None, interval: Any = 0.9) -> drawing.PanelScore:
         """Score the last rows of each series (``scores.evaluate``)."""
-        coverage = (*coverages_of(interval), 0.9)[0]
-        return scores.evaluate(self.members, self.known(), steps, coverage, self.jobs)
+        panel, coverage = self.known(), (*coverages_of(interval), 0.9)[0]
+        found = scores.evaluate(self.members, panel, steps, coverage, self.jobs)
+        about = {"panel": panel, "members": self.members, "steps": found["steps"], "coverage": coverage}
+        return drawing.PanelScore(found, partial(drawing.scored, **about))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the weights file of ``npseq train``."""
@@ -145,26 +163,21 @@ class PanelForecaster:
         self, panel: Panel, asked: dict[str, Any], h: int, n_windows: int, step_size: int, refit: bool
     ) -> Any:
         """As ``Forecaster.cross_validation``, which calls it with the panel and what was asked."""
-        used = self
-        parts: list[dict[str, Any]] = []
+        used, panel = self, observed(panel, (asked["target"] or [None])[0])
+        parts: list[dict[str, np.ndarray]] = []
         for back in range(h + (n_windows - 1) * step_size, h - 1, -step_size):
             long = panel.take(np.flatnonzero(panel.lengths > back))
             if not len(long):
                 raise DataError(f"no series has more than {back:,} rows, as the first window needs")
-            known = long.without_last(back)
             if refit or used is self:
-                used = PanelForecaster(self.settings, self.window, self.jobs).fit(known, asked)
-            found = PanelEnsemble(used.members, known, self.jobs).predict(h, ())
-            columns, places = columns_of(found, ()), {one: k for k, one in enumerate(long.ids)}
-            each = [places[one] for one in found.ids]
-            ends = [long.starts[k + 1] - back for k in each]
-            column = long.column(found.target)
-            cutoffs = np.concatenate([np.repeat(known.times(k)[-1:], h) for k in each])
-            actual = np.concatenate([long.values[end : end + h, column] for end in ends])
-            ds = np.concatenate([long.times(k)[-back:][:h] for k in each])
-            parts.append({"unique_id": columns["unique_id"], "ds": ds, "cutoff": cutoffs, "y": actual,
-                          "npseq": columns["npseq"]})  # fmt: skip
-        return _frame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+                used = PanelForecaster(self.settings, self.window, self.jobs).fit(long.without_last(back), asked)
+            found = PanelEnsemble(used.members, long, self.jobs, held_out=back).predict(h, ())
+            each, column = list(zip(found.places, found.ends)), long.column(found.target)
+            cutoff = np.concatenate([np.repeat(long.times(k)[end - 1], h) for k, end in each])
+            actual = np.concatenate([long.values[long.rows(k), column][end : end + h] for k, end in each])
+            parts.append({**columns_of(found, ()), "cutoff": cutoff, "y": actual})
+        names = "unique_id", "ds", "cutoff", "y", "npseq"
+        return _frame({name: np.concatenate([part[name] for part in parts]) for name in names})
 
 
 def columns_of(found: PanelForecast, coverages: Sequence[float]) -> dict[str, np.ndarray]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 from ...formats import schema
-from ...tasks.recipe import NUMBERS, Needs, Recipe, register
+from ...tasks.recipe import NUMBERS, TEXTS, Needs, Recipe, register
 
 _LAGS = schema.listed(schema.COUNT)
+_NAMES = schema.missing(TEXTS, [])
+_SCALES = schema.missing(schema.listed(schema.POSITIVE), [])
 
 
 @register
@@ -17,7 +19,7 @@ class PanelRecipe(Recipe):
     """How the rows of many series become windows (``windows.py``).
 
     season, longer: of the panel, in rows; patch: rows of a step; window: steps; log: True if logarithms are windows,
-    too; lags, weights: of the base.
+    too; lags, weights: of the base; inputs, future: other columns, and those known ahead; scales: of both.
     """
 
     task: ClassVar[str] = "panel"
@@ -31,14 +33,25 @@ class PanelRecipe(Recipe):
     log: Annotated[bool, schema.BOOLEAN]
     lags: Annotated[list[int], _LAGS]
     weights: Annotated[list[float], schema.listed(schema.SHARE)]
+    inputs: Annotated[list[str], _NAMES] = field(default_factory=list)
+    future: Annotated[list[str], _NAMES] = field(default_factory=list)
+    scales: Annotated[list[float], _SCALES] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as a weights file keeps it: other columns only if there are any."""
+        values = super().to_json()
+        return {name: value for name, value in values.items() if name not in ("inputs", "future", "scales") or value}
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> PanelRecipe:
         """Return the recipe of values that have been checked, each by itself. Raises ValueError as ``Recipe``."""
         if len(values["weights"]) != len(values["lags"]) or not values["lags"]:
             raise ValueError(f"its base has {len(values['weights'])} weights and {len(values['lags'])} lags")
+        if len(values["scales"]) != len(values["inputs"] + values["future"]):
+            raise ValueError(f"its recipe has {len(values['scales'])} scales, but another number of other columns")
         return cls(**values)
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
-        return Needs(self.patch + 1, self.horizon, NUMBERS)
+        others = self.patch * len(self.inputs) + (self.patch + self.horizon) * len(self.future)
+        return Needs(self.patch + 1 + others, self.horizon, NUMBERS)

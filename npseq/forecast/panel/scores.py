@@ -17,6 +17,7 @@ from ...data.errors import DataError
 from ...data.panel import Panel
 from ..asked import coverage_of, steps_of
 from .ensemble import Member, PanelEnsemble
+from .series import observed
 
 LEVELS = (
     0.8,
@@ -27,7 +28,8 @@ LEVELS = (
 MODEL = "npseq"
 NAIVE, SEASONAL, CLOSED, NETWORK = "naive", "seasonal naive", "closed forms", "network"
 WORST = 5
-METRICS = ("mase", "smape", "rmsse", "wql", "coverage")
+METRICS = {"mase": ("MASE", ".3f"), "smape": ("sMAPE", ".2f"), "rmsse": ("RMSSE", ".3f"), "wql": ("wQL", ".4f"),
+           "coverage": ("covers", ".1%")}  # fmt: skip
 
 
 def evaluate(
@@ -47,15 +49,16 @@ def evaluate(
         DataError: if no series has more rows than steps.
     """
     steps, coverage = steps_of(steps) or members[0][1].recipe.horizon, coverage_of(coverage)
-    whole = panel.take(np.flatnonzero(panel.lengths > steps))
+    whole = observed(panel, members[0][1].recipe.target)
+    whole = whole.take(np.flatnonzero(whole.lengths > steps))
     if not len(whole):
         raise DataError(f"{panel.name}: no series has more than {steps:,} rows, as many as are forecast")
-    ensemble = PanelEnsemble(members, whole.without_last(steps), jobs)
+    ensemble = PanelEnsemble(members, whole, jobs, held_out=steps)
     found = ensemble.predict(steps, (coverage, *LEVELS))
-    places, column, s = {one: k for k, one in enumerate(whole.ids)}, whole.column(found.target), ensemble.many.season.s
+    column, s = whole.column(found.target), ensemble.many.season.s
     every: dict[str, list[dict[str, Any]]] = {name: [] for name in (MODEL, CLOSED, NETWORK, SEASONAL, NAIVE)}
-    for k, one in enumerate(found.ids):
-        rows = whole.rows(places[one])
+    for k, place in enumerate(found.places):
+        rows = whole.rows(place)
         values = whole.values[rows, column].copy()
         if whole.filled is not None:
             values[-steps:][whole.filled[rows, column][-steps:]] = np.nan

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,8 +28,10 @@ class Many:
     """Series to forecast, sorted by name, so that their order in the table changes nothing.
 
     ids; values: (n_k,) each, without missing values; missing: (n_k,) bool each, True where a value was missing;
-    places: (K,) the number of each in the panel; left_out: name -> why; season: of the panel; scale (K,): the mean
-    absolute difference from one season to the next, or a smaller unit where that is 0.
+    places: (K,) the number of each in the panel; season: of the panel; others: (n_k + m_k, C + F) each, other columns
+    that the model reads, of which the last F are known ahead; given: (K,) of how many of the m_k rows ahead these are
+    given; ends: (K,) the row of each in the panel's series from which on it is forecast; left_out: name -> why; scale
+    (K,): the mean absolute difference from one season to the next, or a smaller unit where that is 0.
     """
 
     ids: list[str]
@@ -36,40 +39,60 @@ class Many:
     missing: list[np.ndarray]
     places: list[int]
     season: Season
+    others: list[np.ndarray] = field(default_factory=list)
+    given: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, panel: Panel, target: str | int | None = None, season: Season | None = None) -> Many:
+    def of(
+        cls,
+        panel: Panel,
+        target: str | int | None = None,
+        season: Season | None = None,
+        inputs: Sequence[str] = (),
+        future: Sequence[str] = (),
+        held_out: int | None = None,
+    ) -> Many:
         """Return the series of a column.
 
         Args:
-            target: as ``Panel.column``. season: of a model; by default that of these series.
+            target, inputs, future: as ``Panel.column``. season: of a model; by default that of these series. held_out:
+                the rows at the end of each series that are to be forecast; by default those without a target.
 
         Raises:
-            DataError: for an unknown column, or if no series has a value.
+            DataError: for an unknown column, one that is named twice, or if no series has a value.
         """
         column, found, left_out = panel.column(target), [], {}
+        others = [panel.column(name) for name in (*inputs, *future)]
+        if twice := [k for k in others if [column, *others].count(k) > 1]:
+            raise DataError(f"the column {panel.columns[twice[0]]!r} is named twice; each one once expected")
+        ahead = others[len(inputs) :]
         for k in sorted(range(len(panel)), key=lambda k: (panel.ids[k], k)):
             rows = panel.rows(k)
             y = panel.values[rows, column].astype(float)
             gone = np.zeros(len(y), bool) if panel.filled is None else panel.filled[rows, column].copy()
             gone |= ~np.isfinite(y)
-            start = int(np.argmin(np.append(gone, False)))  # before its first value there is no series
-            y, gone = y[start:], gone[start:]
+            end = len(y) - (_empty(gone) if held_out is None else held_out)
+            start = int(np.argmin(np.append(gone[:end], False)))  # before its first value there is no series
+            given = len(y) - end
+            if panel.filled is not None:
+                given = int(np.argmax(np.append(panel.filled[rows, ahead][end:].any(axis=1), True)))
+            y, gone, read = y[start:end], gone[start:end], panel.values[rows, others][start:]
             if not len(y) or np.abs(y[~gone]).max() > LIMIT:
                 left_out[panel.ids[k]] = f"holds a value above {LIMIT:g}" if len(y) else "holds no value"
                 continue
-            found.append((panel.ids[k], y, gone, k))
+            found.append((panel.ids[k], y, gone, k, read, given, end))
         if not found:
             raise DataError(f"no series of {panel.name} has a value of {panel.columns[column]}")
         if season is None:
-            season = _season(panel, [y for _, y, _, _ in found])
-        for _, y, gone, _ in found:
+            season = _season(panel, [y for _, y, *_ in found])
+        for _, y, gone, *_ in found:
             if gone.any():
                 y[gone] = y[np.maximum.accumulate(np.where(gone, 0, np.arange(len(y))))][gone]
                 fill_by_season(y, gone, season.s if season.s > 1 else None)
-        ids, values, missing, places = (list(each) for each in zip(*found))
-        return cls(ids, values, missing, places, season, left_out)
+        ids, values, missing, places, columns, rows_ahead, ends = (list(each) for each in zip(*found))
+        return cls(ids, values, missing, places, season, columns, rows_ahead, ends, left_out)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -82,7 +105,7 @@ class Many:
         """Return the series with their first rows, ``rows[k]`` of each, which may be views."""
         values = [y[:n] for y, n in zip(self.values, rows)]
         missing = [gone[:n] for gone, n in zip(self.missing, rows)]
-        return Many(self.ids, values, missing, self.places, self.season, self.left_out)
+        return replace(self, values=values, missing=missing)
 
     @property
     def scale(self) -> np.ndarray:
@@ -101,6 +124,20 @@ class Many:
                 count = 1
             found.append(len(y) - h - stride * np.arange(max(count, 0))[::-1])
         return found
+
+
+def observed(panel: Panel, target: str | int | None) -> Panel:
+    """Return a panel of the rows up to the last value of a column in each series, of those that have one."""
+    column, filled = panel.column(target), panel.filled
+    if filled is None:
+        return panel
+    empty = np.array([_empty(filled[panel.rows(k), column]) for k in range(len(panel))])
+    kept = np.flatnonzero(empty < panel.lengths)
+    return panel.take(kept).without_last(empty[kept]) if empty.any() else panel
+
+
+def _empty(gone: np.ndarray) -> int:
+    return int(np.argmin(np.append(gone[::-1], False)))
 
 
 def unit(y: np.ndarray, s: int) -> float:

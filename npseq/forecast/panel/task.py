@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
 
@@ -10,6 +11,7 @@ import numpy as np
 from ...data.errors import DataError
 from ...data.panel import Panel
 from .closed_forms import Season
+from .covariates import scales_of
 from .recipe import PanelRecipe
 from .series import Many
 from .windows import FARTHEST, HEAVIEST, PanelTask, Windows
@@ -23,21 +25,28 @@ PENALTY = 0.001  # of its squared weights, for each window
 
 
 def panel_task(
-    panel: Panel, target: str | int | None = None, horizon: int | None = None, window: int | None = None
+    panel: Panel,
+    target: str | int | None = None,
+    horizon: int | None = None,
+    window: int | None = None,
+    inputs: Sequence[str] | None = None,
+    future: Sequence[str] | None = None,
 ) -> PanelTask:
     """Return the task of forecasting a column of a panel.
 
     Args:
         target: as ``Panel.column``. horizon: rows to forecast at once, by default a season. window: steps of the
             network, each of a season or a part of one; by default 14, or two seasons.
+        inputs: other columns that the network reads. future: columns whose values are known ahead.
 
     Raises:
         DataError: for an unknown column, no series with values, or too few rows for a horizon.
     """
-    many = Many.of(panel, target)
+    past, ahead = ([panel.columns[panel.column(one)] for one in names or ()] for names in (inputs, future))
+    many = Many.of(panel, target, None, past, ahead)
     name = panel.columns[panel.column(target)]
     horizon = horizon or many.season.s
-    recipe = _recipe(many, panel.name, name, horizon, window)
+    recipe = _recipe(many, panel.name, name, horizon, window, past, ahead)
     task = PanelTask(many, recipe, panel)
     if not len(task.parts["train"]):
         longest = max(map(len, many.values))
@@ -48,7 +57,9 @@ def panel_task(
     return task
 
 
-def _recipe(many: Many, data: str, target: str, horizon: int, window: int | None) -> PanelRecipe:
+def _recipe(
+    many: Many, data: str, target: str, horizon: int, window: int | None, inputs: list[str], future: list[str]
+) -> PanelRecipe:
     s, longer = many.season
     parts = next(k for k in range(1, s + 1) if s % k == 0 and s // k <= PATCH)
     patch = s // parts
@@ -58,7 +69,9 @@ def _recipe(many: Many, data: str, target: str, horizon: int, window: int | None
     log = any(y.min() > 0 for y in many.values)
     lags = [s, *(longer or ([2 * s] if s > 1 else []))]
     alone = [1.0] + [0.0] * (len(lags) - 1)
-    recipe = PanelRecipe(data, target, horizon, s, list(longer), patch, steps, log, lags, alone)
+    past = many.before_cuts(horizon)
+    scales = scales_of([other[: len(y)] for other, y in zip(past.others, past.values)])
+    recipe = PanelRecipe(data, target, horizon, s, list(longer), patch, steps, log, lags, alone, inputs, future, scales)
     return replace(recipe, weights=_weights(many, recipe))
 
 

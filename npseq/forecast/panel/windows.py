@@ -25,6 +25,7 @@ from ...formats.messages import Message, marked
 from ...nn.model import Model
 from ...tasks.base import Batch, Task, WeightedBatch, batches, fingerprint
 from ..candidates import ROOM
+from .covariates import Read, explained
 from .recipe import PanelRecipe
 from .series import Many, unit
 
@@ -135,14 +136,24 @@ class Windows:
     """Windows of the series and of their logarithms, where all values are positive.
 
     series (J,): the number of each one's series; logs (J,) True for a logarithm; scale (J,): the unit of the errors.
+    What columns known ahead explain of a series (``covariates``) is no part of its windows; forecasts have it again.
     """
 
     def __init__(self, many: Many, recipe: PanelRecipe):
         self.recipe, kept, series, logs = recipe, [], [], []
+        self._effects: list[np.ndarray] = []
+        self._read = Read(many.others, recipe) if recipe.scales else None
+        cuts = many.cuts(recipe.horizon) if recipe.future else []
         for log in (False, True)[: 1 + recipe.log]:
             for k, y in enumerate(many.values):
                 if not log or y.min() > 1e-9 * y.max():
-                    kept.append(np.log(y) if log else y)
+                    w = np.log(y) if log else y
+                    if recipe.future:
+                        rows = int(cuts[k][0]) if len(cuts[k]) else len(y)
+                        known = many.others[k][:, len(recipe.inputs) :]
+                        self._effects.append(explained(w, known, rows, recipe.season))
+                        w = w - self._effects[-1][: len(y)]
+                    kept.append(w)
                     series.append(k)
                     logs.append(log)
         self.series, self.logs = np.array(series), np.array(logs)
@@ -172,7 +183,10 @@ class Windows:
         scale = np.maximum(scale, np.maximum(self._flattest[j], STILL * np.abs(mean)) + 1e-300)
         x = w / scale[:, None]
         base = self.lagged(j, origin, mean, scale) @ np.array(recipe.weights)
-        x = np.concatenate([x.reshape(len(j), T, p), np.broadcast_to(self.logs[j, None, None], (len(j), T, 1))], axis=2)
+        parts = [x.reshape(len(j), T, p), np.broadcast_to(self.logs[j, None, None], (len(j), T, 1))]
+        if self._read is not None:
+            parts.append(self._read.inputs(self.series[j], origin, lengths))
+        x = np.concatenate(parts, axis=2)
         return x, base, mean, scale, lengths
 
     def lagged(self, j: np.ndarray, origin: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -190,13 +204,17 @@ class Windows:
             x, base, mean, scale, lengths = self.inputs(j[rows], origin[rows])
             y = np.mean([model.outputs(x.astype(model.dtype), lengths) for model in models], axis=0)
             found[rows] = mean[:, None] + scale[:, None] * (base + y)
-        logs = self.logs[j]
+        logs, steps = self.logs[j], np.arange(self.recipe.horizon)
         for row in np.flatnonzero(logs):
             start = self._starts[j[row]]
             past = self._flat[start : start + origin[row]]
             low, high = past.min(), past.max()
             room = max(ROOM, high - low)
-            found[row] = np.exp(np.clip(found[row], max(low - room, -690), min(high + room, 690)))
+            found[row] = np.clip(found[row], low - room, high + room)
+        for at in range(len(j) if self._effects else 0):
+            effect = self._effects[j[at]]
+            found[at] += effect[np.minimum(origin[at] + steps, len(effect) - 1)]
+        found[logs] = np.exp(found[logs].clip(-690, 690))
         return found
 
 
