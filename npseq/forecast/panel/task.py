@@ -58,7 +58,7 @@ def panel_task(
 
 
 def _recipe(
-    many: Many, data: str, target: str, horizon: int, window: int | None, inputs: list[str], future: list[str]
+    many: Many, data: str, target: str, horizon: int, window: int | None, *others: list[str]
 ) -> PanelRecipe:
     s, longer = many.season
     parts = next(k for k in range(1, s + 1) if s % k == 0 and s // k <= PATCH)
@@ -69,9 +69,11 @@ def _recipe(
     log = any(y.min() > 0 for y in many.values)
     lags = [s, *(longer or ([2 * s] if s > 1 else []))]
     alone = [1.0] + [0.0] * (len(lags) - 1)
-    past = many.before_cuts(horizon)
-    scales = scales_of([other[: len(y)] for other, y in zip(past.others, past.values)])
-    recipe = PanelRecipe(data, target, horizon, s, list(longer), patch, steps, log, lags, alone, inputs, future, scales)
+    recipe = PanelRecipe(data, target, horizon, s, list(longer), patch, steps, log, lags, alone)
+    if any(others):
+        past = many.before_cuts(horizon)
+        scales = scales_of([other[: len(y)] for other, y in zip(past.others, past.values)])
+        recipe = replace(recipe, inputs=others[0], future=others[1], scales=scales)
     return replace(recipe, weights=_weights(many, recipe))
 
 
