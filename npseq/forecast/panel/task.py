@@ -57,9 +57,7 @@ def panel_task(
     return task
 
 
-def _recipe(
-    many: Many, data: str, target: str, horizon: int, window: int | None, *others: list[str]
-) -> PanelRecipe:
+def _recipe(many: Many, data: str, target: str, horizon: int, window: int | None, *others: list[str]) -> PanelRecipe:
     s, longer = many.season
     parts = next(k for k in range(1, s + 1) if s % k == 0 and s // k <= PATCH)
     patch = s // parts
