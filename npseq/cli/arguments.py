@@ -8,7 +8,8 @@ import functools
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from ..formats import paths, schema
@@ -110,6 +111,14 @@ class Parser(argparse.ArgumentParser):
             if near and word.startswith("--")
             else f"; {self.prog} -h lists the options"
         )
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """End with one line on an OSError or a ValueError: of options, files or data that are wrong."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            self.error(error)
 
     def given(self, argv: Sequence[Any] | None) -> dict[str, Any]:
         """Return name and value of the options given on the command line, without defaults."""
@@ -266,40 +275,47 @@ def one_of_several(known: Iterable[str], what: str) -> Callable[[str], list[str]
 # ---- options with one meaning in all commands ----
 
 
-def add_number(
-    p: argparse._ActionsContainer,
-    name: str,
-    kind: Callable[[str], Any],
-    about: str = "",
-    default: Any = None,
-    metavar: str = "N",
+def add(
+    p: Any, spec: str, about: str = "", kind: Callable[[str], Any] | None = None, default: Any = None, **more: Any
 ) -> None:
-    """Add an option that takes a number; its help ends with its default, if it has one."""
-    if default is not None:
-        about = f"{about}; default: {default:g}" if about else f"default: {default:g}"
-    p.add_argument(name, type=kind, default=default, metavar=metavar, help=about)
+    """Add an option to a parser or a group of one.
+
+    Args:
+        spec: as it is typed: ``--steps N`` takes a value, ``--quiet`` none, ``file FILE.pth`` is no option but a place.
+        about: its help, to which a default that is a number is added if it does not say one.
+        kind, default, more: argparse's type, default and others.
+    """
+    name, _, metavar = spec.partition(" ")
+    if isinstance(default, (int, float)) and "default" not in about:
+        about = "; ".join(filter(None, [about, f"default: {default:g}"]))
+    if metavar:
+        more["metavar"] = metavar
+    elif kind is None and not more:
+        more["action"] = "store_true"
+    how = {"type": kind, "default": default}
+    p.add_argument(name, help=about or None, **{key: value for key, value in how.items() if value is not None}, **more)
 
 
 def add_seed(p: argparse._ActionsContainer, of: str) -> None:
     """``--seed N``: the same seed gives the same result, bit for bit."""
-    add_number(p, "--seed", seed, f"of {of}", 0)
+    add(p, "--seed N", f"of {of}", seed, 0)
 
 
 def add_jobs(p: Any) -> None:
     """Add ``--jobs``, the processes for the closed forms of many series."""
-    add_number(p, "--jobs", positive_int, "processes for the closed forms of many series", 1)
+    add(p, "--jobs N", "processes for the closed forms of many series", positive_int, 1)
 
 
 def add_quiet(p: argparse._ActionsContainer) -> None:
     """``--quiet``: standard output stays empty if all is well."""
-    p.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add(p, "--quiet", "print nothing but errors")
 
 
 def add_weights(p: argparse._ActionsContainer, of: str = "a file that has several") -> None:
     """``--weights NAME``: which weights of a file."""
-    p.add_argument("--weights", metavar="NAME", help=f"which weights of {of}, such as model_ema")
+    add(p, "--weights NAME", f"which weights of {of}, such as model_ema")
 
 
 def add_json(p: argparse._ActionsContainer) -> None:
     """``--json``: standard output is one JSON value."""
-    p.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
+    add(p, "--json", "print the result as JSON and nothing else")

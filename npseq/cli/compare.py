@@ -40,14 +40,14 @@ def parser() -> arguments.Parser:
         "npseq compare --hidden-size 16,32,64 --lr 0.001,0.003 --window 24,48 --jobs 2",
     )
     about = f"default: {','.join(DEFAULT)}; of a search {','.join(search.MODELS)}"
-    p.add_argument("--models", type=options.models, metavar="M,M", help=about)
-    arguments.add_number(p, "--seeds", arguments.positive_int, "train each one with the seeds 0 … N − 1", 3)
+    arguments.add(p, "--models M,M", about, options.models)
+    arguments.add(p, "--seeds N", "train each one with the seeds 0 … N − 1", arguments.positive_int, 3)
     about = "number of parallel runs; one gives the most reliable timings"
-    arguments.add_number(p, "--jobs", arguments.positive_int, about, 1)
+    arguments.add(p, "--jobs N", about, arguments.positive_int, 1)
     arguments.add_quiet(p)
     arguments.add_json(p)
-    p.add_argument("--plot", metavar="FILE.png", help="draw the validation losses there (.png or .svg)")
-    p.add_argument("--output", metavar="FILE.json", help="write the report of every run there")
+    arguments.add(p, "--plot FILE.png", "draw the validation losses there (.png or .svg)")
+    arguments.add(p, "--output FILE.json", "write the report of every run there")
     search.add_options(p)
     return p
 

@@ -18,44 +18,31 @@ def add_table_options(p: arguments.Parser) -> None:
     """Add the options that say what is otherwise decided from the rows of a table, and told; rare ones."""
     p.rare |= {*SAID, "max_memory"}
     t = p.add_argument_group("reading tables (default: decided from the rows, and told)")
-    t.add_argument(
-        "--sep", type=_sign, metavar="CHARACTER", help="between fields; tab, or blank for any number of them"
-    )
-    t.add_argument("--decimal", type=_sign, metavar="CHARACTER", help="decimal sign of numbers")
-    t.add_argument("--thousands", type=_sign, metavar="CHARACTER", help="sign between groups of three digits")
+    arguments.add(t, "--sep CHARACTER", "between fields; tab, or blank for any number of them", _sign)
+    arguments.add(t, "--decimal CHARACTER", "decimal sign of numbers", _sign)
+    arguments.add(t, "--thousands CHARACTER", "sign between groups of three digits", _sign)
     header = t.add_mutually_exclusive_group()
-    header.add_argument("--header", action="store_true", help="the first line holds the names of the columns")
-    header.add_argument("--no-header", action="store_true", help="the first line holds data")
-    t.add_argument("--encoding", metavar="NAME", help="of the text, such as utf-8, utf-16 or latin-1")
-    t.add_argument(
-        "--na",
-        type=arguments.names,
-        action="extend",
-        metavar="MARK",
-        help="further mark of a missing value (repeat it, or separate several by commas); inf: infinite numbers, too",
-    )
-    t.add_argument(
-        "--strip",
-        type=arguments.names,
-        action="extend",
-        metavar="SIGN",
-        help="sign to remove from numbers, such as %% or €",
-    )
-    t.add_argument("--date-format", metavar="FORMAT", help="of the time column, such as %%d.%%m.%%Y %%H:%%M")
-    t.add_argument("--sheet", metavar="NAME", help="of a spreadsheet")
+    arguments.add(header, "--header", "the first line holds the names of the columns")
+    arguments.add(header, "--no-header", "the first line holds data")
+    arguments.add(t, "--encoding NAME", "of the text, such as utf-8, utf-16 or latin-1")
+    about = "further mark of a missing value (repeat it, or separate several by commas); inf: infinite numbers, too"
+    arguments.add(t, "--na MARK", about, arguments.names, action="extend")
+    arguments.add(t, "--strip SIGN", "sign to remove from numbers, such as %% or €", arguments.names, action="extend")
+    arguments.add(t, "--date-format FORMAT", "of the time column, such as %%d.%%m.%%Y %%H:%%M")
+    arguments.add(t, "--sheet NAME", "of a spreadsheet")
     add_memory_option(t)
     m = p.add_argument_group("many series (default: a table with unique_id and ds, or item_id and timestamp)")
     form = m.add_mutually_exclusive_group()
-    form.add_argument("--id", metavar="COLUMN[,COLUMN]", help="names the series of each row; ds may be a whole number")
-    form.add_argument("--wide", action="store_true", help="each column is a series")
-    form.add_argument("--wide-rows", action="store_true", help="each row is a series, its name first")
-    m.add_argument("--active", action="store_true", help="leave out series that have stopped")
+    arguments.add(form, "--id COLUMN[,COLUMN]", "names the series of each row; ds may be a whole number")
+    arguments.add(form, "--wide", "each column is a series")
+    arguments.add(form, "--wide-rows", "each row is a series, its name first")
+    arguments.add(m, "--active", "leave out series that have stopped")
 
 
 def add_memory_option(p: Any) -> None:
     """Add ``--max-memory`` to a parser or a group of one."""
     about = "GiB that a compressed file may open to; default: 1, or 20 times the file's own size if that is more"
-    arguments.add_number(p, "--max-memory", arguments.positive, about, metavar="GIB")
+    arguments.add(p, "--max-memory GIB", about, arguments.positive)
 
 
 def table_options(args: argparse.Namespace) -> data.TableOptions:

@@ -18,25 +18,22 @@ def parser() -> arguments.Parser:
         epilog="example: npseq evaluate rnn_lstm_best.pth",
     )
     trained_files.add_options(p)
-    p.add_argument("--data", metavar="NAME|FILE", help="default: the shipped data that the model was trained on")
-    p.add_argument(
-        "--part",
-        choices=["test", "all"],
-        help="of the data; default: test, the rows that the model was not trained or validated on, known by their "
-        "content; all scores those too",
+    arguments.add(p, "--data NAME|FILE", "default: the shipped data that the model was trained on")
+    about = (
+        "of the data; default: test, the rows that the model was not trained or validated on, known by their "
+        "content; all scores those too"
     )
+    arguments.add(p, "--part", about, choices=["test", "all"])
     about = f"rows to forecast by feeding forecasts back; default: {recursive.STEPS}, or as many as the data allow"
-    arguments.add_number(p, "--steps", arguments.positive_int, about, metavar="K")
+    arguments.add(p, "--steps K", about, arguments.positive_int)
     arguments.add_jobs(p)
     arguments.add_json(p)
-    p.add_argument("--scores", metavar="FILE.csv", help="many series: write the scores of each one there")
-    p.add_argument(
-        "--plot", metavar="FILE.png", help="draw the error by step there, or a grid of many series (.png or .svg)"
-    )
+    arguments.add(p, "--scores FILE.csv", "many series: write the scores of each one there")
+    arguments.add(p, "--plot FILE.png", "draw the error by step there, or a grid of many series (.png or .svg)")
     about = "nominal coverage of the prediction interval, or of several; default: 0.9"
-    p.add_argument("--interval", type=arguments.several(arguments.share), default=[0.9], metavar="P[,P]", help=about)
+    arguments.add(p, "--interval P[,P]", about, arguments.several(arguments.share), [0.9])
     about = "also the share of the values below these quantiles, such as 0.05,0.5,0.95"
-    p.add_argument("--quantiles", type=arguments.several(arguments.share), metavar="P,P", help=about)
+    arguments.add(p, "--quantiles P,P", about, arguments.several(arguments.share))
     trained_files.add_column_options(p)
     return p
 
@@ -45,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit status."""
     p = parser()
     args = p.parse_args(argv)
-    try:
+    with p.refusing():
         args, members = trained_files.load(args)
         trained_on = members[0][1].recipe.data
         if args.data is None and trained_on not in (*data.sources.NAMES, tasks.Adding.name):
@@ -57,7 +54,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         plots.check_files(args.scores, plot=args.plot)
         with blas.limited(1):
             lines = kinds.of(members).evaluate(args, members)
-    except (OSError, ValueError) as error:
-        p.error(error)
     print("\n".join(map(arguments.told, lines)))
     return status.OK

@@ -26,20 +26,20 @@ def parser() -> arguments.Parser:
     commands = parser.add_subparsers(dest="command", metavar="{list,start,grade,hint,solution}", required=True)
     commands.add_parser("list", help="show the exercises, from easy to hard")
     start = _with_name(commands, "start", "write the file to fill in")
-    start.add_argument("--dir", default=".", metavar="DIR", help="folder of the file; default: the current one")
+    arguments.add(start, "--dir DIR", "folder of the file; default: the current one", default=".")
     grade = commands.add_parser("grade", help="run files and show their points; status 0 if all have all points")
-    grade.add_argument("files", nargs="+", metavar="FILE.py")
+    arguments.add(grade, "files FILE.py", nargs="+")
     arguments.add_json(grade)
-    arguments.add_number(grade, "--timeout", arguments.positive, "for each file", SECONDS, "S")
+    arguments.add(grade, "--timeout S", "for each file", arguments.positive, SECONDS)
     hint = _with_name(commands, "hint", "show a hint")
-    arguments.add_number(hint, "--number", arguments.positive_int, "which", 1)
+    arguments.add(hint, "--number N", "which", arguments.positive_int, 1)
     _with_name(commands, "solution", "print the solved file")
     return parser
 
 
 def _with_name(commands: argparse._SubParsersAction[arguments.Parser], name: str, text: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text)
-    parser.add_argument("name", type=_exercise, metavar="NAME")
+    arguments.add(parser, "name NAME", kind=_exercise)
     if name != "hint":
         arguments.add_seed(parser, "the numbers")
     return parser
@@ -60,12 +60,10 @@ def main(argv: list[str] | None = None) -> int:
     """
     p = parser()
     args = p.parse_args(argv)
-    try:
+    with p.refusing():
         return {"list": _list, "start": _start, "grade": _grade, "hint": _hint, "solution": _solution}[args.command](
             args
         )
-    except (ExerciseError, OSError, ValueError) as error:  # ValueError: a zero byte in a path
-        p.error(error)
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 from .. import status
 from ..explain import page
 from ..explain.as_text import describe, render
-from ..explain.derivatives import EquationError
 from ..explain.equations import CELLS
 from ..explain.worked_example import WorkedExample, disagreements, explain
 from ..formats import atomic
@@ -25,13 +24,13 @@ def parser() -> arguments.Parser:
         epilog=EXAMPLE,
         description="Print every equation of a small network with numbers substituted, forward and backward.",
     )
-    parser.add_argument("--model", type=arguments.name, choices=list(CELLS), default="lstm", help="default: lstm")
+    arguments.add(parser, "--model", "default: lstm", arguments.name, "lstm", choices=list(CELLS))
     own_cell.add_option(parser, "a cell of your own that states its equations")
     for name, default in (("--hidden-size", 2), ("--input-size", 1), ("--steps", 2)):
-        arguments.add_number(parser, name, arguments.positive_int, default=default)
+        arguments.add(parser, f"{name} N", kind=arguments.positive_int, default=default)
     arguments.add_seed(parser, "the numbers given")
-    parser.add_argument("--only", metavar="NAME", help="follow one tensor, such as dW_h, dc or a_xi")
-    parser.add_argument("--html", metavar="FILE.html", help="write an interactive page there instead")
+    arguments.add(parser, "--only NAME", "follow one tensor, such as dW_h, dc or a_xi")
+    arguments.add(parser, "--html FILE.html", "write an interactive page there instead")
     return parser
 
 
@@ -49,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"--{name.replace('_', '-')} {getattr(args, name)} given, at most {LARGEST} expected: every number is "
                 "printed"
             )
-    try:
+    with p.refusing():
         cell = CELLS[args.model] if args.cell is None else args.cell.found
         cell = cell.cell if own_cell.is_layer(cell) else cell
         if args.html:
@@ -57,8 +56,6 @@ def main(argv: list[str] | None = None) -> int:
         network = WorkedExample(
             cell, args.hidden_size, args.steps, args.seed, args.input_size, args.model if args.cell is None else None
         )
-    except (EquationError, OSError, ValueError) as error:
-        p.error(error)
     return _print(p, network, args.only)
 
 

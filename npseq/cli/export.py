@@ -24,33 +24,26 @@ def parser() -> arguments.Parser:
         description="Write a trained model as an ONNX file (.onnx) or a C header (.h).",
         epilog="example: npseq export rnn_lstm_best.pth --to rnn_lstm.onnx --with-scaler",
     )
-    p.add_argument("file", metavar="FILE.pth")
-    p.add_argument("--to", required=True, metavar="FILE.onnx|FILE.h", help="its ending says which of the two")
-    p.add_argument("--with-scaler", action="store_true", help="inputs and outputs in the data's own units")
-    p.add_argument(
-        "--prefix",
-        metavar="PREFIX",
-        help="only the recurrent layer whose parameters have names that start with PREFIX, such as lstm. (with the "
-        "point); FILE.pth may then be any state_dict of torch",
+    arguments.add(p, "file FILE.pth")
+    arguments.add(p, "--to FILE.onnx|FILE.h", "its ending says which of the two", required=True)
+    arguments.add(p, "--with-scaler", "inputs and outputs in the data's own units")
+    about = (
+        "only the recurrent layer whose parameters have names that start with PREFIX, such as lstm. (with the "
+        "point); FILE.pth may then be any state_dict of torch"
     )
+    arguments.add(p, "--prefix PREFIX", about)
     arguments.add_weights(p)
-    p.add_argument(
-        "--nonlinearity",
-        choices=["tanh", "relu"],
-        help="of an RNN in a file that torch alone has written, which does not say it; default: tanh, with a warning",
+    about = "of an RNN in a file that torch alone has written, which does not say it; default: tanh, with a warning"
+    arguments.add(p, "--nonlinearity", about, choices=["tanh", "relu"])
+    about = (
+        "what the head reads in such a file: the last hidden state (final, the default, with a warning; last: of "
+        "both directions that of the last step), or the mean or maximum over the steps"
     )
-    p.add_argument(
-        "--read",
-        choices=READS,
-        help="what the head reads in such a file: the last hidden state (final, the default, with a warning; last: of "
-        "both directions that of the last step), or the mean or maximum over the steps",
-    )
-    p.add_argument("--with-state", action="store_true", help=".onnx: initial and final states as inputs and outputs")
-    p.add_argument("--with-lengths", action="store_true", help=".onnx: lengths of the sequences as an input")
-    p.add_argument("--name", help=".h: what its names start with; default: the file's name without its ending")
-    p.add_argument(
-        "--example", action="store_true", help=".h: also main.c beside it, which reads CSV and prints answers"
-    )
+    arguments.add(p, "--read", about, choices=READS)
+    arguments.add(p, "--with-state", ".onnx: initial and final states as inputs and outputs")
+    arguments.add(p, "--with-lengths", ".onnx: lengths of the sequences as an input")
+    arguments.add(p, "--name NAME", ".h: what its names start with; default: the file's name without its ending")
+    arguments.add(p, "--example", ".h: also main.c beside it, which reads CSV and prints answers")
     return p
 
 
@@ -66,14 +59,12 @@ def main(argv: list[str] | None = None) -> int:
             p.error(f"--{name.replace('_', '-')} is not for {ending} files; leave it out")
     if args.example:
         p.check_files(args, [files.File("the program of --example", c.program_beside(args.to), True)])
-    try:
+    with p.refusing():
         model = _load(args)
         if ending == ".onnx":
             onnx.export(model, args.to, args.with_state, args.with_lengths, args.with_scaler)
         else:
             c.export(model, args.to, args.name, args.with_scaler, args.example and _example(args, model))
-    except (OSError, ValueError) as error:
-        p.error(error)
     if ending == ".onnx" and args.with_scaler and onnx.needs_double(model):
         print("x and y are double: float32 cannot hold data so large against their standard deviation")
     kind = getattr(model, "kind", type(model).__name__.lower())

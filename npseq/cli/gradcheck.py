@@ -42,54 +42,28 @@ def parser() -> arguments.Parser:
         "every gradient is right, 1 if one is wrong, 4 if none is wrong but one could not be checked.",
         epilog="example: npseq gradcheck --model gru --break z-swapped",
     )
-    parser.add_argument(
-        "--model",
-        type=arguments.name,
-        nargs="+",
-        choices=list(MODELS),
-        metavar="NAME",
-        help=f"any of {', '.join(MODELS)} (default: all, and the losses)",
-    )
+    about = f"any of {', '.join(MODELS)} (default: all, and the losses)"
+    arguments.add(parser, "--model NAME", about, arguments.name, nargs="+", choices=list(MODELS))
     own_cell.add_option(parser, "check the cell of a file, alone and in layers")
-    parser.add_argument(
-        "--layers", type=arguments.positive_int, nargs="+", metavar="L", help="numbers of layers (default: 1 2)"
-    )
-    parser.add_argument("--directions", type=int, nargs="+", choices=[1, 2], help="1, 2 or both (default: 1 2)")
-    parser.add_argument(
-        "--lengths",
-        nargs="+",
-        choices=["equal", "mixed"],
-        help=f"all sequences as long as the batch, or {LENGTHS} (default: both)",
-    )
+    arguments.add(parser, "--layers L", "numbers of layers (default: 1 2)", arguments.positive_int, nargs="+")
+    arguments.add(parser, "--directions", "1, 2 or both (default: 1 2)", int, nargs="+", choices=[1, 2])
+    about = f"all sequences as long as the batch, or {LENGTHS} (default: both)"
+    arguments.add(parser, "--lengths", about, nargs="+", choices=["equal", "mixed"])
     about = f"draw configurations at random for that long (default: {survey.COUNT} of them)"
-    arguments.add_number(parser, "--seconds", arguments.positive, about)
-    parser.add_argument(
-        "--only", metavar="CONFIG", help="check one configuration again, as the report of a failure names it"
-    )
-    parser.add_argument(
-        "--method",
-        choices=list(THRESHOLD),
-        default="complex",
-        help="complex step, or the textbook's central differences (default: %(default)s)",
-    )
+    arguments.add(parser, "--seconds N", about, arguments.positive)
+    arguments.add(parser, "--only CONFIG", "check one configuration again, as the report of a failure names it")
+    about = "complex step, or the textbook's central differences (default: %(default)s)"
+    arguments.add(parser, "--method", about, default="complex", choices=list(THRESHOLD))
     arguments.add_seed(parser, "weights, data and masks")
     arguments.add_quiet(parser)
     arguments.add_json(parser)
-    parser.add_argument("--first", action="store_true", help="stop at the first gradient that is not right")
-    parser.add_argument(
-        "--verbose",
-        action="store_true",
-        help="print the gradient and its numerical values side by side where it is worst",
+    arguments.add(parser, "--first", "stop at the first gradient that is not right")
+    arguments.add(parser, "--verbose", "print the gradient and its numerical values side by side where it is worst")
+    about = "plant a bug, in configurations in which it has an effect, and show how it is caught"
+    arguments.add(
+        parser, "--break BUG", about, lambda text: text.replace("_", "-"), dest="bug", choices=list(planted_bugs.BUGS)
     )
-    parser.add_argument(
-        "--break",
-        dest="bug",
-        type=lambda text: text.replace("_", "-"),
-        choices=list(planted_bugs.BUGS),
-        metavar="BUG",
-        help="plant a bug, in configurations in which it has an effect, and show how it is caught",
-    )
-    parser.add_argument("--list-bugs", action="store_true", help="list the bugs that --break accepts, one per line")
+    arguments.add(parser, "--list-bugs", "list the bugs that --break accepts, one per line")
     return parser
 
 

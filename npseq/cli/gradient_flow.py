@@ -27,21 +27,19 @@ def parser() -> arguments.Parser:
         description="The gradient's norm against the distance from the loss.",
         epilog="example: npseq flow --length 30 --epochs 1 --output flow.csv",
     )
-    p.add_argument(
-        "--models", default=DEFAULT, type=options.models, metavar="M,M", help=f"default: {','.join(DEFAULT)}"
-    )
+    arguments.add(p, "--models M,M", f"default: {','.join(DEFAULT)}", options.models, DEFAULT)
     own_cell.add_option(p, "also that of a cell of your own")
-    arguments.add_number(p, "--epochs", arguments.positive_int, "of training", 5)
-    arguments.add_number(p, "--hidden-size", arguments.positive_int, default=32)
-    arguments.add_number(p, "--lr", arguments.positive, "learning rate", 0.001, "RATE")
-    arguments.add_number(p, "--forget-bias", arguments.bias, "of the LSTM's forget gate, at the start", 1.0, "B")
+    arguments.add(p, "--epochs N", "of training", arguments.positive_int, 5)
+    arguments.add(p, "--hidden-size N", kind=arguments.positive_int, default=32)
+    arguments.add(p, "--lr RATE", "learning rate", arguments.positive, 0.001)
+    arguments.add(p, "--forget-bias B", "of the LSTM's forget gate, at the start", arguments.bias, 1.0)
     about = "also show the untrained network with recurrent weights scaled by this factor"
-    arguments.add_number(p, "--gain", arguments.positive, about, 4.0, "G")
+    arguments.add(p, "--gain G", about, arguments.positive, 4.0)
     arguments.add_seed(p, "weights and data")
     options.add_data_options(p, default=tasks.Adding.name)
     p.rare -= {"length"}
-    p.add_argument("--output", metavar="FILE.csv", help="write the numbers there")
-    p.add_argument("--plot", metavar="FILE.png", help="draw the picture there (.png or .svg)")
+    arguments.add(p, "--output FILE.csv", "write the numbers there")
+    arguments.add(p, "--plot FILE.png", "draw the picture there (.png or .svg)")
     return p
 
 

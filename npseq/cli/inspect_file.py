@@ -46,12 +46,9 @@ def parser() -> arguments.Parser:
         description="Show what a .pth file holds, without running anything in it.",
         epilog="example: npseq inspect rnn_lstm_best.pth",
     )
-    p.add_argument("file", metavar="FILE.pth")
-    p.add_argument(
-        "--all",
-        action="store_true",
-        help=f"every entry, however many, and all that npseq keeps; default: a card and {MOST} entries",
-    )
+    arguments.add(p, "file FILE.pth")
+    about = f"every entry, however many, and all that npseq keeps; default: a card and {MOST} entries"
+    arguments.add(p, "--all", about)
     arguments.add_weights(p)
     arguments.add_json(p)
     return p
@@ -140,12 +137,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit status."""
     p = parser()
     args = p.parse_args(argv)
-    try:
+    with p.refusing():
         file = checkpoint.load(args.file)
         names = [args.weights] if args.weights is not None or len(file.names()) < 2 else file.names()
         chosen = {name or "the state_dict": file.weights(name) for name in names}
-    except (OSError, ValueError) as error:
-        p.error(error)
     if args.json:
         print(json.dumps(_as_dict(file, chosen)))
         return status.OK

@@ -27,13 +27,13 @@ def parser() -> arguments.Parser:
         "depends on.",
         epilog="example: npseq neurons rnn_lstm_best.pth --data tiny_shakespeare --output neurons.html",
     )
-    p.add_argument("file", metavar="FILE.pth", help="of npseq train, trained on a text")
+    arguments.add(p, "file FILE.pth", "of npseq train, trained on a text")
     own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
-    p.add_argument("--data", metavar="NAME|FILE", help="a text; default: the shipped one that the model was trained on")
-    p.add_argument("--output", required=True, metavar="FILE.html", help="the page to write; it needs no other file")
+    arguments.add(p, "--data NAME|FILE", "a text; default: the shipped one that the model was trained on")
+    arguments.add(p, "--output FILE.html", "the page to write; it needs no other file", required=True)
     about = "characters: from the first line of the test part, or of another text"
-    arguments.add_number(p, "--length", arguments.positive_int, about, 1500)
-    arguments.add_number(p, "--window", arguments.positive_int, "characters that a gradient is followed back", 64)
+    arguments.add(p, "--length N", about, arguments.positive_int, 1500)
+    arguments.add(p, "--window N", "characters that a gradient is followed back", arguments.positive_int, 64)
     data_options.add_memory_option(p)
     return p
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit status."""
     p = parser()
     args = p.parse_args(argv)
-    try:
+    with p.refusing():
         output.check_file(args.output)
         model, trained = load_trained(args.file)
         own_cell.check_needed(args, model)
@@ -65,8 +65,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = "".join(map(chr, symbols)) if corpus.tokens == "bytes" else shown.decode(shown.numbers(symbols))
         with blas.limited(1):
             measured = neurons.measure(model, vocabulary.numbers(symbols).astype(np.int64), text, args.window)
-    except (OSError, ValueError) as error:
-        p.error(error)
     units = f"{os.path.basename(args.file)}: {model.rnn.output_size} units"
     title = f"{units} over {len(text):,} {corpus.tokens[:-1] if len(text) == 1 else corpus.tokens} of {corpus.name}"
     with atomic.replacing(args.output) as file:

@@ -23,79 +23,49 @@ def add_data_options(p: arguments.Parser, default: str = "metro_traffic") -> Non
     """Add the options that say what is learned from which data."""
     d, before = p.add_argument_group("data"), len(p._actions)
     known = ", ".join([*data.sources.NAMES, tasks.Adding.name])
-    d.add_argument(
-        "--data",
-        default=default,
-        metavar="NAME|FILE",
-        help=f"a table (.csv, .xlsx, .parquet, .npz, …; - for standard input), a text (.txt), or {known}; "
-        f"default: {default}",
+    about = (
+        f"a table (.csv, .xlsx, .parquet, .npz, …; - for standard input), a text (.txt), or {known}; default: {default}"
     )
-    d.add_argument("--target", type=arguments.names, metavar="COLUMNS", help="to forecast; default: the first column")
-    d.add_argument(
-        "--time", metavar="COLUMN[,COLUMN]", help="time column, or date and hour; default: the first column with times"
-    )
-    d.add_argument("--inputs", type=arguments.names, metavar="COLUMNS", help="other columns that the model sees")
-    d.add_argument(
-        "--future", type=arguments.names, metavar="COLUMNS", help="other columns, whose values are known ahead"
-    )
+    arguments.add(d, "--data NAME|FILE", about, default=default)
+    arguments.add(d, "--target COLUMNS", "to forecast; default: the first column", arguments.names)
+    arguments.add(d, "--time COLUMN[,COLUMN]", "time column, or date and hour; default: the first column with times")
+    arguments.add(d, "--inputs COLUMNS", "other columns that the model sees", arguments.names)
+    arguments.add(d, "--future COLUMNS", "other columns, whose values are known ahead", arguments.names)
     d = p.add_argument_group("forecasts")
-    d.add_argument(
-        "--base",
-        default="auto",
-        type=arguments.name,
-        choices=BASES,
-        help="the forecast that the model corrects; auto combines the best ones on the validation part, none leaves "
-        "the model alone; default: auto",
+    about = (
+        "the forecast that the model corrects; auto combines the best ones on the validation part, none leaves "
+        "the model alone; default: auto"
     )
-    d.add_argument(
-        "--log",
-        default="auto",
-        type=arguments.name,
-        choices=LOGS,
-        help="forecast the logarithm with the base; auto where that is better; default: auto",
-    )
+    arguments.add(d, "--base", about, arguments.name, "auto", choices=BASES)
+    about = "forecast the logarithm with the base; auto where that is better; default: auto"
+    arguments.add(d, "--log", about, arguments.name, "auto", choices=LOGS)
     about = f"rows ahead over which bases are compared; default: the horizon, or a season of at most {MEASURED} rows"
-    arguments.add_number(d, "--steps", arguments.positive_int, about)
-    d.add_argument(
-        "--no-refit",
-        action="store_true",
-        help="keep the base of the training rows for forecasts after the last row; default: fit it again to all rows",
-    )
+    arguments.add(d, "--steps N", about, arguments.positive_int)
+    about = "keep the base of the training rows for forecasts after the last row; default: fit it again to all rows"
+    arguments.add(d, "--no-refit", about)
     corrects, alone = DEFAULTS["forecast"]["window"], DEFAULTS["alone"]["window"]
     about = f"rows that the model sees; default: {corrects} or fewer; with --base none {alone}"
-    arguments.add_number(d, "--window", arguments.positive_int, about)
-    arguments.add_number(d, "--horizon", arguments.positive_int, "rows to forecast at once", 1)
-    d.add_argument(
-        "--lags",
-        default=None,
-        type=arguments.lags,
-        metavar="N,N",
-        help="additional inputs: the values this many rows earlier, comma-separated; none disables them; default: "
-        "none, with --base none the season detected in the training rows, and the day within it",
+    arguments.add(d, "--window N", about, arguments.positive_int)
+    arguments.add(d, "--horizon N", "rows to forecast at once", arguments.positive_int, 1)
+    about = (
+        "additional inputs: the values this many rows earlier, comma-separated; none disables them; default: "
+        "none, with --base none the season detected in the training rows, and the day within it"
     )
-    d.add_argument(
-        "--scale", default="standard", choices=["standard", "none"], help="default: standard, by the training rows"
-    )
+    arguments.add(d, "--lags N,N", about, arguments.lags)
+    about = "default: standard, by the training rows"
+    arguments.add(d, "--scale", about, default="standard", choices=["standard", "none"])
     d = p.add_argument_group("labelled sequences")
-    d.add_argument(
-        "--sequence",
-        metavar="COLUMN",
-        help="classify: says to which sequence a row belongs; without it each row is a sequence",
+    about = "classify: says to which sequence a row belongs; without it each row is a sequence"
+    arguments.add(d, "--sequence COLUMN", about)
+    arguments.add(d, "--label COLUMN", "classify: the class of the sequence")
+    arguments.add(d, "--regress", "the label is a number: predict it")
+    arguments.add(d, "--length N", "of the adding problem", arguments.positive_int, 50)
+    arguments.add(d, "--label-each-row", "the label is the class of its row, to be predicted there")
+    about = (
+        "rows of a sequence that are one step of the model, half overlapping; default: by the length of the "
+        "sequences for a class of each, otherwise 1"
     )
-    d.add_argument("--label", metavar="COLUMN", help="classify: the class of the sequence")
-    d.add_argument("--regress", action="store_true", help="the label is a number: predict it")
-    arguments.add_number(d, "--length", arguments.positive_int, "of the adding problem", 50)
-    d.add_argument(
-        "--label-each-row", action="store_true", help="the label is the class of its row, to be predicted there"
-    )
-    d.add_argument(
-        "--patch",
-        default=1,
-        type=arguments.positive_int,
-        metavar="N",
-        help="rows of a sequence that are one step of the model, half overlapping; default: by the length of the "
-        "sequences for a class of each, otherwise 1",
-    )
+    arguments.add(d, "--patch N", about, arguments.positive_int, 1)
     data_options.add_table_options(p)
     p.rare |= {action.dest for action in p._actions[before:]} - {*USUAL}
     p.set_defaults(**text_options.OF_TEXTS, task=None, quiet=False, bidirectional=False)  # where these are no options

@@ -13,18 +13,15 @@ import numpy as np
 
 from ..nn.recurrent import Recurrent
 from ..nn.registry import OWN, layer_of, register
+from . import arguments
 
 METAVAR = "FILE.py[:Class]"
 
 
 def add_option(p: argparse.ArgumentParser, what: str) -> None:
     """Add ``--cell``; after parsing, ``args.cell`` is a ``CellFile`` whose layer is registered."""
-    p.add_argument(
-        "--cell",
-        type=CellFile,
-        metavar=METAVAR,
-        help=f"{what}, a class with the contract of npseq/cells.py; the file is run",
-    )
+    about = f"{what}, a class with the contract of npseq/cells.py; the file is run"
+    arguments.add(p, f"--cell {METAVAR}", about, CellFile)
 
 
 class CellFile(str):

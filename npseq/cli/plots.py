@@ -4,22 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..tasks.pictures import (  # noqa: F401
-    COLOURS,
-    FIRST_STEPS,
-    ROWS,
-    Panel,
-    PlotError,
-    by_step,
-    check,
-    confusion,
-    curves,
-    figure,
-    forecasts,
-    learning,
-    lines_ahead,
-    plain_text,
-)
+from ..tasks.pictures import COLOURS, PlotError, check, confusion, curves, figure, learning, lines_ahead, plain_text  # noqa: F401
 from . import output
 
 

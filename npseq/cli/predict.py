@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .. import status
 from ..fused import blas
-from . import arguments, kinds, output, plots, trained_files
+from . import arguments, kinds, plots, trained_files
 
 
 def parser() -> arguments.Parser:
@@ -21,31 +21,23 @@ def parser() -> arguments.Parser:
         epilog="example: npseq predict rnn_lstm_best.pth --data metro_traffic --output forecast.csv --steps 24",
     )
     trained_files.add_options(p)
-    p.add_argument("--data", required=True, metavar="NAME|FILE", help="with the columns that the model was trained on")
-    p.add_argument("--output", required=True, metavar="FILE.csv", help="to write the predictions to")
-    p.add_argument(
-        "--steps",
-        type=arguments.positive_int,
-        metavar="N",
-        help="forecast only the N rows after the last value; default: the rows at the end whose target is empty, or, "
-        "if there are none, every row and the first one after the end",
+    arguments.add(p, "--data NAME|FILE", "with the columns that the model was trained on", required=True)
+    arguments.add(p, "--output FILE.csv", "to write the predictions to", required=True)
+    about = (
+        "forecast only the N rows after the last value; default: the rows at the end whose target is empty, or, "
+        "if there are none, every row and the first one after the end"
     )
-    p.add_argument(
-        "--interval",
-        type=arguments.several(arguments.share),
-        metavar="P[,P]",
-        help="also write prediction intervals with coverage P, such as 0.9 or 0.8,0.95",
+    arguments.add(p, "--steps N", about, arguments.positive_int)
+    about = "also write prediction intervals with coverage P, such as 0.9 or 0.8,0.95"
+    arguments.add(p, "--interval P[,P]", about, arguments.several(arguments.share))
+    about = (
+        "also write quantiles, such as 0.05,0.5,0.95: those are the bounds of the interval with coverage 0.9, and "
+        "the forecast"
     )
-    p.add_argument(
-        "--quantiles",
-        type=arguments.several(arguments.share),
-        metavar="P,P",
-        help="also write quantiles, such as 0.05,0.5,0.95: those are the bounds of the interval with coverage 0.9, and "
-        "the forecast",
-    )
+    arguments.add(p, "--quantiles P,P", about, arguments.several(arguments.share))
     arguments.add_jobs(p)
-    p.add_argument("--whole", action="store_true", help="write whole numbers, for counts")
-    p.add_argument("--plot", metavar="FILE.png", help="draw the forecast there (.png or .svg)")
+    arguments.add(p, "--whole", "write whole numbers, for counts")
+    arguments.add(p, "--plot FILE.png", "draw the forecast there (.png or .svg)")
     trained_files.add_column_options(p)
     return p
 
@@ -54,16 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit status."""
     p = parser()
     args = p.parse_args(argv)
-    try:
+    with p.refusing():
         args, members = trained_files.load(args)
-        if args.plot:
-            plots.check(args.plot)
-        for file in (args.output, args.plot):
-            if file:
-                output.check_file(file)
+        plots.check_files(args.output, plot=args.plot)
         with blas.limited(1):
             lines = kinds.of(members).write(args, members)
-    except (OSError, ValueError) as error:
-        p.error(error)
     print("\n".join(map(arguments.told, lines)))
     return status.OK

@@ -20,14 +20,14 @@ def parser() -> arguments.Parser:
         description="Write text as a trained model does, to standard output as it is made.",
         epilog='example: npseq sample rnn_lstm_best.pth --length 500 --temperature 0.8 --prime "ROMEO:" --seed 1',
     )
-    p.add_argument("file", metavar="FILE.pth", help="of npseq train, trained on a text")
+    arguments.add(p, "file FILE.pth", "of npseq train, trained on a text")
     own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
-    arguments.add_number(p, "--length", arguments.natural, "characters or bytes to write", 500)
+    arguments.add(p, "--length N", "characters or bytes to write", arguments.natural, 500)
     about = "0 takes the likeliest character, 1 draws from the model's distribution; up to 2"
-    arguments.add_number(p, "--temperature", temperature, about, 1.0, "T")
-    arguments.add_number(p, "--top-k", arguments.positive_int, "draw from the K likeliest only", metavar="K")
-    p.add_argument("--prime", default="", metavar="TEXT", help="what the text starts with; it is printed too")
-    arguments.add_number(p, "--seed", arguments.seed, "the same seed gives the same text; default: a new one")
+    arguments.add(p, "--temperature T", about, temperature, 1.0)
+    arguments.add(p, "--top-k K", "draw from the K likeliest only", arguments.positive_int)
+    arguments.add(p, "--prime TEXT", "what the text starts with; it is printed too", default="")
+    arguments.add(p, "--seed N", "the same seed gives the same text; default: a new one", arguments.seed)
     return p
 
 
@@ -38,12 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit status. Ctrl-C ends the text, and its line."""
     p = parser()
     args = p.parse_args(argv)
-    try:
+    with p.refusing():
         model, _ = load_trained(args.file)
         own_cell.check_needed(args, model)
         parts = text_samples.stream(model, args.prime, args.temperature, args.top_k, args.seed)
-    except (OSError, ValueError) as error:
-        p.error(error)
     sys.stdout.write(args.prime)
     try:
         with blas.limited(1):

@@ -49,8 +49,8 @@ def add_options(p: argparse.ArgumentParser) -> None:
     for name in LISTS:
         g.add_argument(arguments.option(name), type=arguments.several(kinds[name]), metavar="A,B")
     about = "try N of the settings, drawn at random; the better half is trained again for twice the epochs, and so on"
-    arguments.add_number(g, "--trials", arguments.positive_int, about)
-    arguments.add_number(g, "--trials-seed", arguments.seed, "of the draws", 0)
+    arguments.add(g, "--trials N", about, arguments.positive_int)
+    arguments.add(g, "--trials-seed N", "of the draws", arguments.seed, 0)
 
 
 def lists_of(args: argparse.Namespace) -> dict[str, list[Any]]:

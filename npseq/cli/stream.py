@@ -41,29 +41,17 @@ def parser() -> arguments.Parser:
         description="Read rows on standard input, in time order, and write a forecast on standard output after each.",
         epilog="example: tail -n +1 -f data.csv | npseq stream rnn_lstm_best.pth --state stream.pth",
     )
-    p.add_argument("file", metavar="FILE.pth", help="of npseq train, a forecaster")
+    arguments.add(p, "file FILE.pth", "of npseq train, a forecaster")
     own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
-    p.add_argument(
-        "--interval",
-        type=arguments.share,
-        metavar="P",
-        help="also the bounds of the prediction interval with coverage P, such as 0.9, as npseq predict gives them",
-    )
-    p.add_argument("--state", metavar="FILE", help="continue from the state in FILE, and save it there at the end")
-    p.add_argument(
-        "--reset-on-gap",
-        action="store_true",
-        help="start again after a gap of more rows than the model looks back over; otherwise such a row is refused",
-    )
-    p.add_argument("--strict", action="store_true", help="stop at the first row that cannot be used, with status 2")
-    p.add_argument(
-        "--time", metavar="COLUMN", help="time column; default: as in the training, else the first with times"
-    )
-    p.add_argument(
-        "--time-format",
-        metavar="FORMAT",
-        help="of times that are not written as 2024-03-31 14:00:00, such as %%d.%%m.%%Y %%H:%%M",
-    )
+    about = "also the bounds of the prediction interval with coverage P, such as 0.9, as npseq predict gives them"
+    arguments.add(p, "--interval P", about, arguments.share)
+    arguments.add(p, "--state FILE", "continue from the state in FILE, and save it there at the end")
+    about = "start again after a gap of more rows than the model looks back over; otherwise such a row is refused"
+    arguments.add(p, "--reset-on-gap", about)
+    arguments.add(p, "--strict", "stop at the first row that cannot be used, with status 2")
+    arguments.add(p, "--time COLUMN", "time column; default: as in the training, else the first with times")
+    about = "of times that are not written as 2024-03-31 14:00:00, such as %%d.%%m.%%Y %%H:%%M"
+    arguments.add(p, "--time-format FORMAT", about)
     return p
 
 
@@ -71,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``npseq stream`` until its input ends and return its exit status."""
     p = parser()
     args = p.parse_args(argv)
-    try:
+    with p.refusing():
         model, trained = load_trained(args.file)
         own_cell.check_needed(args, model)
         if not isinstance(trained.recipe, ForecastRecipe):
@@ -87,8 +75,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             output.check_file(args.state)
             if os.path.exists(args.state):
                 restore(stream, args.state, mark)
-    except (OSError, ValueError) as error:
-        p.error(error)
     if hasattr(sys.stdin, "reconfigure"):
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")
     rows = Rows(stream, args.time or trained.columns.get("time"), args.time_format, trained.options)

@@ -24,26 +24,14 @@ OF_TEXTS = {"tokens": "characters", "split": None, "embedding": 0, "reset_state"
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add ``--task`` and the options of a text."""
     d = p.add_argument_group("text")
-    d.add_argument("--task", choices=TASKS, help="default: follows from the data: a .txt that is no table is a text")
-    d.add_argument(
-        "--tokens", default="characters", choices=TOKENS, help="to predict; bytes reads any file; default: characters"
-    )
-    d.add_argument(
-        "--split",
-        type=fractions,
-        metavar="A,B,C",
-        help="fractions of the training, validation and test part, in order; default: 0.9,0.05,0.05",
-    )
-    d.add_argument(
-        "--embedding",
-        default=0,
-        type=arguments.natural,
-        metavar="N",
-        help="numbers of each symbol's embedding, 0 for one-hot inputs; default: 64",
-    )
-    d.add_argument(
-        "--reset-state", action="store_true", help="start every chunk of --window symbols from the zero state"
-    )
+    arguments.add(d, "--task", "default: follows from the data: a .txt that is no table is a text", choices=TASKS)
+    about = "to predict; bytes reads any file; default: characters"
+    arguments.add(d, "--tokens", about, default="characters", choices=TOKENS)
+    about = "fractions of the training, validation and test part, in order; default: 0.9,0.05,0.05"
+    arguments.add(d, "--split A,B,C", about, fractions)
+    about = "numbers of each symbol's embedding, 0 for one-hot inputs; default: 64"
+    arguments.add(d, "--embedding N", about, arguments.natural, 0)
+    arguments.add(d, "--reset-state", "start every chunk of --window symbols from the zero state")
 
 
 def fractions(text: str) -> list[float]:

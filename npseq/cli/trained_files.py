@@ -15,21 +15,20 @@ Members = list[tuple[Model, Metadata]]  # the models of the files, and what each
 
 def add_options(p: argparse.ArgumentParser) -> None:
     """Add the weights files, and ``--cell``."""
-    p.add_argument("files", nargs="+", metavar="FILE.pth", help="of npseq train; the forecasts of several are averaged")
+    arguments.add(p, "files FILE.pth", "of npseq train; the forecasts of several are averaged", nargs="+")
     arguments.add_weights(p)
     own_cell.add_option(p, "of a file that npseq train --cell has written: that cell")
 
 
 def add_column_options(p: argparse.ArgumentParser) -> None:
     """Add the options that name columns of new data."""
-    p.add_argument("--time", metavar="COLUMN[,COLUMN]", help="time column; default: as in the training")
-    p.add_argument("--sequence", metavar="COLUMN", help="of labelled sequences; default: as in the training")
-    p.add_argument(
-        "--label",
-        metavar="COLUMN",
-        help="of labelled sequences; default: as in the training; npseq predict only leaves it out, and takes none for "
-        "rows without one",
+    arguments.add(p, "--time COLUMN[,COLUMN]", "time column; default: as in the training")
+    arguments.add(p, "--sequence COLUMN", "of labelled sequences; default: as in the training")
+    about = (
+        "of labelled sequences; default: as in the training; npseq predict only leaves it out, and takes none for "
+        "rows without one"
     )
+    arguments.add(p, "--label COLUMN", about)
     data_options.add_table_options(p)
 
 

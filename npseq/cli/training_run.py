@@ -57,37 +57,24 @@ def parser() -> arguments.Parser:
     options.add_data_options(p)
     options.add_training_options(p.add_argument_group("model"), "model")
     t = p.add_argument_group("training")
-    t.add_argument("--init", metavar="FILE.pth", help="start from the weights of a file, of npseq or of torch")
+    arguments.add(t, "--init FILE.pth", "start from the weights of a file, of npseq or of torch")
     arguments.add_weights(t, "the file of --init, if it has several")
     options.add_training_options(t, "training")
     text_options.add_options(p)
     o = p.add_argument_group("output")
-    o.add_argument(
-        "--out-dir",
-        default=".",
-        metavar="FOLDER",
-        help="for the weights; default: the current folder, with --resume that of the resumed file",
-    )
-    o.add_argument(
-        "--name",
-        type=_plain_name,
-        metavar="NAME",
-        help="write NAME.pth and NAME_last.pth; default: rnn_MODEL_best.pth and rnn_MODEL_last.pth",
-    )
-    o.add_argument("--force", action="store_true", help="replace a weights file of other data or of another task")
-    o.add_argument("--report", metavar="FILE.json", help="write the results there")
-    o.add_argument("--history", metavar="FILE.csv", help="write each epoch's losses there")
-    o.add_argument(
-        "--plot",
-        metavar="FILE.png",
-        help="draw the forecast of the test part's end, or the confusion matrix (.png or .svg)",
-    )
-    o.add_argument(
-        "--checkpoint", action="store_true", help="save the training state to rnn_MODEL_last.pth after each epoch"
-    )
-    o.add_argument("--resume", metavar="FILE.pth", help="resume from a file written with --checkpoint")
+    about = "for the weights; default: the current folder, with --resume that of the resumed file"
+    arguments.add(o, "--out-dir FOLDER", about, default=".")
+    about = "write NAME.pth and NAME_last.pth; default: rnn_MODEL_best.pth and rnn_MODEL_last.pth"
+    arguments.add(o, "--name NAME", about, _plain_name)
+    arguments.add(o, "--force", "replace a weights file of other data or of another task")
+    arguments.add(o, "--report FILE.json", "write the results there")
+    arguments.add(o, "--history FILE.csv", "write each epoch's losses there")
+    about = "draw the forecast of the test part's end, or the confusion matrix (.png or .svg)"
+    arguments.add(o, "--plot FILE.png", about)
+    arguments.add(o, "--checkpoint", "save the training state to rnn_MODEL_last.pth after each epoch")
+    arguments.add(o, "--resume FILE.pth", "resume from a file written with --checkpoint")
     about = "a forecast: train and test at N origins in time, keep no files, and print the mean error and its spread"
-    arguments.add_number(o, "--backtest", arguments.positive_int, about)
+    arguments.add(o, "--backtest N", about, arguments.positive_int)
     arguments.add_jobs(o)
     arguments.add_quiet(o)
     p.rare = {action.dest for action in p._actions} - {"help", *options.USUAL}
