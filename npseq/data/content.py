@@ -40,6 +40,15 @@ class Content(NamedTuple):
     texts: dict[str, tuple[np.ndarray, list[str]]] = {}
     time: list[str] = []
 
+    def column(self, name: str) -> np.ndarray:
+        """Return the values (n,) of a column."""
+        return self.values[:, self.columns.index(name)]
+
+    def without(self, name: str) -> Content:
+        """Return the content without a column of values."""
+        k = self.columns.index(name)
+        return self._replace(values=np.delete(self.values, k, axis=1), columns=self.columns[:k] + self.columns[k + 1 :])
+
 
 class Growing:
     """An array that rows are appended to without ever holding two copies."""

@@ -239,7 +239,7 @@ def _counted_series(content: Content) -> tuple[list[str], str]:
     named = [k for k, name in enumerate(content.columns) if NAMES.search(name)]
     own = content._replace(columns=[content.columns[k] for k in named], values=content.values[:, named], texts=texts)
     for name in content.columns if texts or named else []:
-        column = content.values[:, content.columns.index(name)]
+        column = content.column(name)
         if COUNTED.search(name) and not np.isnan(column).any() and _is_whole(column) and np.abs(column).max() < 2**53:
             found = several_series(own, column.astype(np.int64).view("M8[s]"))
             if found[0]:
@@ -255,7 +255,7 @@ def _codes(content: Content) -> Iterator[tuple[str, np.ndarray]]:
             if codes.min() >= 0:
                 yield name, codes.astype(np.int64)
         elif name in content.columns:
-            column = content.values[:, content.columns.index(name)]
+            column = content.column(name)
             if _is_whole(column[:FIRST]) and not np.isnan(column).any() and _is_whole(column):
                 values, codes = np.unique(column, return_inverse=True)
                 if len(values) <= max(2, len(column) // LEAST_ROWS):
@@ -308,7 +308,7 @@ def _shown(content: Content, names: Sequence[str]) -> str:
     if name in content.texts:
         values = content.texts[name][1]
     else:
-        values = [f"{value:g}" for value in np.unique(content.values[:, content.columns.index(name)])]
+        values = [f"{value:g}" for value in np.unique(content.column(name))]
     shown = ", ".join(values[:3]) + ", …" * (len(values) > 3)
     beside = f" (with {names[1]})" if len(names) > 1 else ""
     return f"{name}{beside} has the values {shown}, each with times of its own"

@@ -58,17 +58,18 @@ def load_sequences(
         train, test = (_gather(content, source, label is not None, inputs, False) for content in contents)
         return train, test
     allowed = None if options is None else options.max_memory
-    if not isinstance(source, (str, os.PathLike)):
+    file = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+    if file is None:
         if hasattr(source, "columns") and (nested := of_nested(source)) is not None:
             source, label = nested, None if isinstance(label, str) else label
         if not hasattr(source, "columns"):
             return from_arrays(source, label, regress), None
-    elif os.fspath(source).endswith((".npy", ".npz")):
-        arrays = load_arrays(existing(os.fspath(source)), allowed)
-        return from_arrays(arrays, None if label is None else arrays, regress, name_of(os.fspath(source))), None
-    elif (own := label_of(os.fspath(source), allowed)) is not None:
-        if (archive := read_archive(os.fspath(source), allowed)) is not None:
-            return from_archive(archive, name_of(os.fspath(source)), label is not None, regress), None
+    elif file.endswith((".npy", ".npz")):
+        arrays = load_arrays(existing(file), allowed)
+        return from_arrays(arrays, None if label is None else arrays, regress, name_of(file)), None
+    elif (own := label_of(file, allowed)) is not None:
+        if (archive := read_archive(file, allowed)) is not None:
+            return from_archive(archive, name_of(file), label is not None, regress), None
         sequence, label = (None, own) if (sequence, label) == ("utterance", "speaker") else (sequence, label)
     if sequence is None:
         return _one_row_each(source, label, options, regress, unused), None
@@ -93,10 +94,7 @@ def _read_ordered(
         content, name = read(source, None, kept, options)
         if time not in content.columns:
             raise error from None
-        k = content.columns.index(time)
-        order = content.values[:, k]
-        columns = [column for column in content.columns if column != time]
-        content = content._replace(values=np.delete(content.values, k, axis=1), columns=columns)
+        order, content = content.column(time), content.without(time)
     if order is None:
         return content, name
     codes, names = next(iter(content.labels.values()))
@@ -111,49 +109,38 @@ def _read_ordered(
 
 
 def _gather(
-    content: Content,
-    name: str,
-    labelled: bool,
-    inputs: Sequence[str] | None,
-    number: Any,
-    each_row: bool = False,
+    content: Content, name: str, labelled: bool, inputs: Sequence[str] | None, number: Any, each_row: bool = False
 ) -> Sequences:
     """The rows of each sequence one after the other, its label and its name."""
     notes = list(content.notes)
-    codes, names = next(iter(content.labels.values()))
+    (codes, names), *others = content.labels.values()
     order = np.argsort(codes, kind="stable")[np.count_nonzero(codes < 0) :]
     if len(order) < len(codes):
         notes.append(f"{len(codes) - len(order):,} rows name no sequence: left out")
-    codes, values = codes[order], content.values[order]
+    codes, content = codes[order], content._replace(values=content.values[order])
     if not len(codes):
         raise DataError(f"{name}: no row names its sequence")
     starts = np.append(np.flatnonzero(np.append(True, codes[1:] != codes[:-1])), len(codes))
-    targets, row_labels = None, None
-    classes: list[str] = []
+    lengths = np.diff(starts)
+    labels, known = np.zeros(len(lengths), np.int64), np.ones(len(lengths), bool)
+    targets, row_labels, classes = None, None, list[str]()
     if number:
         if number not in content.columns:
             raise DataError(content.refused.get(number) or str(no_column(name, number, content.columns)))
-        k = content.columns.index(number)
-        targets = _the_one_of_each(values[:, k], np.isnan(values[:, k]), starts, names, name, "numbers", None)
-        values, columns = np.delete(values, k, axis=1), [column for column in content.columns if column != number]
-        content = content._replace(columns=columns)
-        labels, known = np.zeros(len(starts) - 1, np.int64), ~np.isnan(targets)
-    elif labelled and len(content.labels) < 2:  # by its name and by its number, say
+        targets = _the_one_of_each(content.column(number), lengths, names, name)
+        content, known = content.without(number), ~np.isnan(targets)
+    elif labelled and not others:  # by its name and by its number, say
         raise DataError(f"{name}: one column is given for the sequence and for the label; two columns expected")
-    elif labelled and each_row:
-        label, classes = [*content.labels.values()][1]
-        row_labels = label[order].astype(np.int64)
-        labels, known = np.zeros(len(starts) - 1, np.int64), np.ones(len(starts) - 1, bool)
     elif labelled:
-        label, classes = [*content.labels.values()][1]
-        labels = _the_one_of_each(label[order], label[order] < 0, starts, names, name, "labels", classes)
-        known = labels >= 0
-    else:
-        labels, known = np.zeros(len(starts) - 1, np.int64), np.ones(len(starts) - 1, bool)
+        label, classes = others[0]
+        if each_row:
+            row_labels = label[order].astype(np.int64)
+        else:
+            labels = _the_one_of_each(label[order], lengths, names, name, classes)
+            known = labels >= 0
     if not known.all():
         notes.append(f"{np.count_nonzero(~known):,} sequences have no label: left out")
-    values, columns = _chosen(content, name, values, starts, inputs, notes)
-    lengths = np.diff(starts)
+    values, columns = _chosen(content, name, lengths, inputs, notes)
     result = Sequences(name, values[np.repeat(known, lengths)], columns, np.append(0, np.cumsum(lengths[known])),
                        labels[known], classes, notes, [one for one, there in zip(names, known) if there],
                        None if targets is None else targets[known], row_labels)  # fmt: skip
@@ -161,42 +148,30 @@ def _gather(
 
 
 def _the_one_of_each(
-    values: np.ndarray,
-    missing: np.ndarray,
-    starts: np.ndarray,
-    names: Sequence[str],
-    source: str,
-    what: str,
-    classes: Sequence[str] | None,
+    values: np.ndarray, lengths: np.ndarray, names: Sequence[str], source: str, classes: Sequence[str] | None = None
 ) -> np.ndarray:
-    """The one value of each sequence, wherever it stands in its rows: (S,), −1 or NaN where there is none."""
-    sequence = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    first = np.full(len(starts) - 1, -1 if classes is not None else np.nan)
+    """The one number, or the code of the one class, of each sequence, in whichever of its rows it is: (S,), NaN or −1
+    where there is none."""
+    missing, none = (np.isnan(values), np.nan) if classes is None else (values < 0, -1)
+    sequence, first = np.repeat(np.arange(len(lengths)), lengths), np.full(len(lengths), none)
     there = np.flatnonzero(~missing)[::-1]
     first[sequence[there]] = values[there]  # the last assignment is the first row's
     two = ~missing & (values != first[sequence])
     if two.any():
         row = int(two.argmax())
-        pair = [
-            classes[int(value)] if classes is not None else f"{value:g}"
-            for value in (first[sequence[row]], values[row])
-        ]
+        pair = [f"{one:g}" if classes is None else classes[int(one)] for one in (first[sequence[row]], values[row])]
         raise DataError(
-            f"{source}: the sequence {names[sequence[row]]!r} has two {what}, {pair[0]!r} and {pair[1]!r}; one expected"
+            f"{source}: the sequence {names[sequence[row]]!r} has two {'numbers' if classes is None else 'labels'}, "
+            f"{pair[0]!r} and {pair[1]!r}; one expected"
         )
-    return first.astype(np.int64) if classes is not None else first
+    return first
 
 
 def _chosen(
-    content: Content,
-    name: str,
-    values: np.ndarray,
-    starts: np.ndarray,
-    inputs: Sequence[str] | None,
-    notes: list[str],
+    content: Content, name: str, lengths: np.ndarray, inputs: Sequence[str] | None, notes: list[str]
 ) -> tuple[np.ndarray, list[str]]:
     """The columns to use, and their names."""
-    columns = content.columns
+    columns, values = content.columns, content.values
     if inputs is not None:
         for column in inputs:
             if column not in columns:
@@ -204,18 +179,19 @@ def _chosen(
             if list(inputs).count(column) > 1:
                 raise DataError(f"the column {column!r} is named twice: name each input once")
         return values[:, [columns.index(column) for column in inputs]], list(inputs)
-    sequence = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    counts = np.arange(len(values)) - starts[sequence]
-    used = [
-        k
-        for k in range(len(columns))
-        if not (_counts_frames(values[:, k], counts) or counts_rows(columns[k], values[:, k]) and len(columns) > 1)
-    ]
+    counts = np.arange(len(values)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    used = [k for k, column in enumerate(columns) if not _counts(column, values[:, k], counts, len(columns) > 1)]
     if content.refused:
         notes.append(f"non-numeric columns ignored: {listed(content.refused)}")
     if not used:
         raise DataError(f"{name} has no column of numbers beside the sequence and the label")
     return values[:, used], [columns[k] for k in used]
+
+
+def _counts(name: str, column: np.ndarray, counts: np.ndarray, others: bool) -> bool:
+    """True if a column only counts the frames of each sequence, from any start; or all rows, if there are ``others``."""
+    frames = not np.isnan(column).any() and len(counts) > 1 and (column - column[0] == counts).all() and counts.any()
+    return bool(frames or others and counts_rows(name, column))
 
 
 def _one_row_each(
@@ -240,10 +216,3 @@ def _one_row_each(
     labels, classes = next(iter(content.labels.values()), (np.zeros(len(values), np.int64), []))
     labels = values[:, columns.index(aside[0])] if regress else labels
     return stacked(name, steps[:, :, None], labels, classes, notes, regress)
-
-
-def _counts_frames(column: np.ndarray, counts: np.ndarray) -> bool:
-    """True if this column is only a frame counter, from any starting value."""
-    return bool(
-        not np.isnan(column).any() and len(counts) > 1 and (column - column[0] == counts).all() and counts.any()
-    )
