@@ -47,10 +47,8 @@ def add_memory_option(p: Any) -> None:
 
 def table_options(args: argparse.Namespace) -> data.TableOptions:
     """Return what the options say about the table."""
-    header = True if args.header else False if args.no_header else None
-    names = "sep", "decimal", "thousands", "encoding", "date_format", "sheet", "max_memory"
-    said = {name: getattr(args, name) for name in names} | {name: getattr(args, name) or None for name in OF_SERIES}
-    return data.TableOptions(header=header, na=tuple(args.na or ()), strip=tuple(args.strip or ()), **said)
+    said = {name: getattr(args, name) for name in (*data.TableOptions.FIELDS, "max_memory") if getattr(args, name)}
+    return data.TableOptions.from_json(said | ({"header": False} if args.no_header else {}))
 
 
 def as_in_training(args: argparse.Namespace, said: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, BinaryIO
+from dataclasses import dataclass, field
+from typing import Annotated, Any, BinaryIO
 
 from ..formats import schema
 from .errors import DataError, listed
@@ -28,41 +28,42 @@ PACKED: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 IN_MEMORY = 1 << 26  # bytes of a pipe that are kept in memory; more go to a temporary file
 
 
+_SIGN = schema.Field(lambda value: isinstance(value, str) and len(value) == 1, "one character")
+_TEXTS = schema.listed(schema.TEXT)
+
+
 @dataclass(frozen=True)
-class TableOptions:
+class TableOptions(schema.Record):
     """What the user says about a table, so that it is not decided: the options of the same names.
 
     sep: between fields (" " for runs of blanks); decimal, thousands: signs in numbers; header: False if there is none;
     encoding; na: further marks of a missing value ("inf": infinite numbers, too); strip: signs to remove from numbers,
     such as "%"; date_format: of strptime; sheet: of an .xlsx file; max_memory: GiB that a compressed file may open to
-    (``limits.py``), which decides nothing about the table; id: the column that names the series, or several with commas
-    between; wide: each column is a series; wide_rows: each row is a series, its name first; active: series that have
-    stopped are left out.
+    (``limits.py``), which decides nothing about the table, so that no file keeps it; id: the column that names the
+    series, or several with commas between; wide: each column is a series; wide_rows: each row is a series, its name
+    first; active: series that have stopped are left out.
     """
 
-    sep: str | None = None
-    decimal: str | None = None
-    thousands: str | None = None
-    header: bool | None = None
-    encoding: str | None = None
-    na: tuple[str, ...] = ()
-    strip: tuple[str, ...] = ()
-    date_format: str | None = None
-    sheet: str | None = None
+    sep: Annotated[str | None, _SIGN] = None
+    decimal: Annotated[str | None, _SIGN] = None
+    thousands: Annotated[str | None, _SIGN] = None
+    header: Annotated[bool | None, schema.BOOLEAN] = None
+    encoding: Annotated[str | None, schema.TEXT] = None
+    na: Annotated[tuple[str, ...], _TEXTS] = ()
+    strip: Annotated[tuple[str, ...], _TEXTS] = ()
+    date_format: Annotated[str | None, schema.TEXT] = None
+    sheet: Annotated[str | None, schema.TEXT] = None
     max_memory: float | None = field(default=None, compare=False)
-    id: str | None = None
-    wide: bool | None = None
-    wide_rows: bool | None = None
-    active: bool | None = None
+    id: Annotated[str | None, schema.TEXT] = None
+    wide: Annotated[bool | None, schema.BOOLEAN] = None
+    wide_rows: Annotated[bool | None, schema.BOOLEAN] = None
+    active: Annotated[bool | None, schema.BOOLEAN] = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what was said, as a weights file keeps it."""
-        values = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in values.items()
-            if value not in (None, ())
-        }
+        values = {name: getattr(self, name) for name in self.FIELDS}
+        said = {name: value for name, value in values.items() if value not in (None, ())}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
 
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> TableOptions:
@@ -71,15 +72,12 @@ class TableOptions:
         return cls(**values)
 
 
-_SIGN = schema.Field(lambda value: isinstance(value, str) and len(value) == 1, "one character")
-_KEPT = {
-    **dict.fromkeys(("sep", "decimal", "thousands"), _SIGN),
-    **dict.fromkeys(("encoding", "date_format", "sheet", "id"), schema.TEXT),
-    **dict.fromkeys(("na", "strip"), schema.listed(schema.TEXT)),
-    **dict.fromkeys(("header", "wide", "wide_rows", "active"), schema.BOOLEAN),
-}
 SAID = schema.Field(
-    lambda value: schema.MAPPING.fits(value) and all(name in _KEPT and _KEPT[name].fits(value[name]) for name in value),
+    lambda value: (
+        schema.MAPPING.fits(value)
+        and set(value) <= set(TableOptions.FIELDS)
+        and all(TableOptions.FIELDS[name].fits(one) for name, one in value.items())
+    ),
     "options of tables by their names",
     {},
 )

@@ -20,53 +20,27 @@ class CheckpointError(ArgumentError):
     """The file is not a checkpoint that can be read safely; the message says what is wrong with it."""
 
 
-STORAGES = {  # torch's name of a storage -> dtype of its elements
-    "DoubleStorage": "f8",
-    "FloatStorage": "f4",
-    "HalfStorage": "f2",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "i8",
-    "IntStorage": "i4",
-    "ShortStorage": "i2",
-    "CharStorage": "i1",
-    "ByteStorage": "u1",
-    "BoolStorage": "?",
-    "ComplexFloatStorage": "c8",
-    "ComplexDoubleStorage": "c16",
-    "UntypedStorage": "u1",
-}
-DTYPES = {  # torch's name of a dtype -> ours
-    "float64": "f8",
-    "double": "f8",
-    "float32": "f4",
-    "float": "f4",
-    "float16": "f2",
-    "half": "f2",
-    "bfloat16": "bfloat16",
-    "int64": "i8",
-    "long": "i8",
-    "int32": "i4",
-    "int": "i4",
-    "int16": "i2",
-    "short": "i2",
-    "int8": "i1",
-    "uint8": "u1",
-    "uint16": "u2",
-    "uint32": "u4",
-    "uint64": "u8",
-    "bool": "?",
-    "complex64": "c8",
-    "complex128": "c16",
-}
-REBUILDERS = {
-    "_rebuild_tensor",
-    "_rebuild_tensor_v2",
-    "_rebuild_tensor_v3",
-    "_rebuild_parameter",
-    "_rebuild_parameter_with_state",
-}
-
-
+TYPES = """\
+f8 DoubleStorage float64 double
+f4 FloatStorage float32 float
+f2 HalfStorage float16 half
+bfloat16 BFloat16Storage bfloat16
+i8 LongStorage int64 long
+i4 IntStorage int32 int
+i2 ShortStorage int16 short
+i1 CharStorage int8
+u1 ByteStorage uint8
+u1 UntypedStorage
+u2 - uint16
+u4 - uint32
+u8 - uint64
+? BoolStorage bool
+c8 ComplexFloatStorage complex64
+c16 ComplexDoubleStorage complex128
+"""  # dtype, and torch's names: of a storage of such elements, and of the dtype
+STORAGES = {line.split()[1]: line.split()[0] for line in TYPES.splitlines() if "Storage" in line}
+DTYPES = {name: line.split()[0] for line in TYPES.splitlines() for name in line.split()[2:]}
+REBUILDERS = {f"_rebuild_{kind}" for kind in "tensor tensor_v2 tensor_v3 parameter parameter_with_state".split()}
 CODECS = "_codecs.encode"  # how protocol 2 writes bytes
 MOST_OF_A_KEY = 1000  # parts of a tuple that is the key of a dict
 NUMBERS = {"numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"}
