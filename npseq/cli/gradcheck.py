@@ -83,17 +83,15 @@ def _cases(arguments: argparse.Namespace) -> Iterator[tuple[str, planted_bugs.Ca
             yield text, planted_bugs.Case(layer, max(LENGTHS), len(LENGTHS), lengths, training=L > 1)
 
 
-def _further_checks(kinds: list[str], seed: int) -> Iterator[tuple[str, Callable, Any]]:
+def _further_checks(name: str, seed: int) -> Iterator[tuple[str, Callable, Any]]:
     """Yield (description, check, subject) for what the grid does not cover: other options, and models with a head."""
-    for name in kinds:
-        for options in OPTIONS:
-            layer = MODELS[name](2, 3, bidirectional=True, rng=seed, **options)
-            text = f"{name} directions=2 lengths=mixed" + "".join(f" {k}={v}" for k, v in options.items())
-            case = planted_bugs.Case(layer, max(LENGTHS), len(LENGTHS), LENGTHS, not layer.learn_initial_state, True)
-            yield text, _check_case, case
-    for name in kinds:
-        for text, options in OUTPUTS.items():
-            yield f"model of {name}, {text}", _check_model, (name, options)
+    for options in OPTIONS:
+        layer = MODELS[name](2, 3, bidirectional=True, rng=seed, **options)
+        text = f"{name} directions=2 lengths=mixed" + "".join(f" {k}={v}" for k, v in options.items())
+        case = planted_bugs.Case(layer, max(LENGTHS), len(LENGTHS), LENGTHS, not layer.learn_initial_state, True)
+        yield text, _check_case, case
+    for text, options in OUTPUTS.items():
+        yield f"model of {name}, {text}", _check_model, (name, options)
 
 
 def _check_case(case: planted_bugs.Case, arguments: argparse.Namespace) -> Result:
@@ -196,7 +194,7 @@ def _check_grid(p: arguments.Parser, arguments: argparse.Namespace, chosen: Any)
         checks.insert(0, (f"{arguments.cell.name} alone", _check_cell, arguments.cell.found))
     own_layer = arguments.cell and own_cell.is_layer(arguments.cell.found)  # which may take other options
     if arguments.cell and not (arguments.bug or chosen or own_layer):
-        checks += _further_checks([arguments.cell.name], arguments.seed)
+        checks += _further_checks(arguments.cell.name, arguments.seed)
     width = max(len(text) for text, _, _ in checks)
     results: list[Result] = []
     for text, run, subject in checks:

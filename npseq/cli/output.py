@@ -71,11 +71,12 @@ def write_series(path: str, ids: Sequence[str], times: Sequence[np.ndarray], col
                 writer.writerow([one, when, *(f"{value:.10g}" for value in cells)])
 
 
-def written(times: np.ndarray) -> list[str]:
-    """Return times as text: without a clock where all are midnights; whole numbers as they are."""
+def written(times: np.ndarray, every: np.ndarray | None = None) -> list[str]:
+    """Return times as text: without a clock where all, or ``every`` one, are midnights; whole numbers as they are."""
     if times.dtype.kind != "M":
         return [str(time) for time in times]
-    days = bool((times == times.astype("M8[D]")).all())
+    every = times if every is None else every
+    days = bool((every == every.astype("M8[D]")).all())
     return [str(time)[: 10 if days else None].replace("T", " ") for time in times]
 
 

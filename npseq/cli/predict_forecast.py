@@ -122,9 +122,7 @@ def _write(path, table, rows, ahead, columns):
     if times.dtype.kind == "M":
         own = [name for name, kind in table.kinds.items() if kind == "time" and not UNNAMED.fullmatch(name)]
         first = own[0] if len(own) == 1 else "time"
-        days = table.times.astype("datetime64[D]")
-        times = times.astype("datetime64[D]") if (days == table.times).all() else times
-    when = [str(time).replace("T", " ") for time in times]
+    when = output.written(times, table.times)
     with output.csv_writer(path) as writer:
         writer.writerow([first, "steps_ahead", *columns])
         for k, row in enumerate(zip(*columns.values())):

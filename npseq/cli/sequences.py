@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import data, tasks
+from ..data.numbers import NUMBER
 from ..formats.messages import marked
-from ..nn.losses import probabilities
 from ..tasks.scoring import outputs
 from ..tasks.seen import find_sequences
 from ..tasks.sequences import IGNORED, TARGETS
@@ -54,7 +54,7 @@ def make(args: argparse.Namespace, parts: Parts) -> tasks.SequenceTask:
     try:
         return tasks.SequenceTask(*parts, target=target, seed=args.seed, patch=args.patch)
     except data.DataError as error:
-        if target == "class" and all(map(_is_number, parts[0].classes)):
+        if target == "class" and all(map(NUMBER.fullmatch, parts[0].classes)):
             hint = "if the label is a number to predict, and no class, say --regress"
             raise data.DataError(f"{marked(error)}; {hint}") from None
         raise
@@ -63,14 +63,6 @@ def make(args: argparse.Namespace, parts: Parts) -> tasks.SequenceTask:
 def target_of(args: argparse.Namespace) -> str:
     """Return what the options say is predicted (``SequenceDataset``)."""
     return "row" if args.label_each_row else "number" if args.regress else "class"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _load(args: argparse.Namespace, inputs: Any, *sources: str, target: str | None = None) -> Parts:
@@ -144,11 +136,8 @@ def write(args: argparse.Namespace, members: trained_files.Members) -> list[str]
         header, lengths = ["sequence", "row"], np.diff(sequences.starts)
         places = [[name, row + 1] for name, length in zip(sequences.names, lengths) for row in range(length)]
     with output.csv_writer(args.output) as writer:
-        if target == "number":
-            writer.writerow([*header, "prediction"])
-            writer.writerows([*place, f"{value:.10g}"] for place, value in zip(places, y[:, 0]))
-        else:
-            writer.writerow([*header, "answer", *(f"p_{name}" for name in task.classes)])
-            for place, p in zip(places, probabilities(y)):
-                writer.writerow([*place, task.classes[p.argmax()], *(f"{value:.4f}" for value in p)])
+        columns, form = task.answers(y), ".10g" if target == "number" else ".4f"
+        writer.writerow([*header, *columns])
+        for place, cells in zip(places, zip(*columns.values())):
+            writer.writerow([*place, *(cell if isinstance(cell, str) else f"{cell:{form}}" for cell in cells)])
     return [*(f"{sequences.name}: {marked(note)}" for note in sequences.notes), f"{count} {done} in {args.output}"]

@@ -145,20 +145,10 @@ def read_tsf(file: BinaryIO, name: str) -> Content:
         DataError: for a frequency that is not known, or a damaged line, naming it.
     """
     file.seek(0)
-    attributes: list[str] = []
-    grid: Grid | None = None
-    names: list[str] = []
-    values: list[np.ndarray] = []
-    times: list[np.ndarray] = []
-    lines = _lines(file)
-    for _, text in lines:
-        key, _, value = text.lower().partition(" ")
-        if key == "@attribute":
-            attributes.append(value.split()[0])
-        elif key == "@frequency":
-            grid = _grid_of(value.strip(), name)
-        elif key == "@data":
-            break
+    names, values, times, lines = list[str](), list[np.ndarray](), list[np.ndarray](), _lines(file)
+    head = [(key, value.lower()) for key, value in _said(lines)]
+    attributes = ["".join(value.split()[:1]) for key, value in head if key == "attribute"]
+    grid = next((_grid_of(value, name) for key, value in head if key == "frequency"), None)
     for line, text in lines:
         *cells, last = text.split(":")
         if len(cells) != len(attributes):
@@ -235,13 +225,19 @@ def _head(lines: Iterator[tuple[int, str]], name: str) -> tuple[list[tuple[str, 
     return attributes, rows()
 
 
-def _of_ts(lines: Iterator[tuple[int, str]], name: str) -> Archive:
-    said: dict[str, str] = {}
+def _said(lines: Iterator[tuple[int, str]]) -> list[tuple[str, str]]:
+    """The key, in small letters, and the value of each line before @data."""
+    said = []
     for _, text in lines:
         key, _, value = text.lstrip("@").partition(" ")
         if key.lower() == "data":
             break
-        said[key.lower()] = value.strip()
+        said.append((key.lower(), value.strip()))
+    return said
+
+
+def _of_ts(lines: Iterator[tuple[int, str]], name: str) -> Archive:
+    said = dict(_said(lines))
     numbers = said.get("targetlabel", "").lower().startswith("true")
     labelled = numbers or said.get("classlabel", "").lower().startswith("true")
     arrays, labels = [], []

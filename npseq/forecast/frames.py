@@ -10,7 +10,6 @@ import numpy as np
 from ..data import SHIPPED_SEQUENCES, load, load_sequences
 from ..data.errors import DataError
 from ..data.table import Table
-from ..nn.losses import probabilities
 from ..nn.model import Model
 from ..tasks.metadata import Metadata, load_trained
 from ..tasks.recipe import ClassificationRecipe, RegressionRecipe
@@ -87,13 +86,6 @@ def _sequences(
     sequence = trained.columns.get("sequence", "utterance" if recipe.data in SHIPPED_SEQUENCES else None)
     time, said = trained.columns.get("time"), trained.options
     sequences, _ = load_sequences(frame, sequence, None, recipe.inputs, time, said, unused=unused)
-    index = pd.Index(sequences.names, name=sequence)
-    rows = np.arange(len(sequences.names))
-    if isinstance(recipe, RegressionRecipe):
-        y = outputs(model, SequenceDataset.from_recipe(recipe, sequences), rows)
-        return pd.DataFrame({"prediction": y[:, 0]}, index=index)
-    p = probabilities(outputs(model, SequenceDataset.from_recipe(recipe, sequences), rows))
-    answer = [recipe.classes[k] for k in p.argmax(axis=1)]
-    return pd.DataFrame(
-        {"answer": answer, **{f"p_{name}": p[:, k] for k, name in enumerate(recipe.classes)}}, index=index
-    )
+    task = SequenceDataset.from_recipe(recipe, sequences)
+    y = outputs(model, task, np.arange(len(sequences.names)))
+    return pd.DataFrame(task.answers(y), index=pd.Index(sequences.names, name=sequence))

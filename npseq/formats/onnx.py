@@ -198,16 +198,20 @@ def _last_outputs(graph: _Graph, y: str, h: str, H: int, lengths: str) -> str:
     direction it is the final state h[0], of the reverse direction that after its first step."""
     forward = graph.node("Slice", [h, graph.counts(0), graph.counts(1), graph.counts(0)])
     backward = graph.node("Slice", [y, graph.counts(H), graph.counts(2 * H), graph.counts(2)])
-    ends = graph.counts(-1), graph.counts(2**62)
-    if lengths:  # the last step of each sequence comes first
-        counts = graph.cast(lengths, protobuf.INT64)
-        backward = graph.node("ReverseSequence", [backward, counts], time_axis=0, batch_axis=1)
-        ends = graph.counts(0), graph.counts(1)
-    backward = graph.node("Slice", [backward, *ends, graph.counts(0)])
+    backward = _last(graph, backward, lengths)
     if lengths:
         final = graph.node("Slice", [h, graph.counts(1), graph.counts(2), graph.counts(0)])
         backward = graph.node("Where", [_is_empty(graph, lengths), final, backward])
     return graph.node("Concat", [forward, backward], axis=0)
+
+
+def _last(graph: _Graph, x: str, lengths: str) -> str:
+    """Return the last step (1, batch, ·) of each sequence of x (time, batch, ·)."""
+    ends = graph.counts(-1), graph.counts(2**62)
+    if lengths:  # the last step of each sequence comes first
+        x = graph.node("ReverseSequence", [x, graph.cast(lengths, INT64)], time_axis=0, batch_axis=1)
+        ends = graph.counts(0), graph.counts(1)
+    return graph.node("Slice", [x, *ends, graph.counts(0)])
 
 
 def _is_empty(graph: _Graph, lengths: str) -> str:
@@ -228,12 +232,7 @@ def _skipped(graph: _Graph, columns: list[int], batch_first: bool, kind: int, le
     x = graph.node("Gather", ["x", graph.counts(*columns)], axis=2)
     if batch_first:
         x = graph.node("Transpose", [x], perm=[1, 0, 2])
-    ends = graph.counts(-1), graph.counts(2**62)
-    if lengths:  # the last row of each sequence comes first
-        x = graph.node("ReverseSequence", [x, graph.cast(lengths, protobuf.INT64)], time_axis=0, batch_axis=1)
-        ends = graph.counts(0), graph.counts(1)
-    x = graph.node("Slice", [x, *ends, graph.counts(0)])
-    x = graph.node("Reshape", [x, graph.counts(-1, len(columns))])
+    x = graph.node("Reshape", [_last(graph, x, lengths), graph.counts(-1, len(columns))])
     return graph.cast(x, DOUBLE) if kind != DOUBLE else x
 
 

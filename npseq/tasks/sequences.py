@@ -10,6 +10,7 @@ import numpy as np
 from ..data.errors import DataError, listed, no_column
 from ..data.sequences import Sequences
 from ..formats.messages import Message, marked
+from ..nn.losses import probabilities
 from ..nn.scaling import Scaler, Scaling, patches
 from .base import BATCH_ROWS, Batch, Dataset, Predictor, Progress, Task, batches, fingerprint
 from .metrics import class_metrics
@@ -156,6 +157,14 @@ class SequenceDataset(Dataset):
             examples = self.examples(some, model.dtype)
             parts.append(model.outputs(examples.x, examples.lengths)[_within(examples)])
         return np.concatenate(parts)
+
+    def answers(self, predictions: np.ndarray) -> dict[str, Any]:
+        """Return the columns of a table of ``predictions``: the numbers, or the classes and all probabilities."""
+        if self.target == "number":
+            return {"prediction": predictions[:, 0]}
+        p = probabilities(predictions)
+        answer = [self.classes[k] for k in p.argmax(axis=1)]
+        return {"answer": answer, **{f"p_{name}": p[:, k] for k, name in enumerate(self.classes)}}
 
     def metrics(self, predictions: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
         """Return accuracy, recall per class and confusion matrix (``metrics.class_metrics``) of logits, over the rows
