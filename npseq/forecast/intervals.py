@@ -70,7 +70,7 @@ def measure(model: Model, task: ForecastTask) -> dict[str, Any]:
         blend = recursive.measure_blend(alone, forecast, values, int(np.diff(origins[:2]).max(initial=1)))
         blend[: task.horizon] = 1.0  # the head itself was shrunk
         forecast = alone + blend * (forecast - alone)
-    errors = _first_errors(task, residuals)
+    errors = residuals[:, :O] / _units(task, 1)[0]
     reference = np.sqrt(np.nanmean(errors * errors, axis=0))
     reference = np.where(reference > 0, reference, 1.0)
     none = np.zeros(0)  # until the errors are scaled
@@ -251,23 +251,17 @@ def _units(windows: WindowDataset, steps: int) -> np.ndarray:
     return spread[np.arange(steps) % h] * windows.target_scaler.scale
 
 
-def _first_errors(windows: WindowDataset, residuals: np.ndarray) -> np.ndarray:
-    """(len(rows), O) errors of the first step in units of their spread."""
-    O = len(windows.target_columns)
-    return np.asarray(residuals[:, :O] / _units(windows, 1)[0])
-
-
 def errors_before(model: Model, windows: WindowDataset, rows: np.ndarray, count: int) -> tuple[np.ndarray, int]:
     """Return the one-step errors (n, O) from ``count`` rows before the first of the ``rows`` to the last, in units of
     their spread, NaN where they are not known; and their first row.
     """
     n, O = len(windows.values), len(windows.target_columns)
-    start, stop = max(windows.first, int(rows.min()) - count), min(int(rows.max()), n - windows.horizon + 1)
+    start, stop = max(windows.first, int(rows.min()) - count), min(int(rows.max()), n)
     if stop <= start:
         return np.zeros((0, O)), start
     before = np.arange(start, stop)
-    residuals = np.where(windows.observed(before), windows.actual(before) - outputs(model, windows, before), np.nan)
-    return _first_errors(windows, residuals), start
+    residuals = recursive.actual(windows, before, 1)[:, 0] - outputs(model, windows, before)[:, :O]
+    return residuals / _units(windows, 1)[0], start
 
 
 def volatility_of(errors: np.ndarray, rows: np.ndarray, width: Width) -> np.ndarray:

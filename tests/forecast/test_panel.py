@@ -8,6 +8,7 @@ from npseq.data.errors import DataError
 from npseq.data.panel import Panel
 from npseq.forecast.panel import closed_forms, combination, ensemble
 from npseq.forecast.panel.closed_forms import Season
+from npseq.forecast.panel.forecaster import PanelForecaster
 from npseq.forecast.panel.series import Many
 from npseq.forecast.panel.task import panel_task
 from npseq.training.config import TrainingConfig
@@ -139,6 +140,45 @@ def test_gaps_are_filled_from_the_season_before():
     panel.filled[40:43] = True
     many = Many.of(panel, season=Season(SEASON))
     assert np.array_equal(many.values[0][40:43], many.values[0][28:31]) and many.missing[0].sum() == 3
+
+
+def test_a_forecaster_of_a_panel_gives_arrays_by_name_and_comes_back_from_files(tmp_path):
+    panel, path = panel_of({f"s{k}": series(90 - 9 * k, k) for k in range(3)}), tmp_path / "m.pth"
+    made = PanelForecaster({"model": "gru", "hidden_size": 4, "epochs": 1})
+    with pytest.raises(DataError, match="no data"):
+        made.known()
+    with pytest.raises(DataError, match="leave the others out"):
+        made.fit(panel, {"target": ["y", "z"], "horizon": 4})
+    made.fit(panel, {"target": ["y"], "horizon": 4}, {"time": "when"}).save(path)
+    found = made.predict(3, interval=[0.5, 0.9])
+    assert list(found) == panel.ids and made.notes == [] and made.members[0][1].columns == {"time": "when"}
+    assert all((rows[:, [3, 1, 0, 2, 4]] == np.sort(rows)).all() and rows.shape == (3, 5) for rows in found.values())
+    plain = made.predict()
+    assert all(np.allclose(plain[name][:3], rows[:, 0]) and len(plain[name]) == 4 for name, rows in found.items())
+    again = PanelForecaster.load([path, path], {})
+    again.panel = panel
+    assert all(np.allclose(again.predict(3, interval=[0.5, 0.9])[name], rows) for name, rows in found.items())
+    assert (again.window, again.asked) == (14, {"target": ["y"], "horizon": 4, "inputs": None, "future": None})
+    with pytest.raises(DataError, match="2 models"):
+        again.save(path)
+    with pytest.raises(DataError, match="future given"):
+        made.predict(future=1)
+    scored = made.score(3)
+    assert (scored["steps"], scored["coverage"], len(scored["series"])) == (3, 0.9, 3)
+    truth, past = panel.values[panel.rows(1), 0][-3:], panel.without_last(3)
+    errors = truth - ensemble.PanelEnsemble(made.members, past).predict(3).mean[1]
+    y = past.values[past.rows(1), 0]
+    change = np.abs(y[SEASON:] - y[:-SEASON]).mean()
+    assert np.isclose(scored["series"][1]["mase"], np.abs(errors).mean() / change)
+    order = sorted(scored["series"], key=lambda one: -one["mase"])
+    assert scored["worst"] == [one["unique_id"] for one in order]
+    assert np.isclose(scored["share_better"], np.mean([one["mase"] < one["mase_seasonal_naive"] for one in order]))
+    naive = np.mean([np.abs(y[-3:] - y[-4]).mean() / np.abs(y[SEASON:-3] - y[: -3 - SEASON]).mean()
+                     for y in (panel.values[panel.rows(k), 0] for k in range(3))])  # fmt: skip
+    assert np.isclose(scored["scores"]["naive"]["mase"], naive)
+    longer = panel.append(panel_of({"s1": np.ones(2), "new": series(50, 7)}))
+    made.panel = longer
+    assert list(made.predict(1)) == [*panel.ids, "new"]
 
 
 def test_too_few_rows_are_refused():

@@ -6,6 +6,9 @@ import pytest
 from npseq import data, forecast
 from npseq.data.table import Table
 from npseq.forecast import ForecastStream
+from npseq.forecast.ensemble import Ensemble
+from npseq.forecast.interval_scale import LEVELS, Width
+from npseq.forecast.metadata import ForecastMetadata
 from npseq.gradcheck import relative_error
 from npseq.nn.model import Model
 from npseq.nn.scaling import Scaler
@@ -53,6 +56,35 @@ def made(options, dtype=np.float64, kind="lstm", **more):
 
 def rows_of(windows):
     return zip(windows.values, windows.table.times)
+
+
+@pytest.mark.parametrize("kind", ["state", "recent", "product", "constant"])
+@pytest.mark.parametrize("fitted", [0, 40])
+def test_the_interval_of_each_row_is_that_of_the_table(kind, fitted):
+    """The scale and the level follow the errors of the rows after the first ``fitted``."""
+    model, windows, recipe = made(CASES[2])
+    rng, steps = np.random.default_rng(1), 3 * 2
+    width = Width(
+        rng.normal(size=(steps, 5)), rng.normal(size=steps), np.outer(LEVELS - 0.4, 1 + rng.random(steps)),
+        np.zeros(steps), np.ones(steps), np.array([70] * steps), 7, np.array([0.5, 2.0]), np.array([95.0, np.nan]),
+        kinds=(kind, kind), resting=np.zeros(2),
+    )  # fmt: skip
+    kept = ForecastMetadata(recipe, width=width, residual_quantiles=np.zeros((3, steps)))
+    ensemble = Ensemble([(model, kept)], windows.table, 0.8)
+    ensemble._since = [fitted]
+    rows = np.arange(windows.first, len(windows.values) + 1)
+    found = ensemble.direct(rows)
+    stream = ForecastStream(model, recipe, width, str(windows.table.times[fitted - 1]) if fitted else None)
+    for values, time in rows_of(windows):
+        forecast = stream.step(values, time)
+        assert np.isfinite(stream.bounds(0.8)).all() == (stream.seen >= windows.first)
+        if stream.seen >= windows.first:
+            k = stream.seen - windows.first
+            assert np.allclose(forecast, found.values[k]) and np.allclose(
+                stream.bounds(0.8)[0], found.bounds[k, ..., 0]
+            )
+            assert np.allclose(stream.bounds(0.8)[1], found.bounds[k, ..., 1])
+    assert found.values[..., 0].min() == 95
 
 
 @pytest.mark.parametrize("options", CASES, ids=str)
