@@ -147,7 +147,7 @@ def test_a_forecaster_of_a_panel_gives_arrays_by_name_and_comes_back_from_files(
     made = PanelForecaster({"model": "gru", "hidden_size": 4, "epochs": 1})
     with pytest.raises(DataError, match="no data"):
         made.known()
-    with pytest.raises(DataError, match="leave the others out"):
+    with pytest.raises(DataError, match="one column is forecast"):
         made.fit(panel, {"target": ["y", "z"], "horizon": 4})
     made.fit(panel, {"target": ["y"], "horizon": 4}, {"time": "when"}).save(path)
     found = made.predict(3, interval=[0.5, 0.9])
