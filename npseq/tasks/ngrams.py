@@ -37,7 +37,7 @@ def mean_surprise(train: np.ndarray, test: np.ndarray, size: int, start: int = 0
     for n in ORDERS:
         found, numbers, counts = np.unique(before * size + tokens, return_inverse=True, return_counts=True)
         of_context, of_following = (np.bincount(a, minlength=contexts) for a in (before, found // size))  # c(h), T(h)
-        codes = np.where((test_before >= 0) & (test_tokens >= 0), test_before * size + test_tokens, -1)
+        codes = test_before * size + test_tokens  # below 0, so not among ``found``, where one of the two is −1
         at = np.minimum(np.searchsorted(found, codes), len(found) - 1)
         seen = found[at] == codes
         c_hw, h = np.where(seen, counts[at], 0)[-scored:], test_before[-scored:]

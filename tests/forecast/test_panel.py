@@ -1,5 +1,7 @@
 """Forecasts of many series: closed forms, one network, their shares and intervals."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from npseq.data.errors import DataError
 from npseq.data.panel import Panel
 from npseq.forecast.panel import closed_forms, combination, ensemble
 from npseq.forecast.panel.closed_forms import Season
-from npseq.forecast.panel.forecaster import PanelForecaster
+from npseq.forecast.panel.forecaster import PanelForecaster, on_panels
 from npseq.forecast.panel.series import Many
 from npseq.forecast.panel.task import panel_task
 from npseq.training.config import TrainingConfig
@@ -176,9 +178,23 @@ def test_a_forecaster_of_a_panel_gives_arrays_by_name_and_comes_back_from_files(
     naive = np.mean([np.abs(y[-3:] - y[-4]).mean() / np.abs(y[SEASON:-3] - y[: -3 - SEASON]).mean()
                      for y in (panel.values[panel.rows(k), 0] for k in range(3))])  # fmt: skip
     assert np.isclose(scored["scores"]["naive"]["mase"], naive)
-    longer = panel.append(panel_of({"s1": np.ones(2), "new": series(50, 7)}))
-    made.panel = longer
+    made.panel = panel.append(panel_of({"s1": np.ones(2), "new": series(50, 7)}))
     assert list(made.predict(1)) == [*panel.ids, "new"]
+
+
+def test_a_method_of_a_forecaster_is_that_of_its_panel_and_returns_the_forecaster_itself():
+    class Either:
+        @on_panels
+        def update(self):
+            return "one"
+
+        @on_panels
+        def predict(self, steps):
+            return "one"
+
+    one, many, own = Either(), Either(), SimpleNamespace(predict=lambda steps: steps)
+    own.update, one._panel, many._panel = lambda: own, None, own
+    assert many.update() is many and many.predict(3) == 3 and one.update() == one.predict(3) == "one"
 
 
 def test_too_few_rows_are_refused():

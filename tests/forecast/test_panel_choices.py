@@ -70,6 +70,8 @@ def test_the_season_is_that_of_the_calendar_of_irregular_days_or_of_most_series(
     y = np.sin(2 * np.pi * np.arange(60) / 12)
     hourly = panel_of(y, grid=Grid(np.datetime64("2024-01-01", "s"), 3600), step=3600)
     assert series._season(hourly, [y]) == (24, (168,))
+    halves = panel_of(y, grid=Grid(np.datetime64("2024-01-01", "s"), 43_200), step=43_200)
+    assert series._season(halves, [y]) == (2, (14,))
     days = np.repeat(np.datetime64("2024-01-01", "s") + 86_400 * np.arange(20), 3) + np.tile([0, 4000, 9000], 20)
     assert series._season(panel_of(y, irregular=days), [y]) == (3, ())
     other, none = np.sin(2 * np.pi * np.arange(60) / 15), np.arange(60.0)
@@ -270,10 +272,10 @@ def test_quantiles_have_the_conformal_level_and_few_errors_take_the_steps_around
     rng = np.random.default_rng(0)
     for origins, alike in ((200, False), (199, True)):
         actual = rng.normal(size=(origins, 3)) * [1, 1, 50]
-        part = Parts(np.zeros((2, origins, 3)), np.zeros((2, 3)), actual, 1.0)
-        table = combination.quantiles([part], Errors(np.ones(2)))
+        parts = [Parts(np.zeros((2, 1, 3)), np.zeros((2, 3)), one[None], 1.0) for one in actual]
+        table = combination.quantiles(parts, Errors(np.ones(2)))
         assert (table[-1, 1] > 0.5 * table[-1, 2]) == alike and table[-1, 0] < 0.1 * table[-1, 2]
-    assert (combination.quantiles([part._replace(past=part.past[:, :0], actual=actual[:0])], None) == 0).all()
+    assert (combination.quantiles([parts[0]._replace(past=np.zeros((2, 0, 3)), actual=actual[:0])], None) == 0).all()
 
 
 def test_beyond_the_horizon_an_interval_grows_with_the_root_of_the_step():
