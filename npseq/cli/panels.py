@@ -79,7 +79,7 @@ def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[s
     """Return the lines of the scores of the last rows of each series; with ``--json`` one line."""
     panel = read(args)
     coverage = args.interval[0]
-    result = scores.evaluate(members, panel, args.steps, coverage, args.jobs)
+    result = scores.evaluate(members, panel, args.steps, coverage, args.jobs, args.part == "all")
     if args.scores:
         write_scores(args.scores, result["series"])
     if args.plot:
@@ -95,7 +95,7 @@ def report(result: dict[str, Any]) -> list[str]:
     are few, or else the worst."""
     of_all, series = result["scores"], result["series"]
     title = f"{len(series):,} series, the last {result['steps']:,} rows of each"
-    lines = table(title, {name: found for name, found in of_all.items()}, last="npseq")
+    lines = [*result["notes"], "", *table(title, of_all, last="npseq")]
     if result["share_better"] is not None:
         lines += ["", f"better than the seasonal naive: {result['share_better']:.0%} of the series"]
     few = len(series) <= FEW

@@ -11,7 +11,7 @@ import numpy as np
 from ..tasks.base import Task
 from ..tasks.metadata import Metadata, SequenceMetadata, load_trained
 from ..tasks.recipe import TextRecipe
-from ..tasks.seen import find_sequences
+from ..tasks.seen import SeenSeries, find_sequences
 from ..training import resume
 from . import files
 
@@ -60,7 +60,7 @@ def _is_held(trained: Metadata, task: Any) -> bool | None:
     if isinstance(recipe, TextRecipe):
         return recipe.begins(task.corpus) if recipe.digest and recipe.tokens == task.corpus.tokens else None
     seen: Any = getattr(trained, "seen", None)
-    if seen is None:
+    if seen is None or isinstance(seen, SeenSeries):
         return None
     data = task.sequences if isinstance(trained, SequenceMetadata) else task.table
     names = [*getattr(recipe, "target", ()), *recipe.inputs, *getattr(recipe, "future", ())]

@@ -3,12 +3,15 @@
 - With times, the time of the last validation row: rows up to it were seen, later ones are new, whatever their values.
 - Without times, hashes of runs of rows. A run that is found in other data says which of the trained rows each of its
   rows is. Single values say nothing: in daily rain nearly all of them come back.
+- Of many series, of each a hash of the name and the time of the last row; without times their number, and a hash of the
+  first ones.
 - Of sequences, a hash of each.
 """
 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ..data.panel import Panel
 from ..data.sequences import Sequences
 from ..data.table import Table
 from ..formats import schema
@@ -182,6 +186,62 @@ def _runs(bits: np.ndarray) -> np.ndarray:
 
 def _digest(bits: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(bits).astype("<u8", copy=False).data).hexdigest()[:WHOLE]
+
+
+# ---- many series ----
+
+
+@dataclass(frozen=True)
+class SeenSeries(schema.Record):
+    """What tells the rows of many series that a model was trained or validated on.
+
+    names: hashes of the names; trained, known: of each series the seconds, or the number, from the last row that a
+    network was trained on, and from the last one of all, to ``latest``; marks: without times, hashes of the first rows.
+    """
+
+    latest: Annotated[int, _PLACE]
+    names: Annotated[list[int], schema.listed(_MARK)]
+    trained: Annotated[list[int], schema.listed(_PLACE)]
+    known: Annotated[list[int], schema.listed(_PLACE)]
+    marks: Annotated[list[int], schema.listed(_MARK)]
+
+    @classmethod
+    def of(cls, panel: Panel, column: int, rows: Mapping[int, tuple[int, int]]) -> SeenSeries:
+        """Return what tells the rows of these series: of each number the first rows of the training, and of all."""
+        ends = np.array([[_clock(panel, k)[n - 1] for n in both] for k, both in rows.items()], np.int64)
+        latest = int(ends.max())
+        names = [zlib.crc32(panel.ids[k].encode()) for k in rows]
+        marks = [_mark(panel, column, k) for k in rows if panel.grids[k] is None and panel.irregular is None]
+        trained, known = (latest - ends).T.tolist()
+        return cls(latest, names, trained, known, marks)
+
+    @classmethod
+    def from_json(cls, mapping: Mapping[str, Any]) -> SeenSeries:
+        """Return what a weights file keeps. Raises ValueError for the first fault."""
+        found = cls(**schema.check(mapping, cls.FIELDS, "its rows of the training"))
+        if len({len(found.names), len(found.trained), len(found.known), len(found.marks or found.names)}) > 1:
+            raise ValueError("its rows of the training are of different numbers of series")
+        return found
+
+    def find(self, panel: Panel, column: int) -> np.ndarray:
+        """Return (S, 2) how many of the first rows of each series a network was trained on, and the model has known."""
+        places, found = {name: j for j, name in enumerate(self.names)}, np.zeros((len(panel), 2), np.int64)
+        for k, one in enumerate(panel.ids):
+            j = places.get(zlib.crc32(one.encode()))
+            if j is not None and (not self.marks or self.marks[j] == _mark(panel, column, k)):
+                ends = [self.latest - self.trained[j], self.latest - self.known[j]]
+                found[k] = np.searchsorted(_clock(panel, k), ends, side="right")
+        return found
+
+
+def _clock(panel: Panel, k: int) -> np.ndarray:
+    """The times (n_k,) of a series as whole numbers, increasing: seconds if they are dates."""
+    times = panel.times(k)
+    return times.astype("M8[s]").astype(np.int64) if times.dtype.kind == "M" else times
+
+
+def _mark(panel: Panel, column: int, k: int) -> int:
+    return int(_digest(_content(panel.series(k), [column])[:RUN])[:8], 16)
 
 
 # ---- sequences ----

@@ -80,8 +80,8 @@ def collect(many: Many, recipe: PanelRecipe, models: list[Model], steps: int, jo
 
 def begin(task: PanelTask, **run: Any) -> PanelMetadata:
     """Return what is known before the training. Arguments as ``finish``."""
-    h = task.recipe().horizon
-    return PanelMetadata(task.recipe(), **run, errors=[1.0] * 3, quantiles=np.zeros((len(combination.LEVELS), h)))
+    table = np.zeros((len(combination.LEVELS), task.recipe().horizon))
+    return PanelMetadata(task.recipe(), **run, errors=[1.0] * 3, quantiles=table, seen=task.seen_rows())
 
 
 def finish(model: Model, task: PanelTask, jobs: int = 1, **run: Any) -> PanelMetadata:
@@ -96,7 +96,8 @@ def finish(model: Model, task: PanelTask, jobs: int = 1, **run: Any) -> PanelMet
         known = combination.Errors(np.maximum(combination.typical(every), 1e-9))
         known = known._replace(combined=combination.mean_error(every, known))
         table = combination.quantiles(every, known)
-    return PanelMetadata(recipe, **run, errors=[*known.typical.tolist(), known.combined], quantiles=table)
+    errors = [*known.typical.tolist(), known.combined]
+    return PanelMetadata(recipe, **run, errors=errors, quantiles=table, seen=task.seen_rows())
 
 
 class PanelEnsemble:

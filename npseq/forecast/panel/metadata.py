@@ -10,6 +10,7 @@ import numpy as np
 from ...formats import schema
 from ...nn.model import Model
 from ...tasks.metadata import Metadata, load_as, register
+from ...tasks.seen import SeenSeries
 from .combination import LEVELS, Errors
 from .recipe import PanelRecipe
 
@@ -26,12 +27,13 @@ class PanelMetadata(Metadata):
     """What ``npseq train`` keeps beside the network of a panel.
 
     errors: mean errors over all series, of closed forms, network and combination; quantiles (levels, horizon) of the
-    combination's errors (``combination.py``).
+    combination's errors (``combination.py``); seen: which rows the training has known, or None.
     """
 
     recipe: Annotated[PanelRecipe, schema.MAPPING]
     errors: Annotated[list[float], _ERRORS] = ()  # type: ignore[assignment]
     quantiles: Annotated[np.ndarray, _QUANTILES] = ()  # type: ignore[assignment]
+    seen: Annotated[SeenSeries | None, schema.optional(schema.MAPPING)] = None
 
     @property
     def known(self) -> Errors:
@@ -40,7 +42,8 @@ class PanelMetadata(Metadata):
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries of the weights file."""
-        return {**super().to_json(), "errors": list(self.errors), "quantiles": np.asarray(self.quantiles).tolist()}
+        values = {**super().to_json(), "errors": list(self.errors), "quantiles": np.asarray(self.quantiles).tolist()}
+        return values if self.seen is None else {**values, "seen": vars(self.seen)}
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> PanelMetadata:
@@ -50,6 +53,8 @@ class PanelMetadata(Metadata):
             raise ValueError(f"its quantiles are of {values['quantiles'].shape[1]} steps, its horizon is another")
         if min(values["errors"]) <= 0:
             raise ValueError("its errors are not all greater than 0")
+        if values["seen"] is not None:
+            values["seen"] = SeenSeries.from_json(values["seen"])
         return cls(**values)
 
 

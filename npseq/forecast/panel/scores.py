@@ -28,22 +28,35 @@ LEVELS = (
 MODEL = "npseq"
 NAIVE, SEASONAL, CLOSED, NETWORK = "naive", "seasonal naive", "closed forms", "network"
 WORST = 5
+ROWS = {
+    "new": "are new to the model",
+    "held_out": "were held out of the network's training, and chose shares and intervals",
+    "trained": "are rows that the network was trained on",
+}
 METRICS = {"mase": ("MASE", ".3f"), "smape": ("sMAPE", ".2f"), "rmsse": ("RMSSE", ".3f"), "wql": ("wQL", ".4f"),
            "coverage": ("covers", ".1%")}  # fmt: skip
 
 
 def evaluate(
-    members: list[Member], panel: Panel, steps: int | None = None, coverage: float = 0.9, jobs: int = 1
+    members: list[Member],
+    panel: Panel,
+    steps: int | None = None,
+    coverage: float = 0.9,
+    jobs: int = 1,
+    seen_too: bool = False,
 ) -> dict[str, Any]:
     """Forecast the last ``steps`` rows of each series from the rows before them, and score the forecasts.
 
     Args:
         members: as ``PanelEnsemble``. steps: by default the horizon. coverage: of the interval. jobs: processes.
+        seen_too: score every series; by default, if the last rows of some are new to the model, only these, and
+            otherwise only those whose last rows were held out of the network's training, if there are such series.
 
     Returns:
-        steps; scores: name of a forecast -> its metrics, means over the series; share_better: of the series than
-        the seasonal naive, by MASE; worst: the names of the series with the greatest MASE; series: the scores of each.
-        It can be written as JSON.
+        steps; rows: the number of series whose last rows are new, held_out, trained; notes: lines on these; scores:
+        name of a forecast -> its metrics, means over the series; share_better: of the series than the seasonal naive,
+        by MASE; worst: the names of the series with the greatest MASE; series: the scores of each. It can be written
+        as JSON.
 
     Raises:
         DataError: if no series has more rows than steps.
@@ -53,6 +66,9 @@ def evaluate(
     whole = whole.take(np.flatnonzero(whole.lengths > steps))
     if not len(whole):
         raise DataError(f"{panel.name}: no series has more than {steps:,} rows, as many as are forecast")
+    seen = _seen(members, whole, steps)
+    if not seen_too:
+        whole = whole.take(np.flatnonzero(seen == seen.min()))
     ensemble = PanelEnsemble(members, whole, jobs, held_out=steps)
     found = ensemble.predict(steps, (coverage, *LEVELS))
     column, s = whole.column(found.target), ensemble.many.season.s
@@ -83,12 +99,28 @@ def evaluate(
     worst = sorted(known, key=lambda one: -one["mase"])[:WORST]
     return {
         "steps": steps,
+        "rows": {name: int(np.sum(seen == kind)) for kind, name in enumerate(ROWS)},
+        "notes": [
+            f"the last {steps:,} rows of {np.sum(seen == kind):,} series {words}"
+            + ("" if seen_too or kind == seen.min() else "; left out")
+            for kind, words in enumerate(ROWS.values())
+            if kind in seen
+        ],
         "coverage": coverage,
         "scores": {name: _means(each) for name, each in every.items()},
         "share_better": float(np.mean(better)) if better else None,
         "worst": [one["unique_id"] for one in worst],
         "series": series,
     }
+
+
+def _seen(members: list[Member], panel: Panel, steps: int) -> np.ndarray:
+    """(S,) of each series what its last rows are to the models: the number of an entry of ``ROWS``."""
+    known = np.zeros((len(panel), 2), np.int64)
+    for _, kept in members:
+        if kept.seen is not None:
+            known = np.maximum(known, kept.seen.find(panel, panel.column(kept.recipe.target)))
+    return np.asarray((known > (panel.lengths - steps)[:, None]).sum(axis=1))
 
 
 def _scores(

@@ -24,6 +24,7 @@ from ...data.panel import Panel, summed
 from ...formats.messages import Message, marked
 from ...nn.model import Model
 from ...tasks.base import Batch, Task, WeightedBatch, batches, fingerprint
+from ...tasks.seen import SeenSeries
 from ..candidates import ROOM
 from .covariates import Read, explained
 from .recipe import PanelRecipe
@@ -111,6 +112,13 @@ class PanelTask(Task):
     def recipe(self) -> PanelRecipe:
         """Return what a weights file must keep to prepare new data in the same way."""
         return self._recipe
+
+    def seen_rows(self) -> SeenSeries:
+        """Return what tells the rows of the training, which a weights file keeps."""
+        rows, many = {}, self.many
+        for place, y, end, cuts in zip(many.places, many.values, many.ends, self.cuts):
+            rows[place] = end - len(y) + int(cuts[0]) if len(cuts) else end, end
+        return SeenSeries.of(self.panel, self.panel.column(self._recipe.target), rows)
 
     def fingerprint(self) -> str:
         """Return a hash of the data and of how they are prepared."""
