@@ -15,6 +15,7 @@ from ..data.sequences import Sequences
 from ..nn.losses import probabilities
 from ..nn.scaling import Scaler, Scaling
 from ..tasks.sequences import SequenceDataset
+from ..training.config import DEFAULTS, TrainingConfig
 from .base import SequenceEstimator, updates_in_batches
 
 if TYPE_CHECKING:
@@ -78,27 +79,27 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[mi
         self,
         model: str = "optimized_gru",
         *,
-        hidden_size: int = 32,
-        num_layers: int = 1,
-        bidirectional: bool = True,
-        read: str = "mean+max",
+        hidden_size: int = TrainingConfig.hidden_size,
+        num_layers: int = TrainingConfig.num_layers,
+        bidirectional: bool = DEFAULTS["classify"]["bidirectional"],
+        read: str = DEFAULTS["classify"]["read"],
         patch: int | None = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        forget_bias: float | None = None,
-        optimizer: str = "adam",
-        lr: float = 0.005,
+        dropout: float = TrainingConfig.dropout,
+        recurrent_dropout: float = TrainingConfig.recurrent_dropout,
+        forget_bias: float | None = TrainingConfig.forget_bias,
+        optimizer: str = TrainingConfig.optimizer,
+        lr: float = DEFAULTS["classify"]["lr"],
         epochs: int | None = None,
-        batch_size: int = 16,
-        clip: float = 1.0,
-        weight_decay: float | None = None,
-        schedule: str = "auto",
-        warmup: int = 0,
+        batch_size: int = DEFAULTS["alone"]["batch_size"],
+        clip: float = TrainingConfig.clip,
+        weight_decay: float | None = TrainingConfig.weight_decay,
+        schedule: str = TrainingConfig.schedule,
+        warmup: int = TrainingConfig.warmup,
         class_weight: Any = None,
         early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        dtype: str = "float32",
+        validation_fraction: float = DEFAULTS["early_stopping"]["validation_fraction"],
+        n_iter_no_change: int = DEFAULTS["early_stopping"]["n_iter_no_change"],
+        dtype: str = TrainingConfig.dtype,
         random_state: Any = None,
     ) -> None:
         self._store(locals())

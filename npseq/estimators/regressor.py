@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from ..data.sequences import Sequences
 from ..nn.scaling import Scaler, Scaling
 from ..tasks.sequences import SequenceDataset
+from ..training.config import DEFAULTS, TrainingConfig
 from .base import SequenceEstimator, updates_in_batches
 from .inputs import check_size
 
@@ -38,27 +39,27 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc
         self,
         model: str = "optimized_lstm",
         *,
-        hidden_size: int = 32,
-        num_layers: int = 1,
-        bidirectional: bool = False,
-        read: str = "final",
+        hidden_size: int = TrainingConfig.hidden_size,
+        num_layers: int = TrainingConfig.num_layers,
+        bidirectional: bool = TrainingConfig.bidirectional,
+        read: str = TrainingConfig.read,
         patch: int | None = 1,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        forget_bias: float | None = None,
+        dropout: float = TrainingConfig.dropout,
+        recurrent_dropout: float = TrainingConfig.recurrent_dropout,
+        forget_bias: float | None = TrainingConfig.forget_bias,
         loss: str = "mse",
-        optimizer: str = "adam",
-        lr: float = 0.01,
-        epochs: int = 30,
-        batch_size: int = 16,
-        clip: float = 1.0,
-        weight_decay: float | None = None,
+        optimizer: str = TrainingConfig.optimizer,
+        lr: float = DEFAULTS["regressor"]["lr"],
+        epochs: int = DEFAULTS["regressor"]["epochs"],
+        batch_size: int = DEFAULTS["alone"]["batch_size"],
+        clip: float = TrainingConfig.clip,
+        weight_decay: float | None = TrainingConfig.weight_decay,
         schedule: str = "constant",
-        warmup: int = 0,
+        warmup: int = TrainingConfig.warmup,
         early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        dtype: str = "float32",
+        validation_fraction: float = DEFAULTS["early_stopping"]["validation_fraction"],
+        n_iter_no_change: int = DEFAULTS["early_stopping"]["n_iter_no_change"],
+        dtype: str = TrainingConfig.dtype,
         random_state: Any = None,
     ) -> None:
         self._store(locals())

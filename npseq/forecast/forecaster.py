@@ -237,7 +237,7 @@ class Forecaster(drawing.Drawn, Origins):
         given, table = self._known()
         ensemble, found = self._forecast(steps, future, interval)
         for line in ensemble.doubts(found.ahead):
-            warnings.warn(line, stacklevel=2)
+            warnings.warn(line, stacklevel=3)  # the line that called, past ``on_panels``
         if given.index is not None:
             return forecast_frame(given.index, ensemble.table, self._recipe.target, found)
         return found.array()

@@ -27,6 +27,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "panel": {"hidden_size": 64, "num_layers": 2, "batch_size": 256, "epochs": 4},
     # a class of each sequence
     "classify": {"lr": 0.005, "bidirectional": True, "read": "mean+max"},
+    # the estimators of scikit-learn: a number for each sequence, and the early stopping of both
+    "regressor": {"lr": 0.01, "epochs": 30},
+    "early_stopping": {"validation_fraction": 0.1, "n_iter_no_change": 10},
     # chosen on the validation part of tiny_shakespeare (benchmarks/text.py), to train in three minutes on two cores
     "text": {
         "hidden_size": 256,

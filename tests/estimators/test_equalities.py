@@ -27,6 +27,7 @@ def answers(estimator, X):
 def test_the_parameters_are_the_settings_of_the_command_or_scikit_learns(estimator, truth):
     settings, given = vars(TrainingConfig()), estimator().get_params()
     changed = {"model": "optimized_lstm", "lr": 0.01, "epochs": 30, "schedule": "constant", "batch_size": 16}
+    assert (given["validation_fraction"], given["n_iter_no_change"]) == (0.1, 10)
     if estimator is SequenceClassifier:
         changed |= {**DEFAULTS["classify"], "model": "optimized_gru", "epochs": None, "schedule": "auto"}
     own = {"patch", "random_state", "early_stopping", "validation_fraction", "n_iter_no_change", "class_weight"}

@@ -122,5 +122,6 @@ def test_a_measured_coverage_far_from_the_nominal_one_is_told(forecaster, share,
     assert [str(each.message) for each in caught] == told * [
         f"the 90% interval of y held {share:.1%} of the values of the test part at these steps"
     ]
+    assert all(each.filename == __file__ for each in caught)
     assert np.allclose(other.members[0][1].coverage_at(0.85, np.array([1])), (0.8 + share) / 2 + 0.01)
     assert other.members[0][1].coverage_at(0.9, np.array([27])) is None
