@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         loaded = kind.read(training)  # wrong options and files are reported here, before training starts
         if searches:
             return search.search(args, training, kind, loaded, runner)
-        kind.make(training, loaded)
+        loaded = kinds.shared(kind.make(training, loaded), loaded)
         plots.check_files(args.output, plot=args.plot)
         reports = train_all(args.models, range(args.seeds), training, args.jobs, args.quiet, loaded)
         if args.output:
@@ -120,7 +120,7 @@ def train_all(
     Args:
         models, seeds: to train, each model with each seed.
         training: the other options of ``npseq train``.
-        jobs: number of parallel runs. quiet: no lines. loaded: the data, if they have been read.
+        jobs: number of parallel runs. quiet: no lines. loaded: ``kinds.shared``.
 
     Raises:
         RunFailed: for the first run that does not end well. KeyboardInterrupt: also if a run was interrupted.

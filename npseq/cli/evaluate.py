@@ -29,7 +29,7 @@ def parser() -> arguments.Parser:
     arguments.add_jobs(p)
     arguments.add_json(p)
     arguments.add(p, "--scores FILE.csv", "many series: write the scores of each one there")
-    arguments.add(p, "--plot FILE.png", "draw the error by step there, or a grid of many series (.png or .svg)")
+    arguments.add(p, "--plot FILE.png", "draw there the error by step, many series, or the confusion matrix")
     about = "nominal coverage of the prediction interval, or of several; default: 0.9"
     arguments.add(p, "--interval P[,P]", about, arguments.several(arguments.share), [0.9])
     about = "also the share of the values below these quantiles, such as 0.05,0.5,0.95"

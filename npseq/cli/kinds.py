@@ -205,10 +205,17 @@ def make_task(args: argparse.Namespace, loaded: Any = None) -> Any:
     """Return the task that the options describe.
 
     Args:
-        loaded: the data, if they have been read.
+        loaded: the data, if they have been read, or the task itself (``shared``).
 
     Raises:
         DataError: if the data, a column or the window is invalid. OSError: if the data cannot be read.
     """
     kind = asked_for(args)
+    if isinstance(loaded, (ForecastTask, PanelTask)):
+        return loaded
     return kind.make(args, kind.read(args) if loaded is None else loaded)
+
+
+def shared(task: tasks.Task, loaded: Any) -> Any:
+    """Return what several trainings of a task start from: the task with its base, unless their seeds draw its parts."""
+    return task if isinstance(task, (ForecastTask, PanelTask)) else loaded

@@ -9,6 +9,7 @@ given longer lists, trains only what is missing. The test part is read once, by 
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import itertools
 import json
@@ -23,7 +24,7 @@ from .._version import __version__
 from ..formats import schema
 from ..fused import blas
 from ..training.fit import Diverged
-from . import arguments, experiment, files, output, plots, replacing, training_run
+from . import arguments, experiment, files, kinds, output, plots, replacing, training_run
 
 LISTS = ("hidden_size", "num_layers", "lr", "window", "batch_size", "dropout", "weight_decay", "epochs")
 MODELS = ["optimized_lstm"]  # the default: the lstm, in less time
@@ -162,11 +163,22 @@ def search(args: Any, training: argparse.Namespace, kind: Any, loaded: Any, runn
         ValueError, OSError: for files and settings that do not fit.
     """
     task = kind.make(training, loaded)
+
+    @functools.cache
+    def begun(window: int | None) -> Any:
+        """What the trainings with a window start from; the data, if they allow none: each training says why."""
+        if window in (None, training.window):
+            return kinds.shared(task, loaded)
+        try:
+            return kinds.shared(kind.make(arguments.changed(training, window=window), loaded), loaded)
+        except ValueError:
+            return loaded
+
     record = Record(training, task.fingerprint())
     for model in args.models:
         replacing.check(arguments.changed(training, model=model), task, None)
     plots.check_files(record.path, training.report, args.output, plot=args.plot)
-    tried = _tried(args, training, experiment.config_of(training, task).epochs, record, loaded, runner)
+    tried = _tried(args, training, experiment.config_of(training, task).epochs, record, begun, runner)
     best = tried[0]
     if best.loss == np.inf:
         raise ValueError(f"no setting could be trained: {best.why}")
@@ -180,7 +192,7 @@ def search(args: Any, training: argparse.Namespace, kind: Any, loaded: Any, runn
     if not chosen.quiet:
         words = " ".join(f"{arguments.option(name)} {value}" for name, value in best.setting.items())
         print(f"\nchosen      {words} --seed {best.seed}: trained again, kept and tested", flush=True)
-    outcome = training_run.train(chosen, loaded=loaded)
+    outcome = training_run.train(chosen, loaded=begun(best.setting.get("window")))
     runs = [run for one in tried for run in one.runs]
     found = {"chosen": best.setting, "seed": best.seed, "validation_loss": best.loss}
     found |= {"runs": runs, "report": outcome.report}
@@ -191,7 +203,7 @@ def search(args: Any, training: argparse.Namespace, kind: Any, loaded: Any, runn
     return outcome.status
 
 
-def _tried(args: Any, training: Any, epochs: int, record: Record, loaded: Any, runner: Any) -> list[Tried]:
+def _tried(args: Any, training: Any, epochs: int, record: Record, begun: Any, runner: Any) -> list[Tried]:
     """Return the settings, best first; with trials those that were trained for most epochs before the others."""
     left, tried = settings_of(args), dict[int, Tried]()
     numbers, last = list(range(len(left))), halvings(args, len(left), epochs)
@@ -200,14 +212,14 @@ def _tried(args: Any, training: Any, epochs: int, record: Record, loaded: Any, r
         settings = {k: left[k] for k in numbers}
         if fewer:
             settings = {k: {**one, "epochs": max(1, one.get("epochs", epochs) >> fewer)} for k, one in settings.items()}
-        _run(args, training, settings, record, loaded, runner)
+        _run(args, training, settings, record, begun, runner)
         for k, one in settings.items():
             tried[k] = Tried(one, [record.runs[record.key(one, seed)] for seed in range(args.seeds)], rung)
         numbers = sorted(numbers, key=lambda k: tried[k].place())[: -(-len(numbers) // 2)]
     return sorted(tried.values(), key=Tried.place)
 
 
-def _run(args: Any, training: Any, settings: Mapping[int, Setting], record: Record, loaded: Any, runner: Any) -> None:
+def _run(args: Any, training: Any, settings: Mapping[int, Setting], record: Record, begun: Any, runner: Any) -> None:
     """Train each setting with each seed, unless it is in the record, and record it."""
     wanted = [(setting, seed) for setting in settings.values() for seed in range(args.seeds)]
     missing = [one for one in wanted if record.key(*one) not in record.runs]
@@ -215,7 +227,7 @@ def _run(args: Any, training: Any, settings: Mapping[int, Setting], record: Reco
         print(f"{len(wanted) - len(missing)} runs are in {record.path}", file=sys.stderr, flush=True)
     try:
         with runner(args.jobs) as start:
-            runs = [start(validate, *each, training, loaded) for each in missing]
+            runs = [start(validate, *each, training, begun(each[0].get("window"))) for each in missing]
             for number, (each, run) in enumerate(zip(missing, runs), 1):
                 record.add(record.key(*each), found := run())
                 if not args.quiet:

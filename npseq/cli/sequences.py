@@ -13,7 +13,7 @@ from ..formats.messages import marked
 from ..tasks.scoring import outputs
 from ..tasks.seen import find_sequences
 from ..tasks.sequences import IGNORED, TARGETS
-from . import data_options, output, progress, trained_files
+from . import data_options, output, plots, progress, trained_files
 from .tables import comparison, confusion_table, part_name
 
 WORDS = {
@@ -79,8 +79,9 @@ def _load(args: argparse.Namespace, inputs: Any, *sources: str, target: str | No
 
 def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[str]:
     """Return the lines to print: the metrics beside those of one answer for all, and the confusion matrix."""
-    model, trained = trained_files.only(args, members, "steps", "json", "plot", "quantiles")
-    recipe, target = trained.recipe, TARGETS[trained.recipe.task]
+    target = TARGETS[members[0][1].recipe.task]
+    model, trained = trained_files.only(args, members, "steps", "json", "quantiles", *["plot"] * (target == "number"))
+    recipe = trained.recipe
     train, test = _load(args, recipe.inputs, recipe.data, target=target)
     sequences = train if test is None else train.followed_by(test)
     task = tasks.SequenceDataset.from_recipe(recipe, sequences)
@@ -97,6 +98,8 @@ def evaluate(args: argparse.Namespace, members: trained_files.Members) -> list[s
     what = f"{len(labels):,} rows with a label in {len(rows):,} sequences" if target == "row" else (
         f"{len(rows):,} sequences")  # fmt: skip
     table = comparison(model.kind, results, others, part)
+    if args.plot:
+        plots.confusion(args.plot, results["confusion"], task.classes, f"{sequences.name}: {model.kind}")
     return [f"{what}, {part}", *told, "", table, confusion_table(results, task.classes)]
 
 

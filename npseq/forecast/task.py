@@ -83,6 +83,7 @@ class ForecastTask(WindowDataset, Task):
         self.train_end, self.scale = a, scale
         self._fitted: dict[str, list[BaseModel]] | None = None
         self._seen: SeenRows | None = None
+        self._refitted: dict[int, tuple[AnyBase, ...] | None] = {}
         super().__init__(table, target, inputs, window, horizon, scaler=scaler, **more)
         self.season = features.season(self.values[:a, 0], table.step)
         own = seasonal_lags(self.season, table.step, horizon, a) if isinstance(lags, str) else lags
@@ -155,7 +156,9 @@ class ForecastTask(WindowDataset, Task):
         """
         if self.base is None or not isinstance(self._kind, str):
             return None
-        parts = self._chosen(self._kind, int((1 - combination.SHARE) * stop), stop, True)
+        if stop not in self._refitted:  # several trainings may share the task
+            self._refitted[stop] = self._chosen(self._kind, int((1 - combination.SHARE) * stop), stop, True)
+        parts = self._refitted[stop]
         return None if parts is None else replace(self.base, parts=parts)
 
     def _series(self, k: int) -> Series:

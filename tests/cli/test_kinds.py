@@ -2,7 +2,9 @@
 
 import argparse
 import csv
+import importlib.util
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -57,10 +59,13 @@ def test_sequences_are_trained_evaluated_and_predicted(table, options, first, he
     with open("p.csv") as lines:
         found = list(csv.reader(lines))
     assert found[0] == header.split() and len(found) == count + 1 and found[1][0] == "s0"
-    for option in ("--steps 3", "--plot p.png"):
-        for command in ("evaluate", "predict --output q.csv"):
-            assert run(f"{command} rnn_rnn_best.pth --data t.csv {option}") == 2
-            assert "apply to forecasts only: leave them out" in capsys.readouterr().err
+    commands = ["evaluate --steps 3", "predict --output q.csv --steps 3", "predict --output q.csv --plot p.png"]
+    for command in commands + ["evaluate --plot p.png"] * ("--regress" in options):
+        assert run(f"{command} rnn_rnn_best.pth --data t.csv") == 2
+        assert "apply to forecasts only: leave them out" in capsys.readouterr().err
+    if "--regress" not in options and importlib.util.find_spec("matplotlib"):
+        assert run("evaluate rnn_rnn_best.pth --data t.csv --part all --plot p.svg") == 0
+        assert "accuracy" in capsys.readouterr().out and Path("p.svg").read_text().count("answer") == 1
 
 
 def test_past_covariates_leave_the_table_and_an_advice_with_an_option(tmp_path, monkeypatch, capsys):

@@ -104,7 +104,7 @@ def test_of_trials_the_better_half_is_trained_for_twice_the_epochs(capsys):
     args.trials_seed = 4
     assert drawn != [setting["hidden_size"] for setting in search.settings_of(args)]
     args.trials_seed, epochs_of = 3, {}
-    tried = search._tried(args, None, 8, Kept(runs={}), None, stub(epochs_of))
+    tried = search._tried(args, None, 8, Kept(runs={}), str, stub(epochs_of))
     smallest = sorted(drawn)
     assert [epochs_of[size] for size in smallest] == [[2, 4, 8], [2, 4, 8], [2, 4], [2], [2], [2]]
     assert [one.setting["hidden_size"] for one in tried] == smallest
