@@ -15,7 +15,7 @@ import npseq
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / "tests" / "support" / "user_program.py"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": os.devnull}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "MYPYPATH": str(ROOT)}
 wide = pytest.mark.wide
 
 
@@ -51,12 +51,18 @@ def used_names(path):
     return names
 
 
-def mypy(*arguments):
+@pytest.fixture(scope="module")
+def mypy(tmp_path_factory):
     """What mypy says of a program of someone who has npseq installed: of npseq's own files it reports nothing."""
     pytest.importorskip("mypy")
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent", *arguments]
-    done = subprocess.run(command, cwd=PROGRAM.parent, env=ENVIRONMENT, capture_output=True, text=True)
-    return done.returncode, done.stdout + done.stderr
+    environment = {**ENVIRONMENT, "MYPY_CACHE_DIR": str(tmp_path_factory.mktemp("mypy"))}
+
+    def said(*arguments):
+        command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent", *arguments]
+        done = subprocess.run(command, cwd=PROGRAM.parent, env=environment, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    return said
 
 
 def test_the_program_of_a_user_has_every_public_name():
@@ -73,12 +79,12 @@ def test_the_program_of_a_user_runs(tmp_path):
 
 
 @wide
-def test_the_program_of_a_user_passes_mypy_strict():
+def test_the_program_of_a_user_passes_mypy_strict(mypy):
     assert mypy(PROGRAM.name) == (0, "Success: no issues found in 1 source file\n")
 
 
 @wide
-def test_mypy_finds_mistakes_in_the_use_of_npseq(tmp_path):
+def test_mypy_finds_mistakes_in_the_use_of_npseq(mypy, tmp_path):
     path = tmp_path / "wrong.py"
     mistakes = {
         "npseq.LSTM('three', 4)": "arg-type",
@@ -97,7 +103,7 @@ def test_mypy_finds_mistakes_in_the_use_of_npseq(tmp_path):
 
 
 @wide
-def test_the_python_of_the_readme_and_the_first_page_passes_mypy_strict(tmp_path):
+def test_the_python_of_the_readme_and_the_first_page_passes_mypy_strict(mypy, tmp_path):
     pages = (ROOT / page for page in ("README.md", "docs/start.md"))
     blocks = [
         code for page in pages for code in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from running import ended, status
+from running import ended, run, status
 
 import npseq
 from npseq.cli import compare, plots, predict, tables
@@ -24,24 +24,15 @@ SMALL = ["--epochs", "2", "--hidden-size", "4"]
 
 
 @pytest.mark.wide
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_compare_shows_each_models_own_training(tmp_path, small_csv, capsys, jobs):
-    out = tmp_path / "all.json"
-    assert (
-        compare.main(
-            [*f"--models rnn,optimized-gru --seeds 2 --data {small_csv} --output {out} --jobs".split(), jobs, *SMALL]
-        )
-        == 0
-    )
-    shown, reports = capsys.readouterr().out, json.loads(out.read_text())
-    report = tmp_path / "r.json"
-    assert (
-        status(
-            [*f"--model rnn --seed 1 --data {small_csv} --quiet --report {report} --out-dir {tmp_path}".split(), *SMALL]
-        )
-        == 0
-    )
-    assert json.loads(report.read_text())["test"] == reports["rnn"][1]["test"]
+def test_compare_shows_each_models_own_training(tmp_path, small_csv, capsys):
+    out, report = tmp_path / "all.json", tmp_path / "r.json"
+    small = f"--data {small_csv} --epochs 2 --hidden-size 4"
+    assert status(f"--model rnn --seed 1 --quiet --report {report} --out-dir {tmp_path} {small}") == 0
+    for jobs in 1, 2:
+        capsys.readouterr()
+        assert run(f"compare --models rnn,optimized-gru --seeds 2 --output {out} --jobs {jobs} {small}") == 0
+        shown, reports = capsys.readouterr().out, json.loads(out.read_text())
+        assert json.loads(report.read_text())["test"] == reports["rnn"][1]["test"]
     line = next(line for line in shown.splitlines() if line.startswith("| **rnn**"))
     assert f"{np.mean([r['test']['rmse'] for r in reports['rnn']]):.1f}" in line and "persistence" in shown
 
@@ -90,24 +81,7 @@ def test_epochs_to_level_counts_to_a_level_that_every_model_reaches():
 
 
 def test_compare_ends_as_a_training_that_diverges(small_csv, capsys):
-    assert (
-        compare.main(
-            [
-                "--models",
-                "lstm,rnn",
-                "--base",
-                "none",
-                "--data",
-                small_csv,
-                "--optimizer",
-                "sgd",
-                "--lr",
-                "1e38",
-                *SMALL,
-            ]
-        )
-        == 3
-    )
+    assert run(f"compare --models lstm,rnn --base none --data {small_csv} --optimizer sgd --lr 1e38 --epochs 2") == 3
     printed = capsys.readouterr()
     assert "lstm, seed 0" in printed.err.splitlines()[-1] and "--lr" in printed.err and printed.out == ""
 
@@ -259,12 +233,12 @@ def test_a_cell_with_one_path_has_no_separate_ones():
 
 
 @pytest.mark.wide
-@pytest.mark.parametrize("ending", ["png", "svg"])
-def test_every_picture_is_drawn(tmp_path, small_csv, ending, capsys):
+def test_every_picture_is_drawn(tmp_path, small_csv, capsys):
     pytest.importorskip("matplotlib")
+    endings = {"forecast": "svg", "table": "png", "beyond": "png", "one_ahead": "svg", "curves": "png", "flow": "svg"}
 
     def picture(name):
-        return str(tmp_path / f"{name}.{ending}")
+        return str(tmp_path / f"{name}.{endings[name]}")
 
     train = ["--model", "rnn", "--quiet", *SMALL]
     assert status([*train, "--data", small_csv, "--plot", picture("forecast"), "--out-dir", str(tmp_path)]) == 0
@@ -280,8 +254,8 @@ def test_every_picture_is_drawn(tmp_path, small_csv, ending, capsys):
         compare.main(["--models", "rnn", "--seeds", "1", "--data", small_csv, "--plot", picture("curves"), *SMALL]) == 0
     )
     assert command.main(["--models", "rnn,lstm", "--length", "6", "--epochs", "1", "--plot", picture("flow")]) == 0
-    for name in ("forecast", "table", "beyond", "one_ahead", "curves", "flow"):
-        content = (tmp_path / f"{name}.{ending}").read_bytes()
+    for name, ending in endings.items():
+        content = Path(picture(name)).read_bytes()
         assert len(content) > 5000 and content.startswith(b"\x89PNG" if ending == "png" else b"<?xml")
 
 

@@ -6,14 +6,13 @@ import importlib.util
 import io
 import os
 import re
-import shlex
-import subprocess
 import sys
 import tokenize
 from pathlib import Path
 
 import pytest
 from derivation import equations
+from running import typed
 
 from npseq.data.sources import shipped
 
@@ -87,22 +86,6 @@ def blocks(page, language):
     return [(code, shown or None) for code, shown in found]
 
 
-def run_command(command, cwd):
-    """``npseq …`` and ``python …`` as a reader would type them, in a folder of their own."""
-    words = shlex.split(command)
-    words = [sys.executable, "-m", *words] if words[0] == "npseq" else [sys.executable, *words[1:]]
-    words = [str(ROOT / word) if word.endswith(".py") else word for word in words]
-    return subprocess.run(
-        words,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
-    )
-
-
 def commands(page):
     """Commands inside a line of text, in `…`; one that ends with a placeholder is none."""
     text = re.sub(r"```.*?```", "", (DOCS / page).read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -126,26 +109,28 @@ def test_every_block_of_the_tour_runs_in_order_and_prints_what_it_shows(tmp_path
 
 
 @pytest.mark.wide
-def test_every_command_of_the_tour_that_shows_its_output_gives_it(tmp_path):
+def test_every_command_of_the_tour_that_shows_its_output_gives_it():
     shown_ones = blocks("tour.md", "sh")
     assert shown_ones
     for command, shown in shown_ones:
-        done = run_command(command, tmp_path)
-        assert done.returncode == 0 and agree(shown, done.stdout), done.stdout + done.stderr
+        status, out, errors = typed(command)
+        assert status == 0 and agree(shown, out), out + errors
 
 
 @pytest.mark.parametrize("page", ["derivation.md", "tour.md"])
 @pytest.mark.wide
-def test_every_command_within_the_text_runs(page, tmp_path):
+def test_every_command_within_the_text_runs(page, tmp_path, monkeypatch):
     found = commands(page)
     assert found
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "short.txt").write_text(Path(shipped("tiny_shakespeare.txt")).read_text(encoding="utf-8")[:20_000])
     for command in found:
         # the last word counts: a short text, and one configuration where there are all (test_gradcheck.py runs them)
-        words = " --data short.txt" * ("tiny_shakespeare" in command)
-        words += " --layers 1 --directions 1 --lengths equal" * ("gradcheck" in command and "--layers" not in command)
-        done = run_command(command + words, tmp_path)
-        assert done.returncode == ("--break" in command), f"{command}\n{done.stderr}"  # 1: a planted bug was found
+        more = ["--data", "short.txt"] * ("tiny_shakespeare" in command)
+        if "gradcheck" in command and "--layers" not in command:
+            more += "--layers 1 --directions 1 --lengths equal".split()
+        status, _, errors = typed(command, *more)
+        assert status == ("--break" in command), f"{command}\n{errors}"  # 1: a planted bug was found
 
 
 @pytest.mark.parametrize("page", [*PAGES, "study.md"])

@@ -1,14 +1,13 @@
 """The README and the first page: their commands run, their Python runs, and the output shown is the output."""
 
-import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from running import typed
 
 import npseq
 from npseq.data.sources import shipped
@@ -20,15 +19,15 @@ TEXTS = (REPO / "docs" / "text.md").read_text(encoding="utf-8")
 CHECKER = (REPO / "docs" / "gradcheck.md").read_text(encoding="utf-8")
 
 
-def run(*command, cwd):
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        env={**os.environ, "PYTHONPATH": str(REPO)},
-    )
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a table of the reader's own and the file of the documented command; and what this printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_table(folder)
+    command = [sys.executable, str(REPO / "npseq" / "train.py")]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
 
 
 def write_table(folder):
@@ -39,60 +38,52 @@ def write_table(folder):
 
 
 @pytest.mark.wide
-def test_the_python_blocks_run_in_order(tmp_path):
+def test_the_python_blocks_run_in_order(trained, monkeypatch, capsys):
     """Those of the README need a table of the reader's, those of the first page the file of the documented command."""
     for module in ("torch", "pandas", "matplotlib"):
         pytest.importorskip(module)
-    write_table(tmp_path)
-    trained = run(str(REPO / "npseq" / "train.py"), "--model", "lstm", "--epochs", "1", "--quiet", cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr
+    monkeypatch.chdir(trained[0])
     blocks = re.findall(r"```python\n(.*?)```", README + START, re.S)
     assert len(blocks) >= 5
-    done = run("-c", "\n".join(blocks), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert len(re.findall(r"\[\s*\d+\.\d+\s*\]", done.stdout)) == 3  # three forecasts, in vehicles an hour
-    assert (tmp_path / "forecast.png").stat().st_size > 5000 and npseq.load(
-        tmp_path / "gru.pth"
-    ).kind == "optimized_gru"
+    exec("\n".join(blocks), {})
+    assert len(re.findall(r"\[\s*\d+\.\d+\s*\]", capsys.readouterr().out)) == 3  # three forecasts, in vehicles an hour
+    assert Path("forecast.png").stat().st_size > 5000 and npseq.load("gru.pth").kind == "optimized_gru"
 
 
 @pytest.mark.wide
-def test_the_checkers_commands_end_as_it_says(tmp_path):
-    commands = re.findall(r"^python -m npseq\.gradcheck (.*)$", CHECKER, re.M)
-    few = ["--layers", "1", "--directions", "1"]
-    ends = [run("-m", "npseq.gradcheck", *command.split(), *few, cwd=tmp_path).returncode for command in commands]
-    assert ends == [0, 1]
+def test_the_checkers_commands_end_as_it_says():
+    commands = re.findall(r"^python -m npseq\.gradcheck .*$", CHECKER, re.M)
+    assert [typed(command, *"--layers 1 --directions 1".split())[0] for command in commands] == [0, 1]
 
 
 @pytest.mark.wide
-def test_every_npseq_command_of_the_first_page_runs(tmp_path):
+def test_every_npseq_command_of_the_first_page_runs(trained, monkeypatch):
     """A training runs for one epoch: the last word counts."""
-    write_table(tmp_path)
-    assert run(str(REPO / "npseq" / "train.py"), "--epochs", "2", "--quiet", cwd=tmp_path).returncode == 0
-    commands = re.findall(r"^npseq (.*)$", "".join(re.findall(r"```sh\n(.*?)```", START, re.S)), re.M)
+    monkeypatch.chdir(trained[0])
+    commands = re.findall(r"^npseq .*$", "".join(re.findall(r"```sh\n(.*?)```", START, re.S)), re.M)
     assert len(commands) >= 10
     for command in commands:
-        words = shlex.split(command)
-        done = run("-m", "npseq", *words, *["--epochs", "1"] * (words[0] == "train"), cwd=tmp_path)
-        assert done.returncode == 0, (command, done.stderr)
+        status, _, errors = typed(command, *["--epochs", "1"] * command.startswith("npseq train"))
+        assert status == 0, (command, errors)
 
 
 @pytest.mark.wide
-def test_the_first_commands_about_texts_run(tmp_path):
+def test_the_first_commands_about_texts_run(tmp_path, monkeypatch):
     """A small network trains for one epoch on the first 20,000 characters."""
+    monkeypatch.chdir(tmp_path)
     start = Path(shipped("tiny_shakespeare.txt")).read_text(encoding="utf-8")[:20_000]
     for name in ("short.txt", "book.txt", "program.bin"):
-        (tmp_path / name).write_text(start, encoding="utf-8")
-    commands = re.findall(r"^npseq (.*)$", re.search(r"```sh\n(.*?)```", TEXTS, re.S)[1], re.M)
+        Path(name).write_text(start, encoding="utf-8")
+    commands = re.findall(r"^npseq .*$", re.search(r"```sh\n(.*?)```", TEXTS, re.S)[1], re.M)
     assert len(commands) == 6
     for command in commands:
-        words = shlex.split(command, comments=True)
-        if words[0] == "train":
-            words += ["--epochs", "1", "--hidden-size", "16"]
-        if "tiny_shakespeare" in words or words[0] in ("evaluate", "neurons"):
-            words += ["--data", "short.txt"]
-        done = run("-m", "npseq", *words, cwd=tmp_path)
-        assert done.returncode == 0, (command, done.stderr)
+        what, more = command.split()[1], []
+        if what == "train":
+            more += ["--epochs", "1", "--hidden-size", "16"]
+        if "tiny_shakespeare" in command.split() or what in ("evaluate", "neurons"):
+            more += ["--data", "short.txt"]
+        status, _, errors = typed(command, *more)
+        assert status == 0, (command, errors)
 
 
 def test_the_readme_is_short():
@@ -105,11 +96,10 @@ def test_every_file_it_links_to_exists():
 
 
 @pytest.mark.wide
-def test_the_output_shown_is_the_output(tmp_path):
+def test_the_output_shown_is_the_output(trained):
     shown = re.search(r"<!-- output of: python npseq/train.py -->\n```text\n(.*?)```", START, re.S)[1]
-    real = run(str(REPO / "npseq" / "train.py"), cwd=tmp_path).stdout
     times = re.compile(r"\d+\.\d+ s")
-    lines = [[times.sub("", line) for line in text.strip().splitlines()] for text in (shown, real)]
+    lines = [[times.sub("", line) for line in text.strip().splitlines()] for text in (shown, trained[1])]
     assert len(lines[0]) == len(lines[1])
     for a, b in zip(*lines):
         if a.startswith("epoch") or a.startswith("lstm"):  # last digits differ between machines
