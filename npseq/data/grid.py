@@ -85,6 +85,21 @@ class Grid:
         return f"{self.months if self.months > 1 else ''}{edge[:-1]}M{edge[-1]}"
 
 
+def after(times: np.ndarray, n: int, step: int | None) -> np.ndarray:
+    """Return the times (n,) datetime64[s] after irregular ones (m,): those of the last day, a day later each time; or, if
+    that day has one row or there is no earlier one, a step later each time.
+
+    Args:
+        step: in seconds; by default the last one.
+    """
+    last = times[times > times[-1] - ONE_DAY + (step or 0) * SECOND // 2]  # yesterday's last row may have come later
+    if 1 < len(last) < len(times):
+        days, place = np.divmod(np.arange(n), len(last))
+        return np.asarray(last[place] + (days + 1) * ONE_DAY)
+    size = step * SECOND if step else max(times[-1] - times[-2:][0], SECOND)
+    return np.asarray(times[-1] + np.arange(1, n + 1) * size)
+
+
 @dataclass(frozen=True)
 class Numbers:
     """Whole numbers as times: time k is ``first + k * step``."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from .content import FIELD_TIMES
 from .errors import DataError
-from .grid import DAY, SECOND, Grid, Numbers
+from .grid import DAY, Grid, Numbers, after
 from .table import Table
 
 ROWS = ("values", "irregular", "filled")  # arrays of all rows
@@ -91,17 +91,13 @@ class Panel:
         return grid.at(np.arange(rows.stop - rows.start))
 
     def times_after(self, k: int, n: int) -> np.ndarray:
-        """Return the times (n,) of the rows after the end of series k; irregular ones are those of its last day again."""
+        """Return the times (n,) of the rows after the end of series k; irregular ones as ``grid.after`` has them."""
         grid, times = self.grids[k], self.times(k)
         if grid is not None:
             return grid.at(len(times) + np.arange(n))
         if self.irregular is None:
             return len(times) + 1 + np.arange(n)
-        last = times[times > times[-1] - DAY * SECOND]
-        if len(last) < 2:
-            return np.asarray(times[-1] + np.arange(1, n + 1) * ((self.step or DAY) * SECOND))
-        days, place = np.divmod(np.arange(n), len(last))
-        return np.asarray(last[place] + (days + 1) * (DAY * SECOND))
+        return after(times, n, self.step)
 
     def stopped(self) -> np.ndarray:
         """Return (S,) True for each series that ends well before the last time of the panel."""

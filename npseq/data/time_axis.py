@@ -141,5 +141,5 @@ def _keep_irregular(table: Table, times: np.ndarray) -> None:
     table.irregular, n = times, len(times) - 1
     table.notes.append(
         f"irregular times: {n - count:,} of {n:,} steps are not the usual {table.step:,} s; "
-        "the rows are taken as they follow each other"
+        "the rows are taken as they follow each other, and those after the end dated as the last day's, a day later"
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..data.errors import DataError
+from ..data.grid import after
 from ..data.table import Table
 from .features import DAY, MONDAY, WEEK
 
@@ -57,10 +57,8 @@ class Waves(NamedTuple):
 
 
 def row_times(table: Table, start: int, stop: int) -> np.ndarray | None:
-    """Return the times (stop − start,) of rows, which may lie after the end; None for a table without times.
-
-    Raises:
-        DataError: for rows after the one that follows the end of a table with irregular times.
+    """Return the times (stop − start,) of rows, which may lie after the end; None for a table without times. Where they
+    are irregular those after the end are as ``data.grid.after`` has them.
     """
     n = len(table.values)
     if table.start is not None and table.step:
@@ -69,14 +67,8 @@ def row_times(table: Table, start: int, stop: int) -> np.ndarray | None:
         return None
     if stop <= n:
         return table.irregular[start:stop]
-    later = table.times_after(stop - n)
-    if later is None and table.step and stop - n <= 1:  # the usual step leads to the next row
-        later = table.irregular[-1:] + np.timedelta64(table.step, "s")
-    if later is None:
-        raise DataError(
-            f"{table.name} has irregular times, so the times after its end are not known: only the rows of "
-            "one horizon can be forecast there"
-        )
+    if (later := table.times_after(stop - n)) is None:
+        later = after(table.irregular, stop - n, table.step)
     return np.concatenate([table.irregular[min(start, n) :], later])[max(0, start - n) :]
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ..data.errors import DataError
 from ..data.table import Table
 from ..nn.model import Model
 from ..tasks import pictures
@@ -27,14 +26,11 @@ COVERAGE = 0.9  # of the band, where none was asked for
 
 
 def times_of(table: Table, rows: np.ndarray) -> np.ndarray:
-    """Return the times of rows, after the end too; their numbers if there is no time, or the next one is unknown."""
+    """Return the times of rows, after the end too; their numbers if there is no time."""
     if not len(rows):
         return rows
     start = int(rows.min())
-    try:
-        times = row_times(table, start, int(rows.max()) + 1)
-    except DataError:
-        return rows
+    times = row_times(table, start, int(rows.max()) + 1)
     return rows if times is None else np.asarray(times[rows - start])
 
 

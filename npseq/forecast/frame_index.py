@@ -8,6 +8,7 @@ import numpy as np
 
 from ..data.grid import DAY
 from ..data.table import Table
+from .calendar_slots import row_times
 
 
 class FrameIndex:
@@ -50,8 +51,8 @@ class FrameIndex:
 
         if table.grid is not None:
             times = table.grid.at(rows)
-        elif table.irregular is not None and rows.max() < len(table.irregular):
-            times = table.irregular[rows]
+        elif table.irregular is not None:
+            times = row_times(table, int(rows[0]), int(rows[-1]) + 1)[rows - rows[0]]
         else:
             start, step = (0, 1) if self.counted is None else (self.counted.start, self.counted.step)
             return pd.RangeIndex(start + step * rows[0], start + step * (rows[-1] + 1), step, name=self.name)

@@ -104,8 +104,6 @@ def held(model: Model, task: ForecastTask, kept: ForecastMetadata) -> np.ndarray
     recipe, width, rows = kept.recipe, kept.width, task.parts["test"]
     assert width is not None
     origins, K = recursive.origins_of(recipe, int(rows[0]), int(rows[-1]) + task.horizon, width.steps)
-    if task.table.irregular is not None:  # times after the end are not known, and a last call forecasts a whole horizon
-        origins = origins[origins - (-K // recipe.horizon) * recipe.horizon <= len(task.table.values)]
     origins = origins[:: -(-len(origins) // HELD_ORIGINS) or 1]
     if len(origins) < FEWEST or width.count.min() < FEW:
         return None

@@ -60,7 +60,7 @@ def forecast_ahead(
         head: weight (horizon · targets, R) and bias of log s (``intervals.py``), or None.
 
     Raises:
-        DataError: as ``WindowDataset``, and if times after the end are needed of a table with irregular ones.
+        DataError: as ``WindowDataset``.
     """
     whole = WindowDataset.from_recipe(recipe, table)
     size = max(1, ROWS // (whole.first + steps + recipe.horizon))

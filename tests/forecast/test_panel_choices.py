@@ -217,7 +217,8 @@ def test_shares_of_closed_forms_are_errors_to_the_minus_fourth_without_the_origi
     found = Forms(past, np.array([[1.0], [3.0]]), actual)
     assert np.allclose(found.shares(), [0.5, 0.5]) and np.allclose(found.shares(1), [16 / 17, 1 / 17])
     rolled, ahead = found.combined()
-    assert np.allclose(rolled[0], 33 / 17) and np.allclose(ahead, 2)  # the first origin with the second's shares
+    assert np.allclose(rolled[0], (33 / 17 + 2) / 2)  # the first origin with the second's shares, and their median
+    assert np.allclose(ahead, 2)
     one = Forms(past[:1], found.ahead, actual[:1])
     assert np.allclose(one.shares(0), [16 / 17, 1 / 17])  # a single origin is not left out
     assert np.allclose(Forms(past[:0], found.ahead, actual[:0]).shares(), [0.5, 0.5])

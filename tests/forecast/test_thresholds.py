@@ -9,7 +9,6 @@ import pytest
 import npseq
 from npseq import data
 from npseq.cli import evaluate_forecast, tables
-from npseq.data import DataError
 from npseq.forecast import (
     ForecastTask,
     adaptive,
@@ -149,12 +148,21 @@ def test_of_irregular_times_only_working_days_have_a_week(step, left_out, found)
     assert calendar_slots.periods(table) == found
 
 
-def test_of_irregular_times_the_usual_step_leads_to_one_row_more():
+def test_of_irregular_times_the_usual_step_leads_to_more_within_the_first_day():
     times = np.array([0, 1, 2, 3, 7, 8], "datetime64[h]").astype("datetime64[s]")
     table = data.Table("t", np.zeros((6, 1)), ["y"], step=3600, irregular=times)
-    assert calendar_slots.row_times(table, 5, 7).tolist() == [times[5].item(), (times[5] + 3600).item()]
-    with pytest.raises(DataError, match="irregular times"):
-        calendar_slots.row_times(table, 5, 8)
+    hours = calendar_slots.row_times(table, 5, 8).astype("M8[h]").astype(int)
+    assert hours.tolist() == [8, 9, 10]
+
+
+def test_of_irregular_times_of_some_days_the_last_day_s_come_again():
+    days = np.array([480, 540, 720, 1860, 1985], "M8[m]").astype("M8[s]")
+    table = data.Table("t", np.zeros((5, 1)), ["y"], step=3600, irregular=days)
+    minutes = calendar_slots.row_times(table, 4, 9).astype("M8[m]").astype(int) - 1440
+    assert minutes.tolist() == [545, 720, 1860, 1985, 2160]
+    late = np.append(days, np.datetime64(2155, "m"))  # five minutes earlier in the day than the day before
+    longer = dataclasses.replace(table, irregular=late, values=np.zeros((6, 1)))
+    assert calendar_slots.row_times(longer, 6, 7) == days[3] + np.timedelta64(1, "D")
 
 
 @pytest.mark.parametrize("step", [1, 5])

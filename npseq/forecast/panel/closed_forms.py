@@ -24,7 +24,7 @@ from ..candidates import ROOM, ROWS
 from .covariates import explained
 
 ORDERS = (1, 3)  # besides the seasons'
-PENALTIES = (0.1,)  # of the sum of the squared coefficients of standardised data
+PENALTIES = (0.03,)  # of the sum of the squared coefficients of standardised data
 LONGEST = 336  # rows of an order
 FEW = 400  # with fewer rows differences are tried, too
 SLOT_ROWS = 3  # of each slot
@@ -32,6 +32,7 @@ ROOM_OF_RANGE = 1.0  # forecasts fed back stay within so many ranges of the valu
 ZEROS = 0.25  # of the rows: more make a series intermittent
 SMOOTHING = 0.1  # α and β
 POWER = 4  # weights are proportional to error⁻⁴
+EVEN = 1e-9  # shares that add up to half but for this have two middle forecasts
 
 
 class Season(NamedTuple):
@@ -64,8 +65,16 @@ class Forms(NamedTuple):
 
     def combined(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the combined forecasts: (O, h) from the origins, each with the others' shares, and (steps,)."""
-        past = [self.shares(j) @ self.past[j] for j in range(len(self.past))]
-        return np.reshape(past, self.actual.shape), self.shares() @ self.ahead
+        past = [_centre(self.past[j], self.shares(j)) for j in range(len(self.past))]
+        return np.reshape(past, self.actual.shape), _centre(self.ahead, self.shares())
+
+
+def _centre(forecasts: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """The mean (h,) of the weighted mean and the weighted median of forecasts (C, h), which one far away moves less."""
+    order = np.argsort(forecasts, axis=0)
+    below, ordered = np.cumsum(shares[order], axis=0), np.take_along_axis(forecasts, order, 0)
+    middle = np.stack([np.argmax(below > share, axis=0) for share in (0.5 - EVEN, 0.5 + EVEN)])
+    return np.asarray((shares @ forecasts + np.take_along_axis(ordered, middle, 0).mean(axis=0)) / 2)
 
 
 def forms(
