@@ -49,14 +49,11 @@ class FrameIndex:
         """
         import pandas as pd
 
-        if table.grid is not None:
-            times = table.grid.at(rows)
-        elif table.irregular is not None:
-            times = row_times(table, int(rows[0]), int(rows[-1]) + 1)[rows - rows[0]]
-        else:
+        times = row_times(table, int(rows[0]), int(rows[-1]) + 1)
+        if times is None:
             start, step = (0, 1) if self.counted is None else (self.counted.start, self.counted.step)
             return pd.RangeIndex(start + step * rows[0], start + step * (rows[-1] + 1), step, name=self.name)
-        found = pd.DatetimeIndex(times, name=self.name)
+        found = pd.DatetimeIndex(times[rows - rows[0]], name=self.name)
         if self.periods is not None:
             return found.to_period(self.periods)
         if self.start is not None:
