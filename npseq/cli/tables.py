@@ -16,13 +16,13 @@ FALLING = 0.01  # of the loss in the last tenth of the epochs, for it to be stil
 Reports = Mapping[str, Sequence[Mapping[str, Any]]]  # model -> the reports of its runs
 Flows = Mapping[str, Mapping[str, Flow]]  # panel -> model -> its flow
 
-FORMS = {
-    "rmse": ("RMSE", "{:.1f}"),
-    "mase": ("MASE", "{:.3f}"),
-    "mse": ("MSE", "{:.5f}"),
-    "accuracy": ("accuracy", "{:.1%}"),
-    "nats": ("nats a symbol", "{:.3f}"),
-}
+METRICS = {  # the first of a task's scores is the one that decides
+    "rmse": ("RMSE", ".1f"), "mase": ("MASE", ".3f"), "mae": ("MAE", ".1f"), "r2": ("R²", ".3f"),
+    "accuracy": ("accuracy", ".1%"), "mse": ("MSE", ".5f"), "nats": ("nats", ".3f"), "bits": ("bits", ".3f"),
+}  # fmt: skip
+ONE_FORECAST = (
+    "base alone: the network adds nothing there, so that such rows are one forecast and say nothing of networks"
+)
 MARKS = "█▇▆▅▄▃▂▁ "  # of the text picture, a factor of ten each
 
 
@@ -88,16 +88,7 @@ def summary(
 
 
 def _comparison(title, name, results, baselines):
-    columns = {
-        "rmse": ("RMSE", "10.1f"),
-        "mae": ("MAE", "10.1f"),
-        "r2": ("R²", "10.3f"),
-        "accuracy": ("accuracy", "10.1%"),
-        "mse": ("MSE", "10.5f"),
-        "nats": ("nats", "10.3f"),
-        "bits": ("bits", "10.3f"),
-    }
-    columns = {key: form for key, form in columns.items() if key in results}
+    columns = {key: (title, "10" + form) for key, (title, form) in METRICS.items() if key in results}
     if "rmse" in columns:
         form = "11" + figures([r["rmse"] for r in (results, *baselines.values())])
         columns = {key: (title, form) if key != "r2" else (title, own) for key, (title, own) in columns.items()}
@@ -202,37 +193,30 @@ def comparison_of_models(reports: Reports) -> str:
         reports: the reports of each model's runs.
     """
     first, level = next(iter(reports.values()))[0], level_of(reports)
-    metric = next(name for name in FORMS if name in first["test"])
-    title, form = FORMS[metric]
+    metric = next(name for name in METRICS if name in first["test"])
+    title, form = METRICS[metric]
     if metric == "rmse":
-        form = f"{{:{figures([r['rmse'] for r in [first['test'], *first['baselines'].values()]])}}}"
+        form = figures([r["rmse"] for r in [first["test"], *first["baselines"].values()]])
+    labels = first.get("labels", {})
     rows = [
-        (result[metric], [first.get("labels", {}).get(name, name), "", form.format(result[metric]), "", ""])
+        (result[metric], [labels.get(name, name), "", f"{result[metric]:{form}}", "", ""])
         for name, result in first["baselines"].items()
     ]
     for name, runs in reports.items():
         scores = [report["test"][metric] for report in runs]
         reached = [next(k for k, loss in enumerate(losses_of(report), 1) if loss <= level) for report in runs]
-        spread = f" ({form.format(min(scores))} – {form.format(max(scores))})" if len(runs) > 1 else ""
+        spread = f" ({min(scores):{form}} – {max(scores):{form}})" if len(runs) > 1 else ""
         seconds = np.median([report["seconds"] for report in runs])
         alone = sum(report.get("base_alone", False) for report in runs)
         some = f" (base alone{f' in {alone} of {len(runs)}' * (alone < len(runs))})" * bool(alone)
-        cells = [
-            f"**{name}**{some}",
-            f"{runs[0]['parameters']:,}",
-            form.format(np.mean(scores)) + spread,
-            f"{seconds:.1f}",
-            f"{np.mean(reached):.1f}",
-        ]
-        rows.append((np.mean(scores), cells))
+        size, mean = f"{runs[0]['parameters']:,}", f"{np.mean(scores):{form}}{spread}"
+        rows.append((np.mean(scores), [f"**{name}**{some}", size, mean, f"{seconds:.1f}", f"{np.mean(reached):.1f}"]))
     rows.sort(key=lambda row: row[0], reverse=metric == "accuracy")
+    title += " a symbol" * (metric == "nats")
     header = ["", "parameters", f"test {title}", "seconds", f"epochs to a validation loss of {level:.4g}"]
     lines = [header, ["---"] * len(header), *(cells for _, cells in rows)]
-    told = (
-        "\n\nbase alone: the network adds nothing there, so that such rows are one forecast and say nothing of networks"
-    )
     alone = any(report.get("base_alone") for runs in reports.values() for report in runs)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + told * alone
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + f"\n\n{ONE_FORECAST}" * alone
 
 
 def loss_text(value: float) -> str:

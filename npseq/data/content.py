@@ -11,11 +11,8 @@ import numpy as np
 from .errors import no_column
 from .sources import TableOptions
 
-FIELD_IDS, FIELD_TIMES, FIELD_TARGETS = (
-    ("unique_id", "item_id"),
-    ("ds", "timestamp"),
-    ("y", "target"),
-)  # as Nixtla and GluonTS name them
+# as Nixtla and GluonTS name them
+FIELD_IDS, FIELD_TIMES, FIELD_TARGETS = ("unique_id", "item_id"), ("ds", "timestamp"), ("y", "target")
 WHOLE = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d*(?:[eE][-+]?\d+)?)?")
 
 

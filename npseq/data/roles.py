@@ -23,7 +23,7 @@ from .content import Content
 from .grid import DAY
 from .local_words import MONTH_OF
 from .time_axis import find_grid, step_counts
-from .time_forms import CLOCK_TIME, is_time
+from .time_forms import CLOCK_TIME, YEARS, is_time
 
 TRAINING = 0.7  # of the rows: in these a target must change
 FIRST = 1000  # rows by which most columns are decided
@@ -46,11 +46,7 @@ MOST_FLAGS = 20  # different values of a flag
 NEAR = 0.1  # of a step: a nearly equal one; and the fraction of others, where rows are missing
 LEAST_ROWS, COMPLETE, MOST_PAIRED = 4, 0.6, 10  # rows of a series; of its times; columns of which pairs are tried
 UNIT = re.compile(r"(days?|d|weeks?|wk|w|months?|mon|m|quarter|qtr|q|years?|yr|y)[_ .-]?(\d+)", re.I)
-YEAR, QUARTER, HOUR = (
-    re.compile(r"1[5-9]\d\d|2[01]\d\d"),
-    re.compile(r"Q[1-4]|[1-4]Q", re.I),
-    re.compile(r"(?:h|hr|hour)[_ ]?\d\d?", re.I),
-)
+QUARTER, HOUR = re.compile(r"Q[1-4]|[1-4]Q", re.I), re.compile(r"(?:h|hr|hour)[_ ]?\d\d?", re.I)
 ACROSS, MANY = 3, 20  # names of columns that are times in order; numbers after a single letter
 CLOCK_SET_BACK = 2 * 3600  # seconds that occur twice in autumn
 
@@ -318,7 +314,7 @@ def times_in_names(content: Content) -> list[str]:
     """Return the names of columns that are times in order, so that a row is a series; [] if there are not enough."""
     names = [name for name in content.columns if name not in content.time]
     step = DAY * 366 if content.times is None else _usual_step(content.times)
-    years = [name for name in names if YEAR.fullmatch(name)]
+    years = [name for name in names if YEARS.fullmatch(name)]
     runs = [[], [name for name in names if name.lower().strip(". ") in MONTH_OF]] if step >= 27 * DAY else [[]]
     if content.times is None:
         runs += [[name for name in names if is_time(name) and not (name.isdigit() and len(name) < 6)]]

@@ -72,15 +72,7 @@ class TableOptions(schema.Record):
         return cls(**values)
 
 
-SAID = schema.Field(
-    lambda value: (
-        schema.MAPPING.fits(value)
-        and set(value) <= set(TableOptions.FIELDS)
-        and all(TableOptions.FIELDS[name].fits(one) for name, one in value.items())
-    ),
-    "options of tables by their names",
-    {},
-)
+SAID = schema.some_of(TableOptions.FIELDS, "options of tables by their names")
 
 
 def shipped(file: str) -> str:

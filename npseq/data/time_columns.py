@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 
 from . import dates
-from .time_forms import CLOCK_TIME
+from .time_forms import CLOCK_TIME, YEARS
 
 HOURS = re.compile(r"(hour|hr|hh|time|clock|stunde|uhrzeit|zeit|hora|heure)s?", re.I)
 PARTS = ("year|yr|y{1,4}|jahr", "month|mon|mo|mm?|monat|quarter|qtr|q", "day|dy|dd?|tag", "hour|hr|hh?|stunde",
          "minute|min|mn|mm", "second|sec|ss?")  # fmt: skip  # the names of columns that are a time together
 DAY_OF_YEAR = re.compile(r"doy|day.?of.?(the.?)?year|yday|jday|julian.?(day)?|jd", re.I)
-YEARS = re.compile(r"1[5-9]\d\d|2[01]\d\d")
 HOUR = re.compile(r"\d|([01]\d|2[0-4])([0-5]\d)?")
 DAY_HOURS, DAY_MINUTES = 24, 1440
 

@@ -44,6 +44,7 @@ ZONE = re.compile(r"%z|(Z|UTC|GMT)$", re.I)
 NAMED_ZONE = re.compile(r"%[A-Za-z]\s?(?!UTC|GMT)([A-Z]{3,4})$")
 
 QUARTER = re.compile(r"\d{4}(?:[-/ :.]?Q|[-/:])[1-4]|(?:Q[1-4][-/ ]|[1-4]Q[-/ ]?)\d{4}", re.I)
+YEARS = re.compile(r"1[5-9]\d\d|2[01]\d\d")  # of data
 ISO_WEEK = re.compile(r"(\d{4})[- ]?W(\d{1,2})(?:-?([1-7]))?", re.I)
 INTERVAL = re.compile(r"\s+(?:-|–|—|to|bis)\s+|(?<=\d)/(?=\d{4}-\d\d-\d\d)")
 DIGIT = re.compile(r"\d")

@@ -37,15 +37,8 @@ _HELD = schema.Field(
     f"a table of {len(HELD)} rows of numbers from 0 to 1",
     None,
 )
-_BASELINES = schema.Field(
-    lambda value: (
-        schema.MAPPING.fits(value)
-        and set(value) <= {"seasonal", "ar", "ar_slot"}
-        and all(schema.listed(schema.MAPPING).fits(parts) for parts in value.values())
-    ),
-    "an object of seasonal, ar and ar_slot, each a list of objects",
-    {},
-)
+_FITTED = dict.fromkeys(("seasonal", "ar", "ar_slot"), schema.listed(schema.MAPPING))
+_BASELINES = schema.some_of(_FITTED, "an object of seasonal, ar and ar_slot, each a list of objects")
 _PART = schema.optional(schema.MAPPING)
 _RANGE = schema.listed(schema.listed(schema.NUMBER, 2))
 

@@ -79,6 +79,15 @@ def listed(field: Field, size: int | None = None) -> Field:
     )
 
 
+def some_of(fields: Mapping[str, Field], expected: str) -> Field:
+    """An object of some of these ``fields``, by their names; none of them if it is missing."""
+    return Field(
+        lambda value: MAPPING.fits(value) and all(name in fields and fields[name].fits(value[name]) for name in value),
+        expected,
+        {},
+    )
+
+
 def one_of(values: Collection[Any]) -> Field:
     """One of some texts."""
     return Field(lambda value: isinstance(value, str) and value in values, f"one of {', '.join(map(str, values))}")

@@ -18,15 +18,8 @@ from .seen import SEQUENCES
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_COLUMNS = schema.Field(
-    lambda value: (
-        schema.MAPPING.fits(value)
-        and set(value) <= {"time", "sequence", "label"}
-        and all(map(schema.TEXT.fits, value.values()))
-    ),
-    "names of the columns time, sequence and label",
-    {},
-)
+_NAMED = dict.fromkeys(("time", "sequence", "label"), schema.TEXT)
+_COLUMNS = schema.some_of(_NAMED, "names of the columns time, sequence and label")
 
 
 @dataclass(frozen=True)
