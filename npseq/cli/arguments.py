@@ -100,17 +100,11 @@ class Parser(argparse.ArgumentParser):
         if not word.startswith("-"):
             return f"; data are given with --data {word}" if "--data" in known else ""
         longer = [name for name in known if word.startswith("--") and name.startswith(word)]
-        meant = [name for name in known if name == MEANT.get(word)]
-        near = (
-            meant
-            or longer[:1]
-            or ["--" + one for one in difflib.get_close_matches(word[2:], [k[2:] for k in known], 1)]
-        )
-        return (
-            f"; the nearest option is {near[0]}"
-            if near and word.startswith("--")
-            else f"; {self.prog} -h lists the options"
-        )
+        meant = [name for name in known if name == MEANT.get(word)] or longer[:1]
+        near = meant or ["--" + one for one in difflib.get_close_matches(word[2:], [k[2:] for k in known], 1)]
+        if near and word.startswith("--"):
+            return f"; the nearest option is {near[0]}"
+        return f"; {self.prog} -h lists the options"
 
     @contextmanager
     def refusing(self) -> Iterator[None]:

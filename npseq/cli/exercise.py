@@ -61,9 +61,8 @@ def main(argv: list[str] | None = None) -> int:
     p = parser()
     args = p.parse_args(argv)
     with p.refusing():
-        return {"list": _list, "start": _start, "grade": _grade, "hint": _hint, "solution": _solution}[args.command](
-            args
-        )
+        run = {"list": _list, "start": _start, "grade": _grade, "hint": _hint, "solution": _solution}
+        return run[args.command](args)
 
 
 def _list(args: argparse.Namespace) -> int:

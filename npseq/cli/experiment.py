@@ -70,10 +70,8 @@ def config_of(args: argparse.Namespace, task: tasks.Task) -> TrainingConfig:
 def kept_options(args: argparse.Namespace, config: TrainingConfig, task: tasks.Task) -> dict[str, Any]:
     """Return the options that must not change between runs, and the number of epochs."""
     values = {**vars(args), **asdict(config), "window": task.window or args.window}
-    values["patch"] = getattr(task, "patch", args.patch)
-    return {name: value for name, value in values.items() if name not in FREE - {"epochs"}} | {
-        "data": paths.text_of(args.data)
-    }
+    values |= {"patch": getattr(task, "patch", args.patch), "data": paths.text_of(args.data)}
+    return {name: value for name, value in values.items() if name not in FREE - {"epochs"}}
 
 
 def continued(
@@ -111,10 +109,9 @@ def continued(
                 f"{arguments.option(name)} {given[name]} given, but {state.path} was begun with "
                 f"{arguments.option(name)} {value}: leave it out, or begin anew without --resume"
             )
-    stem = os.path.basename(state.path).removesuffix(
-        "_last.pth"
-    )  # a name that was typed, not one of the file's content
-    if "name" not in given and stem != os.path.basename(state.path) and stem != f"rnn_{model}":
+    file = os.path.basename(state.path)
+    stem = file.removesuffix("_last.pth")  # a name that was typed, not one of the file's content
+    if "name" not in given and stem not in (file, f"rnn_{model}"):
         changes["name"] = stem
     if "out_dir" not in given:
         changes["out_dir"] = os.path.dirname(state.path) or "."

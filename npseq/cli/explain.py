@@ -72,11 +72,8 @@ def _print(p: argparse.ArgumentParser, network: WorkedExample, only: str | None)
         print("\n".join(describe(network)))
     print(text if only is None else text.lstrip("\n"))
     wrong = disagreements(network, lines, steps, gradients)
-    print(
-        "\nall of it agrees with the complex step and with bptt.py to 1e-13"
-        if not wrong
-        else f"\nWRONG: {len(wrong)} values differ, first {wrong[0]}"
-    )
+    verdict = "all of it agrees with the complex step and with bptt.py to 1e-13"
+    print(f"\nWRONG: {len(wrong)} values differ, first {wrong[0]}" if wrong else f"\n{verdict}")
     return status.UNEXPECTED if wrong else status.OK
 
 

@@ -56,15 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name in [*args.models, *([args.cell.name] if args.cell else [])]:
                 of_npseq = name in OWN
                 more = {"forget_bias": args.forget_bias} if "lstm" in name and of_npseq else {}
-                model = Model(
-                    "optimized_" + name.removeprefix("optimized_") if of_npseq else name,
-                    task.input_size,
-                    args.hidden_size,
-                    task.output_size,
-                    loss=task.loss,
-                    rng=args.seed,
-                    **more,
-                )
+                kind = "optimized_" + name.removeprefix("optimized_") if of_npseq else name
+                sizes = task.input_size, args.hidden_size, task.output_size
+                model = Model(kind, *sizes, loss=task.loss, rng=args.seed, **more)
                 flows["untrained"][name] = measure(model, task)
                 model.params["rnn.weight_hh_l0"] *= args.gain
                 flows[larger][name] = measure(model, task)
@@ -107,15 +101,8 @@ def train(model: Model, task: Any, args: argparse.Namespace, name: str) -> None:
     """Train as ``npseq train`` does: Adam, clipping at 1; batches of 32."""
     steps = args.epochs * -(-len(task.parts["train"]) // 32)
     bar = iter(progress.bar(f"training {name}")(range(steps)))
-    done = fit(
-        model,
-        task,
-        optim.Adam(model.theta, lr=args.lr),
-        epochs=args.epochs,
-        rng=args.seed,
-        on_step=lambda *_: next(bar, None),
-    )
-    if done.interrupted:
+    adam, on_step = optim.Adam(model.theta, lr=args.lr), lambda *_: next(bar, None)
+    if fit(model, task, adam, epochs=args.epochs, rng=args.seed, on_step=on_step).interrupted:
         raise KeyboardInterrupt
 
 

@@ -208,9 +208,8 @@ class _Run:
             self.experiment = experiment.build(args, state, self.ranks.size > 1, loaded)
             self.run = self.experiment.run
             config = self.run.config
-            self.args = args = arguments.changed(
-                args, epochs=config.epochs, hidden_size=config.hidden_size, lr=config.lr
-            )
+            found = {name: getattr(config, name) for name in ("epochs", "hidden_size", "lr")}
+            self.args = args = arguments.changed(args, **found)
             self.kind = kinds.KINDS[self.run.task.kind]
             if self.ranks.root:
                 self.replaced = replacing.check(args, self.run.task, self.experiment.fingerprint)
@@ -269,10 +268,8 @@ class _Run:
         finally:
             self.bar.close()
         if progress.interrupted:
-            before = (
-                "" if progress.best_theta is not None else " before the first epoch was done: no weights were written"
-            )
-            self.say(f"interrupted{before}")
+            none = " before the first epoch was done: no weights were written"
+            self.say("interrupted" + none * (progress.best_theta is None))
         return progress
 
     def on_epoch(self, progress: Progress, improved: bool) -> None:
@@ -340,10 +337,8 @@ class _Run:
         self.say(f"\nbest epoch {progress.best_epoch}, kept in {self.path('best')}; {seconds:.1f} s in all\n")
         shown = {score.labels[name]: scores for name, scores in score.baselines.items()}
         target = task.target_columns[0] if self.run.task.kind == "forecast" else None
-        table = (
-            comparison(args.model, score.results, shown, f"the {task.scored} part", target) if not score.lines else None
-        )
-        self.say(table or "\n".join(score.lines))
+        part = f"the {task.scored} part"
+        self.say("\n".join(score.lines or [comparison(args.model, score.results, shown, part, target)]))
         if "confusion" in score.results:
             self.say(confusion_table(score.results, task.classes))
             for line in remarks(args.model, score.results, score.baselines, losses_of({"history": progress.history})):

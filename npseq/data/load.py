@@ -138,14 +138,8 @@ def _other_panel(source: Any, fill: str) -> Panel | None:
 
 def _in_time_order(content: Content, name: str, wide: bool | None = None) -> Table:
     """The table with its rows in time order, and its missing values."""
-    table = Table(
-        name,
-        content.values,
-        content.columns,
-        all_columns=content.all_columns,
-        refused=content.refused,
-        notes=list(content.notes),
-    )
+    table = Table(name, content.values, content.columns, refused=content.refused, notes=list(content.notes))
+    table.all_columns = content.all_columns
     _take_roles(table, content, wide)
     if content.times is not None:
         times = content.times
@@ -158,12 +152,9 @@ def _filled(table: Table, fill: str) -> Table:
     """The table with its missing values filled."""
     for k, column in enumerate(table.columns):
         if (mark := stands_apart(table.values[:, k])) is not None:
-            table.notes.append(
-                Message(
-                    f"{column} holds {mark[0]:g} {mark[1]:,} times, far from all other values; if it marks a missing "
-                    f"value, say {argument('na', f'{mark[0]:g}')}"
-                )
-            )
+            seen = f"{column} holds {mark[0]:g} {mark[1]:,} times, far from all other values"
+            way = f"if it marks a missing value, say {argument('na', f'{mark[0]:g}')}"
+            table.notes.append(Message(f"{seen}; {way}"))
     fill_missing(table, fill)
     return table
 
@@ -267,9 +258,7 @@ def check_size(name: str, values: np.ndarray, columns: Sequence[str]) -> None:
         if most > LARGEST:
             row = int(np.nanargmax(np.abs(values[:, k])))
             value = values[row, k]
-            way = (
-                f"{argument('na', 'inf')} takes it for a missing value"
-                if np.isinf(value)
-                else "correct it, or leave the cell empty"
-            )
+            way = "correct it, or leave the cell empty"
+            if np.isinf(value):
+                way = f"{argument('na', 'inf')} takes it for a missing value"
             raise DataError(f"{name}: row {row} of {column!r} holds {value:.3g}, too large to compute with; {way}")

@@ -214,14 +214,8 @@ def _of_torch(
             + (f", and read={read!r} gives {read_size(read, size)}" if read_size(read, size) != size else "")
         )
     bias = np.zeros(len(weight), weight.dtype) if bias is None else bias
-    options: dict[str, Any] = {
-        "num_layers": layer.num_layers,
-        "bidirectional": layer.bidirectional,
-        "bias": layer.bias,
-        "proj_size": layer.proj_size,
-        "learn_initial_state": layer.learn_initial_state,
-        "read": read,
-    }
+    own = "num_layers", "bidirectional", "bias", "proj_size", "learn_initial_state"
+    options: dict[str, Any] = {name: getattr(layer, name) for name in own} | {"read": read}
     if isinstance(layer, RNN):
         options["nonlinearity"] = nonlinearity
     kind = type(layer).__name__.lower()

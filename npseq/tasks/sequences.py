@@ -24,9 +24,7 @@ IGNORED = -100  # the label of a step that does not count, as ``losses.cross_ent
 ROWS_BATCH = 64  # sequences whose rows are classified at a time
 KINDS = {"class": "classify", "row": "label", "number": "regress"}  # target -> name of the task in a file
 TARGETS = {kind: target for target, kind in KINDS.items()}
-SequenceRecipe: TypeAlias = (
-    ClassificationRecipe | RegressionRecipe
-)  # a ``LabellingRecipe`` is a ``ClassificationRecipe``
+SequenceRecipe: TypeAlias = ClassificationRecipe | RegressionRecipe  # a ``LabellingRecipe`` is one of the first
 
 
 class SequenceDataset(Dataset):
