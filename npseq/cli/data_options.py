@@ -59,14 +59,15 @@ def as_in_training(args: argparse.Namespace, said: Mapping[str, Any]) -> dict[st
         said: at the training, as ``TableOptions.to_json``.
     """
     kept = dict(said)
-    header = None if args.header or args.no_header else kept.get("header")
-    kept.pop("header", None)
+    header = kept.pop("header", None)
+    if header is not None and not (args.header or args.no_header):
+        kept["header" if header else "no_header"] = True
     if any(getattr(args, name) for name in OF_SERIES[:3]):
         kept = {name: value for name, value in kept.items() if name not in OF_SERIES}
     values = {name: value for name, value in kept.items() if not getattr(args, name)}
     for name in {"na", "strip"} & kept.keys():
         values[name] = [*kept[name], *(getattr(args, name) or ())]
-    return {**values, "header": True} if header else {**values, "no_header": True} if header is False else values
+    return values
 
 
 def are_said(args: argparse.Namespace) -> bool:

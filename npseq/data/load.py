@@ -21,8 +21,7 @@ from .content import Content
 from .errors import DataError, listed
 from .grid import Numbers
 from .limits import load_arrays
-from .missing import fill as fill_missing
-from .missing import stands_apart
+from .missing import fill_column, stands_apart
 from .panel import Panel
 from .sources import GENERATED, SHIPPED, TableOptions, ending, existing, shipped
 from .strict_reader import read_strict
@@ -155,7 +154,18 @@ def _filled(table: Table, fill: str) -> Table:
             seen = f"{column} holds {mark[0]:g} {mark[1]:,} times, far from all other values"
             way = f"if it marks a missing value, say {argument('na', f'{mark[0]:g}')}"
             table.notes.append(Message(f"{seen}; {way}"))
-    fill_missing(table, fill)
+    table.filled = np.isnan(table.values)
+    if not table.filled.any():
+        return table
+    if not table.values.flags.writeable:
+        table.values = np.array(table.values)
+    for k, name in enumerate(table.columns):
+        count = fill_column(table.values[:, k], table.filled[:, k], fill)
+        if count is None:
+            raise DataError(f"{table.name}: the column {name!r} has no number in it")
+        if count:
+            how = "from the values before them" if fill == "past" else "by linear interpolation"
+            table.notes.append(f"{count:,} gaps in {name} filled {how}")
     return table
 
 

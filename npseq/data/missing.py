@@ -4,26 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .errors import DataError
-from .table import Table
-
 FIRST = 1000  # values by which most columns are decided
-
-
-def fill(table: Table, how: str) -> None:
-    """Fill the missing values of every column and count them."""
-    table.filled = np.isnan(table.values)
-    if not table.filled.any():
-        return
-    if not table.values.flags.writeable:
-        table.values = np.array(table.values)
-    for k, name in enumerate(table.columns):
-        count = fill_column(table.values[:, k], table.filled[:, k], how)
-        if count is None:
-            raise DataError(f"{table.name}: the column {name!r} has no number in it")
-        if count:
-            way = "from the values before them" if how == "past" else "by linear interpolation"
-            table.notes.append(f"{count:,} gaps in {name} filled {way}")
 
 
 def fill_column(column: np.ndarray, missing: np.ndarray, how: str = "linear") -> int | None:

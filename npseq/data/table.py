@@ -11,6 +11,7 @@ import numpy as np
 from ..formats.messages import argument
 from .errors import DataError, no_column
 from .grid import MOST_ROWS, Grid
+from .missing import fill_column
 
 NEVER = {"counter": "counter", "elapsed": "elapsed time", "part of time": "part of the time", "constant": "constant",
          "circle": "counts in circles", "series": "tells series apart"}  # fmt: skip  # kinds that are no target unless named
@@ -139,7 +140,12 @@ class Table:
             new[there, column], filled[there, column] = values[given[:, column], column], False  # the last one counts
             if gaps := np.count_nonzero(filled[places, column]):
                 notes.append(f"{gaps:,} gaps in new rows of {name} filled from the values before them")
-        _fill(new, filled, min(int(k.min(initial=total)), int(np.append(old, False).argmin())))
+        first = min(int(k.min(initial=total)), int(np.append(old, False).argmin()))  # whose values may change
+        for column in range(new.shape[1]):
+            start = first - 1 if first and not filled[:first, column].all() else 0
+            missing = filled[start:, column].copy()
+            missing[:1] &= start == 0  # filled itself from the values before
+            fill_column(new[start:, column], missing, "past")
         irregular = self.irregular if self.irregular is None else every
         return replace(self, values=new, filled=filled, irregular=irregular, notes=self.notes + notes)
 
@@ -181,16 +187,3 @@ class Table:
         if self.irregular is not None:
             digest.update(np.ascontiguousarray(self.irregular.view(np.int64)).data)
         return digest.hexdigest()[:16]
-
-
-def _fill(values: np.ndarray, filled: np.ndarray, first: int) -> None:
-    """Fill the missing values (n, C) from row ``first`` on with the value before, in place; before the first value there
-    is none, so it is held."""
-    for k in range(values.shape[1]):
-        start = first - 1 if first and not filled[:first, k].all() else 0
-        column, missing = values[start:, k], filled[start:, k].copy()
-        if start:
-            missing[0] = False  # filled itself from the values before
-        at = np.maximum.accumulate(np.where(missing, 0, np.arange(len(missing))))
-        at[: int(missing.argmin())] = missing.argmin()
-        column[:] = column[at]
