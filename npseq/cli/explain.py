@@ -43,11 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     p = parser()
     args = p.parse_args(argv)
     for name in "hidden_size", "input_size", "steps":
-        if getattr(args, name) > LARGEST:
-            p.error(
-                f"--{name.replace('_', '-')} {getattr(args, name)} given, at most {LARGEST} expected: every number is "
-                "printed"
-            )
+        if (value := getattr(args, name)) > LARGEST:
+            p.error(f"{arguments.option(name)} {value} given, at most {LARGEST} expected: every number is printed")
     with p.refusing():
         cell = CELLS[args.model] if args.cell is None else args.cell.found
         cell = cell.cell if own_cell.is_layer(cell) else cell

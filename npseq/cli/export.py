@@ -8,7 +8,7 @@ from typing import Any
 from ..forecast import c_program
 from ..forecast.metadata import load_forecast
 from ..forecast.recipe import ForecastRecipe
-from ..formats import c, checkpoint, model_file, onnx, paths
+from ..formats import c, checkpoint, model_file, onnx, paths, schema
 from ..nn.conversion import from_state_dict
 from ..nn.reading import READS
 from ..tasks import recipe
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         p.error(f"--to {args.to}: an ending of .onnx or .h expected")
     for name in C_ONLY if ending == ".onnx" else ONNX_ONLY:
         if getattr(args, name):
-            p.error(f"--{name.replace('_', '-')} is not for {ending} files; leave it out")
+            p.error(f"{arguments.option(name)} is not for {ending} files; leave it out")
     if args.example:
         p.check_files(args, [files.File("the program of --example", c.program_beside(args.to), True)])
     with p.refusing():
@@ -74,9 +74,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _example(args: Any, model: Any) -> bool | str:
     """Return the program for ``main.c``: of a forecaster with scaler one that reads the rows of its table."""
-    metadata = getattr(model, "metadata", None)
-    kept = metadata.get("recipe") if isinstance(metadata, dict) else None
-    if args.with_scaler and isinstance(kept, dict) and kept.get("task") == ForecastRecipe.task:
+    kept = schema.entry(getattr(model, "metadata", None), "recipe")
+    if args.with_scaler and schema.entry(kept, "task") == ForecastRecipe.task:
         found = recipe.from_json(kept)
         assert isinstance(found, ForecastRecipe)
         return c_program.text(args.name or c.name_of(args.to), paths.name_of(args.to), found)
@@ -87,13 +86,10 @@ def _load(args: Any) -> Any:
     """Return the model of the file, or the layer under the prefix; of a forecaster the one that forecasts new rows."""
     if args.prefix is None:
         model = model_file.load_model(args.file, args.nonlinearity, args.read, args.weights)
-        kept = model.metadata if isinstance(model.metadata, dict) else {}
-        if kept.get("final") is not None:
+        if schema.entry(kept := model.metadata, "final") is not None:
             model, used = load_forecast(args.file, args.weights)[1].in_use(model)
             model.metadata = {**kept, **used.to_json()}
         return model
     file = checkpoint.load(args.file)
-    config = file.metadata.get("config") if isinstance(file.metadata, dict) else None
-    known = config.get("nonlinearity") if isinstance(config, dict) else None
-    nonlinearity = args.nonlinearity or known or "tanh"
+    nonlinearity = args.nonlinearity or schema.entry(file.metadata, "config", "nonlinearity") or "tanh"
     return from_state_dict(file.weights(args.weights), args.prefix, nonlinearity=nonlinearity)

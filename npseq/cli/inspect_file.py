@@ -82,8 +82,8 @@ def card(trained: Metadata, kind: str) -> list[str]:
         before = "" if start is None else f"; of the base alone {number(start)}"
         lines.append(("validation", f"loss {number(own['validation_loss'])} in epoch {trained.best_epoch}{before}"))
     scores = own.get("scores")
-    for name, found in [*pairs(pairs_of(scores, "baselines")), ("the model", pairs_of(scores, "model"))]:
-        for target, each in pairs(pairs_of(found, "targets") or {"": found}):
+    for name, found in [*pairs(schema.entry(scores, "baselines")), ("the model", schema.entry(scores, "model"))]:
+        for target, each in pairs(schema.entry(found, "targets") or {"": found}):
             numbers = ", ".join(f"{metric} {number(value)}" for metric, value in pairs(each))
             lines += [("test", f"{name}{', ' * bool(target)}{target}: {numbers}")] if numbers else []
     shown_lines = []
@@ -96,11 +96,6 @@ def card(trained: Metadata, kind: str) -> list[str]:
 def pairs(value: Any) -> list[tuple[Any, Any]]:
     """Return the entries of a dict, none of anything else: the card is what the file says."""
     return list(value.items()) if isinstance(value, dict) else []
-
-
-def pairs_of(value: Any, name: str) -> Any:
-    """Return an entry of a dict, or {}."""
-    return value.get(name, {}) if isinstance(value, dict) else {}
 
 
 def number(value: Any) -> str:
@@ -124,9 +119,8 @@ def _as_dict(file: checkpoint.Checkpoint, chosen: Mapping[str, Mapping[str, np.n
 
 def _is_base_alone(metadata: Any, chosen: Mapping[str, Mapping[str, np.ndarray]]) -> bool:
     """True for a forecaster whose network corrects its base by 0."""
-    recipe = metadata.get("recipe") if isinstance(metadata, dict) else None
     heads = [array for tensors in chosen.values() for name, array in tensors.items() if name.startswith("fc.")]
-    return isinstance(recipe, dict) and bool(recipe.get("base") and heads) and not any(head.any() for head in heads)
+    return bool(schema.entry(metadata, "recipe", "base") and heads) and not any(head.any() for head in heads)
 
 
 def _parameters(tensors: Mapping[str, np.ndarray]) -> int:
@@ -151,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except ValueError:  # the entries are shown one by one
             pass
         else:
-            print("\n".join(map(shown, card(trained, str(pairs_of(file.metadata["config"], "kind"))))) + "\n")
+            print("\n".join(map(shown, card(trained, str(schema.entry(file.metadata["config"], "kind"))))) + "\n")
     print(f"{'name':48} {'dtype':10} {'shape':18} {'elements':>10}")
     lines = lines_of(file.content)
     for line in lines if args.all else itertools.islice(lines, MOST):

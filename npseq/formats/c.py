@@ -233,8 +233,7 @@ class _Header:
                 raise ValueError(f"a head that reads {model.read!r} of all steps has no form in C; 'final' expected")
             self.head = model.fc
             self.scaling = model.scaling if with_scaler else None
-            recipe = model.metadata.get("recipe") if isinstance(model.metadata, dict) else None
-            window = recipe.get("window") if isinstance(recipe, dict) else None
+            window = schema.entry(model.metadata, "recipe", "window")
             self.window = window if schema.COUNT.fits(window) else None  # a file may come from anywhere
         if self.layer.bidirectional:
             raise ValueError(

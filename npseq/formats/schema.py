@@ -122,6 +122,13 @@ def check(mapping: Any, fields: Mapping[str, Field], where: str, *, others: bool
     return values
 
 
+def entry(value: Any, *names: str) -> Any:
+    """Return an entry of an object in a file, or of one within it; None if there is no such entry."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
 class Record:
     """A class that a file keeps, whose annotations say what each value must be there.
 
