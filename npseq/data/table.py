@@ -135,17 +135,16 @@ class Table:
             notes.append(f"{repeated:,} new rows have a duplicate time; the last of each was kept")
         if missing := total - np.count_nonzero(old) - np.count_nonzero(~old[places]):
             notes.append(f"{missing:,} times are missing; an empty row was inserted for each")
+        first = min(int(k.min(initial=total)), int(np.append(old, False).argmin()))  # whose values may change
         for column, name in enumerate(self.columns):
             there = k[given[:, column]]
             new[there, column], filled[there, column] = values[given[:, column], column], False  # the last one counts
             if gaps := np.count_nonzero(filled[places, column]):
                 notes.append(f"{gaps:,} gaps in new rows of {name} filled from the values before them")
-        first = min(int(k.min(initial=total)), int(np.append(old, False).argmin()))  # whose values may change
-        for column in range(new.shape[1]):
             start = first - 1 if first and not filled[:first, column].all() else 0
-            missing = filled[start:, column].copy()
-            missing[:1] &= start == 0  # filled itself from the values before
-            fill_column(new[start:, column], missing, "past")
+            absent = filled[start:, column].copy()
+            absent[:1] &= start == 0  # filled itself from the values before
+            fill_column(new[start:, column], absent, "past")
         irregular = self.irregular if self.irregular is None else every
         return replace(self, values=new, filled=filled, irregular=irregular, notes=self.notes + notes)
 
