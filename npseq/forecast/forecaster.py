@@ -23,6 +23,7 @@ from ..formats import model_file, schema
 from ..formats.unpickler import CheckpointError
 from ..fused import blas
 from ..nn.model import Model
+from ..nn.validation import outer_level
 from ..tasks.metadata import load_trained
 from ..training.config import NAMES, TrainingConfig, plain
 from ..training.fit import Progress
@@ -237,7 +238,7 @@ class Forecaster(drawing.Drawn, Origins):
         given, table = self._known()
         ensemble, found = self._forecast(steps, future, interval)
         for line in ensemble.doubts(found.ahead):
-            warnings.warn(line, stacklevel=3)  # the line that called, past ``on_panels``
+            warnings.warn(line, stacklevel=outer_level())
         if given.index is not None:
             return forecast_frame(given.index, ensemble.table, self._recipe.target, found)
         return found.array()

@@ -54,6 +54,10 @@ def test_characters_that_are_not_known_have_one_number_and_cannot_be_written():
     assert vocabulary.decode([0, 2, 1]) == "a\ufffdc"
     with pytest.raises(ValueError, match="does not know the character 'b'; it knows 'ac'"):
         vocabulary.encode("ab")
+    signs = "".join(chr(0x4E00 + k) for k in range(201))  # of up to 200 all are named
+    for count, named in ((200, signs[:200]), (201, signs[:200] + "…")):
+        with pytest.raises(ValueError, match=f"it knows '{named}'$"):
+            Vocabulary("characters", signs[:count]).encode("b")
 
 
 def test_memory_is_proportional_to_the_file(tmp_path):

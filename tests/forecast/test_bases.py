@@ -10,7 +10,9 @@ from npseq import data
 from npseq.data import DataError
 from npseq.fit import fit
 from npseq.forecast import ForecastStream, ForecastTask, WindowDataset, base_model, linear, recursive
-from npseq.forecast.calendar_slots import Slots, periods, row_times
+from npseq.forecast.base_model import BaseModel, Log, base_from_json
+from npseq.forecast.bases import BaseModels, describe
+from npseq.forecast.calendar_slots import Slots, Waves, periods, row_times
 from npseq.nn.model import Model
 from npseq.optim import Adam
 from npseq.tasks.metadata import Metadata
@@ -208,6 +210,33 @@ def test_the_recipe_goes_through_json_and_files_have_the_format_2(tmp_path):
     assert np.allclose(again.inputs(rows, np.float64), task.inputs(rows, np.float64), atol=1e-6)
     npseq.save(tmp_path / "m.pth", model, Metadata(task.recipe()).to_json())
     assert npseq.load(tmp_path / "m.pth").metadata["npseq"] == 2
+
+
+def test_every_field_of_a_base_goes_through_json():
+    waves = (Waves(86_400.0 * 365.25, 2), Waves(86_400.0, 1))
+    base = BaseModel("linear", np.array([0.5, 0.25]), np.arange(12.0), Slots("month", 12, 3), np.array([2.0]), waves,
+                     np.arange(6.0), Log(1.5, 2.5, -3.0, 4.0), True)  # fmt: skip
+    again = base_from_json(json.loads(json.dumps(base.to_json())))
+    assert type(again) is BaseModel and vars(again).keys() == vars(base).keys()
+    for name, value in vars(base).items():
+        found = getattr(again, name)
+        assert np.array_equal(found, value) if isinstance(value, np.ndarray) else found == value, name
+    with pytest.raises(ValueError, match="of_waves"):
+        base_from_json({**base.to_json(), "of_waves": [0.0] * 5})
+
+
+def test_of_more_than_ten_targets_three_are_described():
+    for count, lines in ((10, 10), (11, 4)):
+        bases = BaseModels.of((BaseModel("last", np.ones(1), np.zeros(1)),) * count, np.ones(count))
+        found = describe(bases, [f"c{k}" for k in range(count)])
+        assert len(found) == lines and found[0] == "base        c0: the last value"
+        assert (found[-1] == "            and 8 more targets") == (count == 11)
+
+
+def test_outputs_with_a_base_need_their_rows():
+    task = ForecastTask(hourly(), target=["x0"], window=6, base="last")
+    with pytest.raises(TypeError, match="the rows of the outputs are needed"):
+        task.to_units(np.zeros((1, 1)))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from npseq import Model, data, fit, optim, tasks
 from npseq.data.sequences import Sequences
 from npseq.tasks.recipe import from_json
 from npseq.tasks.scoring import outputs
+from npseq.tasks.sequences import IGNORED
 
 
 def ramps(count=120, seed=0):
@@ -45,6 +46,14 @@ def test_metrics_are_in_data_units_and_equal_their_definitions():
 def test_a_linear_model_of_simple_statistics_is_the_stronger_baseline():
     found = tasks.SequenceTask(ramps(), target="number").baselines()
     assert found["linear in simple statistics"]["r2"] > 0.3 > found["mean"]["r2"]
+
+
+def test_every_number_counts_that_of_rows_without_a_label_too():
+    sequences = ramps()
+    sequences.targets[:] = IGNORED
+    sequences.targets[::2] = 1
+    task = tasks.SequenceTask(sequences, target="number")
+    assert task.weight(task.parts["train"]) == len(task.parts["train"])
 
 
 def test_a_recipe_goes_through_json_and_gives_the_same_examples():

@@ -120,6 +120,7 @@ def test_missing_values_are_missing_however_they_were_filled_and_minus_zero_is_z
     kept = SeenRows.of(table(values, filled=gaps), [0], COUNT)
     other = np.where(gaps[:, 0], 99.0, np.where(values == 0, -0.0, values))
     assert np.array_equal(kept.find(table(other, filled=gaps), [0]), np.arange(N) < COUNT)
+    assert kept.whole == SeenRows.of(table(other, filled=gaps), [0], COUNT).whole
     assert kept.whole != SeenRows.of(table(other), [0], COUNT).whole
 
 
@@ -148,8 +149,8 @@ def test_most_other_values_at_the_same_times_are_another_series():
 
 @pytest.mark.parametrize(
     "change",
-    [{"count": 0}, {"until": "2024"}, {"until": "x" * 19}, {"whole": "X" * 16}, {"marks": [2**32]}, {"marks": [1]},
-     {"places": [2**62]}, {"places": [1.0]}],
+    [{"count": 0}, {"until": "2024"}, {"until": "x" * 19}, {"whole": "X" * 16}, {"marks": [2**32], "places": [1]}, {"marks": [1]},
+     {"places": [2**62], "marks": [1]}, {"places": [1], "marks": [-1]}, {"places": [1.0]}],
 )  # fmt: skip
 def test_a_file_that_says_something_else_is_refused(change):
     with pytest.raises(ValueError, match="its rows of the training"):
@@ -157,8 +158,8 @@ def test_a_file_that_says_something_else_is_refused(change):
 
 
 def test_every_hexadecimal_hash_is_read_back():
-    kept = {**known().to_json(), "whole": "0123456789abcdef"}
-    assert SeenRows.from_json(kept).whole == kept["whole"]
+    kept = {**known().to_json(), "whole": "0123456789abcdef", "marks": [2**32 - 1], "places": [2**62 - 1]}
+    assert SeenRows.from_json(kept).to_json() == kept
 
 
 def test_sequences_are_known_by_their_content_and_equal_ones_as_often_as_they_were_there():

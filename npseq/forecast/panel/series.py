@@ -120,9 +120,7 @@ class Many:
         for y in self.values:
             room = len(y) - h - max(2 * s, h, 8)  # rows that closed forms need
             count = min(int((VALIDATED * len(y) - h) // stride) + 1, room // stride + 1, ORIGINS)
-            if room >= 0 and count < 1:
-                count = 1
-            found.append(len(y) - h - stride * np.arange(max(count, 0))[::-1])
+            found.append(len(y) - h - stride * np.arange(max(count, int(room >= 0)))[::-1])
         return found
 
 
