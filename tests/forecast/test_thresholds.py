@@ -16,6 +16,7 @@ from npseq.forecast import (
     baselines,
     calendar_slots,
     candidates,
+    combination,
     evaluation,
     features,
     intervals,
@@ -429,6 +430,24 @@ def test_the_volatility_is_that_of_a_week_or_of_168_rows(step, rows):
 def test_a_detected_season_is_a_length_if_the_rows_hold_it_twice(rows, lengths):
     table = data.Table("t", np.zeros((rows, 1)), ["y"])
     assert candidates.seasons(table, 40, rows).lengths == lengths
+
+
+@pytest.mark.parametrize(
+    ("rows", "step", "many"),
+    [(2500, HOUR, False), (2501, HOUR, True), (2501, 86_399, True), (2501, 86_400, False), (2501, None, False)],
+)
+def test_rows_are_many_from_2501_on_of_less_than_a_day_each(monkeypatch, rows, step, many):
+    class Asked(Exception):
+        pass
+
+    def designs(found, rows, many, logs, ahead):
+        raise Asked(rows, many)
+
+    monkeypatch.setattr(combination, "designs", designs)
+    choice = combination.Choice("auto", data.Table("t", np.zeros((3000, 1)), ["y"], step), rows, 3000)
+    with pytest.raises(Asked) as told:
+        choice._chosen(candidates.Series(np.arange(3000.0)), None)
+    assert told.value.args == (rows, many)
 
 
 @pytest.mark.parametrize("horizon", [1, 3])

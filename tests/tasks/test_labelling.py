@@ -57,6 +57,7 @@ def test_batches_respect_lengths_and_rows_without_a_label(tmp_path):
     there = np.arange(target.shape[1]) < lengths[:, None]
     assert (target[~there] == IGNORED).all() and target[0, 0] == IGNORED
     assert task.weight(rows) == there.sum() - 1 == (target != IGNORED).sum()
+    assert list(task.baselines()) == ["most frequent class", "nearest mean row"]
     # what stands in the padding, and the batch a sequence is in, change nothing
     model = npseq.Model("lstm", 1, 4, 2, loss="cross_entropy", outputs="all", dtype=np.float64, rng=0)
     together = outputs(model, task, rows)
