@@ -15,6 +15,7 @@ from .. import status
 from ..data.errors import listed
 from ..forecast import bases
 from ..forecast.metadata import ALONE, ForecastMetadata
+from ..forecast.panel.metadata import PanelMetadata
 from ..forecast.recipe import ForecastRecipe
 from ..formats import checkpoint, schema
 from ..tasks.metadata import Metadata
@@ -56,7 +57,9 @@ def parser() -> arguments.Parser:
 
 def settings_of(trained: Metadata, kind: str) -> dict[str, Any]:
     """Return all settings of the training of a model of this ``kind``."""
-    usual = asdict(TrainingConfig.of("forecast" if getattr(trained.recipe, "base", None) else "alone"))
+    recipe = trained.recipe
+    task = recipe.task if recipe.task == "panel" else "forecast" if getattr(recipe, "base", None) else "alone"
+    usual = asdict(TrainingConfig.of(task))
     found = {**usual, **trained.settings, "model": kind, "seed": trained.seed}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -74,6 +77,8 @@ def card(trained: Metadata, kind: str) -> list[str]:
     if (seen := getattr(trained, "seen", None)) is not None and isinstance(trained, ForecastMetadata):
         until = f" up to {seen.until}" if seen.until else ""
         lines.append(("trained on", f"{seen.count:,} rows{until}, validation included; later rows are new to it"))
+    if isinstance(trained, PanelMetadata):
+        lines += trained.told()
     if own.get("split"):
         lines.append(("split", ", ".join(f"{count} {part}" for part, count in pairs(own["split"]))))
     lines.append(("settings", ", ".join(f"{name} {value}" for name, value in settings_of(trained, kind).items())))
@@ -85,7 +90,11 @@ def card(trained: Metadata, kind: str) -> list[str]:
     for name, found in [*pairs(schema.entry(scores, "baselines")), ("the model", schema.entry(scores, "model"))]:
         for target, each in pairs(schema.entry(found, "targets") or {"": found}):
             numbers = ", ".join(f"{metric} {number(value)}" for metric, value in pairs(each))
-            lines += [("test", f"{name}{', ' * bool(target)}{target}: {numbers}")] if numbers else []
+            lines += (
+                [("held out" if recipe.task == "panel" else "test", f"{name}{', ' * bool(target)}{target}: {numbers}")]
+                if numbers
+                else []
+            )
     shown_lines = []
     for (title, text), before in zip(lines, [("", ""), *lines]):
         head = f"{'' if title == before[0] else title:12}"

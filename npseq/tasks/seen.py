@@ -195,10 +195,12 @@ def _digest(bits: np.ndarray) -> str:
 class SeenSeries(schema.Record):
     """What tells the rows of many series that a model was trained or validated on.
 
-    names: hashes of the names; trained, known: of each series the seconds, or the number, from the last row that a
-    network was trained on, and from the last one of all, to ``latest``; marks: without times, hashes of the first rows.
+    count: the rows of all; names: hashes of the names; trained, known: of each series the seconds, or the number, from
+    the last row that a network was trained on, and from the last one of all, to ``latest``; marks: without times,
+    hashes of the first rows.
     """
 
+    count: Annotated[int, schema.COUNT]
     latest: Annotated[int, _PLACE]
     names: Annotated[list[int], schema.listed(_MARK)]
     trained: Annotated[list[int], schema.listed(_PLACE)]
@@ -213,7 +215,7 @@ class SeenSeries(schema.Record):
         names = [zlib.crc32(panel.ids[k].encode()) for k in rows]
         marks = [_mark(panel, column, k) for k in rows if panel.grids[k] is None and panel.irregular is None]
         trained, known = (latest - ends).T.tolist()
-        return cls(latest, names, trained, known, marks)
+        return cls(sum(n for _, n in rows.values()), latest, names, trained, known, marks)
 
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> SeenSeries:

@@ -11,6 +11,7 @@ from npseq import data
 from npseq.cli.compare import main as compare
 from npseq.cli.evaluate import main as evaluate
 from npseq.cli.gradient_flow import main as flow
+from npseq.cli.inspect_file import main as inspect
 from npseq.cli.output import written
 from npseq.cli.predict import main as predict
 from npseq.cli.stream import main as stream
@@ -122,7 +123,15 @@ def test_few_series_are_told_one_by_one_and_new_ones_are_forecast(few, tmp_path,
     assert all(np.isfinite(float(row["npseq"])) for row in rows_of(tmp_path / "f.csv"))
     capsys.readouterr()
     assert evaluate([model, "--data", str(tmp_path / "new.csv")]) == 0
-    assert any(line.startswith("each series") for line in capsys.readouterr().out.splitlines())
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("each series") for line in lines)
+    assert f"the last {H} rows of 2 series are new to the model" in lines
+    assert inspect([model]) == 0
+    card = capsys.readouterr().out.split("\n\n")[0]
+    for title in ("task        panel", "data        sales.csv, hash ", "target      y; 12 rows ahead", "base        ",
+                  "trained on  12 series of ", "split       ", "settings    model optimized_gru, ", "held out    ",
+                  "            the model: mase "):  # fmt: skip
+        assert f"\n{title}" in f"\n{card}"
 
 
 @pytest.mark.wide

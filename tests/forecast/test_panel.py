@@ -230,7 +230,13 @@ def test_a_forecaster_of_a_long_frame_gives_one_in_the_field_s_form(forecaster, 
         made.stream()
     with pytest.raises(DataError, match="2 targets given"):
         made.fit(frame.assign(x=1.0), ["y", "x"])
-    assert made.score(4)["share_better"] is not None
+    found = made.score(4)
+    assert found["share_better"] is not None
+    assert f"<td>{found['scores']['npseq']['mase']:.3f}</td>" in found._repr_html_() and "gru" in made._repr_html_()
+    pytest.importorskip("matplotlib")
+    for picture, steps in ((made.plot(6), 6), (made.plot(5, interval=0.5), 5), (found.plot(), 4)):
+        assert [one.get_title(loc="left") for one in picture.axes[:3]] == ["s0", "s1", "s2"]
+        assert len(picture.axes[0].lines[1].get_xdata()) == steps
 
 
 @pytest.mark.wide

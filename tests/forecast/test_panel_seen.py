@@ -52,6 +52,12 @@ def test_the_last_rows_are_new_or_held_out_or_trained_on(made):
         assert len(every["series"]) == 3 and not any("left out" in note for note in every["notes"])
 
 
+def test_the_card_of_a_file_tells_target_base_and_series(made):
+    told = dict(made[2][0][1].told())
+    assert told["target"].startswith(f"y; {H} rows ahead, from windows of ") and "rows before" in told["base"]
+    assert told["trained on"].startswith("3 series of 220 rows, ")
+
+
 def test_another_series_is_new_whatever_its_rows(made):
     timed, _, members = made
     assert scores.evaluate(members, panel_of([80, 80], timed, "x"), H)["rows"]["new"] == 2

@@ -78,6 +78,7 @@ class PanelForecaster:
         if progress.interrupted:
             raise KeyboardInterrupt("the training was interrupted")
         kept_of: dict[str, Any] = {"columns": columns or {}, "seed": config.seed, "best_epoch": progress.best_epoch}
+        kept_of["card"] = run.card(progress, task.fingerprint())
         said = options.to_json() if options else {}
         kept = ensemble.finish(run.model, task, self.jobs, **kept_of, settings=run.settings, table=said)
         self.members, self.progress, self.panel, self.options = [(run.model, kept)], progress, panel, options

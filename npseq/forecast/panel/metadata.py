@@ -40,6 +40,24 @@ class PanelMetadata(Metadata):
         """What holds for all series."""
         return Errors(np.array(self.errors[:2]), float(self.errors[2]))
 
+    def told(self) -> list[tuple[str, str]]:
+        """Return lines on the target, the base and the series: a title and a text each."""
+        recipe, seen = self.recipe, self.seen
+        parts = [
+            recipe.target,
+            *(f"reads {name}" for name in recipe.inputs),
+            *(f"{name} known ahead" for name in recipe.future),
+        ]
+        parts.append(
+            f"{recipe.horizon} rows ahead, from windows of {recipe.window} × {recipe.patch}; season {recipe.season}"
+        )
+        base = ", ".join(f"{weight:.3g} × that of {lag}" for lag, weight in zip(recipe.lags, recipe.weights))
+        lines = [("target", "; ".join(parts)), ("base", f"{base} rows before, and closed forms")]
+        if seen is not None:
+            text = f"{len(seen.names):,} series of {seen.count:,} rows, those held out included; others are new to it"
+            lines.append(("trained on", text))
+        return lines
+
     def to_json(self) -> dict[str, Any]:
         """Return the entries of the weights file."""
         values = {**super().to_json(), "errors": list(self.errors), "quantiles": np.asarray(self.quantiles).tolist()}
