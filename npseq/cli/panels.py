@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .. import data
-from ..data.panel import Panel, of_table
+from ..data.load import read_panel
+from ..data.panel import Panel
 from ..forecast.panel import drawing, scores
 from ..forecast.panel.ensemble import PanelEnsemble, PanelForecast
 from ..forecast.panel.task import PanelTask, panel_task
@@ -44,8 +45,7 @@ def make(args: argparse.Namespace, panel: Panel) -> PanelTask:
 def read(args: argparse.Namespace) -> Panel:
     """Return the panel that ``--data`` names, also of one series. Raises DataError as ``data.load_series``."""
     bar = None if getattr(args, "json", False) else progress.reading()
-    found = data.load_series(args.data, args.time, "past", bar, data_options.table_options(args))
-    return found if isinstance(found, Panel) else of_table(found)
+    return read_panel(args.data, args.time, bar, data_options.table_options(args))
 
 
 def write(args: argparse.Namespace, members: trained_files.Members) -> list[str]:

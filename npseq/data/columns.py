@@ -44,7 +44,7 @@ class Known:
     """What is said about a table, and what the first of two passes has shown for the second.
 
     cells: numbers of a form that the first rows did not show; no_time: columns whose numbers are no times after all;
-    encoding: of the letters further down. second: True in the second pass. again: True if the first was in vain.
+    encoding: of the letters further down; names: True if ``labels`` name series. second: True in the second pass. again: True if the first was in vain.
     """
 
     time: str | None
@@ -54,6 +54,7 @@ class Known:
     cells: list[str] = field(default_factory=list)
     no_time: set[int] = field(default_factory=set)
     encoding: str | None = None
+    names: bool = False
     second: bool = False
     again: bool = False
 
@@ -80,9 +81,9 @@ class Collector:
         self.marks = MISSING | {mark.lower() for mark in known.options.na}
         self.words: list[str] = []
         if known.labels is None:
-            known.labels = id_columns(name, columns, known.options)
+            known.labels, known.names = id_columns(name, columns, known.options), True
         self.label_columns = [position(name, columns, label) for label in known.labels]
-        self.labels = [Labels() for _ in self.label_columns]
+        self.labels = [Labels(known.names) for _ in self.label_columns]
         self.time = self._time_columns()
         self.dates = dates.TimeReader(name, ", ".join(columns[k] for k in self.time), self.options.date_format)
         self.numeric = [k for k in range(len(columns)) if k not in self.time and k not in self.label_columns]
@@ -134,7 +135,8 @@ class Collector:
         for column, k in zip(self.labels, self.label_columns):
             codes, different = pd.factorize(frame.iloc[:, k])
             cells = text_of(pd.Series(different)).str.strip()
-            column.add([*cells.mask(cells.str.lower().isin(self.marks)).fillna(""), ""], codes)
+            missing = cells.isna() if self.known.names else cells.str.lower().isin(self.marks)
+            column.add([*cells.mask(missing, column.missing), column.missing], codes)
         if self.time:
             self._add_times([frame.iloc[:, k] for k in self.time])
         self.done += len(frame)

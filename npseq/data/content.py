@@ -69,10 +69,15 @@ class Growing:
 
 
 class Labels:
-    """A column kept as text, as codes in the order of appearance; a missing label has the code −1."""
+    """A column kept as text, as codes in the order of appearance; a missing label has the code −1.
 
-    def __init__(self) -> None:
-        self.codes, self.known = Growing(1, np.int32), {"": -1}
+    Args:
+        names: of series, of which NA and an empty text are some, too; ``missing`` then is no text of a file.
+    """
+
+    def __init__(self, names: bool = False) -> None:
+        self.missing = "\0" if names else ""
+        self.codes, self.known = Growing(1, np.int32), {self.missing: -1}
 
     def add(self, cells: Iterable[str], places: np.ndarray | None = None) -> None:
         """Append the cells, or those at ``places`` (n,) of them; numbers are spelled one way, so that 1, 1.0 and "1" are one

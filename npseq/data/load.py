@@ -17,12 +17,12 @@ from ..formats.messages import Message, argument, marked
 from ..formats.paths import name_of
 from . import generated, panel_reader, roles
 from .arrays import read_arrays
-from .content import Content
+from .content import FIELD_IDS, Content
 from .errors import DataError, listed
 from .grid import Numbers
 from .limits import load_arrays
 from .missing import fill_column, stands_apart
-from .panel import Panel
+from .panel import Panel, of_table
 from .sources import GENERATED, SHIPPED, TableOptions, ending, existing, shipped
 from .strict_reader import read_strict
 from .table import NEVER, Table
@@ -71,22 +71,43 @@ def load_series(
 
     Args:
         source, time, fill, on_progress: as ``load``; also ``"many"``, a .tsf file, a dict or a list of arrays of different
-            lengths. A table with the columns unique_id and ds, or item_id and timestamp, is a long one.
+            lengths, a list of Series, a list or a dict of DataFrames, a ``Panel``. A table with the columns unique_id and
+            ds, or item_id and timestamp, is a long one.
         options: ``id``, ``wide`` and ``wide_rows`` say how the series are told apart. A time may be a whole number.
 
     Raises:
         DataError: as ``load``; for several series in a form that was not said.
     """
-    said = options or TableOptions()
-    found = _other_panel(source, fill) or _table_or_panel(source, time, fill, on_progress, said)
+    return _loaded(source, time, fill, on_progress, options or TableOptions(), 2)
+
+
+def read_panel(
+    source: Any,
+    time: str | None = None,
+    on_progress: Callable[[float], None] | None = None,
+    options: TableOptions | None = None,
+) -> Panel:
+    """Read a panel, also of one series. Arguments and errors as ``load_series``."""
+    found = _loaded(source, time, "past", on_progress, options or TableOptions(), 1)
+    return found if isinstance(found, Panel) else of_table(found)
+
+
+def _loaded(
+    source: Any, time: str | None, fill: str, on_progress: Any, said: TableOptions, least: int
+) -> Table | Panel:
+    """A table, or a panel from ``least`` series on."""
+    if isinstance(source, Panel):
+        return source
+    source = _one_frame(source)
+    found = _other_panel(source, fill) or _table_or_panel(source, time, fill, on_progress, said, least)
     if isinstance(found, Table):
         return found
     panel = panel_reader.active(found, said.active)
-    return panel if len(panel) > 1 else replace(panel.series(0), notes=panel.notes)
+    return panel if len(panel) >= least else replace(panel.series(0), notes=panel.notes)
 
 
 def _table_or_panel(
-    source: Any, time: str | None, fill: str, on_progress: Callable[[float], None] | None, said: TableOptions
+    source: Any, time: str | None, fill: str, on_progress: Any, said: TableOptions, least: int
 ) -> Table | Panel:
     try:
         content, name = read(source, time, None, said, on_progress, bool(said.wide_rows))
@@ -102,11 +123,12 @@ def _table_or_panel(
     ids: list[str] = []
     if content.labels:
         codes, ids = panel_reader.names_of(content)
-        if len(ids) > 1:
+        if len(ids) >= least:
             return panel_reader.of_long(content, name, fill, time)
         if (codes < 0).any():
             times = None if content.times is None else content.times[codes == 0]
-            content = content._replace(values=content.values[codes == 0], times=times)
+            notes = [*content.notes, f"{np.count_nonzero(codes < 0):,} rows name no series: left out"]
+            content = content._replace(values=content.values[codes == 0], times=times, notes=notes)
     table = _in_time_order(content, name, said.wide)
     if said.wide:
         return panel_reader.of_columns(table, fill)
@@ -115,6 +137,25 @@ def _table_or_panel(
         table.kinds |= dict.fromkeys(content.labels, "series")
         panel_reader.put_target_first(table)
     return _filled(table, fill)
+
+
+def _one_frame(source: Any) -> Any:
+    """One long frame of a list of Series or DataFrames, or of a dict of them by name; any other source as it is."""
+    listed_ones = isinstance(source, (list, tuple))
+    named = dict(enumerate(source)) if listed_ones else source if isinstance(source, Mapping) else {}
+    pandas = all(type(one).__module__.partition(".")[0] == "pandas" for one in named.values())
+    if not named or not pandas or not listed_ones and any(one.ndim == 1 for one in named.values()):
+        return source  # a dict of Series holds columns
+    import pandas as pd
+
+    parts = []
+    for name, one in named.items():
+        frame = one.to_frame("y") if one.ndim == 1 else one
+        if one.ndim == 1 or isinstance(one.index, (pd.DatetimeIndex, pd.PeriodIndex)):
+            frame = frame.rename_axis("ds").reset_index()
+        own = name if one.ndim > 1 or one.name is None else one.name
+        parts.append(frame if {*FIELD_IDS} & {*frame.columns} else frame.assign(unique_id=str(own)))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _other_panel(source: Any, fill: str) -> Panel | None:

@@ -267,7 +267,8 @@ def of_columns(table: Table, how: str) -> Panel:
 
 
 def of_rows(content: Content, name: str, how: str) -> Panel:
-    """Return the panel of a table with a row for each series, its name first. The names of the other columns are no times.
+    """Return the panel of a table with a row for each series, its name first. The other columns are in time order; if all
+    of their names are times, these are those of the rows.
 
     Raises:
         DataError: for two rows with one name.
@@ -280,7 +281,24 @@ def of_rows(content: Content, name: str, how: str) -> Panel:
         )
     if content.refused:
         raise DataError(next(iter(content.refused.values())))
-    return of_arrays(name, dict(zip(ids, content.values)), how, [Numbers(1)] * len(ids), list(content.notes))
+    times = _times_in_names(content, name)
+    grid: Steps = Numbers(1) if times is None else find_grid(times)[0]
+    return of_arrays(name, dict(zip(ids, content.values)), how, [grid] * len(ids), list(content.notes), times)
+
+
+def _times_in_names(content: Content, name: str) -> np.ndarray | None:
+    """The times (n,) datetime64[s] that are the names of the columns; None if some are no times, or not in order."""
+    if len(roles.times_in_names(content)) < max(len(content.columns), 2):
+        return None
+    import pandas as pd
+
+    from .dates import TimeReader
+
+    reader = TimeReader(name, "the names of the columns")
+    if reader.add(pd.Series(content.columns, dtype=object)) is not None:
+        return None
+    times = whole_seconds(reader.done()[0])
+    return times if (np.diff(times) > np.timedelta64(0, "s")).all() else None
 
 
 def of_arrays(

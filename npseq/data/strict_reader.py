@@ -75,7 +75,11 @@ def read_strict(path: str, name: str, time: str | None = None, labels: Sequence[
     """Read a whole file (UTF-8). Raises DataError as ``StrictReader``."""
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = StrictReader(file, name, time, labels)
-        values, dates, kept = Growing(len(reader.numeric)), Growing(1, np.int64), [Labels() for _ in reader.labels]
+        values, dates, kept = (
+            Growing(len(reader.numeric)),
+            Growing(1, np.int64),
+            [Labels(labels is None) for _ in reader.labels],
+        )
         for times, block, cells in reader.blocks(ROWS):
             values.add(block)
             if times is not None:

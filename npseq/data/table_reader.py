@@ -223,8 +223,9 @@ class _Checked(io.TextIOBase):
         return {row: f"{self.rows.name} line {self.lines[row]}" for row in rows}
 
 
-def _chunks(file: Any, decided: layout.Layout, na: Sequence[str], as_text: Sequence[int]) -> Any:
-    """Start to read a text file as it was decided. ``as_text``: columns whose cells stay as they are written."""
+def _chunks(file: Any, decided: layout.Layout, na: Any, as_text: Sequence[int]) -> Any:
+    """Start to read a text file as it was decided. ``as_text``: columns whose cells stay as they are written; ``na``: marks
+    of missing values, or those of each column."""
     width = len(decided.names)
     return pd.read_csv(
         file,
@@ -237,7 +238,7 @@ def _chunks(file: Any, decided: layout.Layout, na: Sequence[str], as_text: Seque
         encoding=decided.encoding,
         decimal=decided.decimal,
         dtype=dict.fromkeys(as_text, object),
-        na_values=[*MARKS, *na],
+        na_values=na,
         keep_default_na=False,
         skipinitialspace=True,
         chunksize=max(CELLS // width, min(LEAST, CELLS // 4), 1),
@@ -297,12 +298,15 @@ def _read_once(
     collector = Collector(name, decided.names, decided.rows, known, places, signs)
     numeric = [k for k in collector.time if any(NUMBER.fullmatch(row[k]) for row in decided.rows)]  # 0100, 20240331
     last = len(decided.names) - 1 - decided.trailing
+    marks: Any = [*MARKS, *known.options.na]
+    if known.names and collector.labels:  # a series may have the name NA
+        marks = {k: marks for k in range(len(decided.names)) if k not in collector.label_columns}
     short, words, footers = False, decided.words, []  # short: True if a row may be, as its last cell is missing
     as_text, said = [*numeric, *collector.label_columns], known.options.encoding is not None
     problem: DataError | None = None
     cells = 0
     try:
-        with _chunks(source, decided, known.options.na, as_text) as chunks:
+        with _chunks(source, decided, marks, as_text) as chunks:
             frame = next(chunks)
             while len(frame):
                 following = next(chunks, frame.iloc[:0])

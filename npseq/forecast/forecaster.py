@@ -36,7 +36,7 @@ from .finish import finish, refit
 from .frames import forecast_frame
 from .metadata import ForecastMetadata, load_forecast
 from .origins import Origins
-from .panel.forecaster import PanelForecaster, on_panels
+from .panel.forecaster import PanelForecaster, form_of, on_panels
 from .panel.metadata import PanelMetadata
 from .recipe import ForecastRecipe
 from .streaming import ForecastStream
@@ -175,13 +175,14 @@ class Forecaster(drawing.Drawn, Origins):
         """
         asked: dict[str, Any] = {"target": _names(target), "inputs": _names(inputs), "future": _names(future)}
         asked["horizon"] = whole("horizon", horizon)
-        data = data if isinstance(data, list) and data and np.ndim(data[0]) else forms.kept(data)
+        several = isinstance(data, Panel) or isinstance(data, list) and data and np.ndim(data[0])
+        data = data if several else forms.kept(data)
         said = TableOptions(id=id) if id else None
         table, columns = load_series(data, time, "past", options=said), {"time": time} if time else {}
         if isinstance(table, Panel):
             panel = PanelForecaster(self.settings, self._inputs["window"], jobs)
             self._panel = panel.fit(table, asked, columns, said, on_epoch)
-            panel.framed, self.members, self.progress = forms.is_pandas(data), panel.members, panel.progress
+            panel.form, self.members, self.progress = form_of(data, said), panel.members, panel.progress
             return self
         given = forms.Given(data, table, time)
         self._fit(table, asked, columns, on_epoch)

@@ -16,7 +16,7 @@ from ..fused import blas
 from . import drawing
 from .asked import steps_of, whole
 from .ensemble import Ensemble
-from .panel.forecaster import PanelForecaster, on_panels
+from .panel.forecaster import PanelForecaster, form_of, on_panels
 
 BACKTEST_SHARE = 0.85  # of the rows of the next origin
 
@@ -91,11 +91,13 @@ class Origins:
             data: Any = self._panel.known() if self._panel is not None else self._known()[1]
             asked = dict(self._panel.asked if self._panel is not None else self._asked)
         else:
-            data = load_series(df, time, "past", options=TableOptions(id=id) if id else None)
+            said = TableOptions(id=id) if id else None
+            data = load_series(df, time, "past", options=said)
         asked["horizon"] = h
         if isinstance(data, Panel):
             jobs = 1 if self._panel is None else self._panel.jobs
             forecaster = PanelForecaster(self.settings, self._inputs["window"], jobs)
+            forecaster.form = form_of(df, said) if self._panel is None or df is not None else self._panel.form
             return forecaster.cross_validation(data, asked, h, n_windows, step, refit)
         return self._validated(data, asked, h, range(h + (n_windows - 1) * step, h - 1, -step), refit)
 

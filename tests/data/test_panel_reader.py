@@ -1,5 +1,7 @@
 """Each form in which many series come gives the same panel; nothing is joined."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,7 @@ TSF = "@relation t\n@attribute series_name string\n{}@frequency daily\n@data\n" 
     for one, values in SERIES.items()
 )
 COUNTED = "a row for each", "rows of different lengths", "dict"  # forms without times
+TIMED = "a row for each, times in the names", "Series with times"  # and those that have some
 FORMS = {
     "long": (lambda days: long(days), {}),
     "long of GluonTS": (lambda days: long(days, ("item_id", "timestamp", "target")), {}),
@@ -53,6 +56,18 @@ FORMS = {
     "a row for each": (
         lambda days: rows_of("V1,V2,V3,V4,V5,V6,V7,V8,V9,V10"),
         {"wide_rows": True},
+    ),
+    "a row for each, times in the names": (
+        lambda days: rows_of(",".join(["", *np.datetime_as_string(days if days is not None else DAYS)])),
+        {"wide_rows": True},
+    ),
+    "frames by name": (
+        lambda days: {one: group.drop(columns="unique_id") for one, group in long(days).groupby("unique_id")},
+        {},
+    ),
+    "Series with times": (
+        lambda days: [pd.Series(values, days[: len(values)], name=one) for one, values in SERIES.items()],
+        {},
     ),
     "rows of different lengths": (
         lambda days: rows_of("a,b,c,d,e,f,g,h,i,j").replace(",\n", "\n").replace(",,,\n", "\n"),
@@ -71,7 +86,8 @@ FORMS = {
 
 
 @pytest.mark.parametrize(
-    "days, form", [(days, form) for days in (None, DAYS) for form in FORMS if days is None or form not in COUNTED]
+    "days, form",
+    [(days, form) for days in (None, DAYS) for form in FORMS if form not in (TIMED if days is None else COUNTED)],
 )
 def test_every_form_gives_the_same_panel(tmp_path, days, form):
     make, said = FORMS[form]
@@ -90,6 +106,32 @@ def test_every_form_gives_the_same_panel(tmp_path, days, form):
         assert panel.series(1).offset == "D" and str(panel.times_after(1, 1)[0])[:10] == "2024-01-06"
     assert any("3 series of 5 to 9 rows" in note for note in panel.notes)
     assert any("do not change: c" in note for note in panel.notes)
+
+
+def test_names_of_columns_that_are_no_times_in_order_are_none():
+    for header in ("V1,V2,V3,V4,V5,V6,V7,V8,V9,V10", "s,2024-01-02,2024-01-01" + ",x" * 7):
+        header = ",".join(f"{name}{k}" if name == "x" else name for k, name in enumerate(header.split(",")))
+        panel = load_series(pd.read_csv(io.StringIO(rows_of(header))), options=TableOptions(wide_rows=True))
+        assert panel.grids == [Numbers(1)] * 3
+    frame = pd.read_csv(io.StringIO(rows_of(",".join(["s", *(f"{year}" for year in range(2000, 2009))]))))
+    panel = load_series(frame, options=TableOptions(wide_rows=True))
+    assert str(panel.times(0)[-1])[:10] == "2007-01-01" and panel.grids[0].months == 12
+
+
+def test_na_nan_none_and_an_empty_text_are_names_of_series(tmp_path):
+    names = ["a", "nan", "NA", "None", "null", "-", ""]
+    frame = pd.DataFrame(
+        {"unique_id": np.repeat(names, 9), "ds": np.tile(DAYS, len(names)), "y": np.arange(9.0 * len(names))}
+    )
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    for source in (frame, str(tmp_path / "t.csv")):
+        panel = load_series(source)
+        assert panel.ids == names and panel.values[:, 0].tolist() == frame.y.tolist()
+    some = frame.assign(unique_id=frame.unique_id.astype(object).where(frame.unique_id == "a", None))
+    found = load_series(some)
+    assert found.ids == ["a"] and len(found.values) == 9
+    assert any("54 rows name no series: left out" in note for note in found.notes)
+    assert load_series(panel) is panel
 
 
 def test_a_list_of_arrays_counts_its_series():

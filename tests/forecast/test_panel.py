@@ -267,3 +267,35 @@ def test_one_series_in_long_form_is_a_plain_table():
     found = npseq.Forecaster("gru", epochs=1).cross_validation(plain, h=3, n_windows=2)
     assert list(found) == ["unique_id", "ds", "cutoff", "y", "npseq"] and len(found) == 6
     assert np.array_equal(found.y, plain.y[-6:])
+
+
+@pytest.mark.wide
+def test_ids_and_zoned_times_of_a_forecast_have_the_types_of_the_data():
+    pd = pytest.importorskip("pandas")
+    times = pd.date_range("2024-03-29", periods=60, freq="h", tz="Europe/Berlin")
+    frame = pd.DataFrame({"unique_id": np.repeat([7, 8], 60), "ds": np.tile(times, 2), "y": np.tile(series(60), 2)})
+    made = npseq.Forecaster("gru", epochs=1, hidden_size=2, num_layers=1)
+    for ids in (frame.unique_id, frame.unique_id.astype("category"), frame.unique_id.map(str).astype("category")):
+        own = frame.assign(unique_id=ids)
+        last = own.groupby("unique_id", observed=True).tail(3)
+        found = made.fit(own.drop(last.index), horizon=3).predict()
+        assert found.dtypes["unique_id"] == own.dtypes["unique_id"] and str(found.dtypes["ds"]) == str(own.dtypes["ds"])
+        assert len(found.merge(last, on=["unique_id", "ds"])) == 6
+    made.fit(frame.drop(index=[57, 58, 59]), horizon=3).update(frame.iloc[[57]])  # a single row
+    assert made.predict(1).ds.tolist() == [times[58], times[59] + pd.Timedelta("1h")]
+    windows = made.cross_validation(frame, h=2)
+    assert str(windows.dtypes["cutoff"]) == str(frame.dtypes["ds"]) and windows.dtypes["unique_id"] == np.int64
+
+
+@pytest.mark.wide
+def test_rows_of_arrays_follow_those_of_their_series():
+    made = npseq.Forecaster("gru", epochs=1, hidden_size=2, num_layers=1)
+    wide = {"a": np.stack([series(70), series(70, 1)], axis=1), "b": np.stack([series(60), series(60, 2)], axis=1)}
+    made.fit({one: values[:-3] for one, values in wide.items()}, horizon=3, future="x1")
+    ahead = {one: values[-3:, 1] for one, values in wide.items()}
+    found = made.predict(future=ahead)
+    assert {one: len(values) for one, values in found.items()} == {"a": 3, "b": 3}
+    made.update({one: values[-3:-1] for one, values in wide.items()})
+    assert [len(table.values) for table in made._panel.panel] == [69, 59]
+    assert np.array_equal(made._panel.panel.series(1).values, wide["b"][:-1])
+    assert len(made.predict(future={one: values[-1:] for one, values in ahead.items()})["b"]) == 1

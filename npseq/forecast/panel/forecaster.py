@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from ...data import load_series
+from ...data.content import FIELD_IDS
 from ...data.errors import DataError
-from ...data.panel import Panel, of_table
+from ...data.grid import Numbers
+from ...data.load import read_panel
+from ...data.panel import Panel
+from ...data.panel_reader import of_arrays
 from ...data.sources import TableOptions
 from ...formats import model_file
 from ...training.config import TrainingConfig
@@ -38,8 +42,8 @@ class PanelForecaster:
         settings: of ``TrainingConfig``. window: steps of the network. jobs: processes for the closed forms.
 
     Attributes:
-        members: the networks, each with what its training has kept. panel: the data. framed: True if they were given as
-            a DataFrame.
+        members: the networks, each with what its training has kept. panel: the data. form: of a DataFrame in which they
+            were given (``form_of``), or None.
     """
 
     def __init__(self, settings: dict[str, Any], window: int | None = None, jobs: int = 1):
@@ -47,7 +51,7 @@ class PanelForecaster:
         self.members: list[Member] = []
         self.progress: Progress | None = None
         self.panel: Panel | None = None
-        self.framed = False
+        self.form: dict[str, Any] | None = None
         self.options: TableOptions | None = None
         self.asked: dict[str, Any] = {}
 
@@ -106,8 +110,8 @@ class PanelForecaster:
         coverages = coverages_of(interval)
         _, found = self._forecast(steps, future, coverages)
         columns = columns_of(found, coverages)
-        if self.framed:
-            return _frame(columns)
+        if self.form is not None:
+            return _frame(columns, self.form)
         values = [value for name, value in columns.items() if name not in ("unique_id", "ds")]
         table = np.stack(values, axis=1).reshape(len(found.ids), -1, len(values))
         return {name: rows if coverages else rows[:, 0] for name, rows in zip(found.ids, table)}
@@ -117,7 +121,7 @@ class PanelForecaster:
         if future is not None:
             if not ahead:
                 raise DataError("future given: the model reads no column ahead")
-            panel = panel.append(self._read(future).only(ahead, panel))
+            panel = panel.append(self._read(future, ahead).only(ahead, panel))
         return panel, PanelEnsemble(self.members, panel, self.jobs).predict(steps_of(steps), coverages)
 
     def plot(self, steps: int | None = None, future: Any = None, interval: float | None = 0.9) -> Any:
@@ -126,13 +130,25 @@ class PanelForecaster:
         panel, found = self._forecast(steps, future, (coverage,))
         return drawing.grid(None, panel, found, coverage, f"{panel.name}: the next {found.mean.shape[1]} rows")
 
-    def _read(self, rows: Any) -> Panel:
-        found = load_series(rows, self.members[0][1].columns.get("time"), "past", options=self.options)
-        return found if isinstance(found, Panel) else of_table(found)
+    def _read(self, rows: Any, names: Sequence[str] | None = None) -> Panel:
+        """The panel of new rows; ``names``: of the columns of arrays, by default those of the data."""
+        known = {} if self.panel is None else {one: k for k, one in enumerate(self.panel.ids)}
+        arrays = dict(enumerate(rows)) if isinstance(rows, (list, tuple)) else rows
+        if isinstance(arrays, Mapping) and known and {*map(str, arrays)} <= {*known}:
+            assert self.panel is not None
+            ends = [self.panel.times_after(known[str(one)], 2) for one in arrays]
+            if all(times.dtype.kind == "i" for times in ends):  # arrays by name, which follow the rows of their series
+                grids = [Numbers(int(first), int(second - first)) for first, second in ends]
+                found = of_arrays("the rows", arrays, "past", grids)
+                named = list(names or self.panel.columns)
+                return (
+                    replace(found, columns=named, all_columns=named) if len(named) == found.values.shape[1] else found
+                )
+        return read_panel(rows, self.members[0][1].columns.get("time"), options=self.options)
 
     def update(self, rows: Any) -> Self:
         """Append rows to the series, and new series; after ``load`` the first call gives all rows up to now."""
-        new, self.framed = self._read(rows), is_pandas(rows)
+        new, self.form = self._read(rows), form_of(rows, self.options)
         self.panel = new if self.panel is None else self.panel.append(new)
         return self
 
@@ -178,7 +194,7 @@ class PanelForecaster:
             actual = np.concatenate([long.values[long.rows(k), column][end : end + h] for k, end in each])
             parts.append({**columns_of(found, ()), "cutoff": cutoff, "y": actual})
         names = "unique_id", "ds", "cutoff", "y", "npseq"
-        return _frame({name: np.concatenate([part[name] for part in parts]) for name in names})
+        return _frame({name: np.concatenate([part[name] for part in parts]) for name in names}, self.form or {})
 
 
 def columns_of(found: PanelForecast, coverages: Sequence[float]) -> dict[str, np.ndarray]:
@@ -192,10 +208,29 @@ def columns_of(found: PanelForecast, coverages: Sequence[float]) -> dict[str, np
     return columns
 
 
-def _frame(columns: dict[str, np.ndarray]) -> Any:
+def form_of(data: Any, options: TableOptions | None) -> dict[str, Any] | None:
+    """Return the types that ids and zoned times have in a DataFrame in long form; None for other data."""
+    if not is_pandas(data):
+        return None
+    ids, found = FIELD_IDS if options is None or options.id is None else (options.id,), {}
+    for name, dtype in data.iloc[:1].reset_index().dtypes.items():
+        if name in ids or getattr(dtype, "tz", None) is not None:
+            found["unique_id" if name in ids else "ds"] = dtype
+    return found
+
+
+def _frame(columns: dict[str, np.ndarray], form: Mapping[str, Any]) -> Any:
+    """A DataFrame with the types of the data's, so that both can be merged."""
     import pandas as pd
 
-    return pd.DataFrame(columns)
+    frame = pd.DataFrame(columns)
+    if "unique_id" in form:
+        dtype = form["unique_id"]
+        inner = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
+        frame["unique_id"] = frame["unique_id"].astype(inner).astype(dtype)
+    for name in {"ds", "cutoff"} & {*frame} if "ds" in form else ():
+        frame[name] = frame[name].dt.tz_localize("UTC").astype(form["ds"])
+    return frame
 
 
 def on_panels(method: M) -> M:
