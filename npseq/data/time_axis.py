@@ -99,7 +99,7 @@ def put_in_time_order(table: Table, times: np.ndarray, known: tuple[Grid | None]
         times, table.values = times[first], table.values[first]
         table.notes.append(f"{repeats:,} rows have a duplicate time; the first of each was kept")
     if len(times) < 2 and known in (None, (None,)):
-        table.irregular = times if times.dtype == np.dtype("M8[s]") else None
+        table.irregular = times if known and times.dtype == np.dtype("M8[s]") else None
         return
     grid, k = find_grid(times) if known is None else (known[0], None)
     if grid is None:
