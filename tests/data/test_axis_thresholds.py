@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from npseq.data import DataError, load
+from npseq.data.content import Growing
+from npseq.data.grid import after
 from npseq.data.missing import fill_column, stands_apart
 from npseq.data.time_axis import NICE, find_grid
 
@@ -125,3 +127,33 @@ def test_steps_begin_where_they_begin(start, step):
 
 def test_a_single_time_has_no_steps():
     assert find_grid(np.array(["2024-01-01"], "M8[s]")) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("hours", "step", "later"),
+    [
+        ([0, 3, 24, 26], None, [27, 48, 50]),  # the last 24 hours again, a day later each time
+        ([0, 3, 24, 26], 7200, [48, 50, 72]),  # yesterday's row of that time, up to half a step late
+        ([0, 5, 40], 3600, [41, 42, 43]),  # one row on the last day: a step later each time
+        ([0, 5, 40], None, [75, 110, 145]),
+        ([0, 2, 5], None, [8, 11, 14]),  # no earlier day
+        ([0, 2, 5], 3600, [6, 7, 8]),
+    ],
+)
+def test_irregular_times_go_on_as_on_the_last_day_or_by_a_step(hours, step, later):
+    start = np.datetime64("2024-01-01", "s")
+    found = after(start + 3600 * np.array(hours), 3, step)
+    assert ((found - start).astype(int) / 3600).tolist() == later
+
+
+def test_a_single_time_goes_on_by_seconds():
+    assert after(np.array(["2024-01-01"], "M8[s]"), 2, None).astype(str).tolist() == [
+        "2024-01-01T00:00:01", "2024-01-01T00:00:02"]  # fmt: skip
+
+
+def test_an_array_that_grows_is_seldom_copied():
+    growing, sizes = Growing(2), set()
+    for k in range(1000):
+        growing.add(np.full((1, 2), k))
+        sizes.add(len(growing.array))
+    assert len(sizes) < 60 and growing.done()[:, 1].tolist() == list(range(1000))

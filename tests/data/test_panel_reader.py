@@ -134,6 +134,14 @@ def test_na_nan_none_and_an_empty_text_are_names_of_series(tmp_path):
     assert load_series(panel) is panel
 
 
+def test_without_times_the_rows_of_a_series_keep_their_order():
+    rows = pd.DataFrame({"unique_id": ["b", "a", "b", "a", "b"], "y": [3.0, 1.0, 2.0, np.nan, 5.0]})
+    panel = load_series(rows, options=TableOptions(id="unique_id"))
+    panel = panel.take([panel.ids.index(one) for one in "ab"])
+    assert panel.values[:, 0].tolist() == [1, 1, 3, 2, 5] and panel.starts.tolist() == [0, 2, 5]
+    assert panel.grids == [None, None] and panel.irregular is None and panel.times_after(0, 2).tolist() == [3, 4]
+
+
 def test_a_list_of_arrays_counts_its_series():
     panel = load_series([np.arange(4.0), np.arange(6.0)])
     assert panel.ids == ["0", "1"] and panel.lengths.tolist() == [4, 6]
