@@ -63,6 +63,7 @@ def trained(small_csv, tmp_path, monkeypatch):
     return tmp_path / "rnn_peephole_cell_best.pth"
 
 
+@pytest.mark.wide
 def test_a_cell_from_a_file_trains_and_its_file_names_the_cell(trained, small_csv, capsys):
     file = npseq.checkpoint.load(trained)
     assert {"rnn.p_i_l0", "rnn.p_f_l0", "rnn.p_o_l0"} <= set(file.state_dict)

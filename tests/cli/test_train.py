@@ -178,6 +178,7 @@ def test_a_star_marks_each_new_best_and_the_best_weights_are_the_ones_kept(tmp_p
         best = min(best, loss)
 
 
+@pytest.mark.wide
 def test_quiet_prints_nothing(tmp_path, small_csv, capsys):
     assert status(f"--model rnn --epochs 1 --base seasonal --data {small_csv} --out-dir {tmp_path} --quiet") == 0
     printed = capsys.readouterr()

@@ -225,6 +225,7 @@ def test_a_column_of_very_many_texts_is_no_name_of_series(write, monkeypatch):
     assert "240 rows have only 120 different times; if the hour" in refusal(load, path)
 
 
+@pytest.mark.wide
 def test_two_columns_together_may_tell_series_apart(write):
     rows = [
         (day, store, item, 7 * store + k % 11) for store in (1, 2) for item in "xyz" for k, day in enumerate(DAYS[:40])

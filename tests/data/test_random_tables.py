@@ -185,6 +185,7 @@ def test_a_mark_that_is_not_known_is_named_with_its_option(write):
         assert np.flatnonzero(table.filled[:, 0]).tolist() == [5] and table.values[6, 0] == VALUES[6]
 
 
+@pytest.mark.wide
 def test_a_decimal_comma_far_down_is_read(write):
     rows = "".join(
         f"{t};{'1,5' if k == 19_000 else k % 7};{k % 5}\n" for k, t in enumerate(steps("2000-01-01", 20_000, 60))

@@ -46,6 +46,7 @@ def test_the_shipped_files_are_those_of_the_notice():
     assert notice.count("CC BY 4.0") >= 3 and notice.count("**Changes:**") == 2
 
 
+@pytest.mark.wide
 def test_the_traffic_series_is_regular_and_its_gaps_are_counted():
     table = load("metro_traffic")
     assert table.values.shape == (24_096, 1) and table.columns == ["traffic_volume"] and table.step == 3600

@@ -65,6 +65,7 @@ def test_a_model_of_other_data_is_replaced_only_if_that_is_asked_for(trained, ca
     assert f"replaces    {file.name}, " in capsys.readouterr().out
 
 
+@pytest.mark.wide
 def test_the_same_data_again_and_a_resumed_run_need_no_word(trained, capsys):
     with open(trained.parent / "a.csv", "a") as file:  # rows that have come since
         file.write("2024-01-11 00:00,0.5,1\n")

@@ -231,6 +231,7 @@ def test_ctrl_c_at_any_moment_after_the_first_line_of_ours(tmp_path, start):
         assert status == 130 and "Traceback" not in errors and errors.count("interrupted") <= 1, (delay, status, errors)
 
 
+@pytest.mark.wide
 def test_ctrl_c_while_text_is_executed_is_status_130():
     """Python itself ends by the signal then, whatever a program does with the exception."""
     text = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"

@@ -83,6 +83,7 @@ def test_a_constant_series_is_predicted_by_its_constant():
         assert np.allclose(repeated(task, name, np.arange(85, 100), 2), 5)
 
 
+@pytest.mark.wide
 def test_the_chunk_in_which_rows_are_predicted_changes_nothing(metro, monkeypatch):
     rows = metro.parts["test"]
     whole = repeated(metro, "ar_slot", rows, 2)

@@ -144,6 +144,7 @@ def test_monthly_rows_have_a_year_of_twelve():
 # ---- examples ----
 
 
+@pytest.mark.wide
 def test_an_example_holds_the_errors_and_forecasts_of_its_base():
     table = hourly()
     task = ForecastTask(table, target=["x1", "x0"], inputs=[], window=5, horizon=3, base="linear")
@@ -201,6 +202,7 @@ def test_predict_torch_and_the_onnx_graph_forecast_from_x_alone(tmp_path, horizo
         assert np.allclose(y, wanted, rtol=1e-5)
 
 
+@pytest.mark.wide
 def test_the_recipe_goes_through_json_and_files_have_the_format_2(tmp_path):
     task = ForecastTask(hourly(), target=["x0"], inputs=["x1"], window=6, base="linear")
     model = model_of(task)

@@ -29,6 +29,7 @@ def test_the_forecast_is_drawn_with_its_past_its_band_and_dates(fitted, tmp_path
     figure.savefig(tmp_path / "f.png")
 
 
+@pytest.mark.wide
 def test_scores_and_losses_draw_themselves_and_are_tables_in_a_notebook(fitted, tmp_path):
     found = fitted.score()
     lines = {line.get_label(): line.get_ydata() for line in found.plot().axes[0].lines}

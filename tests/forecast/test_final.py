@@ -39,6 +39,7 @@ def forecaster():
     return fitted()
 
 
+@pytest.mark.wide
 def test_what_is_forecast_after_the_last_row_stands_on_the_base_of_all_rows(forecaster):
     (model, kept) = forecaster.members[0]
     used_model, used = kept.in_use(model)

@@ -104,6 +104,7 @@ def test_a_loaded_one_gives_the_same(tmp_path, fitted, small_csv):
     assert np.allclose(both.predict(4), fitted.predict(4))
 
 
+@pytest.mark.wide
 def test_a_loaded_one_knows_the_settings_it_was_made_with(tmp_path, series):
     more = {"lr": 0.002, "seed": 3, "base": "linear", "log": "no", "steps": 5, "refit": False, "lags": [3, 7]}
     made = npseq.Forecaster("rnn", **{**SMALL, **more}).fit(series, target=1, inputs=0, horizon=2)

@@ -57,6 +57,7 @@ def test_too_few_rows_after_the_first_value_are_told(n, role):
     npseq.Forecaster("rnn", epochs=1, hidden_size=2, window=4).fit(values(needed), **ROLES[role])
 
 
+@pytest.mark.wide
 def test_a_backtest_of_a_late_target_ends_in_that_line():
     forecaster = npseq.Forecaster("rnn", epochs=1, hidden_size=2).fit(values(), ["c0", "c1"])
     with pytest.raises(DataError, match="209 rows are too few for the first value of 'c1' in row 150"):

@@ -88,6 +88,7 @@ def test_frames():
     assert ahead["p"].iloc[4:].tolist() == [1, 1] and ahead["y"].iloc[4:].isna().all()
 
 
+@pytest.mark.wide
 def test_forecasts_of_a_column_with_a_number_for_its_name():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)))

@@ -103,6 +103,7 @@ def test_names_have_the_parts_prefix_and_own_parameters_come_first():
     assert np.array_equal(other.theta, module.theta)
 
 
+@pytest.mark.wide
 def test_a_composite_checks_right_and_a_wrong_one_wrong():
     module = Net(dtype=np.float64)
     check_model(module, batch()).assert_ok()

@@ -44,7 +44,7 @@ def complex_step(model, data):
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_the_gradient_of_every_parameter_agrees_with_the_complex_step(kind, loss, options):
     rng = np.random.default_rng(1)
-    model = Model(kind, 3, 4, 2, loss=loss, dtype=np.float64, rng=rng, **options)
+    model = Model(kind, 3, 3, 2, loss=loss, dtype=np.float64, rng=rng, **options)
     model.theta += rng.normal(0, 0.1, model.theta.shape)
     data = batch(rng, loss, 2, np.array([5, 3, 1, 4]))
     _, grad = model.loss_and_grad(data)

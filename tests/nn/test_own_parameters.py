@@ -523,6 +523,7 @@ class Numbers:
         return da, da, (np.zeros_like(dh),), {"s": np.array((dz * a).sum()), "M": dz @ a.T, "t": dt}
 
 
+@pytest.mark.wide
 def test_a_parameter_may_be_a_number_or_have_three_axes():
     check_cell(Numbers).assert_ok()
     layer = layer_of(Numbers)(2, 3, num_layers=2, bidirectional=True, checkpoint_every=2, rng=0)

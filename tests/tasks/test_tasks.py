@@ -298,7 +298,8 @@ def corrupted(lines, row, path):
     return str(path)
 
 
-@pytest.mark.parametrize("part", ["validation", pytest.param("test", marks=pytest.mark.wide)])
+@pytest.mark.wide
+@pytest.mark.parametrize("part", ["validation", "test"])
 def test_values_after_the_split_change_nothing_before_it(lines, tmp_path, part):
     true = ForecastTask(data.load("metro_traffic"), **OPTIONS)
     cut = int(true.parts[part][0])
