@@ -165,6 +165,23 @@ def test_each_section_ends_with_a_question_and_its_answer(page, last):
         assert re.fullmatch(r"\*\*Question\.\*\* .+\? \*.+\*", " ".join(ends.split())), ends
 
 
+def test_outputs_of_commands_are_written_into_the_pages_by_a_script():
+    """What they are is compared above, and for the documented command in test_readme.py."""
+    spec = importlib.util.spec_from_file_location("make_outputs", DOCS / "make_outputs.py")
+    make_outputs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make_outputs)
+    commands = []
+    for path in sorted(DOCS.glob("*.md")):
+        page = path.read_text(encoding="utf-8")
+        assert make_outputs.updated(page, lambda command: commands.append(command) or "NEW").count("NEW\n```") == (
+            len(make_outputs.SHOWN.findall(page))
+        )
+    assert commands == ["python npseq/train.py", "npseq explain --model lstm --only dc"]
+    assert (
+        make_outputs.printed("npseq explain --model lstm --only dc") == typed("npseq explain --model lstm --only dc")[1]
+    )
+
+
 # ---- the pictures ----
 
 
