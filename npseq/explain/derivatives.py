@@ -24,19 +24,25 @@ from __future__ import annotations
 import ast
 from typing import NamedTuple
 
-import numpy as np
+from . import formulas
+from .formulas import Tree, put_in, read, write
 
-from ..cells import sigmoid
-
-FUNCTIONS = {
-    "tanh": np.tanh,
-    "σ": sigmoid,
-    "exp": np.exp,
-    "relu": lambda a: np.where(np.real(a) > 0, a, 0),
-    "step": lambda a: np.where(np.real(a) > 0, 1.0, 0.0),  # the slope of relu
+SLOPES = ("tanh", "σ", "exp", "relu")  # the functions that have one
+OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
+# (2) and (6): what the gradient D of an operation, or of a function whose value is Y, passes on to A and to B
+RULES = {
+    "+": ("D", "D"),
+    "-": ("D", "-D"),
+    "*": ("D * B", "D * A"),
+    "/": ("D / B", "-D * A / B**2"),
+    "neg": ("-D",),
+    "tanh": ("D * (1 - Y**2)",),
+    "σ": ("D * Y * (1 - Y)",),
+    "exp": ("D * Y",),
+    "relu": ("D * step(Y)",),
+    "square": ("D * 2 * A",),
+    "**": ("D * B * A**C",),  # C = B - 1
 }
-# The slope of each function, (6), in terms of its value.
-SLOPES = {"tanh": "(1 - {0}**2)", "σ": "{0} * (1 - {0})", "exp": "{0}", "relu": "step({0})"}
 
 
 class EquationError(ValueError):
@@ -77,10 +83,11 @@ def parse(text: str, gates: str, state: str, own: tuple[str, ...] = ()) -> list[
             tree = ast.parse(formula, mode="eval").body
         except SyntaxError:
             raise EquationError(f"equations: {formula!r} is not an expression") from None
-        unknown = sorted(_names(tree, line) - known)
+        _check(tree, line)
+        unknown = sorted(set(formulas.names(read(formula))) - known)
         if unknown:
             raise EquationError(f"equations: {line!r} uses {unknown[0]}; {', '.join(sorted(known))} are known there")
-        equations.append(Equation(None, name, _with_direct_h(tree)))
+        equations.append(Equation(None, name, write(put_in(read(formula), {"h_prev": "h_direct"}))))
         known.add(name)
     missing = [letter for letter in state if letter not in known]
     if missing:
@@ -101,14 +108,14 @@ def derive(forward: list[Equation], gates: str, state: str, own: tuple[str, ...]
     same, else ``da_xi`` and ``da_hi``), of the state before the step (``dc_prev``, ``dh_direct``) and of the own
     parameters (one element for each unit and sequence, to be summed).
     """
-    terms: dict[str, list[str]] = {letter: [f"d{letter}_carried"] for letter in state[1:]}
+    terms: dict[str, list[Tree]] = {letter: [f"d{letter}_carried"] for letter in state[1:]}
     backward: list[Equation] = []
     for _, name, formula in reversed(forward):
         if name != state[0]:
             backward.append(Equation(None, "d" + name, _sum(terms.pop(name, []))))
         elif name in terms:
             raise EquationError(f"equations: {name} is read by another line; use the expression there instead")
-        _pass_back(ast.parse(formula, mode="eval").body, "d" + name, name, terms)
+        _pass_back(read(formula), "d" + name, name, terms)
     for gate in gates if len(gates) > 1 else [""]:
         x, h = _sum(terms.pop("a_x" + gate, [])), _sum(terms.pop("a_h" + gate, []))
         if x == h:
@@ -123,93 +130,56 @@ def derive(forward: list[Equation], gates: str, state: str, own: tuple[str, ...]
     return backward
 
 
-def _sum(terms: list[str]) -> str:
+def _sum(terms: list[Tree]) -> str:
     """(4): the gradients of all places where a name is used."""
-    return " + ".join(terms).replace("+ -", "- ") or "0"
+    return " + ".join(map(write, terms)).replace("+ -", "- ") or "0"
 
 
-def _pass_back(node: ast.expr, gradient: str, value: str | None, terms: dict[str, list[str]]) -> None:
-    """Add to ``terms`` what the gradient of an expression contributes to each name in it, equation (2).
-
-    ``value`` is the name that the expression's value has, or None.
-    """
-    if isinstance(node, ast.Name):
-        terms.setdefault(node.id, []).append(gradient)
-    elif isinstance(node, ast.UnaryOp):
-        _pass_back(node.operand, _negative(gradient), None, terms)
-    elif isinstance(node, ast.Call):
-        name = node.func.id  # type: ignore[attr-defined]
-        at = value if value is not None else ast.unparse(node)
-        _pass_back(node.args[0], _times(gradient, SLOPES[name].format(at)), None, terms)
-    elif isinstance(node, ast.BinOp):
-        left, right = _factor(node.left), _factor(node.right)
-        if isinstance(node.op, (ast.Add, ast.Sub)):
-            _pass_back(node.left, gradient, None, terms)
-            _pass_back(node.right, gradient if isinstance(node.op, ast.Add) else _negative(gradient), None, terms)
-        elif isinstance(node.op, ast.Mult):
-            _pass_back(node.left, _times(gradient, right), None, terms)
-            _pass_back(node.right, _times(gradient, left), None, terms)
-        elif isinstance(node.op, ast.Div):
-            _pass_back(node.left, f"{_product(gradient)} / {right}", None, terms)
-            _pass_back(node.right, _negative(f"{_times(gradient, left)} / {right}**2"), None, terms)
-        else:
-            power = node.right.value  # type: ignore[attr-defined]
-            slope = f"2 * {left}" if power == 2 else f"{power} * {left}**{power - 1}"
-            _pass_back(node.left, _times(gradient, slope), None, terms)
+def _pass_back(tree: Tree, gradient: Tree, value: Tree, terms: dict[str, list[Tree]]) -> None:
+    """Add to ``terms`` what the gradient of an expression, whose value is ``value``, contributes to each name in it."""
+    if isinstance(tree, str):
+        terms.setdefault(tree, []).append(gradient)
+    if not isinstance(tree, tuple):
+        return
+    kind, *parts = tree[1:] if tree[0] == "call" else tree
+    meaning = {"D": gradient, "Y": value, "A": parts[0], "B": parts[-1]}
+    if kind == "**":
+        kind, meaning["C"] = "square" if parts[1] == 2 else "**", parts.pop() - 1
+    for part, rule in zip(parts, RULES[kind]):
+        _pass_back(part, _signs_in_front(put_in(read(rule), meaning)), part, terms)
 
 
-def _product(text: str) -> str:
-    """The text in parentheses if it is a sum."""
-    depth = 0
-    for before, character in zip(" " + text, text):
-        depth += (character == "(") - (character == ")")
-        if character in "+-" and before == " " and not depth and text[0] != character:
-            return f"({text})"
-    return text
+def _signs_in_front(tree: Tree) -> Tree:
+    """Return a product whose first factor is negative without a double sign, and without parentheses."""
+    if isinstance(tree, tuple) and tree[0] in ("*", "/"):
+        return (tree[0], _signs_in_front(tree[1]), tree[2])
+    if isinstance(tree, tuple) and tree[0] == "neg" and isinstance(tree[1], tuple):
+        kind, first, *second = tree[1]
+        if kind == "neg":
+            return first
+        return (kind, _signs_in_front(("neg", first)), *second) if kind in ("*", "/") else tree
+    return tree
 
 
-def _times(gradient: str, factor: str) -> str:
-    return f"{_product(gradient)} * {factor}"
-
-
-def _negative(text: str) -> str:
-    return text[1:] if text.startswith("-") else "-" + _product(text)
-
-
-def _factor(node: ast.expr) -> str:
-    text = ast.unparse(node)
-    return f"({text})" if isinstance(node, (ast.BinOp, ast.UnaryOp)) else text
-
-
-OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
-
-
-def _names(node: ast.expr, line: str) -> set[str]:
-    """The names that an expression uses; only what ``_pass_back`` can differentiate is allowed."""
-    if isinstance(node, ast.Name):
-        return {node.id}
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return set()
+def _check(node: ast.expr, line: str) -> None:
+    """Refuse an expression with anything that ``RULES`` does not have."""
+    parts: list[ast.expr] = []
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return _names(node.operand, line)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, OPERATORS):
-        if isinstance(node.op, ast.Pow) and not (
-            isinstance(node.right, ast.Constant) and type(node.right.value) in (int, float)
-        ):
+        parts = [node.operand]
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, OPERATORS):
+        parts = [node.left, node.right]
+        if isinstance(node.op, ast.Pow) and not _is_number(node.right):
             raise EquationError(f"equations: {line!r}: a power needs a number as its exponent")
-        return _names(node.left, line) | _names(node.right, line)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SLOPES:
-        if len(node.args) == 1 and not node.keywords:
-            return _names(node.args[0], line)
-    raise EquationError(
-        f"equations: {line!r} has {ast.unparse(node)!r}; names, numbers, + - * / ** and the functions "
-        f"{', '.join(SLOPES)} of one argument expected"
-    )
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1 and not node.keywords:
+        parts = node.args if node.func.id in SLOPES else []
+    if not (parts or isinstance(node, ast.Name) or _is_number(node)):
+        raise EquationError(
+            f"equations: {line!r} has {ast.unparse(node)!r}; names, numbers, + - * / ** and the functions "
+            f"{', '.join(SLOPES)} of one argument expected"
+        )
+    for part in parts:
+        _check(part, line)
 
 
-def _with_direct_h(tree: ast.expr) -> str:
-    class Rename(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.Name:
-            return ast.Name("h_direct") if node.id == "h_prev" else node
-
-    return ast.unparse(Rename().visit(tree))
+def _is_number(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) in (int, float)

@@ -49,9 +49,9 @@ class Adapter:
         used = copy.deepcopy(net)
         self._called(used, self.x)
         self.returns_dx = getattr(used, backward)(self.R) is not None
-        found = len(_kept(used, grads))
-        if found != len(_kept(net, params)):
-            raise ValueError(f"{len(_kept(net, params))} parameters in {params!r} and {found} gradients in {grads!r}")
+        counts = len(_kept(net, params)), len(_kept(used, grads))
+        if counts[0] != counts[1]:
+            raise ValueError(f"{counts[0]} parameters in {params!r} and {counts[1]} gradients in {grads!r}")
         if not self.returns_dx:
             self.arrays.pop("x", None)
 
@@ -60,10 +60,8 @@ class Adapter:
 
     def _with(self, arrays: Mapping[str, np.ndarray]) -> tuple[Any, np.ndarray]:
         """Return a copy of the object that has other parameters, and x."""
-        net = copy.deepcopy(self.net)
-        _keep(
-            net, self.names[0], {name: array for name, array in arrays.items() if name != "x" or "x" not in self.arrays}
-        )
+        net, of_x = copy.deepcopy(self.net), {"x"} & self.arrays.keys()
+        _keep(net, self.names[0], {name: array for name, array in arrays.items() if name not in of_x})
         return net, arrays.get("x", self.x)
 
     def loss(self, **arrays: np.ndarray) -> Any:
@@ -90,7 +88,7 @@ def _kept(net: Any, where: str | Sequence[str]) -> dict[str, Any]:
     value = getattr(net, where)
     if isinstance(value, Mapping):
         return dict(value)
-    return {f"{where}[{k}]".replace("[", "_").rstrip("]"): array for k, array in enumerate(value)}
+    return {f"{where}_{k}": array for k, array in enumerate(value)}
 
 
 def _keep(net: Any, where: str | Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:

@@ -86,14 +86,13 @@ def check(
         >>> check(lambda x: (x * x).sum(), lambda x: {"x": 2 * x}, {"x": np.arange(3.0)}).ok
         True
     """
-    given_options = {"method": method, "threshold": threshold, "rng": rng, **options}
     if grad is None and arrays is None and shapes is None:
         if isinstance(subject, Adapter):
             subject, grad, arrays = subject.loss, subject.grad, subject.arrays
         elif hasattr(subject, "cell") and hasattr(subject, "params"):
-            return check_layer(subject, order=order, **given_options)
+            return check_layer(subject, order=order, method=method, threshold=threshold, rng=rng, **options)
         elif hasattr(subject, "gates") and hasattr(subject, "forward"):
-            return check_cell(subject, **given_options)
+            return check_cell(subject, method=method, threshold=threshold, rng=rng, **options)
         else:
             raise TypeError(
                 f"{type(subject).__name__} given; a function with its gradient and arrays, a layer, a cell or an "
@@ -145,10 +144,10 @@ def _check_function(
 
     first = {name: given[name] for name in arrays}
     result, expected = judge(make, [first], method, threshold, steps_of, rounding_of=rounding_of)
-    result.faults += unused_arrays(make, result, expected, np.random.default_rng(0))
+    result.faults += unused_arrays(make, result, expected)
+    result.faults += second_order.faults(grad, arrays) if order > 1 else []
     from . import explain
 
-    result.faults += second_order.faults(grad, arrays) if order > 1 else []
     explain.function(result, given, expected, steps_of, (f, grad, arrays))
     return result
 
@@ -193,7 +192,7 @@ def check_cell(
     calls, error = case.calls()
     result, expected = judge(case.make, calls, method, threshold, None, error, lambda: case.rounding(calls[0]))
     backward_is_wrong = result.verdict == "wrong"
-    result.add(*unread_by_forward(cell, case.step, np.random.default_rng(0)))
+    unread_by_forward(result, cell, case.step)
     from . import explain
 
     explain.cell(case, result, calls, expected, method, backward_is_wrong)
@@ -267,19 +266,17 @@ def _check_layer(
 ) -> Result:
     """Check a layer; ``named`` says that what is wrong has been named already."""
     y, _, tape = case.forward(case.layer)
-    read_only = case.read_only()
-    before = [array.copy() for array in read_only]
+    before = [array.copy() for array in case.read_only()]
     calls, error = case.calls(tape)
-    unchanged = all(map(np.array_equal, read_only, before))
+    unchanged = all(map(np.array_equal, case.read_only(), before))
     result, expected = judge(case.make, calls, method, threshold, "x", error, lambda: case.rounding(calls[0]))
-    if not unchanged:
-        result.faults.append("backward has changed the parameters or its arguments")
+    result.faults += [] if unchanged else ["backward has changed the parameters or its arguments"]
     if result.right:
         result.faults += _other_forms(case, tape)
     backward_is_wrong = result.verdict == "wrong"
     if order > 1 and error is None:
         result.faults += second_order.faults(case.gradient_at, case.make(np.float64)[1])
-    result.add(*unread_by_forward(case.layer.cell, case.step(), np.random.default_rng(0)))
+    unread_by_forward(result, case.layer.cell, case.step())
     from . import explain
 
     other_forward = explain.layer(case, result, calls, expected, method, rng, y, backward_is_wrong, named)
@@ -319,15 +316,16 @@ def _other_forms(case: LayerCase, tape: Any) -> list[str]:
 
 def _other_outputs(case: LayerCase, y: np.ndarray, threshold: float, with_stream: bool) -> list[str]:
     """Return what is wrong with the outputs of the layer run in other ways, and with what is in the padding."""
-    faults, found, streamed = [], case.inference(), case.streamed() if with_stream else None
-    if found is not None and not _near(found[0], y, threshold):
-        faults.append("layer(x) returns another output than layer.forward(x)")
-    if streamed is not None and not _near(streamed, y, threshold):
-        faults.append("layer.stream() returns another output than layer.forward(x)")
-    names = case.changed_by_padding()
-    if names:
-        faults.append(f"padding contributes: with NaN past the end of the sequences {', '.join(names)} is not the same")
-    return faults
+    inference, streamed = case.inference(), case.streamed() if with_stream else None
+    ways = {"layer(x)": inference and inference[0], "layer.stream()": streamed}
+    faults = [
+        f"{way} returns another output than layer.forward(x)"
+        for way, other in ways.items()
+        if other is not None and not _near(other, y, threshold)
+    ]
+    names = ", ".join(case.changed_by_padding())
+    text = f"padding contributes: with NaN past the end of the sequences {names} is not the same"
+    return faults + ([text] if names else [])
 
 
 def check_model(model: Any, batch: Any, *, method: str = "complex", threshold: float | None = None) -> Result:
@@ -358,12 +356,9 @@ def check_model(model: Any, batch: Any, *, method: str = "complex", threshold: f
     def loss(**arrays: np.ndarray) -> Any:
         return holding(arrays).loss_of(batch)
 
-    def grad(**arrays: np.ndarray) -> Mapping[str, np.ndarray]:
+    def grad(**arrays: np.ndarray) -> Any:
         twin = holding(arrays)
-        named: Mapping[str, np.ndarray] = twin.named(
-            twin.loss_and_grad(batch, **accepted(twin.loss_and_grad, training=False))[1]
-        )
-        return named
+        return twin.named(twin.loss_and_grad(batch, **accepted(twin.loss_and_grad, training=False))[1])
 
     result = check(loss, grad, model.params, method=method, threshold=threshold)
     if isinstance(getattr(model, "rnn", None), Recurrent):
@@ -385,13 +380,10 @@ def check_initialisation(layer: Any) -> list[str]:
     Returns:
         a line for each weight matrix of which two gate blocks are equal; empty if there is none.
     """
-    lines = []
+    lines, gates = [], layer.cell.gates
     for name, array in layer.params.items():
         if name.startswith(("weight_ih", "weight_hh")):
-            blocks = dict(zip(layer.cell.gates, np.split(array, len(layer.cell.gates))))
-            alike = [
-                f"{a} and {b}" for a, b in itertools.combinations(blocks, 2) if np.array_equal(blocks[a], blocks[b])
-            ]
-            if alike:
-                lines.append(f"{name}: gates are initialised with the same matrix: {', '.join(alike)}")
+            pairs = itertools.combinations(zip(gates, np.split(array, len(gates))), 2)
+            alike = [f"{a} and {b}" for (a, block), (b, other) in pairs if np.array_equal(block, other)]
+            lines += [f"{name}: gates are initialised with the same matrix: {', '.join(alike)}"] if alike else []
     return lines

@@ -65,9 +65,8 @@ class Config(NamedTuple):
     seed: int = 0
 
     def __str__(self) -> str:
-        given = [f"model={self.model}"]
-        given += [f"{k}={v}" for k, v in self._asdict().items() if k != "model" and v != self._field_defaults[k]]
-        return " ".join(given)
+        given = [k for k in self._fields if k == "model" or getattr(self, k) != self._field_defaults[k]]
+        return " ".join(f"{k}={getattr(self, k)}" for k in given)
 
     @classmethod
     def parse(cls, text: str) -> Config:
@@ -101,11 +100,11 @@ class Config(NamedTuple):
 
     def layer_options(self) -> dict[str, Any]:
         """Return the options of a layer of the registry, but for its sizes, dtype and rng."""
-        options: dict[str, Any] = dict(num_layers=self.L, bidirectional=self.D == 2, checkpoint_every=self.checkpoint)
-        same = "bias", "batch_first", "dropout", "recurrent_dropout"
-        options.update({name: getattr(self, name) for name in same}, learn_initial_state=self.learned)
+        options = {name: getattr(self, name) for name in ("bias", "batch_first", "dropout", "recurrent_dropout")}
+        options.update(num_layers=self.L, bidirectional=self.D == 2, checkpoint_every=self.checkpoint)
         options.update({"nonlinearity": "relu"} if self.relu else {}, **({"proj_size": self.P} if self.P else {}))
-        return options | ({"threads": self.threads} if self.optimized else {})
+        options.update({"threads": self.threads} if self.optimized else {}, learn_initial_state=self.learned)
+        return options
 
     def valid(self) -> Config:
         """Return the configuration without options that exclude each other.
@@ -115,24 +114,21 @@ class Config(NamedTuple):
         """
         if self.model not in MODELS:
             raise ValueError(f"unknown model {self.model!r}; one of {', '.join(MODELS)} expected")
-        lstm, rnn = len(self.cell.state) > 1, self.model in RNNS
         c = self._replace(
-            relu=self.relu and rnn,
-            P=min(self.P, self.H - 1) if lstm else 0,
+            relu=self.relu and self.model in RNNS,
+            P=min(self.P, self.H - 1) if len(self.cell.state) > 1 else 0,
             dropout=self.dropout if self.L > 1 else 0.0,
             threads=self.threads if self.optimized else 1,
-            embedding=self.embedding if self.head else 0,
-            read=self.read if self.head and not self.every_step else "final",
-            every_step=bool(self.head) and self.every_step,
-            weighted=bool(self.head) and self.weighted,
+            dy=self.dy or not self.d_state,
         )
         if c.unbatched:
             c = c._replace(B=1, lengths="equal")
         if c.head:  # a model is run without dropout, batch first, by its own forward
             c = c._replace(batch_first=True, dropout=0.0, recurrent_dropout=0.0, unbatched=False, tapes=False)
             c = c._replace(state=False, dy=True, d_state=True, need_dx=True, indices=c.indices or c.embedding > 0)
-        if not (c.dy or c.d_state):
-            c = c._replace(dy=True)
+            c = c._replace(read="final") if c.every_step else c
+        else:
+            c = c._replace(embedding=0, read="final", every_step=False, weighted=False)
         return c._replace(need_dx=False) if c.indices else c
 
 
@@ -184,28 +180,19 @@ def large(model: str) -> Iterator[Config]:
 
 # name -> values that are drawn with equal chances: of small layers, and of large ones where the model has code for that
 SMALL: dict[str, tuple[Any, ...]] = {
-    **{"I": (1, 2, 3, 5), "H": (1, 2, 3, 4), "T": (1, 2, 3, 5, 8), "B": (1, 2, 3, 5), "L": (1, 1, 2, 3), "D": (1, 2)},
-    **{"P": (0, 0, 1, 2), "lengths": ("equal",) * 2 + ("mixed",) * 3 + ("one", "empty"), "threads": (1, 2, 3, 4)},
-    **{"dropout": (0.0, 0.3, 0.6), "recurrent_dropout": (0.0,) * 5 + (0.4,), "scale": (0.3, 1.0, 1.0, 3.0)},
-    **{"checkpoint": (None,) * 12 + (1, 2, 3, "sqrt"), "embedding": (0, 3), "read": READS},
-    **{"head": ("",) * 4 * len(LOSSES) + tuple(LOSSES)},
+    **dict(I=(1, 2, 3, 5), H=(1, 2, 3, 4), T=(1, 2, 3, 5, 8), B=(1, 2, 3, 5), L=(1, 1, 2, 3), D=(1, 2), P=(0, 0, 1, 2)),
+    **dict(lengths=("equal",) * 2 + ("mixed",) * 3 + ("one", "empty"), threads=(1, 2, 3, 4)),
+    **dict(dropout=(0.0, 0.3, 0.6), recurrent_dropout=(0.0,) * 5 + (0.4,), scale=(0.3, 1.0, 1.0, 3.0)),
+    **dict(checkpoint=(None,) * 12 + (1, 2, 3, "sqrt"), embedding=(0, 3), read=READS),
+    **dict(head=("",) * 4 * len(LOSSES) + tuple(LOSSES)),
 }
 LARGE: dict[str, tuple[Any, ...]] = {
-    "I": (1, 3, 24, 64, 65, 130),
-    "H": (8, 33, 72, 96),
-    "T": (2, 17, 33, 40),
-    "B": (1, 4, 16, 33, 70),
+    **dict(I=(1, 3, 24, 64, 65, 130), H=(8, 33, 72, 96), T=(2, 17, 33, 40), B=(1, 4, 16, 33, 70), L=(1, 1, 2)),
+    **dict(head=("",)),
 }
-LARGE |= {"L": (1, 1, 2), "head": ("",)}
-OFTEN = {"relu": 0.4, "bias": 0.8, "batch_first": 0.4, "learned": 0.25, "indices": 0.2, "unbatched": 0.1, "state": 0.6}
-OFTEN |= {
-    "dy": 0.85,
-    "d_state": 0.75,
-    "need_dx": 0.85,
-    "again": 0.25,
-    "tapes": 0.25,
-    "every_step": 0.5,
-    "weighted": 0.4,
+OFTEN = {  # chances of options that are on or off
+    **dict(relu=0.4, bias=0.8, batch_first=0.4, learned=0.25, indices=0.2, unbatched=0.1, state=0.6, dy=0.85),
+    **dict(d_state=0.75, need_dx=0.85, again=0.25, tapes=0.25, every_step=0.5, weighted=0.4),
 }
 
 
@@ -213,9 +200,8 @@ def draw(rng: np.random.Generator, models: list[str]) -> Config:
     """Return a configuration at random. A quarter is large where the model has code for that."""
     model = models[rng.integers(len(models))]
     big = model.startswith("optimized_") and rng.random() < 0.25
-    chosen = {
-        name: values[int(rng.integers(len(values)))] for name, values in ({**SMALL, **LARGE} if big else SMALL).items()
-    }
+    choices = {**SMALL, **LARGE} if big else SMALL
+    chosen = {name: values[int(rng.integers(len(values)))] for name, values in choices.items()}
     chosen.update({name: bool(rng.random() < p) for name, p in OFTEN.items()})
     if rng.random() < 0.08 and not big:
         chosen.update(T=130, L=1)
@@ -224,11 +210,9 @@ def draw(rng: np.random.Generator, models: list[str]) -> Config:
 
 def smaller(config: Config) -> Iterator[Config]:
     """Yield configurations that are simpler than one, the simplest first: for the shrinking of a failure."""
-    simple = Config(config.model, seed=config.seed)
-    for name in config._fields:
-        value, default = getattr(config, name), getattr(simple, name)
+    for name, value in config._asdict().items():
+        simpler = [config._field_defaults[name]] if value != config._field_defaults[name] else []
         if name in ("I", "H", "T", "B", "L", "D"):
-            for size in sorted({size for size in (1, 2, 3, value // 2, value - 1) if 1 <= size < value}):
-                yield Config(**{**config._asdict(), name: size}).valid()
-        elif value != default and name not in ("model", "seed"):
-            yield Config(**{**config._asdict(), name: default}).valid()
+            simpler = sorted({size for size in (1, 2, 3, value // 2, value - 1) if 1 <= size < value})
+        for other in simpler if name not in ("model", "seed") else ():
+            yield config._replace(**{name: other}).valid()

@@ -51,7 +51,7 @@ def cell(case: CellCase, result: Result, calls: list[Any], expected: Any, method
     if difference and result.right:
         result.notes.append(of_cell.RIGHT_FOR_ANOTHER_FORWARD + difference)
     if wrong:
-        result.diagnosis = attempt(lambda: of_cell.diagnose(case.cell, case.step, method).lines)
+        result.diagnosis = attempt(lambda: of_cell.diagnose(case.cell, case.step, method))
         result.diagnosis += patterns.patterns(result, calls[0], expected, {"a_x": gates, "a_h": gates}) if calls else []
 
 

@@ -43,7 +43,7 @@ def _error_in(line: str) -> str:
 def _in_the_ranges(cell: Any) -> list[str]:
     """Return what is wrong in a cell in the first range in which there is an error."""
     cases = (CellCase(cell, 4, 3, np.random.default_rng(0), span) for span in RANGES)
-    return next((lines for case in cases if (lines := of_cell.diagnose(cell, case.step).lines)), [])
+    return next((lines for case in cases if (lines := of_cell.diagnose(cell, case.step))), [])
 
 
 def element_by_element(config: Config) -> list[str]:
@@ -65,5 +65,4 @@ def element_by_element(config: Config) -> list[str]:
     errors = {name: compare(name, d, true[name]) for name, d in given.items()}
     places.name_places(errors, layer, prefix)
     wrong = sorted((error for error in errors.values() if not error <= ALLOWED), key=lambda error: -error)
-    others = f"; also wrong: {', '.join(error.name for error in wrong[1:])}" if wrong[1:] else ""
-    return [f"wrong: {described(wrong[0])}{others}"] if wrong else []
+    return [f"wrong: {described(wrong)}"] if wrong else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -50,27 +51,17 @@ def judge(
     Returns:
         The result, without a diagnosis, and the numerical gradient.
     """
-    not_analytic: dict[str, str] = {}
-    central: dict[str, np.ndarray] = {}
-    differentiated = None
-    if method == "complex":
-        differentiated = Differentiated(make)
-        expected = differentiated.expected
-    else:
-        expected = numerical_gradient(*make(np.float64), "central")
+    differentiated = Differentiated(make) if method == "complex" else None
+    expected = differentiated.expected if differentiated else numerical_gradient(*make(np.float64), "central")
     calls = calls or [{name: np.full(array.shape, np.nan) for name, array in expected.items()}]
-    result = _result(calls, expected, threshold, method, steps_of)
-    result.error = error
+    result = _result(calls, expected, threshold, method, error, steps_of)
     if differentiated is not None:
         errors = {name: found.error for name, found in result.arrays.items()}
-        not_analytic, central = check_method(calls, errors, threshold, differentiated)
-    result.central_values = central
-    if not_analytic and differentiated is not None:
-        result.not_analytic, result.differentiated = not_analytic, differentiated
-        result.central = _result(calls, central, THRESHOLD["central"], "central", steps_of)
-        result.central.faults = list(result.faults)
-        result.central.error = error
-    if calls[0] is not None and error is None:
+        result.not_analytic, result.central_values = check_method(calls, errors, threshold, differentiated)
+        if result.not_analytic:
+            result.differentiated, central = differentiated, result.central_values
+            result.central = _result(calls, central, THRESHOLD["central"], "central", error, steps_of)
+    if error is None:
         _each_by_its_own_size(result, calls, expected, rounding_of)
     return result, expected
 
@@ -83,15 +74,7 @@ def _each_by_its_own_size(
     A gradient in float32 or float16 is at most unchecked. Elements below ``threshold`` times the largest of their array
     are compared by their own size; where their rounding is not known they are unchecked.
     """
-    bounds: Arrays | None = None
-    threshold = result.threshold
-
-    def bound(name: str) -> Any:
-        nonlocal bounds
-        if bounds is None:
-            bounds = rounding_of() if rounding_of is not None else {}
-        return bounds.get(name)
-
+    threshold, bounds = result.threshold, functools.cache(rounding_of or dict)  # measured where it is needed
     for name, true in expected.items():
         given = np.asarray(calls[0][name])
         if given.shape != true.shape or not given.size or name in result.not_analytic or not np.isfinite(true).all():
@@ -99,18 +82,19 @@ def _each_by_its_own_size(
         difference = np.max([np.abs(np.asarray(call[name]) - true) for call in calls], axis=0)
         found = result.arrays[name]
         if not found.error <= threshold:
-            precision = NARROW.get(given.dtype.name)
-            if precision is not None and found.error <= precision:
+            precision = NARROW.get(given.dtype.name, 0)
+            if found.error <= precision:
                 result.unchecked[name] = (
                     f"the gradient of {name} is {given.dtype}, and an error of {found.error:.0e} is its rounding: make "
                     f"its arrays float64, or threshold={precision:.0e}"
                 )
-            elif bound(name) is not None and np.isfinite(difference).all() and (difference <= bound(name)).all():
-                zero = largest(true) <= largest(bound(name))
+                continue
+            known = bounds().get(name)
+            if known is not None and np.isfinite(difference).all() and (difference <= known).all():
                 result.rounded[name] = (
                     f"the true gradient of {name} is zero here, but for rounding ({largest(given):.0e}); weights at "
                     "random on what the loss sums would check more"
-                    if zero
+                    if largest(true) <= largest(known)
                     else f"rounding explains the error of {found.error:.0e} in {name}: the code amplifies it here, as "
                     "where an activation is within rounding of ±1"
                 )
@@ -118,7 +102,7 @@ def _each_by_its_own_size(
         small = (np.abs(true) <= threshold * largest(true)) & (np.abs(true) > TINY)
         doubtful = small & (difference > SMALL_ALLOWED * np.abs(true))
         if doubtful.any() and result.method == "complex":
-            known = bound(name)
+            known = bounds().get(name)
             wrong = doubtful if known is None else doubtful & (difference > known)
             if known is None:
                 result.unchecked[name] = (
@@ -134,14 +118,19 @@ def _each_by_its_own_size(
 
 
 def _result(
-    calls: Sequence[Arrays], expected: Arrays, threshold: float, method: str, steps_of: str | None = None
+    calls: Sequence[Arrays],
+    expected: Arrays,
+    threshold: float,
+    method: str,
+    error: Exception | None,
+    steps_of: str | None,
 ) -> Result:
     """Return the worst errors of the gradients that backward returned, called once or twice."""
     arrays = {
         name: max((compare(name, given[name], expected[name]) for given in calls), key=lambda found: found.error)
         for name in expected
     }
-    result = Result(arrays, threshold, method)
+    result = Result(arrays, threshold, method, error=error)
     if steps_of is not None:
         given, true = calls[0][steps_of], expected[steps_of]
         result.steps = [compare(f"{steps_of}[{t}]", given[t], true[t], largest(true)) for t in range(len(true))]
@@ -154,13 +143,12 @@ def _result(
 # ---- what the loss does not depend on ----
 
 
-def unused_arrays(make: Make, result: Result, expected: Arrays, rng: np.random.Generator) -> list[str]:
+def unused_arrays(make: Make, result: Result, expected: Arrays) -> list[str]:
     """Return a fault for each array whose gradient is zero everywhere because the loss does not depend on it.
 
     The array is changed by numbers of the order of 1: at a stationary point the gradient is zero but the loss moves.
     """
-    f, arrays = make(np.float64)
-    lines = []
+    (f, arrays), rng, lines = make(np.float64), np.random.default_rng(0), []
     for name, array in arrays.items():
         if array.size == 0 or result.arrays[name].error or largest(expected[name]):
             continue
@@ -186,20 +174,19 @@ def _is_read(f: Callable[[], Any], array: np.ndarray) -> bool:
         array[...] = before
 
 
-def unread_by_forward(cell: Any, step: Any, rng: np.random.Generator) -> tuple[list[str], list[str]]:
-    """Find what a cell's forward does not read, by changing it at random points around a ``cases.Step``.
+def unread_by_forward(result: Result, cell: Any, step: Any) -> None:
+    """Add what a cell's forward does not read, found by changing it at random points around a ``cases.Step``.
 
-    Returns:
-        Faults (nothing of a_x or a_h, an array of the state, or a parameter is read) and notes (a gate block of a_x or
-        a_h is not read).
+    It is a fault if nothing of a_x or a_h, of an array of the state or of a parameter is read; a note if a gate block
+    of a_x or a_h is not.
     """
-    G, arrays = len(cell.gates), step.arrays(cell)
+    rng, G, arrays = np.random.default_rng(0), len(cell.gates), step.arrays(cell)
     blocks: dict[str, list[Any]] = {name: [...] for name in arrays}
     blocks.update({name: np.split(np.arange(len(arrays[name])), G) for name in ("a_x", "a_h")})
-    read: set[tuple[str, int]] = set()
+    unread = {name: list(range(len(parts))) for name, parts in blocks.items()}
     for _ in range(20):  # a rectifier may be shut, and stay shut, at some of them
-        if len(read) == sum(map(len, blocks.values())):
-            break
+        if not any(unread.values()):
+            return
         point = {name: np.array(array + rng.standard_normal(array.shape)) for name, array in arrays.items()}
         value = step.new_state(cell, point)
         for name, array in point.items():
@@ -207,18 +194,16 @@ def unread_by_forward(cell: Any, step: Any, rng: np.random.Generator) -> tuple[l
                 changed = array.copy()
                 changed[rows] += 2 * rng.standard_normal(changed[rows].shape)
                 moved = step.new_state(cell, {**point, name: changed})
-                if any(not np.array_equal(a, b) for a, b in zip(value, moved)):
-                    read.add((name, k))
-    faults, notes, h_prev = [], [], f"{cell.state[0]}_prev"
-    for name in arrays:
-        unread = [k for k in range(len(blocks[name])) if (name, k) not in read]
-        if name == h_prev and any(name == "a_h" for name, _ in read):
+                if k in unread[name] and any(not np.array_equal(a, b) for a, b in zip(value, moved)):
+                    unread[name].remove(k)
+    h_prev = f"{cell.state[0]}_prev"
+    for name, missing in unread.items():
+        if not missing or name == h_prev and len(unread["a_h"]) < G:
             continue  # h is read through W_h
-        if name == "a_h" and len(unread) == G and (h_prev, 0) in read:
-            notes.append("forward does not read a_h, so W_h and b_h have no effect: the state is read directly")
-        elif len(unread) == len(blocks[name]):
-            faults.append(f"forward does not read {name}, so every gradient that goes through it is zero")
-        elif unread:
-            gates = ", ".join(cell.gates[k] for k in unread)
-            notes.append(f"forward does not read gate {gates} of {name}: those rows have no effect")
-    return faults, notes
+        if name == "a_h" and len(missing) == G and not unread[h_prev]:
+            result.notes.append("forward does not read a_h, so W_h and b_h have no effect: the state is read directly")
+        elif len(missing) == len(blocks[name]):
+            result.faults.append(f"forward does not read {name}, so every gradient that goes through it is zero")
+        else:
+            gates = ", ".join(cell.gates[k] for k in missing)
+            result.notes.append(f"forward does not read gate {gates} of {name}: those rows have no effect")

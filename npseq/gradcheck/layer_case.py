@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..nn.recurrent import Recurrent
-from . import reference_layer, rounding
+from . import reference, reference_layer, rounding
 from .cases import Arrays, Calls, Step, bounds_of, draw
 from .reference import known
 from .reference_layer import Shape
@@ -214,15 +214,16 @@ class LayerCase:
             y_masks.append(mask(layer.dropout if k < L - 1 else 0, (case.T, case.B, D * P)))
         return Shape(known(layer.cell), L, D, case.lengths, h_masks, y_masks)
 
-    def expected(self, shape: Shape, arrays: Any = None) -> tuple[np.ndarray, list[np.ndarray], list[Any]]:
-        """Return y, the final state and the tapes of the second statement."""
+    def expected(
+        self, shape: Shape, arrays: Any = None, engine: Any = reference
+    ) -> tuple[np.ndarray, list[np.ndarray], list[Any]]:
+        """Return y, the final state and the tapes of the second statement, whose recurrence ``engine`` runs."""
         own = list(getattr(self.layer.cell, "own", None) or {})
-        return reference_layer.forward(self.arrays if arrays is None else arrays, shape, own)
+        return reference_layer.forward(self.arrays if arrays is None else arrays, shape, own, engine)
 
-    def expected_gradients(self, shape: Shape, tapes: Any = None) -> dict[str, np.ndarray]:
+    def expected_gradients(self, shape: Shape, tapes: Any, engine: Any = reference) -> dict[str, np.ndarray]:
         """Return the gradients of the second statement."""
-        tapes = self.expected(shape)[2] if tapes is None else tapes
-        return reference_layer.backward(tapes, self.arrays, shape, self.R if self.case.dy else None, self.S)
+        return reference_layer.backward(tapes, self.arrays, shape, self.R if self.case.dy else None, self.S, engine)
 
     # ---- the layer run in other ways ----
 

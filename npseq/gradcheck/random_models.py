@@ -90,17 +90,8 @@ def check_model_config(config: Config) -> list[Finding]:
 
 def draw_model(c: Config) -> tuple[Model, tuple[Any, ...]]:
     """Return the model of a configuration, float64, and a batch."""
-    rng, K = np.random.default_rng(c.seed), 3
-    names = (
-        "num_layers",
-        "bidirectional",
-        "bias",
-        "learn_initial_state",
-        "checkpoint_every",
-        "nonlinearity",
-        "proj_size",
-    )
-    options = {name: value for name, value in c.layer_options().items() if name in names}
+    rng, K, of_layers = np.random.default_rng(c.seed), 3, ("batch_first", "dropout", "recurrent_dropout", "threads")
+    options = {name: value for name, value in c.layer_options().items() if name not in of_layers}
     options.update(loss=c.head, outputs="all" if c.every_step else "last", embedding_size=c.embedding, read=c.read)
     outputs = K if c.head == "cross_entropy" else 2
     model = Model(c.model, c.I, c.H, outputs, dtype=np.float64, rng=rng, **options)
@@ -128,8 +119,8 @@ def loss_checks(rng: np.random.Generator, count: int) -> Checks:
     always: list[tuple[str, dict[str, Any], bool]] = [(name, {}, w) for name in losses.LOSSES for w in (False, True)]
     always += [("huber", {"delta": 0.3}, False), ("huber", {"delta": 2.5}, True)]
     smooth, ignore = {"label_smoothing": 0.2}, {"ignore_index": 1}
-    for options in (smooth, ignore, {**ignore, "label_smoothing": 0.3}, {"classes": 1, "ignore_index": -1}):
-        always.append(("cross_entropy", options, False))
+    smooth_too, one = {**ignore, "label_smoothing": 0.3}, {"classes": 1, "ignore_index": -1}
+    always += [("cross_entropy", options, False) for options in (smooth, ignore, smooth_too, one)]
     for k in range(len(always) + count):
         name = list(losses.LOSSES)[rng.integers(len(losses.LOSSES))]
         given = always[k] if k < len(always) else (name, _loss_options(name, rng), bool(rng.random() < 0.4))

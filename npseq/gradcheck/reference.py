@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..bptt import Weights
-from .numerical import numerical_gradient
+from .cases import Step
+from .numerical import dtype_of, numerical_gradient
 
 Note = Callable[[str, int, Any], None]
 State = tuple[np.ndarray, ...]
@@ -188,20 +189,13 @@ class TrueDerivative:
     def backward(self, d_state: State, cache: tuple[Any, ...], *own: Any) -> tuple[Any, ...]:
         """Return what the cell's backward should return."""
         a_x, a_h, state, own = cache
-        dtype = np.complex128 if self.method == "complex" else np.float64
-        arrays = {"a_x": np.array(a_x, dtype), "a_h": np.array(a_h, dtype)}
-        arrays.update({f"state {k}": np.array(part, dtype) for k, part in enumerate(state)})
-        extra = tuple({name: np.array(part, dtype) for name, part in mapping.items()} for mapping in own)
-        arrays.update({f"own {name}": part for mapping in extra for name, part in mapping.items()})
-
-        def loss() -> Any:
-            before = tuple(arrays[f"state {k}"] for k in range(len(state)))
-            new = self.cell.forward(arrays["a_x"], arrays["a_h"], before, *extra)[0]
-            return sum((d * part).sum() for d, part in zip(d_state, new))
-
-        found = numerical_gradient(loss, arrays, self.method)
-        d_own = tuple({name: found[f"own {name}"] for name in mapping} for mapping in own)
-        return found["a_x"], found["a_h"], tuple(found[f"state {k}"] for k in range(len(state))), *d_own
+        step = Step(a_x, a_h, state, own, d_state)
+        arrays: dict[str, Any] = {
+            name: np.array(array, dtype_of(self.method)) for name, array in step.arrays(self.cell).items()
+        }
+        found = numerical_gradient(lambda: step.loss(step.new_state(self.cell, arrays)), arrays, self.method)
+        d_own = ({name: found[name] for name in mapping} for mapping in step.own)
+        return found["a_x"], found["a_h"], tuple(found[letter + "_prev"] for letter in self.state), *d_own
 
 
 # ---- the recurrence ----

@@ -15,6 +15,7 @@ from ..bptt import Weights
 from . import reference
 
 Arrays = Mapping[str, np.ndarray]
+NAMES = "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"  # of a layer's parameters, in the order of Weights
 
 
 class Shape(NamedTuple):
@@ -44,15 +45,7 @@ def weights_of(arrays: Arrays, end: str, own: Sequence[str] = ()) -> Weights:
         array = arrays.get(name + end)
         return array if array is None or array.ndim != 1 else array[:, None]
 
-    parts = {name: column(name) for name in own}
-    return Weights(
-        arrays["weight_ih" + end],
-        arrays["weight_hh" + end],
-        column("bias_ih"),
-        column("bias_hh"),
-        arrays.get("weight_hr" + end),
-        parts or None,
-    )
+    return Weights._make([*map(column, NAMES), {name: column(name) for name in own} or None])
 
 
 def one_hot(x: np.ndarray, I: int) -> np.ndarray:
@@ -74,20 +67,21 @@ def initial(arrays: Arrays, shape: Shape, x: np.ndarray, sizes: Sequence[int]) -
     return parts
 
 
-def forward(arrays: Arrays, shape: Shape, own: Sequence[str] = ()) -> tuple[np.ndarray, list[np.ndarray], list[Any]]:
+def forward(
+    arrays: Arrays, shape: Shape, own: Sequence[str] = (), engine: Any = reference
+) -> tuple[np.ndarray, list[np.ndarray], list[Any]]:
     """Return y, the final state (one array a letter), and what ``backward`` needs, of ``arrays["x"]`` (T, B, I)."""
-    x, H, P = arrays["x"], arrays["weight_hh_l0"].shape[0] // len(shape.cell.gates), arrays["weight_hh_l0"].shape[1]
-    state = initial(arrays, shape, x, [P] + [H] * (len(shape.cell.state) - 1))
-    ends, final, tapes = run_names(shape), [], []
+    x, (GH, P) = arrays["x"], arrays["weight_hh_l0"].shape
+    state = initial(arrays, shape, x, [P] + [GH // len(shape.cell.gates)] * (len(shape.cell.state) - 1))
+    final, tapes = [], []
     for k in range(shape.L):
         outputs = []
         for d in range(shape.D):
             run = k * shape.D + d
-            weights = weights_of(arrays, ends[run], own)
+            weights = weights_of(arrays, run_names(shape)[run], own)
+            columns, before = x.transpose(0, 2, 1), tuple(part[run].T for part in state)
             mask = shape.h_masks[run] if shape.h_masks else None
-            before = tuple(part[run].T for part in state)
-            columns = x.transpose(0, 2, 1)
-            hs, last, tape = reference.forward_through_time(
+            hs, last, tape = engine.forward_through_time(
                 shape.cell, weights, columns, before, shape.lengths, d == 1, h_mask=mask
             )
             outputs.append(hs.transpose(0, 2, 1))
@@ -100,7 +94,9 @@ def forward(arrays: Arrays, shape: Shape, own: Sequence[str] = ()) -> tuple[np.n
     return y, end, tapes
 
 
-def backward(tapes: list[Any], arrays: Arrays, shape: Shape, dy: Any, d_state: Sequence[Any]) -> dict[str, np.ndarray]:
+def backward(
+    tapes: list[Any], arrays: Arrays, shape: Shape, dy: Any, d_state: Sequence[Any], engine: Any = reference
+) -> dict[str, np.ndarray]:
     """Return name -> gradient of all ``arrays`` (of the state that was used, whatever it was called)."""
     ends, grads = run_names(shape), {}
     d_before: list[Any] = [None] * len(ends)
@@ -114,11 +110,8 @@ def backward(tapes: list[Any], arrays: Arrays, shape: Shape, dy: Any, d_state: S
             weights, tape = tapes[run]
             d_hs = None if dy is None else dy[:, :, d * P : (d + 1) * P].transpose(0, 2, 1)
             d_end = tuple(part[run].T for part in d_state)
-            d_weights, d_columns, d_before[run] = reference.backward_through_time(
-                shape.cell, weights, tape, d_hs, d_end
-            )
-            named = dict(zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"), d_weights[:5]))
-            for name, d_array in {**named, **(d_weights.own or {})}.items():
+            d_weights, d_columns, d_before[run] = engine.backward_through_time(shape.cell, weights, tape, d_hs, d_end)
+            for name, d_array in {**dict(zip(NAMES, d_weights[:5])), **(d_weights.own or {})}.items():
                 if d_array is not None:
                     grads[name + ends[run]] = d_array.reshape(arrays[name + ends[run]].shape)
             assert d_columns is not None  # it is asked for
@@ -176,15 +169,11 @@ def model(arrays: Arrays, shape: Shape, options: Mapping[str, Any], batch: Seque
     hs, state, _ = forward({**inner, "x": x.swapaxes(0, 1)}, shape._replace(lengths=lengths))
     hs, B = hs.swapaxes(0, 1), x.shape[0]
     n = np.full(B, T) if lengths is None else np.asarray(lengths)
-    if options["every_step"]:
-        read = hs
-    else:
-        read = _read(options["read"], hs, state[0], shape.D, n)
+    read = hs if options["every_step"] else _read(options["read"], hs, state[0], shape.D, n)
     y = np.einsum("...i,oi->...o", read, arrays["fc.weight"])
     y = y + arrays["fc.bias"] if "fc.bias" in arrays else y
-    factors = np.broadcast_to(
-        np.reshape(weights[0] if weights else np.ones(B), (B,) + (1,) * (np.ndim(target) - 1)), np.shape(target)
-    )
+    of_sequence = weights[0] if weights else np.ones(B)
+    factors = np.broadcast_to(np.reshape(of_sequence, (B,) + (1,) * (np.ndim(target) - 1)), np.shape(target))
     if not options["every_step"]:
         return y, loss(options["loss"], y, target, factors)
     there = [(b, t) for b in range(B) for t in range(n[b])]
@@ -203,9 +192,6 @@ def _read(read: str, hs: np.ndarray, h: np.ndarray, D: int, lengths: np.ndarray)
         last = final
         if read == "last" and D == 2:
             last = np.concatenate([final[:P], steps[n - 1, P:] if n else final[P:]])
-        rows.append(
-            {"final": final, "last": last, "mean": mean, "max": largest, "mean+max": np.concatenate([mean, largest])}[
-                read
-            ]
-        )
+        both = np.concatenate([mean, largest])
+        rows.append({"final": final, "last": last, "mean": mean, "max": largest, "mean+max": both}[read])
     return np.array(rows)

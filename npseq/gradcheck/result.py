@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -24,6 +25,11 @@ def relative_error(given: Any, expected: Any) -> float:
     It is max|given| where expected is zero, and inf if there is a NaN.
     """
     return compare("", given, expected).error
+
+
+def near(given: Any, expected: Any, tolerance: float) -> bool:
+    """True for two arrays of one shape whose relative error is at most ``tolerance``."""
+    return np.shape(given) == np.shape(expected) and relative_error(given, expected) <= tolerance
 
 
 class ArrayError(float):
@@ -88,6 +94,7 @@ def largest(array: Any) -> float:
     return float(np.abs(array).max(initial=0.0))
 
 
+@dataclass(eq=False, repr=False)
 class Result:
     """The result of a check.
 
@@ -110,33 +117,26 @@ class Result:
         threshold, method: the largest error that passes; ``"complex"`` or ``"central"``.
     """
 
-    def __init__(
-        self,
-        arrays: Mapping[str, ArrayError],
-        threshold: float,
-        method: str,
-        steps: Iterable[ArrayError] = (),
-        faults: Iterable[str] = (),
-        diagnosis: Iterable[str] = (),
-    ) -> None:
-        self.arrays, self.steps = dict(arrays), list(steps)
-        self.threshold, self.method = threshold, method
-        self.faults, self.diagnosis = list(faults), list(diagnosis)
-        self.notes: list[str] = []
-        self.not_analytic: dict[str, str] = {}
-        self.reasons: list[str] = []
-        self.central: Result | None = None
-        self.rounded: dict[str, str] = {}
-        self.unchecked: dict[str, str] = {}
-        self.error: Exception | None = None
-        self.differentiated: Any = None
-        self.central_values: dict[str, np.ndarray] = {}
+    arrays: dict[str, ArrayError]
+    threshold: float
+    method: str
+    steps: list[ArrayError] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    diagnosis: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    not_analytic: dict[str, str] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+    central: Result | None = None
+    central_values: dict[str, np.ndarray] = field(default_factory=dict)
+    rounded: dict[str, str] = field(default_factory=dict)
+    unchecked: dict[str, str] = field(default_factory=dict)
+    error: Exception | None = None
+    differentiated: Any = None
 
     @property
     def wrong(self) -> list[ArrayError]:
         """The arrays whose gradient is wrong, the largest error first, without those that could not be checked."""
-        found = [found for found in self.arrays.values() if self._mark(found) == "WRONG"]
-        return sorted(found, key=lambda found: -found.error)
+        return [found for found in _largest_first(self.arrays.values()) if self._mark(found) == "WRONG"]
 
     @property
     def verdict(self) -> str:
@@ -147,7 +147,7 @@ class Result:
     @property
     def worst(self) -> ArrayError:
         """The ArrayError with the largest error; if the verdict is wrong, of the arrays that could be checked."""
-        return (self.wrong or sorted(self.arrays.values(), key=lambda found: -found.error))[0]
+        return (self.wrong or _largest_first(self.arrays.values()))[0]
 
     @property
     def right(self) -> bool:
@@ -167,12 +167,9 @@ class Result:
 
     def merge(self, other: Result) -> None:
         """Add the arrays, the steps and every finding of another result."""
-        self.arrays.update(other.arrays)
         self.steps += other.steps
-        self.not_analytic.update(other.not_analytic)
-        self.central_values.update(other.central_values)
-        self.rounded.update(other.rounded)
-        self.unchecked.update(other.unchecked)
+        for name in ("arrays", "not_analytic", "central_values", "rounded", "unchecked"):
+            getattr(self, name).update(getattr(other, name))
         for name in ("faults", "notes", "reasons", "diagnosis"):
             mine = getattr(self, name)
             said = {_without_values(line) for line in mine}
@@ -182,35 +179,25 @@ class Result:
         elif other.central is not None:
             self.central.merge(other.central)
 
-    def add(self, faults: Iterable[str], notes: Iterable[str]) -> None:
-        """Add faults and notes."""
-        self.faults += faults
-        self.notes += notes
-
     def findings(self) -> list[str]:
         """Return the lines that say what is wrong, unusual, or could not be checked."""
         lines = [f"fault: {fault}" for fault in self.faults]
         if self.not_analytic:
             places = ", ".join(f"{name} ({text})" for name, text in self.not_analytic.items())
-            lines.append(
-                f"unchecked: forward is not analytic; complex step and central differences disagree in {places}"
-            )
-            lines += [f"  {reason}" for reason in self.reasons]
+            text = "unchecked: forward is not analytic; complex step and central differences disagree in"
+            lines += [f"{text} {places}", *(f"  {reason}" for reason in self.reasons)]
         if self.central is not None:
-            found = self.central
-            lines.append(
-                f"method='central' finds the gradient {found.verdict}: worst {found.worst.error:.1e} in "
-                f"{found.worst.name}, {found.threshold:.0e} allowed"
-            )
+            lines.append(f"method='central' finds the gradient {self.central.verdict}: {self.central._worst_line()}")
         lines += [f"unchecked: {line}" for line in self.unchecked.values()]
-        lines += [f"note: {line}" for line in self.rounded.values()]
-        return lines + [f"note: {note}" for note in self.notes] + [f"looks like: {line}" for line in self.diagnosis]
+        lines += [f"note: {line}" for line in [*self.rounded.values(), *self.notes]]
+        return lines + [f"looks like: {line}" for line in self.diagnosis]
+
+    def _worst_line(self) -> str:
+        return f"worst {self.worst.error:.1e} in {self.worst.name}, {self.threshold:.0e} allowed"
 
     def wrong_arrays(self) -> str:
         """Return one line: the worst element and both its values, and the names of the other wrong arrays."""
-        names = [found.name for found in self.wrong]
-        others = f"; also wrong: {', '.join(names[1:])}" if names[1:] else ""
-        return described(self.worst) + others
+        return described(self.wrong or [self.worst])
 
     def side_by_side(self) -> list[str]:
         """Return the gradient and its numerical values at the worst element, one line each.
@@ -227,12 +214,9 @@ class Result:
         central = self.central_values.get(found.name)
         if central is not None and np.isfinite(central[found.where]):
             rows.append(("central", float(central[found.where])))
+        place = (found.place or here.place) if here.where == found.where else ""
         lines = [f"{name:10}{value: .17g}  difference {found.given - value: .3g}" for name, value in rows]
-        place = found.place or here.place
-        return [
-            f"{found.name}{list(found.where)}{f' ({place})' if place and here.where == found.where else ''}",
-            *lines,
-        ]
+        return [f"{found.name}{list(found.where)}{f' ({place})' if place else ''}", *lines]
 
     def _mark(self, found: ArrayError) -> str:
         name = found.name.partition("[")[0]
@@ -248,30 +232,17 @@ class Result:
     def __str__(self) -> str:
         rows = [("array", "error", "where", "given", f"expected ({self.method})", "", "")]
         for found in [*self.arrays.values(), *self.steps]:
-            mark = self._mark(found)
-            rows.append(
-                (
-                    found.name,
-                    f"{found.error:.1e}",
-                    ",".join(map(str, found.where)),
-                    f"{found.given:.9g}",
-                    f"{found.expected:.9g}",
-                    found.place if mark else "",
-                    mark,
-                )
-            )
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+            mark, where = self._mark(found), ",".join(map(str, found.where))
+            values = f"{found.given:.9g}", f"{found.expected:.9g}"
+            rows.append((found.name, f"{found.error:.1e}", where, *values, found.place if mark else "", mark))
+        widths = [max(map(len, column)) for column in zip(*rows)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-        lines += self.findings()
-        word = {RIGHT: "ok", WRONG: "WRONG", UNCHECKED: "unchecked"}[self.verdict]
-        lines.append(
-            f"{word}: worst {self.worst.error:.1e} in {self.worst.name}, {self.threshold:.0e} allowed"
-            if self.verdict != UNCHECKED
-            else "unchecked: the complex step cannot check this function; method='central' can"
-            if self.not_analytic
-            else f"unchecked to {self.threshold:.0e}, see above"
-        )
-        return "\n".join(lines)
+        last = f"{'ok' if self.right else 'WRONG'}: {self._worst_line()}"
+        if self.verdict == UNCHECKED:
+            last = f"unchecked to {self.threshold:.0e}, see above"
+            if self.not_analytic:
+                last = "unchecked: the complex step cannot check this function; method='central' can"
+        return "\n".join([*lines, *self.findings(), last])
 
 
 class _NotOk(int):
@@ -295,10 +266,16 @@ def _without_values(line: str) -> str:
     return re.sub(r"((gate|unit|row) [^;]*)?\S+ given, \S+ expected", "", line)
 
 
-def described(found: ArrayError) -> str:
-    """Return one line about an ArrayError: array, place, both values."""
+def described(wrong: list[ArrayError]) -> str:
+    """Return one line about the first of several ArrayErrors (array, place, both values), and the others' names."""
+    found, *others = wrong
     place = found.place or f"at {','.join(map(str, found.where))}"
-    return f"{found.name} ({place}): {found.given:.9g} given, {found.expected:.9g} expected"
+    also = f"; also wrong: {', '.join(other.name for other in others)}" if others else ""
+    return f"{found.name} ({place}): {found.given:.9g} given, {found.expected:.9g} expected{also}"
+
+
+def _largest_first(found: Iterable[ArrayError]) -> list[ArrayError]:
+    return sorted(found, key=lambda each: -each.error)
 
 
 def worst_verdict(results: Iterable[Result]) -> str:

@@ -79,16 +79,11 @@ def _derivatives(
 
     They are with respect to a_x, a_h (G·H, N), the state before (N, N), and the cell's own parameters, (N, size) each.
     """
-    H, N = len(state[0]), len(state[0]) * len(state)
-    unit = np.eye(N).reshape(len(state), H, N)
-    if not own:  # N equal columns in one call
-        copies = [np.repeat(a[:, None], N, axis=1) for a in (a_x, a_h, *state)]
-        new, cache = cell.forward(copies[0], copies[1], tuple(copies[2:]))
-        A_x, A_h, D = cell.backward(tuple(unit), cache)
-        return [part[:, 0] for part in new], A_x, A_h, np.concatenate(D), []
+    N = len(state[0]) * len(state)
+    unit, extra = np.eye(N).reshape(len(state), -1, N), (own,) if own else ()
+    new, cache = cell.forward(a_x[:, None], a_h[:, None], tuple(part[:, None] for part in state), *extra)
     # the gradients of its own parameters are sums over the columns, so each column needs a call
-    new, cache = cell.forward(a_x[:, None], a_h[:, None], tuple(part[:, None] for part in state), own)
-    calls = [cell.backward(tuple(unit[:, :, j : j + 1]), cache, own) for j in range(N)]
+    calls = [cell.backward(tuple(unit[:, :, j : j + 1]), cache, *extra) for j in range(N)]
     A_x, A_h = (np.concatenate([call[k] for call in calls], axis=1) for k in (0, 1))
     D = np.concatenate([np.concatenate(call[2]) for call in calls], axis=1)
     A_own = [np.stack([call[3][name].reshape(-1) for call in calls]) for name in own]

@@ -45,6 +45,11 @@ def attempt(check: Callable[[], list[Finding]]) -> list[Finding]:
         return [Finding("exception", f"raises {type(error).__name__}: {error}")]
 
 
+def checked(config: Config) -> Outcome:
+    """Check one configuration."""
+    return Outcome(config.model, config, attempt(functools.partial(check_config, config)))
+
+
 def survey(
     models: Sequence[str], seed: int = 0, count: int = COUNT, seconds: float | None = None, parts: bool = True
 ) -> Iterator[Outcome]:
@@ -60,8 +65,7 @@ def survey(
     rng, start = np.random.default_rng(seed), time.monotonic()
     for model in models:
         for config in covered(model):
-            config = config._replace(seed=config.seed + 1000 * seed)
-            yield Outcome(model, config, attempt(functools.partial(check_config, config)))
+            yield checked(config._replace(seed=config.seed + 1000 * seed))
     for cell in dict.fromkeys(kind.cell for model in models for kind in kinds_of(model)):
         name = f"cell {getattr(cell, '__name__', type(cell).__name__)}"
         yield Outcome(name, None, attempt(functools.partial(cell_findings, cell)), cell)
@@ -71,8 +75,8 @@ def survey(
                 yield Outcome(name, None, attempt(check))
     drawn = 0
     while drawn < count if seconds is None else time.monotonic() - start < seconds:
-        config, drawn = draw(rng, list(models)), drawn + 1
-        yield Outcome(config.model, config, attempt(functools.partial(check_config, config)))
+        drawn += 1
+        yield checked(draw(rng, list(models)))
 
 
 def kinds_of(model: str) -> list[Any]:
@@ -88,18 +92,14 @@ def cell_findings(cell: Any) -> list[Finding]:
 
 def shrunk(config: Config, findings: list[Finding]) -> tuple[Config, list[Finding]]:
     """Return the simplest configuration that is found to fail in the same way, and its findings."""
-    kind, tried = {finding.what for finding in findings}, 0
-    done = False
-    while not done:
-        done = True
-        for candidate in smaller(config):
-            if tried == SHRINKING:
-                return config, findings
-            tried += 1
-            found = attempt(functools.partial(check_config, candidate))
-            if kind & {finding.what for finding in found}:
-                config, findings, done = candidate, found, False
-                break
+    kind, candidates = {finding.what for finding in findings}, smaller(config)
+    for _ in range(SHRINKING):
+        candidate = next(candidates, None)
+        if candidate is None:
+            break
+        found = checked(candidate).findings
+        if kind & {finding.what for finding in found}:
+            config, findings, candidates = candidate, found, smaller(candidate)
     return config, findings
 
 
@@ -114,8 +114,7 @@ def repeated(text: str) -> Outcome:
     Raises:
         ValueError: for a text that is no configuration.
     """
-    config = Config.parse(text)
-    return Outcome(config.model, config, attempt(functools.partial(check_config, config)))
+    return checked(Config.parse(text))
 
 
 def distinct(outcomes: Sequence[Outcome]) -> list[Outcome]:

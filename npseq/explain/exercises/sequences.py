@@ -310,15 +310,14 @@ def judge_fused(results: list[Result], seed: int) -> list[Outcome]:
     values = dict(zip(names, result.value)) if fits else {}
     equal = [Step(name, n, "0", 1, lambda _, v, a=a: a) for name, n, a in zip(names, (49, 30, 49), right)]  # type: ignore[misc]
     outcomes += follow(equal, {}, Result(values, error, result.failed))
+    ratio, message = results[2].value, None
     if not all(outcome.points for outcome in outcomes):
-        return [*outcomes, Outcome("speed", 0, 2, None, "measured once everything else is right")]
-    ratio = results[2].value
-    if not isinstance(ratio, np.ndarray) or ratio.shape != ():
-        return [*outcomes, Outcome("speed", 0, 2, None, results[2].error or "not measured")]
-    if ratio >= TIMES_AS_FAST:
-        return [*outcomes, Outcome("speed", 2, 2, None)]
-    message = f"{ratio:.2f} times as fast as the plain loop, {TIMES_AS_FAST} expected"
-    return [*outcomes, Outcome("speed", 0, 2, None, message)]
+        message = "measured once everything else is right"
+    elif not isinstance(ratio, np.ndarray) or ratio.shape != ():
+        message = results[2].error or "not measured"
+    elif ratio < TIMES_AS_FAST:
+        message = f"{ratio:.2f} times as fast as the plain loop, {TIMES_AS_FAST} expected"
+    return [*outcomes, Outcome("speed", 2 if message is None else 0, 2, None, message)]
 
 
 def measure(module: ModuleType) -> float:

@@ -21,12 +21,12 @@ from .. import reference
 from ..layer_case import Case
 from ..reference import blocks_of, reference_of
 from ..reference import logistic as sigmoid
-from .planting import Bug, each, in_cell, in_gradient, in_tape
+from .planting import Bug, in_blocks, in_cell, in_gradient, in_tape, in_weights
 
 __all__ = ["BUGS", "CLIP_NORM", "Bug", "Case", "plant"]
 
 CLIP_NORM = 0.1  # bound of the planted clipping
-Change = Callable[..., Any]
+Arrays = dict[str, np.ndarray]  # gate letter -> block
 BUGS: dict[str, Bug] = {}
 
 
@@ -41,65 +41,49 @@ def plant(name: str, layer: Any) -> Any:
 # ---- the cases in which a bug changes something ----
 
 
-def _any_step(case: Case) -> bool:
-    return case.longest > 0
-
-
-def _carried(case: Case) -> bool:
-    return case.longest > 1 or case.with_state and case.longest > 0
-
-
-def _gated(case: Case) -> bool:
-    return _any_step(case) and len(case.gates) > 1
-
-
 def _padded(case: Case) -> bool:
-    if case.lengths is None:
-        return False
-    padded = np.array(case.lengths) < case.T
-    if _relu(case) and not (case.layer.bias or case.with_state):
+    padded = np.array(case.T if case.lengths is None else case.lengths) < case.T
+    if not NEEDS["tanh"](case) and not (case.layer.bias or case.with_state):
         padded &= np.array(case.lengths) > 0  # relu(0) is 0, and so is its gradient
     return bool(padded.any())
 
 
-def _relu(case: Case) -> bool:
-    return reference_of(case.layer.cell) is reference.ReLURNNCell
-
-
-def _lstm(case: Case) -> bool:
-    return _any_step(case) and case.gates == "ifgo"
-
-
-def _gru(case: Case) -> bool:
-    return _any_step(case) and case.gates == "rzn"
-
-
-def _biased(case: Case) -> bool:
-    return _any_step(case) and case.layer.bias
+NEEDS: dict[str, Callable[[Case], bool]] = {
+    "step": lambda case: case.longest > 0,
+    "state": lambda case: case.longest > (0 if case.with_state else 1),  # before a step, and not zero
+    "padding": _padded,
+    "gates": lambda case: len(case.gates) > 1,
+    "lstm": lambda case: case.gates == "ifgo",
+    "gru": lambda case: case.gates == "rzn",
+    "tanh": lambda case: reference_of(case.layer.cell) is not reference.ReLURNNCell,
+    "bias": lambda case: case.layer.bias,
+    "a_hn": lambda case: NEEDS["state"](case) or case.layer.bias,
+    "sum": lambda case: case.T * case.B > 1,
+    "reverse": lambda case: case.layer.bidirectional and case.T > 1,
+    "dropout": lambda case: case.training and case.layer.dropout > 0 and case.layer.num_layers > 1,
+}
 
 
 # ---- the bugs ----
 
 
-def _bug(
-    what: str, acts: Callable[[Case], bool], place: Callable[[Any], Any] = lambda plant: plant
-) -> Callable[[Change], Change]:
-    """Register a function as the bug of its name, planted in a place: what it does, and the cases in which it acts."""
+def _bug(what: str, needs: str, place: Callable[[Any], Any] = lambda plant: plant) -> Callable[[Any], Any]:
+    """Register a function as the bug of its name, planted in a place: what it does, and what it needs to act."""
 
-    def register(change: Change) -> Change:
+    def register(change: Any) -> Any:
         name = change.__name__.strip("_").replace("_", "-")
-        BUGS[name] = Bug(name, what, place(change), acts)
+        BUGS[name] = Bug(name, what, place(change), lambda case: all(NEEDS[word](case) for word in needs.split()))
         return change
 
     return register
 
 
-@_bug("dW_h is summed with the state after each step, not before it", _any_step, in_tape)
+@_bug("dW_h is summed with the state after each step, not before it", "step", in_tape)
 def _h_of_this_step(weights: Weights, tape: Any) -> tuple[Weights, Any]:
     return weights, tape._replace(slots=(np.roll(tape.slots[0], -1, axis=0), *tape.slots[1:]))
 
 
-@_bug("the loop going back stops before t = 0", _any_step, in_tape)
+@_bug("the loop going back stops before t = 0", "step", in_tape)
 def _first_step_skipped(weights: Weights, tape: Any) -> tuple[Weights, Any]:
     T, _, B = tape.x.shape
     valid = np.ones((T, 1, B), bool) if tape.valid is None else tape.valid.copy()
@@ -107,48 +91,33 @@ def _first_step_skipped(weights: Weights, tape: Any) -> tuple[Weights, Any]:
     return weights, tape._replace(valid=valid)
 
 
-def _scaled(gates: str, slope: Callable[[np.ndarray], np.ndarray], cell: Any, d_state: State, cache: Any) -> Any:
-    """Multiply the da of some gates by wrong slope / correct slope = ``slope(value)``."""
-    da_x, da_h, d_before = cell.backward(d_state, cache)
-    da_x, da_h = da_x.copy(), da_h.copy()
-    for da in (da_x, da_h):
-        for gate, block, value in zip(cell.gates, blocks_of(da, cell.gates), cache):
-            if gate in gates:
-                block *= slope(value)
-    return da_x, da_h, d_before
+@_bug("the slope of the sigmoid is taken at its value instead of its argument", "step gates", in_blocks)
+def _sigmoid_slope_of_value(da: Arrays, values: Arrays) -> Arrays:
+    logistic = {gate: s for gate, s in values.items() if gate in "ifozr"}
+    return {gate: da[gate] * (sigmoid(s) * (1 - sigmoid(s)) / (s * (1 - s))) for gate, s in logistic.items()}
 
 
-@_bug("the slope of the sigmoid is taken at its value instead of its argument", _gated, in_cell)
-def _sigmoid_slope_of_value(cell: Any, d_state: State, cache: Any) -> Any:
-    return _scaled("ifoorz", lambda s: sigmoid(s) * (1 - sigmoid(s)) / (s * (1 - s)), cell, d_state, cache)
+@_bug("the slope of tanh is taken at tanh(a) instead of a", "step tanh", in_blocks)
+def _tanh_twice(da: Arrays, values: Arrays) -> Arrays:
+    ratios = {gate: (1 - np.tanh(n) ** 2) / (1 - n * n) for gate, n in values.items() if gate in "hgn"}
+    if "".join(da) == "rzn":
+        ratios["r"] = ratios["n"]  # dr is a multiple of da_xn (26)
+    return {gate: da[gate] * ratio for gate, ratio in ratios.items()}
 
 
-def _tanh_slope_twice(n: np.ndarray) -> np.ndarray:
-    return np.asarray((1 - np.tanh(n) ** 2) / (1 - n * n))
-
-
-@_bug("the slope of tanh is taken at tanh(a) instead of a", lambda case: _any_step(case) and not _relu(case), in_cell)
-def _tanh_twice(cell: Any, d_state: State, cache: Any) -> Any:
-    da_x, da_h, d_before = _scaled("hgn", _tanh_slope_twice, cell, d_state, cache)
-    if cell.gates == "rzn":  # dr is a multiple of da_xn (26)
-        for da in (da_x, da_h):
-            blocks_of(da, "rzn")[0] *= _tanh_slope_twice(cache[2])
-    return da_x, da_h, d_before
-
-
-@_bug("df is computed with c instead of c', the one before the step", _lstm, in_cell)
+@_bug("df is computed with c instead of c', the one before the step", "step lstm", in_cell)
 def _c_of_this_step(cell: Any, d_state: State, cache: Any) -> Any:
     i, f, g, o, c_prev, tanh_c = cache
     return cell.backward(d_state, (i, f, g, o, f * c_prev + i * g, tanh_c))
 
 
-@_bug("dc is not passed to the step before", lambda case: _carried(case) and _lstm(case), in_cell)
+@_bug("dc is not passed to the step before", "state lstm", in_cell)
 def _dc_not_carried(cell: Any, d_state: State, cache: Any) -> Any:
     da_x, da_h, (dh, dc) = cell.backward(d_state, cache)
     return da_x, da_h, (dh, np.zeros_like(dc))
 
 
-@_bug("dh from the output overwrites dh from the next step, where the two should be added", _carried)
+@_bug("dh from the output overwrites dh from the next step, where the two should be added", "state")
 def _dh_overwritten(layer: Any) -> None:
     """No gradient reaches dh from the next step, neither directly through the cell nor through W_h."""
 
@@ -160,62 +129,47 @@ def _dh_overwritten(layer: Any) -> None:
     in_tape(lambda weights, tape: (weights._replace(W_h=np.zeros_like(weights.W_h)), tape))(layer)
 
 
-@_bug("b_h gets no gradient", _biased, in_gradient)
+@_bug("b_h gets no gradient", "step bias", in_gradient)
 def _bias_without_gradient(weights: Weights, tape: Any, d_weights: Weights, d_x: np.ndarray) -> Any:
-    return d_weights if weights.b_h is None else d_weights._replace(b_h=np.zeros_like(weights.b_h)), d_x
+    return d_weights if d_weights.b_h is None else d_weights._replace(b_h=np.zeros_like(d_weights.b_h)), d_x
 
 
-@_bug("the bias gradient of one gate is a copy of another's", lambda case: _gated(case) and case.layer.bias)
+@_bug("the bias gradient of one gate is a copy of another's", "step gates bias")
 def _bias_of_another_gate(layer: Any) -> None:
     gates = layer.cell.gates
 
     def change(weights: Weights, tape: Any, d_weights: Weights, d_x: np.ndarray) -> Any:
         if d_weights.b_x is None:
             return d_weights, d_x
-        b_x = d_weights.b_x.copy()
-        blocks = blocks_of(b_x, gates)
-        blocks[0] = blocks[1]
-        return d_weights._replace(b_x=b_x), d_x
+        first, second, *others = blocks_of(d_weights.b_x, gates)
+        return d_weights._replace(b_x=np.concatenate([second, second, *others])), d_x
 
     in_gradient(change)(layer)
 
 
-@_bug(
-    "dx of the reverse direction is left in reverse order",
-    lambda case: _any_step(case) and case.layer.bidirectional and case.T > 1,
-    in_gradient,
-)
+@_bug("dx of the reverse direction is left in reverse order", "step reverse", in_gradient)
 def _reverse_not_turned_back(weights: Weights, tape: Any, d_weights: Weights, d_x: np.ndarray) -> Any:
     return d_weights, d_x[::-1] if tape.reverse else d_x
 
 
-@_bug("padded steps count in the gradient", _padded, in_tape)
+@_bug("padded steps count in the gradient", "padding", in_tape)
 def _padding_contributes(weights: Weights, tape: Any) -> tuple[Weights, Any]:
     return weights, tape._replace(valid=None)
 
 
-@_bug(
-    "weight gradients are averaged over steps and sequences",
-    lambda case: _any_step(case) and case.T * case.B > 1,
-    in_gradient,
-)
-def _mean_for_sum(weights: Weights, tape: Any, d_weights: Weights, d_x: np.ndarray) -> Any:
-    T, _, B = d_x.shape
-    return each(lambda W, dW: dW / (T * B))(weights, tape, d_weights, d_x)
+@_bug("weight gradients are averaged over steps and sequences", "step sum", in_weights)
+def _mean_for_sum(W: np.ndarray, dW: np.ndarray, d_weights: Weights, d_x: np.ndarray) -> Any:
+    return dW / (len(d_x) * d_x.shape[2])
 
 
-@_bug("backward overwrites an array of the tape", _any_step, in_cell)
+@_bug("backward overwrites an array of the tape", "step", in_cell)
 def _cache_overwritten(cell: Any, d_state: State, cache: Any) -> Any:
     result = cell.backward(d_state, cache)
     cache[len(cell.gates) - 1][...] = 0  # the last gate's value
     return result
 
 
-@_bug(
-    "backward applies the reset gate before the product, forward after it",
-    lambda case: _gru(case) and (_carried(case) or case.layer.bias),  # else a_hn = 0
-    in_cell,
-)
+@_bug("backward applies the reset gate before the product, forward after it", "step gru a_hn", in_cell)
 def _reset_before(cell: Any, d_state: State, cache: Any) -> Any:
     """As if n = tanh(a_xn + W (r ⊙ h')): da_hn would then not be multiplied by r, and dr would contain h' for a_hn."""
     r, z, n, a_hn, h_prev = cache
@@ -224,10 +178,7 @@ def _reset_before(cell: Any, d_state: State, cache: Any) -> Any:
     return da_x, np.concatenate([da_h[: 2 * H], da_x[2 * H :]]), d_before
 
 
-@_bug(
-    "backward draws the dropout mask again",
-    lambda case: _any_step(case) and case.training and case.layer.dropout > 0 and case.layer.num_layers > 1,
-)
+@_bug("backward draws the dropout mask again", "step dropout")
 def _mask_drawn_again(layer: Any) -> None:
     class MaskDrawnAgain(type(layer)):  # type: ignore[misc]  # of the layer that is given
         def backward(self, tape: Any, *args: Any, **options: Any) -> Any:
@@ -243,27 +194,25 @@ def _mask_drawn_again(layer: Any) -> None:
     layer.__class__ = MaskDrawnAgain
 
 
-@_bug("the gradient is clipped inside backward", _any_step, in_gradient)
-def _clipped_inside(weights: Weights, tape: Any, d_weights: Weights, d_x: np.ndarray) -> Any:
-    every = [dW for dW in d_weights[:5] if dW is not None] + list((d_weights.own or {}).values())
-    norm = np.sqrt(sum((dW * dW).sum() for dW in every))
-    factor = CLIP_NORM / norm if norm > CLIP_NORM else 1
-    return each(lambda W, dW: dW * factor)(weights, tape, d_weights, d_x)
+@_bug("the gradient is clipped inside backward", "step", in_weights)
+def _clipped_inside(W: np.ndarray, dW: np.ndarray, d_weights: Weights, d_x: np.ndarray) -> Any:
+    every = [d for d in d_weights[:5] if d is not None] + list((d_weights.own or {}).values())
+    norm = np.sqrt(sum((d * d).sum() for d in every))
+    return dW * (CLIP_NORM / norm) if norm > CLIP_NORM else dW
 
 
-@_bug("the gradient's buffer starts from the weights", lambda case: True, in_gradient)
-def _starts_from_weights(weights: Weights, tape: Any, d_weights: Weights, d_x: np.ndarray) -> Any:
-    return each(lambda W, dW: W + dW)(weights, tape, d_weights, d_x)
+@_bug("the gradient's buffer starts from the weights", "", in_weights)
+def _starts_from_weights(W: np.ndarray, dW: np.ndarray, d_weights: Weights, d_x: np.ndarray) -> Any:
+    return W + dW
 
 
-@_bug("the last gate's gradient is computed but not stored", _any_step, in_cell)
-def _gate_not_stored(cell: Any, d_state: State, cache: Any) -> Any:
-    da_x, da_h, d_before = cell.backward(d_state, cache)
-    H = len(da_x) // len(cell.gates)
-    return tuple(np.concatenate([da[:-H], np.zeros_like(da[-H:])]) for da in (da_x, da_h)) + (d_before,)
+@_bug("the last gate's gradient is computed but not stored", "step", in_blocks)
+def _gate_not_stored(da: Arrays, values: Arrays) -> Arrays:
+    last = list(da)[-1]
+    return {last: np.zeros_like(da[last])}
 
 
-@_bug("all gates are initialised with the same matrix", lambda case: len(case.gates) > 1)
+@_bug("all gates are initialised with the same matrix", "gates")
 def _gates_alike(layer: Any) -> None:
     for name, array in layer.params.items():
         if name.startswith(("weight_ih", "weight_hh")):
@@ -271,11 +220,10 @@ def _gates_alike(layer: Any) -> None:
             blocks[1:] = blocks[0]
 
 
-@_bug("backward takes z for 1 - z", _gru, in_cell)
+@_bug("backward takes z for 1 - z", "step gru", in_cell)
 def _z_swapped(cell: Any, d_state: State, cache: Any) -> Any:
-    r, z, n, a_hn, h_prev = cache
-    da_x, da_h, d_before = cell.backward(d_state, (r, 1 - z, n, a_hn, h_prev))
-    H = len(r)
-    da_x[H : 2 * H] *= -1
-    da_h[H : 2 * H] *= -1
+    r, z, *others = cache
+    da_x, da_h, d_before = cell.backward(d_state, (r, 1 - z, *others))
+    for da in (da_x, da_h):
+        blocks_of(da, "rzn")[1] *= -1
     return da_x, da_h, d_before

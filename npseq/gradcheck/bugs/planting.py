@@ -11,7 +11,9 @@ import numpy as np
 from ...bptt import State, Weights
 from .. import reference
 from ..layer_case import Case
-from ..reference import reference_of
+from ..reference import blocks_of, known
+
+Plant = Callable[[Any], None]  # changes a copy of a layer
 
 
 class Bug(NamedTuple):
@@ -23,18 +25,18 @@ class Bug(NamedTuple):
 
     name: str
     what: str
-    plant: Callable[[Any], None]
+    plant: Plant
     acts: Callable[[Case], bool]
 
 
 # ---- three places for a bug: the cell's derivative, the tape before backward, the gradient after it ----
 
 
-def in_cell(backward: Callable[..., Any]) -> Callable[[Any], None]:
+def in_cell(backward: Callable[..., Any]) -> Plant:
     """Return a function that plants ``backward(cell, d_state, cache)`` in place of the cell's own backward."""
 
     def plant(layer: Any) -> None:
-        cell = reference_of(layer.cell) or layer.cell
+        cell = known(layer.cell)
 
         def planted(d_state: State, cache: Any, *own: Any) -> tuple[Any, ...]:
             d_own: list[Any] = []
@@ -53,7 +55,24 @@ def in_cell(backward: Callable[..., Any]) -> Callable[[Any], None]:
     return plant
 
 
-def in_tape(change: Callable[..., Any]) -> Callable[[Any], None]:
+def in_blocks(change: Callable[..., dict[str, Any]]) -> Plant:
+    """Return a function that plants other gate blocks in da: ``change(da, values)`` -> those that differ.
+
+    ``da`` and ``values``, what the cache begins with, are dicts by the gates' letters.
+    """
+
+    def backward(cell: Any, d_state: State, cache: Any) -> tuple[Any, ...]:
+        *das, d_before = cell.backward(d_state, cache)
+        found, values = [], dict(zip(cell.gates, cache))
+        for da in das:
+            blocks = dict(zip(cell.gates, blocks_of(da, cell.gates)))
+            found.append(np.concatenate([*{**blocks, **change(blocks, values)}.values()]))
+        return *found, d_before
+
+    return in_cell(backward)
+
+
+def in_tape(change: Callable[..., Any]) -> Plant:
     """Return a function that plants ``change(weights, tape) -> weights, tape``: what backward is then called with."""
 
     def plant(layer: Any) -> None:
@@ -61,7 +80,7 @@ def in_tape(change: Callable[..., Any]) -> Callable[[Any], None]:
             return reference.backward_through_time(cell, *change(weights, tape), *args, **options)
 
         if layer.through_time is not reference:  # else a bug has been planted in its cell already
-            layer.cell = reference_of(layer.cell) or layer.cell
+            layer.cell = known(layer.cell)
         layer.through_time = types.SimpleNamespace(
             forward_through_time=reference.forward_through_time, backward_through_time=backward
         )
@@ -69,7 +88,7 @@ def in_tape(change: Callable[..., Any]) -> Callable[[Any], None]:
     return plant
 
 
-def in_gradient(change: Callable[..., Any]) -> Callable[[Any], None]:
+def in_gradient(change: Callable[..., Any]) -> Plant:
     """Return a function that plants ``change(weights, tape, d_weights, d_x) -> d_weights, d_x`` after the layer's own
     backward, optimized or not."""
 
@@ -87,13 +106,14 @@ def in_gradient(change: Callable[..., Any]) -> Callable[[Any], None]:
     return plant
 
 
-def changed(change: Callable[..., Any], weights: Weights, d_weights: Weights) -> Weights:
-    """Return ``change(W, dW)`` for every weight matrix, bias and parameter of the cell."""
-    changed = [None if dW is None else change(W, dW) for W, dW in zip(weights[:5], d_weights)]
-    own = d_weights.own and {name: change((weights.own or {})[name], dW) for name, dW in d_weights.own.items()}
-    return Weights._make([*changed, own])
+def in_weights(change: Callable[..., Any]) -> Plant:
+    """Return a function that plants ``change(W, dW, d_weights, d_x)`` for the gradient of every weight matrix, bias and
+    parameter of the cell."""
 
+    def changed(weights: Weights, tape: Any, d_weights: Weights, d_x: np.ndarray) -> Any:
+        found = [None if dW is None else change(W, dW, d_weights, d_x) for W, dW in zip(weights[:5], d_weights)]
+        own, d_own = weights.own or {}, d_weights.own
+        new = d_own and {name: change(own[name], dW, d_weights, d_x) for name, dW in d_own.items()}
+        return Weights._make([*found, new]), d_x
 
-def each(change: Callable[..., Any]) -> Callable[..., tuple[Weights, np.ndarray]]:
-    """Return a gradient bug that treats every weight gradient alike: ``change(W, dW) -> dW``."""
-    return lambda weights, tape, d_weights, d_x: (changed(change, weights, d_weights), d_x)
+    return in_gradient(changed)

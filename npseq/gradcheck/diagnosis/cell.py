@@ -7,9 +7,8 @@ gradient. The first that is not is the error: everything before it is right.
 
 from __future__ import annotations
 
-import linecache
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from ...nn.own_parameters import cell_name
 from .. import reference
 from ..cases import Step
 from ..numerical import dtype_of
-from ..result import largest, relative_error
+from ..result import largest, near, relative_error
 from . import places, tracing
 
 TOLERANCE = {"complex": 1e-12, "central": 1e-5}
@@ -25,85 +24,57 @@ RIGHT_FOR_ANOTHER_FORWARD = "the gradient is right for what forward computes; "
 NAMES = {"RNNCell": "RNN", "ReLURNNCell": "ReLU RNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
 
 
-class CellReport(NamedTuple):
-    """What was found about one step.
-
-    Attributes:
-        right: True if what backward returns is the derivative of forward.
-        lines: what is wrong, the first wrong variable first.
-        forward: the line that says how forward differs from the published cell's; None if it does not, or if the cell
-            is not one of npseq's.
-    """
-
-    right: bool
-    lines: list[str]
-    forward: str | None
-
-
-def diagnose(cell: Any, step: Step, method: str = "complex") -> CellReport:
-    """Return what is wrong in one step of a cell."""
-    near, true_cell = TOLERANCE[method], reference.TrueDerivative(cell, method)
+def diagnose(cell: Any, step: Step, method: str = "complex") -> list[str]:
+    """Return what is wrong in one step of a cell, the first wrong variable first; empty if backward is right."""
+    tolerance, true_cell = TOLERANCE[method], reference.TrueDerivative(cell, method)
     _, cache = step.forward(cell)
     true = step.gradients(true_cell, step.forward(true_cell)[1])
     forward = forward_difference(cell, step)
     assigned: list[tracing.Assignment] = []
-    before, error = tracing.copied(cache), None
-    given: dict[str, Any] = {}
+    before, raised, given = tracing.copied(cache), False, dict[str, Any]()
     try:
         codes = [tracing.code_of(cell.backward)]
         given, _ = tracing.record(lambda: step.gradients(cell, cache), codes, into=assigned)
-    except Exception as raised:
-        error = raised
-    wrong = _wrong_outputs(cell, step, given, true, near)
+    except Exception:
+        raised = True
+    wrong = [name for name, d in given.items() if not near(d, true[name], tolerance)]
     overwritten = _overwritten(cell, assigned, cache, before)
-    if error is None and not wrong and not overwritten:
-        return CellReport(True, [], forward)
-    if forward is not None and _backward_fits_the_reference(cell, step):
-        return CellReport(False, [f"{forward}; backward is right for the published forward"], forward)
-    locals_of_forward, known = _true_gradients(cell, step, true, method)
-    lines = _wrong_variables(cell, step, assigned, known, near, error is not None)
-    if lines:
-        wrong_gates = {
-            gate for name in ("a_x", "a_h") if name in given for gate in _gates(cell, given, true, name, near)
-        }
-        gates = [gate for gate in cell.gates if gate in wrong_gates and len(cell.gates) > 1]
-        lines[0] += f"; da is wrong in gate {', '.join(gates)}" if gates else ""
-    else:
-        lines = [f"{cell_name(cell)}.backward returns a wrong {line}{_returned_by(cell, line)}" for line in wrong]
-    lines = _changed_in_the_cache(cell, assigned, locals_of_forward) + lines + overwritten
-    return CellReport(False, [f"{forward}; backward is wrong for both forwards"] * bool(forward) + lines, forward)
-
-
-def _gates(cell: Any, given: Any, true: Any, name: str, near: float) -> list[str]:
-    """Return the letters of the gates in whose blocks a gradient is wrong."""
-    d, e, G = given[name], true[name], len(cell.gates)
-    if np.shape(d) != e.shape or len(e) % G:
+    if not (raised or wrong or overwritten):
         return []
-    blocks = zip(cell.gates, np.split(d, G), np.split(e, G))
-    return [gate for gate, part, true_part in blocks if largest(part - true_part) > near * largest(e)]
+    if forward is not None and _backward_fits_the_reference(cell, step):
+        return [f"{forward}; backward is right for the published forward"]
+    locals_of_forward, known = _true_gradients(cell, step, true, method)
+    lines = _wrong_variables(cell, step, assigned, known, tolerance, raised)
+    if lines:
+        blocks = {
+            gate
+            for name in ("a_x", "a_h")
+            if name in given
+            for gate in _gates(cell, given[name], true[name], tolerance)
+        }
+        gates = [gate for gate in cell.gates if gate in blocks and len(cell.gates) > 1]
+        lines[0] += f"; da is wrong in gate {', '.join(gates)}" if gates else ""
+    for name in [] if lines else wrong:
+        place, line = _where(cell, step, name, given[name], true[name]), _returned_by(cell, name)
+        lines.append(f"{cell_name(cell)}.backward returns a wrong d{name}, {place}{line}")
+    both = [f"{forward}; backward is wrong for both forwards"] if forward else []
+    return both + _changed_in_the_cache(cell, assigned, locals_of_forward) + lines + overwritten
 
 
-def _returned_by(cell: Any, text: str) -> str:
-    """Return the line of backward that puts a wrong array into what it returns, as far as the text tells."""
+def _gates(cell: Any, given: Any, true: np.ndarray, tolerance: float) -> list[str]:
+    """Return the letters of the gates in whose blocks a gradient is wrong."""
+    G = len(cell.gates)
+    if np.shape(given) != true.shape or len(true) % G:
+        return []
+    blocks = zip(cell.gates, np.split(given, G), np.split(true, G))
+    return [gate for gate, d, true_d in blocks if largest(d - true_d) > tolerance * largest(true)]
+
+
+def _returned_by(cell: Any, name: str) -> str:
+    """Return the line of backward that puts the gradient of ``name`` into what it returns, as far as the text tells."""
     code = tracing.code_of(cell.backward)
-    if code is None:
-        return ""
-    name = text.partition(",")[0][1:]  # of "dp_f, unit 1, …": p_f
-    line = places.line_with(code, f'"{name}":') or places.line_with(code, "return ")
-    return f"; {places.line_of(code, line)}" if line else ""
-
-
-def _wrong_outputs(cell: Any, step: Step, given: Any, true: Any, near: float) -> list[str]:
-    """Return a line for each array that backward returns and that is wrong, with the gates it is wrong in."""
-    return [
-        f"d{name}, {_where(cell, step, name, d, true[name])}"
-        for name, d in given.items()
-        if _differs(d, true[name], near)
-    ]
-
-
-def _differs(given: Any, expected: np.ndarray, near: float) -> bool:
-    return np.shape(given) != np.shape(expected) or not relative_error(given, expected) <= near
+    line = code and (places.line_with(code, f'"{name}":') or places.line_with(code, "return "))
+    return f"; {places.line_of(code, line)}" if code and line else ""
 
 
 def _where(cell: Any, step: Step, name: str, given: np.ndarray, expected: np.ndarray) -> str:
@@ -117,8 +88,7 @@ def _where(cell: Any, step: Step, name: str, given: np.ndarray, expected: np.nda
     units, G = len(step.state[0]), len(cell.gates)
     place = places.of_column(where, given.shape, cell.gates, units)
     if G > 1 and given.shape[0] == G * units:
-        wrong = _gates(cell, {name: given}, {name: expected}, name, 1e-9)
-        others = [gate for gate in wrong if f"gate {gate}," not in place]
+        others = [gate for gate in _gates(cell, given, expected, 1e-9) if f"gate {gate}," not in place]
         place += f" (also wrong: gates {', '.join(others)})" if others else ""
     return f"{place}: {values}"
 
@@ -132,7 +102,8 @@ def _backward_fits_the_reference(cell: Any, step: Step) -> bool:
         given = step.gradients(cell, cache)
     except Exception:  # the edited cell keeps something else in its cache
         return False
-    return not _wrong_outputs(cell, step, given, step.gradients(known, cache), TOLERANCE["complex"])
+    true = step.gradients(known, cache)
+    return all(near(d, true[name], TOLERANCE["complex"]) for name, d in given.items())
 
 
 def forward_difference(cell: Any, step: Step) -> str | None:
@@ -140,18 +111,18 @@ def forward_difference(cell: Any, step: Step) -> str | None:
     known = reference.reference_of(cell)
     if known is None:
         return None
-    code = tracing.code_of(cell.forward)
-    (new, _), assigned = tracing.record(lambda: step.forward(cell), [code])
+    (new, _), assigned = tracing.record(lambda: step.forward(cell), [tracing.code_of(cell.forward)])
     (true, _), published = tracing.record(lambda: step.forward(known), [tracing.code_of(known.forward)])
-    if all(relative_error(a, b) < TOLERANCE["complex"] for a, b in zip(new, true)):
+    pairs = zip(cell.state, new, true)
+    letters = [letter for letter, a, b in pairs if not relative_error(a, b) < TOLERANCE["complex"]]
+    if not letters:
         return None
     text = f"forward is not the {NAMES[known.__name__]}'s"
     values = {item.name: item.value for item in published}
     for item in assigned:
         if item.name in values and np.shape(item.value) == np.shape(values[item.name]):
-            if relative_error(item.value, values[item.name]) > TOLERANCE["complex"]:
+            if not near(item.value, values[item.name], TOLERANCE["complex"]):
                 return f"{text}: {item.name} differs, {places.line_of(item.code, item.line)}"
-    letters = [letter for letter, a, b in zip(cell.state, new, true) if relative_error(a, b) > TOLERANCE["complex"]]
     return f"{text}: the new {', '.join(letters)} differs"
 
 
@@ -164,16 +135,16 @@ def _true_gradients(cell: Any, step: Step, true: dict[str, Any], method: str) ->
     known: dict[str, list[Any]] = {name: [d] for name, d in true.items()}
     for k, gate in enumerate(cell.gates):  # a = a_x + a_h, of a cell that only adds the two
         block, other = (np.split(true[name], len(cell.gates))[k] for name in ("a_x", "a_h"))
-        if not _differs(block, other, TOLERANCE[method]):
+        if near(block, other, TOLERANCE[method]):
             known[f"a_{gate}"] = [block]
-    if not _differs(true["a_x"], true["a_h"], TOLERANCE[method]):
+    if near(true["a_x"], true["a_h"], TOLERANCE[method]):
         known["a"] = [true["a_x"]]
     if code is None:
         return {}, known
     _, assigned = tracing.record(lambda: step.forward(cell), [code])
     found: dict[str, list[Any]] = {}
     for item in assigned:
-        text = linecache.getline(code.co_filename, item.line)
+        text = places.text_of(code, item.line)
         if ";" in text or ":=" in text:  # the line may read the variable again before it can be changed
             continue
         if isinstance(item.value, np.ndarray) and item.value.dtype.kind == "f":
@@ -199,7 +170,7 @@ def _wrong_variables(
             continue
         expected = [e for e in gradients if np.shape(e) == np.shape(item.value)]
         before = known.get(f"{item.name[1:]}_prev", [])  # dh may be the name of what is returned for h'
-        if expected and all(_differs(item.value, e, tolerance) for e in [*expected, *before]):
+        if expected and not any(near(item.value, e, tolerance) for e in [*expected, *before]):
             wrong.append(_first_with_the_error(cell, step, assigned, item, expected[-1]))
         elif not expected and isinstance(item.value, (np.ndarray, np.generic, float)):
             misshapen.append((item, gradients[-1]))
@@ -210,7 +181,7 @@ def _wrong_variables(
         lines.setdefault(item.line, []).append((item, true))
     texts, given = [], step.S
     for pairs in lines.values():
-        texts.append(_wrong_line(cell, step, assigned, sorted(pairs, key=lambda pair: _column(pair[0]))))
+        texts.append(_wrong_line(cell, step, assigned, sorted(pairs, key=_column)))
         if not all(any(np.array_equal(item.value, d) for d in given) for item, _ in pairs):
             break
     return texts[:2]
@@ -245,9 +216,9 @@ def _wrong_line(cell: Any, step: Step, assigned: list[Any], wrong: list[Any]) ->
     )
 
 
-def _column(item: tracing.Assignment) -> int:
-    """Return where in its line a variable stands."""
-    found = re.search(rf"\b{item.name}\b", linecache.getline(item.code.co_filename, item.line))
+def _column(pair: tuple[tracing.Assignment, Any]) -> int:
+    """Return where in its line the variable of a pair stands."""
+    found = re.search(rf"\b{pair[0].name}\b", places.text_of(pair[0].code, pair[0].line))
     return found.start() if found else 0
 
 
@@ -260,27 +231,21 @@ def _changed_in_the_cache(cell: Any, assigned: list[Any], locals_of_forward: dic
     """Return a line for the first line of backward that takes from the cache what has another value in forward."""
     changed: dict[tuple[Any, ...], list[str]] = {}
     for item in assigned:
-        before = locals_of_forward.get(item.name)
-        if (
-            item.name.startswith(("d", "_"))
-            or not isinstance(before, np.ndarray)
-            or not isinstance(item.value, np.ndarray)
-        ):
-            continue
-        if "cache" not in linecache.getline(item.code.co_filename, item.line):
-            continue
-        if item.value.shape != before.shape or relative_error(item.value, before) > 1e-12:
+        before, of_cache = locals_of_forward.get(item.name), "cache" in places.text_of(item.code, item.line)
+        arrays = isinstance(before, np.ndarray) and isinstance(item.value, np.ndarray)
+        if arrays and of_cache and not item.name.startswith(("d", "_")) and not near(item.value, before, 1e-12):
             changed.setdefault((item.code, item.line), []).append(item.name)
-    for (code, line), names in changed.items():
-        text = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not forward's {', '.join(names)}"
-        forward = tracing.code_of(cell.forward)
-        returned = places.line_with(forward, "return ") if forward is not None else None
-        holds = f" ({places.line_of(forward, returned)})" if forward is not None and returned else ""
-        return [
-            f"{cell_name(cell)}.backward: {text}: the cache holds something else{holds} or is read in another order, "
-            f"{places.line_of(code, line)}"
-        ]
-    return []
+    if not changed:
+        return []
+    (code, line), names = next(iter(changed.items()))
+    text = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not forward's {', '.join(names)}"
+    forward = tracing.code_of(cell.forward)
+    returned = forward and places.line_with(forward, "return ")
+    holds = f" ({places.line_of(forward, returned)})" if forward and returned else ""
+    return [
+        f"{cell_name(cell)}.backward: {text}: the cache holds something else{holds} or is read in another order, "
+        f"{places.line_of(code, line)}"
+    ]
 
 
 def _arrays(value: Any) -> list[np.ndarray]:

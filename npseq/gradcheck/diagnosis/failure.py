@@ -17,13 +17,10 @@ def failure(error: Exception) -> str:
 
     An exception about the contract of ``cells.py`` is a sentence that says everything else.
     """
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-    of_contract = _frames(error)[-1:] and _frames(error)[-1][0].co_filename == own_parameters.__file__
-    cause = error.__cause__ if of_contract else error
-    frames = [frame for frame in _frames(cause) if not frame[0].co_filename.startswith(here)]
-    frames = [frame for frame in frames if frame[0].co_filename != own_parameters.__file__]
+    of_contract = _is_of_contract(error)
+    frames = _frames(error.__cause__ if of_contract else error)
     text = str(error) if of_contract else f"backward raises {type(error).__name__}"
-    if cause is None or not frames:
+    if not frames:
         return text if of_contract else f"{text}: {error}"
     code, line = frames[-1]
     if of_contract:
@@ -33,25 +30,37 @@ def failure(error: Exception) -> str:
     return f"{text}{computing}, {places.line_of(code, line)} ({error})"
 
 
-def _frames(error: BaseException | None) -> list[tuple[CodeType, int]]:
-    """Return the functions that an exception went through, other than those of packages, and their lines."""
-    frames = traceback.walk_tb(error.__traceback__) if error is not None else ()
-    codes = [(frame.f_code, line) for frame, line in frames]
-    return [(code, line) for code, line in codes if not tracing.is_package_code(code.co_filename)]
-
-
 def raised(error: Exception) -> list[str]:
     """Return a line: the file, the function and the line of npseq that raised an exception, and its text.
 
     None about the contract of ``cells.py``: its sentence says everything.
     """
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-    frames = [frame for frame in _frames(error) if not frame[0].co_filename.startswith(here)]
+    if _is_of_contract(error):
+        return []
+    frames = _frames(error)
     if not frames:
         return [f"{type(error).__name__}: {error}"]
     code, line = frames[-1]
     text = f"{tracing.source_file(code)}, {code.co_name}: raises {type(error).__name__} ({error})"
-    return [] if code.co_filename == own_parameters.__file__ else [f"{text}, {places.line_of(code, line)}"]
+    return [f"{text}, {places.line_of(code, line)}"]
+
+
+def _is_of_contract(error: Exception) -> bool:
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [file for file in files if not tracing.is_package_code(file)][-1:] == [own_parameters.__file__]
+
+
+def _frames(error: BaseException | None) -> list[tuple[CodeType, int]]:
+    """Return the functions that an exception went through, and their lines, without those of packages, of the checker,
+    and of the contract."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+    frames = traceback.walk_tb(error.__traceback__) if error is not None else ()
+    return [
+        (frame.f_code, line)
+        for frame, line in frames
+        if not tracing.is_package_code(frame.f_code.co_filename)
+        and not frame.f_code.co_filename.startswith((here, own_parameters.__file__))
+    ]
 
 
 def attempt(find: Callable[[], Any]) -> Any:

@@ -28,21 +28,15 @@ def first_wrong(f: Callable[..., Any], grad: Callable[..., Any], arrays: Mapping
         return []
     _, forward = tracing.record(lambda: f(**_copied(arrays)), codes[0])
     _, backward = tracing.record(lambda: grad(**_copied(arrays)), codes[1])
-    wanted = {item.name[1:] for item in backward if item.name.startswith("d") and _is_array(item.value)}
     stored: dict[str, list[Any]] = {}
     for item in forward:
-        if item.name in wanted and _is_array(item.value):
-            stored.setdefault(item.name, []).append(item)
-    order: dict[str, list[Any]] = {}
-    for item in backward:
-        order.setdefault(item.name, []).append(item)
+        if _is_array(item.value):
+            stored.setdefault("d" + item.name, []).append(item)
     spent = 0
-    for item in backward:
-        same = stored.get(item.name[1:], []) if item.name.startswith("d") else []
-        mine = order[item.name]
-        k = next(k for k, other in enumerate(mine) if other is item)
-        if not same or len(mine) != len(same):
-            if len(same) != 1 or k < len(mine) - 1:  # assigned more often: only the last value can be compared
+    for item, k, count in tracing.numbered(backward, lambda item: item.name):
+        same = stored.get(item.name, [])
+        if not same or count != len(same):
+            if len(same) != 1 or k < count - 1:  # assigned more often: only the last value can be compared
                 continue
             k = 0
         there = same[len(same) - 1 - k]

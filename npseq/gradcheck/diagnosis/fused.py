@@ -11,6 +11,8 @@ from ...bptt import Tape, Weights
 from ...fused import kernels, through_time
 from .. import reference
 from ..reference import known
+from ..reference_layer import one_hot
+from ..result import largest
 from .contracts import CELL_OF, Promise, checking, contract, defined, expected_stack, gates_of, places_in
 from .same import same
 
@@ -43,33 +45,30 @@ def _unpack_dW(g: Any) -> Promise:
 @contract("set_state", *defined("set_state"))
 def _set_state(g: Any) -> Promise:
     yield
-    slots = g.workspace.Z[0, : g.workspace.sizes[2]], g.workspace.S[0, 4] if g.owner is kernels.LSTMKernel else None
-    if not all(slot is None or same(slot, true) for slot, true in zip(slots, g.state)):
+    slots = [g.workspace.Z[0, : g.workspace.sizes[2]]]
+    slots += [g.workspace.S[0, 4]] if g.owner is kernels.LSTMKernel else []
+    if not all(map(same, slots, g.state)):
         yield None, "the initial state is not in its slot"
 
 
 @contract("forward", *defined("forward")[1:])
 def _forward_kernel(g: Any) -> Promise:
     """Each block of each step, by the second statement of the cell."""
-    space, W, gates = g.workspace, g.W, gates_of(g.cls)
-    H, rows_of_x = space.sizes[2], g.cls.rows_of_x(space.sizes[2])
+    space, W, gates, rows_of_x = g.workspace, g.W, gates_of(g.cls), g.cls.rows_of_x(g.workspace.sizes[2])
+    H, by_index = space.sizes[2], space._table is not None
     stale = space.W_h is not None and not same(space.W_h, W[g.cls.rows_of_h(H), :H])
     state: Any = tuple(part[g.first].copy() for part in g.cls.states(space))
     yield
     for t in range(g.first, g.last):
         A, k = W[:, :H] @ state[0], t - space._hoisted_first
-        if space._table is not None:
-            A[rows_of_x] += space._table[:, space._indices[k]]
-        elif space._hoisted is not None:
-            A[rows_of_x] += space._hoisted[k]
+        if by_index or space._hoisted is not None:
+            A[rows_of_x] += space._table[:, space._indices[k]] if by_index else space._hoisted[k]
+            A[:H] += W[:H, -1:] if gates == "rzn" else 0
         else:
             A += W[:, H:] @ space.Z[t, H:]
-        if gates == "rzn" and (space._table is not None or space._hoisted is not None):
-            A[:H] += W[:H, -1:]
         if not np.isfinite(A).all():
             return
-        blocks = np.split(A, len(A) // H)
-        a_x, a_h = A, 0 * A
+        a_x, a_h, blocks = A, 0 * A, np.split(A, len(A) // H)
         if gates == "ifgo":
             a_x = np.concatenate([2 * blocks[1], 2 * blocks[2], blocks[3], 2 * blocks[0]])
         elif gates == "rzn":
@@ -87,41 +86,42 @@ def _forward_kernel(g: Any) -> Promise:
 
 def _wrong_block(space: Any, t: int, gates: str, new: Any, cache: Any) -> str | None:
     """Return the first block of step t that is wrong in a workspace, in the order in which they are computed."""
-    pairs = {"h": (space.Z[t + 1, : len(new[0])], new[0])}
+    given, true, order = {"h": space.Z[t + 1, : len(new[0])]}, {"h": new[0]}, ["h"]
     if space.key[-1] and gates == "ifgo":  # what inference does not keep cannot be compared
-        (i, f, g, o, c_prev, tanh_c), S = cache, space.S[t]
-        pairs = {"i": (S[1], i), "f": (S[2], f), "o": (S[0], o), "g": (S[3], g), "c_prev": (S[4], c_prev)}
-        pairs |= {"c": (space.S[t + 1, 4], new[1]), "tanh_c": (S[5], tanh_c), "h": (space.Z[t + 1, : len(o)], new[0])}
+        given.update(zip(("o", "i", "f", "g", "c_prev", "tanh_c"), space.S[t]), c=space.S[t + 1, 4])
+        true.update(zip(("i", "f", "g", "o", "c_prev", "tanh_c"), cache), c=new[1])
+        order = ["i", "f", "o", "g", "c_prev", "c", "tanh_c", "h"]
     elif space.key[-1] and gates == "rzn":
-        (r, z, n, a_hn, h_prev), S = cache, space.S[t]
-        pairs = {"a_hn": (S[0], a_hn), "r": (S[1], r), "z": (S[2], z), "n": (S[3], n), "q": (S[4] + h_prev, n), **pairs}
-    return next((key for key, (given, true) in pairs.items() if not same(given, true)), None)
+        order = ["a_hn", "r", "z", "n", "q", "h"]
+        given.update(zip(order, space.S[t]), q=space.S[t, 4] + cache[4])
+        true.update(zip(("r", "z", "n", "a_hn"), cache), q=cache[2])
+    return next((name for name in order if not same(given[name], true[name])), None)
 
 
 @contract("factors", *defined("factors")[1:])
 def _factors(g: Any) -> Promise:
     yield
     g.run.factored += range(g.start, g.start + g.count)
-    steps, H = slice(g.start, g.start + g.count), g.workspace.sizes[2]
-    S, h = g.workspace.S[steps], g.workspace.Z[g.start + 1 : g.start + g.count + 1, :H]
-    blocks, K, kept = S.shape[1], g.K, [S[:, k] for k in range(S.shape[1])]
-    if blocks == 6:
+    S, K = g.workspace.S[g.start : g.start + g.count], g.K
+    h = g.workspace.Z[g.start + 1 : g.start + g.count + 1, : g.workspace.sizes[2]]
+    kept = [S[:, k] for k in range(S.shape[1])]
+    true: dict[str, tuple[int, np.ndarray]] = {"K": (0, 1 - h * h)}  # name -> number of the block in K, values
+    if len(kept) == 6:
         o, i, f, gate, c_prev, tanh_c = kept
         true = {"K_o": (1, h * (1 - o)), "K_c": (0, o - h * tanh_c), "K_i": (2, i * gate * (1 - i))}
         true |= {"K_f": (3, f * c_prev * (1 - f)), "K_g": (4, i * (1 - gate**2)), "K_next": (5, f)}
-    elif blocks == 5:
+    elif len(kept) == 5:
         a_hn, r, z, n, q = kept
         K_n = z * (1 - n**2)
         true = {"K_n": (3, K_n), "K_hn": (0, K_n * r), "K_r": (1, K_n * r * a_hn * (1 - r)), "K_h": (4, 1 - z)}
         true["K_z"] = 2, q * z * (1 - z)
     elif g.owner is kernels.ReLURNNKernel:
         K, true = (K.view(f"i{K.itemsize}") != 0).astype(K.dtype), {"K": (0, (h > 0).astype(K.dtype))}
-    else:
-        true = {"K": (0, 1 - h * h)}
     for name, (k, values) in true.items():
-        if not same(K[:, k], values):
-            t = g.start + next(t for t in range(g.count) if not same(K[t, k], values[t]))
-            yield None, f"{name} is wrong at step {t}", (f", {name})", f"={name})", "K[:, 0]"), True
+        wrong = [t for t in range(g.count) if not same(K[t, k], values[t])]
+        if wrong and not same(K[:, k], values):
+            text = f", {name})", f"={name})", "K[:, 0]"
+            yield None, f"{name} is wrong at step {g.start + wrong[0]}", text, True
             return
 
 
@@ -228,18 +228,19 @@ def _forward_through_time(g: Any) -> Promise:
     hs, final, tape = yield
     if isinstance(tape, Tape):
         return
-    lengths = None if g.lengths is None else np.asarray(g.lengths)
     if tape is not None:
         g.run.forwards[id(tape.lease)] = g
-    run = reference.forward_through_time
-    true = run(known(g.cell), g.weights, _vectors(g), g.state, lengths, g.reverse, h_mask=g.h_mask)
-    pairs = list(zip((hs, *final), (true[0], *true[1])))
+    true_hs, true_final, _ = _by_reference(g)
+    pairs = list(zip((hs, *final), (true_hs, *true_final)))
     if all(np.isfinite(b).all() for _, b in pairs) and not all(same(a, b, AMPLIFIED) for a, b in pairs):
         yield None, "every function that it calls is right; what it makes of the outputs is not", "return out"
 
 
-def _vectors(g: Any) -> Any:
-    return np.eye(g.weights.W_x.shape[1])[g.x].transpose(0, 2, 1) if g.x.ndim == 2 else g.x
+def _by_reference(g: Any) -> Any:
+    """Return what a call of ``forward_through_time`` must return, by the second statement."""
+    x = one_hot(g.x, g.weights.W_x.shape[1]).transpose(0, 2, 1) if g.x.ndim == 2 else g.x
+    run = reference.forward_through_time
+    return run(known(g.cell), g.weights, x, g.state, g.lengths, g.reverse, h_mask=g.h_mask)
 
 
 @contract("backward_through_time", through_time)
@@ -257,16 +258,11 @@ def _backward_through_time(g: Any) -> Promise:
         true[start + packed.lengths[b] - 1, :, column] += g.d_state[0][:, b]
     if g.run.d_hs is not None and not same(g.run.d_hs, true):
         yield None, "d_outputs is not d_hs (and d_state) in the order of the steps", "d_outputs"
-    tape = reference.forward_through_time(known(f.cell), f.weights, _vectors(f), f.state, f.lengths, f.reverse)[2]
-    d_hs = None if g.d_hs is None else g.d_hs
-    found, dx, before = reference.backward_through_time(known(f.cell), g.weights, tape, d_hs, g.d_state)
-    pairs: list[Any] = [
-        (d, e) for d, e in zip((*d_weights[:5], *d_before, d_x), (*found[:5], *before, dx)) if d is not None
-    ]
-    largest_of_all = max(float(np.abs(e).max(initial=0)) for _, e in pairs)
-    if not all(
-        np.shape(d) == np.shape(e) and np.abs(d - e).max(initial=0) <= AMPLIFIED * largest_of_all for d, e in pairs
-    ):
+    true = reference.backward_through_time(known(f.cell), g.weights, _by_reference(f)[2], g.d_hs, g.d_state)
+    pairs: Any = zip((*d_weights[:5], *d_before, d_x), (*true[0][:5], *true[2], true[1]))
+    compared = [(d, e) for d, e in pairs if d is not None]
+    most = AMPLIFIED * max(largest(e) for _, e in compared)
+    if not all(np.shape(d) == np.shape(e) and largest(d - e) <= most for d, e in compared):
         yield None, "every function that it calls is right; what it makes of d_state and dx is not"
 
 

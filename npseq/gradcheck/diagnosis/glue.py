@@ -1,12 +1,13 @@
 """What stands between the runs of a layer: shapes, states, dropout between layers, sums, names.
 
 Every run of the recurrence has been shown to be right for what it was given. So what a run was given, or what was made
-of its results, is wrong.
+of its results, is wrong: it is not that of the second statement of a layer (``reference_layer.py``).
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,93 +19,81 @@ from ..reference import known
 from .same import at, same
 
 
-def of_layer(check: Any, calls: list[Any]) -> list[str]:
+def of_layer(check: Any, calls: Sequence[Any], true_calls: Sequence[Any], true: dict[str, np.ndarray]) -> list[str]:
     """Return where a layer goes wrong whose runs are right.
 
     Args:
-        check: the ``LayerCheck`` that failed, whose runs are those of its ``tapes``.
-        calls: of its recurrence, in order.
+        check: the ``LayerCheck`` that failed.
+        calls: of its recurrence, in order; true_calls: those of the second statement.
+        true: the gradients of the second statement.
     """
-    case, runs, tapes = check.case, check.case.runs, check.tapes
-    start = 2 * runs if case.case.again else 0  # those with other parameters come first
-    forwards = [call for call in calls[start:] if not call.backward][:runs]
-    for run, call in enumerate(forwards):
-        weights, tape = tapes[run]
-        found = _given_to_forward(call, weights, tape, run // check.shape.D, case.layer.dropout)
+    case, runs = check.case, check.case.runs
+    calls = calls[2 * runs if case.case.again else 0 :]  # those with other parameters come first
+    forwards, true_forwards = ([call for call in some if not call.backward][:runs] for some in (calls, true_calls))
+    for run, (call, true_call) in enumerate(zip(forwards, true_forwards)):
+        found = _given_to_forward(check, call.problem, true_call.problem, run // check.shape.D)
         if found:
             return [found]
     if not same(check.y, check.true_y):
         return ["recurrent.py, Recurrent._run: y is not what the last runs have returned"]
     if not all(map(same, check.end, check.true_end)):
         return ["torch_shapes.py, rows: the final state is not what the runs have returned (whole)"]
-    backwards = [call for call in calls[start:] if call.backward and any(call.forward is one for one in forwards)]
-    return _backward(check, backwards[:runs])
+    numbers = {id(call): run for run, call in enumerate(forwards)}
+    backwards = {numbers[id(c.forward)]: c for c in reversed(calls) if c.backward and id(c.forward) in numbers}
+    return _backward(check, backwards, [call for call in true_calls if call.backward], true)
 
 
-def _given_to_forward(call: Any, weights: Any, tape: Any, k: int, p_drop: float) -> str | None:
+def _masked(check: Any, array: np.ndarray) -> np.ndarray:
+    """Return an array (T, ·, B) with zeros in the padding."""
+    return np.where(check.case.case.padding()[:, None, :], 0, array)
+
+
+def _given_to_forward(check: Any, p: Any, true: Any, k: int) -> str | None:
     """Return what is wrong with what a run of layer k was given."""
-    p = call.problem
-    for name, given, true in zip(weights._fields, p.weights[:5], weights[:5]):
-        if true is not None and not same(given, true):
+    for name, given, expected in zip(p.weights._fields, p.weights[:5], true.weights[:5]):
+        if expected is not None and not same(given, expected):
             return f"recurrent.py, Recurrent._weights_of: {name} of layer {k} is not its parameter"
-    x = p.x[::-1] if p.reverse else p.x
-    valid = tape.valid
-    x = x if valid is None else np.where(valid, x, 0)
-    if not same(x, tape.x):
+    x, true_x = _masked(check, p.x), _masked(check, true.x)
+    if not same(x, true_x):
         if k == 0:
             return "torch_shapes.py, inputs: the first layer does not read x"
-        kept = tape.x != 0
-        factor = x[kept] / tape.x[kept] if kept.any() else np.ones(1)
-        if same(factor, factor[:1] + 0 * factor) and not same(factor, 1 - p_drop + 0 * factor):  # else there is none
+        kept = true_x != 0
+        factor = x[kept] / true_x[kept] if kept.any() else np.ones(1)
+        no_mask = same(factor, 1 - check.case.layer.dropout + 0 * factor)
+        if same(factor, factor[:1] + 0 * factor) and not no_mask:
             return "recurrent.py, Recurrent._dropout_mask: the mask between layers is not 0 or 1 / (1 − p)"
         return f"recurrent.py, Recurrent._run: x of layer {k} is not that of the layer below times its mask (masks)"
-    if (p.h_mask is None) != (tape.h_mask is None) or p.h_mask is not None and not same(p.h_mask, tape.h_mask):
+    if (p.h_mask is None) != (true.h_mask is None) or p.h_mask is not None and not same(p.h_mask, true.h_mask):
         return "recurrent.py, Recurrent._dropout_mask: the mask of recurrent dropout is not 0 or 1 / (1 − p)"
-    for letter, given, true in zip(p.cell.state, p.state, [slot[0] for slot in tape.slots]):
-        if not same(given, true):
+    for letter, given, expected in zip(p.cell.state, p.state, true.state):
+        if not same(given, expected):
             return f"recurrent.py, Recurrent._columns: the initial {letter} of layer {k} is not the one that was given"
     return None
 
 
-def _backward(check: Any, calls: list[Any]) -> list[str]:
-    """Return what is wrong with what the runs were given going back, or with what was made of their results."""
-    case, layer, grads = check.case, check.case.layer, check.grads
-    L, D, P = layer.num_layers, layer.num_directions, layer.output_size
-    dy: Any = case.R
-    by_run = dict(zip(reversed(range(L)), [calls[i * D : (i + 1) * D] for i in range(L)]))
-    before: list[Any] = [None] * (L * D)
-    for k in reversed(range(L)):
-        mask = check.shape.y_masks[k]
-        dx: Any = 0
-        dy = dy if mask is None else dy * mask
-        for d, call in enumerate(sorted(by_run[k], key=lambda call: call.problem.reverse)):
-            run = k * D + d
-            p = call.problem
-            true = dy[:, :, d * P : (d + 1) * P].transpose(0, 2, 1)
-            padding = case.case.padding()[:, None, :]
-            if not same(np.where(padding, 0, p.d_hs), np.where(padding, 0, true)):
-                return [f"recurrent.py, Recurrent.backward: dy of layer {k} is not dx of the layer above"]
-            for letter, given, part in zip(layer.cell.state, p.d_state, case.S):
-                if not same(given, part[run].T):
-                    return [f"recurrent.py, Recurrent.backward: d_state ({letter}) of layer {k} is not the one given"]
-            d_weights, d_columns, d_before = call.result
-            named = dict(zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"), d_weights[:5]))
-            end = layers.run_names(check.shape)[run]
-            for name, array in {**named, **(d_weights.own or {})}.items():
-                if array is not None and not same(grads[name + end].reshape(array.shape), array):
-                    return [f"recurrent.py, Recurrent._store: grads of {name + end} is not what its run has returned"]
-            before[run] = d_before
-            dx = dx + (0 if d_columns is None else d_columns.transpose(0, 2, 1))
-        dy = dx
-    if "x" in grads and not same(grads["x"], dy):
+def _backward(check: Any, calls: dict[int, Any], true_calls: list[Any], true: dict[str, np.ndarray]) -> list[str]:
+    """Return what is wrong with what the runs (by number) were given going back, or with what was made of their
+    results."""
+    letters, D, grads, ends = check.case.letters, check.shape.D, check.grads, layers.run_names(check.shape)
+    runs = [k * D + d for k in reversed(range(check.shape.L)) for d in range(D)]  # in the order of the second statement
+    for run, true_call in zip(runs, true_calls):
+        p, expected, k = calls[run].problem, true_call.problem, run // D
+        if not same(_masked(check, p.d_hs), _masked(check, expected.d_hs)):
+            return [f"recurrent.py, Recurrent.backward: dy of layer {k} is not dx of the layer above"]
+        for letter, given, part in zip(letters, p.d_state, expected.d_state):
+            if not same(given, part):
+                return [f"recurrent.py, Recurrent.backward: d_state ({letter}) of layer {k} is not the one given"]
+        for name in true:
+            if name.endswith(ends[run]) and not same(grads[name], true[name]):
+                return [f"recurrent.py, Recurrent._store: grads of {name} is not what its run has returned"]
+    if "x" in grads and not same(grads["x"], true["x"]):
         return ["recurrent.py, Recurrent.backward: dx is not the sum of what the runs of the first layer have returned"]
-    for n, letter in enumerate(layer.cell.state):
-        d_initial = np.array([part[n].T for part in before])
-        if letter in grads and not same(grads[letter], d_initial):
+    for letter in letters:
+        if letter in grads and not same(grads[letter], true[letter]):
             return [f"torch_shapes.py, rows: d_state ({letter}) is not what the runs have returned (whole)"]
-        learned = grads.get(letter + "_0")
-        if learned is not None and letter not in grads and not same(learned, d_initial.sum(1)):
-            return [f"recurrent.py, Recurrent.backward: grads of {letter}_0 (d) is not the sum over the sequences"]
+        learned = letter + "_0"
+        if learned in grads and letter not in grads and not same(grads[learned], true[learned]):
+            return [f"recurrent.py, Recurrent.backward: grads of {learned} (d) is not the sum over the sequences"]
     return []
 
 

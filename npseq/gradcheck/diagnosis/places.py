@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ...bptt import Weights
+from ..reference_layer import NAMES
 from ..result import ArrayError
 from .tracing import code_of, source_file
 
-TENSORS = {"weight_ih": "W_x", "weight_hh": "W_h", "bias_ih": "b_x", "bias_hh": "b_h", "weight_hr": "W_p"}
+TENSORS = dict(zip(NAMES, Weights._fields))
 _SUFFIX = re.compile(r"_l(\d+)(_reverse)?$")
 
 
@@ -30,25 +32,26 @@ def of_parameter(name: str, where: tuple[Any, ...], shape: tuple[Any, ...], gate
     """Return the place of an element of a layer's parameter, such as ``"W_h, gate f, unit 2, column 0"``."""
     base = _SUFFIX.sub("", name)
     tensor = TENSORS.get(base, base)
-    if base in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-        words = [tensor, _row(where[0], gates, shape[0])]
-        return ", ".join(words + [f"column {column}" for column in where[1:]])
-    if len(where) == 1:
-        return f"{tensor}, unit {where[0]}"
-    return f"{tensor}, row {where[0]}, column {where[1]}" if len(where) == 2 else tensor
+    if base in NAMES[:4]:
+        return ", ".join([tensor, _row(where[0], gates, shape[0]), *_words(("column",), where[1:])])
+    axes = {1: ("unit",), 2: ("row", "column")}.get(len(where), ())
+    return ", ".join([tensor, *_words(axes, where)])
+
+
+def _words(axes: Sequence[str], where: tuple[Any, ...]) -> list[str]:
+    return [f"{axis} {k}" for axis, k in zip(axes, where)]
 
 
 def of_state(where: tuple[Any, ...], directions: int) -> str:
     """Return the place of an element of a state (L·D, B, H), or of a learned initial state (L·D, H)."""
     layer, reverse = divmod(where[0], directions)
-    words = [f"layer {layer}{', reverse' if reverse else ''}"]
-    words += [f"sequence {where[1]}"] if len(where) == 3 else []
-    return ", ".join([*words, f"unit {where[-1]}"])
+    axes = ("sequence", "unit") if len(where) == 3 else ("unit",)
+    return ", ".join([f"layer {layer}{', reverse' if reverse else ''}", *_words(axes, where[1:])])
 
 
 def of_step(where: tuple[Any, ...]) -> str:
     """Return the place of an element of x or y (T, B, features)."""
-    return f"step {where[0]}, sequence {where[1]}, feature {where[2]}"
+    return ", ".join(_words(("step", "sequence", "feature"), where))
 
 
 def of_column(where: tuple[Any, ...], shape: tuple[Any, ...], gates: str, units: int) -> str:
@@ -61,9 +64,7 @@ def of_column(where: tuple[Any, ...], shape: tuple[Any, ...], gates: str, units:
 
 def of_own(where: tuple[Any, ...], shape: tuple[Any, ...]) -> list[str]:
     """Return the place of an element of a cell's own parameter: a number, a column (H, 1) or a matrix."""
-    if len(where) == 2 and shape[1] == 1:
-        return [f"unit {where[0]}"]
-    return [f"{word} {k}" for word, k in zip(("row", "column"), where)]
+    return _words(("unit",) if len(where) == 2 and shape[1] == 1 else ("row", "column"), where)
 
 
 def name_places(found: dict[str, ArrayError], layer: Any, prefix: str = "") -> None:
@@ -91,6 +92,11 @@ def set_places(found: Mapping[str, ArrayError], shapes: Mapping[str, tuple[Any, 
 # ---- lines of code ----
 
 
+def text_of(code: CodeType, line: int) -> str:
+    """Return the text of a line of a function's file."""
+    return linecache.getline(code.co_filename, line)
+
+
 def file_of(function: Any) -> str:
     """Return the name of the file of a function, without folders; "" if it is not written in Python."""
     code = code_of(function)
@@ -99,7 +105,7 @@ def file_of(function: Any) -> str:
 
 def line_of(code: CodeType, line: int) -> str:
     """Return a line's file, number, equation number and text, such as ``cells.py:128, equation (18): df = dc * c'``."""
-    text = linecache.getline(code.co_filename, line).strip()
+    text = text_of(code, line).strip()
     number = equation(code, line)
     place = f"{source_file(code)}:{line}" + (f", equation ({number})" if number else "")
     return place + (f": {text.partition('  #')[0].rstrip(',')}" if text else "")
@@ -107,8 +113,8 @@ def line_of(code: CodeType, line: int) -> str:
 
 def equation(code: CodeType, line: int) -> int | None:
     """Return the equation number in the comment on a line, in a comment directly above it, or in that of its block."""
-    text = linecache.getline(code.co_filename, line)
-    above = linecache.getline(code.co_filename, line - 1).strip()
+    text = text_of(code, line)
+    above = text_of(code, line - 1).strip()
     for comment in (text.partition("#")[2], above if above.startswith("#") else "", _block_comment(code, line)):
         found = re.search(r"(?<![\w)])\((\d+)\)", comment)
         if found:
@@ -118,9 +124,9 @@ def equation(code: CodeType, line: int) -> int | None:
 
 def _block_comment(code: CodeType, line: int) -> str:
     """Return the comment behind the ``if …:`` or ``for …:`` whose block a line is in."""
-    indent = _indent(linecache.getline(code.co_filename, line))
+    indent = _indent(text_of(code, line))
     for number in range(line - 1, code.co_firstlineno, -1):
-        text = linecache.getline(code.co_filename, number)
+        text = text_of(code, number)
         if text.strip() and _indent(text) < indent:
             return text.partition("#")[2]
     return ""
@@ -130,12 +136,14 @@ def _indent(text: str) -> int:
     return len(text) - len(text.lstrip())
 
 
+def lines_with(code: CodeType, text: str) -> list[int]:
+    """Return the numbers of the lines of a function that contain ``text``."""
+    return [line for line in sorted({line for _, _, line in code.co_lines() if line}) if text in text_of(code, line)]
+
+
 def line_with(code: CodeType, text: str) -> int | None:
     """Return the number of the first line of a function that contains ``text``."""
-    for line in sorted({line for _, _, line in code.co_lines() if line}):
-        if text in linecache.getline(code.co_filename, line):
-            return line
-    return None
+    return next(iter(lines_with(code, text)), None)
 
 
 def worst_element(given: np.ndarray, expected: np.ndarray) -> tuple[tuple[Any, ...], float, float]:

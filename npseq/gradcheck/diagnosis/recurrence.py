@@ -8,7 +8,6 @@ pre-activations, h_t and c_t going forward, da, dh, dc and the products going ba
 from __future__ import annotations
 
 import inspect
-import linecache
 import re
 from typing import Any, NamedTuple
 
@@ -16,19 +15,11 @@ import numpy as np
 
 from ... import bptt
 from .. import reference
-from ..result import relative_error
+from ..result import near
 from . import places, tracing
 
-FIELDS = ("W_x", "W_h", "b_x", "b_h", "W_p")
-WHERE = {
-    "dW_x": "W_x=",
-    "dW_h": "W_h=",
-    "db_x": "b_x=",
-    "db_h": "b_h=",
-    "dW_p": "W_p=",
-    "d_own": "own=",
-    "dx": "out=d_x",
-}
+FIELDS = bptt.Weights._fields[:5]
+WHERE = {"d_own": "own=", "dx": "out=d_x", **{f"d{name}": f"{name}=" for name in FIELDS}}  # what computes a result
 
 
 class Problem(NamedTuple):
@@ -44,28 +35,24 @@ class Problem(NamedTuple):
     d_hs: np.ndarray
     d_state: tuple[Any, ...]
 
-    def forward(self, engine: Any, cell: Any, **options: Any) -> tuple[np.ndarray, tuple[Any, ...], Any]:
+    def forward(self, engine: Any, cell: Any, **options: Any) -> Any:
         """Return hs, the final state and the tape."""
-        hs, state, tape = engine.forward_through_time(
-            cell, self.weights, self.x.copy(), self.state, self.lengths, self.reverse, h_mask=self.h_mask, **options
-        )
-        return hs, state, tape
+        given = cell, self.weights, self.x.copy(), self.state, self.lengths, self.reverse
+        return engine.forward_through_time(*given, h_mask=self.h_mask, **options)
 
-    def backward(self, engine: Any, cell: Any, tape: Any, **options: Any) -> tuple[bptt.Weights, Any, tuple[Any, ...]]:
+    def backward(self, engine: Any, cell: Any, tape: Any, **options: Any) -> Any:
         """Return d_weights, d_x and d_state."""
-        d_weights, d_x, d_state = engine.backward_through_time(
-            cell, self.weights, tape, self.d_hs, self.d_state, **options
-        )
-        return d_weights, d_x, d_state
+        return engine.backward_through_time(cell, self.weights, tape, self.d_hs, self.d_state, **options)
 
 
 class Judged:
     """One problem, run by a module with the functions of ``bptt.py`` and by the reference, for the same cell."""
 
-    def __init__(self, problem: Problem, engine: Any, cell: Any, near: float) -> None:
-        self.problem, self.engine, self.cell, self.near = problem, engine, cell, near
-        self.codes = {f.__name__: f.__code__ for f in vars(engine).values() if _is_function(f, engine)}
-        self.forward_notes, self.backward_notes = _Notes(), _Notes()
+    def __init__(self, problem: Problem, engine: Any, cell: Any, allowed: float) -> None:
+        self.problem, self.engine, self.cell, self.allowed = problem, engine, cell, allowed
+        functions = [f for f in vars(engine).values() if inspect.isfunction(f) and f.__module__ == engine.__name__]
+        self.codes = {f.__name__: f.__code__ for f in functions}
+        self.forward_notes, self.backward_notes = Notes(), Notes()
         hs, end, tape = problem.forward(reference, cell, note=self.forward_notes)
         self.outputs = hs, *end
         self.gradients = results(problem, problem.backward(reference, cell, tape, note=self.backward_notes))
@@ -76,7 +63,7 @@ class Judged:
         (hs, end, tape), assigned = tracing.record(
             lambda: problem.forward(self.engine, self.cell, **options), codes, elements=True
         )
-        if any(self.differs(a, b) for a, b in zip((hs, *end), self.outputs)):
+        if not all(map(self.near, (hs, *end), self.outputs)):
             found = None if options else self._first_wrong(assigned, self.forward_notes)
             what = found or "the outputs or the final state differ"
             return [f"forward_through_time is not the recurrence of the equations: {what}"]
@@ -116,45 +103,41 @@ class Judged:
             for tail, names in tails.items()
         ]
 
-    def differs(self, given: Any, expected: np.ndarray) -> bool:
-        return np.shape(given) != np.shape(expected) or not relative_error(given, expected) <= self.near
+    def near(self, given: Any, expected: np.ndarray) -> bool:
+        return near(given, expected, self.allowed)
 
     def _wrong_of(self, given: dict[str, Any]) -> list[str]:
-        return [name for name, true in self.gradients.items() if self.differs(given[name], true)]
+        return [name for name, true in self.gradients.items() if not self.near(given[name], true)]
 
-    def _first_wrong(self, assigned: list[Any], notes: _Notes) -> str | None:
+    def _first_wrong(self, assigned: list[Any], notes: Notes) -> str | None:
         """Return a line about the first assignment whose value is not the one that the reference noted."""
-        order: dict[tuple[Any, ...], list[Any]] = {}
-        for item in assigned:
-            order.setdefault(_key(item), []).append(item)
-        for item in assigned:
-            mine, true = order[_key(item)], notes.get(_key(item))
+        for item, k, count in tracing.numbered(assigned, _key):
+            true = notes.get(_key(item))
             if not true:
                 continue
-            k = next(k for k, other in enumerate(mine) if other is item)
-            if len(mine) != len(true):  # a line was added or dropped: only the last value can be compared
-                if k < len(mine) - 1:
+            if count != len(true):  # a line was added or dropped: only the last value can be compared
+                if k < count - 1:
                     continue
                 k = len(true) - 1
             for label, given, expected in _parts(item.value, true[k], self.problem.cell.state):
-                if self.differs(given, expected):
+                if not self.near(given, expected):
                     return f"{item.name}{label} is wrong at {_describe(self.problem, item, given, expected)}"
         return None
 
     def _where_it_goes_wrong(self, name: str, expected: np.ndarray, inner: dict[str, Any]) -> str:
         """Return the end of a line about one wrong result: the line of code that computes it, if it can be found."""
-        if name in inner and not self.differs(inner[name], expected):
+        if name in inner and self.near(inner[name], expected):
             code = self.codes["backward_through_time"]
-            line = places.line_with(code, "return ") or code.co_firstlineno
+            last = places.line_with(code, "return ") or code.co_firstlineno
             return (
                 f"but right where {inner.get('function', 'the loop over the steps')} returns: the error is in what "
-                f"backward_through_time does with it, up to {places.line_of(code, line)}"
+                f"backward_through_time does with it, up to {places.line_of(code, last)}"
             )
         text = "every intermediate before is right"
         for code in self.codes.values():
             line = places.line_with(code, WHERE.get(name.partition("[")[0], "\0"))
             if line:  # the error may also be in a function that the line calls
-                called = [other for other in self.codes if other + "(" in linecache.getline(code.co_filename, line)]
+                called = [other for other in self.codes if other + "(" in places.text_of(code, line)]
                 or_in = "".join(f" (or in {other}, line {self.codes[other].co_firstlineno})" for other in called)
                 return f"{text}, {places.line_of(code, line)}{or_in}"
         return text
@@ -162,17 +145,11 @@ class Judged:
     def function_at(self, text: str) -> Any:
         """Return the function that has the line which a text names, such as ``bptt.py:185``."""
         found = re.search(r"\.py:(\d+)", text)
-        for name, code in self.codes.items():
-            if found and int(found[1]) in {line for _, _, line in code.co_lines()}:
-                return name
-        return None
+        lines = {name: {line for _, _, line in code.co_lines()} for name, code in self.codes.items()}
+        return next((name for name in lines if found and int(found[1]) in lines[name]), None)
 
 
-def _is_function(value: Any, engine: Any) -> bool:
-    return inspect.isfunction(value) and value.__module__ == engine.__name__
-
-
-class _Notes(dict[tuple[str, int], list[Any]]):
+class Notes(dict[tuple[str, int], list[Any]]):
     """(name, step) -> the values that the reference noted, in order."""
 
     def __call__(self, name: str, t: int, value: Any) -> None:

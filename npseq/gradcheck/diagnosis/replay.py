@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,16 +23,18 @@ from ..cases import Step
 from ..layer_case import LayerCase
 from ..random_check import LayerCheck
 from ..reference import known, logistic, reference_of
-from ..result import relative_error
+from ..reference_layer import one_hot
+from ..result import near, relative_error
 from . import cell as of_cell
-from . import failure, places, tracing
+from . import failure, places
 from . import fused as of_fused
 from . import recurrence as of_recurrence
 from .glue import of_layer, of_stream
 from .recurrence import Problem
 from .same import at
+from .tracing import copied
 
-NEAR, NEAR_FLOAT32 = 1e-9, 1e-3
+ALLOWED = {"complex": 1e-9, "central": 1e-5, "float32": 1e-3}  # relative errors of what a run returns
 
 
 class Call(NamedTuple):
@@ -68,16 +70,13 @@ class Recorder:
         **options: Any,
     ) -> Any:
         """Call the engine, and keep the call."""
-        kept = Weights._make(tracing.copied(tuple(weights)))
-        vectors = (
-            np.eye(weights.W_x.shape[1], dtype=weights.W_x.dtype)[x].transpose(0, 2, 1) if x.ndim == 2 else x.copy()
-        )
+        kept, indices = copied(weights), x.copy() if x.ndim == 2 else None
+        vectors = x.copy() if x.ndim == 3 else one_hot(x, weights.W_x.shape[1]).astype(weights.W_x.dtype).swapaxes(1, 2)
         zeros = np.zeros((len(x), *state[0].shape), state[0].dtype), tuple(map(np.zeros_like, state))
-        problem = Problem(cell, kept, vectors, tracing.copied(state), lengths, reverse, options.get("h_mask"), *zeros)
+        problem = Problem(cell, kept, vectors, copied(state), lengths, reverse, options.get("h_mask"), *zeros)
         hs, end, tape = self.engine.forward_through_time(cell, weights, x, state, lengths, reverse, **options)
         given = {key: value for key, value in options.items() if key in ("checkpoint_every", "keep_tape")}
-        indices = x.copy() if x.ndim == 2 else None
-        self.calls.append(Call(problem, indices, given, (hs.copy(), tracing.copied(end)), id(tape), False))
+        self.calls.append(Call(problem, indices, given, copied((hs, end)), id(tape), False))
         return hs, end, tape
 
     def backward_through_time(
@@ -85,11 +84,10 @@ class Recorder:
     ) -> Any:
         """Call the engine, and keep the call."""
         forward = next(call for call in reversed(self.calls) if not call.backward and call.tape == id(tape))
-        zeros = np.zeros_like(forward.problem.d_hs)
-        kept = forward.problem._replace(d_hs=zeros if d_hs is None else d_hs.copy(), d_state=tracing.copied(d_state))
+        given = {"d_state": copied(d_state), **({} if d_hs is None else {"d_hs": d_hs.copy()})}  # else zeros
         result = self.engine.backward_through_time(cell, weights, tape, d_hs, d_state, **options)
-        copied = Weights._make(tracing.copied(tuple(result[0]))), tracing.copied(result[1]), tracing.copied(result[2])
-        self.calls.append(Call(kept, forward.indices, forward.options, copied, forward.tape, True, forward))
+        problem = forward.problem._replace(**given)
+        self.calls.append(forward._replace(problem=problem, result=copied(result), backward=True, forward=forward))
         return result
 
 
@@ -97,22 +95,24 @@ def blame(case: LayerCase, method: str = "complex") -> list[str]:
     """Return a line for each place that is shown to be wrong when the check of a layer fails; empty if none is."""
     layer = case.layer.astype(case.layer.dtype)
     layer.through_time = recorder = Recorder(case.layer.through_time)
-    case, near = case.of(layer), NEAR if method == "complex" else 1e-5
+    case = case.of(layer)
     known_cell = reference_of(layer.cell) is not None
-    lines = [] if known_cell else of_cell.diagnose(layer.cell, case.step(), method).lines
+    lines = [] if known_cell else of_cell.diagnose(layer.cell, case.step(), method)
     if lines or isinstance(recorder.engine, types.SimpleNamespace):  # a planted bug
         return lines
     check = LayerCheck(case)
     try:
         check.run(float32=False)
     except Exception as error:
-        return of_cell.diagnose(layer.cell, case.step(), method).lines or failure.raised(error)
+        return of_cell.diagnose(layer.cell, case.step(), method) or failure.raised(error)
     with np.errstate(all="ignore"):
         for call in recorder.calls:
-            wrong = wrong_results(call, near=near)
+            wrong = wrong_results(call, method)
             if wrong:
                 return in_the_recurrence(call, recorder.engine, wrong, lambda: _in_fused(case), method)
-        lines = of_layer(check, recorder.calls)
+        second = Recorder(reference)
+        tapes = case.expected(check.shape, engine=second)[2]
+        lines = of_layer(check, recorder.calls, second.calls, case.expected_gradients(check.shape, tapes, second))
         if not lines and any(finding.what == "stream" for finding in check.findings):
             return of_stream(layer)
         return lines or _in_float32(case, recorder.engine)
@@ -133,7 +133,7 @@ def _in_float32(case: LayerCase, engine: Any) -> list[str]:
     layer = case.layer.astype(np.float32)
     layer.through_time = recorder = Recorder(engine)
     case.gradients(layer, case.forward(layer)[2])
-    wrong = {name: None for call in recorder.calls for name in wrong_results(call, near=NEAR_FLOAT32)}
+    wrong = {name: None for call in recorder.calls for name in wrong_results(call, "float32")}
     if wrong and inspect.ismodule(engine):
         return [f"bptt.py: in float32 a run returns a wrong {', '.join(wrong)}"]
     return of_fused.blame(lambda: case.gradients(layer, case.forward(layer)[2])) if wrong else []
@@ -147,17 +147,13 @@ def _named(call: Call, result: Any) -> dict[str, Any]:
     return {"hs": hs, **{f"the final {letter}": part for letter, part in zip(call.problem.cell.state, end)}}
 
 
-def wrong_results(call: Call, result: Any = None, near: float = NEAR) -> list[str]:
-    """Return the names of what a call has returned that is not what it is by the second statement."""
+def wrong_results(call: Call, method: str = "complex", result: Any = None) -> list[str]:
+    """Return the names of what a call has returned (or a ``result``) that is not what it is by the second statement."""
     cell = known(call.problem.cell)
     *outputs, tape = call.problem.forward(reference, cell)
     true = _named(call, call.problem.backward(reference, cell, tape) if call.backward else outputs)
     given = _named(call, call.result if result is None else result)
-    return [name for name, d in true.items() if given[name] is not None and not _near(given[name], d, near)]
-
-
-def _near(given: Any, true: np.ndarray, near: float) -> bool:
-    return np.shape(given) == true.shape and relative_error(given, true) <= near
+    return [name for name, d in true.items() if given[name] is not None and not near(given[name], d, ALLOWED[method])]
 
 
 def again(call: Call, engine: Any, vectors: bool = False) -> Any:
@@ -172,58 +168,47 @@ def in_the_recurrence(
     call: Call, engine: Any, wrong: list[str], in_fused: Callable[[], list[str]], method: str = "complex"
 ) -> list[str]:
     """Return where a call goes wrong: in the cell, in ``bptt.py``, or in ``fused/``, by ``in_fused()``."""
-    plain, near = engine if inspect.ismodule(engine) else bptt, NEAR if method == "complex" else 1e-5
-    if wrong_results(call, again(call, plain), near):
-        lines = _in_the_cell(call, plain)
-        if not lines and call.indices is not None and not wrong_results(call, again(call, plain, vectors=True), near):
+    plain = engine if inspect.ismodule(engine) else bptt
+    if wrong_results(call, method, again(call, plain)):
+        lines = _in_the_cell(call)
+        if not lines and call.indices is not None and not wrong_results(call, method, again(call, plain, vectors=True)):
             return _of_indices(call)
         return lines or _in_bptt(call, plain, method)
     if inspect.ismodule(engine):
         kept = ["bptt.py: the same call by itself is right: something is kept between calls"]
-        return _in_the_cell(call, plain) or _in_bptt(call, plain, method) or kept
+        return _in_the_cell(call) or _in_bptt(call, plain, method) or kept
     function = "backward" if call.backward else "forward"
     text = "each part (lengths, state, d_state, d_hs) by itself is right, together they are not"
     together = f"batch_parallel.py, BatchParallel.{function}_through_time: {text}: {', '.join(wrong)}"
     return in_fused() or [together]
 
 
-class _Recording:
-    """A cell that keeps the arguments and the results of its functions."""
-
-    def __init__(self, cell: Any) -> None:
-        self.cell, self.gates, self.state = cell, cell.gates, cell.state
-        self.steps: list[tuple[Any, ...]] = []
-
-    def forward(self, a_x: np.ndarray, a_h: np.ndarray, state: Any, *own: Any) -> Any:
-        """Run forward."""
-        new, cache = self.cell.forward(a_x, a_h, state, *own)
-        self.steps.append((a_x.copy(), a_h.copy(), tracing.copied(tuple(state)), own))
-        return new, (cache, len(self.steps) - 1)
-
-    def backward(self, d_state: Any, cache: Any, *own: Any) -> Any:
-        """Run backward."""
-        self.steps.append((*self.steps[cache[1]], tracing.copied(tuple(d_state))))
-        return self.cell.backward(d_state, cache[0], *own)
+def _steps_of(problem: Problem, true: Any) -> Iterator[tuple[Step, bool]]:
+    """Yield the steps of a cell that a call makes, as the published cell would: forward, and then backward (True)."""
+    notes, T = of_recurrence.Notes(), len(problem.x)
+    tape = problem.forward(reference, true, note=notes)[2]
+    problem.backward(reference, true, tape, note=notes)
+    own = () if problem.weights.own is None else (problem.weights.own,)
+    for t, backward in [*((t, False) for t in range(T)), *((t, True) for t in reversed(range(T)))]:
+        state = notes["state", t][0]
+        S = notes["d_new", t][-1] if backward else state
+        yield Step(notes["a_x", 0][0][t], notes["a_h", t][0], state, own, S), backward
 
 
-def _in_the_cell(call: Call, engine: Any) -> list[str]:
+def _in_the_cell(call: Call) -> list[str]:
     """Return what is wrong in the cell, at the values of the steps that have failed."""
-    cell, true = call.problem.cell, reference_of(call.problem.cell)
-    if true is None:
-        return []
-    recording = _Recording(cell)
-    again(call._replace(problem=call.problem._replace(cell=recording)), engine)
-    for a_x, a_h, state, own, *d_state in recording.steps:
-        step = Step(a_x, a_h, state, own, d_state[0] if d_state else state)
-        if not np.isfinite(a_x).all() or not np.isfinite(a_h).all():
+    cell = call.problem.cell
+    true: Any = reference_of(cell)
+    for step, backward in _steps_of(call.problem, true) if true else ():
+        if not np.isfinite(step.a_x).all() or not np.isfinite(step.a_h).all():
             continue
         new, published = (step.forward(kind)[0] for kind in (cell, true))
-        other = not all(_near(a, b, 1e-11) for a, b in zip(new, published))
+        other = not all(near(a, b, 1e-11) for a, b in zip(new, published))
         a = np.linspace(-3, 3, 7)
-        if other and places.file_of(cell.forward) == "cells.py" and not _near(cells.sigmoid(a), logistic(a), 1e-12):
+        if other and places.file_of(cell.forward) == "cells.py" and not near(cells.sigmoid(a), logistic(a), 1e-12):
             return ["cells.py, sigmoid: it is not 1 / (1 + exp(−a))"]
-        if other or d_state and _wrong_backward(cell, true, step):
-            lines = of_cell.diagnose(cell, _few_elements(cell, step, true)).lines
+        if other or backward and not all(near(a, b, 1e-11) for a, b in _pairs(cell, true, step)):
+            lines = of_cell.diagnose(cell, _few_elements(cell, step, true))
             return lines or [f"{cell_name(cell)}.forward: {of_cell.forward_difference(cell, step)}"]
     return []
 
@@ -233,10 +218,6 @@ def _pairs(cell: Any, true: Any, step: Step) -> list[tuple[np.ndarray, np.ndarra
     (_, cache), published = step.forward(cell), step.gradients(true, step.forward(true)[1])
     calls = [step.gradients(cell, cache) for _ in range(2)]
     return [(given[name], d) for given in calls for name, d in published.items()]
-
-
-def _wrong_backward(cell: Any, true: Any, step: Step) -> bool:
-    return not all(_near(a, b, 1e-11) for a, b in _pairs(cell, true, step))
 
 
 def _few_elements(cell: Any, step: Step, true: Any) -> Step:
@@ -259,7 +240,7 @@ def _few_elements(cell: Any, step: Step, true: Any) -> Step:
 def _in_bptt(call: Call, engine: Any, method: str) -> list[str]:
     """Return the first wrong intermediate of ``bptt.py``."""
     true = reference_of(call.problem.cell) or reference.TrueDerivative(call.problem.cell, method)
-    judged = of_recurrence.Judged(call.problem, engine, true, NEAR if method == "complex" else 1e-5)
+    judged = of_recurrence.Judged(call.problem, engine, true, ALLOWED[method])
     every = call.options.get("checkpoint_every")
     for options in ({}, {"checkpoint_every": every}) if every is not None else ({},):
         lines = []
@@ -291,7 +272,7 @@ def _of_indices(call: Call) -> list[str]:
     W = call.problem.weights.W_x
     rng = np.random.default_rng(0)
     da, x = rng.standard_normal((3, len(W), 4)), rng.integers(W.shape[1], size=(3, 4))
-    true = np.einsum("nab,nib->ai", da, np.eye(W.shape[1])[x].transpose(0, 2, 1))
+    true = np.einsum("nab,nib->ai", da, one_hot(x, W.shape[1]).swapaxes(1, 2))
     if not relative_error(bptt._sum_of_products(da, x, W.shape[1]), true) <= 1e-12:
         return [at(bptt._sum_of_products, "with indices Σ da xᵀ (dW_x, total) is wrong", "total")]
     return [at(bptt._forward_steps, "with indices a_x is wrong", "W_x.T[x]")]

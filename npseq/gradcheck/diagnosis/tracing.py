@@ -12,7 +12,8 @@ import functools
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -68,6 +69,14 @@ def record(
         found.append(Assignment(code, name, count, line, copied(_value(names, name)), step))
 
     return _traced(call, codes, on_store, elements), found
+
+
+def numbered(assigned: list[Assignment], key: Callable[[Assignment], Any]) -> Iterator[tuple[Assignment, int, int]]:
+    """Yield each assignment, how many of the same key came before it, and how many have that key."""
+    totals, before = Counter(map(key, assigned)), Counter[Any]()
+    for item in assigned:
+        yield item, before[key(item)], totals[key(item)]
+        before[key(item)] += 1
 
 
 def changed(
@@ -208,10 +217,9 @@ def copied(value: Any) -> Any:
     """Return a copy of an array, or of the arrays in a tuple, a list or a dict; other values as they are."""
     if isinstance(value, np.ndarray):
         return value.copy()
-    if isinstance(value, tuple):
-        return tuple(map(copied, value))
-    if isinstance(value, list):
-        return list(map(copied, value))
+    if isinstance(value, tuple | list):
+        parts = [copied(part) for part in value]
+        return value._make(parts) if hasattr(value, "_make") else type(value)(parts)
     if isinstance(value, dict):
         return {name: copied(part) for name, part in value.items()}
     return value
