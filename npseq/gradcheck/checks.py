@@ -143,12 +143,12 @@ def _check_function(
         return rounding.of_gradient(grad, arrays, {name: np.asarray(given[name]) for name in arrays})
 
     first = {name: given[name] for name in arrays}
-    result, expected = judge(make, [first], method, threshold, steps_of, rounding_of=rounding_of)
-    result.faults += unused_arrays(make, result, expected)
+    result = judge(make, [first], method, threshold, steps_of, rounding_of=rounding_of)
+    result.faults += unused_arrays(make, result)
     result.faults += second_order.faults(grad, arrays) if order > 1 else []
     from . import explain
 
-    explain.function(result, given, expected, steps_of, (f, grad, arrays))
+    explain.function(result, steps_of, (f, grad, arrays))
     return result
 
 
@@ -190,12 +190,12 @@ def check_cell(
     rng = np.random.default_rng(rng)
     case = CellCase(cell, hidden_size, batch, rng)
     calls, error = case.calls()
-    result, expected = judge(case.make, calls, method, threshold, None, error, lambda: case.rounding(calls[0]))
+    result = judge(case.make, calls, method, threshold, None, error, lambda: case.rounding(calls[0]))
     backward_is_wrong = result.verdict == "wrong"
     unread_by_forward(result, cell, case.step)
     from . import explain
 
-    explain.cell(case, result, calls, expected, method, backward_is_wrong)
+    explain.cell(case, result, backward_is_wrong)
     if result.right:
         result.faults += at_ranges(cell, hidden_size, batch, method, threshold)
     over_time = LayerCase(Case(prepared(case.layer, rng), 4, batch), rng)
@@ -215,7 +215,7 @@ def at_ranges(
             if error is not None or not all(np.isfinite(part).all() for part in case.step.forward(cell)[0]):
                 continue  # such values may be outside of what the cell is for
             excuse = functools.partial(case.rounding, calls[0])
-            result, _ = judge(case.make, calls, method, threshold_of(method, threshold), rounding_of=excuse)
+            result = judge(case.make, calls, method, threshold_of(method, threshold), rounding_of=excuse)
         if result.verdict == "wrong":
             lines.append(f"with pre-activations up to ±{span:g}: {result.wrong_arrays()}")
     return lines
@@ -269,7 +269,7 @@ def _check_layer(
     before = [array.copy() for array in case.read_only()]
     calls, error = case.calls(tape)
     unchanged = all(map(np.array_equal, case.read_only(), before))
-    result, expected = judge(case.make, calls, method, threshold, "x", error, lambda: case.rounding(calls[0]))
+    result = judge(case.make, calls, method, threshold, "x", error, lambda: case.rounding(calls[0]))
     result.faults += [] if unchanged else ["backward has changed the parameters or its arguments"]
     if result.right:
         result.faults += _other_forms(case, tape)
@@ -279,7 +279,7 @@ def _check_layer(
     unread_by_forward(result, case.layer.cell, case.step())
     from . import explain
 
-    other_forward = explain.layer(case, result, calls, expected, method, rng, y, backward_is_wrong, named)
+    other_forward = explain.layer(case, result, rng, y, backward_is_wrong, named)
     if result.right:
         result.notes += changed_d_state(case.layer.cell, case.step())
         result.faults += _other_outputs(case, y, threshold, with_stream=not other_forward)

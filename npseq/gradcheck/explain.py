@@ -34,15 +34,15 @@ def _reasons(result: Result) -> None:
         result.reasons = not_analytic.reasons(result.differentiated)
 
 
-def function(result: Result, given: Any, expected: Any, steps_of: str | None, called: tuple[Any, ...]) -> None:
+def function(result: Result, steps_of: str | None, called: tuple[Any, ...]) -> None:
     """Explain the result of ``check``; ``called`` are the loss, the gradient and the arrays."""
     _reasons(result)
     if result.verdict == "wrong":
         result.diagnosis = attempt(lambda: of_function.first_wrong(*called))
-        result.diagnosis += patterns.patterns(result, given, expected, {}, steps_of)
+        result.diagnosis += patterns.patterns(result, {}, steps_of)
 
 
-def cell(case: CellCase, result: Result, calls: list[Any], expected: Any, method: str, wrong: bool) -> None:
+def cell(case: CellCase, result: Result, wrong: bool) -> None:
     """Explain the result of one step of a cell; ``wrong`` says whether backward is."""
     _reasons(result)
     gates = case.cell.gates
@@ -51,21 +51,11 @@ def cell(case: CellCase, result: Result, calls: list[Any], expected: Any, method
     if difference and result.right:
         result.notes.append(of_cell.RIGHT_FOR_ANOTHER_FORWARD + difference)
     if wrong:
-        result.diagnosis = attempt(lambda: of_cell.diagnose(case.cell, case.step, method))
-        result.diagnosis += patterns.patterns(result, calls[0], expected, {"a_x": gates, "a_h": gates}) if calls else []
+        result.diagnosis = attempt(lambda: of_cell.diagnose(case.cell, case.step, result.method))
+        result.diagnosis += patterns.patterns(result, {"a_x": gates, "a_h": gates})
 
 
-def layer(
-    case: LayerCase,
-    result: Result,
-    calls: list[Any],
-    expected: Any,
-    method: str,
-    rng: Any,
-    y: np.ndarray,
-    wrong: bool,
-    named: bool,
-) -> bool:
+def layer(case: LayerCase, result: Result, rng: Any, y: np.ndarray, wrong: bool, named: bool) -> bool:
     """Explain the result of a layer whose output is ``y``; ``wrong`` says whether backward is, ``named`` that the line
     is known. True if forward is not that of the published cell."""
     _reasons(result)
@@ -73,11 +63,10 @@ def layer(
     notes = _other_forward(case, y, result.right)
     result.notes += notes
     if wrong:
-        bugs = attempt(lambda: recognised.known_bugs(case.case, calls, expected, case.gradients_of))
-        lines = bugs + _blame(case, method, () if named else (1.0,) if bugs or not calls else (1.0, *SCALES))
-        result.diagnosis = lines + (
-            _looks(case, result, calls, expected, method, None if bugs else rng) if calls else []
-        )
+        bugs = attempt(lambda: recognised.known_bugs(case, result))
+        scales = () if named else (1.0,) if bugs or not result.calls else (1.0, *SCALES)
+        lines = bugs + _blame(case, result.method, scales)
+        result.diagnosis = lines + _looks(case, result, None if bugs else rng)
         result.notes = [note for note in result.notes if not any(note in line for line in lines)]
     return bool(notes)
 
@@ -95,20 +84,21 @@ def _blame(case: LayerCase, method: str, scales: tuple[float, ...]) -> list[str]
     return [f"{AROUND}, {kind.__name__}.backward" if own else AROUND] if scales[1:] else []
 
 
-def _looks(case: LayerCase, result: Result, calls: list[Any], expected: Any, method: str, rng: Any) -> list[str]:
+def _looks(case: LayerCase, result: Result, rng: Any) -> list[str]:
     """Return what the gradients look like: over time or, with ``rng``, in one step, if that shows nothing."""
     layer, T = case.layer, case.case.T
-    gates = {name: layer.cell.gates for name in expected if name.startswith(("weight_ih", "weight_hh", "bias"))}
+    names = [name for name in result.expected if name.startswith(("weight_ih", "weight_hh", "bias"))]
+    gates = dict.fromkeys(names, layer.cell.gates)
     padding = None if case.case.lengths is None else case.case.padding()
-    found = patterns.patterns(result, calls[0], expected, gates, "x", padding)
-    if found or T == 1 or rng is None:
+    found = patterns.patterns(result, gates, "x", padding)
+    if found or T == 1 or rng is None or not result.calls:
         return found
 
     def of_one_step() -> list[str]:
         single = LayerCase(Case(layer, 1, case.case.B, None, *case.case[4:6]), rng)
         given = [single.gradients(layer, single.forward(layer)[2])]
-        result, expected = judge(single.make, given, method, THRESHOLD[method])
-        return [f"with T = 1: {line}" for line in patterns.patterns(result, given[0], expected, gates, "x")]
+        of_single = judge(single.make, given, result.method, THRESHOLD[result.method])
+        return [f"with T = 1: {line}" for line in patterns.patterns(of_single, gates, "x")]
 
     return list(attempt(of_one_step))
 

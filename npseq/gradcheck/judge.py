@@ -38,7 +38,7 @@ def judge(
     steps_of: str | None = None,
     error: Exception | None = None,
     rounding_of: Callable[[], Arrays] | None = None,
-) -> tuple[Result, dict[str, np.ndarray]]:
+) -> Result:
     """Compare gradients with the numerical gradient of a loss.
 
     Args:
@@ -49,12 +49,13 @@ def judge(
         rounding_of: returns how far rounding may have moved each element of the gradients.
 
     Returns:
-        The result, without a diagnosis, and the numerical gradient.
+        The result, without a diagnosis.
     """
     differentiated = Differentiated(make) if method == "complex" else None
     expected = differentiated.expected if differentiated else numerical_gradient(*make(np.float64), "central")
-    calls = calls or [{name: np.full(array.shape, np.nan) for name, array in expected.items()}]
+    given, calls = calls, calls or [{name: np.full(array.shape, np.nan) for name, array in expected.items()}]
     result = _result(calls, expected, threshold, method, error, steps_of)
+    result.calls, result.expected = given, expected
     if differentiated is not None:
         errors = {name: found.error for name, found in result.arrays.items()}
         result.not_analytic, result.central_values = check_method(calls, errors, threshold, differentiated)
@@ -62,24 +63,22 @@ def judge(
             result.differentiated, central = differentiated, result.central_values
             result.central = _result(calls, central, THRESHOLD["central"], "central", error, steps_of)
     if error is None:
-        _each_by_its_own_size(result, calls, expected, rounding_of)
-    return result, expected
+        _each_by_its_own_size(result, rounding_of)
+    return result
 
 
-def _each_by_its_own_size(
-    result: Result, calls: Sequence[Arrays], expected: Arrays, rounding_of: Callable[[], Arrays] | None
-) -> None:
+def _each_by_its_own_size(result: Result, rounding_of: Callable[[], Arrays] | None) -> None:
     """Excuse errors that are the rounding of each element, and find those of elements that are small in their array.
 
     A gradient in float32 or float16 is at most unchecked. Elements below ``threshold`` times the largest of their array
     are compared by their own size; where their rounding is not known they are unchecked.
     """
     threshold, bounds = result.threshold, functools.cache(rounding_of or dict)  # measured where it is needed
-    for name, true in expected.items():
-        given = np.asarray(calls[0][name])
+    for name, true in result.expected.items():
+        given = np.asarray(result.calls[0][name])
         if given.shape != true.shape or not given.size or name in result.not_analytic or not np.isfinite(true).all():
             continue
-        difference = np.max([np.abs(np.asarray(call[name]) - true) for call in calls], axis=0)
+        difference = np.max([np.abs(np.asarray(call[name]) - true) for call in result.calls], axis=0)
         found = result.arrays[name]
         if not found.error <= threshold:
             precision = NARROW.get(given.dtype.name, 0)
@@ -143,14 +142,14 @@ def _result(
 # ---- what the loss does not depend on ----
 
 
-def unused_arrays(make: Make, result: Result, expected: Arrays) -> list[str]:
+def unused_arrays(make: Make, result: Result) -> list[str]:
     """Return a fault for each array whose gradient is zero everywhere because the loss does not depend on it.
 
     The array is changed by numbers of the order of 1: at a stationary point the gradient is zero but the loss moves.
     """
     (f, arrays), rng, lines = make(np.float64), np.random.default_rng(0), []
     for name, array in arrays.items():
-        if array.size == 0 or result.arrays[name].error or largest(expected[name]):
+        if array.size == 0 or result.arrays[name].error or largest(result.expected[name]):
             continue
         before, value = array.copy(), f()
         array[...] = before + rng.standard_normal(array.shape)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -114,6 +114,8 @@ class Result:
         unchecked: name -> a line, for an array that could not be checked to the threshold.
         error: the exception that backward raised, or None.
         differentiated: the complex step of the loss, if it cannot tell; else None.
+        calls: the gradients that backward returned, called once or twice; empty if it raised an exception.
+        expected: name -> the numerical gradient.
         threshold, method: the largest error that passes; ``"complex"`` or ``"central"``.
     """
 
@@ -132,6 +134,8 @@ class Result:
     unchecked: dict[str, str] = field(default_factory=dict)
     error: Exception | None = None
     differentiated: Any = None
+    calls: Sequence[Mapping[str, np.ndarray]] = ()
+    expected: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def wrong(self) -> list[ArrayError]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from ...nn.layers import GRU, LSTM, RNN
 from ...nn.recurrent import Recurrent
 from .. import reference
-from ..layer_case import Case
+from ..layer_case import LayerCase
 from ..reference import reference_of
-from ..result import relative_error
+from ..result import Result, relative_error
 from . import planted_bugs
 
 ALIKE = 1e-9  # a wrong gradient is called "equal to" that of a bug when it is nearer to it than this
@@ -20,28 +20,20 @@ KINDS = {"RNNCell": RNN, "ReLURNNCell": RNN, "LSTMCell": LSTM, "GRUCell": GRU}
 Arrays = Mapping[str, np.ndarray]
 
 
-def known_bugs(
-    case: Case, calls: Sequence[Arrays], expected: Arrays, gradients: Callable[[Any], Sequence[Arrays]]
-) -> list[str]:
-    """Find the planted bugs with which the reference gives the same wrong gradients, the closest first.
-
-    Args:
-        case: the layer and what it was run on.
-        calls: the gradients that the layer's backward returned, called once or twice.
-        expected: the true gradients.
-        gradients: ``gradients(layer)`` -> the same of another layer.
-    """
+def known_bugs(case: LayerCase, result: Result) -> list[str]:
+    """Find the planted bugs with which the reference gives the same wrong gradients as a layer, the closest first."""
+    calls, expected = result.calls, result.expected
     if not calls or not isinstance(case.layer, Recurrent):
         return []
     unbroken = reference_layer(case.layer)
-    if any(_distance(call, expected) > ALIKE for call in gradients(unbroken)):
+    if any(_distance(call, expected) > ALIKE for call in case.gradients_of(unbroken)):
         return []  # nn/recurrent.py, which runs the reference too, is wrong, or forward is not the published one
     found = []
     for name, bug in planted_bugs.BUGS.items():
-        if not bug.acts(case._replace(layer=unbroken)):
+        if not bug.acts(case.case._replace(layer=unbroken)):
             continue
         with np.errstate(all="ignore"):  # a bug about one cell's gates may divide by zero in another
-            wrong = gradients(planted_bugs.plant(name, unbroken))
+            wrong = case.gradients_of(planted_bugs.plant(name, unbroken))
         if len(wrong) == len(calls) and any(_distance(call, expected) > ALIKE for call in wrong):
             distance = max(map(_distance, calls, wrong))
             if distance < ALIKE:

@@ -39,18 +39,6 @@ Check = Callable[[Any], Promise]
 CONTRACTS: list[tuple[Any, str, Check]] = []
 
 
-class Run:
-    """What contracts keep for those of the callers: steps that have run, what was handed on, forward's arguments."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-        self.factored: list[int] = []
-        self.gradients: list[np.ndarray] = []  # D of each step, in the order in which they ran
-        self.outputs: list[np.ndarray] = []  # the gradient of the output of each step
-        self.d_hs: Any = None
-        self.forwards: dict[int, Any] = {}
-
-
 def contract(name: str, *owners: Any) -> Callable[[Check], Check]:
     """Register the contract of a function of modules or classes."""
 
@@ -64,11 +52,18 @@ def contract(name: str, *owners: Any) -> Callable[[Check], Check]:
 @contextmanager
 def checking() -> Iterator[list[str]]:
     """Check every contract, with new workspaces; yields the list that receives a line about the first broken one."""
-    run, thread = Run(), vars(batch_parallel)["_this_thread"]
-    put_back: list[tuple[Any, str, Any]] = [(through_time, "POOL", vars(through_time)["POOL"])]
-    put_back.append((thread, "is_worker", getattr(thread, "is_worker", False)))
-    vars(through_time)["POOL"] = pool.WorkspacePool(pool.CAPACITY_BYTES)
-    thread.is_worker = True  # the parts of a batch run one after the other
+    # kept for the contracts of callers: steps that have run, D and the gradient of the output of each in the order in
+    # which they ran, what was handed on, and forward's arguments
+    run = SimpleNamespace(found=[], factored=[], gradients=[], outputs=[], d_hs=None, forwards={})
+    thread = vars(batch_parallel)["_this_thread"]
+    put_back: list[tuple[Any, str, Any]] = []
+
+    def put(place: Any, name: str, new: Any) -> None:
+        put_back.append((place, name, vars(place).get(name, False)))
+        setattr(place, name, new)
+
+    put(through_time, "POOL", pool.WorkspacePool(pool.CAPACITY_BYTES))
+    put(thread, "is_worker", True)  # the parts of a batch run one after the other
     try:
         for owner, name, check in CONTRACTS:
             inside = vars(owner)[name]
@@ -76,15 +71,14 @@ def checking() -> Iterator[list[str]]:
             wrapped = _wrapped(function, check, run, owner)
             places = [owner] if inspect.isclass(owner) else [m for m in MODULES if vars(m).get(name) is inside]
             for place in places:
-                put_back.append((place, name, inside))
-                setattr(place, name, type(inside)(wrapped) if function is not inside else wrapped)
+                put(place, name, type(inside)(wrapped) if function is not inside else wrapped)
         yield run.found
     finally:
-        for place, name, inside in reversed(put_back):
-            setattr(place, name, inside)
+        for place, name, before in reversed(put_back):
+            setattr(place, name, before)
 
 
-def _wrapped(function: Any, check: Any, run: Run, owner: Any) -> Any:
+def _wrapped(function: Any, check: Any, run: Any, owner: Any) -> Any:
     signature = inspect.signature(function)
 
     @functools.wraps(function)

@@ -10,8 +10,6 @@ from ..result import Result, largest, relative_error
 
 ALIKE = 1e-9  # a wrong gradient is called "equal to" a pattern when it is nearer to it than this
 
-Arrays = Mapping[str, np.ndarray]
-
 
 def describe(name: str, given: np.ndarray, expected: np.ndarray, gates: str = "") -> list[str]:
     """Return what a wrong gradient looks like, one line for each pattern; empty if none is recognised.
@@ -64,18 +62,13 @@ def _pattern(given: np.ndarray, expected: np.ndarray) -> str | None:
 
 
 def patterns(
-    result: Result,
-    given: Arrays,
-    expected: Arrays,
-    gates: Mapping[str, str],
-    steps_of: str | None = None,
-    padding: np.ndarray | None = None,
+    result: Result, gates: Mapping[str, str], steps_of: str | None = None, padding: np.ndarray | None = None
 ) -> list[str]:
     """Return the patterns of every wrong array of a result."""
     lines = []
-    for name, found in result.arrays.items():
+    for name, found in result.arrays.items() if result.calls else ():
         if not found.error <= result.threshold:
-            if name == steps_of:
-                lines += describe_steps(name, given[name], expected[name], padding)
-            lines += describe(name, given[name], expected[name], gates.get(name, ""))
+            given, expected = result.calls[0][name], result.expected[name]
+            lines += describe_steps(name, given, expected, padding) if name == steps_of else []
+            lines += describe(name, given, expected, gates.get(name, ""))
     return lines
