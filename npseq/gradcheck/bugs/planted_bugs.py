@@ -42,10 +42,9 @@ def plant(name: str, layer: Any) -> Any:
 
 
 def _padded(case: Case) -> bool:
-    padded = np.array(case.T if case.lengths is None else case.lengths) < case.T
-    if not NEEDS["tanh"](case) and not (case.layer.bias or case.with_state):
-        padded &= np.array(case.lengths) > 0  # relu(0) is 0, and so is its gradient
-    return bool(padded.any())
+    lengths = np.array([case.T] if case.lengths is None else case.lengths)
+    zero = not (NEEDS["tanh"](case) or case.layer.bias or case.with_state)  # relu(0) is 0, and so is its gradient
+    return bool(((lengths < case.T) & (lengths >= zero)).any())
 
 
 NEEDS: dict[str, Callable[[Case], bool]] = {
