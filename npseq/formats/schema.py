@@ -12,7 +12,10 @@ JSON knows no integer type and no bounds, so a field says what a value must be.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, ClassVar, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_type_hints
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 LARGEST_COUNT = 10**9
 LARGEST_NUMBER = 1e300
@@ -137,6 +140,15 @@ class Record:
     """
 
     FIELDS: ClassVar[dict[str, Field]] = {}
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Self:
+        """Return the object of values that have been checked, each by itself.
+
+        Raises:
+            ValueError: for values that do not fit each other.
+        """
+        return cls(**values)
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from ..data.sources import SAID, TableOptions
 from ..formats import schema
@@ -14,9 +14,6 @@ from ..nn.model import Model
 from .recipe import ClassificationRecipe, LabellingRecipe, Recipe, RegressionRecipe
 from .recipe import from_json as recipe_from_json
 from .seen import SEQUENCES
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _NAMED = dict.fromkeys(("time", "sequence", "label"), schema.TEXT)
 _COLUMNS = schema.some_of(_NAMED, "names of the columns time, sequence and label")
@@ -55,15 +52,6 @@ class Metadata(schema.Record):
             "best_epoch": self.best_epoch,
         }
         return values | {name: dict(part) for name in ("settings", "table", "card") if (part := getattr(self, name))}
-
-    @classmethod
-    def from_values(cls, values: dict[str, Any]) -> Self:
-        """Return the metadata of values that have been checked, each by itself.
-
-        Raises:
-            ValueError: for values that do not fit each other.
-        """
-        return cls(**values)
 
     @staticmethod
     def from_json(mapping: Any) -> Metadata:

@@ -7,15 +7,12 @@ A recipe says how data become examples: columns, window, scaler, classes. ``to_j
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 from ..data.corpus import TOKENS, Corpus, Vocabulary
 from ..formats import schema
 from ..nn.losses import LOSSES
 from ..nn.scaling import Scaler
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 R = TypeVar("R", bound="Recipe")
 CLASSES = ["cross_entropy"]
@@ -53,15 +50,6 @@ class Recipe(schema.Record):
         if (scaler := values.pop("target_scaler", None)) is not None:
             values |= {"target_mean": float(scaler.mean[0]), "target_spread": float(scaler.scale[0])}
         return values
-
-    @classmethod
-    def from_values(cls, values: dict[str, Any]) -> Self:
-        """Return the recipe of values whose types and ranges have been checked.
-
-        Raises:
-            ValueError: for values that do not fit each other.
-        """
-        return cls(**values)
 
     def needs(self) -> Needs:
         """Return what the recipe needs of its model."""
