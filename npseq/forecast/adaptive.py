@@ -22,7 +22,9 @@ import numpy as np
 RATES = 0.01, 0.001  # of the level, one row ahead and further: misses far ahead come in runs
 ERRORS = 1000, 2000  # that are kept, likewise
 SMALLEST, LARGEST = 0.0005, 0.30  # level
-ABOVE = 1.6, 1.4  # times as many misses above are wanted where none can be below, likewise
+# Times as many misses above are wanted where none can be below, likewise: found by benchmarks/interval_constants.py on
+# generated rain, counts and sales alone. (First chosen, as 1.6 and 1.4, after seattle's test part had been seen.)
+ABOVE = 1.6, 1.2
 FEW = 60  # with fewer errors Student's t distribution may widen the interval
 
 

@@ -18,7 +18,7 @@ DIGITS = 6  # significant digits of a number in the file
 LARGEST_LOG = 5.0  # of a scale
 HELD = 0.5, 0.8, 0.9, 0.95  # coverages that are measured on the test part
 SCALES = "state", "recent", "product", "constant"
-RESTING = 0.25  # of the observed values: a floor that is so common is the lower bound
+RESTING = 0.25  # of the values where the forecast is above its median: a floor that is so common is the lower bound
 HALF_LIFE = 20  # rows: of the moving average of |e|
 WINDOW = 10 * HALF_LIFE  # rows that it looks back
 MEAN_OF_NORMAL = 0.798  # |e| of a normal e, in standard deviations
@@ -32,8 +32,8 @@ class Width:
     weight (h · O, R) and bias (h · O,): V and c. quantiles (levels, K · O): of the scaled residuals of the steps
     1 … K. mean, deviation, count (K · O,): of the same residuals. rows: whose one-step errors give v; reference (O,):
     root mean square of those errors on the validation part; floor (O,): the smallest possible value, NaN for none;
-    resting (O,): the share of the observed values that are at the floor; kinds: of the scale of one horizon, and of
-    forecasts fed back further (``SCALES``).
+    resting (O,): the share of the validation values that are at the floor where the forecast is above its median;
+    kinds: of the scale of one horizon, and of forecasts fed back further (``SCALES``).
     """
 
     weight: np.ndarray

@@ -74,19 +74,20 @@ def measure(model: Model, task: ForecastTask) -> dict[str, Any]:
     reference = np.sqrt(np.nanmean(errors * errors, axis=0))
     reference = np.where(reference > 0, reference, 1.0)
     none = np.zeros(0)  # until the errors are scaled
-    resting = (_observed(task) == 0).mean(axis=0)
+    upper = task.observed(rows)[:, :O] & (y[:, :O] >= np.median(y[:, :O], axis=0))  # low forecasts may end at any floor
+    resting = (upper & (task.actual(rows)[:, :O] == 0)).sum(axis=0) / np.maximum(upper.sum(axis=0), 1)
     width = Width(V, c, none, none, none, none, _rows_before(task), reference, _floor(task), resting)
     by_row = np.full((rows[-1] + 1 - rows[0], O), np.nan)
     by_row[rows - rows[0]] = errors
     log_s = width.log_scale(hidden.astype(float)).reshape(len(rows), task.horizon, O)
     units = _units(task, task.horizon)
     near = {kind: units * factor(kind, log_s, by_row, rows - rows[0], width) for kind in SCALES}
-    kind = _best_scale(near, residuals.reshape(-1, task.horizon, O), rows, [0])
+    kind = _best_scale(near, residuals.reshape(-1, task.horizon, O), y.reshape(-1, task.horizon, O), rows, [0], width)
     kinds, scaled = (kind, kind), [residuals / near[kind].reshape(residuals.shape)]
     if steps > task.horizon and ahead.log_scale is not None:
         units, at = _units(task, steps), origins - rows[0]
         far = {kind: units * factor(kind, ahead.log_scale, by_row, at, width) for kind in SCALES}
-        kinds = kind, _best_scale(far, values - forecast, origins, [steps // 2, steps - 1])
+        kinds = kind, _best_scale(far, values - forecast, forecast, origins, [steps // 2, steps - 1], width)
         scaled.append(((values - forecast) / far[kinds[1]])[:, task.horizon :].reshape(len(origins), -1))
     return {
         "residual_quantiles": _quantiles(residuals, CONSTANT_LEVELS),
@@ -143,14 +144,22 @@ def factor(kind: str, log_s: np.ndarray, errors: np.ndarray, rows: np.ndarray, w
     return average if kind == "recent" else np.sqrt(state * average)
 
 
-def _best_scale(scales: dict[str, np.ndarray], residuals: np.ndarray, rows: np.ndarray, steps: list[int]) -> str:
+def _best_scale(
+    scales: dict[str, np.ndarray],
+    residuals: np.ndarray,
+    forecast: np.ndarray,
+    rows: np.ndarray,
+    steps: list[int],
+    width: Width,
+) -> str:
     """The scale with the least interval score on the second half of the rows, from the errors of the first half on,
     among those that hold ``NOMINAL`` of the values within ``NEAR``; if none does, among the nearest.
 
     A scale that changes must be better than a constant by ``MARGIN``.
 
     Args:
-        scales: kind to (m, K, O). residuals: (m, K, O). rows: (m,) origins. steps: from 0, that count.
+        scales: kind to (m, K, O). residuals, forecast: (m, K, O). rows: (m,) origins. steps: from 0, that count. width:
+            of which the floor is known.
     """
     half, found = len(rows) // 2, {}
     if half < FEW:
@@ -160,11 +169,14 @@ def _best_scale(scales: dict[str, np.ndarray], residuals: np.ndarray, rows: np.n
         scores, held = [], []
         for step in steps:
             for k in range(residuals.shape[2]):
-                e, unit = residuals[:, step, k], scale[:, step, k]
+                e, unit, rests = residuals[:, step, k], scale[:, step, k], bool(width.rests[k])
                 start = (e / unit)[:half]
-                pairs = offsets((e / unit)[second], rows[second], start[np.isfinite(start)], NOMINAL, step + 1)
+                pairs = offsets(
+                    (e / unit)[second], rows[second], start[np.isfinite(start)], NOMINAL, step + 1, rests=rests
+                )
                 low, high = (unit[second] * side for side in pairs.T)
-                actual = e[second]
+                floor, actual = width.floor[k] - forecast[second, step, k], e[second]
+                low = floor if rests else np.fmax(low, floor)
                 there = np.isfinite(actual)
                 size = np.nanmean(np.abs(e)) or 1.0
                 scores.append(float(interval_score(low, high, actual, NOMINAL)[there].mean() / size))

@@ -87,6 +87,17 @@ def test_a_floor_that_is_common_is_the_lower_bound(share, reaches):
     assert (low[0, 0, 0] == 0) == reaches and (high[0, 0, 0] < 3 + found.quantile(0.95)[0]) == reaches
 
 
+@pytest.mark.parametrize("known, share", [(True, 0), (False, 0.5)])
+def test_a_floor_is_common_if_values_end_there_although_the_forecast_is_above_its_median(known, share):
+    """Half of the values are 0: in a known season, or whatever is forecast."""
+    t = np.arange(600)
+    y = np.where(t % 6 < 3, 20.0, 0.0) if known else 9.0 * (np.random.default_rng(0).random(600) < 0.5)
+    base = "seasonal" if known else "mean"
+    [(_, trained)] = npseq.Forecaster("rnn", epochs=1, hidden_size=2, window=6, base=base).fit(y).members
+    found = trained.width
+    assert np.isclose(found.resting[0], share, atol=0.1) and found.rests[0] == (share > 0)
+
+
 def test_the_forecast_is_between_its_bounds_and_not_below_the_floor():
     forecast, scale = np.full((1, 1, 1), 2.0), np.ones((1, 1, 1))
     low, high = width(99, quantiles=LEVELS[:, None] + 5).bounds(forecast, scale, 0.9)
@@ -120,7 +131,7 @@ def test_a_few_misses_widen_a_bound_and_what_is_held_narrows_it():
     far = adaptive.Level(np.zeros(99), 0.9, 2)
     far.observe(1.0, (-0.5, 0.5))
     assert np.isclose(far.levels[1], 0.05 - 0.001 * 0.95)
-    for step, wanted in ((1, 0.08), (2, 0.07), (48, 0.07)):
+    for step, wanted in ((1, 0.08), (2, 0.06), (48, 0.06)):
         assert np.isclose(adaptive.Level(np.zeros(9), 0.9, step, rests=True).wanted[1], wanted)
 
 
@@ -187,9 +198,17 @@ def test_a_scale_that_changes_must_be_better_than_a_constant(kind):
     rng = np.random.default_rng(0)
     truth = np.exp(np.sin(np.arange(400) / 9))[:, None, None]
     residuals, scales = rng.normal(size=(400, 1, 1)) * truth, {kind: truth, "constant": np.ones((400, 1, 1))}
-    assert intervals._best_scale(scales, residuals, np.arange(400), [0]) == kind
-    assert intervals._best_scale({**scales, kind: 2 * scales["constant"]}, residuals, np.arange(400), [0]) == "constant"
-    assert intervals._best_scale(scales, residuals[:118], np.arange(118), [0]) == "constant"  # too few to tell
+
+    def best(scales, residuals, **told):
+        m = len(residuals)
+        return intervals._best_scale(scales, residuals, np.zeros((m, 1, 1)), np.arange(m), [0], width(99, **told))
+
+    assert best(scales, residuals) == kind
+    assert best({**scales, kind: 2 * scales["constant"]}, residuals) == "constant"
+    assert best(scales, residuals[:118]) == "constant"  # too few to tell
+    below = np.where(residuals < 0, residuals, 0.1 * np.abs(residuals) / truth)  # it changes below the forecast alone
+    resting = {"floor": np.full(1, -1.0), "resting": np.ones(1)}
+    assert best(scales, below) == kind and best(scales, below, **resting) == "constant"
 
 
 def test_volatility_is_that_of_the_rows_before_relative_to_the_validation_part():
