@@ -9,7 +9,8 @@ import npseq
 from npseq.data.errors import DataError
 from npseq.data.panel import Panel
 from npseq.forecast.panel import closed_forms, ensemble, scores
-from npseq.forecast.panel.covariates import explained
+from npseq.forecast.panel.covariates import Read, explained, scales_of
+from npseq.forecast.panel.recipe import PanelRecipe
 from npseq.forecast.panel.series import Many
 from npseq.forecast.panel.task import panel_task
 from npseq.training.config import TrainingConfig
@@ -60,6 +61,52 @@ def test_a_column_that_explains_nothing_is_left_alone_and_one_that_does_is_found
     assert np.abs(e - 2 * (u - u[:200].mean())[:, 0]).max() < 0.2
     assert not explained(noise, np.ones((210, 1)), 200, 7).any()  # a column that does not change
     assert np.abs(explained(noise + 2 * u[:200, 0], np.append(u[:200], [[1e9]] * 10, axis=0), 200, 7)).max() < 30
+
+
+@pytest.mark.parametrize(
+    ("rows", "s", "lag"), [(40, 7, 7), (22, 7, 7), (21, 7, 1), (9, 3, 1), (10, 3, None), (9, 1, 1), (8, 1, None)]
+)
+def test_what_a_column_explains_is_estimated_from_differences_twice(rows, s, lag):
+    """Of one column: 8 differences at least, to the season before if the rows hold more than three."""
+    rng = np.random.default_rng(0)
+    u = rng.normal(size=rows + 5)
+    w = 3 * u[:rows] + 0.1 * rng.normal(size=rows).cumsum()
+    found = explained(w, u[:, None], rows, s)
+    if lag is None:
+        lag = s if rows > 3 * s else 1
+        assert rows - lag < 8 and not found.any()
+        return
+    d, x = w[lag:] - w[:-lag], u[lag:rows] - u[: rows - lag]
+    size = np.sqrt(np.mean(x * x))
+    x = x / size
+    r = d - x * (x @ d) / (x @ x + 0.01 * len(x))
+    rho = r[1:] @ r[:-1] / (r @ r)
+    d, x = d[1:] - rho * d[:-1], x[1:] - rho * x[:-1]
+    e = (u - u[:rows].mean()) / size * (x @ d) / (x @ x + 0.01 * len(x))
+    low, high = e[:rows].min(), e[:rows].max()
+    assert np.allclose(found, np.clip(e, 2 * low - high, 2 * high - low), rtol=1e-10)
+
+
+def test_the_network_reads_past_columns_of_its_step_and_known_ones_up_to_the_last_forecast_row():
+    rng, p, T, h = np.random.default_rng(0), 2, 3, 2
+    others = [rng.normal(size=(n, 2)) * [1, 5] + [3, -40] for n in (6, 12)]
+    others[1][:, 1] = 7.0  # does not change: the scale of all
+    others[1][10, 0] = 1e6
+    recipe = PanelRecipe("d", "y", h, 2, [], p, T, False, [2], [1.0], ["a"], ["b"], [0.25, 3.0])
+    x = Read(others, recipe).inputs(np.array([0, 1, 1]), np.array([3, 7, 12]), np.array([2, 3, 3]))
+    assert x.shape == (3, T, p + p + h)
+    for at, (k, origin, length) in enumerate([(0, 3, 2), (1, 7, 3), (1, 12, 3)]):
+        known = others[k][:origin]
+        spread = np.where(known.std(axis=0) > 0, known.std(axis=0), recipe.scales)
+        for t in range(T):
+            rows = origin - length * p + t * p + np.arange(p + h)
+            z = (others[k][np.clip(rows, 0, len(others[k]) - 1)] - known.mean(axis=0)) / spread
+            z = np.clip(z, -20, 20) * ((rows >= 0) & (rows < origin + h))[:, None]
+            expected = [*(z[:p, 0] * (rows[:p] < origin)), *z[:, 1]]
+            assert np.allclose(x[at, t], expected, atol=1e-8), (at, t)
+    far = Read([np.append(np.zeros((9, 1)), [[1e3]], axis=0)], replace(recipe, inputs=[], future=["b"], scales=[3.0]))
+    assert far.inputs(np.array([0]), np.array([9]), np.array([3])).max() == 20
+    assert scales_of([np.array([[1.0, 5], [3, 5]]), np.array([[0.0, 5], [0, 5]])]) == [np.sqrt(0.5), 1.0]
 
 
 def test_nothing_looks_ahead_from_any_origin(priced):

@@ -67,7 +67,7 @@ class PanelTask(Task):
         self._thin = np.where(whole > 0, SHORT, 1)
         self._whole, self._ends = whole, np.cumsum(whole + short // self._thin)
         self.window = recipe.window
-        total = int(self._ends[-1]) if len(self._ends) else 0
+        total = int(self._ends[-1])
         own = [(j, c) for j, k in enumerate(self.windows.series) for c in self.cuts[k]]
         self._past = np.array(own, np.int64).reshape(-1, 2)
         self.parts = {
