@@ -100,6 +100,7 @@ class ForecastTask(WindowDataset, Task):
     def _split(self, a: int, b: int) -> None:
         """Take the examples of the three parts."""
         n, first, h = len(self.values), self.first, self.horizon
+        self._targets: np.ndarray | None = None  # of all rows, for this base
         ends = {"train": (first, a), "validation": (max(a, first), b), "test": (max(b, first), n)}
         self.parts = {part: np.arange(start, end - h + 1, dtype=self._index) for part, (start, end) in ends.items()}
         if self.filled is not None:
@@ -200,7 +201,11 @@ class ForecastTask(WindowDataset, Task):
 
     def batch(self, rows: np.ndarray, dtype: Any = np.float32) -> Batch:
         """Return the examples ``rows``, their first predicted rows: x (B, window, I), target (B, horizon · targets)."""
-        return Batch(self.inputs(rows, dtype), self.targets(rows).astype(dtype))
+        if not self.fits_cache:
+            return Batch(self.inputs(rows, dtype), self.targets(rows).astype(dtype))
+        if self._targets is None:
+            self._targets = self.targets(np.arange(self.first, len(self.values) - self.horizon + 1))
+        return Batch(self.inputs(rows, dtype), self._targets[rows - self.first].astype(dtype))
 
     def seen_rows(self) -> SeenRows:
         """Return what tells the rows of the training and validation parts, which a weights file keeps."""

@@ -7,6 +7,7 @@ from math import gcd
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..data.errors import DataError
 from ..data.missing import fill_column
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 WINDOW: int = DEFAULTS["forecast"]["window"]  # rows that a model sees by default
-LARGEST_CACHE = 1 << 24  # numbers: the inputs of all rows are kept if they are no more
+LARGEST_CACHE = 1 << 24  # numbers: inputs and targets of all rows are kept if they are no more
 
 
 class WindowDataset(Dataset):
@@ -152,7 +153,7 @@ class WindowDataset(Dataset):
         order, reach = (base.order, base.reach) if base else (0, 0)
         self.first = max(self.window + max(max(self.lags, default=1) - 1, reach), self._lead)
         self._calendar: np.ndarray | None = None
-        self._rows: np.ndarray | None = None
+        self._windows: np.ndarray | None = None  # the inputs of all examples, views of each other
         if self.calendar and self.table.start is not None and self.table.step is not None:
             # repeats after the least common multiple of week and step
             rows = min(features.WEEK // gcd(features.WEEK, self.table.step), len(self.values))
@@ -202,7 +203,7 @@ class WindowDataset(Dataset):
     def refresh(self, rows: np.ndarray) -> None:
         """Compute the base's forecasts that start at the ``rows`` again, after values before them have changed."""
         assert self.base is not None
-        self._rows = None
+        self._windows = None
         before = rows[rows > 0] - 1
         self._z[:, before] = self.target_scaler.standardise(self.values[before, : len(self.target_columns)]).T
         for k, part in enumerate(self.base.parts):
@@ -238,16 +239,20 @@ class WindowDataset(Dataset):
 
     def inputs(self, rows: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
         """Return x (B, window, I), standardised, of the examples ``rows``: only earlier rows are read."""
-        seen = np.asarray(rows, self._index)[:, None] + self._back
-        last = len(self.values) - 1  # only the example after the end needs it, and the time of the row after it
-        if len(self.values) * self.input_size > LARGEST_CACHE or seen.size == 0 or seen[:, -1].max() == last:
-            return self.inputs_at(seen, dtype)
-        if self._rows is None or self._rows.dtype != dtype:
-            start = self.first - self.window
-            self._rows_start = start
-            self._rows = self.inputs_at(np.arange(start, last, dtype=self._index)[None], dtype)[0]
-        x: np.ndarray = self._rows[seen - self._rows_start]
+        rows, last = np.asarray(rows, self._index), len(self.values) - 1
+        # the example after the end alone needs the last row, and the time of the row after it
+        if not self.fits_cache or rows.size == 0 or rows.max() > last:
+            return self.inputs_at(rows[:, None] + self._back, dtype)
+        if self._windows is None or self._windows.dtype != dtype:
+            seen = np.arange(self.first - self.window, last, dtype=self._index)
+            self._windows = sliding_window_view(self.inputs_at(seen[None], dtype)[0], self.window, 0).swapaxes(1, 2)
+        x: np.ndarray = self._windows[rows - self.first]
         return x
+
+    @property
+    def fits_cache(self) -> bool:
+        """True if the inputs and targets of all rows are kept."""
+        return len(self.values) * (self.input_size + self.output_size) <= LARGEST_CACHE
 
     def inputs_at(self, seen: np.ndarray, dtype: Any = np.float32) -> np.ndarray:
         """Return x (B, T, I), standardised, at the rows ``seen`` (B, T)."""

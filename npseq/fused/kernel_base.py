@@ -24,15 +24,13 @@ class Kernel:
     Attributes:
         cell_state: one letter for each array of the state.
         blocks: number of (H, B) blocks that forward keeps for each step in S.
-        factor_blocks: number of (H, B) blocks of factors in K.
-        gradient_blocks: number of (H, B) blocks of gradients in D.
+        gradient_blocks: number of (H, B) blocks of factors, and then of gradients, in D.
         da: which blocks of D are gradients of pre-activations, one for each block of rows of W.
         bounded: True if h stays bounded while a finished sequence keeps running on zeros.
     """
 
     cell_state = "h"
     blocks = 0
-    factor_blocks = 1
     gradient_blocks = 1
     da = slice(0, 1)
     bounded = True
@@ -128,21 +126,22 @@ class Kernel:
 
         Args:
             workspace: of the forward pass; Z and S are read.
-            K: (count, factor_blocks, H, B), receives the factors of the steps start … start + count − 1.
+            K: (count, gradient_blocks, H, B), receives the factors of the steps start … start + count − 1.
             start, count: the range of steps.
         """
         raise NotImplementedError
 
     @staticmethod
-    def backward_views(workspace: BackwardWorkspace) -> tuple[list[Any], list[Any]]:
-        """Return the views of the factors of each of m steps, and of the gradients of each of n steps, made once."""
+    def backward_views(workspace: BackwardWorkspace) -> list[Any]:
+        """Return for each step the views into the workspace that ``backward`` reads and writes, made once."""
         raise NotImplementedError
 
     @classmethod
     def backward(cls, workspace: BackwardWorkspace, W_T: np.ndarray, steps: BackwardSteps) -> None:
         """Run some steps backward.
 
-        Reads K and d_outputs, replaces dh (and dc) after the last step by those before the first one, and writes D.
+        Reads d_outputs, replaces dh (and dc) after the last step by those before the first one, and in D the factors by
+        the gradients.
 
         Args:
             workspace: of the pass.

@@ -58,22 +58,18 @@ class RNNKernel(Kernel):
         np.subtract(1, K[:, 0], out=K[:, 0])  # ``1 - h * h``
 
     @classmethod
-    def backward_views(cls, workspace: BackwardWorkspace) -> tuple[list[Any], list[Any]]:
-        """K of each step; da, the same for ``scale``, and the gradient of the output; (H, B) each."""
-        D, operand = workspace.D[:, 0], cls.operand
-        return (
-            [operand(K[0]) for K in workspace.K],
-            [(da, operand(da), d_output) for da, d_output in zip(D, workspace.d_outputs)],
-        )
+    def backward_views(cls, workspace: BackwardWorkspace) -> list[Any]:
+        """K, later da, of each step, the same for ``scale``, and the gradient of the output; (H, B) each."""
+        return [(D[0], cls.operand(D[0]), d_output) for D, d_output in zip(workspace.D, workspace.d_outputs)]
 
     @classmethod
     def backward(cls, workspace: BackwardWorkspace, W_T: np.ndarray, steps: BackwardSteps) -> None:
         multiply_W_T, add, scale, dh = product(W_T, workspace.sizes[3]), np.add, cls.scale, workspace.dh
         dh_operand = cls.operand(dh)
-        for K, (da, da_operand, d_output) in workspace.views_of(steps):
+        for da, da_operand, d_output in workspace.steps[steps.first : steps.last][::-1]:
             if steps.with_outputs:
                 add(dh, d_output, dh)  # (29)
-            scale(dh_operand, K, da_operand)  # (10): ``da = dh * (1 - h * h)``
+            scale(dh_operand, da_operand, da_operand)  # (10): ``da = dh * (1 - h * h)``
             multiply_W_T(da, dh)  # (45): ``dh = W_h.T @ da_h``
 
 
@@ -113,7 +109,7 @@ class LSTMKernel(Kernel):
     """Rows of W: o i f g. Blocks of a step: o i f g c' tanh(c), c' being the c before it. Blocks of D: the part of dc
     that comes through h, da_o, da_i, da_f, da_g, dc'."""
 
-    cell_state, blocks, factor_blocks, gradient_blocks, da = "hc", 6, 6, 6, slice(1, 5)
+    cell_state, blocks, gradient_blocks, da = "hc", 6, 6, slice(1, 5)
 
     @staticmethod
     def rows_of_x(H: int) -> slice:
@@ -193,31 +189,30 @@ class LSTMKernel(Kernel):
         np.copyto(K_next, f)  # ``dc * f``
 
     @staticmethod
-    def backward_views(workspace: BackwardWorkspace) -> tuple[list[Any], list[Any]]:
-        """The two factors of dh (H, B) and those of dc (4, H, B); the part of dc that comes through h, and da_o (H, B),
-        what dc gives (4, H, B), dc' (H, B), da (4H, B), and the gradient of the output (H, B)."""
+    def backward_views(workspace: BackwardWorkspace) -> list[Any]:
+        """The blocks of each step, first the factors and then what they are named for: the part of dc that comes
+        through h, and da_o (H, B); what dc gives (4, H, B); dc' (H, B), da (4H, B), and the gradient of the output."""
         _, _, H, B = workspace.sizes
-        gradients = [(D[0], D[1], D[2:], D[5], D[1:5].reshape(4 * H, B)) for D in workspace.D]
-        return (
-            [(K[0], K[1], K[2:]) for K in workspace.K],
-            [(*views, d_output) for views, d_output in zip(gradients, workspace.d_outputs)],
-        )
+        return [
+            (D[0], D[1], D[2:], D[5], D[1:5].reshape(4 * H, B), d_output)
+            for D, d_output in zip(workspace.D, workspace.d_outputs)
+        ]
 
     @classmethod
     def backward(cls, workspace: BackwardWorkspace, W_T: np.ndarray, steps: BackwardSteps) -> None:
         add, multiply, dh, dc = np.add, np.multiply, workspace.dh, workspace.dc
         multiply_W_T = product(W_T, workspace.sizes[3])
-        views = zip(range(steps.first, steps.last)[::-1], workspace.views_of(steps))
-        for t, ((K_h, K_o, K_c), (dc_here, da_o, from_c, dc_prev, da, d_output)) in views:
+        for t in range(steps.first, steps.last)[::-1]:
+            dc_here, da_o, from_c, dc_prev, da, d_output = workspace.steps[t]
             if steps.with_outputs:
                 add(dh, d_output, dh)  # (29)
-            multiply(dh, K_h, dc_here)  # (49): ``dh * o * (1 - tanh_c * tanh_c)``
-            multiply(dh, K_o, da_o)  # (49): ``do * o * (1 - o)``
+            multiply(dh, dc_here, dc_here)  # (49): ``dh * o * (1 - tanh_c * tanh_c)``
+            multiply(dh, da_o, da_o)  # (49): ``do * o * (1 - o)``
             add(dc, dc_here, dc_here)  # (17): ``dc = dc + dh * o * (1 - tanh_c * tanh_c)``
             if t in steps.gradient_at_end:
                 add(dc_here, steps.gradient_at_end[t], dc_here)
             # (49): ``di * i * (1 - i)``, ``df * f * (1 - f)``, ``dg * (1 - g * g)`` and ``dc * f``
-            multiply(dc_here, K_c, from_c)
+            multiply(dc_here, from_c, from_c)
             multiply_W_T(da, dh)  # (45): ``dh = W_h.T @ da_h``
             dc = dc_prev
         workspace.dc[...] = dc
@@ -228,7 +223,7 @@ class GRUKernel(Kernel):
     are not added, so W has zeros in the rows hn for x and in the rows xn for h.) Blocks of a step: a_hn, r, z, n,
     n − h'. Blocks of D: da_hn, da_r, da_z, da_xn, and the part of dh that bypasses the gates, dh ⊙ (1 − z)."""
 
-    cell_state, blocks, factor_blocks, gradient_blocks, da = "h", 5, 5, 5, slice(0, 4)
+    cell_state, blocks, gradient_blocks, da = "h", 5, 5, slice(0, 4)
 
     @staticmethod
     def rows_of_x(H: int) -> slice:
@@ -330,20 +325,20 @@ class GRUKernel(Kernel):
         np.multiply(K_z, K_h, out=K_z)  # ``dh * (n - h_prev)``, ``dz * z * (1 - z)``
 
     @staticmethod
-    def backward_views(workspace: BackwardWorkspace) -> tuple[list[Any], list[Any]]:
-        """The factors (5, H, B); the gradients (5, H, B), da_hn da_r da_z (3H, B), dh ⊙ (1 − z) (H, B) and the gradient
-        of the output (H, B)."""
+    def backward_views(workspace: BackwardWorkspace) -> list[Any]:
+        """The factors and then the gradients (5, H, B), da_hn da_r da_z (3H, B), dh ⊙ (1 − z) (H, B) and the gradient
+        of the output (H, B), of each step."""
         _, _, H, B = workspace.sizes
-        gradients = [(D, D[:3].reshape(3 * H, B), D[4]) for D in workspace.D]
-        return list(workspace.K), [(*views, d_output) for views, d_output in zip(gradients, workspace.d_outputs)]
+        steps = zip(workspace.D, workspace.d_outputs)
+        return [(D, D[:3].reshape(3 * H, B), D[4], d_output) for D, d_output in steps]
 
     @classmethod
     def backward(cls, workspace: BackwardWorkspace, W_T: np.ndarray, steps: BackwardSteps) -> None:
         multiply_W_T, add, multiply, dh = product(W_T, workspace.sizes[3]), np.add, np.multiply, workspace.dh
-        for K, (D, da_h, direct, d_output) in workspace.views_of(steps):
+        for D, da_h, direct, d_output in workspace.steps[steps.first : steps.last][::-1]:
             if steps.with_outputs:
                 add(dh, d_output, dh)  # (29)
-            multiply(dh, K, D)  # (50): da_hn, ``da_r, da_z``, da_xn and ``dh * (1 - z)``
+            multiply(dh, D, D)  # (50): da_hn, ``da_r, da_z``, da_xn and ``dh * (1 - z)``
             multiply_W_T(da_h, dh)  # (45), the rows that read h: ``dh = W_h.T @ da_h``
             add(dh, direct, dh)  # (30): ``dh = dh + d_direct[0]``
 

@@ -264,9 +264,9 @@ def _backward(
         in_chunk = {t - start: d for t, d in gradient_at_end.items()}
         for first in range((count - 1) // back.m * back.m, -1, -back.m):
             last = min(first + back.m, count)
-            kernel.factors(workspace, back.K[: last - first], start + first, last - first)
+            kernel.factors(workspace, back.D[first:last], start + first, last - first)
             if packing is None:
-                kernel.backward(back, W_T, BackwardSteps(first, last, first, d_hs is not None, in_chunk))
+                kernel.backward(back, W_T, BackwardSteps(first, last, d_hs is not None, in_chunk))
             else:
                 _backward_packed(kernel, back, W_T, packing, start, first, last, in_chunk, d_initial)
         # what is summed over time, or needed at every step but not passed on, is one product over (steps · sequences)
@@ -296,7 +296,7 @@ def _backward_packed(
     Where a sequence starts, the gradient of its initial state is written to ``d_initial`` and taken out of the column.
     """
     for t, stop, starting in packing.pieces(start + first, start + last)[::-1]:
-        kernel.backward(back, W_T, BackwardSteps(t - start, stop - start, first, True, gradient_at_end))
+        kernel.backward(back, W_T, BackwardSteps(t - start, stop - start, True, gradient_at_end))
         if starting is not None:
             for whole, part in zip(d_initial, (back.dh, back.dc)):
                 whole[:, packing.sequences[starting]] = part[:, packing.columns[starting]]

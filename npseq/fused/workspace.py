@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 from .memory_layout import Matmul
 from .product import pieces, product
 
-CACHE_BYTES = 400_000  # of gradient factors computed in one call, and of states and inputs of the steps run together
+CACHE_BYTES = 800_000  # of gradient factors computed in one call, and of states and inputs of the steps run together
 PRODUCT_MIN_COLUMNS = 1024  # of a product over time; half as many if W has more rows than half this number
 HOIST_MIN_ELEMENTS = 150_000  # above this many elements W does not stay in the cache: W_x x is precomputed ("hoisted"),
 # unless the product of a step is unpacked
@@ -24,7 +24,6 @@ class Layout(Protocol):
 
     cell_state: str
     blocks: int
-    factor_blocks: int
     gradient_blocks: int
     da: slice
 
@@ -35,7 +34,7 @@ class Layout(Protocol):
     def forward_views(workspace: ForwardWorkspace) -> list[Any]: ...
 
     @staticmethod
-    def backward_views(workspace: BackwardWorkspace) -> tuple[list[Any], list[Any]]: ...
+    def backward_views(workspace: BackwardWorkspace) -> list[Any]: ...
 
 
 def steps_per_group(I: int, H: int, B: int, dtype: np.dtype[Any]) -> int:
@@ -148,7 +147,6 @@ class BackwardSteps(NamedTuple):
 
     first: int  # the steps last − 1 … first, in this order
     last: int
-    factor_start: int  # the step whose factors are in ``K[0]``
     with_outputs: bool  # False if d_outputs is to be taken as zero
     gradient_at_end: Mapping[int, np.ndarray]  # step -> (H, B), the gradient to add to dc after it; for the LSTM alone
 
@@ -163,13 +161,13 @@ class BackwardWorkspace:
 
     Attributes:
         m: number of steps, n at most, whose factors are computed in one call.
-        K: (m, kernel.factor_blocks, H, B), the factors of dh and dc.
-        D: (n, kernel.gradient_blocks, H, B), the gradients of each step; the blocks ``kernel.da`` are da.
+        D: (n, kernel.gradient_blocks, H, B), for each step the factors K of dh and dc, and then, in their place, the
+            gradients; the blocks ``kernel.da`` are da.
         D_flat, Z_flat: flat; receive da and Z with the columns of all n steps side by side.
         d_outputs: (n, H, B), the gradient of the loss with respect to each step's output.
         product: flat; receives the gradient of W of one chunk.
         dh, dc: (H, B), the gradients of the state before the last step that ran.
-        K_steps, steps: the views of the factors and of the gradients of each step (``kernel.backward_views``).
+        steps: the views of each step (``kernel.backward_views``).
         key, nbytes: as in ``ForwardWorkspace``.
     """
 
@@ -177,18 +175,17 @@ class BackwardWorkspace:
         self.key = (type(self), kernel, n, I, H, B, dtype)
         self.sizes = n, I, H, B
         da_rows = (kernel.da.stop - kernel.da.start) * H
-        self.m = max(1, min(n, CACHE_BYTES // (kernel.factor_blocks * H * B * np.dtype(dtype).itemsize)))
-        self.K = np.empty((self.m, kernel.factor_blocks, H, B), dtype)
+        self.m = max(1, min(n, CACHE_BYTES // (kernel.gradient_blocks * H * B * np.dtype(dtype).itemsize)))
         self.D = np.empty((n, kernel.gradient_blocks, H, B), dtype)
         self.D_flat = np.empty(da_rows * n * B, dtype)
         self.Z_flat = np.empty((H + I + 1) * n * B, dtype)
         self.d_outputs = np.empty((n, H, B), dtype)
         self.product = np.empty(da_rows * (H + I + 1), dtype)
         self.dh, self.dc = np.empty((2, H, B), dtype)
-        arrays = self.K, self.D, self.D_flat, self.Z_flat, self.d_outputs, self.product
+        arrays = self.D, self.D_flat, self.Z_flat, self.d_outputs, self.product
         self.nbytes = sum(array.nbytes for array in arrays)
         self._letters = len(kernel.cell_state)
-        self.K_steps, self.steps = kernel.backward_views(self)
+        self.steps = kernel.backward_views(self)
 
     def set_state(self, d_state: Iterable[Any]) -> None:
         """Set dh, and dc for the LSTM, to arrays (H, B) or numbers."""
@@ -198,8 +195,3 @@ class BackwardWorkspace:
     def state(self) -> tuple[np.ndarray, ...]:
         """Return copies of dh, (H, B), and for the LSTM dc."""
         return (self.dh.copy(), self.dc.copy())[: self._letters]
-
-    def views_of(self, steps: BackwardSteps) -> Iterator[tuple[Any, Any]]:
-        """Return the views of the factors and of the gradients of each step, the last one first."""
-        first, last, factor_start, _, _ = steps
-        return zip(self.K_steps[first - factor_start : last - factor_start][::-1], self.steps[first:last][::-1])

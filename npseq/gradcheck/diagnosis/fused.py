@@ -127,15 +127,15 @@ def _factors(g: Any) -> Promise:
 
 @contract("backward", *defined("backward")[1:])
 def _backward_kernel(g: Any) -> Promise:
-    space, kernel, (first, last, start, with_outputs, at_end) = g.workspace, g.cls, g.steps
-    dh, dc, gates = space.dh.copy(), space.dc.copy(), gates_of(kernel)
+    space, kernel, (first, last, with_outputs, at_end) = g.workspace, g.cls, g.steps
+    dh, dc, factors, gates = space.dh.copy(), space.dc.copy(), space.D.copy(), gates_of(kernel)
     yield
     labels = {"ifgo": ("dc_here", "da_o", "da_i", "da_f", "da_g", "dc_prev"), "h": ("da",)}
     labels["rzn"] = "da_hn", "da_r", "da_z", "da_xn", "direct"
     for t in range(first, last)[::-1]:
         g.run.gradients.append(space.D[t].copy())
         g.run.outputs.append(space.d_outputs[t].copy() if with_outputs else 0 * dh)
-        dh, K = dh + g.run.outputs[-1], space.K[t - start]
+        dh, K = dh + g.run.outputs[-1], factors[t]
         if kernel is kernels.ReLURNNKernel:
             K = K.view(f"i{K.itemsize}") != 0
         true = K * dh
