@@ -207,7 +207,7 @@ class Collector:
         shown, said = wrong.iloc[0], {self.options.decimal, self.options.thousands} - {None}
         if k in self.met or len(wrong) < len(cells):
             self.met.add(k)
-            if len(said) < 2 and not self.known.second and wrong.str.fullmatch(NUMBER).all():
+            if len(said) < 2 and not self.known.second and all(map(NUMBER.fullmatch, wrong)):
                 self.known.cells += wrong[:1000].tolist()
                 self.known.again = True
         elif not said:

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from .local_words import in_english
+from .numbers import Late
 
 MONTHS = "January February March April May June July August September October November December".split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
@@ -38,7 +39,7 @@ SHAPES["ymd"].append(r"(?P<Y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?P<H>\d\d)(?:(?P<M>\d\
 SHAPES["mdy"].append(rf"{DAY}{MONTH}\s+(?P<d>\d\d?)\s+{EARLY}(?P<Y>\d{{4}})")
 SHAPES["ym"] = [rf"(?P<Y>\d{{4}})(?:{SIGN}{PARTS['m']}{END})?", r"(?P<Y>\d{4})(?P<m>\d\d)"]
 SHAPES["my"] = [rf"{PARTS['m']}{SIGN}(?P<Y>\d{{4}})", rf"{MONTH}{SIGN}(?P<y>\d\d)"]
-READERS = {order: [re.compile(shape, re.I) for shape in shapes] for order, shapes in SHAPES.items()}
+READERS = {order: [*map(Late, shapes)] for order, shapes in SHAPES.items()}
 UNLIKELY = re.compile(r"^%m\.%d|%y.?%[bB]|^%[ymd]:")  # nobody writes 12.31.2024 or 24-Dec-31; 10:30:00 is a clock
 ZONE = re.compile(r"%z|(Z|UTC|GMT)$", re.I)
 NAMED_ZONE = re.compile(r"%[A-Za-z]\s?(?!UTC|GMT)([A-Z]{3,4})$")

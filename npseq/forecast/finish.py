@@ -34,8 +34,9 @@ def finish(model: Model, task: ForecastTask, **run: Any) -> ForecastMetadata:
     Returns:
         The metadata as the weights file gives them back: it rounds the bases and the intervals.
     """
-    task.shrink(model)
-    kept = _as_kept(model, replace(begin(task, **run), **intervals.measure(model, task)))
+    hidden = intervals.hidden_states(model, task, task.parts["validation"])
+    task.shrink(model, model.fc(hidden))
+    kept = _as_kept(model, replace(begin(task, **run), **intervals.measure(model, task, hidden)))
     return replace(kept, held=intervals.held(model, task, kept))
 
 

@@ -52,12 +52,12 @@ ROWS_BEFORE = 168  # rows whose errors count, where the time step does not say h
 # ---- in the training ----
 
 
-def measure(model: Model, task: ForecastTask) -> dict[str, Any]:
+def measure(model: Model, task: ForecastTask, hidden: np.ndarray | None = None) -> dict[str, Any]:
     """Return what a weights file keeps of the errors on the validation part: ``residual_quantiles``,
-    ``ahead_quantiles``, ``blend`` and ``width`` (``ForecastMetadata``).
+    ``ahead_quantiles``, ``blend`` and ``width`` (``ForecastMetadata``). ``hidden``: what the head reads there, if known.
     """
     rows, recipe, O = task.parts["validation"], task.recipe(), len(task.target_columns)
-    hidden = hidden_states(model, task, rows)
+    hidden = hidden_states(model, task, rows) if hidden is None else hidden
     y = task.to_units(model.fc(hidden), rows)
     residuals = np.where(task.observed(rows), task.actual(rows) - y, np.nan)
     origins, steps = recursive.origins_of(recipe, int(rows[0]), int(rows[-1]) + task.horizon)

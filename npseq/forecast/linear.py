@@ -74,7 +74,7 @@ def equations(
     # u = 0 … N − 1 are the targets, the last step of the horizon first; u = N … K − 1 the lags 1 … p
     others = np.zeros((b - a, 0)) if known is None else known[order : order + b - a]
     slot = np.zeros(b - a, np.intp) if slots is None else slots[order : order + b - a].astype(np.intp)
-    sums = np.stack([np.bincount(slot, z[a - u : b - u], slot_count) for u in range(K)])  # (K, slots)
+    sums = _by_slot(slot, slot_count, [z[a - u : b - u] for u in range(K)])  # (K, slots)
     with_known = np.stack([z[a - u : b - u] @ others for u in range(K)])  # (K, F)
     slots_known = (
         np.stack([np.bincount(slot, column, slot_count) for column in others.T], axis=1)
@@ -101,6 +101,20 @@ def equations(
             gram -= x.T @ x
             right -= x.T @ targets
     return Equations(gram, right, count, order, slot_count)
+
+
+def _by_slot(slot: np.ndarray, count: int, columns: list[np.ndarray]) -> np.ndarray:
+    """Return the sums (len(columns), count) of the columns, each (n,), over the rows of each slot, in time order."""
+    whole = len(slot) // count * count
+    turned = ((slot[0] if len(slot) else 0) + np.arange(count)) % count
+    if count == 1 or not np.array_equal(slot, np.resize(turned, len(slot))):
+        return np.stack([np.bincount(slot, column, count) for column in columns])
+    sums = np.empty((len(columns), count))
+    for to, column in zip(sums, columns):  # a row after another is in the slot after its own: the same sums, of periods
+        period = column[:whole].reshape(-1, count).sum(axis=0)
+        period[: len(slot) - whole] += column[whole:]
+        to[turned] = period
+    return sums
 
 
 def solve(e: Equations, ridge: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -175,14 +175,15 @@ class ForecastTask(WindowDataset, Task):
         if self.base is not None:
             model.fc.theta[...] = 0
 
-    def shrink(self, model: Model) -> None:
+    def shrink(self, model: Model, y: np.ndarray | None = None) -> None:
         """Multiply each output of a trained model by the factor from 0 to 1 that fits the validation part best
-        (``scoring.shrunk_factor``): where the network's correction does not help, the base forecast remains.
+        (``scoring.shrunk_factor``): where the network's correction does not help, the base forecast remains. ``y``: its
+        outputs on the validation part, if known.
         """
         if self.base is None:
             return
         rows = self.parts["validation"]
-        y, t = self.raw_outputs(model, rows).astype(float), self.targets(rows)
+        y, t = (self.raw_outputs(model, rows) if y is None else y).astype(float), self.targets(rows)
         repeats = np.repeat(np.arange(1.0, self.horizon + 1), len(self.target_columns))
         gamma = shrunk_factor(y, np.where(self.observed(rows), t, np.nan), repeats)
         for array in model.fc.params.values():
@@ -204,8 +205,8 @@ class ForecastTask(WindowDataset, Task):
         if not self.fits_cache:
             return Batch(self.inputs(rows, dtype), self.targets(rows).astype(dtype))
         if self._targets is None:
-            self._targets = self.targets(np.arange(self.first, len(self.values) - self.horizon + 1))
-        return Batch(self.inputs(rows, dtype), self._targets[rows - self.first].astype(dtype))
+            self._targets = self.targets(np.arange(len(self.values) - self.horizon + 1))
+        return Batch(self.inputs(rows, dtype), self._targets[rows].astype(dtype))
 
     def seen_rows(self) -> SeenRows:
         """Return what tells the rows of the training and validation parts, which a weights file keeps."""

@@ -35,8 +35,8 @@ runs the sequences, ``kernels.py`` has the steps of each cell, ``workspace.py`` 
    da_o] = dh ⊙ [K_c, K_o] and [da_i, da_f, da_g, dc'] = dc ⊙ [K_i, K_f, K_g, f]; for the GRU one multiplication by dh
    gives all five blocks. As h = o ⊙ tanh c, the factor K_c = o (1 − tanh² c) is o − h ⊙ tanh c.
 
-5. **Chunks.** Factors are computed for as many steps as fit in the cache (``CACHE_BYTES``). This bounds the memory of
-   backward; it saves no time. Sums over time, and results
+5. **Chunks.** Factors are computed for as many steps as fit in the cache (``CACHE_BYTES``), in the buffer where the
+   gradients then take their place. Sums over time, and results
    that are needed at every step but not passed on to the next one, are computed as one product over the steps and
    sequences of a chunk, which has ``PRODUCT_MIN_COLUMNS`` columns or more: the gradient of W, and dx, which is written
    in the caller's own layout. If W is too large to stay in the cache (``HOIST_MIN_ELEMENTS``) and its products are

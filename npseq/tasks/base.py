@@ -12,7 +12,7 @@ import numpy as np
 
 from ..nn.scaling import Scaling
 
-BATCH_ROWS = 512  # examples in memory at a time, without a tape
+BATCH_ROWS = 256  # examples in memory at a time, without a tape
 
 Rows = Any  # an array (n,) of the numbers of examples; of a text (``text.Text``) a range of positions
 Progress = Callable[[list[np.ndarray]], Iterable[np.ndarray]]  # hands the batches on, and may show a bar meanwhile

@@ -67,11 +67,12 @@ def test_forecasts_fed_back_are_those_of_a_loop(order, steps):
         assert np.allclose(forecast, values[row:], rtol=1e-12)
 
 
-def test_the_normal_equations_are_those_of_the_design_matrix_with_slots_known_values_and_gaps():
+@pytest.mark.parametrize("turning", [True, False])
+def test_the_normal_equations_are_those_of_the_design_matrix_with_slots_known_values_and_gaps(turning):
     rng = np.random.default_rng(0)
     n, order, count = 400, 5, 7
     z, known, filled = rng.normal(size=n), rng.normal(size=(n, 2)), rng.random(n) < 0.2
-    slots = np.arange(n) % count
+    slots = np.arange(n) % count if turning else rng.integers(0, count, n)
     e = linear.equations(z, order, 1, slots, count, known, filled)
     rows = np.arange(order, n)
     rows = rows[~filled[rows]]
@@ -413,3 +414,15 @@ def test_a_stream_gives_what_windows_give_with_gaps_too(horizon, lags):
         assert (found is None) == (row < task.first)
         if found is not None:
             assert np.allclose(found.reshape(-1), expected[row - task.first], rtol=1e-9)
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_a_batch_is_the_same_whether_the_inputs_of_all_rows_are_kept_or_made_for_it(horizon, monkeypatch):
+    table = data.Table("a", np.random.default_rng(0).normal(size=(90, 2)), ["x", "y"])
+    task = ForecastTask(table, "x", "y", window=5, horizon=horizon, base="last")
+    rows = [int(task.parts["test"][-1]), *task.parts["train"][:3].tolist()]
+    kept = task.batch(rows)
+    assert task.inputs(np.array([task.first]), np.float64).dtype == np.float64
+    monkeypatch.setattr("npseq.forecast.windows.LARGEST_CACHE", 0)
+    made = task.batch(rows)
+    assert np.array_equal(kept.x, made.x) and np.array_equal(kept.target, made.target)
