@@ -54,7 +54,7 @@ ROWS_BEFORE = 168  # rows whose errors count, where the time step does not say h
 
 def measure(model: Model, task: ForecastTask, hidden: np.ndarray | None = None) -> dict[str, Any]:
     """Return what a weights file keeps of the errors on the validation part: ``residual_quantiles``,
-    ``ahead_quantiles``, ``blend`` and ``width`` (``ForecastMetadata``). ``hidden``: what the head reads there, if known.
+    ``ahead_quantiles``, ``blend`` and ``width`` (``ForecastMetadata``). ``hidden``: what the head reads there.
     """
     rows, recipe, O = task.parts["validation"], task.recipe(), len(task.target_columns)
     hidden = hidden_states(model, task, rows) if hidden is None else hidden
