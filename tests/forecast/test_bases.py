@@ -9,10 +9,11 @@ import npseq
 from npseq import data
 from npseq.data import DataError
 from npseq.fit import fit
-from npseq.forecast import ForecastStream, ForecastTask, WindowDataset, base_model, linear, recursive
+from npseq.forecast import ForecastStream, ForecastTask, WindowDataset, base_model, intervals, linear, recursive
 from npseq.forecast.base_model import BaseModel, Log, base_from_json
 from npseq.forecast.bases import BaseModels, describe
 from npseq.forecast.calendar_slots import Slots, Waves, periods, row_times
+from npseq.forecast.finish import finish
 from npseq.nn.model import Model
 from npseq.optim import Adam
 from npseq.tasks.metadata import Metadata
@@ -226,6 +227,17 @@ def test_every_field_of_a_base_goes_through_json():
         assert np.array_equal(found, value) if isinstance(value, np.ndarray) else found == value, name
     with pytest.raises(ValueError, match="of_waves"):
         base_from_json({**base.to_json(), "of_waves": [0.0] * 5})
+
+
+def test_a_trained_head_is_shrunk_before_its_errors_are_measured(monkeypatch):
+    task, measured = ForecastTask(hourly(200), target=["x0"], window=4, base="last"), []
+    model, other = model_of(task), model_of(task)
+    monkeypatch.setattr(intervals, "measure", lambda model, task: measured.append(model.theta.copy()) or {})
+    monkeypatch.setattr(intervals, "held", lambda *given: None)
+    finish(model, task, seed=3)
+    before = other.theta.copy()
+    task.shrink(other)
+    assert np.array_equal(measured[0], other.theta) and not np.array_equal(before, other.theta)
 
 
 def test_of_more_than_ten_targets_three_are_described():

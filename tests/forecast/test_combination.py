@@ -121,6 +121,18 @@ def test_a_season_is_looked_at_from_two_periods_on(rows, lengths, slots, waves):
     assert any(each.waves for each in found.terms) == waves
 
 
+def test_waves_are_beside_no_slots_and_those_of_the_longest_season():
+    hours = data.Table("h", np.zeros((17_600, 1)), ["y"], step=3600, start=DAYS[0])
+    found = candidates.seasons(hours, None, 17_600)
+    assert [(each.slots.count, len(each.waves)) for each in found.terms] == [
+        (1, 0),
+        (24, 0),
+        (168, 0),
+        (1, 1),
+        (168, 1),
+    ]
+
+
 def test_long_seasons_without_a_slot_for_each_row_are_waves():
     minutes = data.Table("m", np.zeros((30_000, 1)), ["y"], step=60, start=DAYS[0])
     found = candidates.seasons(minutes, None, 30_000)

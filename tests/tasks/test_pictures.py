@@ -62,6 +62,10 @@ def test_many_series_are_drawn_three_in_a_row():
     assert figure._suptitle.get_text() == "t" and figure.axes[0].get_title("left") == "s"
     assert lines(figure.axes[0])["forecast"][:2] == ([3, 4], [8, 9]) and len(figure.axes[3].lines) == 2
     assert legend(figure) == ["80% interval", "actual", "forecast"]
+    assert [size.get_fontsize() for size in (figure.axes[0]._left_title, figure.axes[0].get_xticklabels()[0])] == [
+        10,
+        8,
+    ]
     assert len(pictures.grid(None, [tile] * 2, "t", 0.8).axes) == 2
     assert len(pictures.grid(None, [tile] * 3, "t", 0.8).axes) == 3
 

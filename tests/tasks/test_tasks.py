@@ -492,7 +492,13 @@ def test_a_task_has_all_that_a_training_run_and_a_weights_file_need(make):
             task.scaling() and task.scaling().to_json(),
             task.metrics(task.to_units(outputs), rows),
             task.baselines(),
+            task.kept() and sorted(task.kept()),
+            task.settings(),
         ]
+    )
+    assert isinstance(task.kept(), dict) and isinstance(task.settings(), dict)
+    assert (
+        task.recipe().needs()[:2] == (task.input_size, task.output_size) and task.loss in task.recipe().needs().losses
     )
     assert all(isinstance(line, str) for line in task.describe()) and len(task.fingerprint()) == 16
     assert task.recipe().task == task.kind and task.loss in ("mse", "cross_entropy")
