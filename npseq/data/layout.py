@@ -167,7 +167,7 @@ class Layout:
         columns = [[cell for cell in column if NUMBER.fullmatch(cell)] for column in zip(*self.rows)]
         cells = [cell for column in columns for cell in column]
         cells = [*cells[:: 1 + len(cells) // ENOUGH], *more]
-        fits = {one: sum(bool(number_form(*one).fullmatch(cell)) for cell in cells) for one in fitting}
+        fits = {one: sum(map(bool, map(number_form(*one).fullmatch, cells))) for one in fitting}
         best = max(fitting, key=fits.__getitem__)
         sign, twin = best[0], (",."[best[0] == ","], best[0])
         if best[1] or fits.get(twin) != fits[best]:
@@ -307,7 +307,9 @@ def _rows(text: str, sep: str, quote: str, whole: bool) -> list[Row]:
 def _split(text: str, whole: bool, said: str | None) -> tuple[str, str, list[Row]]:
     """The separator that fits best, the quotes around fields, and the rows."""
     quote = "'" if 2 * len(APOSTROPHES.findall(text)) > text.count("\n") else '"'
-    found = {sep: _rows(text, sep, quote, whole) for sep in ([said] if said else SEPARATORS)}
+    absent = [sep for sep in SEPARATORS if sep != " " and sep not in text]  # the rows are the same for all of them
+    tried = [said] if said else [sep for sep in SEPARATORS if sep not in absent[1:]]
+    found = {sep: _rows(text, sep, quote, whole) for sep in tried}
     fits = {sep: _fit([row.cells for row in rows], sep) for sep, rows in found.items()}
     best = max(fits, key=fits.__getitem__)
     if best in " ,":  # they are often part of a cell: another sign that splits the rows is taken
