@@ -23,7 +23,7 @@ import numpy as np
 from .._version import __version__
 from ..formats import schema
 from ..fused import blas
-from ..training.fit import Diverged
+from ..training.fit import Diverged, Progress
 from . import arguments, experiment, files, kinds, output, plots, replacing, training_run
 
 LISTS = ("hidden_size", "num_layers", "lr", "window", "batch_size", "dropout", "weight_decay", "epochs")
@@ -95,6 +95,7 @@ class Record:
         kept = {name: str(value) for name, value in vars(training).items() if name not in free}
         self.common = {**kept, "data": fingerprint, "version": __version__}
         self.runs: dict[str, Run] = {}
+        self.ended: dict[str, Progress | None] = {}  # of the runs of this search
         if os.path.exists(self.path):
             try:
                 with open(self.path, encoding="utf-8") as file:
@@ -108,14 +109,15 @@ class Record:
         text = json.dumps({**self.common, **{name: str(value) for name, value in setting.items()}, "seed": str(seed)})
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def add(self, key: str, run: Run) -> None:
+    def add(self, key: str, run: Run, progress: Progress | None) -> None:
         """Add a run, and write the file."""
-        self.runs[key] = run
+        self.runs[key], self.ended[key] = run, progress
         output.write_json(self.path, self.runs)
 
 
-def validate(setting: Setting, seed: int, training: argparse.Namespace, loaded: Any) -> Run:
-    """Train with a setting, without a look at the test part. Returns the validation loss of the start and each epoch.
+def validate(setting: Setting, seed: int, training: argparse.Namespace, loaded: Any) -> tuple[Run, Progress | None]:
+    """Train with a setting, without a look at the test part. Returns the validation loss of the start and each epoch,
+    and how the training ended, with its best weights.
 
     Raises:
         KeyboardInterrupt: if it was interrupted.
@@ -127,14 +129,14 @@ def validate(setting: Setting, seed: int, training: argparse.Namespace, loaded: 
         with blas.limited(args.threads or 1):
             progress = trained.train()
     except (ValueError, Diverged) as error:
-        return {**run, "why": arguments.told(error)}
+        return {**run, "why": arguments.told(error)}, None
     if progress.interrupted:
         raise KeyboardInterrupt
     start = [] if progress.start_loss is None else [progress.start_loss]
     run["losses"] = start + [row["validation_loss"] for row in progress.history]
     run["seconds"] = sum(row["seconds"] for row in progress.history)
     found = {"loss": progress.best_loss, "best_epoch": progress.best_epoch}
-    return {**run, **found, "parameters": int(trained.model.theta.size)}
+    return {**run, **found, "parameters": int(trained.model.theta.size)}, progress
 
 
 class Tried:
@@ -189,10 +191,14 @@ def search(args: Any, training: argparse.Namespace, kind: Any, loaded: Any, runn
         first = 0 if task.corrects else 1
         plots.curves(args.plot, shown, f"{task.name}: validation loss by epoch", first=first)
     chosen = arguments.changed(training, **best.setting, seed=best.seed, quiet=args.quiet or args.json)
+    ended = record.ended.get(record.key(best.setting, best.seed))
     if not chosen.quiet:
         words = " ".join(f"{arguments.option(name)} {value}" for name, value in best.setting.items())
-        print(f"\nchosen      {words} --seed {best.seed}: trained again, kept and tested", flush=True)
-    outcome = training_run.train(chosen, loaded=begun(best.setting.get("window")))
+        print(
+            f"\nchosen      {words} --seed {best.seed}: {'kept' if ended else 'trained again, kept'} and tested",
+            flush=True,
+        )
+    outcome = training_run.train(chosen, loaded=begun(best.setting.get("window")), ended=ended)
     runs = [run for one in tried for run in one.runs]
     found = {"chosen": best.setting, "seed": best.seed, "validation_loss": best.loss}
     found |= {"runs": runs, "report": outcome.report}
@@ -229,7 +235,8 @@ def _run(args: Any, training: Any, settings: Mapping[int, Setting], record: Reco
         with runner(args.jobs) as start:
             runs = [start(validate, *each, training, begun(each[0].get("window"))) for each in missing]
             for number, (each, run) in enumerate(zip(missing, runs), 1):
-                record.add(record.key(*each), found := run())
+                found, progress = run()
+                record.add(record.key(*each), found, progress)
                 if not args.quiet:
                     words = ", ".join(f"{name} {value}" for name, value in each[0].items())
                     said = found["why"] or f"validation {found['loss']:.5f}, {found['seconds']:.1f} s"

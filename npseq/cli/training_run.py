@@ -156,6 +156,7 @@ def train(
     ranks: mpi.OneProcess | mpi.Ranks | None = None,
     started: float | None = None,
     loaded: Any = None,
+    ended: Progress | None = None,
 ) -> Outcome:
     """Train as the options say, and write the files that they name.
 
@@ -164,7 +165,8 @@ def train(
         given: those that were typed, for ``--resume``.
         ranks: the processes that share the work.
         started: ``time.perf_counter()`` at the start of the command.
-        loaded: the data, if they have been read.
+        loaded: the data, if they have been read, or the task.
+        ended: how this training ended, if it has been done: its weights are kept and scored.
 
     Raises:
         OptionsError, ParallelError: for options or data that do not fit; nothing was written.
@@ -172,6 +174,7 @@ def train(
     """
     run = _Run(args, ranks or mpi.OneProcess(), time.perf_counter() if started is None else started)
     run.agree(run.build(given or {}, loaded))
+    run.run.progress = ended or run.run.progress
     progress = run.fit()
     if progress.best_theta is None:  # interrupted before the first epoch was done
         return Outcome(status.INTERRUPTED)
@@ -244,7 +247,7 @@ class _Run:
             )
         if self.ranks.root and self.replaced:
             self.say(f"replaces    {self.replaced}")
-        if run.progress:
+        if args.resume:
             begun_with = self.experiment.begun_with
             self.say(f"continued   from {args.resume}, after epoch {run.progress.epoch}")
             if run.schedule.depends_on_total and args.epochs != begun_with:

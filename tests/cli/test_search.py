@@ -12,6 +12,7 @@ import pytest
 from running import ended, status
 
 from npseq.cli import compare, search
+from npseq.training import run as run_module
 
 GRID = "--hidden-size 2,3 --lr 0.001,0.01 --seeds 2 --epochs 1".split()
 
@@ -23,10 +24,15 @@ def here(tmp_path, small_csv, monkeypatch):
 
 
 @pytest.mark.wide
-def test_the_setting_with_the_smallest_validation_loss_is_kept_and_it_alone_is_tested(here, tmp_path, capsys):
+def test_the_setting_with_the_smallest_validation_loss_is_kept_and_it_alone_is_tested(
+    here, tmp_path, capsys, monkeypatch
+):
+    ran, fit = [], run_module.fit
+    monkeypatch.setattr(run_module, "fit", lambda *a, **k: ran.append(k["progress"]) or fit(*a, **k))
     assert compare.main([*here, *GRID, "--json", "--output", "all.json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found == json.loads((tmp_path / "all.json").read_text())
+    assert len(ran) == 9 and ran[-1].epoch == 1 and not any(ran[:8])  # the last one had been done: it is kept
     mean = {}
     for run in found["runs"]:
         mean.setdefault((run["setting"]["hidden_size"], run["setting"]["lr"]), []).append(run["loss"])
@@ -58,10 +64,10 @@ def test_a_search_that_was_interrupted_goes_on_where_it_stopped(here, monkeypatc
             raise KeyboardInterrupt
         done.append((tuple(setting.values()), seed))
         found = dict.fromkeys(search.RUN) | {"setting": setting, "seed": seed, "losses": [1.0], "seconds": 0.0}
-        return found | {"loss": 1.0, "best_epoch": 1}
+        return found | {"loss": 1.0, "best_epoch": 1}, None
 
     monkeypatch.setattr(search, "validate", run)
-    monkeypatch.setattr(search.training_run, "train", lambda args, loaded: SimpleNamespace(status=0, report=None))
+    monkeypatch.setattr(search.training_run, "train", lambda args, **_: SimpleNamespace(status=0, report=None))
     with pytest.raises(KeyboardInterrupt):
         compare.main([*here, *GRID])
     assert "the same command goes on" in capsys.readouterr().err
@@ -78,7 +84,7 @@ def stub(epochs_of):
     def run(setting, seed, *_):
         epochs_of.setdefault(setting["hidden_size"], []).append(setting.get("epochs", 8))
         loss = 1.0 if setting["hidden_size"] == 1 else setting["hidden_size"] / setting.get("epochs", 8)
-        return {"setting": setting, "seed": seed, "loss": loss, "seconds": 0.0, "why": None, "parameters": 1}
+        return {"setting": setting, "seed": seed, "loss": loss, "seconds": 0.0, "why": None, "parameters": 1}, None
 
     @contextmanager
     def runner(jobs):
@@ -91,7 +97,7 @@ class Kept(SimpleNamespace):
     def key(self, setting, seed):
         return repr((setting, seed))
 
-    def add(self, key, run):
+    def add(self, key, run, progress):
         self.runs[key] = run
 
 

@@ -13,6 +13,9 @@ from sklearn.base import clone
 from npseq.estimators import SequenceClassifier, SequenceRegressor
 from npseq.training.config import DEFAULTS, TrainingConfig
 
+# scikit-learn takes more than a second to import, in each process of the quick part.
+pytestmark = pytest.mark.wide
+
 SMALL = {"hidden_size": 5, "epochs": 3, "random_state": 0}
 EXACT = {**SMALL, "batch_size": 1000, "dtype": "float64"}  # one batch of all sequences
 BOTH = [(SequenceClassifier, names), (SequenceRegressor, numbers)]

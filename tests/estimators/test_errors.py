@@ -15,6 +15,9 @@ from sklearn.exceptions import NotFittedError
 from npseq.estimators import SequenceClassifier, SequenceRegressor
 from npseq.training.fit import Diverged
 
+# scikit-learn takes more than a second to import, in each process of the quick part.
+pytestmark = pytest.mark.wide
+
 ROOT = Path(__file__).parents[2]
 SMALL = {"hidden_size": 3, "epochs": 1, "random_state": 0}
 X = sequences(12, shortest=4, longest=4)

@@ -12,10 +12,13 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from npseq.estimators import SequenceClassifier, SequenceRegressor
 
+# scikit-learn takes more than a second to import, in each process of the quick part.
+pytestmark = pytest.mark.wide
+
 QUICK = {"hidden_size": 8, "random_state": 0}
 
 
-@pytest.mark.parametrize("model", [pytest.param("optimized_lstm", marks=pytest.mark.wide), "optimized_gru"])
+@pytest.mark.parametrize("model", ["optimized_lstm", "optimized_gru"])
 def test_the_first_of_many_steps_is_remembered(model):
     X, unseen = sequences(240), sequences(90, seed=1)
     fitted = SequenceClassifier(model, epochs=12, **QUICK).fit(X, names(X))
@@ -31,9 +34,9 @@ def test_the_first_of_many_steps_is_remembered(model):
 @pytest.mark.parametrize(
     "more",
     [
-        pytest.param({}, marks=pytest.mark.wide),
+        {},
         {"loss": "huber", "optimizer": "lbfgs"},
-        pytest.param({"bidirectional": True, "epochs": 15}, marks=pytest.mark.wide),
+        {"bidirectional": True, "epochs": 15},
     ],
 )
 def test_the_number_of_a_sequence_is_learned(more):
@@ -94,7 +97,6 @@ def test_scalers_see_the_training_sequences_alone_and_answers_are_in_units():
     assert 5000 < fitted.predict(X).mean() < 15000
 
 
-@pytest.mark.wide
 def test_a_pipeline_and_cross_validation_take_rows_and_lists():
     X = sequences(90)
     y = names(X)
@@ -117,7 +119,6 @@ def test_a_search_routes_weights_and_takes_numpys_numbers():
     assert search.fit(X, y, sample_weight=weights).best_params_["hidden_size"] in (2, 4)
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("backend", ["threading", "loky"])  # loky: processes
 def test_a_search_in_two_threads_or_processes_gives_the_same_bits(backend):
     joblib = pytest.importorskip("joblib")

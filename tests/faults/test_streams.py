@@ -208,7 +208,7 @@ LONG = {
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux")
 @each_start
-@pytest.mark.parametrize("library", ["_multiarray_umath", "scipy"])
+@pytest.mark.parametrize("library", ["_multiarray_umath", pytest.param("scipy", marks=pytest.mark.wide)])
 def test_ctrl_c_during_the_imports_is_one_line_and_status_130(tmp_path, start, library):
     status, errors = interrupted([*STARTS[start], *LONG[start]], has_loaded(library))
     assert status == 130 and errors.count("\n") == 1 and "interrupted" in errors, (status, errors)

@@ -36,7 +36,7 @@ def test_checkpointing_changes_no_number_and_is_the_same_from_run_to_run(kind, t
     np.testing.assert_array_equal(again[2].theta, grads_k.theta)
 
 
-@pytest.mark.parametrize("twin", ["plain", "optimized"])
+@pytest.mark.parametrize("twin", [pytest.param("plain", marks=pytest.mark.wide), "optimized"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradient_with_checkpointing_agrees_with_the_complex_step(kind, twin):
     layer = make_layer(kind, twin, num_layers=2, checkpoint_every=2, dropout=0.3, recurrent_dropout=0.3)

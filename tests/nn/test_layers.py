@@ -74,7 +74,7 @@ def test_layer_agrees_with_torch(kind, twin, case):
 
 
 @pytest.mark.parametrize("case", STEPPED, ids=str)
-@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("twin", [pytest.param("plain", marks=pytest.mark.wide), "optimized"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradient_agrees_with_the_complex_step(kind, twin, case):
     result = complex_step(kind, twin, *case)

@@ -231,7 +231,7 @@ def test_with_an_output_at_every_step_the_gradient_agrees_with_the_complex_step(
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("B", [1, 3, 40])
+@pytest.mark.parametrize("B", [1, pytest.param(3, marks=pytest.mark.wide), 40])
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"bidirectional": True}], ids=str)
 def test_indices_are_one_hot_vectors_to_1e_12(kind, B, options):
     rng = np.random.default_rng(B)
