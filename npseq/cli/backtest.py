@@ -1,7 +1,8 @@
 """``npseq train --backtest N``: the same training at N origins in time, each scored on the rows that follow.
 
 The last origin has the whole table. Each one before has 85 % of the rows of the next, so that its test part ends where
-that of the next begins: no row is scored twice, and nothing after an origin's rows is read.
+that of the next begins: no row is scored twice, and nothing after an origin's rows is read. Of many series the origins
+are the windows of ``Forecaster.cross_validation``, a horizon apart.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,10 @@ import numpy as np
 from .. import data, status, tasks
 from ..forecast import evaluation
 from ..forecast.origins import backtest_rows
+from ..forecast.panel import scores
+from ..forecast.panel.forecaster import PanelForecaster
 from ..forecast.task import split_rows
-from . import arguments, kinds
+from . import arguments, experiment, kinds, panels
 from .tables import cut
 
 MOST = 12
@@ -58,10 +62,10 @@ def run(args: argparse.Namespace, train: Callable[..., Any]) -> int:
         table = kinds.read_forecast(args)
     except (OSError, ValueError) as error:
         raise BacktestError(arguments.told(error)) from None
-    if isinstance(table, data.Panel):
-        raise BacktestError(f"--backtest is for one series; {table.name} holds {len(table):,}")
-    n, found = len(table.values), []
     say = (lambda *text, **how: None) if args.quiet else print
+    if isinstance(table, data.Panel):
+        return _of_many(args, table, say)
+    n, found = len(table.values), []
     say(f"{'rows':>9}  {'tested from':19}  {'target':12} {'RMSE':>10}  {'best baseline':24} {'RMSE':>10} {'skill':>8}")
     for rows in backtest_rows(n, args.backtest):
         with tempfile.TemporaryDirectory() as folder:
@@ -79,6 +83,26 @@ def run(args: argparse.Namespace, train: Callable[..., Any]) -> int:
             f"\n{target}: mean RMSE {own.mean():.4g} (deviation {own.std():.4g}, {own.min():.4g} to {own.max():.4g}); "
             f"the best baseline of each origin {best.mean():.4g}; better at {int((own < best).sum())} of {len(own)}"
         )
+    return status.OK
+
+
+def _of_many(args, panel, say):
+    """The windows of cross-validation of many series, each scored on the rows of one horizon."""
+    try:
+        task = panels.make(args, panel)
+        recipe, found = task.recipe(), []
+        asked = {"target": [recipe.target], "inputs": recipe.inputs, "future": recipe.future, "horizon": recipe.horizon}
+        forecaster = PanelForecaster(asdict(experiment.config_of(args, task)), recipe.window, args.jobs)
+        h = recipe.horizon
+        for members, long, back in forecaster.origins(panel, asked, h, args.backtest, h, True):
+            result = scores.evaluate(members, long.without_last(back - h), h, jobs=args.jobs)
+            found.append(result["scores"])
+            title = f"{len(result['series']):,} series, {h:,} rows, {back:,} before the end"
+            say("\n".join(panels.table(title, found[-1], last=scores.MODEL)) + "\n", flush=True)
+    except data.DataError as error:
+        raise BacktestError(arguments.told(error)) from None
+    means = {name: scores.means([each[name] for each in found]) for name in found[0]}
+    say("\n".join(panels.table(f"the mean of {len(found)}", means, last=scores.MODEL)))
     return status.OK
 
 

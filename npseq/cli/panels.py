@@ -21,7 +21,7 @@ from .predict_forecast import BOTH, USUAL, coverages, series_columns
 
 FEW = 10  # series of which each one's scores are printed
 WIDE = 1e5  # scores from which on they are shown with three digits
-OF_ONE_SERIES = "lags", "scale", "base", "log", "steps", "no_refit", "backtest"
+OF_ONE_SERIES = "lags", "scale", "base", "log", "steps", "no_refit"
 
 
 def make(args: argparse.Namespace, panel: Panel) -> PanelTask:

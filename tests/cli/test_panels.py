@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from running import ended, status
 
+import npseq
 from npseq import data
 from npseq.cli.compare import main as compare
 from npseq.cli.evaluate import main as evaluate
@@ -182,6 +183,25 @@ def test_a_training_of_many_series_is_resumed_and_compared(few, tmp_path, capsys
 
 
 @pytest.mark.wide
+def test_a_backtest_of_many_series_scores_the_windows_of_cross_validation(tmp_path, capsys):
+    panel = data.many(4).without_last(560)
+    (tmp_path / "t.csv").write_text(table_of(panel))
+    argv = [*TRAIN.replace(" --quiet", "").split(), "--data", str(tmp_path / "t.csv"), "--out-dir", str(tmp_path)]
+    assert status([*argv, "--backtest", "2"]) == 0 and not list(tmp_path.glob("*.pth"))
+    *windows, mean = (part.splitlines() for part in capsys.readouterr().out.strip().split("\n\n"))
+    assert [lines[0].split("  ")[0] for lines in windows] == [
+        f"4 series, {H} rows, {back} before the end" for back in (2 * H, H)
+    ]
+    assert mean[0].startswith("the mean of 2 ")
+    found, (first, second) = mean[1].split(), (lines[1].split() for lines in windows)
+    assert found[0] == "npseq" and float(found[1]) == pytest.approx((float(first[1]) + float(second[1])) / 2, abs=1e-3)
+    frame = npseq.Forecaster("optimized_gru", epochs=1, hidden_size=4).cross_validation(panel, h=H)
+    y, f = frame.y.to_numpy().reshape(4, H), frame.npseq.to_numpy().reshape(4, H)
+    smape = np.mean(200 * np.abs(y - f) / (np.abs(y) + np.abs(f) + (y + f == 0)))
+    assert float(second[2]) == pytest.approx(smape, abs=0.01)
+
+
+@pytest.mark.wide
 def test_commands_of_one_series_refuse_many_by_name(few, tmp_path, capsys):
     folder, _ = few
     source, model = str(folder / "sales.csv"), str(folder / "rnn_optimized_gru_best.pth")
@@ -196,7 +216,8 @@ def test_bad_options_of_many_series_end_in_one_line(tmp_path, capsys):
     source, other = f"--data {tmp_path / 't.csv'}", f"--data {tmp_path / 'other.csv'}"
     for options, words in (
         (f"{source} --lags 3", "--lags is for one series; t.csv holds 2"),
-        (f"{source} --backtest 2", "--backtest is for one series; t.csv holds 2"),
+        (f"{source} --backtest 2 --lags 3", "--lags is for one series; t.csv holds 2"),
+        (f"{source} --backtest 9 --horizon 90", "no series has more than 810 rows"),
         (f"{source} --target a,b", "2 targets given"),
         (f"{source} --target z", "no column 'z'"),
         (f"{source} --id nobody", "no column 'nobody'"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -176,19 +176,25 @@ class PanelForecaster:
         self.asked = {"target": [recipe.target], "horizon": recipe.horizon, "inputs": None, "future": None}
         return self
 
-    def cross_validation(
+    def origins(
         self, panel: Panel, asked: dict[str, Any], h: int, n_windows: int, step_size: int, refit: bool
-    ) -> Any:
-        """As ``Forecaster.cross_validation``, which calls it with the panel and what was asked."""
+    ) -> Iterator[tuple[list[Member], Panel, int]]:
+        """Yield for each window the networks, the series that are long enough, and how many of their last rows the
+        networks have not seen. Arguments and errors as ``Forecaster.cross_validation``."""
         used, panel = self, observed(panel, (asked["target"] or [None])[0])
-        parts: list[dict[str, np.ndarray]] = []
         for back in range(h + (n_windows - 1) * step_size, h - 1, -step_size):
             long = panel.take(np.flatnonzero(panel.lengths > back))
             if not len(long):
                 raise DataError(f"no series has more than {back:,} rows, as the first window needs")
             if refit or used is self:
                 used = PanelForecaster(self.settings, self.window, self.jobs).fit(long.without_last(back), asked)
-            found = PanelEnsemble(used.members, long, self.jobs, held_out=back).predict(h, ())
+            yield used.members, long, back
+
+    def cross_validation(self, panel: Panel, asked: dict[str, Any], h: int, *windows: Any) -> Any:
+        """As ``Forecaster.cross_validation``, which calls it with the panel and what was asked."""
+        parts: list[dict[str, np.ndarray]] = []
+        for members, long, back in self.origins(panel, asked, h, *windows):
+            found = PanelEnsemble(members, long, self.jobs, held_out=back).predict(h, ())
             each, column = list(zip(found.places, found.ends)), long.column(found.target)
             cutoff = np.concatenate([np.repeat(long.times(k)[end - 1], h) for k, end in each])
             actual = np.concatenate([long.values[long.rows(k), column][end : end + h] for k, end in each])

@@ -19,12 +19,7 @@ from ..asked import coverage_of, steps_of
 from .ensemble import Member, PanelEnsemble
 from .series import observed
 
-LEVELS = (
-    0.8,
-    0.6,
-    0.4,
-    0.2,
-)  # coverages of intervals whose bounds are the quantiles 0.1, 0.2, …, 0.9, with the forecast
+LEVELS = 0.8, 0.6, 0.4, 0.2  # of intervals whose bounds are the quantiles 0.1, 0.2, …, 0.9, with the forecast
 MODEL = "npseq"
 NAIVE, SEASONAL, CLOSED, NETWORK = "naive", "seasonal naive", "closed forms", "network"
 WORST = 5
@@ -107,7 +102,7 @@ def evaluate(
             if kind in seen
         ],
         "coverage": coverage,
-        "scores": {name: _means(each) for name, each in every.items()},
+        "scores": {name: means(each) for name, each in every.items()},
         "share_better": float(np.mean(better)) if better else None,
         "worst": [one["unique_id"] for one in worst],
         "series": series,
@@ -157,7 +152,7 @@ def _scores(
     return scores
 
 
-def _means(every: list[dict[str, Any]]) -> dict[str, float | None]:
-    """The mean of each metric over the series of which it is known."""
+def means(every: list[dict[str, Any]]) -> dict[str, float | None]:
+    """Return the mean of each metric over those of which it is known."""
     known = {name: [one[name] for one in every if one[name] is not None] for name in METRICS}
     return {name: float(np.mean(values)) if values else None for name, values in known.items()}
