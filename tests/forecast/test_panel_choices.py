@@ -88,6 +88,16 @@ def test_a_series_begins_at_its_first_value_and_a_large_one_is_left_out():
     assert found.values[0].tolist() == [2, 2, 4] and found.missing[0].tolist() == [False, True, False]
 
 
+def test_rows_after_the_last_value_of_a_series_are_cut_and_a_series_without_one_left_out():
+    panel = panel_of([1.0, 2, 2, 2], [0.0, 0, 0], [5.0, 6])
+    assert series.observed(panel, "y") is panel
+    panel.filled = np.zeros((9, 1), bool)
+    assert series.observed(panel, "y") is panel
+    panel.filled[[0, 2, 3, 4, 5, 6], 0] = True
+    found = series.observed(panel, "y")
+    assert found.ids == ["s0", "s2"] and found.values[:, 0].tolist() == [1, 2, 5, 6] and found.filled[0, 0]
+
+
 # ---- the network's windows ----
 
 

@@ -458,6 +458,7 @@ def test_the_seed_makes_the_sequences():
     x = [task.batch(np.arange(30)).x for task in tasks]
     assert np.array_equal(x[0], x[1]) and not np.array_equal(x[0], x[2])
     assert tasks[0].fingerprint() == tasks[1].fingerprint() != tasks[2].fingerprint()
+    assert Adding.from_recipe(tasks[2].recipe()).fingerprint() == tasks[2].fingerprint()
 
 
 @pytest.mark.parametrize("options", [{"length": 1}, {"count": 0}, {"held_out": 0}])

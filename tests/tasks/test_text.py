@@ -237,6 +237,8 @@ def test_the_recipe_comes_back_and_prepares_another_text_in_the_same_way():
         ("split", [0.9, 0.1]),
         ("split", [2, -1, 0]),
         ("carries", 1),
+        ("count", -1),
+        ("count", 1.5),
     ],
 )
 def test_a_recipe_that_no_text_has_is_refused(name, value):
