@@ -43,6 +43,7 @@ def made(options, dtype=np.float64, kind="lstm", **more):
         data="made",
         target=windows.target_columns,
         inputs=windows.input_columns,
+        future=windows.future_columns,
         window=windows.window,
         horizon=windows.horizon,
         lags=list(windows.lags),
@@ -56,6 +57,19 @@ def made(options, dtype=np.float64, kind="lstm", **more):
 
 def rows_of(windows):
     return zip(windows.values, windows.table.times)
+
+
+@pytest.mark.parametrize(
+    ("options", "last"),
+    [({}, 60), ({"horizon": 3}, 62), ({"future": ["b"]}, 59), ({"future": ["b"], "horizon": 3}, 59)],
+)
+def test_every_row_is_forecast_and_the_one_after_the_end_unless_columns_are_known_ahead(options, last):
+    model, windows, recipe = made({"target": ["a"], "window": 4, **options})
+    found = Ensemble([(model, ForecastMetadata(recipe))], windows.table).predict()
+    h = windows.horizon
+    assert (found.rows[0], found.rows[-1]) == (4, last) and found.after is None
+    assert found.ahead.tolist() == [*range(1, h + 1)] * (last - h + 1 - 3)
+    assert np.allclose(found.values[0], outputs(model, windows, np.array([4]))[0, 0])
 
 
 @pytest.mark.parametrize("kind", ["state", "recent", "product", "constant"])
