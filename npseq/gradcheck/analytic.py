@@ -77,17 +77,14 @@ class Differentiated:
         """
         array, gradient = self.real[name], self.expected[name]
         v = np.random.default_rng(array.size).uniform(-1, 1, array.shape)
-        before = array.copy()
-        array[...] = before + CENTRAL_STEP * v
-        above = np.real(self.f())
-        array[...] = before - CENTRAL_STEP * v
-        below = np.real(self.f())
+        before, values = array.copy(), []
+        for step in (CENTRAL_STEP, -CENTRAL_STEP):
+            array[...] = before + step * v
+            values.append(np.real(self.f()))
         array[...] = before
-        difference = (above - below) / (2 * CENTRAL_STEP) - (gradient * v).sum()
-        return bool(
-            np.abs(difference)
-            <= 10 * AGREE * np.abs(gradient * v).sum() + max(self.noise, NOISE * max(abs(above), abs(below)))
-        )
+        difference = (values[0] - values[1]) / (2 * CENTRAL_STEP) - (gradient * v).sum()
+        noise = max(self.noise, NOISE * max(map(abs, values)))
+        return bool(np.abs(difference) <= 10 * AGREE * np.abs(gradient * v).sum() + noise)
 
     def central(self, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return the gradients of some arrays by central differences; raises what f raises for real numbers."""

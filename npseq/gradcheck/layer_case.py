@@ -131,6 +131,10 @@ class LayerCase:
         parts = list(state) if isinstance(state, tuple) else [state]
         return [part[:, None] for part in parts] if self.case.unbatched else parts
 
+    def named(self, y: np.ndarray, end: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """Return ``y`` and ``final h``, … by name."""
+        return {"y": y, **{f"final {letter}": part for letter, part in zip(self.letters, end)}}
+
     # ---- the code that is checked ----
 
     def forward(self, layer: Any, arrays: Arrays | None = None) -> tuple[Any, list[Any], Any]:

@@ -59,16 +59,12 @@ def drawn(config: Config) -> LayerCase:
 
 def direction(grads: Arrays, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Return v: random, for each array (and each step of x) as large as its gradient is small."""
-    found: dict[str, np.ndarray] = {}
-    sizes = {
-        name: np.sqrt((d * d).sum(axis=(1, 2), keepdims=True) if name == "x" else (d * d).sum())
-        for name, d in grads.items()
-    }
+    axes = {name: (1, 2) if name == "x" else None for name in grads}
+    sizes = {name: np.sqrt((d * d).sum(axis=axes[name], keepdims=True)) for name, d in grads.items()}
     most = max([float(np.max(size)) for size in sizes.values() if np.size(size)] or [1.0]) or 1.0
-    for name, d in grads.items():
-        scale = np.maximum(sizes[name], most / SPREAD)
-        found[name] = rng.uniform(-1, 1, d.shape) / np.where(np.isfinite(scale), scale, 1.0)
-    return found
+    scales = {name: np.maximum(size, most / SPREAD) for name, size in sizes.items()}
+    finite = {name: np.where(np.isfinite(scale), scale, 1.0) for name, scale in scales.items()}
+    return {name: rng.uniform(-1, 1, d.shape) / finite[name] for name, d in grads.items()}
 
 
 def along(loss: Callable[[dict[str, np.ndarray]], Any], arrays: Arrays, v: Arrays) -> float:
@@ -129,8 +125,8 @@ class LayerCheck:
                 if not np.array_equal(kept, self.y, equal_nan=True):
                     self._found("y", "a later call overwrites the outputs of an earlier one")
             self.true_y, self.true_end, self.tapes = case.expected(self.shape)
-            expected = dict(zip(self._names(), [self.true_y, *self.true_end]))
-            self._outputs([self.y, *self.end], expected, "{} is not that of the equations")
+            self.outputs = case.named(self.y, self.end)
+            self._outputs(self.outputs, case.named(self.true_y, self.true_end), "{} is not that of the equations")
             before = layer.theta.copy()
             self.grads, again = case.gradients(layer, tape), case.gradients(layer, tape)
             twice = [name for name in again if not np.array_equal(again[name], self.grads[name], equal_nan=True)]
@@ -145,9 +141,6 @@ class LayerCheck:
                 self._float32()
         return self.findings
 
-    def _names(self) -> list[str]:
-        return ["y", *(f"final {letter}" for letter in self.case.letters)]
-
     def _found(self, what: str, line: str, error: float = float("inf")) -> None:
         self.findings.append(Finding(what, line, error))
 
@@ -159,10 +152,10 @@ class LayerCheck:
         case.gradients(layer, case.forward(layer)[2])
         layer.theta[...] = kept
 
-    def _outputs(self, given: list[Any], expected: Arrays, text: str, what: str = "{}") -> None:
+    def _outputs(self, given: Arrays, expected: Arrays, text: str, what: str = "{}") -> None:
         """Compare y and the final state; what rounding does not explain is found."""
-        for (name, true), array in zip(expected.items(), given):
-            error = difference(array, true)
+        for name, array in given.items():
+            error = difference(array, expected[name])
             if not error <= OUTPUTS_ALLOWED and not error <= self._noise().allowed(name):
                 self._found(what.format(name), f"{text.format(name)}: relative error {error:.1e}", error)
 
@@ -187,21 +180,19 @@ class LayerCheck:
 
     def _other_outputs(self) -> None:
         """Compare ``layer(x)`` and ``layer.stream()`` with ``layer.forward(x)``."""
-        expected = dict(zip(self._names(), [self.y, *self.end]))
-        found = self.case.inference()
+        text, found = "{} gives another {{}} than layer.forward(x)", self.case.inference()
         if found is not None:
-            text = "layer(x) gives another {} than layer.forward(x)"
-            self._outputs([found[0], *found[1]], expected, text, "inference {}")
+            self._outputs(self.case.named(*found), self.outputs, text.format("layer(x)"), "inference {}")
         streamed = self.case.streamed() if reference_of(self.case.layer.cell) else None
         if streamed is not None:
-            self._outputs([streamed], {"y": self.y}, "layer.stream() gives another {} than layer.forward(x)", "stream")
+            self._outputs({"y": streamed}, self.outputs, text.format("layer.stream()"), "stream")
 
     def _float32(self) -> None:
         """Compare outputs and gradients in float32 with those in float64, for the same parameters and data."""
         layer = self.case.layer.astype(np.float32)
         y, end, tape = self.case.forward(layer)
-        given = {**dict(zip(self._names(), [y, *end])), **self.case.gradients(layer, tape)}
-        true = {**dict(zip(self._names(), [self.y, *self.end])), **self.grads}
+        given = {**self.case.named(y, end), **self.case.gradients(layer, tape)}
+        true = {**self.outputs, **self.grads}
         kind = [name for name, array in given.items() if array.dtype != np.float32]
         if kind:
             self._found("float32", f"in float32, {', '.join(kind)} is {given[kind[0]].dtype}")

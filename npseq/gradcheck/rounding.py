@@ -101,7 +101,7 @@ def of_layer(case: Any, shape: Any) -> LayerNoise:
     def results(cell: Any) -> Arrays:
         y, end, tapes = case.expected(shape._replace(cell=cell))
         grads = case.expected_gradients(shape._replace(cell=cell), tapes)
-        return {"y": y, **{f"final {k}": part for k, part in zip(case.letters, end)}, **grads}
+        return {**case.named(y, end), **grads}
 
     fine, coarse = (
         [results(cell) for cell in noisy(shape.cell, delta)] for delta in (DELTA, float(np.finfo(np.float32).eps))
