@@ -9,7 +9,6 @@ from npseq import data
 from npseq.data import DataError
 from npseq.forecast import ForecastStream, ForecastTask, baselines, candidates, combination
 from npseq.forecast.base_model import BaseModel, Combination, Log, base_from_json, shown
-from npseq.forecast.baselines import Baselines
 from npseq.forecast.bases import describe
 from npseq.forecast.calendar_slots import YEAR, Slots, Waves
 from npseq.nn.model import Model
@@ -250,30 +249,6 @@ def test_a_growing_season_is_forecast_by_its_logarithm():
     assert all(part.log for _, part in logs.base.parts[0].members)
     with pytest.raises(DataError, match="of the logarithm"):
         far(monthly(growing() - 100), log="yes")
-
-
-SERIES = {
-    "trend": lambda t, e: 2.0 * t + 5 * e,
-    "growth": lambda t, e: np.exp(2 + 0.02 * t + 0.05 * e),
-    "multiplicative season": lambda t, e: np.exp(3 + 0.01 * t + 0.3 * np.sin(t * np.pi / 6) + 0.05 * e),
-    "level shift": lambda t, e: 100 + 40 * (t > 95) + 3 * e,
-    "counts": lambda t, e: np.floor(np.exp(np.abs(e) / 1.3) - 0.6),
-    "stops at zero": lambda t, e: np.where(t < 120, 50 + 5 * e, 0.0),
-    "slow random walk": lambda t, e: 100 + np.cumsum(e) / 10,
-}
-
-
-@pytest.mark.parametrize("name", SERIES)
-@pytest.mark.parametrize("steps", [1, 12])
-def test_the_choice_is_hardly_worse_than_the_best_baseline(name, steps):
-    rng = np.random.default_rng(3)
-    table = monthly(SERIES[name](np.arange(200), rng.normal(size=200)))
-    own, task = far(table, steps=steps)
-    found = Baselines(task, task.fitted_baselines())
-    rows = np.arange(170, 200 - steps + 1)
-    actual = table.values[rows[:, None] + np.arange(steps), 0]
-    others = [np.sqrt(((found.forecast(each, rows, steps)[:, :, 0] - actual) ** 2).mean()) for each in found.names]
-    assert own <= 1.1 * min(others) + 1e-9
 
 
 def test_the_line_says_what_was_chosen():
