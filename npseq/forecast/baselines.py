@@ -121,7 +121,7 @@ def fit(windows: WindowDataset, train_end: int, validation_end: int, season: int
 
             # with a base, gaps are filled already
             whole = windows.base is not None
-            model = best(series) if whole else with_filled_gaps(series, season, validation_end, best, _drive)
+            model = best(series) if whole else with_filled_gaps(series, season, validation_end, best)
             if model is not None:
                 parts.append(model)
         if len(parts) == len(z):
@@ -148,16 +148,12 @@ def _designs(table: Table, season: int | None, rows: int) -> dict[str, list[Desi
     }  # fmt: skip
 
 
-def _drive(model: BaseModel, series: Series) -> np.ndarray:
-    return model.drive_at(series.times, len(series.z))
-
-
 def _error(model: BaseModel, series: Series, start: int, stop: int) -> float:
     """The mean squared one-step error on the rows start … stop − 1 whose values were there."""
     rows = np.arange(max(start, model.order), stop)
     if series.filled is not None:
         rows = rows[~series.filled[rows]]
-    forecasts = model.forecasts(series.z, _drive(model, series), rows, 1)[:, 0]
+    forecasts = model.forecasts(series.z, model.drive_at(series.times, len(series.z)), rows, 1)[:, 0]
     return float(((series.z[rows] - forecasts) ** 2).mean()) if len(rows) else 0.0
 
 

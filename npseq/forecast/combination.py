@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,13 +79,8 @@ class Choice:
         season = features.season(units, self.table.step)
         if self.refit:
             return self._chosen(series, season)
-        found: AnyBase | None = with_filled_gaps(
-            series, season, self.stop, lambda filled: self._chosen(filled, season), self._drive
-        )
+        found: AnyBase | None = with_filled_gaps(series, season, self.stop, partial(self._chosen, season=season))
         return found
-
-    def _drive(self, base: AnyBase, series: Series) -> np.ndarray:
-        return base.drive_at(series.times, len(series.z), series.known)
 
     def _chosen(self, series: Series, season: int | None) -> AnyBase | None:
         a, b = self.fitted, self.stop
@@ -244,13 +240,7 @@ def _combined(errors: dict[Any, Errors], prior: Any, most: int) -> list[tuple[An
     return sorted(found.items(), key=lambda pair: -pair[1])
 
 
-def with_filled_gaps(
-    series: Series,
-    season: int | None,
-    stop: int,
-    fit: Callable[[Series], Any],
-    drive: Callable[[Any, Series], np.ndarray],
-) -> Any:
+def with_filled_gaps(series: Series, season: int | None, stop: int, fit: Callable[[Series], Any]) -> Any:
     """Return what ``fit`` makes of the series, with missing values before ``stop`` filled by the season, and then by
     what was fitted first.
     """
@@ -266,7 +256,7 @@ def with_filled_gaps(
         if found is None:
             return best
         z = z.copy()
-        impute(found, z[:stop], drive(found, series), missing)
+        impute(found, z[:stop], found.drive_at(series.times, len(z), series.known), missing)
         if not np.abs(z[:stop]).max() <= limit:
             return best or BaseModel("last", np.ones(1), np.zeros(1))
         best = found

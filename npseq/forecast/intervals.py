@@ -170,10 +170,9 @@ def _best_scale(
         for step in steps:
             for k in range(residuals.shape[2]):
                 e, unit, rests = residuals[:, step, k], scale[:, step, k], bool(width.rests[k])
-                start = (e / unit)[:half]
-                pairs = offsets(
-                    (e / unit)[second], rows[second], start[np.isfinite(start)], NOMINAL, step + 1, rests=rests
-                )
+                scaled = e / unit
+                start = scaled[:half][np.isfinite(scaled[:half])]
+                pairs = offsets(scaled[second], rows[second], start, NOMINAL, step + 1, rests=rests)
                 low, high = (unit[second] * side for side in pairs.T)
                 floor, actual = width.floor[k] - forecast[second, step, k], e[second]
                 low = floor if rests else np.fmax(low, floor)
@@ -202,15 +201,11 @@ def _rows_before(task: ForecastTask) -> int:
     return periods(task.table).get("week", ROWS_BEFORE)
 
 
-def _observed(task: ForecastTask) -> np.ndarray:
-    """(n, O) the targets of the training rows, NaN where they were missing."""
-    values: np.ndarray = task.values[: task.train_end, : len(task.target_columns)]
-    return values if task.filled is None else np.where(task.filled[: task.train_end], np.nan, values)
-
-
 def _floor(task: ForecastTask) -> np.ndarray:
     """0 for each target that is never negative in the observed training rows, otherwise NaN."""
-    return np.where(np.nanmin(_observed(task), axis=0) >= 0, 0.0, np.nan)
+    values = task.values[: task.train_end, : len(task.target_columns)]
+    values = values if task.filled is None else np.where(task.filled[: task.train_end], np.nan, values)
+    return np.where(np.nanmin(values, axis=0) >= 0, 0.0, np.nan)
 
 
 def head_loss(
