@@ -191,11 +191,9 @@ def _prior(errors: dict[Any, Errors], order: int) -> Any:
     """
     longest = [d for d in errors if isinstance(d, Design) and d[2:4] == (False, False) and not d.terms.waves
                and d.order == order and d.terms.slots.count in (1, order)]  # fmt: skip
-    if not longest:
-        return None
-    best = min(longest, key=lambda d: errors[d].size)
+    best: Any = min(longest, key=lambda d: errors[d].size, default=None)
     alike = sorted(d for d in longest if d[:-1] == best[:-1])
-    return next(d for d in alike if errors[best].better_far(errors[d]) <= DOUBT)
+    return next((d for d in alike if errors[best].better_far(errors[d]) <= DOUBT), None)
 
 
 def _combined(errors: dict[Any, Errors], prior: Any, most: int) -> list[tuple[Any, float]]:
