@@ -24,7 +24,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     # a forecast without a base, and everything that is neither a forecast nor a text
     "alone": {"window": 12, "batch_size": 16},
     # the network of many series
-    "panel": {"hidden_size": 64, "num_layers": 2, "batch_size": 256, "epochs": 4},
+    "panel": {"hidden_size": 128, "num_layers": 2, "batch_size": 128, "epochs": 6},
     # a class of each sequence
     "classify": {"lr": 0.005, "bidirectional": True, "read": "mean+max"},
     # the estimators of scikit-learn: a number for each sequence, and the early stopping of both

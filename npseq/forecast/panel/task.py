@@ -17,7 +17,7 @@ from .series import Many
 from .windows import FARTHEST, HEAVIEST, PanelTask, Windows
 
 PATCH = 60  # rows of a step, at most
-STEPS = 14  # of the network, by default
+STEPS = 14  # of the network, by default, without a longer season
 SEASONS = 2  # that a window holds, at least
 LONGEST_WINDOW = 64  # steps
 TRIED = 4000  # windows to which the base is fitted
@@ -36,7 +36,8 @@ def panel_task(
 
     Args:
         target: as ``Panel.column``. horizon: rows to forecast at once, by default a season. window: steps of the
-            network, each of a season or a part of one; by default 14, or two seasons.
+            network, each of a season or a part of one; by default one more than the longest season has, or else 14, or
+            two seasons.
         inputs: other columns that the network reads. future: columns whose values are known ahead.
 
     Raises:
@@ -63,7 +64,8 @@ def _recipe(many: Many, data: str, target: str, horizon: int, window: int | None
     patch = s // parts
     if patch == 1 < s:  # a prime
         patch = PATCH // 2
-    steps = window or min(max(STEPS, ceil(SEASONS * s / patch)), LONGEST_WINDOW)
+    enough = max(ceil(longer[-1] / patch) + 1 if longer else STEPS, ceil(SEASONS * s / patch))
+    steps = window or min(enough, LONGEST_WINDOW)
     log = any(y.min() > 0 for y in many.values)
     lags = [s, *(longer or ([2 * s] if s > 1 else []))]
     alone = [1.0] + [0.0] * (len(lags) - 1)
