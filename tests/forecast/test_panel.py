@@ -160,7 +160,7 @@ def test_a_forecaster_of_a_panel_gives_arrays_by_name_and_comes_back_from_files(
     again = PanelForecaster.load([path, path], {})
     again.panel = panel
     assert all(np.allclose(again.predict(3, interval=[0.5, 0.9])[name], rows) for name, rows in found.items())
-    assert (again.window, again.asked) == (14, {"target": ["y"], "horizon": 4, "inputs": None, "future": None})
+    assert (again.window, again.asked) == (8, {"target": ["y"], "horizon": 4, "inputs": None, "future": None})
     with pytest.raises(DataError, match="2 models"):
         again.save(path)
     with pytest.raises(DataError, match="future given"):

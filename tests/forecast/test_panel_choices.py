@@ -115,7 +115,7 @@ def test_a_patch_is_a_season_or_a_part_of_one_of_up_to_60_rows(s, patch, steps):
 
 def test_lags_are_the_longer_seasons_and_logarithms_those_of_positive_series():
     found = task._recipe(many(np.arange(5), season=Season(12, (84,))), "d", "y", 3, None)
-    assert found.lags == [12, 84] and not found.log
+    assert found.lags == [12, 84] and not found.log and found.window == 8  # the longer season and a step
     assert task._recipe(many(np.arange(5), np.ones(5)), "d", "y", 3, None).log
 
 
