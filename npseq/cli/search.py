@@ -169,10 +169,10 @@ def search(args: Any, training: argparse.Namespace, kind: Any, loaded: Any, runn
     @functools.cache
     def begun(window: int | None) -> Any:
         """What the trainings with a window start from; the data, if they allow none: each training says why."""
-        if window in (None, training.window):
-            return kinds.shared(task, loaded)
+        same = window in (None, training.window)
         try:
-            return kinds.shared(kind.make(arguments.changed(training, window=window), loaded), loaded)
+            made = task if same else kind.make(arguments.changed(training, window=window), loaded)
+            return kinds.shared(made, loaded)
         except ValueError:
             return loaded
 
