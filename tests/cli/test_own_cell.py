@@ -17,21 +17,7 @@ from npseq.nn.registry import MODELS, OWN
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PEEPHOLE = str(EXAMPLES / "peephole.py")
-SMALL = [
-    "--epochs",
-    "1",
-    "--hidden-size",
-    "3",
-    "--window",
-    "3",
-    "--lags",
-    "none",
-    "--base",
-    "none",
-    "--batch-size",
-    "128",
-    "--quiet",
-]
+SMALL = "--epochs 1 --hidden-size 3 --window 3 --lags none --base none --batch-size 128 --quiet".split()
 
 
 @pytest.fixture(autouse=True)

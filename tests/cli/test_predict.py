@@ -24,15 +24,8 @@ HORIZON = 3
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, small_csv):
     folder = tmp_path_factory.mktemp("trained")
-    assert (
-        status(
-            [
-                *f"--model optimized_gru --data {small_csv} --base none --epochs 5 --lr 0.01 --horizon".split(),
-                *f"{HORIZON} --lags 24 --quiet --out-dir {folder}".split(),
-            ]
-        )
-        == 0
-    )
+    words = f"--model optimized_gru --data {small_csv} --base none --epochs 5 --lr 0.01 --horizon"
+    assert status(f"{words} {HORIZON} --lags 24 --quiet --out-dir {folder}") == 0
     return str(folder / "rnn_optimized_gru_best.pth")
 
 
@@ -121,15 +114,8 @@ def test_other_inputs_keep_their_last_value_when_forecasts_are_fed_back(tmp_path
     rng = np.random.default_rng(0)
     csv_file = tmp_path / "two.csv"
     csv_file.write_text("a,b\n" + "".join(f"{a:.3f},{b:.3f}\n" for a, b in rng.normal(size=(200, 2))))
-    assert (
-        status(
-            [
-                *f"--model gru --data {csv_file} --inputs b --base none --window 5 --epochs 1 --quiet".split(),
-                *f"--out-dir {tmp_path}".split(),
-            ]
-        )
-        == 0
-    )
+    words = f"--model gru --data {csv_file} --inputs b --base none --window 5 --epochs 1 --quiet"
+    assert status(f"{words} --out-dir {tmp_path}") == 0
     model, table = npseq.load(tmp_path / "rnn_gru_best.pth"), data.load(str(csv_file))
     values = [*map(list, table.values)]
     for _ in range(4):
@@ -203,15 +189,8 @@ def test_evaluate_knows_the_rows_of_the_training_by_their_content(trained, small
 
 @pytest.mark.wide
 def test_the_interval_covers_about_its_share_of_the_test_part_fed_back_too(tmp_path, capsys):
-    assert (
-        status(
-            [
-                *"--model optimized_gru --epochs 1 --lr 0.01 --quiet --window 24 --batch-size 32 --lags".split(),
-                *f"none --base none --out-dir {tmp_path}".split(),
-            ]
-        )
-        == 0
-    )
+    words = "--model optimized_gru --epochs 1 --lr 0.01 --quiet --window 24 --batch-size 32 --lags"
+    assert status(f"{words} none --base none --out-dir {tmp_path}") == 0
     assert evaluate_main([str(tmp_path / "rnn_optimized_gru_best.pth"), "--interval", "0.8"]) == 0
     shown = [line for line in capsys.readouterr().out.splitlines() if "the 80% interval" in line]
     shares = [float(line.split("holds ")[1].split("%")[0]) for line in shown]
@@ -238,15 +217,8 @@ def test_evaluate_judges_the_other_tasks_as_training_did(options, tmp_path, caps
 
 @pytest.mark.wide
 def test_sequences_without_labels_are_classified(tmp_path):
-    assert (
-        status(
-            [
-                *f"--model optimized_gru --epochs 3 --quiet --out-dir {tmp_path} --data japanese_vowels".split(),
-                *"--batch-size 8".split(),
-            ]
-        )
-        == 0
-    )
+    typed = f"--model optimized_gru --epochs 3 --quiet --out-dir {tmp_path} --data japanese_vowels"
+    assert status(f"{typed} --batch-size 8") == 0
     with open(data.shipped("japanese_vowels_test.csv")) as file:
         unlabelled = [",".join(cells[:1] + cells[2:]) for cells in (line.split(",") for line in file)]
     (tmp_path / "new.csv").write_text("".join(unlabelled))
@@ -285,15 +257,8 @@ def test_the_file_remembers_the_names_of_its_columns(tmp_path, capsys):
     lines = open(data.shipped("japanese_vowels_train.csv")).read().splitlines(keepends=True)
     renamed, folder = tmp_path / "renamed.csv", tmp_path / "o"
     renamed.write_text(lines[0].replace("utterance", "recording").replace("speaker", "who") + "".join(lines[1:]))
-    assert (
-        status(
-            [
-                *f"--model optimized_rnn --epochs 1 --hidden-size 4 --data {renamed} --sequence recording".split(),
-                *f"--label who --quiet --out-dir {folder} --report {tmp_path / 'r.json'}".split(),
-            ]
-        )
-        == 0
-    )
+    words = f"--model optimized_rnn --epochs 1 --hidden-size 4 --data {renamed} --sequence recording"
+    assert status(f"{words} --label who --quiet --out-dir {folder} --report {tmp_path / 'r.json'}") == 0
     file, out = str(folder / "rnn_optimized_rnn_best.pth"), tmp_path / "answers.csv"
     assert evaluate_main([file, "--data", str(renamed)]) == 0
     assert f"{json.loads((tmp_path / 'r.json').read_text())['test']['accuracy']:.1%}" in capsys.readouterr().out

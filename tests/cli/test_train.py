@@ -88,15 +88,8 @@ def test_the_season_of_the_training_rows_is_given_to_the_model_unless_told_other
 
 @pytest.mark.wide
 def test_names_are_taken_with_dashes_and_underscores(tmp_path, small_csv):
-    assert (
-        status(
-            [
-                *f"--model optimized-lstm --hidden_size=3 --epochs 1 --batch_size 16 --data {small_csv}".split(),
-                *f"--out_dir {tmp_path}".split(),
-            ]
-        )
-        == 0
-    )
+    words = f"--model optimized-lstm --hidden_size=3 --epochs 1 --batch_size 16 --data {small_csv}"
+    assert status(f"{words} --out_dir {tmp_path}") == 0
     assert (tmp_path / "rnn_optimized_lstm_best.pth").is_file()
 
 
@@ -107,15 +100,8 @@ def test_names_are_taken_with_dashes_and_underscores(tmp_path, small_csv):
 def test_the_same_seed_gives_the_same_file_and_another_seed_another(tmp_path, small_csv):
     files = []
     for folder, seed in [("a", 3), ("b", 3), ("c", 4)]:
-        assert (
-            status(
-                [
-                    *f"--model gru --epochs 2 --hidden-size 4 --data {small_csv} --seed {seed} --out-dir".split(),
-                    *f"{tmp_path / folder} --quiet".split(),
-                ]
-            )
-            == 0
-        )
+        words = f"--model gru --epochs 2 --hidden-size 4 --data {small_csv} --seed {seed} --out-dir"
+        assert status(f"{words} {tmp_path / folder} --quiet") == 0
         files.append((tmp_path / folder / "rnn_gru_best.pth").read_bytes())
     assert files[0] == files[1] != files[2]
 
@@ -139,15 +125,8 @@ def test_torch_opens_the_weights_and_predicts_the_same(tmp_path, small_csv, name
 
 def test_the_report_holds_what_was_measured(tmp_path, small_csv, capsys):
     report_file = tmp_path / "reports" / "run.json"
-    assert (
-        status(
-            [
-                *f"--model rnn --epochs 2 --data {small_csv} --base none --out-dir {tmp_path} --seed 7 --report".split(),
-                *f"{report_file}".split(),
-            ]
-        )
-        == 0
-    )
+    words = f"--model rnn --epochs 2 --data {small_csv} --base none --out-dir {tmp_path} --seed 7 --report"
+    assert status(f"{words} {report_file}") == 0
     report = json.loads(report_file.read_text())
     assert set(report) >= {
         "model",

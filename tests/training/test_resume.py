@@ -53,15 +53,8 @@ def test_more_epochs_than_first_asked_for_equal_a_longer_run(tmp_path, small_csv
     run = ["--model", "rnn", "--data", small_csv, "--hidden-size", "4", "--checkpoint", "--quiet"]
     run += ["--schedule", "constant"]  # that of the default depends on the number of epochs
     assert status([*run, "--epochs", "2", "--out-dir", str(tmp_path / "a")]) == 0
-    assert (
-        status(
-            [
-                *f"--resume {tmp_path / 'a' / 'rnn_rnn_last.pth'} --epochs 4 --checkpoint --quiet --out-dir".split(),
-                *f"{tmp_path / 'a'}".split(),
-            ]
-        )
-        == 0
-    )
+    words = f"--resume {tmp_path / 'a' / 'rnn_rnn_last.pth'} --epochs 4 --checkpoint --quiet --out-dir"
+    assert status(f"{words} {tmp_path / 'a'}") == 0
     assert status([*run, "--epochs", "4", "--out-dir", str(tmp_path / "b")]) == 0
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
@@ -69,15 +62,8 @@ def test_more_epochs_than_first_asked_for_equal_a_longer_run(tmp_path, small_csv
 @pytest.fixture(scope="module")
 def begun_once(tmp_path_factory, small_csv):
     folder = tmp_path_factory.mktemp("begun")
-    assert (
-        status(
-            [
-                *f"--model rnn --data {small_csv} --base last --hidden-size 4 --epochs 3 --schedule cosine".split(),
-                *f"--checkpoint --quiet --out-dir {folder}".split(),
-            ]
-        )
-        == 0
-    )
+    words = f"--model rnn --data {small_csv} --base last --hidden-size 4 --epochs 3 --schedule cosine"
+    assert status(f"{words} --checkpoint --quiet --out-dir {folder}") == 0
     return folder
 
 
