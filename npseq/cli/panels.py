@@ -100,13 +100,9 @@ def report(result: dict[str, Any]) -> list[str]:
         lines += ["", f"better than the seasonal naive: {result['share_better']:.0%} of the series"]
     few = len(series) <= FEW
     shown = series if few else [one for one in series if one["unique_id"] in result["worst"]]
-    shown = sorted(shown, key=lambda one: -_number(one["mase"]))
+    shown = sorted(shown, key=lambda one: float("-inf" if one["mase"] is None else one["mase"]), reverse=True)
     title = "each series" if few else f"the {len(shown)} worst"
     return [*lines, "", *table(title, {one["unique_id"]: one for one in shown})]
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
 
 
 def table(title: str, rows: dict[str, dict[str, Any]], last: str | None = None) -> list[str]:

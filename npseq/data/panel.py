@@ -16,10 +16,7 @@ from .grid import DAY, Grid, Numbers, after
 from .table import Table
 
 ROWS = ("values", "irregular", "filled")  # arrays of all rows
-LATE, LATE_ROWS = (
-    0.05,
-    10,
-)  # of the time of the whole panel, and steps: a series that ends earlier than this has stopped
+LATE, LATE_ROWS = 0.05, 10  # of the time of the whole panel, and steps: a series that ends earlier has stopped
 
 
 @dataclass

@@ -156,7 +156,7 @@ def test_columns_of_a_task_are_checked():
 
 
 @pytest.mark.wide
-def test_a_forecaster_takes_the_rows_ahead_in_a_frame_of_their_own():
+def test_a_forecaster_takes_the_rows_ahead_in_a_frame_of_their_own(tmp_path):
     pd = pytest.importorskip("pandas")
     panel = shops(count=3)
     frame = pd.DataFrame(panel.values, columns=panel.columns)
@@ -168,6 +168,10 @@ def test_a_forecaster_takes_the_rows_ahead_in_a_frame_of_their_own():
     found = made.predict(future=frame[last].drop(columns="y"))
     assert found.equals(made.predict(H, future=frame[last])) and len(found) == 3 * H
     assert found.ds.tolist() == frame.ds[last].tolist()
+    made.save(tmp_path / "m.pth")
+    loaded = npseq.Forecaster.load(tmp_path / "m.pth").update(frame[~last])
+    assert loaded.predict(future=frame[last]).equals(found)
+    assert loaded._panel.asked == {"target": ["y"], "horizon": H, "inputs": [], "future": ["price"]}
     blank = frame.assign(y=frame.y.where(~last))
     assert np.allclose(made.update(blank).predict().npseq, found.npseq)
     with pytest.raises(DataError, match="in the series s1 asked for, but price are given for 0"):

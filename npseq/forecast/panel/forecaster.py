@@ -173,7 +173,8 @@ class PanelForecaster:
         self.members = [load_panel(os.fspath(path)) for path in paths]
         recipe, kept = self.members[0][1].recipe, self.members[0][1]
         self.window, self.options = recipe.window, kept.options
-        self.asked = {"target": [recipe.target], "horizon": recipe.horizon, "inputs": None, "future": None}
+        self.asked = {"target": [recipe.target], "horizon": recipe.horizon}
+        self.asked |= {"inputs": recipe.inputs, "future": recipe.future}
         return self
 
     def origins(

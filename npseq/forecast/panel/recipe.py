@@ -37,11 +37,6 @@ class PanelRecipe(Recipe):
     future: Annotated[list[str], _NAMES] = field(default_factory=list)
     scales: Annotated[list[float], _SCALES] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the recipe as a weights file keeps it: other columns only if there are any."""
-        values = super().to_json()
-        return {name: value for name, value in values.items() if name not in ("inputs", "future", "scales") or value}
-
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> PanelRecipe:
         """Return the recipe of values that have been checked, each by itself. Raises ValueError as ``Recipe``."""
