@@ -171,7 +171,7 @@ def test_a_forecaster_takes_the_rows_ahead_in_a_frame_of_their_own(tmp_path):
     made.save(tmp_path / "m.pth")
     loaded = npseq.Forecaster.load(tmp_path / "m.pth").update(frame[~last])
     assert loaded.predict(future=frame[last]).equals(found)
-    assert loaded._panel.asked == {"target": ["y"], "horizon": H, "inputs": [], "future": ["price"]}
+    assert loaded._panel.asked == {"target": ["y"], "horizon": H, "inputs": None, "future": ["price"]}
     blank = frame.assign(y=frame.y.where(~last))
     assert np.allclose(made.update(blank).predict().npseq, found.npseq)
     with pytest.raises(DataError, match="in the series s1 asked for, but price are given for 0"):

@@ -174,7 +174,7 @@ class PanelForecaster:
         recipe, kept = self.members[0][1].recipe, self.members[0][1]
         self.window, self.options = recipe.window, kept.options
         self.asked = {"target": [recipe.target], "horizon": recipe.horizon}
-        self.asked |= {"inputs": recipe.inputs, "future": recipe.future}
+        self.asked |= {"inputs": recipe.inputs or None, "future": recipe.future or None}
         return self
 
     def origins(
