@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from npseq.data import DataError, TableOptions, kind_of, load, load_sequences
+from npseq.data.sources import ending
 
 pd = pytest.importorskip("pandas")
 
@@ -282,3 +283,11 @@ def test_a_pipe_larger_than_what_is_kept_in_memory_is_read_whole(monkeypatch, tm
     with file:
         assert (file.read(), size) == (content, len(content))
     os.close(read)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("a.CSV", ".csv"), ("a.csv.gz", ".csv"), ("a.txt.bz2", ".txt"), ("a.xz", ".csv"), ("a.ts.zip", ".ts"), ("a", "")],
+)
+def test_the_ending_of_a_compressed_file_is_that_of_its_content(name, found):
+    assert ending(name) == found

@@ -1,6 +1,7 @@
 """Base forecasts: how they are fitted, chosen and fed back, and that a model with a base predicts from x alone."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -243,6 +244,7 @@ def test_a_trained_head_is_shrunk_before_its_errors_are_measured(monkeypatch):
 def test_of_more_than_ten_targets_three_are_described():
     for count, lines in ((10, 10), (11, 4)):
         bases = BaseModels.of((BaseModel("last", np.ones(1), np.zeros(1)),) * count, np.ones(count))
+        assert (bases.order, bases.reach, replace(bases, lags=(7, 24)).reach) == (1, 1, 24)
         found = describe(bases, [f"c{k}" for k in range(count)])
         assert len(found) == lines and found[0] == "base        c0: the last value"
         assert (found[-1] == "            and 8 more targets") == (count == 11)

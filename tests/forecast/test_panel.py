@@ -167,11 +167,15 @@ def test_a_forecaster_of_a_panel_gives_arrays_by_name_and_comes_back_from_files(
         made.predict(future=1)
     scored = made.score(3)
     assert (scored["steps"], scored["coverage"], len(scored["series"])) == (3, 0.9, 3)
-    truth, past = panel.values[panel.rows(1), 0][-3:], panel.without_last(3)
+    truth, past = panel.values[panel.rows(1), 0][-3:].copy(), panel.without_last(3)
     errors = truth - ensemble.PanelEnsemble(made.members, past).predict(3).mean[1]
     y = past.values[past.rows(1), 0]
     change = np.abs(y[SEASON:] - y[:-SEASON]).mean()
     assert np.isclose(scored["series"][1]["mase"], np.abs(errors).mean() / change)
+    gap, panel.filled = panel.rows(1).stop - 2, np.zeros((len(panel.values), 1), bool)
+    panel.filled[gap], panel.values[gap] = True, 1e9
+    assert np.isclose(made.score(3)["series"][1]["mase"], np.abs(errors[[0, 2]]).mean() / change)  # of what is known
+    panel.filled, panel.values[gap] = None, truth[1]
     order = sorted(scored["series"], key=lambda one: -one["mase"])
     assert scored["worst"] == [one["unique_id"] for one in order]
     assert np.isclose(scored["share_better"], np.mean([one["mase"] < one["mase_seasonal_naive"] for one in order]))

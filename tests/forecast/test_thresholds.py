@@ -223,6 +223,13 @@ def test_the_interval_score_is_the_width_and_40_times_the_distance_outside_at_95
     assert np.allclose(score, [1, 21, 81])
 
 
+def test_the_loss_of_a_quantile_is_of_the_values_that_are_known():
+    gone = np.nan
+    found = evaluation._quantile(np.array([1.0, 2, gone, 4]), np.array([3.0, gone, 5, 4]), 0.9)
+    assert np.isclose(found["loss"], 0.9 * 2 / 2) and found["below"] == 0.5
+    assert set(evaluation._quantile(np.array([gone]), np.array([1.0]), 0.9).values()) == {None}
+
+
 def test_the_gradient_of_the_scale_counts_no_error_as_more_than_its_bound():
     h, e, zero = np.ones((1, 1)), np.array([[10.0]]), np.zeros((1, 1))
     loss, dV, dc = intervals.head_loss(zero, np.zeros(1), h, e)

@@ -45,7 +45,7 @@ def test_a_forecast_is_drawn_below_its_title_with_band_mark_and_losses():
 
 
 @pytest.mark.parametrize(
-    ("losses", "scale"), [([9.9, 1.0], "linear"), ([10.2, 1.0], "log"), ([20.0, -1.0], "linear"), ([5.0, 0], "linear")]
+    ("losses", "scale"), [([10.0, 1.0], "linear"), ([10.2, 1.0], "log"), ([20.0, -1.0], "linear"), ([5.0, 0], "linear")]
 )
 def test_losses_over_more_than_a_power_of_ten_are_drawn_by_their_logarithm(losses, scale):
     history = [{"epoch": k + 1, "train_loss": loss, "validation_loss": losses[0]} for k, loss in enumerate(losses)]

@@ -54,6 +54,7 @@ def test_every_number_counts_that_of_rows_without_a_label_too():
     sequences.targets[::2] = 1
     task = tasks.SequenceTask(sequences, target="number")
     assert task.weight(task.parts["train"]) == len(task.parts["train"])
+    assert np.allclose(task.to_units(np.zeros((2, 1))), task.numbers(task.parts["train"]).mean())
 
 
 def test_a_recipe_goes_through_json_and_gives_the_same_examples():

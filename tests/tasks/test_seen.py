@@ -157,6 +157,10 @@ def test_a_file_that_says_something_else_is_refused(change):
         SeenRows.from_json({**known().to_json(), **change})
 
 
+def test_hashes_are_those_of_the_files_that_were_written():
+    assert seen._mixed(np.array([[1, 2], [3, 4]], np.uint64)).tolist() == [2620951259, 2400281021]
+
+
 def test_every_hexadecimal_hash_is_read_back():
     kept = {**known().to_json(), "whole": "0123456789abcdef", "marks": [2**32 - 1], "places": [2**62 - 1]}
     assert SeenRows.from_json(kept).to_json() == kept

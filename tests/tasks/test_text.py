@@ -206,6 +206,14 @@ def test_the_baselines_see_the_training_part_alone_and_all_that_comes_before_a_s
     assert found["uniform"]["nats"] == math.log(task.input_size)
 
 
+def test_a_text_is_described_by_its_symbols():
+    assert (
+        tasks.Text(corpus()).describe()[0] == "data        text.txt: 480 characters, 11 different in the training part"
+    )
+    some = tasks.Text(Corpus("b", "bytes", np.arange(200, dtype=np.uint8)))
+    assert some.describe()[0] == "data        b: 200 bytes, 256 values"
+
+
 @pytest.mark.parametrize(("symbols", "streams"), [(1, 1), (2047, 1), (2048, 2), (32 * 1024 - 1, 31), (10**6, 32)])
 def test_a_part_is_scored_in_at_most_32_streams_of_at_least_1024_symbols(symbols, streams):
     assert tasks.Text(corpus()).scored_side_by_side(range(symbols)) == streams
