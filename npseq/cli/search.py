@@ -117,7 +117,7 @@ class Record:
 
 def validate(setting: Setting, seed: int, training: argparse.Namespace, loaded: Any) -> tuple[Run, Progress | None]:
     """Train with a setting, without a look at the test part. Returns the validation loss of the start and each epoch,
-    and how the training ended, with its best weights.
+    and how the training ended, with its best weights (None of L-BFGS, which continues nothing).
 
     Raises:
         KeyboardInterrupt: if it was interrupted.
@@ -136,7 +136,7 @@ def validate(setting: Setting, seed: int, training: argparse.Namespace, loaded: 
     run["losses"] = start + [row["validation_loss"] for row in progress.history]
     run["seconds"] = sum(row["seconds"] for row in progress.history)
     found = {"loss": progress.best_loss, "best_epoch": progress.best_epoch}
-    return {**run, **found, "parameters": int(trained.model.theta.size)}, progress
+    return {**run, **found, "parameters": int(trained.model.theta.size)}, progress if trained.optimizer else None
 
 
 class Tried:

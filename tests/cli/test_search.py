@@ -155,6 +155,11 @@ def test_a_setting_that_diverges_is_told_in_the_table_and_the_others_go_on(here,
     )
 
 
+def test_a_run_of_lbfgs_is_trained_again(here, capsys):
+    assert compare.main([*here, "--optimizer", "lbfgs", "--hidden-size", "2,3", "--seeds", "1", "--epochs", "1"]) == 0
+    assert "trained again, kept and tested\n" in capsys.readouterr().out
+
+
 def test_one_value_of_each_is_a_comparison_of_models_and_keeps_no_file(here, tmp_path, capsys):
     assert compare.main([*here, "--hidden-size", "2", "--seeds", "1", "--epochs", "1"]) == 0
     assert "**rnn**" in capsys.readouterr().out and list(tmp_path.iterdir()) == []
