@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from npseq.data import DataError, load, load_sequences
+from npseq.data.arrays import read_arrays
 from npseq.data.missing import fill_column
 from npseq.data.sources import shipped
 
@@ -315,3 +316,14 @@ def test_values_too_large_to_compute_with_are_named_before_gaps_between_them_are
     path = write("y\n" + "1\n" * 30 + "1e308\n\n\n-1e308\n" + "1\n" * 30)
     with pytest.raises(DataError, match="1e\\+308"):
         load(path)
+
+
+def test_of_two_arrays_of_times_the_one_that_is_named_is_the_time_column():
+    first, second = (np.datetime64(start, "s") + np.arange(5) * np.timedelta64(1, "h") for start in ("2024", "2025"))
+    arrays = {"first": first, "y": np.arange(5.0)}
+    assert np.array_equal(read_arrays(arrays, "a").times, first)
+    both = read_arrays({"y": arrays["y"], "second": second, "other": np.arange(5)}, "a", "second")
+    assert np.array_equal(both.times, second) and both.columns == ["y", "other"]
+    for name in ("y", "missing"):
+        with pytest.raises(DataError, match=f"a has no array '{name}' of datetime64"):
+            read_arrays(arrays, "a", name)
