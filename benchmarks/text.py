@@ -143,7 +143,7 @@ PARTS = {"recipe": recipe, "twin": twin, "default": default, "small": small}
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; default: all")
-    p.add_argument("--epochs", type=int, default=7, help="of the recipe; default: 7")
+    p.add_argument("--epochs", type=int, default=6, help="of the recipe; default: 6")
     p.add_argument("--seconds", type=float, default=180, help="CPU time of the twin; default: 180")
     args = p.parse_args()
     print("| | nats a character | bits | CPU s | updates | ms an update, mean | fastest tenth |")
