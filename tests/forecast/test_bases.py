@@ -233,7 +233,7 @@ def test_every_field_of_a_base_goes_through_json():
 def test_a_trained_head_is_shrunk_before_its_errors_are_measured(monkeypatch):
     task, measured = ForecastTask(hourly(200), target=["x0"], window=4, base="last"), []
     model, other = model_of(task), model_of(task)
-    monkeypatch.setattr(intervals, "measure", lambda model, task: measured.append(model.theta.copy()) or {})
+    monkeypatch.setattr(intervals, "measure", lambda model, task, hidden: measured.append(model.theta.copy()) or {})
     monkeypatch.setattr(intervals, "held", lambda *given: None)
     finish(model, task, seed=3)
     before = other.theta.copy()

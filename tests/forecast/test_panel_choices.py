@@ -315,4 +315,4 @@ def test_scores_are_those_of_their_formulas():
     assert unknown["mase"] is unknown["rmsse"] is unknown["coverage"] is None and unknown["smape"] > 0
     assert set(scores._scores(y * np.nan, f, past, 2, bounds, 0.9).values()) == {None}
     assert scores._scores(np.zeros(3), f, past, 2, {}, 0.9)["wql"] is None
-    assert scores._means([found, unknown])["mase"] == found["mase"]
+    assert scores.means([found, unknown])["mase"] == found["mase"]
