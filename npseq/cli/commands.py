@@ -105,12 +105,15 @@ def _ends_in_order() -> Iterator[None]:
     def dropped(error: Any) -> None:
         """Send a signal again that came where Python drops exceptions, such as in a destructor."""
         number = signal.SIGINT if error.exc_type is KeyboardInterrupt else getattr(error.exc_value, "code", 0) - 128
-        if number in free:
-            signal.signal(number, end)
-        if number in (signal.SIGINT, *free):
-            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
-        else:
-            before(error)
+        if number not in (signal.SIGINT, *free):
+            return before(error)
+        while True:
+            try:
+                if number in free:
+                    signal.signal(number, end)
+                return threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+            except (KeyboardInterrupt, SystemExit):
+                pass  # on a busy machine it may come while its sender is being started: it would be dropped here, too
 
     ours = threading.current_thread() is threading.main_thread()
     free = [number for number in ENDING if ours and signal.getsignal(number) is signal.SIG_DFL]  # nohup ignores one

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -244,9 +245,20 @@ def test_ctrl_c_while_text_is_executed_is_status_130():
     assert run.returncode == 130 and run.stderr == b"npseq: interrupted\n", run
 
 
+@pytest.mark.parametrize("early", [False, True])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, lambda: SystemExit(143)])
-def test_a_signal_in_a_destructor_is_not_lost(capsys, error):
-    """Python drops exceptions of destructors."""
+def test_a_signal_in_a_destructor_is_not_lost(capsys, monkeypatch, error, early):
+    """Python drops exceptions of destructors, and those of the function that it tells of them: ``early``, the signal
+    comes again while that function starts the thread that sends it."""
+    start, raised = threading.Timer.start, []
+
+    def started(timer):
+        if early and not raised:
+            raised.append(True)
+            raise error()
+        start(timer)
+
+    monkeypatch.setattr(threading.Timer, "start", started)
 
     class Last:
         def __del__(self):
