@@ -4,6 +4,7 @@ block of one command.
     python docs/make_outputs.py
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -22,8 +23,9 @@ def printed(command):
     program, *words = shlex.split(command)
     words = [str(DOCS.parent / word) if word.endswith(".py") else word for word in words]
     words = [sys.executable, *(["-m", "npseq"] if program == "npseq" else []), *words]
+    here = os.environ | {"PYTHONPATH": str(DOCS.parent)}  # the npseq of this checkout, installed or not
     with tempfile.TemporaryDirectory() as folder:
-        return subprocess.run(words, cwd=folder, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+        return subprocess.run(words, cwd=folder, env=here, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
 
 
 def updated(page, printed=printed):
